@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import event, exc, make_url
+from sqlalchemy import event, exc, make_url, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util import await_only
@@ -27,7 +27,7 @@ from vosd.cdr.ports import Collided, OutcomeUnknown, RowsLocked, StoreDamaged, S
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from vosd.storage.encryption import context_of, without_encryption
 from vosd.storage.migrations import revisions
-from vosd.storage.types import Unstorable
+from vosd.storage.types import Moment, Unstorable
 
 PATIENCE_S: Final = 30.0
 """Time limit of a transaction in seconds; a database that takes longer counts as away (ADR 10)."""
@@ -50,7 +50,7 @@ _REPLICA_LOOK_S: Final = 5.0
 """Interval at which it is looked at whether the replica follows the database."""
 _REPLICA_LATE_MS: Final = 300_000
 """A replica whose latest renewal of the lease is so much older than that of the database counts as away."""
-_RENEWED_LAST: Final = "SELECT MAX(renewed_at) FROM lease"
+_RENEWED_LAST: Final = text("SELECT MAX(renewed_at) AS renewed_at FROM lease").columns(renewed_at=Moment())
 
 _RENEWED_S: Final = 60
 """Age in seconds at which a connection to a server is replaced. Behind a switch-over the name of the server leads to
@@ -354,7 +354,7 @@ class Database:
     async def _renewed_last(self) -> int:
         """Return when a switch has renewed its lease last, by the clock of the database, UTC milliseconds."""
         async with self.reading() as connection:
-            return int((await connection.exec_driver_sql(_RENEWED_LAST)).scalar() or 0)
+            return (await connection.execute(_RENEWED_LAST)).scalar() or 0
 
     def _note_away(self, why: str) -> None:
         means = "the database itself is read"

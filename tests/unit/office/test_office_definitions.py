@@ -19,6 +19,7 @@ from vosd.admin.office.closing import CloseAccount, MoneyLeftError, close_accoun
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AccountNotSettledError,
+    Action,
     AlreadyDefinedError,
     CallsUsing,
     EndObject,
@@ -532,6 +533,27 @@ async def test_a_version_is_gone_back_to_only_while_the_one_that_the_order_names
     await revert_object(office, operator(), back(if_version=6, at=later))
     with pytest.raises(StaleVersionError, match="has version 5 by now, and version 7 when the change begins"):
         await revert_object(office, operator(), back(if_version=5, at=later))
+
+
+async def test_an_order_comes_behind_what_a_clock_ahead_has_ordered(office: Office) -> None:
+    """Else it would undo that, and be undone when the moment comes that the clock ahead had."""
+    later = NOW + 600_000
+    disabled = WantedObject("accounts", "shop", {"enabled": "no"}, is_merged=True)
+    await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    ahead = ObjectVersion(
+        kind="accounts", name="shop", version=2, body='{"currency":"USD","enabled":"no"}', begins_at=later,
+        made_at=later, operator="ann",
+    )  # fmt: skip
+    await office.stores.objects.add([ahead])
+    same = await set_objects(office, operator(), SetObjects(objects=(disabled,)))
+    assert [each.action for each in same.changes] == [Action.UNCHANGED]
+    limited = WantedObject("accounts", "shop", {"overdraft_limit": "5"}, is_merged=True)
+    await set_objects(office, operator(), SetObjects(objects=(limited,)))
+    newest = (await office.stores.objects.history("accounts", "shop"))[0]
+    assert json.loads(newest.body or "") == {"currency": "USD", "enabled": "no", "overdraft_limit": "5"}
+    assert (newest.version, newest.begins_at, newest.made_at) == (3, later, later)
+    assert [each.version for each in (await office.stores.objects.current(NOW)).found] == [3]
+    assert [each.version for each in (await office.stores.objects.current(later)).found] == [3]
 
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:

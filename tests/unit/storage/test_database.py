@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from doubles.closed import closed
 from doubles.mysql import server_of_tests
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 
+from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, UnsupportedDatabase
+from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate_async
+from vosd.storage.schema import lease
 
 
 @pytest.fixture
@@ -150,12 +153,9 @@ async def copied(database, tmp_path):
 
         async def read(renewed_at: int, copied_at: int) -> str:
             for each, at in ((searched, renewed_at), (searched._replica, copied_at)):
+                await SqlLease(each, lambda _: True).hold(Claimant("sw1", "holder", "host", 1, "process"))
                 async with each.writing() as connection:
-                    await connection.exec_driver_sql("DELETE FROM lease")
-                    await connection.exec_driver_sql(
-                        "INSERT INTO lease (node, holder, host, pid, process, epoch, renewals, taken_at, renewed_at,"
-                        f" released) VALUES ('a', 'b', 'c', 1, 'd', 1, 1, 0, {at}, 0)"
-                    )
+                    await connection.execute(update(lease).values(renewed_at=at))
             async with searched.searching() as connection:
                 return (await connection.exec_driver_sql("PRAGMA database_list")).all()[0][2].rpartition("/")[2]
 

@@ -503,7 +503,7 @@ async def when_checked(
         DefinitionsMoved: others were faster three times; nothing was changed.
     """
     sources = await _agent_sources(office, plan, owned)
-    is_planned = bool(plan.versions) and plan.versions[0].begins_at > office.now()
+    is_planned = bool(plan.versions) and plan.versions[0].begins_at > plan.versions[0].made_at
     asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned), is_planned)
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.take(account))
@@ -725,8 +725,11 @@ async def compared_each(
     if owned is not None and terms.at is not None:
         raise OrderError("at", "is not for agents", "their changes hold at once")
     now = office.now()
-    begins_at = now if terms.at is None else terms.at
     known = await _versions(office.stores.objects, objects)
+    if terms.at is None:  # what a clock ahead has ordered to hold at once does, and this comes behind it
+        at_once = (each for versions in known.values() for each in versions if each.begins_at <= each.made_at)
+        now = max(now, *(each.begins_at for each in at_once), 0)
+    begins_at = now if terms.at is None else terms.at
     outcome: list[Compared | VosError] = []
     for asked in objects:
         versions = known.get((asked.kind, asked.name), ())
