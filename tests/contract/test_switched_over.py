@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pymysql
 import pytest
 from chaos.proxy import Proxy
+from doubles.migrated import migrate_on_server
 from doubles.mysql import server_with_rights
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -210,6 +211,7 @@ async def test_connections_are_kept_while_the_name_of_their_server_is_not_found(
 
 
 async def test_a_replica_that_is_read_only_is_used_on(old, second):
+    await asyncio.to_thread(migrate_on_server, old.url)
     old.say("SET GLOBAL read_only = ON")
     remarks: list[str] = []
     database = Database(second.url, replica=old.url, remark=remarks.append)

@@ -58,7 +58,7 @@ def is_empty(url: str) -> bool:
 def _connected(url: str) -> Any:
     parsed = make_url(url)
     place = {"host": "127.0.0.1", "port": parsed.port, "db": parsed.database}
-    return pymysql.connect(user="vosd", password="secret", autocommit=True, **place)
+    return pymysql.connect(user=parsed.username, password=parsed.password or "secret", autocommit=True, **place)
 
 
 def _written(cursor: Any, database: str) -> Statements:
