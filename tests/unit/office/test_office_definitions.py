@@ -55,6 +55,8 @@ from vosd.admin.office.shown_objects import (
     list_objects,
     show_object,
 )
+from vosd.admin.office.untaken_versions import UntakenVersions
+from vosd.admin.office.withdrawn_changes import put_back
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import BadObjectError, ObjectsMoved, ObjectVersion
@@ -554,6 +556,12 @@ async def test_an_order_comes_behind_what_a_clock_ahead_has_ordered(office: Offi
     assert (newest.version, newest.begins_at, newest.made_at) == (3, later, later)
     assert [each.version for each in (await office.stores.objects.current(NOW)).found] == [3]
     assert [each.version for each in (await office.stores.objects.current(later)).found] == [3]
+    history = await office.stores.objects.history("accounts", "shop")
+    back = put_back([newest], {("accounts", "shop"): history}, UntakenVersions(), operator(), NOW)
+    assert back is not None
+    await office.stores.objects.add(back.made)
+    (held,) = (await office.stores.objects.current(NOW)).found
+    assert (held.version, held.body) == (4, ahead.body), "what is withdrawn does not hold until then"
 
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:

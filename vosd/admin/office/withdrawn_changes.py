@@ -113,7 +113,7 @@ def put_back(
                 version=each.version + 1,
                 body=None if before is None else before.body,
                 begins_at=begins_at,
-                made_at=now,
+                made_at=begins_at if each.begins_at <= each.made_at else now,  # what holds at once is put back at once
                 operator=who.recorded,
                 memo=MEMO,
             )
