@@ -199,10 +199,12 @@ class KeptKind(SearchedObjects):
         while page:
             part = {each.name: each for each in page}
             everything |= part
-            self._read |= part
+            if not self._has_all:  # else another one goes through them, with turns of others in between
+                self._read |= part
             yield from part
             page = self._kept.following(self._kind, page[-1].name)
-        self._read, self._has_all = everything, True
+        if not self._has_all:
+            self._read, self._has_all = everything, True
 
     def __len__(self) -> int:
         """Return how many there are."""

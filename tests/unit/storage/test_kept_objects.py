@@ -78,6 +78,20 @@ def test_a_few_names_are_read_without_all_the_others(kept, monkeypatch):
     assert (dict(accounts), len(accounts), len(read)) == (many, len(many), 1_000 + len(many))
 
 
+def test_names_are_gone_through_beside_another_one_that_has_not_come_to_the_end_while_one_is_added(kept):
+    many = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(2_500)]
+    kept.write(KeptState(8, 300, None), many, everything=True)
+    accounts = kept.by_kind()["accounts"]
+    slow = iter(accounts)
+    next(slow)
+    names = [*accounts]
+    third = iter(accounts)
+    next(third)
+    kept.write(KeptState(9, 400, None), [msgspec.structs.replace(ACME, name="a01500-new")])
+    assert "a01500-new" in [*slow]
+    assert [*third] == names[1:]
+
+
 def test_the_texts_of_keys_are_found_without_the_other_objects(kept):
     def account(name: str, body: str) -> ObjectVersion:
         return msgspec.structs.replace(ACME, name=name, body=body)
