@@ -205,10 +205,13 @@ def _require_pem(settings: TlsSettings) -> None:
 
 
 def _require_certificates(key: str, path: Path) -> None:
+    context, expected = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "certificates in PEM form"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+        context.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
-        raise TlsFileError(key, path, "certificates in PEM form") from error
+        raise TlsFileError(key, path, expected) from error
+    if not context.cert_store_stats()["x509"]:  # it has a list of revoked ones alone
+        raise TlsFileError(key, path, expected)
 
 
 def _show_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:

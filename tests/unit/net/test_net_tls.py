@@ -46,6 +46,17 @@ def impostor(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("impostor"), "impostor")
 
 
+REVOKED = (
+    "-----BEGIN X509 CRL-----\n"
+    "MIGkMEwCAQEwCgYIKoZIzj0EAwIwDTELMAkGA1UEAwwCY2EXDTI2MTEzMDAxMjQ1\n"
+    "N1oXDTI2MTIwMzAxMjQ1N1qgDjAMMAoGA1UdFAQDAgEBMAoGCCqGSM49BAMCA0gA\n"
+    "MEUCIQD1db7k7TCVh9rGWyVDz+KOiuzBFXo+COE9/PSiFvaRXAIgLRRfQMh1XJBX\n"
+    "OhxW2IB89xEdoRRzJ9qVr0TSmY2KGI0=\n"
+    "-----END X509 CRL-----\n"
+)
+"""A list of revoked certificates, which has none itself."""
+
+
 def settings(authority: Authority, switch: Certificate, **others) -> TlsSettings:
     return TlsSettings(**{"certificate": switch.file, "private_key": switch.key, "ca": authority.root.file, **others})
 
@@ -562,6 +573,7 @@ async def test_other_files_hold_for_new_connections_and_leave_the_open_ones(secu
         ("certificate", "no certificate", "certificates in PEM form"),
         ("certificate", "", "certificates in PEM form"),
         ("certificate", "Zürich", "certificates in PEM form"),
+        ("ca", REVOKED, "certificates in PEM form"),
         ("ca", "Zürich -----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificates in PEM form"),
         ("private_key", None, "a file that can be read"),
         ("private_key", "no key", "the key of the certificate"),
