@@ -205,13 +205,13 @@ def _require_pem(settings: TlsSettings) -> None:
 
 
 def _require_certificates(key: str, path: Path) -> None:
-    context, expected = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "certificates in PEM form"
+    context, why = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None
     try:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError as error:
-        raise TlsFileError(key, path, expected) from error
-    if not context.cert_store_stats()["x509"]:  # it has a list of revoked ones alone
-        raise TlsFileError(key, path, expected)
+        why = error
+    if why is not None or not context.cert_store_stats()["x509"]:  # it may have a list of revoked ones alone
+        raise TlsFileError(key, path, "certificates in PEM form") from why
 
 
 def _show_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:

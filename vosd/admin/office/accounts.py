@@ -12,6 +12,7 @@ import msgspec
 from vosd.admin.consumption import charged_today, consumption_of
 from vosd.admin.ledger import available, known_standing, shown_limit
 from vosd.admin.names import configured
+from vosd.admin.office.account_groups import names_of_group
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
@@ -22,7 +23,6 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
-from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
@@ -270,15 +270,6 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     if order.consumption:
         shown = await _with_charges(office, accounts, shown)
     return shown
-
-
-async def names_of_group(accounts: Mapping[str, Account], group: str, names: Iterable[str]) -> list[str]:
-    """Return those of some names that are accounts of a group; other requests are answered meanwhile."""
-    found: list[str] = []
-    for part in in_parts(names, _AT_ONCE):
-        found += (name for name in part if group and name in accounts and accounts[name].group == group)
-        await asyncio.sleep(0)
-    return found
 
 
 async def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:

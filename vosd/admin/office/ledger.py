@@ -21,7 +21,7 @@ from vosd.admin.ledger import (
     statement_sheet,
 )
 from vosd.admin.names import configured
-from vosd.admin.office.accounts import names_of_group
+from vosd.admin.office.account_groups import names_of_group
 from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
