@@ -1,5 +1,6 @@
 """FreeRADIUS: it judges digests, what a call leaves there, and what kills of either side cost."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -156,12 +157,13 @@ def test_stops_wait_for_a_server_that_was_killed_also_over_a_kill_of_the_switch(
         site.wait_for("Start", call.callee)
         site.wait_for("Start", other.callee)
         first.kill()
-        before = site.hang_up(call)
+        before, since_s = site.hang_up(call), time.monotonic()
         eventually(lambda: site.stage.status()["radius_servers_down"] == 1, "the server is out of service", 60)
         site.daemon.kill()
         site.daemon.start()
         after = site.hang_up(other)
     assert site.accounted("Stop", before["call_id"]) == []
+    eventually(lambda: time.monotonic() - since_s > 1.5, "a second has passed, and a record is sent anew", 5)
     site.server = site.new_server()
     with site.server:
         for record in (before, after):

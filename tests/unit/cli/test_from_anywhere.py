@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from doubles.closed import closed
 from doubles.fake_switch import FakeSwitch, status_of
+from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
 
 from vosd.admin.office import definitions
@@ -140,7 +141,7 @@ def test_a_file_that_this_user_may_not_read_is_a_bad_configuration_with_what_to_
     tree: Path, words: tuple[str, ...]
 ) -> None:
     config = tree / "config" / "vosd.yaml"
-    with closed(config):
+    with closed(config), log_as_it_was():  # a start sets the log up
         done = CliRunner().invoke(main, [*words, "-c", str(config)])
     said = "expected a readable file: permission denied; let the group of the switch read it (chgrp vosd, chmod 640)"
     assert (done.exit_code, said in done.output) == (3, True), done.output
