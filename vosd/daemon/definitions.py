@@ -216,9 +216,9 @@ class StoredDefinitions:
     async def _known_since(self, known: Stored, version: int, objects: ObjectStore) -> tuple[int, int] | None:
         """Return the version and the moment after which a database has to be read; None = it has to be read as a whole.
 
-        A database that went back has lost commits, and behind a step back of the clock versions may not have begun that
-        were in force. A database that was put back, and was changed since, may have the same version: a
-        command sees it by the last change; the running switch notices it otherwise.
+        One that went back has lost commits. Behind a step back of the clock, versions that were in force may not have
+        begun yet. A database that was put back, and was changed since, may have the same version: a command sees it by
+        the last change; the running switch notices it otherwise.
         """
         if known.version is None or version < known.version or _was_ahead(known.at, self._now()):
             return None

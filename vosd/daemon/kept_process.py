@@ -1,6 +1,7 @@
 """Keep a process beside the switch running: by its settings, and again with growing pauses when it has ended."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, NoReturn, TypeVar
 
@@ -17,7 +18,7 @@ RETRY_MAX_S: Final = 60.0
 Terms = TypeVar("Terms")
 
 
-class ProcessBySettings(Generic[Terms]):
+class ProcessBySettings(ABC, Generic[Terms]):
     """A process beside the switch, while there are settings for it; with others it is begun anew."""
 
     def __init__(self, name: str, settings: Terms | None) -> None:
@@ -47,9 +48,9 @@ class ProcessBySettings(Generic[Terms]):
                 await self.end()
                 await self.begin()
 
+    @abstractmethod
     async def _keep(self, settings: Terms) -> None:
         """Listen, and start the process again whenever it has ended; runs until cancelled."""
-        raise NotImplementedError
 
 
 async def keep_process(

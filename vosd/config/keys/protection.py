@@ -47,8 +47,8 @@ class ConnectionKeys(Keys):
     """Accepted per second over TLS and secure WebSockets from all addresses of registered phones together, in bursts of
     twice as many; 0 = no limit. Each costs a TLS handshake, a millisecond of the processor that calls wait for."""
     tls_rate_per_source: Annotated[int, whole(0, 100_000)] = 100
-    """Such from one address of registered phones or of a gateway (of IPv6: from its /64), in bursts of twice as many;
-    0 = no limit."""
+    """Accepted per second in the same way from one address of registered phones or of a gateway (of IPv6: from its
+    /64), in bursts of twice as many; 0 = no limit."""
 
     @model_validator(mode="after")
     def _keepalives_are_no_flood(self) -> "ConnectionKeys":

@@ -18,8 +18,8 @@ def side_of(leg: Leg, listeners: Sequence[Listener], session: bytes) -> MediaSid
     """Return the facts of a leg that decide whether its media are relayed.
 
     ``session`` is its description, empty while that is not known. A peer is behind NAT if its SIP is, or if it
-    describes a private address and is seen at a public one. It may be where it describes that public one itself, as
-    learnt by STUN. Its network is the address of ours that it uses, whether
+    describes a private address and is seen at a public one. One that describes the public address at which it is seen
+    may be a telephone behind NAT that has learnt it by STUN. Its network is the address of ours that it uses, whether
     it is seen at a private address, and the family of its media: that of its SIP where it describes none, or both.
     """
     media, host, dialog = leg.facts.media, leg.host, leg.dialog
