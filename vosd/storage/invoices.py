@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import (
     JSON,
     ColumnElement,
+    Select,
     and_,
     case,
     delete,
@@ -553,7 +554,7 @@ class SqlInvoices:
         earlier = or_(_entry.seq <= end.floor, and_(_entry.created_at < end.until, _entry.seq <= end.seq))
         own = _entry.account == invoice.account, _entry.kind.not_in(CHARGES), not_(earlier)
         async with self._database.reading(unhurried=True) as connection:
-            return await connection.scalar(select(money_sum(_entry.amount)).where(*own)) or ZERO
+            return await connection.scalar(_by_kind(select(money_sum(_entry.amount)).where(*own))) or ZERO
 
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
         """Return the accounts with issued invoices that were due before a moment, paid or not, in their order."""
@@ -593,17 +594,18 @@ async def _add_credits(
     first = _invoice.alias()
     dated_before = and_(_entry.created_at < first.c.begin_until, _entry.seq <= first.c.begin_seq)
     earlier = or_(_entry.seq <= first.c.floor_seq, dated_before)
-    # MariaDB knows no range of accounts and kinds by the join alone: it would read all calls of the accounts.
+    # MariaDB knows no range of accounts and kinds by the join alone: it would read all calls of the accounts. So the
+    # accounts are named, and entries are read before invoices.
     own_entries = _entry.account.in_([each.account for each in firsts]), _entry.kind.not_in(CHARGES)
     own = first.c.id.in_([each.id for each in firsts]), *own_entries, not_(earlier)
     is_listed = or_(*(_entry.reference.startswith(each, autoescape=True) for each in (REFERENCE, UNDO)))
-    entries = first.join(schema.ledger_entry, _entry.account == first.c.account)
+    entries = schema.ledger_entry.join(first, _entry.account == first.c.account)
     sums = select(first.c.account, _entry.kind, money_sum(_entry.amount)).select_from(entries)
     sums = sums.group_by(first.c.account, _entry.kind, _entry.amount < ZERO)
-    for account, kind, rest in await connection.execute(sums.where(*own, not_(is_listed))):
+    for account, kind, rest in await connection.execute(_by_kind(sums.where(*own, not_(is_listed)))):
         found[account].append(Credit("", rest, kind == EntryKind.REFUND.value))
     listed = select(*_CREDIT).select_from(entries).where(*own, is_listed).order_by(_entry.account, _entry.seq)
-    rows = (await connection.execute(listed)).all()
+    rows = (await connection.execute(_by_kind(listed))).all()
     older = await _undos_of_older(connection, rows, {each.account: each for each in firsts})
     for row in rows:
         credit = Credit(row.reference, row.amount, row.kind == EntryKind.REFUND.value, row.id in older)
@@ -614,6 +616,15 @@ async def _add_credits(
         reference = "" if row.number in _NO_NUMBERS else f"{REFERENCE}{row.number}"
         kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
         found[account_of[row.invoice]].append(kept)
+
+
+def _by_kind(query: Select[Any]) -> Select[Any]:
+    """Have a statement find the entries of its accounts by their kinds, before it joins anything.
+
+    By its statistics of a sample, MariaDB reads all calls of an account at times.
+    """
+    by_kind = query.with_hint(schema.ledger_entry, "FORCE INDEX (ledger_entry_once)", "mysql")
+    return by_kind.prefix_with("STRAIGHT_JOIN", dialect="mysql")
 
 
 async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]]) -> None:
