@@ -348,8 +348,9 @@ class Database:
         except (StoreUnavailable, TimeoutError):
             return
         if renewed - copied > _REPLICA_LATE_MS:
-            late = f"{replica.place} is {(renewed - copied) // 1_000} s behind the database"
-            raise StoreUnavailable(f"{late}: see the state of its replication")
+            late = f"is {(renewed - copied) // 1_000} s behind the database"
+            says = late if copied else "has nothing that a switch wrote into the database"
+            raise StoreUnavailable(f"{replica.place} {says}: see the state of its replication")
 
     async def _renewed_last(self) -> int:
         """Return when a switch has renewed its lease last, by the clock of the database, UTC milliseconds."""

@@ -174,6 +174,13 @@ async def test_a_replica_whose_replication_has_stopped_is_not_read(copied, monke
     assert await read(1_000_001, 1_000_000) == "copy.db"
 
 
+async def test_a_replica_that_has_nothing_of_a_switch_is_not_read(copied):
+    read, _searched, said = copied
+    assert await read(1_000_000, 0) != "copy.db"
+    assert len(said) == 1
+    assert "copy.db has nothing that a switch wrote into the database: see the state of its replication" in said[0]
+
+
 async def test_a_replica_without_the_latest_migration_is_not_read(copied):
     read, searched, said = copied
     async with searched._replica.writing() as connection:
