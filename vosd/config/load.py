@@ -29,7 +29,7 @@ from vosd.config.assembly.currencies import read_currencies
 from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
-from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inventory
+from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inventory, read_list
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters, trunk_defaults_of
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.radius import default_keys
@@ -400,12 +400,6 @@ def _objects(
             return {} if own is None else own.routing_gateway
         return defaults.mapping_gateways if own is None else own.mapping_gateway
 
-    def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
-        def read(section: Section, label: str) -> Model | None:
-            return read_section(model, section, label, problems)
-
-        return read_inventory(items_of(document, list_name, problems), list_name, name_key, read, problems)
-
     def fill(section: Section, label: str) -> Section:
         return fill_from_template(section, templates, label, problems)
 
@@ -427,9 +421,6 @@ def _objects(
             return rates.read(section)
         return read_rate_group(section, label, parameters, problems, decimals)
 
-    def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
-        return read_section(RoutingPlanKeys, section, label, problems)
-
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
     derive_groups(read_groups, problems)
     objects = ReadObjects(
@@ -438,13 +429,13 @@ def _objects(
         long_list("mapping_gateways", MappingGatewayKeys),
         long_list("routing_gateways", RoutingGatewayKeys),
         long_list("phones", PhoneKeys),
-        read_list("number_lists", "name", NumberListKeys),
-        read_list("number_pools", "name", NumberPoolKeys),
-        read_list("dids", "number", DidKeys),
-        read_list("address_groups", "name", AddressGroupKeys),
-        read_list("gateway_groups", "name", GatewayGroupKeys),
+        read_list(document, "number_lists", NumberListKeys, problems),
+        read_list(document, "number_pools", NumberPoolKeys, problems),
+        read_list(document, "dids", DidKeys, problems, "number"),
+        read_list(document, "address_groups", AddressGroupKeys, problems),
+        read_list(document, "gateway_groups", GatewayGroupKeys, problems),
         read_calendars(document, problems),
-        read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
+        read_list(document, "routing_plans", RoutingPlanKeys, problems),
         read_period_rates(document, problems),
     )
     return objects, rates.tables

@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 
 from vosd.catalogue.problems import ProblemList, suggestion
 from vosd.config.assembly.conversion import full_conversion, require_all_used
-from vosd.config.assembly.inventory import Inventory, Written, read_inventory
+from vosd.config.assembly.inventory import Inventory, Written, read_list
 from vosd.config.keys.calendars import CalendarKeys, EntryKeys, HolidayKeys
 from vosd.config.reader.document import Section
-from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.times import machine_zone
 from vosd.routing.calendar import DAY_S, Calendar, CalendarEntry
 
@@ -34,11 +33,7 @@ require_all_used(HolidayKeys, elsewhere=dict.fromkeys(HolidayKeys.model_fields, 
 
 def read_calendars(document: Section, problems: ProblemList) -> Inventory[CalendarKeys]:
     """Take the calendars out of the document."""
-
-    def read(section: Section, label: str) -> CalendarKeys | None:
-        return read_section(CalendarKeys, section, label, problems)
-
-    return read_inventory(items_of(document, CALENDARS, problems), CALENDARS, "name", read, problems)
+    return read_list(document, CALENDARS, CalendarKeys, problems)
 
 
 def calendar(written: Written[CalendarKeys], zone_variable: str, problems: ProblemList) -> Calendar:

@@ -10,7 +10,7 @@ from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition, Definitions, exchange_name
 from vosd.config.assembly.conversion import full_conversion
-from vosd.config.assembly.inventory import read_inventory
+from vosd.config.assembly.inventory import read_list
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.reader.document import Section
@@ -40,11 +40,7 @@ class ReadCurrencies(NamedTuple):
 
 def read_currencies(document: Section, problems: ProblemList) -> ReadCurrencies:
     """Take the currencies and the rates of exchange out of the document."""
-
-    def read(section: Section, label: str) -> CurrencyKeys | None:
-        return read_section(CurrencyKeys, section, label, problems)
-
-    read_items = read_inventory(items_of(document, CURRENCIES, problems), CURRENCIES, "code", read, problems)
+    read_items = read_list(document, CURRENCIES, CurrencyKeys, problems, "code")
     decimals = {name: _decimals(each.thing) for name, each in read_items.written.items()}
     return ReadCurrencies(decimals, _read_exchange_rates(document, problems))
 

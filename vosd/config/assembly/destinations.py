@@ -5,10 +5,9 @@ from typing import Final
 from vosd.billing.destinations import DestinationClass, DestinationLimit
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.conversion import full_conversion
-from vosd.config.assembly.inventory import read_inventory
+from vosd.config.assembly.inventory import read_list
 from vosd.config.keys.destinations import DestinationClassKeys, DestinationLimitKeys
 from vosd.config.reader.document import Section
-from vosd.config.reader.reading import items_of, read_section
 
 DESTINATION_CLASSES: Final = "destination_classes"
 _CLASS: Final = full_conversion(DestinationClassKeys, DestinationClass)
@@ -18,12 +17,7 @@ destination_limit: Final = full_conversion(DestinationLimitKeys, DestinationLimi
 
 def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:
     """Take the classes out of the document; a prefix that two classes have is reported."""
-
-    def read(section: Section, label: str) -> DestinationClassKeys | None:
-        return read_section(DestinationClassKeys, section, label, problems)
-
-    sections = items_of(document, DESTINATION_CLASSES, problems)
-    inventory = read_inventory(sections, DESTINATION_CLASSES, "name", read, problems)
+    inventory = read_list(document, DESTINATION_CLASSES, DestinationClassKeys, problems)
     places: dict[str, tuple[str, SourceLine]] = {}
     for name, written in inventory.written.items():
         for prefix in written.thing.prefixes:

@@ -11,6 +11,7 @@ from vosd.base.parts import in_parts
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition
 from vosd.config.reader.document import Section
+from vosd.config.reader.reading import Model, items_of, read_section
 from vosd.config.reader.templates import TEMPLATE
 
 _READ_AT_ONCE: Final = 100
@@ -121,6 +122,17 @@ def read_inventory(
     """Read the items of one list; ``read`` turns a section and its label into an object."""
     items = Items(sections, list_name, name_key, read, problems)
     return Inventory({name: written for name, written, _ in items.each()}, items.broken)
+
+
+def read_list(
+    document: Section, list_name: str, model: type[Model], problems: ProblemList, name_key: str = "name"
+) -> Inventory[Model]:
+    """Take one list out of the document, whose items are sections of a model."""
+
+    def read(section: Section, label: str) -> Model | None:
+        return read_section(model, section, label, problems)
+
+    return read_inventory(items_of(document, list_name, problems), list_name, name_key, read, problems)
 
 
 def label_of(section: Section, list_name: str, name_key: str, index: int) -> str:

@@ -9,11 +9,10 @@ from vosd.billing.ports import RateTable
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, Severity, SourceLine
 from vosd.config.assembly.conversion import full_conversion
-from vosd.config.assembly.inventory import Inventory, read_inventory
+from vosd.config.assembly.inventory import Inventory, read_list
 from vosd.config.assembly.rate_report import RateReport
 from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
 from vosd.config.reader.document import Section
-from vosd.config.reader.reading import items_of, read_section
 
 PERIOD_RATES: Final = "period_rates"
 PREFIXES_SHOWN: Final = 20
@@ -23,11 +22,7 @@ _PERIOD_RATES: Final = full_conversion(PeriodRatesKeys, PeriodRates, by_hand={"p
 
 def read_period_rates(document: Section, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
     """Take the period rates out of the document."""
-
-    def read(section: Section, label: str) -> PeriodRatesKeys | None:
-        return read_section(PeriodRatesKeys, section, label, problems)
-
-    return read_inventory(items_of(document, PERIOD_RATES, problems), PERIOD_RATES, "name", read, problems)
+    return read_list(document, PERIOD_RATES, PeriodRatesKeys, problems)
 
 
 def report_coverage(read: Inventory[PeriodRatesKeys], groups: Mapping[str, RateGroup]) -> Iterator[RateReport]:

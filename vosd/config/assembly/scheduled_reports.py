@@ -5,10 +5,9 @@ from typing import Final
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import full_conversion
-from vosd.config.assembly.inventory import Inventory, read_inventory
+from vosd.config.assembly.inventory import Inventory, read_list
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.reader.document import Section
-from vosd.config.reader.reading import items_of, read_section
 from vosd.engine.settings import ScheduledReport
 
 REPORTS: Final = "reports"
@@ -20,11 +19,7 @@ _REPORT: Final = full_conversion(ScheduledReportKeys, ScheduledReport, by_hand={
 
 def read_scheduled_reports(document: Section, problems: ProblemList) -> Inventory[ScheduledReportKeys]:
     """Take the reports at fixed times out of the document."""
-
-    def read(section: Section, label: str) -> ScheduledReportKeys | None:
-        return read_section(ScheduledReportKeys, section, label, problems)
-
-    return read_inventory(items_of(document, REPORTS, problems), REPORTS, "name", read, problems)
+    return read_list(document, REPORTS, ScheduledReportKeys, problems)
 
 
 def check_mail_server(reports: Inventory[ScheduledReportKeys], *, has_server: bool, problems: ProblemList) -> None:
