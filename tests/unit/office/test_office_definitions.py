@@ -564,6 +564,19 @@ async def test_an_order_comes_behind_what_a_clock_ahead_has_ordered(office: Offi
     assert (held.version, held.body) == (4, ahead.body), "what is withdrawn does not hold until then"
 
 
+async def test_orders_to_other_objects_do_not_come_behind_what_a_clock_ahead_has_ordered(office: Office) -> None:
+    later = NOW + 600_000
+    ahead = ObjectVersion(
+        kind="accounts", name="shop", version=1, body='{"currency":"USD"}', begins_at=later, made_at=later,
+        operator="ann",
+    )  # fmt: skip
+    await office.stores.objects.add([ahead])
+    for number in (1, 100):
+        others = tuple(WantedObject("accounts", f"a{number}-{each}", {"currency": "USD"}) for each in range(number))
+        made = await set_objects(office, operator(), SetObjects(objects=others))
+        assert {each.begins_at for each in made.changes} == {NOW}, "of many objects the versions are read together"
+
+
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:
     await changed(office, PHONE)
     timer = {"ttl": 90, "enabled": True}

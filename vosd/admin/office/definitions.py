@@ -1175,7 +1175,8 @@ async def _versions(
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}
-    found: dict[tuple[str, str], list[ObjectVersion]] = {}
+    found: dict[tuple[str, str], list[ObjectVersion]] = {(each.kind, each.name): [] for each in objects}
     for version in await store.all_versions({each.kind for each in objects}):
-        found.setdefault((version.kind, version.name), []).append(version)
+        if (version.kind, version.name) in found:
+            found[version.kind, version.name].append(version)
     return found
