@@ -1,4 +1,4 @@
-"""Partitions by month in MySQL, of a database without calls; one with calls is divided by vosd migrate --partition.
+"""Partitions by month in MySQL, of a database without calls; one with calls keeps its tables.
 
 A call lies in the month of its id. An entry of the ledger lies in the month of the call in its reference, in p_kept if
 it is of no call: the server computes ``period`` from columns that make an entry unique, so the key that has it in

@@ -604,26 +604,6 @@ def test_a_row_that_is_more_than_values_is_never_part_of_a_statement(row):
     assert rows.are_values(b"'1','a\\'b\\\\',NULL,x'00FF','\n'")
 
 
-@pytest.mark.mariadb
-@pytest.mark.parametrize("site", ["mariadb"], indirect=True)
-@pytest.mark.usefixtures("tables_at_once")
-def test_a_division_of_tables_does_not_go_on_in_the_restored_ones(site, elsewhere, tmp_path):
-    """The copies that it had made are not in the backup, and the restored tables are divided already."""
-    site.book(calls(1))
-    asyncio.run(_begin_division(site.url))
-    made = site.document("backup", str(tmp_path / "one.zip"))
-    restored = elsewhere.document("restore", made["file"], "--verify")
-    assert restored["tables"]["counter"] == made["tables"]["counter"] - 2
-
-
-async def _begin_division(url):
-    database = Database(url)
-    async with database.writing() as connection:
-        marks = [{"name": name, "value": 1} for name in (schema.DIVIDE_CDR, schema.DIVIDE_ENTRY)]
-        await connection.execute(insert(schema.counter), marks)
-    await database.close()
-
-
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
 def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
     site.book(calls(1))

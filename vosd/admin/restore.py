@@ -146,7 +146,7 @@ async def restore_database(
         DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it, also one
             that has begun to do so meanwhile.
         RowTooLong: the database does not accept a row of the backup, and was not changed.
-        StoreUnavailable: the database is away, or another restore, a migration or a division is under way.
+        StoreUnavailable: the database is away, or another restore or a migration is under way.
         OSError: a file cannot be written.
     """
     async with Database(url) as database:

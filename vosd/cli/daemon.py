@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -368,12 +367,9 @@ def _show_differences(differences: "list[RunningDifference]", as_json: bool) -> 
 
 
 @click.command(cls=Verb)
-@click.option(
-    "--partition", "divides", is_flag=True, help="Divide tables that hold calls by month; calls go on meanwhile."
-)
 @click.option("--anew", is_flag=True, help="Make an empty database in the place of one that is gone with its money.")
 @pass_invocation
-def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
+def migrate(invocation: Invocation, anew: bool) -> None:
     """Upgrade the database to this version; existing data stays.
 
     It is the database that all commands use: of the installation that is found from here, else a new one here. Where a
@@ -389,9 +385,6 @@ def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
     migrate(url)
     where = "" if url == written else f" {file}"
     output.line(f"the database{where} is at this version")
-    if divides:
-        asyncio.run(_divide(url))
-        output.line("the tables are partitioned by month; what they were stays in tables that end in _undivided")
 
 
 def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tuple[str, str]:
@@ -414,25 +407,6 @@ def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tupl
     if state_dir is not None and not is_new_wanted:
         asyncio.run(check_nothing_is_missed(url, state_dir))
     return written, url
-
-
-async def _divide(url: str) -> None:
-    """Divide the tables by month, with a meter.
-
-    Raises:
-        PartitionRefused: they are partitioned, or cannot be.
-        StoreUnavailable: the same command goes on where it was.
-    """
-    from vosd.cli.progress import meter
-    from vosd.storage.database import Database
-    from vosd.storage.dividing import divide, rows_to_copy
-
-    async with Database(url) as database:
-        total, done = max(await rows_to_copy(database), 1), 0
-        with meter("rows") as shown:
-            async for step in divide(database, time.time_ns() // 1_000_000):
-                done += step.rows
-                shown.show(done / total, done)
 
 
 @click.command(cls=Verb)

@@ -17,7 +17,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
-from vosd.storage.dropped import began, hold_off_division
+from vosd.storage.dropped import began, hold_off_drops
 from vosd.storage.ledger_values import LedgerEntry
 
 _table: Final = schema.retention_drop
@@ -87,17 +87,13 @@ class Drops:
 
     @asynccontextmanager
     async def step(self, database: Database) -> AsyncGenerator[AsyncConnection, None]:
-        """Yield a transaction in which some records are dropped; at its end they are written down in it.
-
-        Raises:
-            DivisionRuns: the tables are being divided.
-        """
+        """Yield a transaction in which some records are dropped; at its end they are written down in it."""
         if self.is_trial:
             async with database.reading() as connection:
                 yield connection
             return
         async with database.writing() as connection:
-            await hold_off_division(connection, self.kind)
+            await hold_off_drops(connection, self.kind)
             yield connection
             for month in sorted(self._changed):
                 await self._write(connection, month)

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import insert, select, update
 
-from vosd.base.errors import VosError
 from vosd.base.ids import bounds
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod, RecordKind
@@ -24,10 +23,6 @@ _NAMES: Final = {
 """Names of the counters; their value is UTC milliseconds."""
 _CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[RecordKind.CALLS]}'"  # noqa: S608 - a name of ours
 _counter: Final = schema.counter
-
-
-class DivisionRuns(VosError):  # noqa: N818 - states what was found
-    """Nothing can be dropped while tables are divided: what was copied already would come back."""
 
 
 class Dropped(NamedTuple):
@@ -97,29 +92,9 @@ def check_unmasked(masked: int, since: int | None) -> None:
         )
 
 
-async def hold_off_division(connection: AsyncConnection, kind: RecordKind) -> None:
-    """Let no division of tables begin before this transaction ends, which drops records of a kind.
-
-    Raises:
-        DivisionRuns: one has begun and is not finished.
-    """
+async def hold_off_drops(connection: AsyncConnection, kind: RecordKind) -> None:
+    """Let no other run drop records of a kind before this transaction ends, which drops some."""
     await connection.execute(select(_counter.c.value).where(_counter.c.name == _NAMES[kind]).with_for_update())
-    division = select(_counter.c.value).where(_counter.c.name == schema.DIVIDE_CDR)
-    if (await connection.execute(division)).first() is not None:
-        message = (
-            "nothing is dropped while tables are divided by month, or what was copied would come back: let"
-            " vosd migrate --partition end, or start it again if it was interrupted"
-        )
-        raise DivisionRuns(message)
-
-
-async def wait_for_drops(connection: AsyncConnection) -> None:
-    """Wait for a step that drops records; those behind it see what this transaction has written.
-
-    The counter of commits is locked already, so no kind is dropped for the first time meanwhile.
-    """
-    for name in _NAMES.values():
-        await connection.execute(select(_counter.c.value).where(_counter.c.name == name).with_for_update())
 
 
 async def note_dropped(connection: AsyncConnection, kind: RecordKind, until: int) -> None:

@@ -88,7 +88,6 @@ class SqlOldPayments:
 
         Raises:
             UnlikeArchive: an entry is another one than the archive says.
-            DivisionRuns: the tables are being divided.
             StoreUnavailable: nothing of these was dropped.
         """
         from vosd.storage.invoices import keep_credits  # it imports much, and every payment looks into this module

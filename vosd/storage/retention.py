@@ -16,7 +16,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
-from vosd.storage.dropped import began, dropped_before, first_id, hold_off_division, note_dropped
+from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import cdrs_among
 from vosd.storage.rows import reference_of
@@ -118,13 +118,11 @@ class SqlRetention:
         """Let no older record be booked from now on.
 
         Raises:
-            DivisionRuns: the tables are being divided.
             StoreUnavailable: try again.
         """
         async with self._database.writing() as connection:
             # Bookings hold the counter as well: one that has not read the date yet reads it, any other has committed.
             await self._writer.take_numbers(connection, 1)
-            await hold_off_division(connection, plan.kind)
             await note_dropped(connection, plan.kind, plan.until)
 
     async def drop_calls(self, plan: DropPlan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:

@@ -147,11 +147,8 @@ async def begin_unfinished(connection: AsyncConnection) -> None:
 
 
 async def finish(database: Database, revision: str) -> None:
-    """Let switches start on the database. A division of tables that went on in the other one has to begin anew."""
-    counter = schema.counter
+    """Let switches start on the database."""
     async with database.writing() as connection:
-        division = counter.c.name.in_([schema.DIVIDE_CDR, schema.DIVIDE_ENTRY])
-        await connection.execute(delete(counter).where(division))
         await connection.execute(text(f"UPDATE {_VERSION} SET version_num = :revision").bindparams(revision=revision))  # noqa: S608 - our name
 
 
