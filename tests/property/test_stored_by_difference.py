@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 
 from vosd.catalogue import by_difference
 from vosd.catalogue.catalogue import Changes
-from vosd.catalogue.decks import DATABASE
-from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
@@ -48,7 +46,7 @@ class Stores:
         since = None if wanted.known is None else wanted.known.version
         changes = [each for versions in self.history[since or 0 :] for each in versions]
         objects = with_changes({} if since is None or wanted.known is None else wanted.known.objects, changes)
-        stored = Stored(CatalogueSource(DATABASE), self.version, objects=objects)
+        stored = Stored(self.version, objects=objects)
         return stored if since is None else stored._replace(changes=changes)
 
     def _version(self, kind: str, name: str, body: str | None) -> ObjectVersion:

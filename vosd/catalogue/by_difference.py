@@ -23,7 +23,6 @@ from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import with_groups
-from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.next_rates import Looked, next_rates
 from vosd.catalogue.number_rules import incoming_rules, sections_of
 from vosd.catalogue.problems import ProblemList
@@ -38,7 +37,7 @@ from vosd.catalogue.settle import (
     settled_phone,
     settled_vendor,
 )
-from vosd.catalogue.source import Definition, Definitions, SourceDifference
+from vosd.catalogue.source import CHANGING, CatalogueSource, Definition, Definitions, SourceDifference
 from vosd.catalogue.users import UserSources, check_networks, user_sources, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
@@ -68,7 +67,7 @@ class _Difference(NamedTuple):
 
 
 def assemble_changes(
-    last: Assembled, merged: Merged, rest: Rest, exchange: Exchange, problems: ProblemList, reused: Reused
+    last: Assembled, source: CatalogueSource, rest: Rest, exchange: Exchange, problems: ProblemList, reused: Reused
 ) -> Catalogue | None:
     """Return the next catalogue, the last one where there are errors; None where it has to be made as a whole.
 
@@ -77,21 +76,21 @@ def assemble_changes(
     """
     if rest.frame != last.rest.frame or problems.has_errors:
         return None
-    found = _differences(last, merged)
+    found = _differences(last, source)
     if found is None or not (found["routing_gateways"].is_empty and found["phones"].is_empty):
         return None
     try:
         changed = found["accounts"], found["mapping_gateways"]
-        return _Next(last, merged, rest, *changed, exchange, problems, reused).catalogue()
+        return _Next(last, source, rest, *changed, exchange, problems, reused).catalogue()
     except _Whole:
         return None
 
 
-def _differences(last: Assembled, merged: Merged) -> dict[str, _Difference] | None:
+def _differences(last: Assembled, source: CatalogueSource) -> dict[str, _Difference] | None:
     found = {}
     for field in CHANGING:
-        now: Definitions[Any] = getattr(merged, field)
-        before: Mapping[str, Definition[Any]] = getattr(last.merged, field).sound
+        now: Definitions[Any] = getattr(source, field)
+        before: Mapping[str, Definition[Any]] = getattr(last.source, field).sound
         if now.change is None or now.broken or len(now.change.read) > _CHANGED_MAX:
             return None
         read = now.change.read.items()
@@ -106,7 +105,7 @@ class _Next:
     def __init__(
         self,
         last: Assembled,
-        merged: Merged,
+        source: CatalogueSource,
         rest: Rest,
         accounts: _Difference,
         gateways: _Difference,
@@ -114,7 +113,7 @@ class _Next:
         problems: ProblemList,
         reused: Reused,
     ) -> None:
-        self._last, self._before, self._merged, self._rest = last, last.catalogue, merged, rest
+        self._last, self._before, self._source, self._rest = last, last.catalogue, source, rest
         self._accounts, self._gateways = accounts, gateways
         self._exchange, self._problems, self._reused = exchange, problems, reused
         before = self._before.accounts
@@ -128,10 +127,10 @@ class _Next:
         Raises:
             _Whole: it cannot be made of the last one.
         """
-        before, merged, problems, reused = self._before, self._merged, self._problems, self._reused
+        before, source, problems, reused = self._before, self._source, self._problems, self._reused
         changed = self._accounts.changed
         settled = {
-            name: settled_account(each, merged, self._exchange, problems, reused) for name, each in changed.items()
+            name: settled_account(each, source, self._exchange, problems, reused) for name, each in changed.items()
         }
         accounts = edited(before.accounts, self._accounts.gone, settled)
         led = self._looked_at_accounts(accounts)
@@ -140,12 +139,12 @@ class _Next:
         agents = edited(
             before.agents,
             led | self._accounts.gone,
-            agents_by_account(merged.accounts, accounts, problems, led | self._warned["agents"]),
+            agents_by_account(source.accounts, accounts, problems, led | self._warned["agents"]),
         )
         if self._warned["agents"]:
             self._warned["agents"] |= led & agents.keys()
 
-        values = {name: with_groups(each.value, merged) for name, each in self._gateways.changed.items()}
+        values = {name: with_groups(each.value, source) for name, each in self._gateways.changed.items()}
         if any(each.groups for each in self._replaced(values)):
             raise _Whole  # a group may be left without gateways
         gone = self._gateways.gone
@@ -156,14 +155,14 @@ class _Next:
         domains = self._users(values)
         wide = self._check_networks(values, gateways, domains)
         callers = [(values[name], each) for name, each in self._gateways.changed.items()]
-        rules = incoming_rules(callers, before.number_lists, before.number_pools, self._last.rules, merged, problems)
-        dids, called_trunks = did_table(merged, problems)
+        rules = incoming_rules(callers, before.number_lists, before.number_pools, self._last.rules, source, problems)
+        dids, called_trunks = did_table(source, problems)
         sources = self._sources(values)
         if problems.has_errors:
             return before  # the next one cannot be used, and all of its errors are found
         rates = next_rates(
             self._last,
-            merged,
+            source,
             self._rest,
             accounts,
             gateways,
@@ -205,7 +204,7 @@ class _Next:
         )
         warned = {kind: frozenset(names) for kind, names in self._warned.items()}
         watched = Watched(warned, wide, self._last.watched.sold | sold)
-        kept = self._last._replace(catalogue=catalogue, merged=merged, rest=self._rest, watched=watched)
+        kept = self._last._replace(catalogue=catalogue, source=source, rest=self._rest, watched=watched)
         reused.keep(kept, self._accounts.gone)
         return catalogue
 
@@ -247,7 +246,7 @@ class _Next:
         self._look(
             "accounts",
             led,
-            lambda each: check_account(each, accounts[each.value.id], self._merged, self._exchange, self._problems),
+            lambda each: check_account(each, accounts[each.value.id], self._source, self._exchange, self._problems),
             self._accounts.gone,
         )
         self._warned["agents"] -= self._accounts.gone
@@ -255,17 +254,17 @@ class _Next:
 
     def _look_at_gateways(self, names: Iterable[str], accounts: Mapping[str, Account]) -> None:
         """Check the gateways ``names``, and again what had warnings."""
-        merged, exchange, problems = self._merged, self._exchange, self._problems
-        phones, vendors = merged.phones.sound, merged.routing_gateways.sound
+        source, exchange, problems = self._source, self._exchange, self._problems
+        phones, vendors = source.phones.sound, source.routing_gateways.sound
         for name in self._gateways.changed:
             if name in phones or (name in vendors and vendors[name].value.credentials is not None):
                 raise _Whole
         gone = self._gateways.gone
         self._look(
-            "mapping_gateways", names, lambda each: check_gateway(each, merged, accounts, exchange, problems), gone
+            "mapping_gateways", names, lambda each: check_gateway(each, source, accounts, exchange, problems), gone
         )
-        self._look("phones", (), lambda each: settled_phone(each, merged, accounts, exchange, problems))
-        self._look("routing_gateways", (), lambda each: settled_vendor(each, merged, accounts, exchange, problems))
+        self._look("phones", (), lambda each: settled_phone(each, source, accounts, exchange, problems))
+        self._look("routing_gateways", (), lambda each: settled_vendor(each, source, accounts, exchange, problems))
 
     def _look(
         self,
@@ -275,7 +274,7 @@ class _Next:
         gone: Set[str] = frozenset(),
     ) -> None:
         """Look at definitions, and again at those that had warnings."""
-        sound = getattr(self._merged, kind).sound
+        sound = getattr(self._source, kind).sound
         looked_at = {name: sound[name] for name in {*names, *self._warned[kind]} if name not in gone}
         warned: set[str] = set()
         each_of(looked_at, look, self._problems, warned)
@@ -283,13 +282,13 @@ class _Next:
 
     def _check_sold(self, names: Iterable[str], accounts: Mapping[str, Account]) -> frozenset[tuple[str, str | None]]:
         """Check what is sold now in other currencies than before, by some routing plan."""
-        merged = self._merged
-        definitions = [merged.mapping_gateways.sound[name] for name in names]
+        source = self._source
+        definitions = [source.mapping_gateways.sound[name] for name in names]
         sold = sold_by_plan(((each.value, each) for each in definitions), accounts)
         new = {key: each for key, each in sold.items() if key not in self._last.watched.sold}
         if new:
             plans = {name: table.plan for name, table in self._before.plans.items()}
-            check_currencies(new, merged.routing_gateways, plans, accounts, self._exchange, self._problems)
+            check_currencies(new, source.routing_gateways, plans, accounts, self._exchange, self._problems)
         return frozenset(new)
 
     def _users(self, values: Mapping[str, MappingGateway]) -> dict[str, Mapping[str, MappingGateway]]:
@@ -345,7 +344,7 @@ class _Next:
         found = len(self._problems)
         users = [user for each in domains.values() for user in each.values()]
         check_networks(
-            [gateways[name] for name in looked_at], users, self._merged.mapping_gateways.sound, self._problems
+            [gateways[name] for name in looked_at], users, self._source.mapping_gateways.sound, self._problems
         )
         self._warned["networks"] = {*wide} if len(self._problems) > found else set()
         return wide

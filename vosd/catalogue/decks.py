@@ -4,15 +4,11 @@
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from vosd.catalogue.problems import SourceLine
-from vosd.catalogue.source import CatalogueSource, Definition, WholeOrigin
-
-DATABASE: Final = "the database"
-"""Name of the source whose definitions are in tables."""
 
 
 class DeckVersion(msgspec.Struct, frozen=True):
@@ -63,12 +59,3 @@ class DeckStore(Protocol):
 def place_of_deck(version: DeckVersion) -> SourceLine:
     """Return the place of a deck, for messages."""
     return SourceLine(f"deck {version.group} (version {version.number}) in the database", 0)
-
-
-def source_of_decks(decks: Sequence[DeckVersion]) -> CatalogueSource:
-    """Return what the database defines: the rates of the groups that have a deck."""
-    source = CatalogueSource(DATABASE)
-    for deck in decks:
-        origin = WholeOrigin(place_of_deck(deck))
-        source.rates.add(deck.group, Definition(None, f"rate_groups[{deck.group}]", origin))
-    return source

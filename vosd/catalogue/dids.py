@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 
 from vosd.catalogue.groups import with_groups
-from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import Definition, report_unknown
+from vosd.catalogue.source import CatalogueSource, Definition, report_unknown
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import called_trunk
 
 
-def did_table(merged: Merged, problems: ProblemList) -> tuple[DidTable | None, Mapping[str, RoutingGateway]]:
+def did_table(source: CatalogueSource, problems: ProblemList) -> tuple[DidTable | None, Mapping[str, RoutingGateway]]:
     """Return what finds the entry of a number, and the called halves of the trunks of customers that have numbers."""
-    sound = merged.dids.sound
+    sound = source.dids.sound
     if not sound:
         return None, {}
     trunks: dict[str, RoutingGateway] = {}
     for definition in sound.values():
-        _check(definition, merged, trunks, problems)
+        _check(definition, source, trunks, problems)
     try:
         return DidTable(each.value for each in sound.values()), trunks
     except OverlapError as error:
@@ -28,24 +27,24 @@ def did_table(merged: Merged, problems: ProblemList) -> tuple[DidTable | None, M
 
 
 def _check(
-    definition: Definition[Did], merged: Merged, trunks: dict[str, RoutingGateway], problems: ProblemList
+    definition: Definition[Did], source: CatalogueSource, trunks: dict[str, RoutingGateway], problems: ProblemList
 ) -> None:
     did = definition.value
     if did.account is not None:
-        merged.accounts.find(did.account, definition, "account", problems)
+        source.accounts.find(did.account, definition, "account", problems)
     if did.calendar is not None:
-        merged.calendars.find(did.calendar, definition, "calendar", problems)
+        source.calendars.find(did.calendar, definition, "calendar", problems)
     for key, phones in (("phones", did.phones), ("otherwise", did.otherwise)):
         for phone in phones:
-            merged.phones.find(phone, definition, key, problems)
-    if did.trunk is None or did.trunk in trunks or did.trunk in merged.routing_gateways.sound:
+            source.phones.find(phone, definition, key, problems)
+    if did.trunk is None or did.trunk in trunks or did.trunk in source.routing_gateways.sound:
         return
-    own = merged.mapping_gateways.sound.get(did.trunk)
+    own = source.mapping_gateways.sound.get(did.trunk)
     if own is not None and own.value.credentials is not None:
-        trunks[did.trunk] = called_trunk(with_groups(own.value, merged))
+        trunks[did.trunk] = called_trunk(with_groups(own.value, source))
     elif own is not None:
         expected = "a mapping gateway with auth, which registers, or a routing gateway"
         problems.error(*definition.at("trunk"), expected, did.trunk)
-    elif did.trunk not in merged.mapping_gateways.broken and did.trunk not in merged.routing_gateways.broken:
-        names = [*merged.mapping_gateways.sound, *merged.routing_gateways.sound]
+    elif did.trunk not in source.mapping_gateways.broken and did.trunk not in source.routing_gateways.broken:
+        names = [*source.mapping_gateways.sound, *source.routing_gateways.sound]
         report_unknown("trunk", did.trunk, names, definition, "trunk", problems)

@@ -11,11 +11,11 @@ from vosd.base.edited import edited
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.merge import Merged
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.rest import Rest
 from vosd.catalogue.reused import Assembled
 from vosd.catalogue.route_tables import RouteTables, prefixes_of_rates, route_tables
+from vosd.catalogue.source import CatalogueSource
 from vosd.trunks.gateways import MappingGateway
 
 
@@ -39,7 +39,7 @@ class NextRates(NamedTuple):
 
 def next_rates(
     last: Assembled,
-    merged: Merged,
+    source: CatalogueSource,
     rest: Rest,
     accounts: Mapping[str, Account],
     gateways: Mapping[str, MappingGateway],
@@ -51,7 +51,7 @@ def next_rates(
     ``accounts`` and ``gateways`` are those of the next catalogue; of vendors and phones, none has changed.
     """
     before, are_same = last.catalogue, rest == last.rest
-    groups = before.rate_groups if are_same else _with_changed(before.rate_groups, merged)
+    groups = before.rate_groups if are_same else _with_changed(before.rate_groups, source)
     chooser = chooser_of(before.parameters, groups, before.period_rates, before.calendars, before.currencies)
 
     def again(choices: Mapping[str, Rates], changed: Looked) -> Set[str]:
@@ -77,9 +77,9 @@ def next_rates(
     return NextRates(groups, account_rates, customer_rates, vendor_rates, tables)
 
 
-def _with_changed(before: Mapping[str, RateGroup], merged: Merged) -> dict[str, RateGroup]:
+def _with_changed(before: Mapping[str, RateGroup], source: CatalogueSource) -> dict[str, RateGroup]:
     """Return the rate groups with those that have other rates; of the same names, as the rest is the same."""
     return {
         name: before[name] if before[name].has_the_rates_of(each) else each
-        for name, each in merged.rate_groups.values().items()
+        for name, each in source.rate_groups.values().items()
     }

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import Definition
+from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.routing.number_lists import NumberList
 from vosd.routing.number_rules import LIST, IncomingRules, OutgoingRules
 from vosd.routing.pools import NumberPool
@@ -25,19 +24,19 @@ class NumberRules(NamedTuple):
 
 
 def number_rules(
-    callers: Iterable[tuple[MappingGateway, Definition[object]]], merged: Merged, problems: ProblemList
+    callers: Iterable[tuple[MappingGateway, Definition[object]]], source: CatalogueSource, problems: ProblemList
 ) -> tuple[NumberRules, dict[IncomingNumbers, IncomingRules]]:
     """Make the rules of all trunks and phones; a list or pool that does not exist is reported, and has no effect.
 
     Trunks with equal rules, such as those of one template, share them; these are returned, too.
     """
-    lists, pools = merged.number_lists.values(), merged.number_pools.values()
+    lists, pools = source.number_lists.values(), source.number_pools.values()
     shared: dict[IncomingNumbers, IncomingRules] = {}
-    incoming = incoming_rules(callers, lists, pools, shared, merged, problems)
+    incoming = incoming_rules(callers, lists, pools, shared, source, problems)
     outgoing = {}
-    for name, vendor in merged.routing_gateways.sound.items():
+    for name, vendor in source.routing_gateways.sound.items():
         numbers = vendor.value.numbers
-        if numbers is not None and _is_sound(numbers, vendor, merged, problems):
+        if numbers is not None and _is_sound(numbers, vendor, source, problems):
             outgoing[name] = OutgoingRules(numbers, lists, pools)
     return NumberRules(lists, pools, incoming, outgoing), shared
 
@@ -47,13 +46,13 @@ def incoming_rules(
     lists: Mapping[str, NumberList],
     pools: Mapping[str, NumberPool],
     shared: dict[IncomingNumbers, IncomingRules],
-    merged: Merged,
+    source: CatalogueSource,
     problems: ProblemList,
 ) -> dict[str, IncomingRules]:
     """Make the rules of mapping gateways and phones as ``number_rules`` does; ``shared`` are those made before."""
     found: dict[str, IncomingRules] = {}
     for gateway, definition in callers:
-        if gateway.numbers is not None and _is_sound(gateway.numbers, definition, merged, problems):
+        if gateway.numbers is not None and _is_sound(gateway.numbers, definition, source, problems):
             rules = shared.get(gateway.numbers)
             if rules is None:
                 rules = shared[gateway.numbers] = IncomingRules(gateway.numbers, lists, pools)
@@ -85,7 +84,10 @@ def sections_of(
 
 
 def _is_sound(
-    numbers: IncomingNumbers | OutgoingNumbers, definition: Definition[object], merged: Merged, problems: ProblemList
+    numbers: IncomingNumbers | OutgoingNumbers,
+    definition: Definition[object],
+    source: CatalogueSource,
+    problems: ProblemList,
 ) -> bool:
     """Return whether the lists and the pool exist; report those that do not."""
     found: list[Definition[NumberList] | Definition[NumberPool] | None] = []
@@ -94,7 +96,7 @@ def _is_sound(
         named |= {"callee_allow": numbers.callee_allow, "callee_deny": numbers.callee_deny}
     for key, entries in named.items():
         names = (entry.removeprefix(LIST) for entry in entries if entry.startswith(LIST))
-        found += [merged.number_lists.find(name, definition, key, problems) for name in names]
+        found += [source.number_lists.find(name, definition, key, problems) for name in names]
     if numbers.caller_pool is not None:
-        found.append(merged.number_pools.find(numbers.caller_pool, definition, "caller_pool", problems))
+        found.append(source.number_pools.find(numbers.caller_pool, definition, "caller_pool", problems))
     return None not in found

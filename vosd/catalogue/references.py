@@ -7,9 +7,8 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.agents import check_rate_groups
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_gateways_named, check_rows_of_groups, members
-from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions, row_key
+from vosd.catalogue.source import PREFIXES_FROM_RATES, CatalogueSource, Definition, Definitions, row_key
 from vosd.routing.plan import RoutingPlan
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -32,7 +31,7 @@ def check_currency(
 def check_payer(
     gateway: MappingGateway,
     definition: Definition[object],
-    merged: Merged,
+    source: CatalogueSource,
     accounts: Mapping[str, Account],
     problems: ProblemList,
 ) -> None:
@@ -40,11 +39,11 @@ def check_payer(
 
     ``accounts`` are the settled ones.
     """
-    merged.accounts.find(gateway.account, definition, "account", problems)
+    source.accounts.find(gateway.account, definition, "account", problems)
     if gateway.rate_group is not None:
-        merged.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
-    check_plan(gateway.routing_plan, definition, merged, problems)
-    check_selection(gateway, definition, merged, problems)
+        source.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
+    check_plan(gateway.routing_plan, definition, source, problems)
+    check_selection(gateway, definition, source, problems)
     account = accounts.get(gateway.account)
     if account is not None and account.agent is not None:
         named = {"rate_group": gateway.rate_group, "private_rate_group": gateway.private_rate_group}
@@ -61,57 +60,59 @@ def _is_priced(each: Account | MappingGateway | RoutingGateway) -> bool:
     return each.rate_group is not None or each.private_rate_group is not None
 
 
-def check_plan(name: str | None, definition: Definition[object], merged: Merged, problems: ProblemList) -> None:
+def check_plan(
+    name: str | None, definition: Definition[object], source: CatalogueSource, problems: ProblemList
+) -> None:
     """Check the routing plan that an account, a mapping gateway or a phone names."""
     if name is not None:
-        merged.routing_plans.find(name, definition, "routing_plan", problems)
+        source.routing_plans.find(name, definition, "routing_plan", problems)
 
 
-def check_routes(plan: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> None:
+def check_routes(plan: Definition[RoutingPlan], source: CatalogueSource, problems: ProblemList) -> None:
     """Check the routing gateways that a plan and the lines of its own routes name."""
     wanted = plan.value.gateways
-    check_gateways_named(wanted or (), plan, "gateways", merged, problems)
-    check_rows_of_groups(plan, merged, problems)
-    used = None if wanted is None else frozenset(each for name in wanted for each in members(name, merged))
+    check_gateways_named(wanted or (), plan, "gateways", source, problems)
+    check_rows_of_groups(plan, source, problems)
+    used = None if wanted is None else frozenset(each for name in wanted for each in members(name, source))
     for index, row in enumerate(plan.value.routes or ()):
         key = f"{row_key(index)}.gateway"
-        check_gateways_named([row.gateway], plan, key, merged, problems)
+        check_gateways_named([row.gateway], plan, key, source, problems)
         if row.calendar is not None:
-            merged.calendars.find(row.calendar, plan, f"{row_key(index)}.calendar", problems)
-        if used is not None and not members(row.gateway, merged) <= used:
+            source.calendars.find(row.calendar, plan, f"{row_key(index)}.calendar", problems)
+        if used is not None and not members(row.gateway, source) <= used:
             problems.error(*plan.at(key), "one of the gateways of the plan", row.gateway)
 
 
 def check_selection(
-    gateway: MappingGateway, definition: Definition[object], merged: Merged, problems: ProblemList
+    gateway: MappingGateway, definition: Definition[object], source: CatalogueSource, problems: ProblemList
 ) -> None:
     """Check the routing gateways that the calls of a mapping gateway or phone use or do not use."""
     for key, names in (("gateways_allow", gateway.gateways_allow), ("gateways_deny", gateway.gateways_deny)):
         if names:
-            check_gateways_named(names, definition, key, merged, problems)
+            check_gateways_named(names, definition, key, source, problems)
 
 
-def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList) -> None:
+def check_phone(phone: Definition[Phone], source: CatalogueSource, problems: ProblemList) -> None:
     """Check the gateways that a phone names."""
     offline, redirect = phone.value.offline_gateway, phone.value.redirect_server
     if offline is not None:
-        merged.routing_gateways.find(offline, phone, "offline_gateway", problems)
+        source.routing_gateways.find(offline, phone, "offline_gateway", problems)
     if phone.value.voicemail is not None:
-        merged.routing_gateways.find(phone.value.voicemail, phone, "voicemail", problems)
+        source.routing_gateways.find(phone.value.voicemail, phone, "voicemail", problems)
     if redirect is None:
         return
-    found = merged.routing_gateways.find(redirect, phone, "redirect_server", problems)
+    found = source.routing_gateways.find(redirect, phone, "redirect_server", problems)
     if found is not None and found.value.dialect.redirects is not Redirects.FOLLOW:
         expected = "a routing gateway with redirects: follow"
         problems.error(*phone.at("redirect_server"), expected, redirect)
 
 
-def check_vendor(vendor: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> None:
+def check_vendor(vendor: Definition[RoutingGateway], source: CatalogueSource, problems: ProblemList) -> None:
     """Check the account of a vendor, that it has buy rates, and its calendar."""
     gateway = vendor.value
     if gateway.calendar is not None:
-        merged.calendars.find(gateway.calendar, vendor, "calendar", problems)
-    account = merged.accounts.find(gateway.account or "", vendor, "account", problems)
+        source.calendars.find(gateway.calendar, vendor, "calendar", problems)
+    account = source.accounts.find(gateway.account or "", vendor, "account", problems)
     if account is None or _is_priced(account.value) or _is_priced(gateway):
         return
     if not gateway.allow_unrated:
@@ -140,19 +141,19 @@ def check_offline_gateway(
         gateways.find(named.value, named, "offline_gateway", problems)
 
 
-def check_references_of_broken(merged: Merged, problems: ProblemList) -> None:
+def check_references_of_broken(source: CatalogueSource, problems: ProblemList) -> None:
     """Check the references of definitions with mistakes, so that all mistakes are reported at once."""
     lists: Iterable[Definitions[Any]] = (
-        merged.accounts,
-        merged.mapping_gateways,
-        merged.routing_gateways,
-        merged.phones,
+        source.accounts,
+        source.mapping_gateways,
+        source.routing_gateways,
+        source.phones,
     )
     for broken in (each for definitions in lists for each in definitions.broken.values()):
         if broken.value.account:
-            merged.accounts.find(broken.value.account, broken, "account", problems)
+            source.accounts.find(broken.value.account, broken, "account", problems)
         if broken.value.rate_group:
-            merged.rate_groups.find(broken.value.rate_group, broken, "rate_group", problems)
+            source.rate_groups.find(broken.value.rate_group, broken, "rate_group", problems)
 
 
 Sold = Mapping[tuple[str, str | None], tuple[MappingGateway, Definition[object]]]

@@ -1,10 +1,10 @@
 """Digests of what a catalogue is made of beside accounts, gateways and phones: has any of it changed (ADR 60)?"""
 
+from dataclasses import fields
 from typing import NamedTuple
 
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.merge import CHANGING, Merged
-from vosd.catalogue.source import Definitions
+from vosd.catalogue.source import CHANGING, CatalogueSource, Definitions
 from vosd.catalogue.versions import version_of
 from vosd.routing.number_lists import NumberList
 
@@ -18,17 +18,17 @@ class Rest(NamedTuple):
     """The rates."""
 
 
-def rest_of(merged: Merged) -> Rest:
-    """Return the digests of what all sources define together."""
+def rest_of(source: CatalogueSource) -> Rest:
+    """Return the digests of what is defined."""
     frame: list[object] = []
-    for field in Merged._fields:
-        defined = getattr(merged, field)
+    for field in fields(source):
+        defined = getattr(source, field.name)
         if isinstance(defined, Definitions):
-            values = {} if field in CHANGING else defined.values()
+            values = {} if field.name in CHANGING else defined.values()
             frame.append({name: _content(each) for name, each in values.items()})
         else:
             frame.append(None if defined is None else defined.value)
-    rates = {name: [each.version, each.rate_version] for name, each in merged.rate_groups.values().items()}
+    rates = {name: [each.version, each.rate_version] for name, each in source.rate_groups.values().items()}
     return Rest(version_of(*frame), version_of(rates))
 
 

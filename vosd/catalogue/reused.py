@@ -15,8 +15,8 @@ import msgspec
 
 from vosd.base.parts import in_parts, take_apart
 from vosd.billing.accounts import Account
-from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.rest import Rest
+from vosd.catalogue.source import CHANGING, CatalogueSource
 from vosd.catalogue.versions import encoded
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
@@ -55,7 +55,7 @@ class Assembled(NamedTuple):
     """A catalogue, and what it was made of."""
 
     catalogue: "Catalogue"
-    merged: Merged
+    source: CatalogueSource
     rest: Rest
     """Digests of everything but accounts, gateways and phones."""
     others: str
@@ -139,8 +139,8 @@ class Reused:
         """Take what was kept."""
         made = self._made
         if made is not None:
-            stripped = {field: replace(getattr(made.merged, field), change=None) for field in CHANGING}
-            self.last = made._replace(merged=made.merged._replace(**stripped))
+            stripped = {field: replace(getattr(made.source, field), change=None) for field in CHANGING}
+            self.last = made._replace(source=replace(made.source, **stripped))
             if self._gone is None:
                 before, self._settled, self._begun = self._settled, self._begun, {}
                 take_apart(before)
@@ -166,8 +166,9 @@ class Reused:
         """Forget what was kept; return its parts, which may be large: freed together they would delay calls."""
         parts: list[object] = [self._begun, *self._made_digests.values()]
         if self._made is not None:
-            catalogue, merged, *others = self._made
-            parts += [*(getattr(catalogue, each.name) for each in fields(catalogue)), *merged, *others]
+            catalogue, source, *others = self._made
+            parts += [getattr(whole, each.name) for whole in (catalogue, source) for each in fields(whole)]
+            parts += others
         self.begin()
         return parts
 

@@ -15,14 +15,13 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_late_protection, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_own_groups, groups_of, with_groups
-from vosd.catalogue.merge import Merged
 from vosd.catalogue.overrides import destination_name
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.rate_choices import currency_from
 from vosd.catalogue.rate_references import check_rates_of_account, check_rates_of_trunk
 from vosd.catalogue.references import check_currency, check_partner, check_payer, check_phone, check_plan, check_vendor
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Definition, report_unknown
+from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, CatalogueSource, Definition, report_unknown
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
@@ -60,21 +59,21 @@ def settled(account: Account, group_currency: str | None) -> Account:
 
 
 def settled_account(
-    definition: Definition[Account], merged: Merged, exchange: Exchange, problems: ProblemList, reused: Reused
+    definition: Definition[Account], source: CatalogueSource, exchange: Exchange, problems: ProblemList, reused: Reused
 ) -> Account:
     """Return an account with its currency."""
     account = definition.value
     if account.calendar is not None:
-        merged.calendars.find(account.calendar, definition, "calendar", problems)
+        source.calendars.find(account.calendar, definition, "calendar", problems)
     if account.destination_limits:
-        _check_destinations(definition, merged, problems)
+        _check_destinations(definition, source, problems)
     priced_by = currency_from(account)
     if priced_by is None:
         return reused.settled(account, None, settled)
     key, name = priced_by
-    group = merged.rate_groups.sound.get(name)
+    group = source.rate_groups.sound.get(name)
     if key == "rate_group":
-        group = merged.rate_groups.find(name, definition, key, problems)
+        group = source.rate_groups.find(name, definition, key, problems)
     if group is None:
         return reused.settled(account, None, settled)
     if not check_currency(definition, group.value.currency, exchange, problems):
@@ -82,9 +81,9 @@ def settled_account(
     return reused.settled(account, group.value.currency, settled)
 
 
-def _check_destinations(definition: Definition[Account], merged: Merged, problems: ProblemList) -> None:
+def _check_destinations(definition: Definition[Account], source: CatalogueSource, problems: ProblemList) -> None:
     """Report classes of destinations that do not exist, and a name that does not fit an override."""
-    classes = () if merged.parameters is None else merged.parameters.value.destination_classes
+    classes = () if source.parameters is None else source.parameters.value.destination_classes
     known = [each.name for each in classes]
     for index, limit in enumerate(definition.value.destination_limits):
         key = f"destination_limits[{index}].destination"
@@ -97,56 +96,60 @@ def _check_destinations(definition: Definition[Account], merged: Merged, problem
 
 
 def check_account(
-    definition: Definition[Account], account: Account, merged: Merged, exchange: Exchange, problems: ProblemList
+    definition: Definition[Account],
+    account: Account,
+    source: CatalogueSource,
+    exchange: Exchange,
+    problems: ProblemList,
 ) -> None:
     """Check what an account names; ``account`` is the settled one."""
-    check_plan(definition.value.routing_plan, definition, merged, problems)
-    check_rates_of_account(definition, account, merged, exchange, problems)
+    check_plan(definition.value.routing_plan, definition, source, problems)
+    check_rates_of_account(definition, account, source, exchange, problems)
 
 
 def check_gateway(
     definition: Definition[MappingGateway],
-    merged: Merged,
+    source: CatalogueSource,
     accounts: Mapping[str, Account],
     exchange: Exchange,
     problems: ProblemList,
 ) -> None:
     """Check what a mapping gateway names; ``accounts`` are the settled ones."""
     gateway = definition.value
-    check_payer(gateway, definition, merged, accounts, problems)
+    check_payer(gateway, definition, source, accounts, problems)
     warn_of_unlimited(gateway, definition, accounts, problems)
-    check_rates_of_trunk(gateway, definition, merged, accounts, exchange, problems)
+    check_rates_of_trunk(gateway, definition, source, accounts, exchange, problems)
     for name in gateway.address_groups:
-        merged.address_groups.find(name, definition, "address_groups", problems)
+        source.address_groups.find(name, definition, "address_groups", problems)
     if gateway.groups:
-        check_own_groups(definition, merged, problems)
-    check_sources(with_groups(gateway, merged) if gateway.address_groups else gateway, definition, problems)
+        check_own_groups(definition, source, problems)
+    check_sources(with_groups(gateway, source) if gateway.address_groups else gateway, definition, problems)
     if gateway.numbers is not None:
         check_denied(gateway, definition, problems)
 
 
 def settled_phone(
     definition: Definition[Phone],
-    merged: Merged,
+    source: CatalogueSource,
     accounts: Mapping[str, Account],
     exchange: Exchange,
     problems: ProblemList,
 ) -> Phone:
     """Return a phone with the gateway for calls while it is offline, checked with what it names."""
     phone = definition.value
-    check_payer(phone.gateway, definition, merged, accounts, problems)
+    check_payer(phone.gateway, definition, source, accounts, problems)
     warn_of_unlimited(phone.gateway, definition, accounts, problems)
-    check_rates_of_trunk(phone.gateway, definition, merged, accounts, exchange, problems)
-    check_phone(definition, merged, problems)
+    check_rates_of_trunk(phone.gateway, definition, source, accounts, exchange, problems)
+    check_phone(definition, source, problems)
     check_denied(phone.gateway, definition, problems)
-    if phone.offline_gateway is None and merged.offline_gateway is not None:
-        return msgspec.structs.replace(phone, offline_gateway=merged.offline_gateway.value)
+    if phone.offline_gateway is None and source.offline_gateway is not None:
+        return msgspec.structs.replace(phone, offline_gateway=source.offline_gateway.value)
     return phone
 
 
 def settled_vendor(
     definition: Definition[RoutingGateway],
-    merged: Merged,
+    source: CatalogueSource,
     accounts: Mapping[str, Account],
     exchange: Exchange,
     problems: ProblemList,
@@ -156,16 +159,16 @@ def settled_vendor(
     It is checked with what it names.
     """
     vendor = definition.value
-    check_vendor(definition, merged, problems)
-    check_own_groups(definition, merged, problems)
-    if vendor.protect_ms is not None and merged.parameters is not None:
-        own = (each.value.search_ms or 0 for each in merged.routing_plans.sound.values())
-        warn_of_late_protection(vendor, definition, (merged.parameters.value.search_ms, *own), problems)
-    check_rates_of_trunk(vendor, definition, merged, accounts, exchange, problems)
-    groups, limits = groups_of(vendor.name, merged)
+    check_vendor(definition, source, problems)
+    check_own_groups(definition, source, problems)
+    if vendor.protect_ms is not None and source.parameters is not None:
+        own = (each.value.search_ms or 0 for each in source.routing_plans.sound.values())
+        warn_of_late_protection(vendor, definition, (source.parameters.value.search_ms, *own), problems)
+    check_rates_of_trunk(vendor, definition, source, accounts, exchange, problems)
+    groups, limits = groups_of(vendor.name, source)
     if groups:
         vendor = msgspec.structs.replace(vendor, groups=groups, shared_limits=limits)
-    found = merged.accounts.sound.get(vendor.account or "")
+    found = source.accounts.sound.get(vendor.account or "")
     if found is None:
         return vendor
     account = found.value

@@ -1,8 +1,7 @@
-"""One source of the catalogue: typed definitions that know where they are written.
+"""Source of the catalogue: typed definitions that know where they are written, in a file or in the database.
 
-The configuration files are one source, a database is another. The values are those of the catalogue, with two
-exceptions that depend on definitions of other sources and are settled in ``assemble.py``: ``CURRENCY_OF_RATE_GROUP``
-and ``PREFIXES_FROM_RATES``.
+The values are those of the catalogue, with two exceptions that depend on other definitions and are settled in
+``assemble.py``: ``CURRENCY_OF_RATE_GROUP`` and ``PREFIXES_FROM_RATES``.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
@@ -32,6 +31,8 @@ DEFAULT_CURRENCY: Final = "USD"
 """Currency of rate groups, and of accounts without rate group, that state none."""
 CURRENCY_OF_RATE_GROUP: Final = ""
 """Currency of an account that states none: its rate group's, else ``DEFAULT_CURRENCY``."""
+CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
+"""Fields with definitions that are compared one by one with those of the last catalogue (ADR 60)."""
 PREFIXES_FROM_RATES: Final = ("from_rates",)
 """Prefixes of a routing gateway that takes those of its buy rates."""
 
@@ -143,10 +144,8 @@ class Definitions(Generic[Thing]):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSource:
-    """Everything that one source defines."""
+    """Everything that is defined."""
 
-    name: str
-    """Name of the source in messages, such as ``the configuration files``."""
     accounts: Definitions[Account] = field(default_factory=lambda: Definitions("account", "id"))
     rate_groups: Definitions[RateGroup] = field(default_factory=lambda: Definitions("rate group"))
     mapping_gateways: Definitions[MappingGateway] = field(default_factory=lambda: Definitions("mapping gateway"))
@@ -159,16 +158,13 @@ class CatalogueSource:
     gateway_groups: Definitions[GatewayGroup] = field(default_factory=lambda: Definitions("gateway group"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
-    rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))
-    """The rate groups that this source has the rates of, by name; their tables are in ``rate_groups``."""
     period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
     exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
     """By ``exchange_name``."""
     parameters: "Definition[CallParameters] | None" = None
-    """Settings for every call; at most one source defines them."""
+    """Settings for every call."""
     offline_gateway: Definition[str] | None = None
-    """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one
-    source defines it."""
+    """Name of the routing gateway that takes the calls to unregistered phones that name none themselves."""
 
 
 def exchange_name(rate: ExchangeRate) -> str:

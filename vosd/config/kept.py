@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.catalogue.decks import DeckVersion, source_of_decks
+from vosd.catalogue.decks import DeckVersion
 from vosd.config.reader.texts import absolute, digest_of
 from vosd.config.stored import Stored, Wanted
 from vosd.storage.kept_objects import KeptObjects, KeptState
@@ -84,7 +84,6 @@ class KeptCatalogue:
             MissingObjectsError: the objects are not there any more.
         """
         found = Stored(
-            source_of_decks(manifest.decks),
             manifest.version,
             manifest.decks,
             self.files_of(manifest.decks, wanted),

@@ -16,7 +16,7 @@ from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.decks import source_of_decks
+from vosd.catalogue.decks import place_of_deck
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import has_rate_types, warn_of_rates
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SocketNotOpenError, SourceLine
@@ -26,7 +26,7 @@ from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.credentials import with_secrets
 from vosd.config.assembly.currencies import read_currencies
-from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
+from vosd.config.assembly.decks import deck_names, has_own_rates, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inventory, read_list
@@ -252,7 +252,7 @@ def _load(
         in_database,
         problems,
     )
-    _name_decks(objects, stored)
+    _name_decks(objects, stored, problems, written_rates_win=written_rates_win)
     reports = read_scheduled_reports(document, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or default_keys(document)
@@ -272,12 +272,7 @@ def _load(
         destination_classes=classes,
     )
     try:
-        catalogue = assemble(
-            [source, _decks_beside(source, stored) if written_rates_win else stored.source],
-            problems,
-            remembered.reused,
-            now_ms,
-        )
+        catalogue = assemble(source, problems, remembered.reused, now_ms)
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )
@@ -441,16 +436,18 @@ def _objects(
     return objects, rates.tables
 
 
-def _name_decks(objects: ReadObjects, stored: Stored) -> None:
-    """Note at each rate group with a deck which one it has."""
+def _name_decks(objects: ReadObjects, stored: Stored, problems: ProblemList, *, written_rates_win: bool) -> None:
+    """Note at each rate group with a deck which one it has; report decks of groups that have rates of their own."""
     for deck in stored.decks:
-        if deck.group in stored.files and deck.group in objects.rate_groups.written:
-            objects.rate_groups.written[deck.group].thing.group.name_deck(deck.number)
-
-
-def _decks_beside(source: CatalogueSource, stored: Stored) -> CatalogueSource:
-    """Return the decks of the rate groups that have no rates in the files."""
-    return source_of_decks([each for each in stored.decks if each.group not in source.rates.sound])
+        group = objects.rate_groups.written.get(deck.group)
+        if group is None:
+            continue
+        if deck.group in stored.files:
+            group.thing.group.name_deck(deck.number)
+        if has_own_rates(group.section) and not written_rates_win:
+            place = group.section.place_of("rates")
+            expected = f"each table of rates in one source only; the configuration files define it too, at {place}"
+            problems.error(place_of_deck(deck), f"{group.label}.rates", expected, deck.group)
 
 
 def _reaches(read: Mapping[str, Reach], source: CatalogueSource) -> dict[str, Reach]:

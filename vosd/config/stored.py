@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vosd.catalogue.decks import DATABASE, DeckVersion
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.stored_objects import ObjectVersion
 
 
@@ -49,7 +48,6 @@ class LastChange(NamedTuple):
 class Stored(NamedTuple):
     """Definitions in the database."""
 
-    source: CatalogueSource
     version: int | None = None
     """None = it was not read."""
     decks: tuple[DeckVersion, ...] = ()
@@ -80,4 +78,4 @@ class Stored(NamedTuple):
 
 def nothing_stored(_wanted: Wanted) -> Stored:
     """Return that the database defines nothing."""
-    return Stored(CatalogueSource(DATABASE))
+    return Stored()

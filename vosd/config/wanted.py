@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
-from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.problems import DefinitionProblem
-from vosd.catalogue.source import CatalogueSource
 from vosd.config.assembly.decks import names_of_decks, naming_decks
 from vosd.config.places import DATABASE_URL, STATE_DIR
 from vosd.config.reader.document import Section
@@ -31,7 +29,7 @@ class Asked:
         self._definitions = definitions
         self._config = config
         self._known = known
-        self.stored = Stored(CatalogueSource(DATABASE))
+        self.stored = Stored()
 
     def objects(self, files: Section) -> Stored:
         """Return what the database defines, without the rows of decks; ``files`` is the document of the files."""
@@ -46,9 +44,7 @@ class Asked:
             found = self._definitions(wanted_of(document, decks)._replace(known=self.stored))
             self.stored = self.stored._replace(files=found.files)
             if found.unread is not None:
-                self.stored = self.stored._replace(
-                    source=found.source, version=found.version, decks=found.decks, unread=found.unread
-                )
+                self.stored = self.stored._replace(version=found.version, decks=found.decks, unread=found.unread)
 
     def naming(self, found: Iterable[DefinitionProblem]) -> tuple[DefinitionProblem, ...]:
         """Return problems that name decks and objects instead of what they were read from."""

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import structlog
 
 from vosd.base.errors import VosError
-from vosd.catalogue.decks import DeckStore, DeckVersion, source_of_decks
+from vosd.catalogue.decks import DeckStore, DeckVersion
 from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.kept import KeptCatalogue
@@ -114,7 +114,6 @@ class StoredDefinitions:
             # The rows of a deck that has changed: its version is not in force, and has to be read again.
             decks = manifest.decks
             return known._replace(
-                source=source_of_decks(decks),
                 version=manifest.version,
                 decks=decks,
                 files=kept.files_of(decks, wanted.decks),
@@ -165,7 +164,6 @@ class StoredDefinitions:
         found = await store.all_current()
         await self._fetch([deck for deck in found if deck.group in wanted.decks], store, kept)
         stored = Stored(
-            source_of_decks(found),
             version,
             tuple(found),
             kept.files_of(found, wanted.decks),

@@ -214,7 +214,7 @@ def catalogue(
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip
     problems = ProblemList()
-    whole = assemble([made], problems)
+    whole = assemble(made, problems)
     if problems.has_errors:
         raise ConfigError(problems.in_order())
     return replace(whole, version="1")

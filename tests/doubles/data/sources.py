@@ -57,7 +57,6 @@ def source(
     """Make a source whose table has its name; ``number_lists`` are by name."""
     settings = Row(name, 0)
     made = CatalogueSource(
-        name,
         parameters=None if parameters is None else Definition(parameters, "", settings),
         offline_gateway=None if offline_gateway is None else Definition(offline_gateway, "", settings),
     )

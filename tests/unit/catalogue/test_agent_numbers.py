@@ -46,7 +46,7 @@ def checked(wanted: AgentNumbers, **ranges: tuple[str, ...]) -> ProblemList:
     parameters = CallParameters(special_numbers=SPECIAL, stir=StirTerms(numbering=numbering))
     written = source("database", *accounts, *DIDS, *PHONES, parameters=parameters)
     found = ProblemList()
-    catalogue = assemble([written], found)
+    catalogue = assemble(written, found)
     assert not found.has_errors, [*map(str, found.in_order())]
     problems = ProblemList()
     check_numbers_of_agent(catalogue, wanted, problems)

@@ -26,7 +26,7 @@ NAME = (HostName("pbx.leaf.example", None),)
 def problems_of(wanted: AgentSources, *hosts: str, named_hosts: tuple[HostName, ...] = ()) -> list[str]:
     mine = mapping_gateway("mine", *hosts, account="leaf", named_hosts=named_hosts)
     accounts = account("south"), account("leaf", agent="south"), account("foreign")
-    catalogue = assemble([source("database", *accounts, NAMED, mine)], ProblemList())
+    catalogue = assemble(source("database", *accounts, NAMED, mine), ProblemList())
     problems = ProblemList()
     check_sources(catalogue, wanted, problems)
     return [each.expected for each in problems.in_order()]
@@ -81,7 +81,7 @@ def test_a_source_meets_those_of_others_whatever_port_and_prefix_it_has(
     mine = mapping_gateway("mine", *hosts, account="leaf", **more)
     accounts = account("south"), account("leaf", agent="south"), account("foreign")
     below = mapping_gateway("below", "10.0.3.0/24", account="south")
-    catalogue = assemble([source("database", *accounts, NAMED, *OTHERS, mine, below)], ProblemList())
+    catalogue = assemble(source("database", *accounts, NAMED, *OTHERS, mine, below), ProblemList())
     problems = ProblemList()
     addresses = {**RESOLVED, "mine": ["10.0.0.9"]}
     check_sources(catalogue, AgentSources("south", {"mine": False}, addresses), problems)
@@ -96,7 +96,7 @@ def test_the_check_of_many_sources_costs_as_much_as_there_are_and_not_their_squa
         mine = mapping_gateway("mine", *hosts, account="leaf")
         other = mapping_gateway("other", *(each[:-1] + "2@5060" for each in hosts), account="foreign")
         accounts = account("south"), account("leaf", agent="south"), account("foreign")
-        catalogue, counted = assemble([source("database", *accounts, mine, other)], ProblemList()), 0
+        catalogue, counted = assemble(source("database", *accounts, mine, other), ProblemList()), 0
 
         def count(_frame: object, event: str, _argument: object) -> None:
             nonlocal counted

@@ -21,7 +21,7 @@ SHOP = mapping_gateway("shop", "2001:db8::/64", account="acme", dialect=DIALECT)
 
 def version(*defined: Account | MappingGateway) -> str:
     problems = ProblemList()
-    catalogue = assemble([source("files", SELL, *defined)], problems)
+    catalogue = assemble(source("files", SELL, *defined), problems)
     assert not problems.has_errors
     return catalogue.version
 

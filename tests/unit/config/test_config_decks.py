@@ -7,8 +7,7 @@ from itertools import chain
 import pytest
 
 from vosd.base.money import Decimal
-from vosd.catalogue.decks import DeckVersion, source_of_decks
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.excerpt import Excerpt
 from vosd.config.load import load
@@ -22,7 +21,7 @@ GROUP = "rate_groups: [{name: acme, deck: true}]\n"
 @pytest.fixture
 def stored(site):
     file = site.write("rows", ROWS.decode())
-    return lambda wanted: Stored(source_of_decks([DECK]), 7, (DECK,), dict.fromkeys(wanted.decks & {"acme"}, file))
+    return lambda wanted: Stored(7, (DECK,), dict.fromkeys(wanted.decks & {"acme"}, file))
 
 
 def loaded(site, stored, text):
@@ -48,7 +47,7 @@ def test_rates_of_a_group_of_the_database_are_reported_by_its_name(site):
     group = ObjectVersion(
         kind="rate_groups", name="buy", version=1, body=json.dumps(keys), begins_at=0, made_at=0, operator="ann"
     )
-    there = Stored(CatalogueSource("the database"), version=1, objects={"rate_groups": {"buy": group}})
+    there = Stored(version=1, objects={"rate_groups": {"buy": group}})
     found = loaded(site, lambda _wanted: there, "node: one\n")
     (warning,) = chain.from_iterable(found.reports_by_group())
     assert str(warning) == (
@@ -84,7 +83,7 @@ def test_rates_in_the_file_and_in_the_database_are_an_error_with_both_places(sit
     (error,) = errors(site, stored, text)
     assert error == (
         "deck acme (version 3) in the database: rate_groups[acme].rates: value 'acme': expected each table of rates in "
-        "one source only; the configuration files defines it too, at vosd.yaml:4"
+        "one source only; the configuration files define it too, at vosd.yaml:4"
     )
 
 
@@ -99,7 +98,5 @@ def test_rates_in_the_file_and_in_the_database_are_an_error_with_both_places(sit
 )
 def test_a_mistake_at_a_deck_is_reported_once(site, stored, group, expected):
     site.write("a.csv", "prefix,billing_rate\n1,1\n")
-    found = errors(
-        site, lambda _: stored(_)._replace(source=source_of_decks([])), f"rate_groups: [{{name: acme, {group}}}]\n"
-    )
+    found = errors(site, lambda _: stored(_)._replace(decks=()), f"rate_groups: [{{name: acme, {group}}}]\n")
     assert found == [f"vosd.yaml:1: {expected}"]

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.problems import ConfigError, Severity
-from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import load
 from vosd.config.stored import Stored, Wanted
@@ -114,7 +112,7 @@ def stored(_wanted: Wanted, **bodies: dict[str, object]) -> Stored:
         )
         for name, keys in bodies.items()
     }
-    return Stored(CatalogueSource(DATABASE), version=1, objects={"reports": found})
+    return Stored(version=1, objects={"reports": found})
 
 
 def test_the_database_defines_them_beside_the_files(tmp_path: Path) -> None:

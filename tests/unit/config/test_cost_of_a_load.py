@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import load
 from vosd.config.stored import Stored
@@ -32,7 +31,7 @@ def stored(number: int) -> Stored:
     ]
     templates = [version_of("templates", "common", {"rate_group": "sell", "max_concurrent": "2"})]
     objects = {of_kind[0].kind: {each.name: each for each in of_kind} for of_kind in (accounts, trunks, templates)}
-    return Stored(CatalogueSource("the database"), version=1, objects=objects)
+    return Stored(version=1, objects=objects)
 
 
 class Calls:

@@ -93,7 +93,7 @@ async def test_damaged_rows_leave_nothing(site, catalogue):
 
 
 def test_nothing_is_stored_without_a_database():
-    assert nothing_stored(None) == Stored(nothing_stored(None).source)
+    assert nothing_stored(None) == Stored()
 
 
 def test_objects_that_an_earlier_version_kept_are_missing_and_not_none(tmp_path):

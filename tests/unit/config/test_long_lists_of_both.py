@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from vosd.catalogue.problems import ConfigError
-from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import Loaded, load
 from vosd.config.stored import Stored
@@ -22,7 +21,7 @@ def loaded(directory: Path, text: str, accounts: dict[str, dict[str, str]]) -> L
         )
         for name, keys in accounts.items()
     }
-    stored = Stored(CatalogueSource("the database"), version=1, objects={"accounts": objects})
+    stored = Stored(version=1, objects={"accounts": objects})
     file = directory / "vosd.yaml"
     file.write_text(
         f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {directory}/var\n"

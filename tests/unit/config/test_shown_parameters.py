@@ -13,7 +13,6 @@ from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.catalogue.problems import ConfigError
-from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
 from vosd.config.excerpt import Excerpt
@@ -61,7 +60,7 @@ DEFAULTS_OF_VOS3000: Final = {
 def shown(tmp_path: Path, text: str, *objects: ObjectVersion) -> dict[str, ParameterSheet]:
     config = tmp_path / "vosd.yaml"
     config.write_text(f"node: sw1\n{text}")
-    found = Stored(CatalogueSource("database"), objects={"parameters": {each.name: each for each in objects}})
+    found = Stored(objects={"parameters": {each.name: each for each in objects}})
     excerpt = Excerpt(config, {}, definitions=lambda _: found, has_objects=lambda _: bool(objects))
     return {each.name: each for each in excerpt.parameter_sheets()}
 

@@ -1,4 +1,4 @@
-"""The configuration files as a source of the catalogue."""
+"""The configuration, its files and the objects of the database, as the source of the catalogue."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
@@ -17,7 +17,6 @@ from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import MappingGateways, caller_limits, phone
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
-from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dids import did_of
 from vosd.config.assembly.groups import address_group, gateway_group
 from vosd.config.assembly.inventory import Inventory, Items, Written
@@ -52,8 +51,6 @@ from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.stir.settings import StirTerms
 from vosd.trunks.gateways import RoutingGateway
 
-FILES: Final = "the configuration files"
-"""Name of this source in messages."""
 _SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
 
 Read = TypeVar("Read")
@@ -91,7 +88,7 @@ def source_of(
     stir: StirTerms | None = None,
     destination_classes: tuple[DestinationClass, ...] = (),
 ) -> CatalogueSource:
-    """Return the definitions of the files.
+    """Return the definitions.
 
     ``settings`` is where the keys of the installation stand, ``items`` has the definitions of earlier loads, and
     ``zone_variable`` is the environment variable TZ, ``stir`` is made of the files of that section.
@@ -110,16 +107,11 @@ def source_of(
     for group in objects.rate_groups.written.values():
         check_code(group, group.thing.group.currency, codes, problems)
     source = CatalogueSource(
-        FILES,
         exchange_rates=currencies.exchange_rates,
         parameters=Definition(call_parameters, "", settings),
         offline_gateway=None if keys.offline_gateway is None else Definition(keys.offline_gateway, "", settings),
     )
     _define(source.rate_groups, objects.rate_groups, lambda each: each.thing.group)
-    for name, group in objects.rate_groups.written.items():
-        if has_own_rates(group.section):
-            source.rates.add(name, group.defines(None))
-
     accounts = Accounts(parameters)
 
     def account(written: Written[AccountKeys]) -> Account:
