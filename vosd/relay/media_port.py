@@ -269,7 +269,7 @@ class MediaPort:
             if unit_ns == RTCP and self._may_share(address):
                 self._take_control(data, now_ns)
                 return
-            if unit_ns <= 0.0:
+            if unit_ns <= 0.0 and unit_ns != _KEY:  # a side that is silent between its keys sends nothing else
                 self._count_foreign(address)
                 return
             packets = self.latch.consider(address, sequence, ssrc, data, self.reception.last_ns, now_ns)

@@ -66,14 +66,15 @@ class Worker:
         """The kernel forwards nothing."""
 
 
-def port_of(peer: Peer, worker: Worker, formats) -> MediaPort:
+def port_of(peer: Peer, worker: Worker, formats, *, is_believed: bool = True) -> MediaPort:
     """Return a port whose keys are reported, and taken out of the media."""
     port = MediaPort(
         OpenPort(RelayPort(1, "127.0.0.1", 2, None), 0, 0), peer, None, memoryview(bytearray(RECORD_BYTES)), worker
     )
     payloads, clocks, codecs = zip(*formats, strict=True)
     host, number = PEER
-    port.expect(MediaSource(host, number, host, None, host, MediaTrust.LEARN, payloads, clocks, codecs), PEER)
+    source = MediaSource(host, number, host, None, host, MediaTrust.LEARN, payloads, clocks, codecs)
+    port.expect(source, PEER if is_believed else None)
     port.report_keys(are_reported=True, are_taken=True)
     return port
 
@@ -106,6 +107,17 @@ def test_the_duration_of_a_key_is_by_the_clock_of_its_payload_type(formats):
     for _ in range(sequence):
         port.receive()
     assert worker.keys == [PressedKey("5", 100)] * 2
+
+
+def test_a_side_that_sends_nothing_but_keys_is_believed_by_them():
+    peer, worker = Peer(), Worker()
+    port = port_of(peer, worker, ((18, 8_000, "G729"), (101, 8_000, "telephone-event")), is_believed=False)
+    for turn in range(1, 8):
+        body = bytes((5, 0x8A if turn >= 5 else 0x0A)) + (min(turn, 5) * 160).to_bytes(2, "big")
+        peer.waiting.append(rtp(turn, 10_000, payload=101, body=body))
+    while peer.waiting:
+        port.receive()
+    assert (worker.keys, port.latch.believed) == ([PressedKey("5", 100)], PEER)
 
 
 class Listener:
