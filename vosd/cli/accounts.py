@@ -8,7 +8,7 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
 
@@ -90,8 +90,7 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     from vosd.admin.office.accounts import ShowAccount, show_account
 
-    who, order = principal(acting=acting), ShowAccount(account_id, consumption)
-    shown = in_office(invocation, lambda office: show_account(office, who, order))
+    shown = ordered(invocation, show_account, ShowAccount(account_id, consumption), principal(acting=acting))
     if as_json:
         output.document(shown)
     else:
@@ -135,8 +134,7 @@ def list_all(
     most = limit or (None if as_json else FOR_PEOPLE)
     some = None if most is None else most + 1
     order = ListAccounts(group=group, agent=agent, all=is_whole, limit=some, consumption=consumption)
-    who = principal(acting=acting)
-    found = in_office(invocation, lambda office: list_accounts(office, who, order))
+    found = ordered(invocation, list_accounts, order, principal(acting=acting))
     sheets = output.first(found, most, "accounts")
     if as_json:
         output.document(sheets)
@@ -159,8 +157,7 @@ def rates(
 
     most = limit or (None if as_json else FOR_PEOPLE)
     order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
-    who = principal(acting=acting)
-    found = in_office(invocation, lambda office: list_prices(office, who, order), with_database=False)
+    found = ordered(invocation, list_prices, order, principal(acting=acting), with_database=False)
     sheets = output.first(found, most, "prefixes")
     if as_json:
         output.document(sheets)
@@ -177,8 +174,7 @@ def groups(invocation: Invocation, as_json: bool) -> None:
     """Add up balances and reserved amounts of each group of accounts, in each currency."""
     from vosd.admin.office.accounts import ListAccountGroups, list_account_groups
 
-    who = principal()
-    sums = in_office(invocation, lambda office: list_account_groups(office, who, ListAccountGroups()))
+    sums = ordered(invocation, list_account_groups, ListAccountGroups())
     if as_json:
         output.document(sums)
         return
@@ -214,7 +210,7 @@ def set_values(
         from vosd.admin.office.overrides import SetOverdraftLimit, set_overdraft_limit
 
         limit = SetOverdraftLimit(account=account_id, overdraft_limit=overdraft_limit, **terms)
-        show_set(in_office(invocation, lambda office: set_overdraft_limit(office, who, limit)), as_json=as_json)
+        show_set(ordered(invocation, set_overdraft_limit, limit, who), as_json=as_json)
     elif terms["until"] is not None:
         raise click.UsageError("--until is not for --expires-at, which is a time itself")
     elif expires_at is not None:
@@ -227,7 +223,7 @@ def _set_expiry(
     from vosd.admin.office.accounts import SetExpiry, set_expiry
 
     order = SetExpiry(account=account_id, expires_at=expires_at.wall_ms, memo=memo)
-    changed = in_office(invocation, lambda office: set_expiry(office, who, order))
+    changed = ordered(invocation, set_expiry, order, who)
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
     if as_json:
@@ -259,8 +255,8 @@ def block(
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.admin.office.overrides import BlockAccount, block_account
 
-    who, order = principal(operator, acting), BlockAccount(account=account_id, destination=destination, **terms)
-    show_set(in_office(invocation, lambda office: block_account(office, who, order)), as_json=as_json)
+    order = BlockAccount(account=account_id, destination=destination, **terms)
+    show_set(ordered(invocation, block_account, order, principal(operator, acting)), as_json=as_json)
 
 
 @account.command("unblock")
@@ -282,8 +278,7 @@ def unblock(
     """End the block of an account; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockAccount, unblock_account
 
-    who, order = principal(operator, acting), UnblockAccount(account_id, destination)
-    outcome = in_office(invocation, lambda office: unblock_account(office, who, order))
+    outcome = ordered(invocation, unblock_account, UnblockAccount(account_id, destination), principal(operator, acting))
     what = f"account {account_id}" if destination is None else f"destination {account_id}/{destination}"
     show_unblocked(outcome, what, as_json=as_json)
 
@@ -298,7 +293,7 @@ def rights(invocation: Invocation, as_json: bool) -> None:
     """
     from vosd.admin.office.agent_rights import ListAgents, list_agents
 
-    found = in_office(invocation, lambda office: list_agents(office, principal(), ListAgents()))
+    found = ordered(invocation, list_agents, ListAgents())
     if as_json:
         output.document(found)
         return
@@ -319,8 +314,7 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
     """
     from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
 
-    who, order = principal(), ShowAccountHistory(account_id, limit)
-    changes = in_office(invocation, lambda office: show_account_history(office, who, order))
+    changes = ordered(invocation, show_account_history, ShowAccountHistory(account_id, limit))
     if as_json:
         output.document(changes)
         return
@@ -345,8 +339,7 @@ def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bo
     """
     from vosd.admin.office.closing import CloseAccount, close_account
 
-    who, order = principal(operator), CloseAccount(account=account_id, **terms)
-    closed = in_office(invocation, lambda office: close_account(office, who, order))
+    closed = ordered(invocation, close_account, CloseAccount(account=account_id, **terms), principal(operator))
     if closed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")
     if as_json:

@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, in_office_or_kept, outcome_of, principal
+from vosd.cli.office import in_office_or_kept, ordered, outcome_of, principal
 from vosd.control.installation import AlarmList, ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
@@ -54,8 +54,7 @@ def _list(invocation: Invocation, *, history: bool, as_json: bool) -> None:
 def _confirm(invocation: Invocation, alarm: str, subject: str | None, note: str | None, *, as_json: bool) -> None:
     from vosd.admin.office.alarms import NoteAlarm, confirm_alarm
 
-    who, order = principal(), NoteAlarm(alarm=alarm, subject=subject, note=note)
-    done = in_office(invocation, lambda office: confirm_alarm(office, who, order), with_database=False)
+    done = ordered(invocation, confirm_alarm, NoteAlarm(alarm=alarm, subject=subject, note=note), with_database=False)
     found = outcome_of(done)
     if as_json:
         output.document(found)

@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, Count
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 
 
 @click.command(cls=Verb)
@@ -23,8 +23,7 @@ def audit(invocation: Invocation, /, operator: str | None, as_json: bool, **want
     """List who has booked, confirmed or closed what, by which login, the newest first."""
     from vosd.admin.office.audit import ListAudit, list_audit
 
-    who, order = principal(), ListAudit(principal=operator, **wanted)
-    found = in_office(invocation, lambda office: list_audit(office, who, order))
+    found = ordered(invocation, list_audit, ListAudit(principal=operator, **wanted))
     if as_json:
         output.document(found)
     else:

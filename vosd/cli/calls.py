@@ -11,7 +11,7 @@ from vosd.base.ids import all_shortened
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, DURATION, Count, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.trace import ladder
 from vosd.control.calls import CallSelection, CallSnapshot, LegRow
@@ -58,7 +58,7 @@ def calls(
     from vosd.admin.office.calls import ListRunningCalls, list_running_calls
 
     order = ListRunningCalls(account=account, agent=agent, all=is_whole, gateway=gateway, longer_ms=longer_ms)
-    running = in_office(invocation, lambda office: list_running_calls(office, principal(), order), with_database=False)
+    running = ordered(invocation, list_running_calls, order, with_database=False)
     if as_json:
         output.document(running)
     else:
@@ -86,8 +86,7 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
     from vosd.admin.office.calls import DrawRunningCall, draw_running_call
     from vosd.admin.tracing import call_json
 
-    order = DrawRunningCall(call_id)
-    done = in_office(invocation, lambda office: draw_running_call(office, principal(), order), with_database=False)
+    done = ordered(invocation, draw_running_call, DrawRunningCall(call_id), with_database=False)
     found = outcome_of(done)
     if as_json:
         output.document(call_json(found))
@@ -105,8 +104,7 @@ def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_js
     from vosd.admin.office.records import ShowCall, show_call
     from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
 
-    who, order = principal(acting=acting), ShowCall(call_id=call_id)
-    found = in_office(invocation, lambda office: show_call(office, who, order), with_database=False)
+    found = ordered(invocation, show_call, ShowCall(call_id=call_id), principal(acting=acting), with_database=False)
     document = found.document(KEYS if acting is None else KEYS_FOR_AGENTS)
     if as_json:
         output.document(document)
@@ -140,8 +138,8 @@ def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any
     """End calls: the one whose id is or begins with CALL_ID, or all that match every option given."""
     from vosd.admin.office.calls import HangUp, hang_up
 
-    who, order = principal(), HangUp(CallSelection(**selection), ends_many=yes)
-    outcome = outcome_of(in_office(invocation, lambda office: hang_up(office, who, order), with_database=False))
+    order = HangUp(CallSelection(**selection), ends_many=yes)
+    outcome = outcome_of(ordered(invocation, hang_up, order, with_database=False))
     if as_json:
         output.document(outcome)
     else:

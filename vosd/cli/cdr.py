@@ -16,7 +16,7 @@ from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.wiring.office import office_of
 
@@ -141,10 +141,10 @@ def show(
     if as_ladder or pcap is not None:
         _draw(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
     elif as_why:
-        reasons = in_office(invocation, lambda office: explain_record(office, who, ExplainRecord(call_id=call_id)))
+        reasons = ordered(invocation, explain_record, ExplainRecord(call_id=call_id), who)
         _show_why(reasons, as_json=as_json)
     else:
-        found = in_office(invocation, lambda office: show_record(office, who, ShowRecord(call_id=call_id)))
+        found = ordered(invocation, show_record, ShowRecord(call_id=call_id), who)
         _show_record(found, None if acting is None else KEYS_FOR_AGENTS, as_json=as_json)
 
 
@@ -163,8 +163,7 @@ def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder:
     from vosd.admin.office.records import DrawRecord, draw_record
     from vosd.admin.tracing import call_json, messages_json
 
-    order = DrawRecord(call_id=call_id)
-    drawn = outcome_of(in_office(invocation, lambda office: draw_record(office, principal(), order)))
+    drawn = outcome_of(ordered(invocation, draw_record, DrawRecord(call_id=call_id)))
     if drawn.left_out:
         output.remark(f"{drawn.left_out} later messages are left out: there is a bound to an answer")
     with capture(pcap) as file:
@@ -268,7 +267,7 @@ def charges(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """
     from vosd.admin.office.records import ShowCharges, show_charges
 
-    found = in_office(invocation, lambda office: show_charges(office, principal(), ShowCharges(call_id)))
+    found = ordered(invocation, show_charges, ShowCharges(call_id))
     shown = [charge_object(each) for each in found]
     for each in shown:
         each["breakdown"] = _steps(each["breakdown"])

@@ -12,7 +12,7 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import Count
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of, principal
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def export(
         return
     order = WriteExport(out=str(out), after=after, profile=profile)
     with _said_of(out):
-        written = outcome_of(in_office(invocation, lambda office: write_export(office, principal(), order)))
+        written = outcome_of(ordered(invocation, write_export, order))
     if after is not None and written.goes_on:
         output.remark(f"{out} goes on where its last run ended: --after {after} is for the first run only")
     if as_json:

@@ -11,7 +11,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, Count, operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.corrections import CorrectionSheet, WantedCharge
@@ -79,8 +79,7 @@ def correct(
     from vosd.admin.office.corrections import CorrectCall, correct_call
 
     order = CorrectCall(call_id=call_id, charges=_wanted(**amounts), memo=memo, reference=reference, is_trial=dry_run)
-    who = principal(operator)
-    corrected = in_office(invocation, lambda office: correct_call(office, who, order))
+    corrected = ordered(invocation, correct_call, order, principal(operator))
     changes = corrected.changes
     if corrected.untold:
         output.remark(f"booked, but the running switch has not taken the new balance yet: {corrected.untold}")
@@ -104,7 +103,7 @@ def corrections(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """List what was corrected of a call: who, when, before, after and why."""
     from vosd.admin.office.corrections import ListCorrections, list_corrections
 
-    changes = in_office(invocation, lambda office: list_corrections(office, principal(), ListCorrections(call_id)))
+    changes = ordered(invocation, list_corrections, ListCorrections(call_id))
     _print(changes, as_json=as_json, empty="nothing was corrected", more=_OF_ALL)
 
 

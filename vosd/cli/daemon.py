@@ -26,7 +26,7 @@ from vosd.cli.command import (
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of
 from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides, TryReload
 from vosd.processes.whole_file import open_growing
@@ -422,9 +422,9 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     from vosd.admin.office.installation import ReloadConfiguration, reload_configuration
     from vosd.catalogue.problems import ConfigError
 
-    who, order = principal(), ReloadConfiguration(yes)
+    order = ReloadConfiguration(yes)
     try:
-        done = in_office(invocation, lambda office: reload_configuration(office, who, order), with_database=False)
+        done = ordered(invocation, reload_configuration, order, with_database=False)
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
@@ -453,9 +453,9 @@ def restart(invocation: Invocation, end_calls: bool, as_json: bool) -> None:
     """
     from vosd.admin.office.installation import RestartSwitch, restart_switch
 
-    who, order = principal(), RestartSwitch(end_calls)
+    order = RestartSwitch(end_calls)
     try:
-        done = in_office(invocation, lambda office: restart_switch(office, who, order), with_database=False)
+        done = ordered(invocation, restart_switch, order, with_database=False)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
     _show_successor(outcome_of(done), ends_calls=end_calls, as_json=as_json)
@@ -504,7 +504,7 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
 def _show_status(invocation: Invocation, *, as_json: bool) -> None:
     from vosd.admin.office.installation import ShowStatus, show_status
 
-    answer = in_office(invocation, lambda office: show_status(office, principal(), ShowStatus()), with_database=False)
+    answer = ordered(invocation, show_status, ShowStatus(), with_database=False)
     document = answer.document()
     if as_json:
         output.document(document)

@@ -11,7 +11,7 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import COMING, Count, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.rate_groups import areas, groups
 
@@ -130,7 +130,7 @@ def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
     from vosd.admin.office.decks import ListDeckVersions, list_versions
 
-    found = in_office(invocation, lambda office: list_versions(office, principal(), ListDeckVersions(rate_group)))
+    found = ordered(invocation, list_versions, ListDeckVersions(rate_group))
     documents = [_document(deck) for deck in found]
     if as_json:
         output.document(documents)
@@ -164,8 +164,7 @@ def rollback(
     from vosd.processes.life import give_way
 
     give_way()
-    order = RollBackDeck(rate_group=rate_group, to=to, **terms)
-    made = in_office(invocation, lambda office: roll_back(office, principal(operator), order))
+    made = ordered(invocation, roll_back, RollBackDeck(rate_group=rate_group, to=to, **terms), principal(operator))
     if as_json:
         output.document(_document(made))
     else:
@@ -186,8 +185,7 @@ def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None,
     """
     from vosd.admin.office.decks import LookUpRate, look_up
 
-    order = LookUpRate(rate_group, number, at)
-    found = in_office(invocation, lambda office: look_up(office, principal(), order))
+    found = ordered(invocation, look_up, LookUpRate(rate_group, number, at))
     if as_json:
         output.document(found)
     else:
@@ -220,7 +218,7 @@ def export(invocation: Invocation, rate_group: str, file: Path, version: int | N
     is_printed, order = str(file) == "-", ReadDeck(rate_group, version)
     if is_printed and as_json:
         raise click.UsageError("--json or - as FILE, not both")
-    deck, chunks = in_office(invocation, lambda office: read_deck(office, principal(), order))
+    deck, chunks = ordered(invocation, read_deck, order)
     if is_printed:
         _print_content(chunks)
         return

@@ -12,7 +12,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_option
 from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_pla
     if is_planned:
         _list_planned(invocation, kind, most, as_json=as_json)
         return
-    order = ListObjects(kind, None if most is None else most + 1)
-    listed = in_office(invocation, lambda office: list_objects(office, principal(), order))
+    listed = ordered(invocation, list_objects, ListObjects(kind, None if most is None else most + 1))
     found = output.first(listed, most, "objects")
     if as_json:
         output.document([sheet_of(each) for each in found])
@@ -126,7 +125,7 @@ def _object_row(each: "ObjectVersion") -> tuple[object, ...]:
 def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *, as_json: bool) -> None:
     from vosd.admin.office.planned_versions import ListPlanned, list_planned
 
-    planned = in_office(invocation, lambda office: list_planned(office, principal(), ListPlanned(kind)))
+    planned = ordered(invocation, list_planned, ListPlanned(kind))
     found = output.first(planned, most, "versions")
     if as_json:
         output.document(found)
@@ -151,8 +150,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
     from vosd.admin.office.shown_objects import ShowObject, show_object
     from vosd.config.stored_text import yaml_of
 
-    order = ShowObject(kind=kind, name=name, version=version, secrets=secrets)
-    sheet = in_office(invocation, lambda office: show_object(office, principal(), order))
+    sheet = ordered(invocation, show_object, ShowObject(kind=kind, name=name, version=version, secrets=secrets))
     found = sheet.version
     if as_json:
         output.document(sheet.sheet())
@@ -213,7 +211,7 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
     """List the versions of one object, newest first: what each changed, when, who made it and why."""
     from vosd.admin.office.object_versions import ListVersions, list_versions
 
-    found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
+    found = ordered(invocation, list_versions, ListVersions(kind, name))
     if as_json:
         output.document([each.sheet() for each in found])
         return
@@ -241,8 +239,7 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
     """Show what differs between two versions of one object."""
     from vosd.admin.office.object_versions import CompareVersions, compare_versions
 
-    order = CompareVersions(kind=kind, name=name, first=first, last=last)
-    found = in_office(invocation, lambda office: compare_versions(office, principal(), order))
+    found = ordered(invocation, compare_versions, CompareVersions(kind=kind, name=name, first=first, last=last))
     if as_json:
         output.document({"kind": kind, "name": name, "from": found.first, "to": found.last, "keys": found.keys})
     else:
@@ -276,7 +273,7 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     from vosd.cli.written_file import write_file
     from vosd.config.stored_text import yaml_of_objects
 
-    found = in_office(invocation, lambda office: export_objects(office, principal(), ExportObjects(kind)))
+    found = ordered(invocation, export_objects, ExportObjects(kind))
     text = yaml_of_objects(found)
     if out is None:
         click.echo(text, nl=False)
@@ -368,8 +365,7 @@ def change_objects(
     **terms: Any,
 ) -> None:
     """Carry out the order that ``make`` makes of the terms, and show what it changes."""
-    who, order = principal(operator), make(is_trial=is_dry, is_confirmed=yes, **terms)
-    changed = in_office(invocation, lambda office: act(office, who, order))
+    changed = ordered(invocation, act, make(is_trial=is_dry, is_confirmed=yes, **terms), principal(operator))
     if changed.in_force is False and not changed.untold:
         output.remark("no switch runs: the change holds from its next start")
     for warning in changed.warnings:

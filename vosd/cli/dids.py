@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.definitions import change_objects, change_options
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def list_(invocation: Invocation, number: str | None, account: str | None, free:
     """List the numbers with their accounts and what they ring; of NUMBER who had it when, the latest first."""
     from vosd.admin.office.dids import ListDids, list_dids
 
-    order = ListDids(account=account, free=free, number=number)
-    found = in_office(invocation, lambda office: list_dids(office, principal(), order))
+    found = ordered(invocation, list_dids, ListDids(account=account, free=free, number=number))
     if as_json:
         output.document(found)
         return

@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import from_memory, in_office, principal
+from vosd.cli.office import from_memory, ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.control.peers import ListGateways
 
@@ -75,7 +75,7 @@ def show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
     from vosd.admin.office.trunks import ShowTrunk, show_trunk
 
-    found = in_office(invocation, lambda office: show_trunk(office, principal(), ShowTrunk(name)), with_database=False)
+    found = ordered(invocation, show_trunk, ShowTrunk(name), with_database=False)
     if as_json:
         output.document({"defined": found.defined, "running": found.running or []})
         return

@@ -12,7 +12,7 @@ from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, PERIOD, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import Result, in_office, principal
+from vosd.cli.office import Result, in_office, ordered, principal
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
 from vosd.cli.written_file import make_directory, write_file
@@ -75,7 +75,7 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
-    found = in_office(invocation, lambda office: list_invoices(office, principal(acting=acting), order))
+    found = ordered(invocation, list_invoices, order, principal(acting=acting))
     _list(found, as_csv=as_csv, as_json=as_json)
 
 

@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import Count, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.jobs import JobSheet
@@ -28,8 +28,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     """List the newest jobs of all, the newest first."""
     from vosd.admin.office.jobs import ListJobs, list_jobs
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_jobs(office, who, ListJobs()))
+    found = ordered(invocation, list_jobs, ListJobs())
     if as_json:
         output.document(found)
     else:
@@ -44,8 +43,7 @@ def show(invocation: Invocation, number: int, as_json: bool) -> None:
     """Show the state of job ID, and why it has failed."""
     from vosd.admin.office.jobs import ShowJob, show_job
 
-    who = principal()
-    _show(in_office(invocation, lambda office: show_job(office, who, ShowJob(number))), as_json=as_json)
+    _show(ordered(invocation, show_job, ShowJob(number)), as_json=as_json)
 
 
 @jobs.command()
@@ -57,8 +55,7 @@ def cancel(invocation: Invocation, number: int, operator: str, as_json: bool) ->
     """Cancel job ID, which has made no change yet."""
     from vosd.admin.office.jobs import CancelJob, cancel_job
 
-    who = principal(operator)
-    _show(in_office(invocation, lambda office: cancel_job(office, who, CancelJob(number))), as_json=as_json)
+    _show(ordered(invocation, cancel_job, CancelJob(number), principal(operator)), as_json=as_json)
 
 
 def _show(job: "JobSheet", *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from vosd.cli.arguments import (
 )
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.statements import balances, profit, statement
 from vosd.wiring.office import office_of
 
@@ -181,8 +181,8 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
     """
     from vosd.admin.office.minimum import BookMinimums, book_minimums
 
-    who, order = principal(operator), BookMinimums(month, "" if zone is None else zone.key)
-    sheets = in_office(invocation, lambda office: book_minimums(office, who, order))
+    order = BookMinimums(month, "" if zone is None else zone.key)
+    sheets = ordered(invocation, book_minimums, order, principal(operator))
     if as_json:
         output.document(sheets)
     else:
@@ -216,8 +216,7 @@ def close(
     ask(f"Entries before {iso_utc(until)} cannot be changed or opened again. Close the period?", yes=yes)
     from vosd.admin.office.ledger import ClosePeriod, close_period
 
-    who, order = principal(operator), ClosePeriod(until, memo, force)
-    closing = in_office(invocation, lambda office: close_period(office, who, order))
+    closing = ordered(invocation, close_period, ClosePeriod(until, memo, force), principal(operator))
     if as_json:
         output.document(closing)
     else:

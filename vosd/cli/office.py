@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vosd.base.errors import VosError
     from vosd.wiring.kept_state import LeftState
 
+Order = TypeVar("Order")
 Result = TypeVar("Result")
 
 
@@ -33,6 +34,19 @@ def in_office(
             return await act(office)
 
     return asyncio.run(within())
+
+
+def ordered(
+    invocation: Invocation,
+    use_case: "Callable[[Office, Principal, Order], Awaitable[Result]]",
+    order: "Order",
+    who: "Principal | None" = None,
+    *,
+    with_database: bool = True,
+) -> Result:
+    """Carry out an order of the person at the terminal, or of ``who``, as ``in_office`` does."""
+    giver = principal() if who is None else who
+    return in_office(invocation, lambda office: use_case(office, giver, order), with_database=with_database)
 
 
 def in_office_or_kept(

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from vosd.cli import gateways, output
 from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.wiring.office import now_ms
 
@@ -73,8 +73,8 @@ def block(invocation: Invocation, /, name: str, operator: str, acting: str | Non
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
     from vosd.admin.office.overrides import BlockGateway, block_gateway
 
-    who, order = principal(operator, acting), BlockGateway(name=name, **terms)
-    show_set(in_office(invocation, lambda office: block_gateway(office, who, order)), as_json=as_json)
+    order = BlockGateway(name=name, **terms)
+    show_set(ordered(invocation, block_gateway, order, principal(operator, acting)), as_json=as_json)
 
 
 @gateway.command("unblock")
@@ -87,8 +87,7 @@ def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | N
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockGateway, unblock_gateway
 
-    who, order = principal(operator, acting), UnblockGateway(name)
-    outcome = in_office(invocation, lambda office: unblock_gateway(office, who, order))
+    outcome = ordered(invocation, unblock_gateway, UnblockGateway(name), principal(operator, acting))
     show_unblocked(outcome, f"gateway {name}", as_json=as_json)
 
 
@@ -110,8 +109,8 @@ def set_values(
     settings = (Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS)
     given = {setting: terms.pop(setting.value) for setting in settings}
     values = {setting: value for setting, value in given.items() if value is not None}
-    who, order = principal(operator, acting), SetGateway(name=name, values=values, **terms)
-    show_set(in_office(invocation, lambda office: set_gateway(office, who, order)), as_json=as_json)
+    order = SetGateway(name=name, values=values, **terms)
+    show_set(ordered(invocation, set_gateway, order, principal(operator, acting)), as_json=as_json)
 
 
 @click.group(cls=Family)
@@ -131,11 +130,10 @@ def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limi
 
     who = principal()
     if is_history:
-        wanted = ShowOverrideChanges(limit=limit, name=name)
-        changes = in_office(invocation, lambda office: show_override_changes(office, who, wanted))
+        changes = ordered(invocation, show_override_changes, ShowOverrideChanges(limit=limit, name=name), who)
         _show([*map(asdict, changes)], _CHANGES, as_json=as_json)
         return
-    found = in_office(invocation, lambda office: show_overrides(office, who, ShowOverrides(name)))
+    found = ordered(invocation, show_overrides, ShowOverrides(name), who)
     _show([*map(asdict, found)], _ON_SCREEN, as_json=as_json)
     for each in () if as_json else found:
         if not each.applies:
@@ -175,8 +173,8 @@ def clear_all(
     from vosd.admin.office.overrides import ClearOverrides, clear_overrides
 
     wanted = None if setting is None else _setting(setting)
-    who, order = principal(operator), ClearOverrides(name=name, setting=wanted, clears_many=yes)
-    outcome = in_office(invocation, lambda office: clear_overrides(office, who, order))
+    order = ClearOverrides(name=name, setting=wanted, clears_many=yes)
+    outcome = ordered(invocation, clear_overrides, order, principal(operator))
     _remark(outcome)
     if as_json:
         output.document(outcome.overrides)

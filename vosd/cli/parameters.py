@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 
 
 @click.command(cls=Verb)
@@ -19,9 +19,7 @@ def parameters(invocation: Invocation, as_json: bool) -> None:
     """
     from vosd.admin.office.parameters import ListParameters, list_parameters
 
-    found = in_office(
-        invocation, lambda office: list_parameters(office, principal(), ListParameters()), with_database=False
-    )
+    found = ordered(invocation, list_parameters, ListParameters(), with_database=False)
     if as_json:
         output.document(found)
         return

@@ -8,7 +8,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.payment_file import FilePayment
@@ -47,8 +47,7 @@ def import_file(
     wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
     from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
 
-    who, order = principal(operator), ImportPayments(tuple(wanted), is_trial)
-    found = in_office(invocation, lambda office: import_payments(office, who, order))
+    found = ordered(invocation, import_payments, ImportPayments(tuple(wanted), is_trial), principal(operator))
     if as_json:
         output.document(found)
         return

@@ -15,7 +15,7 @@ from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.cli.payment_file import import_file
 from vosd.cli.written_file import write_file
 from vosd.wiring.office import office_of
@@ -101,7 +101,7 @@ def add(
         if amount < 0 and order.type is PaymentType.PAYMENT:
             output.remark("a payment below zero takes money: say why by --type adjustment or refund (without a sign)")
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
-    done = in_office(invocation, lambda office: book_payment(office, who, order))
+    done = ordered(invocation, book_payment, order, who)
     show_booked(done, as_json=as_json, is_trial=order.is_trial)
 
 
@@ -199,8 +199,7 @@ def undo(invocation: Invocation, number: int, memo: str | None, operator: str, a
     """
     from vosd.admin.office.payments import UndoPayment, undo_payment
 
-    who = principal(operator)
-    done = in_office(invocation, lambda office: undo_payment(office, who, UndoPayment(id=number, memo=memo)))
+    done = ordered(invocation, undo_payment, UndoPayment(id=number, memo=memo), principal(operator))
     if isinstance(done, tuple) and len(done) > 1:
         _show_receipts(done, as_json=as_json)
     else:
@@ -235,7 +234,7 @@ def transfer(
     order = MoveMoney(source=source, target=target, amount=amount, **terms)
     if not order.is_trial:
         _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
-    done = in_office(invocation, lambda office: move_money(office, who, order))
+    done = ordered(invocation, move_money, order, who)
     _show_receipts(_booked(done, as_json=as_json, is_trial=order.is_trial), as_json=as_json)
 
 
@@ -287,8 +286,7 @@ def waiting(invocation: Invocation, as_json: bool) -> None:
     """List the payments that wait for a second person, the oldest first (`billing.confirm_above`)."""
     from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_waiting_payments(office, who, ListWaitingPayments()))
+    found = ordered(invocation, list_waiting_payments, ListWaitingPayments())
     if as_json:
         output.document(found)
         return
@@ -312,8 +310,7 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
     """
     from vosd.admin.office.payments import ConfirmPayment, confirm_payment
 
-    who = principal(operator)
-    receipts = in_office(invocation, lambda office: confirm_payment(office, who, ConfirmPayment(number)))
+    receipts = ordered(invocation, confirm_payment, ConfirmPayment(number), principal(operator))
     _show_receipts(receipts, as_json=as_json)
 
 
@@ -327,8 +324,7 @@ def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operat
     """Refuse a payment that waits, or take back one's own."""
     from vosd.admin.office.payments import RefusePayment, refuse_payment
 
-    who = principal(operator)
-    found = in_office(invocation, lambda office: refuse_payment(office, who, RefusePayment(number, memo)))
+    found = ordered(invocation, refuse_payment, RefusePayment(number, memo), principal(operator))
     if as_json:
         output.document(found)
         return

@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 from vosd.cli import output
 from vosd.cli.arguments import as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     from vosd.processes.life import give_way
 
     give_way()  # rates that are not compiled yet are read for it
-    who = principal(acting=acting)
-    found = in_office(invocation, lambda office: list_rate_groups(office, who, ListRateGroups()), with_database=False)
+    found = ordered(invocation, list_rate_groups, ListRateGroups(), principal(acting=acting), with_database=False)
     if as_json:
         output.document(found)
         return
@@ -72,8 +71,7 @@ def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     from vosd.processes.life import give_way
 
     give_way()
-    who, order = principal(), ListAreas(rate_group)
-    found = in_office(invocation, lambda office: list_areas(office, who, order), with_database=False)
+    found = ordered(invocation, list_areas, ListAreas(rate_group), with_database=False)
     if as_json:
         output.document(found)
     else:

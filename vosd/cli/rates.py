@@ -8,7 +8,7 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
     from vosd.admin.rating import RateExplanation
@@ -47,9 +47,8 @@ def explain(
     """Rate an imaginary call: which rate, which seconds, which roundings."""
     from vosd.admin.office.rates import ExplainRate, explain_rate
 
-    who = principal(acting=acting)
     order = ExplainRate(account=account_id, callee=callee, duration_ms=duration_ms, caller=caller, at=at, buy=buy)
-    explanation = in_office(invocation, lambda office: explain_rate(office, who, order), with_database=False)
+    explanation = ordered(invocation, explain_rate, order, principal(acting=acting), with_database=False)
     if as_json:
         output.document(explanation)
     else:

@@ -9,7 +9,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
 
@@ -68,8 +68,7 @@ def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None
     """List comparisons, the newest first."""
     from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
 
-    order = ListReconciliations(account=account)
-    found = in_office(invocation, lambda office: list_reconciliations(office, principal(), order))
+    found = ordered(invocation, list_reconciliations, ListReconciliations(account=account))
     if as_json:
         output.document(found)
         return
@@ -90,8 +89,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str
     """Show comparison ID: calls and money by class and explanation, and its dispute."""
     from vosd.admin.office.reconciliations import ShowReconciliation, show_reconciliation
 
-    order = ShowReconciliation(id=number)
-    found = in_office(invocation, lambda office: show_reconciliation(office, principal(), order))
+    found = ordered(invocation, show_reconciliation, ShowReconciliation(id=number))
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, result, calls))
     _show(found, as_json=as_json)
@@ -124,11 +122,11 @@ def dispute(
 
     state = wanted.pop("state")
     order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)
-    found = in_office(invocation, lambda office: dispute_bill(office, principal(operator), order))
+    found = ordered(invocation, dispute_bill, order, principal(operator))
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
     if letter is not None:
-        written = in_office(invocation, lambda office: write_letter(office, principal(), WriteLetter(id=number)))
+        written = ordered(invocation, write_letter, WriteLetter(id=number))
         letter.write(written.text)
     _show(found, as_json=as_json)
 
@@ -145,8 +143,7 @@ def partner(invocation: Invocation, account: str, until: int | None, as_json: bo
     """
     from vosd.admin.office.partners import ComparePartner, compare_partner
 
-    order = ComparePartner(account=account, until=until)
-    found = in_office(invocation, lambda office: compare_partner(office, principal(), order))
+    found = ordered(invocation, compare_partner, ComparePartner(account=account, until=until))
     _show_partner(found, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of
 from vosd.cli.output import ScreenColumn
 from vosd.control.order import tag_of
 from vosd.control.peers import ForgetRegistration, InboundRow, ListRegistrations, OutboundRow
@@ -42,8 +42,7 @@ def registrations(invocation: Invocation, forget: str | None, as_json: bool) -> 
     if forget is not None:
         _forget(invocation, forget, as_json=as_json)
         return
-    who, order = principal(), ListRegistrations()
-    rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
+    rows = ordered(invocation, list_registrations, ListRegistrations(), with_database=False)
     if as_json:
         output.document(rows)
     else:
@@ -64,8 +63,7 @@ def _forget(invocation: Invocation, name: str, *, as_json: bool) -> None:
     """Remove the bindings of a phone or gateway; exit code 1 if it has none."""
     from vosd.admin.office.trunks import forget_registration
 
-    who, order = principal(), ForgetRegistration(name)
-    done = in_office(invocation, lambda office: forget_registration(office, who, order), with_database=False)
+    done = ordered(invocation, forget_registration, ForgetRegistration(name), with_database=False)
     outcome = outcome_of(done)
     if as_json:
         output.document(outcome)

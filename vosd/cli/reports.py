@@ -13,7 +13,7 @@ from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, in_office_or_kept, in_reporting_office, principal
+from vosd.cli.office import in_office_or_kept, in_reporting_office, ordered, principal
 from vosd.cli.progress import meter
 from vosd.cli.written_file import write_file
 from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
@@ -129,8 +129,7 @@ def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     """List the reports with their columns."""
     from vosd.admin.office.reports import ListReports, list_reports
 
-    who = principal(acting=acting)
-    found = in_office(invocation, lambda office: list_reports(office, who, ListReports()))
+    found = ordered(invocation, list_reports, ListReports(), principal(acting=acting))
     if as_json:
         output.document(found)
         return

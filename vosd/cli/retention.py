@@ -11,7 +11,7 @@ from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, warn_root
+from vosd.cli.office import in_office, ordered, principal, warn_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def history(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.retention import ListDrops, list_drops
     from vosd.cdr.columns import iso_utc
 
-    found = in_office(invocation, lambda office: list_drops(office, principal(), ListDrops()))
+    found = ordered(invocation, list_drops, ListDrops())
     times = ("dropped_before", "begun_at", "ended_at")
     shown = [{**each._asdict(), **{name: iso_utc(getattr(each, name)) for name in times}} for each in found]
     if as_json:
@@ -129,8 +129,7 @@ def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
     from vosd.admin.office.retention import CheckArchive, check_archive
 
-    order = CheckArchive(str(file))
-    found = in_office(invocation, lambda office: check_archive(office, principal(), order), with_database=False)
+    found = ordered(invocation, check_archive, CheckArchive(str(file)), with_database=False)
     if as_json:
         output.document(found)
         return
@@ -149,7 +148,7 @@ def totals(invocation: Invocation, since: object, until: object, by_month: bool,
     from vosd.admin.office.retention import ShowDroppedTotals, show_dropped_totals
 
     order = ShowDroppedTotals(first=str(since)[:10], last=str(until)[:10], by_month=by_month)
-    found = in_office(invocation, lambda office: show_dropped_totals(office, principal(), order))
+    found = ordered(invocation, show_dropped_totals, order)
     shown = [_line(each) for each in found]
     if as_json:
         output.document(shown)

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 from vosd.cli.simulate import simulate
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def explain(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     from vosd.admin.office.routes import ExplainCall, explain_call
 
-    order = ExplainCall(**wanted)
-    found = in_office(invocation, lambda office: explain_call(office, principal(), order), with_database=False)
+    found = ordered(invocation, explain_call, ExplainCall(**wanted), with_database=False)
     if found.without_database:
         output.remark(f"balances are not judged: {found.without_database}")
         output.remark("overrides are not considered")

@@ -9,7 +9,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import from_memory, in_office, in_office_or_kept, outcome_of, principal
+from vosd.cli.office import from_memory, in_office, in_office_or_kept, ordered, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ClearedCallers, ListBlacklist, ListLockedOut, Unblock
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
         return
     from vosd.admin.office.alarms import unblock_source
 
-    who, order = principal(), Unblock(address)
-    outcome = outcome_of(in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False))
+    outcome = outcome_of(ordered(invocation, unblock_source, Unblock(address), with_database=False))
     if as_json:
         output.document(outcome)
     else:

@@ -11,7 +11,7 @@ from vosd.cdr.columns import iso_utc, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of
 from vosd.cli.written_file import write_file
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_refused(invocation: Invocation, as_json: bool) -> None:
     """List the records that the database refused, with the reason."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
-    found = in_office(invocation, lambda office: list_refused(office, principal(), ListRefused()), with_database=False)
+    found = ordered(invocation, list_refused, ListRefused(), with_database=False)
     rows = [_summary(each) for each in found.records]
     if as_json:
         output.document(rows)
@@ -53,8 +53,7 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """Show everything about a refused record."""
     from vosd.admin.office.spool import ShowRefused, show_refused
 
-    order = ShowRefused(call_id)
-    shown = _whole(in_office(invocation, lambda office: show_refused(office, principal(), order), with_database=False))
+    shown = _whole(ordered(invocation, show_refused, ShowRefused(call_id), with_database=False))
     if as_json:
         output.document(shown)
     else:
@@ -71,10 +70,7 @@ def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> Non
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     from vosd.admin.office.spool import BookRefused, book_refused
 
-    order = BookRefused(tuple(call_ids))
-    _report(
-        in_office(invocation, lambda office: book_refused(office, principal(), order), with_database=False), as_json
-    )
+    _report(ordered(invocation, book_refused, BookRefused(tuple(call_ids)), with_database=False), as_json)
 
 
 @spool.command("export")
@@ -85,7 +81,7 @@ def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
-    found = in_office(invocation, lambda office: list_refused(office, principal(), ListRefused()), with_database=False)
+    found = ordered(invocation, list_refused, ListRefused(), with_database=False)
     _deliver([*map(_whole, found.records)], "records", file, as_json=as_json)
 
 
@@ -139,8 +135,7 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
 def _book(invocation: Invocation, file: Path, *, as_json: bool) -> None:
     from vosd.admin.office.spool import BookJournalFile, book_journal_file
 
-    order = BookJournalFile(str(file.absolute()))
-    booked = in_office(invocation, lambda office: book_journal_file(office, principal(), order), with_database=False)
+    booked = ordered(invocation, book_journal_file, BookJournalFile(str(file.absolute())), with_database=False)
     _report(booked, as_json)
 
 

@@ -12,7 +12,7 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: b
         raise click.UsageError("--csv or --json, not both")
     from vosd.admin.office.ledger import ListBalances, list_balances
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_balances(office, who, ListBalances(moment)))
+    found = ordered(invocation, list_balances, ListBalances(moment))
     if as_json:
         output.document({"at": iso_utc(moment), "accounts": found})
     elif as_csv:
@@ -175,8 +174,7 @@ def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
     """
     from vosd.admin.office.ledger import ShowProfit, show_profit
 
-    who = principal()
-    found = in_office(invocation, lambda office: show_profit(office, who, ShowProfit(since, until)))
+    found = ordered(invocation, show_profit, ShowProfit(since, until))
     if as_json:
         output.document(found)
     else:

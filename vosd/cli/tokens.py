@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 _COLUMNS: Final = ("id", "name", "role", "account", "maker", "expires", "last_used")
 
@@ -42,8 +42,7 @@ def add(
     from vosd.admin.office.tokens import AddToken, add_token
 
     order = AddToken(name=name, role=role, scopes=scopes, account=account, networks=networks, expires_at=expires)
-    who = principal(operator)
-    made = in_office(invocation, lambda office: add_token(office, who, order))
+    made = ordered(invocation, add_token, order, principal(operator))
     if as_json:
         output.document(made)
     else:
@@ -58,8 +57,7 @@ def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
     """List the tokens, the oldest first."""
     from vosd.admin.office.tokens import ListTokens, list_tokens
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_tokens(office, who, ListTokens(revoked)))
+    found = ordered(invocation, list_tokens, ListTokens(revoked))
     if as_json:
         output.document(found)
     else:
@@ -76,8 +74,7 @@ def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
 
     from vosd.admin.office.tokens import ShowToken, show_token
 
-    who = principal()
-    found = in_office(invocation, lambda office: show_token(office, who, ShowToken(token_id)))
+    found = ordered(invocation, show_token, ShowToken(token_id))
     if as_json:
         output.document(found)
     else:
@@ -94,8 +91,7 @@ def revoke(invocation: Invocation, token_id: str, operator: str, as_json: bool) 
     """End a token at once."""
     from vosd.admin.office.tokens import RevokeToken, revoke_token
 
-    who = principal(operator)
-    ended = in_office(invocation, lambda office: revoke_token(office, who, RevokeToken(token_id)))
+    ended = ordered(invocation, revoke_token, RevokeToken(token_id), principal(operator))
     if as_json:
         output.document(ended)
     else:

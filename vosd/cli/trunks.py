@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 
 
 @click.group(cls=Family)
@@ -27,7 +27,7 @@ def explain(invocation: Invocation, gateway: str, message: Any, source: str | No
     from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 
     order = ExplainTrunk(gateway=gateway, message=message.read(), source=source)
-    found = in_office(invocation, lambda office: explain_trunk(office, principal(), order), with_database=False)
+    found = ordered(invocation, explain_trunk, order, with_database=False)
     if as_json:
         output.document(found)
         return

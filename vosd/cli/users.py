@@ -9,7 +9,7 @@ from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.console_start import answers_soon, is_journal
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.people import PersonLink, PersonSheet
@@ -33,8 +33,8 @@ def add(invocation: Invocation, name: str, role: str, account: str | None, opera
     """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
     from vosd.admin.office.people import AddPerson, add_person
 
-    who, order = principal(operator), AddPerson(name=name, role=role, account=account)
-    _print_link(invocation, in_office(invocation, lambda office: add_person(office, who, order)), as_json)
+    order = AddPerson(name=name, role=role, account=account)
+    _print_link(invocation, ordered(invocation, add_person, order, principal(operator)), as_json)
 
 
 @user.command("reset")
@@ -46,8 +46,7 @@ def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> No
     """Forget password, second factor and sessions of NAME, and print a link for a new password."""
     from vosd.admin.office.people import ResetPerson, reset_person
 
-    who = principal(operator)
-    link = in_office(invocation, lambda office: reset_person(office, who, ResetPerson(name)))
+    link = ordered(invocation, reset_person, ResetPerson(name), principal(operator))
     _print_link(invocation, link, as_json)
 
 
@@ -69,8 +68,7 @@ def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> N
         raise OperationError("there is no console: say api.listen, such as 127.0.0.1:8080")
     if wait and not answers_soon(api.listen, has_tls=api.certificate is not None):
         return
-    who = principal(operator)
-    link = None if is_journal() else in_office(invocation, lambda office: invite_first(office, who, InviteFirst()))
+    link = None if is_journal() else ordered(invocation, invite_first, InviteFirst(), principal(operator))
     address = f"{_address(api)}{'/' if link is None else link.link}"
     if as_json:
         output.document({"console": address})
@@ -100,8 +98,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     """List the people by name."""
     from vosd.admin.office.people import ListPeople, list_people
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_people(office, who, ListPeople()))
+    found = ordered(invocation, list_people, ListPeople())
     if as_json:
         output.document(found)
     else:
@@ -117,8 +114,7 @@ def disable(invocation: Invocation, name: str, operator: str, as_json: bool) -> 
     """Have NAME log in no more, and end its sessions."""
     from vosd.admin.office.people import DisablePerson, disable_person
 
-    who = principal(operator)
-    sheet = in_office(invocation, lambda office: disable_person(office, who, DisablePerson(name)))
+    sheet = ordered(invocation, disable_person, DisablePerson(name), principal(operator))
     _print_changed(sheet, as_json)
 
 
@@ -131,8 +127,7 @@ def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
     """Let NAME log in again, with the password that it had."""
     from vosd.admin.office.people import EnablePerson, enable_person
 
-    who = principal(operator)
-    _print_changed(in_office(invocation, lambda office: enable_person(office, who, EnablePerson(name))), as_json)
+    _print_changed(ordered(invocation, enable_person, EnablePerson(name), principal(operator)), as_json)
 
 
 @user.command("role")
@@ -146,8 +141,8 @@ def give(invocation: Invocation, name: str, role: str, account: str | None, oper
     """Give NAME another ROLE; its sessions end."""
     from vosd.admin.office.people import GiveRole, give_role
 
-    who, order = principal(operator), GiveRole(name=name, role=role, account=account)
-    _print_changed(in_office(invocation, lambda office: give_role(office, who, order)), as_json)
+    order = GiveRole(name=name, role=role, account=account)
+    _print_changed(ordered(invocation, give_role, order, principal(operator)), as_json)
 
 
 @user.command("passwd")
@@ -163,8 +158,8 @@ def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
         password = click.prompt("New password", hide_input=True, confirmation_prompt=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
-    who, order = principal(operator), SetPassword(name=name, password=password)
-    _print_changed(in_office(invocation, lambda office: set_password(office, who, order)), as_json)
+    order = SetPassword(name=name, password=password)
+    _print_changed(ordered(invocation, set_password, order, principal(operator)), as_json)
 
 
 def _print_changed(person: "PersonSheet", as_json: bool) -> None:
@@ -181,8 +176,7 @@ def roles(invocation: Invocation, as_json: bool) -> None:
     """List the roles with their permissions: those that ship, then the installation's own."""
     from vosd.admin.office.roles import ListRoles, list_roles
 
-    who = principal()
-    found = in_office(invocation, lambda office: list_roles(office, who, ListRoles()))
+    found = ordered(invocation, list_roles, ListRoles())
     if as_json:
         output.document([_shown(each) for each in found])
         return
@@ -218,8 +212,7 @@ def role_set(
 
     whose = None if acts_for is None else ActsFor(acts_for)
     order = SetRole(name=name, permissions=_permissions(permissions), acts_for=whose, wants_totp=totp)
-    who = principal(operator)
-    role = in_office(invocation, lambda office: set_role(office, who, order))
+    role = ordered(invocation, set_role, order, principal(operator))
     if as_json:
         output.document(_shown(role))
     else:
@@ -245,8 +238,7 @@ def role_drop(invocation: Invocation, name: str, operator: str, as_json: bool) -
     """Remove the role NAME, which neither people nor tokens have."""
     from vosd.admin.office.roles import DropRole, drop_role
 
-    who = principal(operator)
-    role = in_office(invocation, lambda office: drop_role(office, who, DropRole(name)))
+    role = ordered(invocation, drop_role, DropRole(name), principal(operator))
     if as_json:
         output.document(_shown(role))
     else:

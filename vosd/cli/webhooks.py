@@ -8,7 +8,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import Count
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, in_office_or_kept, outcome_of, principal
+from vosd.cli.office import in_office_or_kept, ordered, outcome_of, principal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,7 @@ def replay(invocation: Invocation, receiver: str, number: int | None, as_json: b
     from vosd.admin.office.webhooks import replay_dead_letters
     from vosd.control.events import ReplayDeadLetters
 
-    who, order = principal(), ReplayDeadLetters(receiver, number)
-    outcome = outcome_of(in_office(invocation, lambda office: replay_dead_letters(office, who, order)))
+    outcome = outcome_of(ordered(invocation, replay_dead_letters, ReplayDeadLetters(receiver, number)))
     if as_json:
         output.document(outcome)
     else:

@@ -8,7 +8,7 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import ordered
 from vosd.cli.trace import ladder
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     """
     from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 
-    order = ExplainCalls(**wanted)
-    page = in_office(invocation, lambda office: explain_calls(office, principal(), order))
+    page = ordered(invocation, explain_calls, ExplainCalls(**wanted))
     if page.unaudited:
         output.remark(f"the audit has no line of it: {page.unaudited}")
     if as_json:
