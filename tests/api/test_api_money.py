@@ -389,8 +389,9 @@ def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(ap
     assert {"acme", "reseller"} <= {
         each["account"] for each in api.ask("GET", "/statements/2026-03?all=true").json["items"]
     }
-    assert api.ask("GET", "/statements/2026-03").json["field"] == "account"
-    assert api.ask("GET", "/statements/2026-03?all=true", token=f"{AGENT}reseller").status == 422
+    assert api.ask("GET", "/statements/2026-03").json["field"] == "accounts"
+    refused = api.ask("GET", "/statements/2026-03?all=true", token=f"{AGENT}reseller")
+    assert (refused.status, refused.json["field"]) == (422, "accounts")
     assert pay(api, "4").status == 201
     before = api.ask("GET", "/ledger/balances?at=2026-01-01T00:00:00Z").json["items"]
     assert {each["balance"] for each in before} == {"0.00"}

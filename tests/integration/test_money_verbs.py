@@ -93,6 +93,7 @@ def test_the_statement_of_an_account_without_entries_is_empty(installation: Inst
         (["ledger", "list", "--account", "custmer-1"], 1, "'customer-1'"),
         (["ledger", "statement", "--account", "custmer-1", "--month", "2026-09"], 1, "'customer-1'"),
         (["ledger", "statement", "--account", "customer-1", "--month", "2026-13"], 2, "not a month"),
+        (["ledger", "statement", "--month", "2026-09"], 2, "--account or --group or --all: say one of the three"),
         (["ledger", "statement", "--account", "customer-1", "--month", "9999-12"], 2, "not a month"),
         (["ledger", "close", "--yes", "--until", "9999-12-31T23:59:59-14:00"], 2, "years 1 to 9999"),
         (["ledger", "statement", "--account", "customer-1", "--month", "2026-09", "--zone", "Mars/X"], 2, "time zone"),

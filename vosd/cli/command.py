@@ -135,7 +135,8 @@ class Verb(click.Command):
 
         def word(field: "re.Match[str]") -> str:
             option = confirm if field[1] == "confirm" else f"--{field[1].replace('_', '-')}"
-            return written.get(field[1]) or (option if option in options else field[0])
+            forms = option, (option or "").removesuffix("s")  # one that may be repeated is named for one value
+            return written.get(field[1]) or next((each for each in forms if each in options), field[0])
 
         return re.sub("`([a-z_]+)`", word, said)
 

@@ -204,7 +204,7 @@ async def test_a_statement_is_of_named_accounts_of_a_group_or_of_all(office: Off
         order = ShowStatements(month=Month(2026, 9), **wanted)
         with pytest.raises(OrderError, match="say one of the three") as refused:
             _ = [each async for each in show_statements(office, operator(), order)]
-        assert (refused.value.code, refused.value.field) == ("order", "account")
+        assert (refused.value.code, refused.value.field) == ("order", "accounts")
 
 
 @pytest.mark.parametrize(

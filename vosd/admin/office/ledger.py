@@ -152,11 +152,11 @@ async def show_statements(
         StoreUnavailable: the ledger cannot be read.
     """
     if sum((bool(order.accounts), order.group is not None, order.of_all)) != 1:
-        raise OrderError("account", "or `group` or `all`: say one of the three")
+        raise OrderError("accounts", "or `group` or `all`: say one of the three")
     scope = office.scope_of(who)
     if scope.agent is not None:
         if len(order.accounts) != 1:
-            raise OrderError("account", f"of {scope.agent}: statements are shown one by one")
+            raise OrderError("accounts", f"of {scope.agent}: statements are shown one by one")
         scope.require_ledger(order.accounts[0])
     accounts, stores = office.definitions.accounts(), office.stores
     zone = zone_named(order.zone or office.definitions.settings.invoices.zone)
