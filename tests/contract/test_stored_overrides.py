@@ -8,6 +8,7 @@ from doubles.data.records import STARTED
 
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import LaterOverride, OverrideAction
+from vosd.storage import overrides as stored
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.overrides import SqlOverrides
@@ -156,6 +157,17 @@ async def test_the_value_before_the_first_change_is_the_one_that_was_configured(
     for now, each in enumerate((CREDIT, later), STARTED):
         await store.overrides.put([each], now, {CREDIT.key: "3.50"})
     assert [each.before for each in await store.overrides.changes(10)] == [CREDIT.value, "3.50"]
+
+
+async def test_a_change_reads_none_of_the_others_that_are_in_force(database, monkeypatch):
+    overrides, made, read = SqlOverrides(database), stored._override_of, []
+    others = [msgspec.structs.replace(BLOCK, name=f"carrier-{number}") for number in range(5)]
+    await overrides.put([*others, CREDIT], STARTED)
+    monkeypatch.setattr(stored, "_override_of", lambda row: read.append(row.name) or made(row))
+    await overrides.put([msgspec.structs.replace(CREDIT, value="20", since=STARTED + 1)], STARTED + 1)
+    await overrides.clear([CREDIT.key], "bob", STARTED + 2)
+    assert read == ["acme", "acme"]
+    assert await overrides.clear([each.key for each in others], "bob", STARTED + 3) == others
 
 
 async def test_the_overrides_of_a_moment_of_the_past_are_those_that_were_in_force_then(database):

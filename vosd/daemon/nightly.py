@@ -4,6 +4,7 @@ What it finds is logged, so that it is an alarm. Minimums are booked on the firs
 corrected later changes no minimum that was reached.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import MinimumOutcome
 from vosd.base.clock import Clock
 from vosd.base.money import format_amount
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
@@ -27,6 +29,7 @@ from vosd.obs.events import GONE, Event
 
 PROCESS: Final = "vosd.daemon.nightly_process"
 _SHOWN: Final = 5
+_LINES_AT_ONCE: Final = 100
 LAST_DAY: Final = 7
 """The last day of a month on which the minimums of the month before are booked."""
 
@@ -84,7 +87,7 @@ class NightlyPart:
             outcome = await answer_of(PROCESS, order, NightlyOutcome)
         except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
             outcome = NightlyOutcome(failed=dict.fromkeys(works, why_failed(error)))
-        self.report(outcome, works)
+        await self.report(outcome, works)
 
     def order(self, now: int) -> NightlyOrder:
         """Return what is to be done at a time."""
@@ -109,7 +112,7 @@ class NightlyPart:
             self._invoices.lock_after_days,
         )
 
-    def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
+    async def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
         """Log what was found and booked."""
         for work in works:
             why = outcome.failed.get(work) or (self._report_minimums(outcome) if work == "minimum" else "")
@@ -119,8 +122,11 @@ class NightlyPart:
             _log.info(Event.NIGHTLY_DONE.value, work=work)
         if "invoices" in works and "invoices" not in outcome.failed:
             self._report_overdue(outcome)
-        if "verify" not in works or "verify" in outcome.failed:
-            return
+        if "verify" in works and "verify" not in outcome.failed:
+            self._report_differences(outcome)
+        await self._report_accounts(outcome)
+
+    def _report_differences(self, outcome: NightlyOutcome) -> None:
         if outcome.differences:
             what = "; ".join(outcome.shown)
             _log.error(Event.LEDGER_DIFFERS.value, count=outcome.differences, what=what, do="vosd ledger verify")
@@ -128,10 +134,6 @@ class NightlyPart:
             _log.info(Event.LEDGER_AGREES.value)
 
     def _report_overdue(self, outcome: NightlyOutcome) -> None:
-        for name in outcome.locked:
-            _log.warning("account_locked", account=name, why="an invoice is overdue")
-        for name in outcome.opened:
-            _log.info("account_opened", account=name, why="its overdue invoices are paid")
         if outcome.overdue:
             shown = "; ".join(
                 f"{each.account}: {format_amount(each.amount)} {each.currency} since {iso_utc(each.due_at)[:10]}"
@@ -142,12 +144,25 @@ class NightlyPart:
         else:
             _log.info(Event.INVOICES_PAID.value)
 
+    async def _report_accounts(self, outcome: NightlyOutcome) -> None:
+        """Log each account that was charged, blocked or unblocked; there may be thousands, and calls go on."""
+        for some in in_parts(outcome.sheets, _LINES_AT_ONCE):
+            for sheet in some:
+                if sheet.outcome == MinimumOutcome.BOOKED.value:
+                    facts = {"month": sheet.month, "minimum": sheet.minimum, "consumed": sheet.consumed}
+                    _log.info("minimum_booked", account=sheet.account, charged=sheet.charged, **facts)
+            await asyncio.sleep(0)
+        for names in in_parts(outcome.locked, _LINES_AT_ONCE):
+            for name in names:
+                _log.warning("account_locked", account=name, why="an invoice is overdue")
+            await asyncio.sleep(0)
+        for names in in_parts(outcome.opened, _LINES_AT_ONCE):
+            for name in names:
+                _log.info("account_opened", account=name, why="its overdue invoices are paid")
+            await asyncio.sleep(0)
+
     def _report_minimums(self, outcome: NightlyOutcome) -> str:
-        """Log what was booked; return why some was not, empty if all was."""
-        for sheet in outcome.sheets:
-            if sheet.outcome == MinimumOutcome.BOOKED.value:
-                facts = {"month": sheet.month, "minimum": sheet.minimum, "consumed": sheet.consumed}
-                _log.info("minimum_booked", account=sheet.account, charged=sheet.charged, **facts)
+        """Log which minimums cannot be booked; return why others were not, empty if all were."""
         unbooked = {MinimumOutcome.NOT_BEGUN.value, MinimumOutcome.UNKNOWN.value}
         absent = [sheet.account for sheet in outcome.sheets if sheet.outcome in unbooked]
         if absent:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
@@ -105,7 +105,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            present = await self._expired(connection, now)
+            present = await self._expired(connection, now, [each.key for each in overrides])
             for each in overrides:
                 row = _row_of(each)
                 _require_set_by([present[each.key]] if each.key in present else (), set_by, each.operator)
@@ -138,7 +138,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            present = await self._expired(connection, now)
+            present = await self._expired(connection, now, keys)
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
             _require_set_by(found, set_by, operator)
             require_seen(found, seen_at)
@@ -157,7 +157,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            await self._expired(connection, now)
+            await self._expired(connection, now, ())
 
     async def changes(
         self,
@@ -189,22 +189,20 @@ class SqlOverrides:
             for row in rows
         ]
 
-    async def _expired(self, connection: AsyncConnection, now: int) -> dict[Key, Override]:
-        """Remove and note what has expired; return the others.
+    async def _expired(self, connection: AsyncConnection, now: int, keys: Collection[Key]) -> dict[Key, Override]:
+        """Remove and note what has expired; return the overrides of some keys that have not.
 
-        What has not by the clock of a database server stays: the clock of the switch may be ahead for a while.
+        What has not by the clock of a database server stays: the clock of the switch may be ahead for a while. The
+        others are not read: where thousands of accounts are blocked one by one, each would read those before it.
         """
         if not self._database.is_sqlite:
             there = (await connection.execute(select(database_clock(is_sqlite=self._database.is_sqlite)))).scalar_one()
             now = min(now, there + APART_MS)
-        present = await _rows(connection)
-        for key, each in [*present.items()]:
-            if not each.holds_at(now):
-                await connection.execute(delete(_table).where(*_is(key)))
-                at = now if each.until is None else each.until
-                await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
-                del present[key]
-        return present
+        for key, each in (await _rows(connection, _table.c.expires_at <= now)).items():
+            await connection.execute(delete(_table).where(*_is(key)))
+            at = now if each.until is None else each.until
+            await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
+        return await _rows(connection, _table.c.name.in_({key.name for key in keys})) if keys else {}
 
 
 async def _version_in(connection: AsyncConnection) -> int:
@@ -222,9 +220,9 @@ async def _advance(connection: AsyncConnection) -> None:
         raise no_counter(schema.OVERRIDES)
 
 
-async def _rows(connection: AsyncConnection) -> dict[Key, Override]:
+async def _rows(connection: AsyncConnection, *wanted: ColumnElement[bool]) -> dict[Key, Override]:
     columns = _table.c
-    query = select(_table).order_by(columns.target, columns.name, columns.setting)
+    query = select(_table).where(*wanted).order_by(columns.target, columns.name, columns.setting)
     found = map(_override_of, (await connection.execute(query)).all())
     return {each.key: each for each in found}
 

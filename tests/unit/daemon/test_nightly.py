@@ -173,7 +173,7 @@ async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_a
                 Payment(account="acme", kind=EntryKind.PAYMENT, reference="r", made_at=1, amount=Decimal(1))
             )
         with capture_logs() as log:
-            part.report(await work_of_the_night(part.order(now)), ["invoices"])
+            await part.report(await work_of_the_night(part.order(now)), ["invoices"])
         found = {line["event"]: line for line in log}
         overrides = (await SqlStores(database).overrides.load()).named(Target.ACCOUNT, Setting.BLOCKED)
         blocked.append((sorted(found.keys() - {"nightly_done"}), [each.memo for each in overrides.values()]))
@@ -189,10 +189,23 @@ async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_a
     await database.close()
 
 
+async def test_the_lines_of_many_accounts_are_written_a_part_at_a_time(tmp_path):
+    """Calls of the switch go on meanwhile."""
+    outcome = NightlyOutcome(locked=tuple(map(str, range(1_000))), opened=tuple(map(str, range(1_000))))
+    written, turns = [], []
+    with capture_logs() as log:
+        reported = asyncio.create_task(part_of(tmp_path).report(outcome, ["invoices"]))
+        while not reported.done():
+            turns.append(len(log) - len(written))
+            written = [*log]
+            await asyncio.sleep(0)
+    assert [len(log), max(turns) < 110] == [2_002, True]
+
+
 async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_any_more(tmp_path):
     part = part_of(tmp_path, at_s=0)
     with capture_logs() as log:
-        part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
+        await part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
         await part.begin()
         await part.adjust(NightlySettings(at_s=5, minimum=False), InvoiceSettings())
         await part.end()
