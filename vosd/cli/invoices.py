@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,7 +15,7 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, ordered, principal
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
-from vosd.cli.written_file import make_directory, write_file
+from vosd.cli.written_file import TEXT_FILE, make_directory, write_file, written_text
 from vosd.processes.life import give_way
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def _list(found: "list[InvoiceSheet]", *, as_csv: str | None, as_json: bool) -> 
 
 @invoice.command()
 @_NUMBER
-@click.option("--calls", type=click.File("w"), metavar="FILE", help="Write its calls: CSV.")
+@click.option("--calls", type=TEXT_FILE, metavar="FILE", help="Write its calls: CSV.")
 @as_option
 @json_option
 @pass_invocation
-def show(invocation: Invocation, number: str, calls: "IO[str] | None", acting: str | None, as_json: bool) -> None:
+def show(invocation: Invocation, number: str, calls: Path | None, acting: str | None, as_json: bool) -> None:
     """Show an invoice: lines, taxes, payments and balances."""
     from vosd.admin.office.invoices import ShowInvoice, show_invoice
 
@@ -317,10 +317,11 @@ def _of(
     return in_office(invocation, carried_out)
 
 
-async def _write_calls(office: "Office", who: "Principal", number: int, out: "IO[str]") -> None:
+async def _write_calls(office: "Office", who: "Principal", number: int, file: Path) -> None:
     from vosd.admin.office.invoices import ReadInvoicedCalls, read_invoiced_calls
 
     parts = read_invoiced_calls(office, who, ReadInvoicedCalls(id=number))
     async with aclosing(parts):
-        async for part in parts:
-            out.write(part)
+        with written_text(file) as write:
+            async for part in parts:
+                write(part)

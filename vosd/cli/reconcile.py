@@ -2,7 +2,8 @@
 
 import sys
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,6 +12,7 @@ from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.progress import meter
+from vosd.cli.written_file import TEXT_FILE, written_text
 from vosd.processes.life import give_way
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ _CLASSES: Final = (
 )  # fmt: skip
 _STATES: Final = ("open", "sent", "accepted", "rejected", "settled")
 _NUMBER: Final = click.argument("number", type=Count(1), metavar="ID")
-_CALLS: Final = click.option("--calls", type=click.File("w"), metavar="FILE", help="Write the calls that differ: CSV.")
+_CALLS: Final = click.option("--calls", type=TEXT_FILE, metavar="FILE", help="Write the calls that differ: CSV.")
 
 
 @click.group(cls=Family)
@@ -85,7 +87,7 @@ def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None
 @_CALLS
 @json_option
 @pass_invocation
-def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str] | None", as_json: bool) -> None:
+def show(invocation: Invocation, number: int, result: str | None, calls: Path | None, as_json: bool) -> None:
     """Show comparison ID: calls and money by class and explanation, and its dispute."""
     from vosd.admin.office.reconciliations import ShowReconciliation, show_reconciliation
 
@@ -105,13 +107,13 @@ def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str
 @click.option("--memo", metavar="TEXT", help="A sentence for the letter; '' = none.")
 @click.option("--book", is_flag=True, help="With --state settled: book the amount; you had booked the overcharge.")
 @_CALLS
-@click.option("--letter", type=click.File("w"), metavar="FILE", help="Write the letter to the vendor: Markdown.")
+@click.option("--letter", type=TEXT_FILE, metavar="FILE", help="Write the letter to the vendor: Markdown.")
 @operator_option
 @json_option
 @pass_invocation
 def dispute(
-    invocation: Invocation, /, number: int, calls: "IO[str] | None", letter: "IO[str] | None", operator: str,
-    as_json: bool, **wanted: Any,
+    invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None, operator: str, as_json: bool,
+    **wanted: Any,
 ) -> None:  # fmt: skip
     """Open a dispute about comparison ID, or change its state and amount.
 
@@ -127,7 +129,8 @@ def dispute(
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
     if letter is not None:
         written = ordered(invocation, write_letter, WriteLetter(id=number))
-        letter.write(written.text)
+        with written_text(letter) as write:
+            write(written.text)
     _show(found, as_json=as_json)
 
 
@@ -161,13 +164,14 @@ def _show_partner(found: "PartnerOutcome", *, as_json: bool) -> None:
         output.line("both switches agree")
 
 
-async def _write_calls(office: "Office", number: int, result: str | None, out: "IO[str]") -> None:
+async def _write_calls(office: "Office", number: int, result: str | None, file: Path) -> None:
     from vosd.admin.office.reconciliations import ReadDifferences, read_differences
     from vosd.clearing.calls import BillClass
 
     order = ReadDifferences(id=number, result=None if result is None else BillClass(result))
-    async for part in read_differences(office, principal(), order):
-        out.write(part)
+    with written_text(file) as write:
+        async for part in read_differences(office, principal(), order):
+            write(part)
 
 
 def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:

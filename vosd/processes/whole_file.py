@@ -3,7 +3,8 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
@@ -31,17 +32,29 @@ def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
 
 
 def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
-    """Write a file that a user has named, in a directory that others may write to.
+    """Write a file that a user has named, as ``open_whole`` does.
 
-    It takes the place of the one before, which may be readable for others. A pipe or a device is written to, and so is
-    a file that is open already, as behind /dev/stdout: it may have lines, and gets more.
+    Raises:
+        OSError: the one before stays.
+    """
+    with open_whole(path, mode) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def open_whole(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Open a file that a user has named, in a directory that others may write to.
+
+    At the end it takes the place of the one before, which may be readable for others, and which an error leaves. A pipe
+    or a device is written to, and so is a file that is open already, as behind /dev/stdout: it may have lines, and gets
+    more.
 
     Raises:
         OSError: the one before stays.
     """
     if _own_descriptor(path) is not None or (path.exists() and not path.is_file()):
         with open_growing(path) as file:
-            file.writelines(parts)
+            yield file
         return
     try:
         path = path.resolve()
@@ -50,7 +63,7 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int) -> None:
     descriptor, draft = tempfile.mkstemp(DRAFT, ".vosd-", path.parent)  # 0600, and no file of another user
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.writelines(parts)
+            yield file
             os.fchmod(descriptor, mode)
             sync_file(file)
         Path(draft).replace(path)

@@ -55,6 +55,9 @@ def test_a_bill_is_imported_once_shown_and_disputed(site: Installation) -> None:
     of_class = ("--class", "missing_here", "--calls", str(directory / "few.csv"))
     assert site.vosd("reconcile", "show", "1", *of_class).exit_code == 0
     assert len((directory / "few.csv").read_text().splitlines()) == 2
+    assert (directory / "few.csv").stat().st_mode & 0o777 == 0o600
+    full = site.vosd("reconcile", "show", "1", "--calls", "/dev/full")
+    assert (full.exit_code, "/dev/full cannot be written: No space" in full.stderr) == (1, True)
     listed = site.vosd("reconcile", "list").stdout.splitlines()
     assert (len(listed), listed[1].split()[-1]) == (2, "sent")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vosd.cli.command import OperationError
-from vosd.cli.written_file import make_directory, write_file
+from vosd.cli.written_file import make_directory, write_file, written_text
 from vosd.processes.whole_file import open_growing
 
 
@@ -48,6 +48,30 @@ def test_a_file_that_grows_begins_anew_and_is_private(tmp_path: Path) -> None:
         with open_growing(file) as growing:
             growing.write(content)
         assert (file.read_bytes(), file.stat().st_mode & 0o777) == (content, 0o600)
+
+
+def test_a_text_that_is_cut_off_leaves_the_whole_one_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    with written_text(file) as write:
+        write("call,net\n")
+        write("1,0.10\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UnicodeEncodeError), written_text(file) as write:
+        [write(part) for part in ("call,net\n", "\ud800")]
+    assert file.read_text() == "call,net\n1,0.10\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["calls.csv"]
+
+
+def test_a_text_for_a_full_disk_is_said_with_its_file() -> None:
+    said = "/dev/full cannot be written: No space left on device"
+    with pytest.raises(OperationError, match=said), written_text(Path("/dev/full")) as write:
+        write("call,net\n")
+
+
+def test_a_text_goes_to_standard_output_by_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    with written_text(Path("-")) as write:
+        write("call,net\n")
+    assert capsys.readouterr().out == "call,net\n"
 
 
 @pytest.mark.parametrize("name", ["n" * 255, f"{'报' * 80}.xlsx"])
