@@ -5,11 +5,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from html import escape
 from typing import Any, Final
-
-from vosd.api.openapi import document
 
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; color: #222 }
@@ -29,10 +26,8 @@ POLICY: Final = (
 """Content-Security-Policy of the page: its own style, and nothing else."""
 
 
-@cache
-def documentation_page() -> bytes:
-    """Return the page; it is made when it is asked for first."""
-    whole = document()
+def documentation_page(whole: Mapping[str, Any]) -> bytes:
+    """Return the page of a document."""
     subjects: dict[str, list[str]] = {}
     for path, methods in whole["paths"].items():
         for method, each in methods.items():

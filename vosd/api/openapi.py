@@ -19,7 +19,7 @@ from vosd.admin.office.jobs import JobSheet
 from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
-from vosd.api.links import identifier, links_of
+from vosd.api.links import Links, identifier
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor, identity, ways_to_sort
 from vosd.api.operation import EXISTS, SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
 from vosd.api.problems import PROBLEM_JSON, Problem
@@ -28,6 +28,7 @@ from vosd.api.table import BASE, OPERATIONS
 from vosd.api.words import word
 from vosd.api.workbook import XLSX
 
+_LINKS: Final = Links(OPERATIONS)
 _PROBLEM: Final = "#/components/schemas/Problem"
 _RESPONSE: Final = "#/components/responses/{name}"
 _REF: Final = "#/components/schemas/{name}"
@@ -284,13 +285,13 @@ def _responses(each: Operation) -> dict[str, Any]:
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}
     made = {str(int(each.status)): good}
-    if links := links_of(each, each.status):
+    if links := _LINKS.of(each, each.status):
         good["links"] = links
     if each.long is not None:
         place = {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}
         job = _schemas()[0][JobSheet]
         queued = {"application/json": {"schema": job, "example": _example("", job)}}
-        links = links_of(each, HTTPStatus.ACCEPTED)
+        links = _LINKS.of(each, HTTPStatus.ACCEPTED)
         made["202"] = {"description": "Accepted", "content": queued, "headers": place, "links": links}
     if each.etag is not None and each.method == "GET":
         made["304"] = {"description": "The object is as If-None-Match says."}

@@ -1,6 +1,7 @@
 """Operations about the API itself and the installation."""
 
 import asyncio
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -124,10 +125,16 @@ async def show_document(_office: Office, _who: Principal, _order: AskNothing) ->
 
 
 async def show_page(_office: Office, _who: Principal, _order: AskNothing) -> bytes:
-    """Return the page; what it needs is read when it is asked for first."""
-    from vosd.api.documentation_page import documentation_page
+    """Return the page; it is made when it is asked for first."""
+    return await asyncio.to_thread(_page)
 
-    return await asyncio.to_thread(documentation_page)
+
+@cache
+def _page() -> bytes:
+    from vosd.api.documentation_page import documentation_page
+    from vosd.api.openapi import document
+
+    return documentation_page(document())
 
 
 async def page_answer(_office: Office, _request: HttpRequest, content: bytes) -> Answer:
