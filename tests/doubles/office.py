@@ -139,7 +139,7 @@ class Defined:
         """Hold nothing: no switch starts in the test."""
         return nullcontext()
 
-    def rate_groups(self) -> Sequence[RateGroupSheet]:
+    async def rate_groups(self) -> Sequence[RateGroupSheet]:
         """Return two, without rates."""
         return [RateGroupSheet(name, "EUR", "minute", 0, "rates", None, 0, 0, None) for name in ("sell", "cheap")]
 

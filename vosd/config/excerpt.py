@@ -284,8 +284,17 @@ class Excerpt:
                 found.append(name)
         return found
 
-    def rate_group_sheets(self) -> "list[RateGroupSheet]":
-        """Return every rate group, in the order of the configuration, with the number of its rates and users."""
+    async def rate_group_sheets(self) -> "list[RateGroupSheet]":
+        """Return every rate group, in the order of the configuration, with the number of its rates and users.
+
+        In a thread: with 100,000 accounts it takes a second. The lists are read before, as two readers would mix them.
+        """
+        from asyncio import to_thread
+
+        self._lists(ACCOUNTS, RATE_GROUPS, *GATEWAYS)
+        return await to_thread(self._rate_group_sheets)
+
+    def _rate_group_sheets(self) -> "list[RateGroupSheet]":
         from vosd.admin.rate_areas import RateGroupSheet
 
         accounts, gateways = self._users_of_groups(ACCOUNTS), self._users_of_groups(*GATEWAYS)

@@ -100,8 +100,8 @@ class _Configured:
     def destination_classes(self) -> "Collection[str]":
         return self._switch.excerpt.destination_classes()
 
-    def rate_groups(self) -> "Sequence[RateGroupSheet]":
-        return self._switch.excerpt.rate_group_sheets()
+    async def rate_groups(self) -> "Sequence[RateGroupSheet]":
+        return await self._switch.excerpt.rate_group_sheets()
 
     def rate_group(self, name: str) -> "RateGroup | None":
         return self._switch.excerpt.rate_group(name)

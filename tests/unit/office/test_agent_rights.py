@@ -1,5 +1,8 @@
 """The review of agents: rights in force and suspended, and the people and programs that act for each."""
 
+import asyncio
+from typing import Any
+
 import msgspec
 import pytest
 from doubles.data import builders
@@ -9,6 +12,7 @@ from vosd.admin.office.agent_rights import ListAgents, list_agents
 from vosd.admin.office.people import AddPerson, DisablePerson, add_person, disable_person
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.tokens import AddToken, RevokeToken, add_token, revoke_token
+from vosd.billing.accounts import Account
 from vosd.billing.rights import Right
 from vosd.storage.database import Database
 
@@ -46,3 +50,29 @@ async def test_each_agent_has_its_rights_and_those_who_use_them(database: Databa
     assert (later.rights, later.accounts) == ((Right.OWN_PAYMENTS,), 0)
     with pytest.raises(OperatorsOnlyError):
         await list_agents(office, agent("top"), ListAgents())
+
+
+class _Counted(dict[str, Account]):
+    """Accounts that count how often one is looked up."""
+
+    looked_up = 0
+
+    def __getitem__(self, name: str) -> Account:
+        self.looked_up += 1
+        return super().__getitem__(name)
+
+
+async def test_the_review_of_many_accounts_lets_others_have_their_turns(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [TOP, *(builders.account(f"a{number:04}") for number in range(1_500))]
+    office, accounts = office_on(database, *made, now=NOW), _Counted({each.id: each for each in made})
+    monkeypatch.setattr(office.definitions, "accounts", lambda: accounts)
+    listing: asyncio.Task[Any] = asyncio.create_task(list_agents(office, operator(), ListAgents()))
+    of_turns = []
+    while not listing.done():
+        of_turns.append(accounts.looked_up)
+        accounts.looked_up = 0
+        await asyncio.sleep(0)
+    assert [each.account for each in listing.result()] == ["top"]
+    assert max(of_turns) <= 250

@@ -1,5 +1,8 @@
 """Use case of the review of agents: the rights that each has, and the people and programs that use them."""
 
+import asyncio
+from typing import Final
+
 import msgspec
 
 from vosd.admin.office.needs import needs
@@ -9,6 +12,8 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.roles import ListRoles, list_roles
 from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right, Rights
+
+_AT_ONCE: Final = 200
 
 
 class AgentSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +61,9 @@ async def list_agents(office: Office, who: Principal, _order: ListAgents) -> lis
     ]
     acting = {each.account for each in people} | {each.account for each in tokens}
     found = []
-    for name in sorted(accounts):
+    for number, name in enumerate(sorted(accounts), start=1):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # else the API would answer nothing else until all of many accounts are read
         account = accounts[name]
         if not (hierarchy.is_agent(name) or account.rights or name in acting):
             continue

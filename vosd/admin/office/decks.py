@@ -443,7 +443,7 @@ async def find_rates(office: Office, who: Principal, order: FindRates) -> list[F
     """
     at, number = office.now() if order.at is None else order.at, order.number.removeprefix("+")
     found = []
-    for group in office.definitions.rate_groups():
+    for group in await office.definitions.rate_groups():
         names: dict[str, Any] = {
             "rate_group": group.name,
             "rates_from": group.rates_from,

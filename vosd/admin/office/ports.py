@@ -173,7 +173,7 @@ class ConfiguredObjects(Protocol):
         """Return the names of the classes of destinations."""
         ...
 
-    def rate_groups(self) -> "Sequence[RateGroupSheet]":
+    async def rate_groups(self) -> "Sequence[RateGroupSheet]":
         """Return every rate group; raises ConfigError."""
         ...
 

@@ -38,7 +38,7 @@ async def list_rate_groups(office: Office, who: Principal, order: ListRateGroups
         ConfigError: a rate group has mistakes.
     """
     agent, definitions = office.scope_of(who).agent, office.definitions
-    groups, part = definitions.rate_groups(), order.containing.lower()
+    groups, part = await definitions.rate_groups(), order.containing.lower()
     if agent is None:
         return [each for each in groups if part in f"{each.name}\n{each.memo or ''}".lower()]
     accounts = definitions.accounts()
