@@ -11,6 +11,7 @@ from doubles.moved_clock import MovedClock, follow
 from e2e.conditions import eventually
 
 from vosd.engine.booking import standstill
+from vosd.net.entrance import REPEATED_S
 
 from .conftest import CONFIGURATION, MARIADB, SQLITE_URL
 from .copies import Copies
@@ -115,3 +116,22 @@ def spend_elsewhere(scene, directory: Path, amount: str) -> None:
     other = Daemon(directory, text)
     other.configuration_file.write_text(text)
     other.succeed("payment", "add", "--account", "acme", "--type", "adjustment", f"--amount=-{amount}")
+
+
+def test_what_comes_meanwhile_counts_as_of_when_it_came_and_no_caller_that_may_have_gone_is_called_for(stage):
+    scene = stage()
+    scene.answered(1)
+    scene.daemon.signal(signal.SIGSTOP)
+    began = time.monotonic()
+    scene.customer.hang_up(next(iter(scene.customer.answered)))
+    given_up = scene.customer.call("449999999")
+    eventually(lambda: time.monotonic() - began > REPEATED_S + 1, "the switch is stopped for a while")
+    scene.daemon.signal(signal.SIGCONT)
+
+    (record,) = eventually(scene.records, "the call is booked")
+    assert record["end_reason"] == "Normal"
+    assert record["hold_time_ms"] < 1_000 * REPEATED_S
+    later = scene.customer.call("449999998")
+    eventually(lambda: later.statuses[-1:] == [200], "a new call is taken")
+    assert given_up.statuses == []
+    assert len(scene.vendor.invites) == 2

@@ -23,6 +23,11 @@ _NAME_BYTES: Final = 28
 _NAME_STRIDE: Final = 32
 _NAME_WORDS: Final = _NAME_STRIDE // 8
 """Family, port and address of a struct sockaddr_in are its first eight bytes: one number, which needs no copy."""
+_STAMP_BYTES: Final = socket.CMSG_SPACE(struct.calcsize("@ll"))
+"""Size of the control message with the time at which a datagram came: its header, seconds and microseconds."""
+_STAMP_WORDS: Final = _STAMP_BYTES // 8
+FIRST_SECONDS: Final = 2
+"""Place of the seconds of the first datagram in ``Datagrams.stamps``, behind the header."""
 
 _libc: Final = ctypes.PyDLL(None)
 
@@ -73,6 +78,7 @@ class Datagrams:
         self._is_version6 = sock.family == socket.AF_INET6
         self._buffer = (ctypes.c_char * (BATCH * DATAGRAM_MAX))()
         self._names = (ctypes.c_char * (BATCH * _NAME_STRIDE))()
+        self._control = (ctypes.c_char * (BATCH * _STAMP_BYTES))()
         self._vectors = (_Vector * BATCH)()
         self._messages = (_Message * BATCH)()
         for index in range(BATCH):
@@ -82,11 +88,16 @@ class Datagrams:
             message.name_length = _NAME_BYTES
             message.vector = ctypes.pointer(self._vectors[index])
             message.vectors = 1
+            message.control = ctypes.addressof(self._control) + index * _STAMP_BYTES
+            message.control_length = _STAMP_BYTES
         self._first = ctypes.byref(self._messages)
         self._data = memoryview(self._buffer).cast("B")
         self._sender_bytes = memoryview(self._names).cast("B")
         self._sender_words = self._sender_bytes.cast("Q")
         self._words = memoryview(self._messages).cast("B").cast("I")
+        self.stamps = memoryview(self._control).cast("B").cast("q")
+        """Times at which the datagrams of the latest batch came, as the kernel writes them where ``SO_TIMESTAMP`` is on
+        (``came``); else 0."""
         self._senders_by_name: dict[bytes | int, Peer] = {}
         self._names_by_sender: dict[tuple[str, int], bytes] = {}
 
@@ -107,6 +118,14 @@ class Datagrams:
             start = index * DATAGRAM_MAX
             batch.append((data[start : start + words[index * _STRIDE + _LENGTH]].tobytes(), sender))
         return batch
+
+    def came(self) -> list[float]:
+        """Return when each datagram of the latest batch came, in seconds of the wall clock."""
+        stamps = self.stamps
+        return [
+            stamps[start] + stamps[start + 1] / 1_000_000
+            for start in range(FIRST_SECONDS, BATCH * _STAMP_WORDS, _STAMP_WORDS)
+        ]
 
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
         """Send one datagram; return whether the kernel accepted it."""

@@ -29,7 +29,7 @@ IDLE_MAX: Final = 1_000
 Each event allows for one more: in calls that go well, every sixth message is none.
 """
 REPEATED_S: Final = 4.0
-"""Longest wait of a new call for the start of this process: a caller that is still there repeats its INVITE."""
+"""Longest wait of a new call until this process starts or goes on: a caller that is still there repeats its INVITE."""
 GIVEN_UP_S: Final = 32.0
 """Longest wait of other requests (64·T1): after it their senders have given up (RFC 3261 section 17.1.2.2)."""
 
@@ -181,11 +181,11 @@ class Entrance:
             core.serve()
 
     def receive_late(self, flow: int, data: bytes, host: str, port: int, came: float) -> None:
-        """Queue one message that has waited for the start of this process since ``came``; drop a request given up.
+        """Queue one message that has waited since ``came`` for this process to start, or to go on after it stood still.
 
-        The caller of a new call may have given up, which no message says: without a response there is no CANCEL (RFC
-        3261 section 9.1). One that is still there sends its INVITE again (section 17.1.1.2). What sets calls up and
-        ends them is served however late.
+        A request that its sender may have given up is dropped: the caller of a new call may have gone, which no
+        message says, since without a response there is no CANCEL (RFC 3261 section 9.1). One that is still there sends
+        its INVITE again (section 17.1.1.2). What sets calls up and ends them is served however late.
         """
         if may_be_given_up(data, time.monotonic() - came):
             self._core.dropped[Drop.WAITED_FOR_START] += 1

@@ -14,7 +14,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ import structlog
 
 from vosd.base.host import bracketed
 from vosd.net import icmp_errors
-from vosd.net.datagrams import BATCH, DATAGRAM_MAX, Datagrams
+from vosd.net.datagrams import BATCH, DATAGRAM_MAX, FIRST_SECONDS, Datagrams
 from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.sockets import Marker, bound
@@ -33,6 +33,8 @@ BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Receive and send buffer requested from the kernel, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
 """Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
+LATE_S: Final = 2.0
+"""Longer in the socket, a datagram counts as of when it came: this process, or its event loop, has stood still."""
 WAITING_MAX: Final = 65_536
 """Most datagrams read at once by a start: more than fit into the buffer."""
 
@@ -108,6 +110,8 @@ class UdpFlow:
         self._readiness.register(self._socket, select.EPOLLIN)
         self._waited_since = None if handed is None else served_mono
         self._opened_mono = time.monotonic()
+        self._looked_mono = self._opened_mono
+        """When the socket was read before: what waits in it now came later."""
         self._loop.add_reader(self._readiness, self._take)
 
     @property
@@ -225,6 +229,11 @@ class UdpFlow:
         if not batch:  # an error was reported instead of what waits
             self._take_errors()
             batch = read()
+        since, self._looked_mono = self._looked_mono, time.monotonic()
+        wall = time.time()  # noqa: TID251 - the clock of the kernel's stamps
+        if 0 < self._datagrams.stamps[FIRST_SECONDS] < wall - LATE_S and batch:
+            self._take_late(batch, since, wall - self._looked_mono)
+            return
         if len(batch) < BATCH:
             entrance.take(batch)
             return
@@ -235,6 +244,17 @@ class UdpFlow:
             if len(batch) < BATCH or not later:
                 break
             batch = read()
+        entrance.serve()
+
+    def _take_late(self, batch: Sequence[tuple[bytes, Peer]], since: float, wall_ahead_s: float) -> None:
+        """Serve what has waited in the socket while nothing was read, as a start does; none came before ``since``."""
+        entrance = self._entrance
+        for later in reversed(range(BATCHES_AT_ONCE)):
+            for (data, peer), came in zip(batch, self._datagrams.came(), strict=False):
+                entrance.receive_late(peer.flow, data, peer.host, peer.port, max(came - wall_ahead_s, since))
+            if len(batch) < BATCH or not later:
+                break
+            batch = self._datagrams.read()
         entrance.serve()
 
     def waiting(self, wall_ahead_s: float) -> list[WaitingDatagram]:

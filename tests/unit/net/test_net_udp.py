@@ -167,6 +167,42 @@ async def test_more_than_a_turn_that_has_waited_is_read_in_order_and_what_comes_
     assert node.ear.processed
 
 
+def send_all(host: str, to: tuple[str, int], *waiting: bytes) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        for data in waiting:
+            peer.sendto(data, to)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it_came(opened, later, host):
+    node = await opened(("udp", host))
+    began = time.monotonic()
+    ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(BATCH + 1)]
+    send_all(host, node.address(), request("INVITE"), *ends)
+    later(60.0, 60.0)
+    assert [(await node.ear.message())[1] for _ in ends] == ends
+    assert node.ear.dropped == {Drop.WAITED_FOR_START: 1}  # a caller that is still there repeats its INVITE
+    assert node.ear.came == [pytest.approx(began, abs=1.0)] * len(ends)
+
+
+async def test_a_clock_that_was_set_ahead_meanwhile_takes_no_more_than_the_time_since_the_latest_reading(opened, later):
+    node = await opened(("udp", "127.0.0.1"))
+    began = time.monotonic()
+    send_all("127.0.0.1", node.address(), request("BYE"))
+    later(60.0, 3_660.0)
+    await node.ear.message()
+    assert node.ear.came == [pytest.approx(began, abs=1.0)]
+
+
+async def test_what_is_read_within_two_seconds_is_new(opened, later):
+    node = await opened(("udp", "127.0.0.1"))
+    began = time.monotonic()
+    send_all("127.0.0.1", node.address(), request("INVITE"))
+    later(1.5, 1.5)
+    await node.ear.message()
+    assert node.ear.came == [pytest.approx(began + 1.5, abs=0.4)]
+
+
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
 async def test_an_address_that_is_taken_is_named_and_nothing_is_left_open(opened, kind):
     with socket.socket(type=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as taken:
