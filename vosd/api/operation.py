@@ -40,6 +40,9 @@ _PLACE: Final = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _fields_of: Final = cache(msgspec.structs.fields)
 """It reads annotations, which takes longer than many an order."""
 
+_OF_RUN: Final[Any] = msgspec.UNSET
+"""In the place of what follows from the use case."""
+
 Run = Callable[[Office, Principal, Any], Awaitable[Any] | AsyncIterator[Any]]
 
 
@@ -135,10 +138,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Below ``/api/v1``; ``{field}`` is a field of the order."""
     meaning: str
-    permission: Permission | None
-    """None = no token is needed, unless ``is_for_everyone``."""
-    takes: type[msgspec.Struct]
-    """The order."""
+    permission: Permission | None = _OF_RUN
+    """That of ``run``, where none is given. None = no token is needed, unless ``is_for_everyone``."""
+    takes: type[msgspec.Struct] = _OF_RUN
+    """The order: that of ``run``, where none is given."""
     run: Run
     """The use case."""
     result: Any
@@ -185,6 +188,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether agents and customers may not do it, where ``run`` is no use case itself and does not say so."""
     makes_secret: bool = False
     """Whether its answer has a secret, which is shown once: it is not kept for repeats."""
+
+    def __post_init__(self) -> None:
+        """Take order and permission from the use case, where they are not given.
+
+        Raises:
+            AttributeError: the use case declares no permission.
+        """
+        if self.takes is _OF_RUN:
+            _, _, order, *_ = self.run.__annotations__.values()
+            msgspec.structs.force_setattr(self, "takes", order)
+        if self.permission is _OF_RUN:
+            msgspec.structs.force_setattr(self, "permission", permission_of(self.run))
 
     @property
     def is_write(self) -> bool:

@@ -3,16 +3,14 @@
 from typing import Final
 
 from vosd.admin.bilateral_totals import BilateralTotals
-from vosd.admin.office.bilateral import ShowTotals, show_totals
-from vosd.api.operation import Operation, permission_of
+from vosd.admin.office.bilateral import show_totals
+from vosd.api.operation import Operation
 
 OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/bilateral/{account}",
         meaning="Totals of the calls of an account by five minutes, gateway and prefix, for the switch of a partner.",
-        permission=permission_of(show_totals),
-        takes=ShowTotals,
         run=show_totals,
         result=BilateralTotals,
         problems=("out_of_scope", "unknown_account"),

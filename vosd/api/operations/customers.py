@@ -25,7 +25,6 @@ OPERATIONS: Final = (
         path="/customers",
         meaning="Make a customer: account, rate group, gateways, phones and first payment, all of it or nothing.",
         permission=permission_of(provision_customer),
-        takes=ProvisionCustomer,
         run=provision,
         result=CustomerSheet,
         problems=(

@@ -10,11 +10,9 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from vosd.admin.office.decks import (
-    FindRates,
     FoundPrice,
     FoundRate,
     ListDeckVersions,
-    LookUpRate,
     ReadDeck,
     RollBackDeck,
     find_rates,
@@ -28,7 +26,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind, JobSheet
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.rates import AreasSheet, ListAreas, ListRateGroups, list_areas, list_rate_groups
+from vosd.admin.office.rates import AreasSheet, list_areas, list_rate_groups
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work, map_file_of
@@ -221,7 +219,6 @@ _OPERATIONS: Final = (
         is_for_operators=True,
         meaning="The versions of a deck, and what each has changed.",
         permission=permission_of(list_versions),
-        takes=ListDeckVersions,
         run=list_deck_versions,
         result=DeckSheet,
         problems=("no_deck_group",),
@@ -233,7 +230,6 @@ _OPERATIONS: Final = (
         is_for_operators=True,
         meaning="All rates of a version of a deck as CSV; an import of it changes nothing.",
         permission=permission_of(read_deck),
-        takes=ReadDeck,
         run=read_chunks,
         result=bytes,
         problems=("no_deck_group", "no_such_deck"),
@@ -245,7 +241,6 @@ _OPERATIONS: Final = (
         path="/decks/{rate_group}/rollback",
         meaning="Put the rates of an earlier version of a deck in force again, as a new version.",
         permission=permission_of(roll_back),
-        takes=RollBackDeck,
         run=roll_back_deck,
         result=DeckSheet,
         problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
@@ -254,8 +249,6 @@ _OPERATIONS: Final = (
         method="GET",
         path="/decks/{rate_group}/lookup",
         meaning="The rate of a number in a deck now or at a time, with those of shorter prefixes.",
-        permission=permission_of(look_up),
-        takes=LookUpRate,
         run=look_up,
         result=FoundRate,
         problems=("no_deck_group", "no_such_deck"),
@@ -264,8 +257,6 @@ _OPERATIONS: Final = (
         method="GET",
         path="/rates/groups",
         meaning="All rate groups, of files and database: rates, currency, users.",
-        permission=permission_of(list_rate_groups),
-        takes=ListRateGroups,
         run=list_rate_groups,
         result=RateGroupSheet,
         needs_database=False,
@@ -275,8 +266,6 @@ _OPERATIONS: Final = (
         method="GET",
         path="/rates/lookup",
         meaning="The rate of a number in every rate group now or at a time; of decks by the version in force then.",
-        permission=permission_of(find_rates),
-        takes=FindRates,
         run=find_rates,
         result=FoundPrice,
         listing=Listing("rate_group", sorts=("rate_group", "billing_rate")),
@@ -285,8 +274,6 @@ _OPERATIONS: Final = (
         method="GET",
         path="/rates/groups/{rate_group}/areas",
         meaning="The destinations of a rate group with their lowest and highest price.",
-        permission=permission_of(list_areas),
-        takes=ListAreas,
         run=list_areas,
         result=AreasSheet,
         problems=("unknown_name",),

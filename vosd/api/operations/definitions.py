@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from vosd.admin.office.calendars import CalendarDays, DrawCalendar, draw_calendar
-from vosd.admin.office.declarations import ShowKind, show_kind
+from vosd.admin.office.calendars import CalendarDays, draw_calendar
+from vosd.admin.office.declarations import show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
     EndObject,
@@ -38,7 +38,7 @@ from vosd.admin.office.object_versions import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
-from vosd.admin.office.planned_versions import ListPlanned, PlannedSheet, list_planned
+from vosd.admin.office.planned_versions import PlannedSheet, list_planned
 from vosd.admin.office.ports import ObjectKindSheet
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.shown_objects import DefinitionSheet, ListObjects, ShowObject, list_definitions, show_definition
@@ -321,8 +321,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/definitions/{kind}",
         meaning="The keys of a kind of object as they are declared: form, bounds, default and meaning of each.",
-        permission=permission_of(show_kind),
-        takes=ShowKind,
         run=show_kind,
         result=ObjectKindSheet,
         problems=_ABSENT,
@@ -331,8 +329,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/planned-versions",
         meaning="The versions of objects and parameters that begin later, and what each will change.",
-        permission=permission_of(list_planned),
-        takes=ListPlanned,
         run=list_planned,
         result=PlannedSheet,
         listing=Listing("begins_at,kind,name", filters=("name", "operator", "memo"), sorts=("begins_at", "made_at")),
@@ -341,9 +337,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/calendar-days",
         meaning="What a calendar says of some days, which need not be stored: working time, and which entries decide.",
-        permission=permission_of(draw_calendar),
         is_for_operators=True,
-        takes=DrawCalendar,
         run=draw_calendar,
         result=CalendarDays,
         is_question=True,
@@ -377,7 +371,6 @@ OPERATIONS: Final = (
         path="/phones/{number}/password",
         meaning="Change the password of a phone, and nothing else of it; its customer may, too.",
         permission=permission_of(set_phone_password),
-        takes=SetPhonePassword,
         run=change_password,
         result=ChangeSheet,
         problems=(*_CHANGES, "too_many_passwords"),
@@ -388,7 +381,6 @@ OPERATIONS: Final = (
         path="/dids/{number}/assign",
         meaning="Give a number, or a range, to an account, with what it rings.",
         permission=permission_of(assign_did),
-        takes=AssignDid,
         run=assign_number,
         result=ChangeSheet,
         problems=_CHANGES,
@@ -399,7 +391,6 @@ OPERATIONS: Final = (
         path="/dids/{number}/free",
         meaning="Take a number back from its account; it stays in the inventory.",
         permission=permission_of(free_did),
-        takes=FreeDid,
         run=free_number,
         result=ChangeSheet,
         problems=_CHANGES,
@@ -410,7 +401,6 @@ OPERATIONS: Final = (
         path="/dids/import",
         meaning="Set the numbers of a CSV file, all of them or none.",
         permission=permission_of(import_dids),
-        takes=ImportDids,
         run=import_numbers,
         result=ChangeSheet,
         problems=_CHANGES,

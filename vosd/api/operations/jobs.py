@@ -15,14 +15,10 @@ from vosd.admin.office.bulk import ChangeObjects, change_objects
 from vosd.admin.office.definitions import ChangeSheet
 from vosd.admin.office.export import ReadExport, read_export
 from vosd.admin.office.jobs import (
-    CancelJob,
     JobKind,
     JobResult,
     JobSheet,
-    ListJobs,
     NoResultError,
-    ReadResult,
-    ShowJob,
     cancel_job,
     list_jobs,
     read_result,
@@ -133,8 +129,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/jobs",
         meaning="Long work that was ordered with this token or by this person; administrators see all.",
-        permission=permission_of(list_jobs),
-        takes=ListJobs,
         run=list_jobs,
         result=JobSheet,
         listing=Listing(
@@ -145,8 +139,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/jobs/{id}",
         meaning="State and progress of a job; for one's own the permission of the order is enough.",
-        permission=permission_of(show_job),
-        takes=ShowJob,
         run=show_job,
         result=JobSheet,
         problems=("no_such_job",),
@@ -155,8 +147,6 @@ OPERATIONS: Final = (
         method="DELETE",
         path="/jobs/{id}",
         meaning="Cancel a job that has made no change yet.",
-        permission=permission_of(cancel_job),
-        takes=CancelJob,
         run=cancel_job,
         result=JobSheet,
         problems=("job_ended", "no_such_job"),
@@ -166,8 +156,6 @@ OPERATIONS: Final = (
         path="/jobs/{id}/result",
         meaning="Result of a job that is done: JSON, or a file; of a deck the report, or by Accept every change; it "
         "needs the permission of the order.",
-        permission=permission_of(read_result),
-        takes=ReadResult,
         run=read_result,
         result=Any,
         problems=("no_result", "no_such_job"),
@@ -180,7 +168,6 @@ OPERATIONS: Final = (
         is_for_operators=True,
         meaning="Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
         permission=permission_of(change_objects),
-        takes=ChangeObjects,
         run=change_many,
         result=ChangeSheet,
         problems=(

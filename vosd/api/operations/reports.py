@@ -4,19 +4,17 @@ from io import StringIO
 from typing import Final
 
 from vosd.admin.office.reports import (
-    ListReports,
     ReportKindSheet,
     ReportSheet,
-    ShowReport,
     list_reports,
     list_scheduled_reports,
     show_report,
 )
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.base.csv_text import CsvWriter
-from vosd.control.installation import ListScheduledReports, ScheduledReportRow
+from vosd.control.installation import ScheduledReportRow
 
 _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -35,8 +33,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/reports",
         meaning="The reports that there are, with their columns.",
-        permission=permission_of(list_reports),
-        takes=ListReports,
         run=list_reports,
         result=ReportKindSheet,
         needs_database=False,
@@ -46,8 +42,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/scheduled-reports",
         meaning="The reports that the switch makes at fixed times, with what comes next and why one has failed.",
-        permission=permission_of(list_scheduled_reports),
-        takes=ListScheduledReports,
         run=list_scheduled_reports,
         result=ScheduledReportRow,
         problems=("daemon_unreachable",),
@@ -58,8 +52,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/reports/{name}",
         meaning="A report over the calls that began in a time: revenue, gateways, destinations, quality, profit.",
-        permission=permission_of(show_report),
-        takes=ShowReport,
         run=show_report,
         result=ReportSheet,
         problems=("no_such_report", "out_of_scope", "unknown_account", "unknown_name"),

@@ -13,7 +13,7 @@ from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.rates import ExplainRate, ListPrices, explain_rate, list_prices
+from vosd.admin.office.rates import explain_rate, list_prices
 from vosd.admin.office.routes import (
     ExplainCall,
     SimulateRoutes,
@@ -22,7 +22,6 @@ from vosd.admin.office.routes import (
     simulate_routes,
 )
 from vosd.admin.office.trunks import (
-    ShowTrunk,
     TrunkSheet,
     forget_registration,
     list_gateways,
@@ -33,12 +32,9 @@ from vosd.admin.rating import RateExplanation
 from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.peers import (
-    ForgetRegistration,
     ForgottenRegistrations,
     GatewayRow,
     InboundRow,
-    ListGateways,
-    ListRegistrations,
     OutboundRow,
 )
 from vosd.control.routes import RouteSheet
@@ -122,7 +118,6 @@ OPERATIONS: Final = (
         meaning="Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not; "
         "prices with `rates.see` alone, margins with `books.see`.",
         permission=permission_of(explain_call),
-        takes=ExplainCall,
         run=explain,
         is_for_operators=True,
         result=ExplainedRoute,
@@ -137,7 +132,6 @@ OPERATIONS: Final = (
         meaning="Route the calls of a span again: what would change by vendor, gateway and destination; needs "
         "`routes.see`, too, and has fees, costs, margins and losses with `books.see` alone (`lacking` says so).",
         permission=permission_of(simulate_routes),
-        takes=SimulateSpan,
         run=simulate,
         long=Long(
             JobKind.SIMULATE, simulate_long, check=lambda _office, who, order: require_to_simulate(who, order.objects)
@@ -150,8 +144,6 @@ OPERATIONS: Final = (
         method="POST",
         path="/rates/explain",
         meaning="Cost of an imaginary call, and each step of its computation.",
-        permission=permission_of(explain_rate),
-        takes=ExplainRate,
         run=explain_rate,
         result=RateExplanation,
         problems=("no_rate", "out_of_scope", "unknown_account"),
@@ -161,8 +153,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/accounts/{account}/rates",
         meaning="What calls of an account cost now, by prefix.",
-        permission=permission_of(list_prices),
-        takes=ListPrices,
         run=list_prices,
         result=PriceSheet,
         problems=("no_rate", "out_of_scope", "unknown_account"),
@@ -173,8 +163,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/gateways/quality",
         meaning="State, calls and figures of the last hour of every gateway.",
-        permission=permission_of(list_gateways),
-        takes=ListGateways,
         run=list_gateways,
         result=GatewayRow,
         problems=("daemon_unreachable",),
@@ -190,8 +178,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/gateways/{name}",
         meaning="A gateway or phone as the files define it, and as it runs.",
-        permission=permission_of(show_trunk),
-        takes=ShowTrunk,
         run=show_trunk,
         result=TrunkSheet,
         problems=("daemon_unreachable", "no_such_trunk"),
@@ -201,8 +187,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/registrations",
         meaning="Phones and gateways that are registered, and our own registrations with vendors.",
-        permission=permission_of(list_registrations),
-        takes=ListRegistrations,
         run=list_registrations,
         result=InboundRow | OutboundRow,
         problems=("daemon_unreachable",),
@@ -217,8 +201,6 @@ OPERATIONS: Final = (
         method="DELETE",
         path="/registrations/{name}",
         meaning="Remove what a phone or gateway has registered; it may register again at once.",
-        permission=permission_of(forget_registration),
-        takes=ForgetRegistration,
         run=forget_registration,
         result=Done[ForgottenRegistrations],
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),

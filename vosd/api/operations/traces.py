@@ -122,7 +122,6 @@ OPERATIONS: Final = (
         path="/calls/trace",
         meaning="Follow new calls with their messages: a line or a ladder for each that ends, or a capture that grows.",
         permission=permission_of(follow_new_calls),
-        takes=TraceCalls,
         run=begin_trace,
         result=dict[str, Any],
         problems=("daemon_refused", "daemon_unreachable", "unknown_name"),

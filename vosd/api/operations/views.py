@@ -4,17 +4,13 @@ from http import HTTPStatus
 from typing import Final
 
 from vosd.admin.office.saved_views import (
-    AddView,
-    ChangeView,
-    DropView,
-    ListViews,
     ViewSheet,
     add_view,
     change_view,
     drop_view,
     list_views,
 )
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 
 _CHANGES: Final = ("no_such_view", "not_your_view")
 
@@ -32,8 +28,6 @@ OPERATIONS: Final = (
         method="GET",
         path="/views",
         meaning="The views of pages of the console that the person or token keeps, and those that operators share.",
-        permission=permission_of(list_views),
-        takes=ListViews,
         run=list_views,
         result=ViewSheet,
         listing=Listing("page,name,id", filters=("page", "owner", "shared"), sorts=("name", "owner", "changed_at")),
@@ -42,8 +36,6 @@ OPERATIONS: Final = (
         method="POST",
         path="/views",
         meaning="Keep a view of a page of the console by name.",
-        permission=permission_of(add_view),
-        takes=AddView,
         run=add_view,
         result=ViewSheet,
         problems=("operators_only", "too_many_views", "view_exists"),
@@ -55,8 +47,6 @@ OPERATIONS: Final = (
         method="PUT",
         path="/views/{id}",
         meaning="Change name, query and sharing of a view: of one's own, or as an administrator of any.",
-        permission=permission_of(change_view),
-        takes=ChangeView,
         run=change_view,
         result=ViewSheet,
         problems=(*_CHANGES, "operators_only", "view_exists"),
@@ -66,8 +56,6 @@ OPERATIONS: Final = (
         method="DELETE",
         path="/views/{id}",
         meaning="Delete a view: one's own, or as an administrator any.",
-        permission=permission_of(drop_view),
-        takes=DropView,
         run=drop_view,
         result=ViewSheet,
         problems=_CHANGES,

@@ -1,0 +1,40 @@
+"""An operation has the order and the permission of its use case, where it gives none."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.people import ListPeople, list_people
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.api.operation import Operation
+
+
+class Question(msgspec.Struct, frozen=True):
+    """An order."""
+
+
+async def answer(_office: Office, _who: Principal, _order: Question) -> None:
+    """Do what needs no permission."""
+
+
+def operation(run: Any, **given: Any) -> Operation:
+    return Operation(method="GET", path="/people", meaning="", run=run, result=None, **given)
+
+
+def test_order_and_permission_are_those_of_the_use_case():
+    made = operation(list_people)
+    assert (made.takes, made.permission) == (ListPeople, Permission.PEOPLE_SEE)
+
+
+def test_what_is_given_holds():
+    assert operation(answer, permission=None).permission is None
+    assert operation(list_people, takes=Question, permission=None).takes is Question
+
+
+def test_an_operation_without_permission_has_to_say_so():
+    """Left out by mistake it would be open to everyone."""
+    with pytest.raises(AttributeError):
+        operation(answer)
