@@ -375,11 +375,13 @@ def missing_family(order: RtpOrder, reply: RtpReply) -> str:
     on hold has no family, one that is not relayed has that of its author, and an address above all media says nothing
     where each has its own (RFC 8866 section 5.7). With ICE its candidates count, which are of each family that it has.
     """
-    if not isinstance(order, RtpSession) or order.family is UNSET:
+    if not reply.sdp or not isinstance(order, RtpSession) or order.family is UNSET:
         return ""
-    name, family = ("IPv6", 6) if order.family == "IP6" else ("IPv4", 4)
+    name, family, other = ("IPv6", 6, "IP4") if order.family == "IP6" else ("IPv4", 4, "IP6")
     if _CANDIDATE in reply.sdp:
         return "" if family in families_of_ice(reply.session) else name
+    if other not in reply.sdp:  # it names no address of that family; most are not read for this
+        return ""
     try:
         media = media_of(reply.session)
     except BadSession:

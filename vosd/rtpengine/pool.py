@@ -254,7 +254,8 @@ class RtpEnginePool:
             self._next(waiting)
             return
         if not family and (reply.result == OK or not (reply.is_full or waiting.spare)):
-            self._give_up_spare(waiting)
+            if waiting.spare is not None:
+                self._give_up_spare(waiting)
             self._finish(waiting, EngineAnswer(engine.name, reply))
             return
         if reply.result != LOAD_LIMIT:

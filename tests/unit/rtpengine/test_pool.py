@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
 from vosd.rtpengine.pool import DELETES_AT_ONCE, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
+from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 ONE, TWO = RtpEngine("one", "192.0.2.5", 2_223), RtpEngine("two", "192.0.2.6", 2_223)
@@ -448,6 +449,15 @@ def test_the_address_family_is_that_of_relayed_media_whatever_stands_above_them(
     world.ask(session_order(RtpAnswer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="2001:db8::20"))
     world.run(PING_MS)
     assert world.answered() == [engine]
+
+
+def test_a_reply_that_names_no_address_of_the_other_family_is_not_read_as_a_description(world):
+    """To read it costs more than all else that is done with a reply, and no other call has the same one."""
+    read = media_of.cache_info()
+    world.results["one"] = {"result": "ok", "sdp": "v=0\r\nc=IN IP4 192.0.2.5\r\nm=audio 4004 RTP/AVP 0\r\n"}
+    world.ask(session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", reader_host="192.0.2.20"))
+    world.deliver()
+    assert (world.answered(), media_of.cache_info()) == (["one"], read)
 
 
 def test_the_use_of_ports_is_that_of_the_interface_with_the_most_as_the_last_ping_says(world):
