@@ -455,10 +455,26 @@ async def test_a_block_of_occupied_ports_is_left_at_once_and_not_tried_again(sta
 
 
 async def test_a_worker_without_room_has_no_port_set_aside(stage, monkeypatch):
-    monkeypatch.setattr(type(stage.relay.links[0].records), "is_full", True)
+    monkeypatch.setattr(type(stage.relay.links[0].records), "take", lambda _records: None)
     ports = PortRange(30_750, 30_753)
     assert stage.relay.open(HOST, ports, is_multiplexed=False, tos=0, now=now()) is None
     assert stage.relay.used_percent(ports, now()) == 0
+
+
+async def test_a_call_without_a_port_takes_no_room_of_a_worker(stage, peers):
+    occupied, ports, records = peers(HOST, 30_756), PortRange(30_756, 30_757), stage.relay.links[0].records
+
+    def room() -> int:
+        free = [*iter(records.take, None)]
+        for each in free:
+            records.give_back(each)
+        return len(free)
+
+    before = room()
+    assert stage.relay.open(HOST, ports, is_multiplexed=False, tos=0, now=now()) is None, f"{occupied} has it"
+    assert stage.relay.open("192.0.2.77", ports, is_multiplexed=False, tos=0, now=now()) is None, "it is not ours"
+    assert stage.relay.reopen(RelayPort(7, HOST, 30_756, 30_757), tos=0) is False
+    assert room() == before
 
 
 async def test_a_source_that_is_not_announced_is_neither_forwarded_nor_sent_to(stage, peers):

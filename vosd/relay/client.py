@@ -247,25 +247,29 @@ class Relay:
 
         ``tos`` marks its packets.
         """
-        pool = self._pools.get(host) or self._pool(host)
-        if self._freest_link().records.is_full:
+        pool, link = self._pools.get(host) or self._pool(host), self._freest_link()
+        record = link.records.take()
+        if record is None:
             return None
         for _ in range(TRIES):
             start = int.from_bytes(self._entropy(), "big")
             rtp = pool.take(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
             if rtp is None:
-                return None
+                break
             port = RelayPort(self._next_id(now), host, rtp, None if is_multiplexed else rtp + 1)
             try:
-                if self._is_served(port, tos):
-                    return port
+                sockets = bound_sockets(host, (rtp,) if port.rtcp is None else (rtp, port.rtcp))
             except OSError as error:
                 pool.rest(rtp, port.rtcp, now.mono)
                 if host not in self._unusable:
                     self._unusable.add(host)
                     _log.error("media_address_unusable", address=host, error=str(error))
-                return None
+                break
+            if sockets is not None:
+                self._serve(port, tos, sockets, link, record)
+                return port
             pool.set_aside(rtp, port.rtcp, now.mono)
+        link.records.give_back(record)
         return None
 
     def is_open(self, port: RelayPort) -> bool:
@@ -289,15 +293,22 @@ class Relay:
         """Go on with a port of an earlier process, opened again if its worker has ended, too; False = it is lost."""
         if self.is_open(port):
             return True
+        link = self._freest_link()
+        record = link.records.take()
+        if record is None:
+            return False
         try:
-            is_served = self._is_served(port, tos)
+            sockets = bound_sockets(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
         except OSError as error:
             _log.error("media_address_unusable", address=port.host, error=str(error))
+            sockets = None
+        if sockets is None:
+            link.records.give_back(record)
             return False
-        if is_served:
-            self._pool(port.host).adopt(port.rtp, port.rtcp)
-            self._newest_id = max(self._newest_id, port.id)
-        return is_served
+        self._serve(port, tos, sockets, link, record)
+        self._pool(port.host).adopt(port.rtp, port.rtcp)
+        self._newest_id = max(self._newest_id, port.id)
+        return True
 
     def retain(self, ids: Collection[int], now: Instant) -> int:
         """Close all ports but these: those of calls that go on after a restart; return how many were closed."""
@@ -472,29 +483,12 @@ class Relay:
         """Return the worker that serves the fewest ports."""
         return self.links[0] if self._workers == 1 else min(self.links[: self._workers], key=self._loads.__getitem__)
 
-    def _is_served(self, port: RelayPort, tos: int) -> bool:
-        """Bind a port and give it to a worker; False if another program has it, or the worker has too many.
-
-        Raises:
-            OSError: nothing can be bound at its address.
-        """
-        link = self._freest_link()
-        record = link.records.take()
-        if record is None:
-            return False
-        try:
-            sockets = bound_sockets(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
-        except OSError:
-            link.records.give_back(record)
-            raise
-        if sockets is None:
-            link.records.give_back(record)
-            return False
+    def _serve(self, port: RelayPort, tos: int, sockets: list[PlainSocket], link: WorkerLink, record: int) -> None:
+        """Let a worker serve a port that is bound."""
         self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
         self._loads[link] += 1
         link.records.begin(record, None)
         link.order(OpenPort(port, tos, record), map(PlainSocket.fileno, sockets), may_wait=True)
-        return True
 
     def _is_one_sided(self, served: _ServedPort) -> bool:
         """Return whether nothing is forwarded to a port, nor from it: the other side has not described its media."""

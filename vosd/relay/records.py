@@ -58,11 +58,6 @@ class FigureRecords:
             self._kept.discard(number)
         return None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no record is free."""
-        return not (self._unused or self._resting)
-
     def keep(self, number: int) -> None:
         """Take a record that is in use: that of a port of an earlier switch, of which there are thousands."""
         self._kept.add(number)
