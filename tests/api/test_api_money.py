@@ -400,6 +400,8 @@ def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(ap
         for each in api.ask("GET", "/ledger/balances?at=9000-01-01T00:00:00Z").json["items"]
     }
     assert now["acme"] == balance(api)
+    pages = [*walked(api, "/ledger/balances?at=9000-01-01T00:00:00Z", 1)]
+    assert {each["account"]: each["balance"] for page in pages for each in page} == now
     assert api.ask("GET", "/ledger/balances?at=2026-01-01T00:00:00Z", token=f"{AGENT}reseller").status == 403
     profit = api.ask("GET", "/ledger/profit?since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z").json
     assert profit == {"items": [], "next": None}

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.ledger_entries import entries_of
+from doubles.office import office_on, operator
 from sqlalchemy import event
 
+from vosd.admin.office.ledger import ListBalances, list_balances
 from vosd.cdr.record import Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
@@ -146,11 +148,16 @@ async def test_lists_of_all_accounts_ask_for_them_a_part_at_a_time_or_not_at_all
     if not database.is_sqlite:  # by the partition of what is not of calls
         assert [text for text, _ in asked if "FROM account" in text] == []
     asked.clear()
-    async with aclosing(SqlLedger(database).balances(STARTED + 1)) as found:
-        assert [each.balance async for each in found] == [Decimal(1)] * 30
+    async with aclosing(SqlLedger(database).balances(STARTED + 1)) as balances:
+        assert [each.balance async for each in balances] == [Decimal(1)] * 30
     sums = [parameters for text, parameters in asked if "ledger_entry" in text]
     named = [[each for each in some if str(each).startswith("account-")] for some in sums]
     assert named == [[f"account-{number:02}" for number in range(part, part + 10)] for part in (0, 10, 20)]
+    asked.clear()
+    page = ListBalances(STARTED + 1, after="account-04", limit=4)
+    found = await list_balances(office_on(database, now=STARTED), operator(), page)
+    assert [each.account for each in found] == ["account-05", "account-06", "account-07", "account-08"]
+    assert len([text for text, _ in asked if "ledger_entry" in text]) == 1
 
 
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):

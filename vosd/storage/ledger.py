@@ -474,14 +474,13 @@ class SqlLedger:
                     known[row.account] = min(row.number, behind)
         return found
 
-    async def _accounts(self, accounts: Collection[str] | None) -> AsyncGenerator[Sequence[str], None]:
-        """Yield names of accounts, some at a time: those that are given, else all."""
+    async def _accounts(self, accounts: Collection[str] | None, after: str = "") -> AsyncGenerator[Sequence[str], None]:
+        """Yield names of accounts, some at a time: those that are given, else all, or all behind one."""
         if accounts is not None:
             names = sorted(accounts)
             for place in range(0, len(names), ACCOUNTS_AT_ONCE):
                 yield names[place : place + ACCOUNTS_AT_ONCE]
             return
-        after = ""
         while True:
             some = select(_account.id).where(_account.id > after).order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
             async with self._database.reading() as connection:
@@ -503,8 +502,10 @@ class SqlLedger:
 
         return await profit_of(self._database, since, until)
 
-    async def balances(self, moment: int) -> AsyncGenerator[Balance, None]:
+    async def balances(self, moment: int, after: str = "") -> AsyncGenerator[Balance, None]:
         """Yield the balance that every account with a row had at a moment, as its statement opens then; in their order.
+
+        ``after``: those behind this account alone.
 
         Raises:
             DroppedPeriod: entries of then were dropped.
@@ -512,7 +513,7 @@ class SqlLedger:
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, moment, "ledger entries")
-        async with aclosing(self._accounts(None)) as parts:
+        async with aclosing(self._accounts(None, after)) as parts:
             async for names in parts:
                 async with self._database.reading(unhurried=True) as connection:
                     rows = (await connection.execute(_balances_at(moment, names))).all()

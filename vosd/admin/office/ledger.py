@@ -186,18 +186,27 @@ class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     at: int
     """Moment; entries dated before it count."""
+    after: str | None = None
+    """Accounts behind this one, in their order."""
+    limit: int | None = None
+    """Only so many of them."""
 
 
 @needs(Permission.BOOKS_SEE)
 async def list_balances(office: Office, who: Principal, order: ListBalances) -> list[BalanceSheet]:
-    """Return the balances.
+    """Return the balances; the ledger of accounts behind the last one that is wanted is hardly read.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the ledger cannot be read.
     """
-    async with aclosing(office.stores.ledger.balances(order.at)) as found:
-        return [BalanceSheet(each.account, each.currency, format_amount(each.balance)) async for each in found]
+    sheets: list[BalanceSheet] = []
+    async with aclosing(office.stores.ledger.balances(order.at, order.after or "")) as found:
+        async for each in found:
+            if len(sheets) == order.limit:
+                break
+            sheets.append(BalanceSheet(each.account, each.currency, format_amount(each.balance)))
+    return sheets
 
 
 class ShowProfit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -291,7 +291,7 @@ OPERATIONS: Final = (
         meaning="The balance of every account at a moment; entries dated before count.",
         run=list_balances,
         result=BalanceSheet,
-        listing=Listing("account", filters=("currency",), sorts=("account", "balance")),
+        listing=Listing("account", filters=("currency",), sorts=("account", "balance"), cursor="after", limit="limit"),
     ),
     Operation(
         method="GET",
