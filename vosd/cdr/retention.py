@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
@@ -66,7 +67,7 @@ class Age(NamedTuple):
 
     def is_at_least(self, other: "Age") -> bool:
         """Return whether it is never shorter than another one, on no day of four years."""
-        return all(self.before(day * DAY_MS) <= other.before(day * DAY_MS) for day in _FOUR_YEARS)
+        return _is_at_least(self, other)
 
     def before(self, now: int) -> int:
         """Return the midnight, UTC, before which records are older: times are UTC milliseconds."""
@@ -78,6 +79,11 @@ class Age(NamedTuple):
         of_month = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
         day = first.replace(day=min(today.day, of_month.day)) - timedelta(days=self.days)
         return max((day - _EPOCH) // timedelta(milliseconds=1), 0)
+
+
+@lru_cache  # the settings are read for most requests of the API, and it takes ten milliseconds
+def _is_at_least(age: Age, other: Age) -> bool:
+    return all(age.before(day * DAY_MS) <= other.before(day * DAY_MS) for day in _FOUR_YEARS)
 
 
 class ExportProgress(NamedTuple):

@@ -57,3 +57,11 @@ def test_payments_are_dropped_up_to_a_close_that_is_old_enough(closes, until, he
     assert [(hold.guard, hold.until) for hold in plan.holds] == expected
     if not closes:
         assert plan.holds[0].why == "no period is closed: vosd ledger close"
+
+
+def test_two_ages_are_compared_once(monkeypatch):
+    """Each reading of the settings compares them, and the API reads these for most requests."""
+    ages = Age(months=8, days=321), Age(months=8, days=123)
+    assert ages[0].is_at_least(ages[1])
+    monkeypatch.delattr(Age, "before")
+    assert ages[0].is_at_least(ages[1])
