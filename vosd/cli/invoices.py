@@ -186,7 +186,11 @@ def send(
     if (number is None) == (period is None):
         raise click.UsageError("NUMBER or --period")
     if number is None:
-        _show_sent(*in_office(invocation, lambda office: _send_all(office, who, str(period), how)), as_json=as_json)
+        with meter("invoices") as shown:
+            sent_ones, failed = in_office(
+                invocation, lambda office: _send_all(office, who, str(period), how, shown.show)
+            )
+        _show_sent(sent_ones, failed, as_json=as_json)
         return
     sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
     if as_json:
@@ -196,18 +200,23 @@ def send(
 
 
 async def _send_all(
-    office: "Office", who: "Principal", period: str, how: dict[str, Any]
+    office: "Office", who: "Principal", period: str, how: dict[str, Any], report: "Callable[[float, int], None]"
 ) -> "tuple[list[InvoiceSheet], dict[str, str]]":
-    """Send the invoices of a period; return those that were sent, and why others were not, by number."""
+    """Send the invoices of a period; return those that were sent, and why others were not, by number.
+
+    ``report`` receives a part of 1 and a count of invoices.
+    """
     from vosd.admin.office.invoices import ListUnsent, SendInvoice, list_unsent, send_invoice
     from vosd.base.errors import VosError
 
     sent, failed = [], {}
-    for id_, number in (await list_unsent(office, who, ListUnsent(period=period))).items():
+    unsent = await list_unsent(office, who, ListUnsent(period=period))
+    for done, (id_, number) in enumerate(unsent.items(), start=1):
         try:
             sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how), is_repeated=False))
         except VosError as error:
             failed[number] = str(error)
+        report(done / len(unsent), done)
     return sent, failed
 
 

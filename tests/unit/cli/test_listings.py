@@ -12,8 +12,10 @@ from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 from python_calamine import CalamineWorkbook
 
+from vosd.admin.office import invoices
 from vosd.admin.office.office import Office
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.cli import progress
 from vosd.cli.main import main
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import GetStatus
@@ -250,3 +252,18 @@ def test_a_period_of_invoices_that_is_none_is_wrong_usage(site: Path, verb: str)
     said = vosd("invoice", verb, "--period", "2026-13")
     assert said.exit_code == 2
     assert "'2026-13' is no period: expected one such as 2026-10, 2026-10-H1" in said.stderr
+
+
+def test_the_mails_of_a_period_say_how_many_were_tried(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be thousands, each of some tenths of a second."""
+
+    async def unsent(*_order: object) -> dict[int, str]:
+        return {number: f"2026-{number}" for number in (1, 2)}
+
+    monkeypatch.setattr(invoices, "list_unsent", unsent)
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
+    said = vosd("invoice", "send", "--period", "2026-10")
+    *steps, first, second, _error = said.stderr.splitlines()
+    assert [step.partition(",")[0] for step in steps] == ["50%: 1 invoices", "100%: 2 invoices"]
+    assert first.startswith("invoice 2026-1 is not sent")
+    assert second.startswith("invoice 2026-2 is not sent")
