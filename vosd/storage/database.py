@@ -6,6 +6,7 @@ know statements.
 
 import asyncio
 import math
+import os
 import re
 import select
 import socket
@@ -111,6 +112,9 @@ _WANTS_TLS: Final = 3159
 _REFUSED: Final = frozenset({1044, 1045, 1698})
 """Errors about user, password or the right to the database: a start is refused. Those of users that are locked come and
 go by themselves, and are an outage."""
+_NO_CONNECTION: Final = 2003
+_NOT_VALID_NOW: Final = frozenset({9, 10})
+"""OpenSSL's numbers for certificates that are not valid yet, or not any more."""
 _UNKNOWN_DATABASE: Final = 1049
 _TAKES_NO_CHANGES: Final = frozenset({1036, 1047, 1792, 1836, 1874})
 """Errors of a server, or a node of a cluster, that is not the primary. No transaction of ours is READ ONLY (1792)."""
@@ -470,8 +474,7 @@ class Database:
             if self.is_sqlite and isinstance(error, PermissionError):
                 message = f"{self.place} may not be opened by this user: run this as the user of the switch"
                 raise DatabaseRefusesUs(message) from error
-            message = f"cannot reach {self.place} ({error}): is the server running and the address right?"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(self._unreached(error)) from error
         except (OverflowError, Unstorable) as error:
             raise ContentRefused(str(error)) from error
 
@@ -489,13 +492,33 @@ class Database:
         if code == _STATEMENT_ENDED:
             longest = "its max_statement_time" if self._statement_s is None else f"{self._statement_s:g} s"
             return StatementTooLong(f"{self.place} was busy with one statement for longer than {longest}: ask for less")
-        if cause is not None and isinstance(cause.__cause__, ssl.SSLError):
-            # The driver says of a failed handshake only that it cannot connect.
-            advice = "check ssl_ca in database.url, and whether the server's certificate names its host"
-            return DatabaseRefusesUs(f"{self.place} does not do its work ({cause.__cause__}): {advice}")
+        if code == _NO_CONNECTION and cause is not None and cause.__cause__ is not None:
+            return self._meaning_of_no_connection(cause.__cause__)
         is_refused = code in _REFUSED or "unable to open" in str(cause)
         kind = DatabaseRefusesUs if is_refused else _KINDS.get(code, StoreUnavailable)
         return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
+
+    def _meaning_of_no_connection(self, reason: BaseException) -> VosError:
+        """Return the error where no connection could be made, of which the driver itself says no more than that."""
+        if not isinstance(reason, ssl.SSLError):
+            return StoreUnavailable(self._unreached(reason))
+        fault = f"{self.place} does not do its work ({reason})"
+        if isinstance(reason, ssl.SSLCertVerificationError) and reason.verify_code in _NOT_VALID_NOW:
+            # An outage, and nothing that the configuration could mend: a start goes on without the database.
+            return StoreUnavailable(f"{fault}: renew the server's certificate, or set the clock of this machine")
+        return DatabaseRefusesUs(
+            f"{fault}: check ssl_ca in database.url, and whether the server's certificate names its host"
+        )
+
+    def _unreached(self, reason: BaseException) -> str:
+        why: object = reason
+        advice = "is the server running and the address right?"
+        if isinstance(reason, TimeoutError | socket.gaierror):
+            why = f"no answer within {_CONNECT_S} s" if isinstance(reason, TimeoutError) else reason.strerror
+            advice = "is the server running and the address right, and do the name servers answer?"
+        elif isinstance(reason, OSError) and reason.errno:
+            why = os.strerror(reason.errno)  # the event loop says only that the call has failed
+        return f"cannot reach {self.place} ({why}): {advice}"
 
     def _meaning_of_lack(self, code: object, cause: BaseException | None) -> VosError:
         """Return the error where the database, a table or a column is not there."""

@@ -1,8 +1,13 @@
 """Opening a database: which URLs are taken, what a session is set to, what never shows."""
 
 import asyncio
+import errno
+import re
+import socket
 import sqlite3
+import ssl
 from contextlib import asynccontextmanager, closing
+from typing import NoReturn
 
 import pytest
 from doubles.closed import closed
@@ -11,7 +16,7 @@ from sqlalchemy import event, text, update
 
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, UnsupportedDatabase
+from vosd.storage.database import Database, DatabaseGone, DatabaseRefusesUs, SchemaOutdated, UnsupportedDatabase
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate_async
 from vosd.storage.schema import lease
@@ -207,3 +212,40 @@ async def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(tmp_pat
         names = await connection.scalars(text("SELECT name FROM sqlite_master"))
     assert [*names] == ["is_y"]
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed"), r"\(Connection refused\): is the server"),
+        (socket.gaierror(-3, "Temporary failure"), r"\(Temporary failure\): .* do the name servers answer"),
+        (TimeoutError(), r"\(no answer within 5 s\): .* do the name servers answer"),
+    ],
+)
+async def test_a_server_that_cannot_be_reached_is_named_with_the_reason(monkeypatch, reason, told):
+    """The driver says of each that it cannot connect, and no more."""
+    error = await unreached(monkeypatch, reason)
+    assert re.match(f"cannot reach .*db.example:3306/vosd {told}", str(error))
+
+
+@pytest.mark.parametrize(("number", "why"), [(9, "not yet valid"), (10, "has expired")])
+async def test_a_server_whose_certificate_is_not_valid_now_is_away_and_does_not_refuse_us(monkeypatch, number, why):
+    """A start goes on without the database: nothing in the configuration could mend it."""
+    reason = ssl.SSLCertVerificationError(1, f"certificate verify failed: certificate {why}")
+    reason.verify_code = number
+    error = await unreached(monkeypatch, reason)
+    assert not isinstance(error, DatabaseRefusesUs)
+    assert re.search(f"{why}.*: renew the server's certificate, or set the clock", str(error))
+
+
+async def unreached(monkeypatch: pytest.MonkeyPatch, reason: Exception) -> StoreUnavailable:
+    async def fail(*_: object, **__: object) -> NoReturn:
+        raise reason
+
+    monkeypatch.setattr("aiomysql.connection._open_connection", fail)
+    database = Database("mysql+aiomysql://vosd:secret@db.example:3306/vosd")
+    with pytest.raises(StoreUnavailable) as refused:
+        async with database.reading():
+            pass
+    await database.close()
+    return refused.value
