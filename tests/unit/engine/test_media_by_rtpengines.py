@@ -1370,3 +1370,41 @@ def test_an_answer_is_the_next_version_of_early_media_that_still_waited_for_port
     early, answer = (response.body.split("\r\n")[1] for response in call.responses if response.body)
     assert (early, answer) == ("o=- 1 1 IN IP4 198.51.100.1", "o=- 1 2 IN IP4 198.51.100.1")
     scene.finish(call)
+
+
+G729 = ANSWER.replace("RTP/AVP 0", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+WITH_G729 = Intent(offer=OFFER.replace("AVP 0", "AVP 18 0").replace("a=", "a=rtpmap:18 G729/8000\r\na=", 1))
+
+
+@pytest.mark.parametrize(("answer", "is_other"), [(G729, True), (ANSWER.replace("30000", "30010"), False)])
+def test_an_answer_with_another_codec_than_early_media_comes_behind_the_offer_again(answer, is_other):
+    """An rtpengine converts it into the codec of the first answer, unless it has the offer again before."""
+    scene, engines = scene_with()
+    call = scene.answered_call(WITH_G729, script=Script((Line(0, 183, ANSWER), Line(2_000, 200, answer))))
+    again = [(RtpOffer, 0, 1)] if is_other else []
+    assert kinds(engines) == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1), *again, (RtpAnswer, 0, 1)]
+    early, last = (response.body for response in call.responses if response.body)
+    assert place(early) == place(last)
+    assert ("RTP/AVP 18" in last) is is_other
+    scene.propose(call)
+    assert kinds(engines)[-2:] == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1)]
+    scene.finish(call)
+    assert engines.calls == {}
+
+
+def test_an_answer_with_another_codec_leaves_also_where_the_offer_cannot_be_given_again():
+    scene, engines = scene_with()
+    reply, offers = engines._reply, []
+
+    def refuse_again(engine, order):
+        if isinstance(order, RtpOffer):
+            offers.append(order)
+            if len(offers) == 2:
+                return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_again
+    call = scene.answered_call(WITH_G729, script=Script((Line(0, 183, ANSWER), Line(2_000, 200, G729))))
+    assert len(offers) == 2
+    assert "RTP/AVP 18" in call.theirs
+    scene.finish(call)

@@ -30,11 +30,12 @@ from vosd.sdp.security import (
     with_usable_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import Outgoing, OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.media import Encryption, IceMode, MediaTrust
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
 _LITE: Final = IceMode.LITE
+_ACCEPTED: Final = 200
 
 
 class SessionsAtRtpEngines:
@@ -127,6 +128,26 @@ class SessionsAtRtpEngines:
 
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
             return self._turn(waiting, passing, wanted, came)
+        if not is_offer and form is None and passing.theirs.sources and _names_others(described, passing, message):
+            return self._offer_again(waiting, passing, wanted, came)
+        return self._rtpengines.ask(waiting, wanted, came)
+
+    def _offer_again(
+        self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
+    ) -> bool:
+        """Ask for ports for an answer to an offer whose first answer has named other formats.
+
+        An rtpengine leaves the reader the formats of the first one, and converts others into them (seen with 10.5.3),
+        unless it has the offer again before. Where encryption or ICE is terminated, that would make other keys.
+        """
+        known = self._agreed(PassingSession(passing.author, passing.theirs, passing.leg, passing.media), is_offer=True)
+
+        def offered(*, is_done: bool, now: Instant) -> None:  # noqa: ARG001 - the answer is given all the same
+            if not self._rtpengines.ask(waiting, wanted, came):
+                came(None, now)
+
+        if known is not None and self._rtpengines.turn(waiting, known, offered):
+            return True
         return self._rtpengines.ask(waiting, wanted, came)
 
     def _turn(
@@ -274,6 +295,24 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
     family = ":" in host
     is_first = not before.host  # it was on hold from the start
     return (is_first or (":" in before.host) is not family) and (":" in port.host) is not family
+
+
+def _names_others(described: Sequence[Medium], passing: PassingSession, message: Outgoing) -> bool:
+    """Return whether a response to the INVITE of a call names formats that an earlier one has not.
+
+    That is one of a callee that changes its codec with the answer, or of another fork.
+    """
+    is_early = isinstance(message, OutgoingReliable) or (
+        isinstance(message, OutgoingResponse) and message.status < _ACCEPTED
+    )
+    if passing.leg.facts.is_confirmed or not (is_early or isinstance(message, OutgoingSuccess)):
+        return False
+    for medium, source in zip(described, passing.theirs.sources, strict=False):
+        if source is not None and source.payloads:
+            payloads, _, codecs = source.taken()
+            if not set(zip(medium.payloads, medium.codecs, strict=True)) <= set(zip(payloads, codecs, strict=True)):
+                return True
+    return False
 
 
 def is_ignored(passing: PassingSession, host: str, answer: bytes) -> bool:
