@@ -1408,3 +1408,15 @@ def test_an_answer_with_another_codec_leaves_also_where_the_offer_cannot_be_give
     assert len(offers) == 2
     assert "RTP/AVP 18" in call.theirs
     scene.finish(call)
+
+
+def test_a_side_that_is_asked_for_an_offer_makes_one_also_behind_an_answer():
+    """Its 200 was given to the rtpengine as the answer to that: other codecs and fax were silent or converted."""
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    for asking, author in ((call, 1), (there, 0), (call, 1)):
+        asking.ask("INVITE", body="")
+        scene.wire.run_for(1_000)
+        assert kinds(engines)[-2:] == [(RtpOffer, author, 1 - author), (RtpAnswer, author, 1 - author)]
+    assert len(engines.sessions) == 8
+    scene.finish(call)

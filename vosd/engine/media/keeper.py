@@ -125,7 +125,7 @@ class MediaKeeper:
             if media.is_ringing and isinstance(message, OutgoingSuccess):
                 self._stop_ring_back(media)
             if not body or SDP not in message.headers:
-                return self._ring_back(waiting, leg, media)
+                return self._undescribed(waiting, leg, media)
             number = body.author if isinstance(body, Authored) else media.author
             if number == BY_SWITCH:
                 return self._announced(waiting, leg, media, now)
@@ -156,9 +156,14 @@ class MediaKeeper:
             self._parts.callers_sounds.begin(media, now)
         return verdict
 
-    def _ring_back(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
-        """Play ring-back to a caller, if its callee wants that and rings, unless the caller gets no early media."""
+    def _undescribed(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
+        """Note that a leg is asked for an offer, or play ring-back to a caller whose callee wants that and rings.
+
+        Not to one that gets no early media.
+        """
         message, parameters = waiting.message, self._parts.parameters
+        if type(message) is OutgoingReinvite:
+            media.offered_by = 0  # what the leg describes next answers none
         if not isinstance(message, OutgoingResponse) or message.status not in RINGING or message.body:
             return None
         inviter, callee = leg.call.caller.inviter, ringing_callee(leg)
