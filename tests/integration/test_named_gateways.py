@@ -74,6 +74,19 @@ def test_a_start_does_not_fail_for_a_name_that_leads_nowhere(
         assert daemon.interrupt() == 0
 
 
+@pytest.mark.parametrize("mood", [Mood.SILENT, Mood.FAILING])
+def test_a_start_without_name_servers_uses_what_the_run_before_had_learned(
+    server: NameServer, tmp_path: Path, mood: Mood
+) -> None:
+    with Daemon(tmp_path, configuration(server)) as daemon:
+        eventually((tmp_path / "var" / "names.json").exists, "what was learned")
+        server.mood = mood
+        daemon.kill()
+        daemon.start()
+        assert daemon.ask(*EXPLAIN)["addresses"] == {"carrier-a": FOUND}
+        server.mood = Mood.HELPFUL
+
+
 def test_checking_a_configuration_asks_no_name_server(server: NameServer, tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, configuration(server))
     daemon.succeed("check")

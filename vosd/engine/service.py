@@ -51,6 +51,7 @@ from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.countries import Countries
 from vosd.engine.peers.directory import NamedGateway, NameDirectory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
+from vosd.engine.peers.kept_names import NamesFile
 from vosd.engine.peers.lookup import Resolver
 from vosd.engine.peers.named_sources import NamedSources
 from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
@@ -150,7 +151,11 @@ class SwitchService:
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.names_at)
-        self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
+        self._names_file, self._named_sources, self.directory.sources_moved = (
+            NamesFile(settings.state_dir, self.directory, clock),
+            NamedSources(self.directory.sources),
+            self._relocate,
+        )
         memo, copy = (
             MemoFile(settings.state_dir / MEMO, settings.database_url.reveal()),
             last_standings or NoLastStandings(),
@@ -303,6 +308,7 @@ class SwitchService:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         self._tasks.run("lease", self.database.keep)  # from now on: a long journal is read for longer than it holds
         async with self._tasks.stopped_on_failure():
+            self._names_file.restore()
             await self.directory.adopt(_named_gateways(self._configured))
             self._relocate()
             remains = await resume(
@@ -339,6 +345,7 @@ class SwitchService:
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
+        self._tasks.run("names to disk", self._names_file.run)
         self._tasks.run("countries of addresses", self.countries.run)
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
@@ -442,6 +449,7 @@ class SwitchService:
         await self.registrations.write_all()
         self._journal.close()
         self._state_files.write_last()
+        self._names_file.write_last()
 
     # -- people -------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
-from vosd.engine.peers.lookup import CachedName, NameLookups, Resolver
+from vosd.engine.peers.lookup import Answers, CachedName, NameLookups, Resolver
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
@@ -78,6 +78,10 @@ class NameDirectory(Counting):
         self._watching = NameLookups(resolver, clock, means, settings, self._learned)
         self._looked_up: dict[Hop, CachedName] = {}
         """Names of gateways that are to be called."""
+        self._recalled: dict[Hop, Answers] = {}
+        """Answers that the run before had for names which are not looked up yet."""
+        self.learned = 0
+        """Number of lookups of names of gateways that have found servers."""
         self._vendor_names: frozenset[Hop] = frozenset()
         """Names of routing gateways; the other names are those that customers' calls come from."""
         self.sources_moved: Callable[[], None] = _ignored
@@ -160,6 +164,14 @@ class NameDirectory(Counting):
 
     # -- the background -----------------------------------------------------------------------------------------
 
+    def recall(self, answers: Mapping[Hop, Answers]) -> None:
+        """Use answers of the run before for names of gateways until there are new ones, or they are too old."""
+        self._recalled = {**answers}
+
+    def known(self) -> Mapping[Hop, Answers]:
+        """Return the answers about the names of gateways that lead somewhere."""
+        return {hop: cached.answers for hop, cached in self._watched.items() if cached.servers}
+
     async def adopt(self, gateways: Collection[NamedGateway]) -> None:
         """Watch the names of exactly these gateways; look up the new ones, which may take a moment."""
         await self.look_up(gateways)
@@ -168,7 +180,7 @@ class NameDirectory(Counting):
     async def look_up(self, gateways: Iterable[NamedGateway]) -> None:
         """Look up the names of these gateways that are not watched, which may take a moment; they are not used yet."""
         now = self._clock.now().mono
-        all_cached = {hop: self._watched.get(hop) or CachedName(hop, now) for hop in _named(gateways)}
+        all_cached = {hop: self._watched.get(hop) or self._begun(hop, now) for hop in _named(gateways)}
         first_lookups = [self._watching.begin(cached) for cached in all_cached.values() if not cached.is_known]
         self._looked_up = all_cached
         if first_lookups:
@@ -222,8 +234,16 @@ class NameDirectory(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _begun(self, hop: Hop, now: int) -> CachedName:
+        cached = CachedName(hop, now)
+        answers = self._recalled.pop(hop, None)
+        if answers is not None:
+            self._watching.recall(cached, answers)
+        return cached
+
     def _learned(self, cached: CachedName, problem_before: str) -> None:
         """Store a gateway's new addresses; log if they were lost or found."""
+        self.learned += bool(cached.servers and not cached.problem)
         if self._watched.get(cached.sought) is not cached:
             return
         if cached.problem and not problem_before:

@@ -110,6 +110,11 @@ class NameLookups:
             cached.lookup.add_done_callback(self._open.discard)
         return cached.lookup
 
+    def recall(self, cached: CachedName, answers: Answers) -> None:
+        """Have a name that was not looked up yet use these answers, as long as no lookup is successful."""
+        cached.answers = answers
+        self._use_in_need(cached, {})
+
     async def settled(self) -> None:
         """Wait until none is open."""
         while self._open:
