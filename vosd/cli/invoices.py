@@ -186,10 +186,7 @@ def send(
     if (number is None) == (period is None):
         raise click.UsageError("NUMBER or --period")
     if number is None:
-        with meter("invoices") as shown:
-            sent_ones, failed = in_office(
-                invocation, lambda office: _send_all(office, who, str(period), how, shown.show)
-            )
+        sent_ones, failed = in_office(invocation, lambda office: _send_all(office, who, str(period), how))
         _show_sent(sent_ones, failed, as_json=as_json)
         return
     sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
@@ -200,23 +197,21 @@ def send(
 
 
 async def _send_all(
-    office: "Office", who: "Principal", period: str, how: dict[str, Any], report: "Callable[[float, int], None]"
+    office: "Office", who: "Principal", period: str, how: dict[str, Any]
 ) -> "tuple[list[InvoiceSheet], dict[str, str]]":
-    """Send the invoices of a period; return those that were sent, and why others were not, by number.
-
-    ``report`` receives a part of 1 and a count of invoices.
-    """
+    """Send the invoices of a period; return those that were sent, and why others were not, by number."""
     from vosd.admin.office.invoices import ListUnsent, SendInvoice, list_unsent, send_invoice
     from vosd.base.errors import VosError
 
     sent, failed = [], {}
     unsent = await list_unsent(office, who, ListUnsent(period=period))
-    for done, (id_, number) in enumerate(unsent.items(), start=1):
-        try:
-            sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how), is_repeated=False))
-        except VosError as error:
-            failed[number] = str(error)
-        report(done / len(unsent), done)
+    with meter("invoices") as shown:
+        for done, (id_, number) in enumerate(unsent.items(), start=1):
+            try:
+                sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how), is_repeated=False))
+            except VosError as error:
+                failed[number] = str(error)
+            shown.show(done / len(unsent), done)
     return sent, failed
 
 
