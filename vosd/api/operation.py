@@ -144,8 +144,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The order: that of ``run``, where none is given."""
     run: Run
     """The use case."""
-    result: Any
-    """Type of the result, or of the items of a list."""
+    result: Any = _OF_RUN
+    """Type of the result, or of the items of a list: that of ``run``, where none is given."""
     fixed: Mapping[str, Any] = {}
     """Fields of the order that no request sets."""
     listing: Listing | None = None
@@ -190,7 +190,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its answer has a secret, which is shown once: it is not kept for repeats."""
 
     def __post_init__(self) -> None:
-        """Take order and permission from the use case, where they are not given.
+        """Take order, result and permission from the use case, where they are not given.
 
         Raises:
             AttributeError: the use case declares no permission.
@@ -198,6 +198,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         if self.takes is _OF_RUN:
             _, _, order, *_ = self.run.__annotations__.values()
             msgspec.structs.force_setattr(self, "takes", order)
+        if self.result is _OF_RUN:
+            returned = self.run.__annotations__["return"]
+            result = get_args(returned)[0] if self.listing is not None else returned
+            msgspec.structs.force_setattr(self, "result", NoneType if result is None else result)
         if self.permission is _OF_RUN:
             msgspec.structs.force_setattr(self, "permission", permission_of(self.run))
 

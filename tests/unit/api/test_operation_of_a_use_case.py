@@ -1,15 +1,16 @@
-"""An operation has the order and the permission of its use case, where it gives none."""
+"""An operation has order, result and permission of its use case, where it gives none."""
 
+from types import NoneType
 from typing import Any
 
 import msgspec
 import pytest
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.people import ListPeople, list_people
+from vosd.admin.office.people import ListPeople, PersonSheet, list_people
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.api.operation import Operation
+from vosd.api.operation import Listing, Operation
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -21,12 +22,17 @@ async def answer(_office: Office, _who: Principal, _order: Question) -> None:
 
 
 def operation(run: Any, **given: Any) -> Operation:
-    return Operation(method="GET", path="/people", meaning="", run=run, result=None, **given)
+    return Operation(method="GET", path="/people", meaning="", run=run, **given)
 
 
-def test_order_and_permission_are_those_of_the_use_case():
+def test_order_result_and_permission_are_those_of_the_use_case():
     made = operation(list_people)
-    assert (made.takes, made.permission) == (ListPeople, Permission.PEOPLE_SEE)
+    assert (made.takes, made.result, made.permission) == (ListPeople, list[PersonSheet], Permission.PEOPLE_SEE)
+    assert operation(answer, permission=None).result is NoneType
+
+
+def test_the_result_of_a_list_is_that_of_an_item():
+    assert operation(list_people, listing=Listing("name")).result is PersonSheet
 
 
 def test_what_is_given_holds():

@@ -7,11 +7,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from vosd.admin.office.agent_rights import AgentSheet, list_agents
+from vosd.admin.office.agent_rights import list_agents
 from vosd.admin.office.office import Office
 from vosd.admin.office.people import (
     PersonLink,
-    PersonSheet,
     add_person,
     disable_person,
     enable_person,
@@ -27,7 +26,6 @@ from vosd.admin.office.tokens import (
     NewToken,
     PreviewToken,
     ShowToken,
-    TokenSheet,
     add_token,
     list_tokens,
     preview_token,
@@ -129,7 +127,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people",
         meaning="People who log in, without secrets.",
         run=list_people,
-        result=PersonSheet,
         listing=Listing("name", filters=("role", "account", "state"), sorts=("name", "created", "last_login")),
     ),
     Operation(
@@ -137,7 +134,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people",
         meaning="Add a person; the answer has the one-time link for its first password, which is shown this once.",
         run=add_person,
-        result=PersonLink,
         problems=("no_such_role", "person_exists", "too_powerful"),
         status=HTTPStatus.CREATED,
         location=_place_of_person,
@@ -148,7 +144,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people/{name}",
         meaning="A person, without secrets.",
         run=show_person,
-        result=PersonSheet,
         problems=("no_such_person",),
     ),
     Operation(
@@ -156,7 +151,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people/{name}/role",
         meaning="Give a person another role; its sessions end.",
         run=give_role,
-        result=PersonSheet,
         problems=("changed_meanwhile", "last_administrator", "no_such_person", "no_such_role", "too_powerful"),
     ),
     Operation(
@@ -164,7 +158,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people/{name}/disable",
         meaning="Have a person log in no more, and end its sessions.",
         run=disable_person,
-        result=PersonSheet,
         problems=("changed_meanwhile", "last_administrator", "no_such_person", "too_powerful"),
     ),
     Operation(
@@ -172,7 +165,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people/{name}/enable",
         meaning="Let a person log in again, with the password that it had.",
         run=enable_person,
-        result=PersonSheet,
         problems=("changed_meanwhile", "no_such_person", "too_powerful"),
     ),
     Operation(
@@ -180,7 +172,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/people/{name}/reset",
         meaning="Forget password, second factor and sessions of a person; the answer has a link for a new password.",
         run=reset_person,
-        result=PersonLink,
         problems=("changed_meanwhile", "no_such_person", "too_powerful"),
         makes_secret=True,
     ),
@@ -189,7 +180,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/tokens",
         meaning="Tokens of programs, without secrets.",
         run=list_tokens,
-        result=TokenSheet,
         listing=Listing("id", filters=("name", "role", "account", "maker"), sorts=("created", "name", "last_used")),
     ),
     Operation(
@@ -197,7 +187,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/tokens",
         meaning="Make a token; the answer has its secret, which is shown this once.",
         run=add_token,
-        result=NewToken,
         problems=("no_such_role", "too_powerful"),
         status=HTTPStatus.CREATED,
         location=_place_of_token,
@@ -208,7 +197,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/tokens/{id}",
         meaning="A token with the permissions that its role, its scopes and its maker leave.",
         run=show_token,
-        result=TokenSheet,
         problems=("no_such_token",),
     ),
     Operation(
@@ -216,7 +204,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/tokens/{id}",
         meaning="Revoke a token: the next request with it is refused.",
         run=revoke_token,
-        result=TokenSheet,
         problems=("no_such_token", "too_powerful"),
     ),
     Operation(
@@ -224,7 +211,6 @@ _PEOPLE_AND_TOKENS: Final = (
         path="/agents",
         meaning="Agents with their rights, and the people and programs that act for each.",
         run=list_agents,
-        result=AgentSheet,
         listing=Listing("account", filters=("agent",), sorts=("account",)),
     ),
     Operation(
@@ -233,7 +219,6 @@ _PEOPLE_AND_TOKENS: Final = (
         meaning="Roles that ship, and the installation's own.",
         permission=permission_of(list_roles),
         run=read_roles,
-        result=RoleDocument,
         listing=Listing("name", filters=("name", "acts_for", "ships", "wants_totp"), sorts=("name",)),
     ),
     Operation(
@@ -242,7 +227,6 @@ _PEOPLE_AND_TOKENS: Final = (
         meaning="Make or change a role of the installation's own; of one that ships, whether it wants a second factor.",
         permission=permission_of(set_role),
         run=change_role,
-        result=RoleDocument,
         problems=("last_administrator", "too_powerful"),
     ),
     Operation(
@@ -251,7 +235,6 @@ _PEOPLE_AND_TOKENS: Final = (
         meaning="Remove a role of the installation's own that neither people nor tokens have.",
         permission=permission_of(drop_role),
         run=remove_role,
-        result=RoleDocument,
         problems=("last_administrator", "no_such_role", "role_in_use", "too_powerful"),
     ),
 )
@@ -295,7 +278,6 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             meaning="Operations that a token allows.",
             permission=permission_of(show_token),
             run=of_token,
-            result=AllowedOperation,
             problems=("no_such_token",),
             listing=Listing(),
         ),
@@ -305,7 +287,6 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             meaning="Operations that a token of a role would allow, narrowed to scopes.",
             permission=permission_of(preview_token),
             run=of_role,
-            result=AllowedOperation,
             problems=("no_such_role",),
             listing=Listing(),
         ),
@@ -316,7 +297,6 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             permission=None,
             is_for_everyone=True,
             run=who_am_i,
-            result=Myself,
         ),
     )
     return own

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from vosd.admin.bilateral_totals import BilateralTotals
 from vosd.admin.office.bilateral import show_totals
 from vosd.api.operation import Operation
 
@@ -12,7 +11,6 @@ OPERATIONS: Final = (
         path="/bilateral/{account}",
         meaning="Totals of the calls of an account by five minutes, gateway and prefix, for the switch of a partner.",
         run=show_totals,
-        result=BilateralTotals,
         problems=("out_of_scope", "unknown_account"),
     ),
 )

@@ -16,8 +16,6 @@ from vosd.admin.office.calls import (
     make_test_call,
 )
 from vosd.admin.office.corrections import (
-    CorrectedCall,
-    CorrectionSheet,
     correct_call,
     list_corrections,
 )
@@ -47,7 +45,6 @@ from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
     TALK_S_MAX,
     CallSelection,
-    CallSnapshot,
     HangupOutcome,
     MakeTestCall,
     TrialReport,
@@ -166,7 +163,6 @@ OPERATIONS: Final = (
         path="/calls",
         meaning="The running calls.",
         run=list_running_calls,
-        result=CallSnapshot,
         problems=("daemon_unreachable", "out_of_scope", "unknown_account", "unknown_name"),
         needs_database=False,
         listing=Listing(
@@ -194,7 +190,6 @@ OPERATIONS: Final = (
         meaning="One call: legs, timers, attempts and charges so far while it runs, else its record.",
         permission=permission_of(show_call),
         run=show_one_call,
-        result=_OBJECT,
         problems=("ambiguous_call", "daemon_unreachable", "no_record"),
         needs_database=False,
     ),
@@ -204,7 +199,6 @@ OPERATIONS: Final = (
         meaning="Hang up a running call.",
         permission=permission_of(hang_up),
         run=end_call,
-        result=Done[HangupOutcome],
         problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "not_running"),
         needs_database=False,
     ),
@@ -214,7 +208,6 @@ OPERATIONS: Final = (
         meaning="Hang up the running calls that match every field given.",
         permission=permission_of(hang_up),
         run=end_calls,
-        result=Done[HangupOutcome],
         problems=("daemon_refused", "daemon_unreachable", "too_many_calls", "unknown_name"),
         needs_database=False,
     ),
@@ -224,7 +217,6 @@ OPERATIONS: Final = (
         meaning="Call a number through one gateway, without a customer, and return the outcome; the vendor charges it.",
         permission=permission_of(make_test_call),
         run=make_call,
-        result=TrialReport,
         problems=(
             "daemon_refused",
             "daemon_unreachable",
@@ -242,7 +234,6 @@ OPERATIONS: Final = (
         meaning="The calls to a number, of an account or of a gateway: why they ended as they did, with every detail.",
         permission=permission_of(explain_calls),
         run=why_calls,
-        result=_OBJECT,
         problems=("ambiguous_call", "no_record", "unknown_account", "unknown_name"),
     ),
     Operation(
@@ -263,7 +254,6 @@ OPERATIONS: Final = (
         meaning="Call detail records, the newest first, or the oldest first.",
         permission=permission_of(list_records),
         run=list_cdrs,
-        result=_OBJECT,
         problems=("ambiguous_call", "no_record", "out_of_scope", "unknown_account", "unknown_name"),
         fixed={"oldest_first": False},
         listing=Listing(
@@ -287,7 +277,6 @@ OPERATIONS: Final = (
         meaning="One call with attempts and breakdown; the beginning of its id is enough.",
         permission=permission_of(show_record),
         run=show_cdr,
-        result=_OBJECT,
         problems=("ambiguous_call", "no_record"),
     ),
     Operation(
@@ -295,7 +284,6 @@ OPERATIONS: Final = (
         path="/cdrs/{call_id}/why",
         meaning="Reasons why a call went where it did, as they were noted when it was set up.",
         run=explain_record,
-        result=_OBJECT,
         problems=("ambiguous_call", "no_record"),
     ),
     Operation(
@@ -315,7 +303,6 @@ OPERATIONS: Final = (
         meaning="Charges of every party of a call, with their steps.",
         permission=permission_of(show_charges),
         run=list_charges,
-        result=_OBJECT,
         problems=("ambiguous_call", "no_record"),
         listing=Listing(columns=_amounts_among(CHARGE_COLUMNS)),
     ),
@@ -324,7 +311,6 @@ OPERATIONS: Final = (
         path="/cdrs/{call_id}/corrections",
         meaning="Corrections of the charges of a call, in the order in which they were made.",
         run=list_corrections,
-        result=CorrectionSheet,
         problems=("ambiguous_call", "no_record"),
         listing=Listing(),
     ),
@@ -333,7 +319,6 @@ OPERATIONS: Final = (
         path="/cdrs/{call_id}/corrections",
         meaning="Set charges of a call right; the ledger gets entries of the difference.",
         run=correct_call,
-        result=CorrectedCall,
         problems=(
             "ambiguous_call",
             "balance_too_large",

@@ -26,7 +26,6 @@ OPERATIONS: Final = (
         meaning="Make a customer: account, rate group, gateways, phones and first payment, all of it or nothing.",
         permission=permission_of(provision_customer),
         run=provision,
-        result=CustomerSheet,
         problems=(
             "already_defined",
             "busy",

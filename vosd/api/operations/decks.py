@@ -10,8 +10,6 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from vosd.admin.office.decks import (
-    FoundPrice,
-    FoundRate,
     ListDeckVersions,
     ReadDeck,
     RollBackDeck,
@@ -23,11 +21,10 @@ from vosd.admin.office.decks import (
     roll_back,
 )
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.rates import AreasSheet, list_areas, list_rate_groups
-from vosd.admin.rate_areas import RateGroupSheet
+from vosd.admin.office.rates import list_areas, list_rate_groups
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work, map_file_of
 from vosd.api.listing import CSV
@@ -199,7 +196,6 @@ _OPERATIONS: Final = (
         takes=UploadDeck,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         problems=("no_deck_group",),
         status=HTTPStatus.ACCEPTED,
         patience_s=_UPLOAD_S,
@@ -220,7 +216,6 @@ _OPERATIONS: Final = (
         meaning="The versions of a deck, and what each has changed.",
         permission=permission_of(list_versions),
         run=list_deck_versions,
-        result=DeckSheet,
         problems=("no_deck_group",),
         listing=Listing("version", filters=("operator", "mode", "memo"), sorts=("version", "made_at")),
     ),
@@ -242,7 +237,6 @@ _OPERATIONS: Final = (
         meaning="Put the rates of an earlier version of a deck in force again, as a new version.",
         permission=permission_of(roll_back),
         run=roll_back_deck,
-        result=DeckSheet,
         problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
     ),
     Operation(
@@ -250,7 +244,6 @@ _OPERATIONS: Final = (
         path="/decks/{rate_group}/lookup",
         meaning="The rate of a number in a deck now or at a time, with those of shorter prefixes.",
         run=look_up,
-        result=FoundRate,
         problems=("no_deck_group", "no_such_deck"),
     ),
     Operation(
@@ -258,7 +251,6 @@ _OPERATIONS: Final = (
         path="/rates/groups",
         meaning="All rate groups, of files and database: rates, currency, users.",
         run=list_rate_groups,
-        result=RateGroupSheet,
         needs_database=False,
         listing=Listing("name", filters=("name", "currency"), sorts=("name", "rates")),
     ),
@@ -267,7 +259,6 @@ _OPERATIONS: Final = (
         path="/rates/lookup",
         meaning="The rate of a number in every rate group now or at a time; of decks by the version in force then.",
         run=find_rates,
-        result=FoundPrice,
         listing=Listing("rate_group", sorts=("rate_group", "billing_rate")),
     ),
     Operation(
@@ -275,7 +266,6 @@ _OPERATIONS: Final = (
         path="/rates/groups/{rate_group}/areas",
         meaning="The destinations of a rate group with their lowest and highest price.",
         run=list_areas,
-        result=AreasSheet,
         problems=("unknown_name",),
     ),
 )

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from vosd.admin.office.calendars import CalendarDays, draw_calendar
+from vosd.admin.office.calendars import draw_calendar
 from vosd.admin.office.declarations import show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
@@ -38,8 +38,7 @@ from vosd.admin.office.object_versions import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
-from vosd.admin.office.planned_versions import PlannedSheet, list_planned
-from vosd.admin.office.ports import ObjectKindSheet
+from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.shown_objects import DefinitionSheet, ListObjects, ShowObject, list_definitions, show_definition
 from vosd.api.operation import Listing, Operation, permission_of
@@ -322,7 +321,6 @@ OPERATIONS: Final = (
         path="/definitions/{kind}",
         meaning="The keys of a kind of object as they are declared: form, bounds, default and meaning of each.",
         run=show_kind,
-        result=ObjectKindSheet,
         problems=_ABSENT,
     ),
     Operation(
@@ -330,7 +328,6 @@ OPERATIONS: Final = (
         path="/planned-versions",
         meaning="The versions of objects and parameters that begin later, and what each will change.",
         run=list_planned,
-        result=PlannedSheet,
         listing=Listing("begins_at,kind,name", filters=("name", "operator", "memo"), sorts=("begins_at", "made_at")),
     ),
     Operation(
@@ -339,7 +336,6 @@ OPERATIONS: Final = (
         meaning="What a calendar says of some days, which need not be stored: working time, and which entries decide.",
         is_for_operators=True,
         run=draw_calendar,
-        result=CalendarDays,
         is_question=True,
         needs_database=False,
     ),
@@ -372,7 +368,6 @@ OPERATIONS: Final = (
         meaning="Change the password of a phone, and nothing else of it; its customer may, too.",
         permission=permission_of(set_phone_password),
         run=change_password,
-        result=ChangeSheet,
         problems=(*_CHANGES, "too_many_passwords"),
         etag=_version_of,
     ),
@@ -382,7 +377,6 @@ OPERATIONS: Final = (
         meaning="Give a number, or a range, to an account, with what it rings.",
         permission=permission_of(assign_did),
         run=assign_number,
-        result=ChangeSheet,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -392,7 +386,6 @@ OPERATIONS: Final = (
         meaning="Take a number back from its account; it stays in the inventory.",
         permission=permission_of(free_did),
         run=free_number,
-        result=ChangeSheet,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -402,7 +395,6 @@ OPERATIONS: Final = (
         meaning="Set the numbers of a CSV file, all of them or none.",
         permission=permission_of(import_dids),
         run=import_numbers,
-        result=ChangeSheet,
         problems=_CHANGES,
     ),
 )

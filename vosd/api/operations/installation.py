@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.office.backups import (
-    BackupEntry,
     KeepBackup,
     keep_backup,
     list_backups,
@@ -17,18 +16,17 @@ from vosd.admin.office.backups import (
 from vosd.admin.office.installation import (
     RELOAD_S,
     BackupSheet,
-    CheckedConfiguration,
     check_configuration,
     reload_configuration,
     show_status,
 )
-from vosd.admin.office.office import Done, Office
+from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
-from vosd.control.installation import GetStatus, ReloadOutcome, SwitchStatus
+from vosd.control.installation import GetStatus, SwitchStatus
 
 BACKUP_S: Final = 3_600.0
 """Longest time of a request that makes or verifies a backup; one that takes longer is completed all the same."""
@@ -147,7 +145,6 @@ OPERATIONS: Final = (
         meaning="Whether the process of the API answers.",
         permission=None,
         run=show_health,
-        result=Health,
         needs_database=False,
     ),
     Operation(
@@ -156,7 +153,6 @@ OPERATIONS: Final = (
         meaning="Whether the switch answers and reaches its database: 503 where not.",
         permission=None,
         run=show_readiness,
-        result=Readiness,
         problems=("not_ready",),
         needs_database=False,
         asks_switch=True,
@@ -176,7 +172,6 @@ OPERATIONS: Final = (
         meaning="This document as a page for people, which needs no internet.",
         permission=None,
         run=show_page,
-        result=bytes,
         answer=page_answer,
         forms={HTML: bytes},
         needs_database=False,
@@ -197,7 +192,6 @@ OPERATIONS: Final = (
         path="/configuration/check",
         meaning="Validate the configuration as files and database have it now; nothing is changed.",
         run=check_configuration,
-        result=CheckedConfiguration,
         is_question=True,
         needs_database=False,
         patience_s=RELOAD_S,
@@ -207,7 +201,6 @@ OPERATIONS: Final = (
         path="/configuration/reload",
         meaning="Have the running switch load the configuration again; an invalid one changes nothing.",
         run=reload_configuration,
-        result=Done[ReloadOutcome],
         problems=("configuration_invalid", "daemon_refused", "daemon_unreachable", "unconfirmed"),
         needs_database=False,
         patience_s=RELOAD_S,
@@ -217,7 +210,6 @@ OPERATIONS: Final = (
         path="/backups",
         meaning="Backups that are kept in `backups` of the state directory.",
         run=list_backups,
-        result=BackupEntry,
         needs_database=False,
         listing=Listing("name", sorts=("name", "written_at", "bytes")),
     ),
@@ -227,7 +219,6 @@ OPERATIONS: Final = (
         meaning="Make a backup, and keep it; the answer comes when it is complete.",
         permission=permission_of(keep_backup),
         run=keep,
-        result=BackupSheet,
         status=HTTPStatus.CREATED,
         patience_s=BACKUP_S,
     ),
@@ -236,7 +227,6 @@ OPERATIONS: Final = (
         path="/backups/{name}/verify",
         meaning="Compare a backup with its checksums, and return its content.",
         run=verify_backup,
-        result=BackupSheet,
         problems=("no_such_backup",),
         is_question=True,
         needs_database=False,

@@ -5,9 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from vosd.admin.office.invoices import (
-    InvoiceDetail,
     InvoiceRunSheet,
-    InvoiceSheet,
     PayInvoice,
     ReadInvoicedCalls,
     RunInvoices,
@@ -22,7 +20,7 @@ from vosd.admin.office.invoices import (
     send_invoice,
     show_invoice,
 )
-from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.begun import begun
@@ -67,7 +65,6 @@ OPERATIONS: Final = (
         takes=RunInvoices,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.INVOICE_RUN, run, is_always=True),
     ),
@@ -76,7 +73,6 @@ OPERATIONS: Final = (
         path="/invoices",
         meaning="Invoices and credit notes with what is paid, the newest first.",
         run=list_invoices,
-        result=InvoiceSheet,
         problems=("bad_period", "out_of_scope", "right_lacking", "unknown_account", "unknown_name"),
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
@@ -86,7 +82,6 @@ OPERATIONS: Final = (
         path="/invoices/{id}",
         meaning="An invoice with its lines, taxes, payments and balances.",
         run=show_invoice,
-        result=InvoiceDetail,
         problems=("invoice_altered", "no_such_invoice"),
     ),
     Operation(
@@ -94,7 +89,6 @@ OPERATIONS: Final = (
         path="/invoices/{id}/pdf",
         meaning="The printed form of an invoice, by the template of the time of its issue.",
         run=print_invoice,
-        result=bytes,
         problems=("invoice_altered", "no_such_invoice"),
         answer=pdf_answer,
         forms={PDF: bytes},
@@ -115,7 +109,6 @@ OPERATIONS: Final = (
         path="/invoices/{id}/issue",
         meaning="Issue a draft: it gets its number, and never changes any more.",
         run=issue_invoice,
-        result=InvoiceSheet,
         problems=("draft_early", "invoice_altered", "invoice_moved", "no_such_invoice", "not_a_draft"),
     ),
     Operation(
@@ -124,7 +117,6 @@ OPERATIONS: Final = (
         meaning="Book a payment of an account for one of its invoices.",
         permission=permission_of(pay_invoice),
         run=pay,
-        result=Booked,
         problems=(
             "balance_too_large",
             "may_not_act",
@@ -147,7 +139,6 @@ OPERATIONS: Final = (
         meaning="Mail an issued invoice as PDF to the addresses of its account, or to others.",
         takes=SendInvoice,
         run=send_invoice,
-        result=InvoiceSheet,
         problems=("invoice_altered", "invoice_not_sent", "no_such_invoice", "not_issued"),
         patience_s=CLAIMED_MS / 1_000,
     ),
@@ -156,7 +147,6 @@ OPERATIONS: Final = (
         path="/invoices/{id}/cancel",
         meaning="Take the last invoice of an account back; the answer is the credit note.",
         run=cancel_invoice,
-        result=InvoiceSheet,
         problems=("invoice_altered", "invoice_moved", "no_such_invoice", "not_issued"),
     ),
 )

@@ -130,7 +130,6 @@ OPERATIONS: Final = (
         path="/jobs",
         meaning="Long work that was ordered with this token or by this person; administrators see all.",
         run=list_jobs,
-        result=JobSheet,
         listing=Listing(
             "id", filters=("id", "kind", "state", "subject", "ordered_by"), sorts=("id", "queued", "state")
         ),
@@ -140,7 +139,6 @@ OPERATIONS: Final = (
         path="/jobs/{id}",
         meaning="State and progress of a job; for one's own the permission of the order is enough.",
         run=show_job,
-        result=JobSheet,
         problems=("no_such_job",),
     ),
     Operation(
@@ -148,7 +146,6 @@ OPERATIONS: Final = (
         path="/jobs/{id}",
         meaning="Cancel a job that has made no change yet.",
         run=cancel_job,
-        result=JobSheet,
         problems=("job_ended", "no_such_job"),
     ),
     Operation(
@@ -169,7 +166,6 @@ OPERATIONS: Final = (
         meaning="Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
         permission=permission_of(change_objects),
         run=change_many,
-        result=ChangeSheet,
         problems=(
             "already_defined",
             "accounts_below",
@@ -195,7 +191,6 @@ OPERATIONS: Final = (
         takes=RerateCalls,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.RERATE, rerate, is_always=True),
     ),
@@ -207,7 +202,6 @@ OPERATIONS: Final = (
         takes=ExportCalls,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.CDR_EXPORT, export, is_always=True),
     ),

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.ledger import BalanceSheet, ListedEntry, PaymentSheet, ProfitSheet, StatementSheet
+from vosd.admin.ledger import StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
 from vosd.admin.office.bookings import PaymentReceipt
 from vosd.admin.office.ledger import (
@@ -21,7 +21,7 @@ from vosd.admin.office.ledger import (
     show_statements,
 )
 from vosd.admin.office.office import Office
-from vosd.admin.office.payment_file import PaymentsOfFile, read_payments
+from vosd.admin.office.payment_file import read_payments
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -188,7 +188,6 @@ OPERATIONS: Final = (
         meaning="Accounts with balance, limit and what running calls reserve; those of the files, too.",
         permission=permission_of(list_accounts),
         run=list_account_balances,
-        result=AccountBalance,
         problems=("no_such_group", "out_of_scope", "unknown_account"),
         listing=Listing(
             "id",
@@ -204,7 +203,6 @@ OPERATIONS: Final = (
         meaning="One account with balance, limit and what running calls reserve.",
         permission=permission_of(show_account),
         run=show_account_balance,
-        result=AccountBalance,
         problems=("out_of_scope", "unknown_account"),
     ),
     Operation(
@@ -212,7 +210,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/payments",
         meaning="Entries of an account that people have booked: the last ones, in order; `next` leads to older ones.",
         run=list_payments,
-        result=PaymentSheet,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None, "newest_first": False},
         listing=_ENTRIES_OF_ACCOUNT,
@@ -223,7 +220,6 @@ OPERATIONS: Final = (
         meaning="Book money on an account; a reference that was used before books nothing again.",
         permission=Permission.MONEY_BOOK,
         run=book,
-        result=BookedPayment,
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
@@ -233,7 +229,6 @@ OPERATIONS: Final = (
         path="/payments",
         meaning="Entries that people have booked, of all accounts or of one, in the order of booking or newest first.",
         run=list_payments,
-        result=PaymentSheet,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None},
         listing=Listing("id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first"),
@@ -243,7 +238,6 @@ OPERATIONS: Final = (
         path="/payment-files",
         meaning="Payments of a CSV file of the bank, checked as `vosd payment import` does; nothing is booked.",
         run=read_payments,
-        result=PaymentsOfFile,
         problems=("bad_payment_file",),
         is_question=True,
     ),
@@ -254,7 +248,6 @@ OPERATIONS: Final = (
         meaning="Take back a payment, adjustment, refund, zeroing or transfer, once, with the validity that it gave.",
         permission=permission_of(undo_payment),
         run=undo,
-        result=Booked,
         problems=("balance_too_large", "no_such_payment", "other_currency", "was_refused"),
         status=HTTPStatus.CREATED,
     ),
@@ -263,7 +256,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/ledger",
         meaning="Entries of an account with the balance after each: the last ones, in order; `next` leads to older.",
         run=list_entries,
-        result=ListedEntry,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"kinds": (), "newest": None, "newest_first": False},
         listing=_ENTRIES_OF_ACCOUNT,
@@ -273,7 +265,6 @@ OPERATIONS: Final = (
         path="/ledger",
         meaning="Entries of all accounts, or of one, in the order of booking or newest first; pages follow each other.",
         run=list_entries,
-        result=ListedEntry,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None},
         listing=Listing(
@@ -290,7 +281,6 @@ OPERATIONS: Final = (
         path="/ledger/balances",
         meaning="The balance of every account at a moment; entries dated before count.",
         run=list_balances,
-        result=BalanceSheet,
         listing=Listing("account", filters=("currency",), sorts=("account", "balance"), cursor="after", limit="limit"),
     ),
     Operation(
@@ -298,7 +288,6 @@ OPERATIONS: Final = (
         path="/ledger/profit",
         meaning="Income and cost of the calls that ended in a time, by currency.",
         run=show_profit,
-        result=ProfitSheet,
         listing=Listing("currency", sorts=("currency", "calls")),
     ),
     Operation(
@@ -307,7 +296,6 @@ OPERATIONS: Final = (
         meaning="A month of several accounts: those that are named, those of a group, or all.",
         permission=permission_of(show_statements),
         run=list_statements,
-        result=StatementSheet,
         problems=("no_such_group", "out_of_scope", "right_lacking", "unknown_account"),
         listing=Listing("account", cursor="after", limit="limit"),
     ),
@@ -317,7 +305,6 @@ OPERATIONS: Final = (
         meaning="A month of an account: opening balance, movements, closing balance.",
         permission=Permission.MONEY_SEE,
         run=show_statement,
-        result=StatementSheet,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
     ),
     Operation(
@@ -326,7 +313,6 @@ OPERATIONS: Final = (
         meaning="Move money between two accounts of one currency: both entries or none.",
         permission=Permission.MONEY_BOOK,
         run=move,
-        result=Booked,
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
@@ -336,7 +322,6 @@ OPERATIONS: Final = (
         path="/waiting-payments",
         meaning="Payments that wait for a second person, the oldest first.",
         run=list_waiting_payments,
-        result=WaitingSheet,
         listing=Listing("id", filters=("account", "type"), sorts=("id", "asked_at", "account", "amount")),
     ),
     Operation(
@@ -346,7 +331,6 @@ OPERATIONS: Final = (
         meaning="Book a payment that another person has asked for.",
         permission=Permission.MONEY_BOOK,
         run=confirm,
-        result=Booked,
         problems=(
             "balance_moved",
             "balance_too_large",
@@ -364,7 +348,6 @@ OPERATIONS: Final = (
         path="/waiting-payments/{id}/refusal",
         meaning="Refuse a payment that waits, or take back one's own.",
         run=refuse_payment,
-        result=WaitingSheet,
         problems=("not_waiting",),
     ),
 )

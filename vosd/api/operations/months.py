@@ -9,7 +9,7 @@ import msgspec
 from vosd.admin.ledger import Month
 from vosd.admin.month_page import MonthObstacle
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, close_month
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
@@ -68,7 +68,6 @@ OPERATIONS: Final = (
         takes=CloseOneMonth,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.MONTH_CLOSE, close, is_always=True, subject="month"),
     ),

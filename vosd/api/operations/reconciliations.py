@@ -8,12 +8,11 @@ import msgspec
 
 from vosd.admin.foreign_calls import ForeignFileError
 from vosd.admin.names import configured
-from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.reconciliations import (
     ImportBill,
-    Letter,
     ReadDifferences,
     ReconciliationSheet,
     check_bill,
@@ -88,7 +87,6 @@ OPERATIONS: Final = (
         takes=UploadBill,
         run=never,
         is_for_operators=True,
-        result=JobSheet,
         problems=("unknown_account",),
         status=HTTPStatus.ACCEPTED,
         patience_s=_UPLOAD_S,
@@ -107,7 +105,6 @@ OPERATIONS: Final = (
         path="/reconciliations",
         meaning="Comparisons of vendors' files with our calls, the newest first.",
         run=list_reconciliations,
-        result=ReconciliationSheet,
         problems=("unknown_name",),
         fixed={"oldest_first": False},
         listing=Listing(
@@ -124,7 +121,6 @@ OPERATIONS: Final = (
         path="/reconciliations/{id}",
         meaning="A comparison: calls and money by class and explanation, and its dispute.",
         run=show_reconciliation,
-        result=ReconciliationSheet,
         problems=("no_such_reconciliation",),
     ),
     Operation(
@@ -143,7 +139,6 @@ OPERATIONS: Final = (
         path="/reconciliations/{id}/dispute",
         meaning="Open a dispute about a comparison, or change its state and amount; `book` books what is settled.",
         run=dispute_bill,
-        result=ReconciliationSheet,
         problems=(
             "balance_too_large",
             "dispute_moved",
@@ -158,7 +153,6 @@ OPERATIONS: Final = (
         path="/reconciliations/{id}/letter",
         meaning="The letter to the vendor about a dispute, as Markdown.",
         run=write_letter,
-        result=Letter,
         problems=("no_dispute", "no_such_reconciliation"),
         forms={TEXT: lambda letter: letter.text.encode()},
     ),

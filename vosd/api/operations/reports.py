@@ -4,7 +4,6 @@ from io import StringIO
 from typing import Final
 
 from vosd.admin.office.reports import (
-    ReportKindSheet,
     ReportSheet,
     list_reports,
     list_scheduled_reports,
@@ -14,7 +13,6 @@ from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.api.operation import Listing, Operation
 from vosd.base.csv_text import CsvWriter
-from vosd.control.installation import ScheduledReportRow
 
 _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -34,7 +32,6 @@ OPERATIONS: Final = (
         path="/reports",
         meaning="The reports that there are, with their columns.",
         run=list_reports,
-        result=ReportKindSheet,
         needs_database=False,
         listing=Listing(),
     ),
@@ -43,7 +40,6 @@ OPERATIONS: Final = (
         path="/scheduled-reports",
         meaning="The reports that the switch makes at fixed times, with what comes next and why one has failed.",
         run=list_scheduled_reports,
-        result=ScheduledReportRow,
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing("name", sorts=("name", "due_at")),
@@ -53,7 +49,6 @@ OPERATIONS: Final = (
         path="/reports/{name}",
         meaning="A report over the calls that began in a time: revenue, gateways, destinations, quality, profit.",
         run=show_report,
-        result=ReportSheet,
         problems=("no_such_report", "out_of_scope", "unknown_account", "unknown_name"),
         forms={"text/csv": _csv, _SPREADSHEET: workbook_of, "application/pdf": report_pdf},
     ),

@@ -6,11 +6,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.account_rates import PriceSheet
 from vosd.admin.office.bulk import BulkObject
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
-from vosd.admin.office.office import Done, Office
+from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import explain_rate, list_prices
@@ -22,21 +21,13 @@ from vosd.admin.office.routes import (
     simulate_routes,
 )
 from vosd.admin.office.trunks import (
-    TrunkSheet,
     forget_registration,
     list_gateways,
     list_registrations,
     show_trunk,
 )
-from vosd.admin.rating import RateExplanation
 from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
-from vosd.control.peers import (
-    ForgottenRegistrations,
-    GatewayRow,
-    InboundRow,
-    OutboundRow,
-)
 from vosd.control.routes import RouteSheet
 
 SIMULATED_MAX: Final = 2_000
@@ -120,7 +111,6 @@ OPERATIONS: Final = (
         permission=permission_of(explain_call),
         run=explain,
         is_for_operators=True,
-        result=ExplainedRoute,
         problems=(*_TRIED, "daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
         needs_database=False,
@@ -136,7 +126,6 @@ OPERATIONS: Final = (
         long=Long(
             JobKind.SIMULATE, simulate_long, check=lambda _office, who, order: require_to_simulate(who, order.objects)
         ),
-        result=dict[str, Any],
         problems=(*_TRIED, "unknown_account", "unknown_name"),
         is_question=True,
     ),
@@ -145,7 +134,6 @@ OPERATIONS: Final = (
         path="/rates/explain",
         meaning="Cost of an imaginary call, and each step of its computation.",
         run=explain_rate,
-        result=RateExplanation,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         is_question=True,
     ),
@@ -154,7 +142,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/rates",
         meaning="What calls of an account cost now, by prefix.",
         run=list_prices,
-        result=PriceSheet,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         needs_database=False,
         listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
@@ -164,7 +151,6 @@ OPERATIONS: Final = (
         path="/gateways/quality",
         meaning="State, calls and figures of the last hour of every gateway.",
         run=list_gateways,
-        result=GatewayRow,
         problems=("daemon_unreachable",),
         needs_database=False,
         is_of_all=True,
@@ -179,7 +165,6 @@ OPERATIONS: Final = (
         path="/gateways/{name}",
         meaning="A gateway or phone as the files define it, and as it runs.",
         run=show_trunk,
-        result=TrunkSheet,
         problems=("daemon_unreachable", "no_such_trunk"),
         needs_database=False,
     ),
@@ -188,7 +173,6 @@ OPERATIONS: Final = (
         path="/registrations",
         meaning="Phones and gateways that are registered, and our own registrations with vendors.",
         run=list_registrations,
-        result=InboundRow | OutboundRow,
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing(
@@ -202,7 +186,6 @@ OPERATIONS: Final = (
         path="/registrations/{name}",
         meaning="Remove what a phone or gateway has registered; it may register again at once.",
         run=forget_registration,
-        result=Done[ForgottenRegistrations],
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),
         needs_database=False,
     ),

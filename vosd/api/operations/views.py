@@ -29,7 +29,6 @@ OPERATIONS: Final = (
         path="/views",
         meaning="The views of pages of the console that the person or token keeps, and those that operators share.",
         run=list_views,
-        result=ViewSheet,
         listing=Listing("page,name,id", filters=("page", "owner", "shared"), sorts=("name", "owner", "changed_at")),
     ),
     Operation(
@@ -37,7 +36,6 @@ OPERATIONS: Final = (
         path="/views",
         meaning="Keep a view of a page of the console by name.",
         run=add_view,
-        result=ViewSheet,
         problems=("operators_only", "too_many_views", "view_exists"),
         status=HTTPStatus.CREATED,
         etag=_version_of,
@@ -48,7 +46,6 @@ OPERATIONS: Final = (
         path="/views/{id}",
         meaning="Change name, query and sharing of a view: of one's own, or as an administrator of any.",
         run=change_view,
-        result=ViewSheet,
         problems=(*_CHANGES, "operators_only", "view_exists"),
         etag=_version_of,
     ),
@@ -57,7 +54,6 @@ OPERATIONS: Final = (
         path="/views/{id}",
         meaning="Delete a view: one's own, or as an administrator any.",
         run=drop_view,
-        result=ViewSheet,
         problems=_CHANGES,
     ),
 )

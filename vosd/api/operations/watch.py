@@ -16,11 +16,9 @@ from vosd.admin.office.alarms import (
 )
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.events import view_events
-from vosd.admin.office.office import Done, Office
+from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import (
     OverrideChange,
-    OverrideInForce,
-    OverrideOutcome,
     ShowOverrideChanges,
     block_account,
     block_gateway,
@@ -33,22 +31,13 @@ from vosd.admin.office.overrides import (
     unblock_gateway,
 )
 from vosd.admin.office.parameters import list_parameters
-from vosd.admin.office.ports import ParameterSheet
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.webhooks import list_dead_letters, replay_dead_letters
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.events import (
-    DeadLetter,
     EventDocument,
-    ReplayedLetters,
 )
 from vosd.control.installation import AlarmList, AlarmRow
-from vosd.control.peers import (
-    BlacklistedCaller,
-    ClearedCallers,
-    SilencedSource,
-    UnblockOutcome,
-)
 from vosd.obs.alarms import Level
 
 _LINES_AT_ONCE: Final = 200
@@ -95,7 +84,6 @@ OPERATIONS: Final = (
         path="/webhooks/dead-letters",
         meaning="Events that receivers of webhooks did not get, and will not get unless they are replayed.",
         run=list_dead_letters,
-        result=DeadLetter,
         problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
         needs_database=False,
         listing=Listing("receiver,number", sorts=("number",)),
@@ -105,7 +93,6 @@ OPERATIONS: Final = (
         path="/webhooks/{receiver}/replay",
         meaning="Deliver dead letters of a receiver again: one, or all.",
         run=replay_dead_letters,
-        result=Done[ReplayedLetters],
         problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
         needs_database=False,
     ),
@@ -139,7 +126,6 @@ OPERATIONS: Final = (
         meaning="Note who has seen an alarm that holds, and keep it silent until a moment; else one that stands ends.",
         is_for_operators=True,
         run=confirm_alarm,
-        result=Done[AlarmRow],
         problems=("daemon_refused", "daemon_unreachable", "no_such_alarm"),
         needs_database=False,
     ),
@@ -148,7 +134,6 @@ OPERATIONS: Final = (
         path="/overrides",
         meaning="Operational overrides of gateways, phones and accounts.",
         run=show_overrides,
-        result=OverrideInForce,
         listing=Listing(
             "name,target,setting", filters=("target", "setting", "operator"), sorts=("name", "since", "until")
         ),
@@ -158,7 +143,6 @@ OPERATIONS: Final = (
         path="/overrides",
         meaning="Clear overrides: of a name, of a setting, or all.",
         run=clear_overrides,
-        result=OverrideOutcome,
         problems=("many_overrides", "no_such_override"),
     ),
     Operation(
@@ -168,7 +152,6 @@ OPERATIONS: Final = (
         permission=permission_of(show_override_changes),
         is_for_operators=True,
         run=read_changes,
-        result=OverrideChange,
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
@@ -177,7 +160,6 @@ OPERATIONS: Final = (
         path="/gateways/{name}/overrides",
         meaning="Set priority, weight or limits of a gateway or phone until they are cleared or expire.",
         run=set_gateway,
-        result=OverrideOutcome,
         problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
@@ -185,7 +167,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/overrides",
         meaning="Set the overdraft limit of an account until it is cleared or expires.",
         run=set_overdraft_limit,
-        result=OverrideOutcome,
         problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
@@ -193,7 +174,6 @@ OPERATIONS: Final = (
         path="/gateways/{name}/block",
         meaning="Take no new calls from and to a gateway or phone.",
         run=block_gateway,
-        result=OverrideOutcome,
         problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
@@ -201,7 +181,6 @@ OPERATIONS: Final = (
         path="/gateways/{name}/block",
         meaning="Take calls from and to a gateway or phone again.",
         run=unblock_gateway,
-        result=OverrideOutcome,
         problems=("later_override", "no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
@@ -209,7 +188,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/block",
         meaning="Take no new calls of an account.",
         run=block_account,
-        result=OverrideOutcome,
         problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
@@ -217,7 +195,6 @@ OPERATIONS: Final = (
         path="/accounts/{account}/block",
         meaning="Take calls of an account again.",
         run=unblock_account,
-        result=OverrideOutcome,
         problems=("later_override", "no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
@@ -225,7 +202,6 @@ OPERATIONS: Final = (
         path="/blacklist",
         meaning="Callers that are refused because they exceeded a limit.",
         run=list_blacklist,
-        result=BlacklistedCaller,
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing("caller,mapping_gateway", sorts=("caller", "mapping_gateway", "since", "until")),
@@ -235,7 +211,6 @@ OPERATIONS: Final = (
         path="/blacklist",
         meaning="Take a number off the blacklist, or all.",
         run=clear_blacklist,
-        result=Done[ClearedCallers],
         problems=("daemon_refused", "daemon_unreachable", "not_refused"),
         needs_database=False,
     ),
@@ -244,7 +219,6 @@ OPERATIONS: Final = (
         path="/sources",
         meaning="Sources that are locked out for wrong passwords or blocked for a flood.",
         run=list_locked_out,
-        result=SilencedSource,
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing(
@@ -259,7 +233,6 @@ OPERATIONS: Final = (
         path="/sources",
         meaning="Unblock an address; of IPv6 the /64 that it is in.",
         run=unblock_source,
-        result=Done[UnblockOutcome],
         problems=("daemon_refused", "daemon_unreachable", "not_refused"),
         needs_database=False,
     ),
@@ -269,7 +242,6 @@ OPERATIONS: Final = (
         meaning="Changes that were made through the office and looks at messages of calls, the newest first.",
         permission=permission_of(list_audit),
         run=read_audit,
-        result=AuditSheet,
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
@@ -278,7 +250,6 @@ OPERATIONS: Final = (
         path="/parameters",
         meaning="The parameters in force, with the source and the meaning of each.",
         run=list_parameters,
-        result=ParameterSheet,
         listing=Listing("name", filters=("source",), sorts=("name",)),
     ),
 )
