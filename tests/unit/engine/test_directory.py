@@ -261,6 +261,36 @@ async def test_a_name_that_was_taken_out_of_the_zone_is_gone(desk):
     assert desk.directory.addresses(SINGLE) == ()
 
 
+async def test_a_name_that_leads_nowhere_is_soon_asked_for_again(desk):
+    """Name servers say for a moment that it does not exist; its calls would fail for five minutes."""
+    await desk.adopt(SINGLE)
+    desk.server.remove("single.example.net")
+    assert await desk.pass_time(54)
+    waits_s = (4.5, 9, 18, 36, 54)  # a tenth before the answer runs out
+    for wait_s in waits_s:
+        assert await desk.pass_time(wait_s - 0.001) == []
+        assert await desk.pass_time(0.001) == ["A", "AAAA"]
+    desk.server.put("single.example.net 60 A 192.0.2.9")
+    assert await desk.pass_time(54)
+    assert desk.directory.addresses(SINGLE) == FOUND
+    assert await desk.pass_time(53.9) == []
+
+
+async def test_that_no_address_is_used_any_more_is_told_also_where_the_name_servers_failed_before(desk):
+    await desk.adopt(SINGLE)
+    with structlog.testing.capture_logs() as lines:
+        desk.server.mood = Mood.FAILING
+        await desk.pass_time(60)
+        desk.server.mood = Mood.HELPFUL
+        desk.server.remove("single.example.net")
+        for _ in range(3):
+            await desk.pass_time(60)
+    assert [(line["event"], line["still_used"]) for line in lines] == [
+        ("gateway_name_lost", ["192.0.2.9"]),
+        ("gateway_name_lost", []),
+    ]
+
+
 async def test_without_knowing_its_services_a_name_is_not_guessed_at(desk):
     """A domain's own address is rarely its SIP server: it stands in only where DNS says that there are no services."""
     desk.server.put("example.net 60 A 192.0.2.80")
@@ -444,7 +474,7 @@ async def test_a_lookup_that_takes_too_long_is_given_up_and_tried_again(desk, mo
     desk.server.mood = Mood.SILENT
     with structlog.testing.capture_logs() as lines:
         await desk.adopt(SINGLE)
-    assert lines[0]["why"] == "not done after 0.01 s"
+    assert lines[0]["why"] == "not done after 0.01 s: are the name servers silent?"
     desk.server.mood = Mood.HELPFUL
     monkeypatch.undo()
     await desk.pass_time(5)

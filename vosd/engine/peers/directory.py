@@ -75,7 +75,7 @@ class NameDirectory(Counting):
         self._clock = clock
         self._draw = draw
         self._watched: dict[Hop, CachedName] = {}
-        self._watching = NameLookups(resolver, clock, means, settings, self._learned)
+        self._watching = NameLookups(resolver, clock, means, settings, self._learned, are_needed=True)
         self._looked_up: dict[Hop, CachedName] = {}
         """Names of gateways that are to be called."""
         self._recalled: dict[Hop, Answers] = {}

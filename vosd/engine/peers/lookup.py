@@ -30,7 +30,11 @@ QUESTIONS_MAX: Final = 16
 """Most open questions; others wait."""
 RETRY_MS: Final = 5_000
 RETRY_MAX_MS: Final = 60_000
-"""A failed lookup is repeated after the first, then after twice as long each time, up to the second."""
+"""A failed lookup is repeated after the first, then after twice as long each time, up to the second.
+
+So is one of a gateway's name that finds no server: name servers say for some minutes of a name that it does not exist,
+as before a VPN is up, and its calls fail until it is asked for again.
+"""
 EARLY: Final = 10
 """An answer is renewed when the last of so many parts of its life begins."""
 
@@ -89,12 +93,16 @@ class NameLookups:
         means: UsableTransports,
         settings: DnsSettings,
         learned: Callable[[CachedName, str], None],
+        *,
+        are_needed: bool = False,
     ) -> None:
+        """``are_needed``: calls fail without these names, so one that leads nowhere is soon asked for again."""
         self._resolver = resolver
         self._clock = clock
         self._means = means
         self._settings = settings
         self._learned = learned
+        self._are_needed = are_needed
         self._turns = asyncio.Semaphore(QUESTIONS_MAX)
         self._open: set[asyncio.Task[None]] = set()
 
@@ -126,14 +134,14 @@ class NameLookups:
             task.cancel()
 
     async def _look_up(self, cached: CachedName) -> None:
-        before = cached.problem
+        before, had_servers = cached.problem, bool(cached.servers)
         answers: Answers = {}
         failures: list[str] = []
         try:
             async with asyncio.timeout(LOOKUP_S):
                 await self._ask_all(cached.sought, answers, failures)
         except TimeoutError:
-            failures = [f"not done after {LOOKUP_S:g} s"]
+            failures = [f"not done after {LOOKUP_S:g} s: are the name servers silent?"]
         except Exception:  # noqa: BLE001  after an error the name must be looked up again
             _log.exception("lookup_failed", name=cached.sought.host)
             failures = ["an error in the switch"]
@@ -144,6 +152,8 @@ class NameLookups:
             self._use_in_need(cached, answers)
         else:
             self._take(cached, answers)
+        if had_servers and not cached.servers:
+            before = ""  # what was said of an earlier problem, that the last addresses are used, holds no more
         self._learned(cached, before)
 
     async def _ask_all(self, sought: Hop, answers: Answers, failures: list[str]) -> None:
@@ -167,11 +177,15 @@ class NameLookups:
         found = survey(cached.sought, self._means, _known(answers))
         ttl_s = settings.max_ttl_s if found.ttl_s is None else found.ttl_s
         ttl_ms = 1000 * max(settings.min_ttl_s, min(settings.max_ttl_s, ttl_s))
+        if self._are_needed and not found.servers:
+            ttl_ms = min(ttl_ms, _wait_ms(cached))
+            cached.failures += 1
+        else:
+            cached.failures = 0
         cached.servers, cached.answers = found.servers, answers
         # Renewed before it expires, so that calls never find an expired answer while the servers respond.
         cached.due = self._clock.now().mono + ttl_ms - ttl_ms // EARLY
         cached.is_known = True
-        cached.failures = 0
         cached.problem = "" if found.servers else _NO_SERVER
 
     def _use_in_need(self, cached: CachedName, answers: Answers) -> None:
@@ -205,9 +219,14 @@ class NameLookups:
 
     def _failed(self, cached: CachedName, why: str) -> None:
         cached.problem = why
-        cached.due = self._clock.now().mono + min(RETRY_MS << min(cached.failures, 8), RETRY_MAX_MS)
+        cached.due = self._clock.now().mono + _wait_ms(cached)
         cached.is_known = True
         cached.failures += 1
+
+
+def _wait_ms(cached: CachedName) -> int:
+    """Return how long a name waits until it is looked up again, after those failures."""
+    return min(RETRY_MS << min(cached.failures, 8), RETRY_MAX_MS)
 
 
 def _known(answers: Answers, failed: Iterable[DnsQuestion] = ()) -> Known:
