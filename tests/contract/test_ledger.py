@@ -1,17 +1,20 @@
 """Reading the ledger: entries in the order of booking, and the sums of a time, over SQLite and MariaDB."""
 
 from contextlib import aclosing
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from doubles.data import builders
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.ledger_entries import entries_of
 from doubles.office import office_on, operator
 from sqlalchemy import event
 
-from vosd.admin.office.ledger import ListBalances, list_balances
+from vosd.admin.ledger import Month
+from vosd.admin.office.ledger import ListBalances, ShowStatements, list_balances, show_statements
 from vosd.cdr.record import Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
@@ -158,6 +161,28 @@ async def test_lists_of_all_accounts_ask_for_them_a_part_at_a_time_or_not_at_all
     found = await list_balances(office_on(database, now=STARTED), operator(), page)
     assert [each.account for each in found] == ["account-05", "account-06", "account-07", "account-08"]
     assert len([text for text, _ in asked if "ledger_entry" in text]) == 1
+
+
+async def test_statements_of_all_accounts_have_those_of_the_ledger_alone_at_the_end_and_read_no_others_for_a_page(
+    database,
+):
+    for name in ("gone", "a", "b", "older"):
+        await pay(database, "1", name, STARTED, account=name)
+    office = office_on(database, *map(builders.account, ("b", "a", "new")), now=STARTED)
+    month = Month.before(STARTED, UTC)
+    whole = show_statements(office, operator(), ShowStatements(month=month, of_all=True))
+    names = [each.account async for each in whole]
+    assert names == ["b", "a", "new", "gone", "older"]
+    asked: list[str] = []
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda _c, _k, text, *_: asked.append(text))
+    for limit in range(1, 6):
+        for place, after in enumerate([None, *names]):
+            asked.clear()
+            order = ShowStatements(month=month, of_all=True, after=after, limit=limit)
+            page = [each.account async for each in show_statements(office, operator(), order)]
+            assert page == names[place : place + limit]
+            of_all = [text for text in asked if "account.id > " in text]
+            assert bool(of_all) is (place + limit > 3)
 
 
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):

@@ -90,7 +90,7 @@ async def _balances(
     stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, beside: AccountsBeside
 ) -> list[ReportCells]:
     rows: list[ReportCells] = []
-    expiries = (await stores.books.standings()).expiries
+    expiries = (await stores.books.standings_between("", None)).expiries
     moments = [span.until for span in spans]
     payments = await stores.ledger.last_payments(moments, accounts)
     of_spans = await stores.ledger.balances_at(moments, accounts)

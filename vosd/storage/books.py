@@ -215,13 +215,18 @@ class SqlBooks:
         """
         query = _standing if last is None else _standing.where(_account.id <= last)
         query = query.order_by(_account.id).limit(_OPENED_AT_ONCE)
-        rows: list[Any] = []
+        standings: dict[str, Standing] = {}
+        expiries: dict[str, int] = {}
+        currencies: dict[str, str] = {}
         async with self._database.reading() as connection:
             while True:  # a hundred thousand at once would keep the event loop for half a second
                 part = (await connection.execute(query.where(_account.id > first))).all()
-                rows += part
+                some = _changes(part, 0)
+                standings |= some.standings
+                expiries |= some.expiries
+                currencies |= some.currencies
                 if len(part) < _OPENED_AT_ONCE:
-                    return _changes(rows, 0)
+                    return ChangedStandings(standings, 0, expiries, currencies)
                 first = part[-1].id
 
     async def standings(self, after: int = 0) -> ChangedStandings:

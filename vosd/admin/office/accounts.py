@@ -256,7 +256,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     elif limit is not None and len(first := [*islice(listed(accounts), limit)]) == limit:
         wanted, changes = first, await books.standings_of(first)
     else:
-        changes = await books.standings()
+        changes = await books.standings_between("", None)
         wanted = [*listed(chain(accounts, left_over(changes)))]
     sheets = await _sheets(office, scope, wanted, changes)
     if order.group is not None and agent is None and not sheets:

@@ -1,8 +1,8 @@
 """Use cases of the ledger: entries, statements, balances, profit, verification, and the close of a period."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -36,6 +36,9 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.storage.faults import BookDifference
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
 
 PAYMENT_KINDS: Final = ("payment", "adjustment", "zero", "refund", "transfer")
 """Kinds of entries that people book."""
@@ -164,7 +167,7 @@ async def show_statements(
     if order.group is not None:
         names = await names_of_group(accounts, order.group, accounts)
     elif order.of_all:
-        names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
+        names = await _all_accounts(stores, accounts, order)
     begins = 0
     if order.after is not None:
         if order.after not in names:
@@ -179,6 +182,17 @@ async def show_statements(
         found = await stores.ledger.statement(name, since, until)
         currency = currencies.get(name) or (accounts[name].currency if name in accounts else None)
         yield statement_sheet(name, currency, order.month, zone, found)
+
+
+async def _all_accounts(stores: "SqlStores", accounts: Collection[str], order: ShowStatements) -> Sequence[str]:
+    """Return the configured accounts, then those that are in the ledger alone, unless a page ends before these."""
+    names = [*accounts]
+    if order.limit is not None and (order.after is None or order.after in accounts):
+        begins = 0 if order.after is None else names.index(order.after) + 1
+        if begins + order.limit <= len(names):
+            return names
+    there = (await stores.books.standings_between("", None)).standings
+    return [*names, *sorted(each for each in there if each not in accounts)]
 
 
 class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
