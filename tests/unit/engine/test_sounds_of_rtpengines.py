@@ -557,6 +557,18 @@ def test_ring_back_has_a_codec_that_the_vendor_may_use(engines):
     scene.finish(call)
 
 
+def test_the_answer_behind_ring_back_comes_behind_the_offer_again(engines):
+    """An rtpengine would convert it into the codec of the ring-back, which the switch has answered with."""
+    offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 8 101")
+    answer = ANSWER.replace("RTP/AVP 0 101", "RTP/AVP 8").replace("a=rtpmap:0 PCMU", "a=rtpmap:8 PCMA")
+    scene, call = ringing_scene(engines, Line(4_000, 183, answer), Line(6_000, 200, answer), offer=offer)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert [type(each) for each in engines.sessions] == [RtpOffer, RtpAnswer, RtpOffer, RtpAnswer, RtpAnswer]
+    assert engines.sessions[2].sdp == engines.sessions[0].sdp
+    run(scene)
+    scene.finish(call)
+
+
 def test_early_media_of_a_vendor_that_has_failed_do_not_end_ring_back(engines):
     scene, call = of_two_vendors(engines, (Line(0, 183, ANSWER), Line(2_000, 503)), rings=False)
     run(scene, 1_000)

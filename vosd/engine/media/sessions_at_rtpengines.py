@@ -128,14 +128,15 @@ class SessionsAtRtpEngines:
 
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
             return self._turn(waiting, passing, wanted, came)
-        if not is_offer and form is None and passing.theirs.sources and _names_others(described, passing, message):
+        has_answer = bool(passing.theirs.sources) or passing.media.rings_for == passing.theirs.number
+        if has_answer and form is None and not is_offer and _names_others(described, passing, message):
             return self._offer_again(waiting, passing, wanted, came)
         return self._rtpengines.ask(waiting, wanted, came)
 
     def _offer_again(
         self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
     ) -> bool:
-        """Ask for ports for an answer to an offer whose first answer has named other formats.
+        """Ask for ports for an answer to an offer whose first answer has named other formats, or may have.
 
         An rtpengine leaves the reader the formats of the first one, and converts others into them (seen with 10.5.3),
         unless it has the offer again before. Where encryption or ICE is terminated, that would make other keys.
@@ -300,13 +301,16 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
 def _names_others(described: Sequence[Medium], passing: PassingSession, message: Outgoing) -> bool:
     """Return whether a response to the INVITE of a call names formats that an earlier one has not.
 
-    That is one of a callee that changes its codec with the answer, or of another fork.
+    That is one of a callee that changes its codec with the answer, or of another fork; and the first one of a callee
+    for which the caller was played ring-back, as the switch has answered in its place.
     """
     is_early = isinstance(message, OutgoingReliable) or (
         isinstance(message, OutgoingResponse) and message.status < _ACCEPTED
     )
     if passing.leg.facts.is_confirmed or not (is_early or isinstance(message, OutgoingSuccess)):
         return False
+    if not passing.theirs.sources:
+        return True
     for medium, source in zip(described, passing.theirs.sources, strict=False):
         if source is not None and source.payloads:
             payloads, _, codecs = source.taken()
