@@ -334,7 +334,8 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
 def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bool, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 
-    Refused while its calls run or wait to be booked, and where its balance is not zero, unless --pay-out.
+    Refused while its calls run or wait to be booked, while money of it waits for a second person, and where its
+    balance is not zero, unless --pay-out.
     vosd overrides clear ID --setting closed opens it again.
     """
     from vosd.admin.office.closing import CloseAccount, close_account

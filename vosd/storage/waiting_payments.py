@@ -7,7 +7,7 @@ transaction that books the payment.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, insert, or_, select, update
 
 from vosd.base.money import format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
@@ -65,6 +65,17 @@ class SqlWaitingPayments:
         async with self._database.reading() as connection:
             rows = await connection.execute(_all().where(_row.state == WAITING).order_by(_row.id))
         return [_payment(row) for row in rows]
+
+    async def of_account(self, account: str) -> WaitingPayment | None:
+        """Return the oldest one that waits from or to an account, None = none does.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = _all().where(_row.state == WAITING, or_(_row.account == account, _row.target == account))
+        async with self._database.reading() as connection:
+            found = (await connection.execute(query.order_by(_row.id).limit(1))).first()
+        return None if found is None else _payment(found)
 
     async def find(self, number: int) -> WaitingPayment:
         """Return one of them, whatever became of it.

@@ -42,7 +42,16 @@ from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
-from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, book_payment
+from vosd.admin.office.payments import (
+    AboveLimitError,
+    BookPayment,
+    MoveMoney,
+    PaymentType,
+    RefusePayment,
+    book_payment,
+    move_money,
+    refuse_payment,
+)
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import Account, AccountType
@@ -492,6 +501,20 @@ async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(
             with_accounts(*ACCOUNTS, confirm_above=Decimal(9)), operator(), CloseAccount(account="acme", pay_out=True)
         )
     assert (await show(office)).closed is msgspec.UNSET
+
+
+async def test_an_account_stays_open_while_money_from_or_to_it_waits_for_a_second_person(
+    with_accounts: Callable[..., Office],
+) -> None:
+    office = with_accounts(*ACCOUNTS, confirm_above=Decimal(9))
+    moved = MoveMoney(source="south", target="acme", amount=Decimal(10), reference="t")
+    order = CloseAccount(account="acme")
+    for number, asked in enumerate((pay(office), move_money(office, operator(), moved)), start=1):
+        await asked
+        with pytest.raises(MoneyLeftError, match=f"payment {number} of account acme waits for a second person"):
+            await close_account(office, operator(), order)
+        await refuse_payment(office, operator(), RefusePayment(number))
+    assert (await close_account(office, operator(), order)).paid_out == "0.00"
 
 
 async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(office: Office, socket: Path) -> None:

@@ -113,6 +113,17 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
     await end_object(office, operator(), end)
 
 
+async def test_an_account_does_not_end_while_a_payment_of_it_waits_for_a_second_person(database: Database) -> None:
+    office = office_on(database, builders.account("acme"), now=NOW, confirm_above=Decimal(9))
+    await set_objects(
+        office, operator(), SetObjects(objects=(WantedObject("accounts", "acme", {"rate_group": "sell"}),))
+    )
+    await book_payment(office, operator(), BookPayment(account="acme", amount=Decimal(10)))
+    for terms in ({}, {"is_trial": True}, {"at": NOW + 1}):
+        with pytest.raises(AccountNotSettledError, match="payment 1 of account acme waits for a second person"):
+            await end_object(office, operator(), EndObject(kind="accounts", name="acme", **terms))
+
+
 async def test_an_account_that_has_lost_its_minimum_since_the_end_of_the_month_ends_behind_its_close(
     database: Database,
 ) -> None:

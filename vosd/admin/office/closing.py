@@ -35,7 +35,7 @@ class AccountInUseError(VosError):
 
 
 class MoneyLeftError(VosError):
-    """The balance is not zero, and is not to be, or cannot be, paid out."""
+    """The balance is not zero, and is not to be, or cannot be, paid out, or it will not be: a payment waits."""
 
 
 class MinimumUnknownError(VosError):
@@ -77,13 +77,17 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         AccountInUseError: its calls run, or are not booked yet.
         AboveLimitError: a second person has to confirm such a refund.
         MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.
-        MoneyLeftError: its balance is below zero, or above and not to be paid out.
+        MoneyLeftError: its balance is below zero, or above and not to be paid out, or a payment waits for a second
+            person.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
     accounts, confirm_above = office.definitions.accounts(), alone_at_most(office, who)
     configured(accounts, name)
     await _check_idle(switch, name)
+    waits = await stores.waiting_payments.of_account(name)
+    if waits is not None:
+        raise MoneyLeftError(waits.keeps_open(name))
     await _check_owes_nothing(stores.queries, name)  # else the minimum is booked, and the close refused all the same
     await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
     balance = await _check_owes_nothing(stores.queries, name)

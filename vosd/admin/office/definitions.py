@@ -347,6 +347,8 @@ async def _check_and_add(
 async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> None:
     """Raise AccountNotSettledError where an account ends whose balance is not zero, or whose minimum may be missing.
 
+    So it is where a payment waits for a second person: confirmed behind the end, it would be money of no account.
+
     An end that is planned is judged by what is so now.
     """
     names = [each.name for each in versions if each.kind == "accounts" and each.body is None]
@@ -357,6 +359,9 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
     _, until = Month.before(now, zone).bounds(zone)
     having_had_one = await (await MinimumsThen.read(office.stores.objects, until - 1, now)).names()
     for name in names:
+        waits = await office.stores.waiting_payments.of_account(name)
+        if waits is not None:
+            raise AccountNotSettledError(waits.keeps_open(name))
         standing = await office.stores.queries.standing(name)
         if standing is None:
             continue
