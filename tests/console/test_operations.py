@@ -159,6 +159,22 @@ def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_take
     assert site.items("/overrides") == []
 
 
+def test_a_gateway_is_given_no_limit_without_the_end_that_was_entered_in_part(boss: Visitor) -> None:
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_label("Limit of calls").fill("7")
+    until = page.get_by_label("Until (empty")
+    until.press("1")  # a month without a day, a year and a time
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(until).to_be_focused()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    until.fill("2099-01-01T00:00")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("Limit of calls 7 until 2099-01-01 00:00:00")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_label("Limit of calls").fill("")
+    until.fill("")
+
+
 def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_it_was_shown(
     site: Watched, boss: Visitor
 ) -> None:

@@ -253,57 +253,62 @@ function Overrides({ name }: { name: string }) {
       {unsaved.question}
       <ProblemText error={found.error} again={() => found.refetch()} />
       {(may.set || may.block) && (
-        <Group align="end" gap="xs">
-          {may.set &&
-            SETTINGS.map((setting) => (
-              <TextInput
-                key={setting}
-                label={t(`gateway.${setting}`)}
-                inputMode="numeric"
-                w={110}
-                value={values[setting] ?? ""}
-                onChange={(event) => setValues({ ...values, [setting]: event.currentTarget.value })}
+        // a form, because its fields refuse a moment that is entered in part
+        <form onSubmit={(event) => event.preventDefault()}>
+          <Group align="end" gap="xs">
+            {may.set &&
+              SETTINGS.map((setting) => (
+                <TextInput
+                  key={setting}
+                  label={t(`gateway.${setting}`)}
+                  inputMode="numeric"
+                  w={110}
+                  value={values[setting] ?? ""}
+                  onChange={(event) => setValues({ ...values, [setting]: event.currentTarget.value })}
+                />
+              ))}
+            <MinuteInput
+              label={t("gateway.until")}
+              isEnd
+              value={until}
+              onChange={(event) => setUntil(event.currentTarget.value)}
+            />
+            <TextInput label={t("column.memo")} value={memo} onChange={(event) => setMemo(event.currentTarget.value)} />
+            {may.set && (
+              <Change
+                size="sm"
+                type="submit"
+                saysAbove
+                act={t("gateway.set")}
+                disabled={Object.keys(wanted).length === 0 || (until !== "" && !terms.until)}
+                title={t("gateway.set_title", { gateway: name })}
+                lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
+                onDone={forget}
+                run={async (key) =>
+                  done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
+                }
               />
-            ))}
-          <MinuteInput
-            label={t("gateway.until")}
-            isEnd
-            value={until}
-            onChange={(event) => setUntil(event.currentTarget.value)}
-          />
-          <TextInput label={t("column.memo")} value={memo} onChange={(event) => setMemo(event.currentTarget.value)} />
-          {may.set && (
-            <Change
-              size="sm"
-              saysAbove
-              act={t("gateway.set")}
-              disabled={Object.keys(wanted).length === 0 || (until !== "" && !terms.until)}
-              title={t("gateway.set_title", { gateway: name })}
-              lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
-              onDone={forget}
-              run={async (key) =>
-                done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
-              }
-            />
-          )}
-          {may.block && (
-            <Change
-              size="sm"
-              saysAbove
-              act={t("gateway.block_until")}
-              disabled={!terms.until}
-              title={t("gateway.block_title", { gateway: name })}
-              lead={t("gateway.block_lead_until", { until: shownUntil })}
-              onDone={forget}
-              run={async (key) =>
-                done(
-                  t("gateway.blocked", { gateway: name }),
-                  await override(all, "gateways", name, { blocked: "yes" }, terms, key),
-                )
-              }
-            />
-          )}
-        </Group>
+            )}
+            {may.block && (
+              <Change
+                size="sm"
+                type="submit"
+                saysAbove
+                act={t("gateway.block_until")}
+                disabled={!terms.until}
+                title={t("gateway.block_title", { gateway: name })}
+                lead={t("gateway.block_lead_until", { until: shownUntil })}
+                onDone={forget}
+                run={async (key) =>
+                  done(
+                    t("gateway.blocked", { gateway: name }),
+                    await override(all, "gateways", name, { blocked: "yes" }, terms, key),
+                  )
+                }
+              />
+            )}
+          </Group>
+        </form>
       )}
       {rows.length > 0 && (
         <Table
