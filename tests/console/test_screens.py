@@ -193,6 +193,20 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
     site.stage.expect_nothing_left()
 
 
+def test_running_calls_have_lasted_as_long_as_the_switch_says_whatever_the_clock_of_the_browser(
+    site: Watched, newcomer: Visit
+) -> None:
+    with conversing(site.stage, "4410") as (call,):
+        call.establish()
+        for ahead_s in (3_600, -3_600):
+            visitor = newcomer()
+            visitor.page.clock.install(time=time_ns() / 1_000_000_000 + ahead_s)
+            row = visitor.go("/calls", "Calls now").get_by_label("Calls now", exact=True).locator("tbody tr")
+            expect(row).to_contain_text(re.compile(r":\d\d0:(?!00)[0-5]\d≈ 0\.(?!0000)\d{4} USD"))
+        call.hang_up()
+    site.stage.expect_nothing_left()
+
+
 def test_running_calls_stay_under_the_pointer_when_others_end_and_begin(site: Watched, visit: Visit) -> None:
     page = visit().go("/calls?sort=-callee", "Calls now")
     row = page.get_by_label("Calls now", exact=True).locator("tbody tr")

@@ -2,6 +2,7 @@
 
 import createClient, { type Middleware } from "openapi-fetch";
 import { noteChange } from "./again";
+import { noteDate } from "./clock";
 import type { components, paths } from "./schema";
 import { noteAnswer } from "./untold";
 import { hasTime, isUnattended } from "./use";
@@ -210,6 +211,7 @@ const manners: Middleware = {
     return new Unreachable(error instanceof Error ? error.message : String(error), { cause: error });
   },
   async onResponse({ request, response }) {
+    noteDate(response.headers.get("Date"));
     // a page is no answer of the API: it is of a network that wants a log-in, or of a proxy that the switch does not answer
     const isPage = response.headers.get("Content-Type")?.startsWith("text/html");
     const isAway = response.status < HTTP_BAD_REQUEST || NO_SWITCH.has(response.status);

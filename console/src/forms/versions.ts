@@ -1,13 +1,14 @@
 /** Which version of an object holds at a moment, and its keys. */
 
 import { pageOf, type Schemas, send } from "../api/client";
+import { present } from "../api/clock";
 
 export const VERSIONS_READ = 200;
 
 /** The version that began last; one that begins at once does so whatever the clock of the browser says. */
 export function inForceOf(
   versions: readonly Schemas["KeysSheet"][],
-  at = new Date().toISOString(),
+  at = new Date(present()).toISOString(),
 ): number | undefined {
   const begun = versions.filter((each) => each.begins_at <= each.made_at || each.begins_at <= at);
   begun.sort((one, other) => one.begins_at.localeCompare(other.begins_at) || one.version - other.version);
@@ -33,7 +34,7 @@ export async function readPlanned(
 ): Promise<Schemas["KeysSheet"][]> {
   if (mayList) return (await pageOf("/planned-versions", { kind, name })).items as unknown as Schemas["KeysSheet"][];
   const { items } = await pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" });
-  const now = new Date().toISOString();
+  const now = new Date(present()).toISOString();
   const later = (items as unknown as Schemas["KeysSheet"][]).filter(
     (each) => each.begins_at > each.made_at && each.begins_at > now,
   );

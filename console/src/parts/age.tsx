@@ -1,17 +1,18 @@
 import { useSyncExternalStore } from "react";
+import { present } from "../api/clock";
 import { age, costSoFar, duration } from "../format";
 
 const TICK_MS = 1_000;
 const watchers = new Set<() => void>();
 let ticking: ReturnType<typeof setInterval> | undefined;
-let now = Date.now();
+let now = present();
 
 /** One clock for all ages that are shown; it stands still while none is. */
 function watch(watcher: () => void): () => void {
   watchers.add(watcher);
-  if (ticking === undefined) now = Date.now();
+  if (ticking === undefined) now = present();
   ticking ??= setInterval(() => {
-    now = Date.now();
+    now = present();
     for (const each of watchers) each();
   }, TICK_MS);
   return () => {

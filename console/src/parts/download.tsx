@@ -5,6 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { download } from "../api/client";
+import { present } from "../api/clock";
 import { Age } from "./age";
 import { giveFocus } from "./focus";
 import { OrderButton } from "./orderbutton";
@@ -52,22 +53,16 @@ export function Download({
       >
         {children}
       </OrderButton>
-      {order.isPending && (
-        <UnderWay name={name} since={order.submittedAt} size={look.size} onCancel={() => order.variables.abort()} />
-      )}
+      {order.isPending && <UnderWay name={name} size={look.size} onCancel={() => order.variables.abort()} />}
       <ProblemText error={order.error} />
     </>
   );
 }
 
 /** The time for which a file is being made, and the button that ends that: of a list the switch reads no more then. */
-function UnderWay({
-  name,
-  since,
-  size = "xs",
-  onCancel,
-}: Pick<ButtonProps, "size"> & { name: string; since: number; onCancel: () => void }) {
+function UnderWay({ name, size = "xs", onCancel }: Pick<ButtonProps, "size"> & { name: string; onCancel: () => void }) {
   const { t } = useTranslation();
+  const [since] = useState(() => new Date(present()).toISOString());
   const [isLong, setLong] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setLong(true), LONG_MS);
@@ -80,7 +75,7 @@ function UnderWay({
         {t("download.under_way", { name })}
       </span>
       <span className="quiet">
-        <Age since={new Date(since).toISOString()} />
+        <Age since={since} />
       </span>
       <Button size={size} variant="default" aria-label={t("download.cancel", { name })} onClick={onCancel}>
         {t("act.cancel")}

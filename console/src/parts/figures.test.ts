@@ -22,3 +22,9 @@ it("keeps the line of a figure that is read seldom in one", () => {
   for (const at of [1_000, 1_024, 1_050]) noted("many", 1, 24, at);
   expect(pointsOf("many").map(([at]) => at)).toEqual([1_000, 1_024, 1_050]);
 });
+
+it("begins the line anew where the clock goes back", () => {
+  forgetHistory();
+  for (const at of [5_000, 5_004, 1_400, 1_404]) noted("back", 1, 4, at);
+  expect(pointsOf("back").map(([at]) => at)).toEqual([1_400, 1_404]);
+});

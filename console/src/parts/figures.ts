@@ -16,10 +16,10 @@ const seen = new Map<string, Point[]>();
 export function noted(name: string, value: number, everyS = 0, now = Date.now() / 1_000): readonly Point[] {
   const before = seen.get(name) ?? [];
   const last = before.at(-1);
-  if (last && now - last[0] < 1) return before;
+  if (last && Math.abs(now - last[0]) < 1) return before;
   const isKnown = !last || now - last[0] <= Math.max(UNKNOWN_S, UNKNOWN_READINGS * everyS);
   const gap: Point[] = last && !isKnown ? [[last[0] + 1, null]] : [];
-  const after = [...[...before, ...gap].filter(([at]) => at > now - SHOWN_S), [now, value] as const];
+  const after = [...[...before, ...gap].filter(([at]) => at > now - SHOWN_S && at < now), [now, value] as const];
   seen.set(name, after);
   return after;
 }

@@ -7,6 +7,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
+import { present } from "../api/clock";
 import { isPageOld, useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
 import { amount, dayBegin, enteredEnd } from "../format";
@@ -309,7 +310,7 @@ function VendorGateways({ account }: { account: string }) {
 /** Income, cost and profit of the calls that a vendor has carried today. */
 function Profit({ vendor }: { vendor: string }) {
   const { t } = useTranslation();
-  const since = dayBegin(new Date(), useDayZone(undefined));
+  const since = dayBegin(new Date(present()), useDayZone(undefined));
   const order = { since, group: "whole", vendor };
   const found = useQuery({
     queryKey: ["profit-vendors", order],

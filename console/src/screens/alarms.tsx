@@ -2,6 +2,7 @@ import { Alert, Switch } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
+import { present } from "../api/clock";
 import { enteredEnd, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { AlarmSection } from "../parts/alarmsection";
@@ -138,7 +139,7 @@ function Help({ alarm, remedy }: { alarm: string; remedy: string }) {
 function Confirmation({ row }: { row: Row }) {
   const { t } = useTranslation();
   const named = `${row.alarm} ${row.subject}`.trim();
-  const silent = Date.parse(String(row.silent_until)) > Date.now() ? String(row.silent_until) : "";
+  const silent = Date.parse(String(row.silent_until)) > present() ? String(row.silent_until) : "";
   const confirm = (note: unknown, until: unknown, key?: string) =>
     send("post", `/alarms/${encodeURIComponent(String(row.alarm))}/confirmation`, {
       headers: key ? { "Idempotency-Key": key } : {},

@@ -17,6 +17,7 @@ import type { TFunction } from "i18next";
 import { memo, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
+import { present } from "../api/clock";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
@@ -198,7 +199,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       return { said: said.filter(Boolean).join(". ") };
     }
     const said = (version: number) => t("rates.in_force", { version });
-    const isLater = new Date(String(report.effective)) > new Date();
+    const isLater = Date.parse(String(report.effective)) > present();
     return {
       said: isLater ? t("rates.stored", { version, at: atOf(report) }) : said(version),
       undo: () => rollBack(group, replaced ?? 0, version, said),

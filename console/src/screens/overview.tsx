@@ -7,6 +7,7 @@ import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { type CSSProperties, lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, type Row, type Schemas } from "../api/client";
+import { present } from "../api/clock";
 import { amount, dayBegin } from "../format";
 import type { Narrowing } from "../narrowing";
 import { TimeChart } from "../parts/chart";
@@ -300,7 +301,7 @@ function AlarmList() {
 function Day({ isWall }: { isWall: boolean }) {
   const { t } = useTranslation();
   const sees = useMay("GET /reports/{name}");
-  const since = dayBegin(new Date());
+  const since = dayBegin(new Date(present()));
   const hourly = { name: "performance", group: "hour", since, zone: zoneName() };
   const report = (name: string, group?: string) => ({
     queryKey: ["report", name, group, since],

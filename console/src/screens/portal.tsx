@@ -4,6 +4,7 @@ import { Alert, Button, Group } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
+import { present } from "../api/clock";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Download } from "../parts/download";
@@ -86,7 +87,7 @@ function Downloads({ account, zone: named }: { account: string; zone: unknown })
             {t("nav.cdrs")}
           </Button>
           <Download
-            path={`/cdrs?${queryText({ since: dayBegin(new Date(), zone) })}`}
+            path={`/cdrs?${queryText({ since: dayBegin(new Date(present()), zone) })}`}
             accept="text/csv"
             name="calls.csv"
           >
