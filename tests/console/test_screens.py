@@ -42,6 +42,12 @@ from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.routing.breaker import SILENT
 
+LINES: Final = """cells => cells.map(each => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return new Set([...range.getClientRects()].filter(box => box.width).map(box => Math.round(box.top))).size;
+})"""
+"""In how many lines the text of each cell stands."""
 SCREENS: Final = {
     "/": "Overview",
     "/calls": "Calls now",
@@ -961,6 +967,35 @@ def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) ->
     finally:
         page.emulate_media(media="null")
         page.unroute_all()
+
+
+def test_figures_stand_in_one_line_on_paper(visit: Visit) -> None:
+    page = visit(size=(500, 700)).go("/accounts", "Accounts")
+    page.locator(".table-frame td.end").first.wait_for()
+    try:
+        page.emulate_media(media="print")
+        lines = page.locator(".table-frame td.end").evaluate_all(LINES)
+        assert len(lines) > 5
+        assert max(lines) == 1
+    finally:
+        page.emulate_media(media="null")
+
+
+def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit) -> None:
+    page = visit().go("/calls", "Calls now")
+    page.emulate_media(forced_colors="active")
+    try:
+        menu = page.get_by_role("navigation").get_by_role("link")
+        background = "each => getComputedStyle(each).backgroundColor"
+        label = page.locator(".mantine-SegmentedControl-label")
+        for chosen, other in (
+            (menu.filter(has_text="Calls now"), menu.filter(has_text="Call search")),
+            (label.filter(has_text="nothing"), label.filter(has_text="vendor")),
+        ):
+            assert chosen.evaluate(background) != other.evaluate(background)
+        assert violations(page) == []
+    finally:
+        page.emulate_media(forced_colors="null")
 
 
 def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
