@@ -193,6 +193,15 @@ def test_one_address_that_answers_is_enough():
     assert stage.is_down
 
 
+def test_answers_of_the_other_addresses_are_no_stray_messages():
+    gateway = vendor_gateway(0, addresses=(Address(*VENDORS[0]), Address(*VENDORS[1])), ping=PING)
+    stage = Stage(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
+    stage.vendors[1] = other = PingedVendor(stage.wire, VENDORS[1], SWITCH)
+    stage.rounds(5)
+    assert len(other.received("OPTIONS")) == len(stage.pinged.received("OPTIONS")) == 5
+    assert stage.exchange.endpoint.dropped == {}
+
+
 def test_a_reload_keeps_the_state_and_the_turn_of_who_stays(stage):
     stage.pinged.status = 0
     stage.rounds(4)

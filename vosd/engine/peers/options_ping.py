@@ -65,7 +65,9 @@ class _Pinger:
     def stop(self) -> None:
         """Stop the checks."""
         self._began_at = None
-        self._forget_questions()
+        for question in self._asked:
+            question.forget()
+        self._asked = set()
         self._call_off()
 
     def alarm_fired(self, event: AlarmFired) -> None:
@@ -131,14 +133,11 @@ class _Pinger:
 
     def _round_over(self, now: Instant, *, is_there: bool) -> None:
         began_at, self._began_at = self._began_at or now, None
-        self._forget_questions()
+        for question in self._asked:  # other addresses answer as well, which is no stray message
+            question.leave(now)
+        self._asked = set()
         (self._health.answered if is_there else self._health.failed)(self._gateway.name, now.mono)
         self._wait(max(began_at.plus(self.ping.interval_ms), now))
-
-    def _forget_questions(self) -> None:
-        for question in self._asked:
-            question.forget()
-        self._asked = set()
 
     def _wait(self, until: Instant) -> None:
         self._call_off()

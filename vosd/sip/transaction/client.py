@@ -132,6 +132,11 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
             self.retry.stop(self)
             self.owner = None
 
+    def leave(self, now: Instant) -> None:
+        """End the transaction, whose response is wanted no more; one that arrives for a while is absorbed."""
+        self.forget()
+        self.store.finished.keep(self.key, ABSORB, self.store.timers.t4_ms, now)
+
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers E and F: retransmit, or report no response, with the instant at which the time was over."""
         if self.retry.due(self, now):
