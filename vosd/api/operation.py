@@ -46,6 +46,10 @@ _OF_RUN: Final[Any] = msgspec.UNSET
 Run = Callable[[Office, Principal, Any], Awaitable[Any] | AsyncIterator[Any]]
 
 
+class AskNothing(msgspec.Struct, frozen=True):
+    """An order without fields."""
+
+
 class Listing(NamedTuple):
     """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
 

@@ -32,7 +32,7 @@ from vosd.admin.office.tokens import (
     revoke_token,
     show_token,
 )
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import AskNothing, Listing, Operation, permission_of
 
 
 class RoleDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +78,6 @@ class Myself(msgspec.Struct, frozen=True, kw_only=True):
     permissions: tuple[Permission, ...]
     operations: tuple[AllowedOperation, ...]
     """Operations that it may use."""
-
-
-class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An order without fields."""
 
 
 def _document(role: RoleSheet) -> RoleDocument:
@@ -259,7 +255,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
         permissions, role = await preview_token(office, who, order), await role_named(office, order.role)
         return list(allowed(permissions, of_account=role.acts_for is not ActsFor.INSTALLATION))
 
-    async def who_am_i(_office: Office, who: Principal, _order: NoFields) -> Myself:
+    async def who_am_i(_office: Office, who: Principal, _order: AskNothing) -> Myself:
         return Myself(
             name=who.name,
             login=who.login,

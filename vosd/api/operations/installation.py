@@ -23,7 +23,7 @@ from vosd.admin.office.installation import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, HttpRequest
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import AskNothing, Listing, Operation, permission_of
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import GetStatus, SwitchStatus
@@ -36,10 +36,6 @@ WELL: Final = "well"
 
 class NotReadyError(VosError):
     """The switch, or its database, is away."""
-
-
-class AskNothing(msgspec.Struct, frozen=True):
-    """An order without fields."""
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ from vosd.admin.office.sessions import (
 )
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, HttpRequest
-from vosd.api.operation import Operation
+from vosd.api.operation import AskNothing, Operation
 from vosd.api.provider import Provider, ProviderUnavailableError, words_of
 
 COOKIE: Final = "__Host-vosd"
@@ -86,10 +86,6 @@ def _session_of(request: HttpRequest) -> str:
     return session
 
 
-class Nothing(msgspec.Struct, frozen=True):
-    """An order without fields."""
-
-
 async def _open(office: Office, log_ins: LogIns, request: HttpRequest, order: LogIn) -> Answer:
     before = cookie_of(request)
     opened = await log_ins.log_in(office, request.source, order)
@@ -103,7 +99,7 @@ def _cookie(session: str) -> tuple[str, str]:
     return "Set-Cookie", f"{COOKIE}={session}; {_TERMS}"
 
 
-async def _begin_at_provider(office: Office, _log_ins: LogIns, _request: HttpRequest, _order: Nothing) -> Answer:
+async def _begin_at_provider(office: Office, _log_ins: LogIns, _request: HttpRequest, _order: AskNothing) -> Answer:
     provider = provider_of(office)
     begun = begin(office, provider, await _PROVIDER.metadata(provider))
     cookie = ("Set-Cookie", f"{PROVIDER_COOKIE}={begun.sealed}; Max-Age=600; {_PROVIDER_TERMS}")
@@ -145,17 +141,17 @@ async def _open_by_provider(office: Office, log_ins: LogIns, request: HttpReques
     return Answer(status=HTTPStatus.SEE_OTHER, headers=headers)
 
 
-async def _show(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
+async def _show(office: Office, _log_ins: LogIns, request: HttpRequest, _order: AskNothing) -> Answer:
     return _content(await show_session(office, _session_of(request)))
 
 
-async def _close(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
+async def _close(office: Office, _log_ins: LogIns, request: HttpRequest, _order: AskNothing) -> Answer:
     await sender_of(office, request, changes=True, enrols=True)
     await log_out(office, _session_of(request))
     return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
 
 
-async def _close_all(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
+async def _close_all(office: Office, _log_ins: LogIns, request: HttpRequest, _order: AskNothing) -> Answer:
     await log_out_everywhere(office, await sender_of(office, request, changes=True, enrols=True))
     return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
 
@@ -228,11 +224,11 @@ OPERATIONS: Final = (
         ("code_missing", "log_in_refused", "too_many_guesses"),
     ),
     _operation(
-        "GET", "/session", "The session of the cookie.", Nothing, SessionSheet, _show, problems=("unauthorized",)
+        "GET", "/session", "The session of the cookie.", AskNothing, SessionSheet, _show, problems=("unauthorized",)
     ),
-    _operation("DELETE", "/session", "Log out.", Nothing, None, _close, HTTPStatus.NO_CONTENT, _OF_SESSION),
+    _operation("DELETE", "/session", "Log out.", AskNothing, None, _close, HTTPStatus.NO_CONTENT, _OF_SESSION),
     _operation(
-        "DELETE", "/sessions", "Log out everywhere.", Nothing, None, _close_all, HTTPStatus.NO_CONTENT, _OF_SESSION
+        "DELETE", "/sessions", "Log out everywhere.", AskNothing, None, _close_all, HTTPStatus.NO_CONTENT, _OF_SESSION
     ),
     _operation(
         "POST",
@@ -266,7 +262,7 @@ OPERATIONS: Final = (
         "GET",
         "/session/oidc",
         "Begin to log in by the identity provider: redirects the browser to it.",
-        Nothing,
+        AskNothing,
         None,
         _begin_at_provider,
         HTTPStatus.SEE_OTHER,
