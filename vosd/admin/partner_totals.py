@@ -122,12 +122,7 @@ async def _asked(partner: Partner, server: HttpServer, since: int, until: int) -
     path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
     target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
     headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]
-    connection = await server.connect()
-    try:
-        request = server.request("GET", target, headers)
-        answer = await connection.ask(request, b"", status_only=False, body_max=BODY_BYTES_MAX)
-    finally:
-        connection.close()
+    answer = await server.ask_once("GET", target, headers, body_max=BODY_BYTES_MAX)
     if answer.status != _OK:
         raise NoTotalsError(f"it answers with {answer.status}: {answer.body[:300].decode(errors='replace')}")
     try:

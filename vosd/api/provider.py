@@ -135,13 +135,7 @@ class Provider:
         try:
             async with self._asking, asyncio.timeout(TIMEOUT_S):
                 server = HttpServer(url, _NAMES)
-                connection = await server.connect()
-                try:
-                    answer = await connection.ask(
-                        server.request(method, server.target, fields), body, status_only=False
-                    )
-                finally:
-                    connection.close()
+                answer = await server.ask_once(method, server.target, fields, body)
         except NO_ANSWER as error:
             said = (
                 f"the identity provider does not answer at {url}: {str(error) or type(error).__name__}; passwords work"

@@ -167,6 +167,23 @@ class HttpServer:
         tls = await self._tls.context() if self._is_secure else None
         return await self._open(hosts[0], tls) if len(hosts) == 1 else await self._open_first(hosts, tls)
 
+    async def ask_once(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        *,
+        body_max: int = BODY_BYTES_MAX,
+    ) -> HttpAnswer:
+        """Ask one question on a connection of its own; raises what is in ``NO_ANSWER``."""
+        request = self.request(method, target, headers)
+        connection = await self.connect()
+        try:
+            return await connection.ask(request, body, status_only=False, body_max=body_max)
+        finally:
+            connection.close()
+
     async def _addresses(self) -> Sequence[str]:
         """Return the addresses of the host, each once."""
         if not self._latest or not self._names.is_open(self._host):

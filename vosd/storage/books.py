@@ -185,8 +185,7 @@ class SqlBooks:
         page = select(table.seq, table.amount, table.kind, table.created_at).where(table.account == account)
         while True:
             query = page.where(table.seq < before).order_by(table.seq.desc()).limit(_ENTRIES_AT_ONCE)
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(query)).all()
+            rows = await self._database.rows(query)
             fresh = [row for row in rows if row.created_at >= since]
             total -= sum((row.amount for row in fresh if row.kind == EntryKind.CALL.value and row.amount < 0), ZERO)
             if len(rows) < _ENTRIES_AT_ONCE or not fresh:
@@ -235,8 +234,7 @@ class SqlBooks:
         Raises:
             StoreUnavailable: try again.
         """
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_standing.where(_account.changed > after))).all()
+        rows = await self._database.rows(_standing.where(_account.changed > after))
         return _changes(rows, max(map(_COMMIT_OF_STANDING, rows), default=after))
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:

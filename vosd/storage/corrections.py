@@ -115,8 +115,7 @@ class SqlCorrections:
             StoreUnavailable: try again.
         """
         query = _with_sign().where(_correction.c.call_id == call_id).order_by(_correction.c.id)
-        async with self._database.reading() as connection:
-            return [_made(row) for row in await connection.execute(query)]
+        return [_made(row) for row in await self._database.rows(query)]
 
 
 async def _lock_calls(connection: AsyncConnection, call_ids: Iterable[str]) -> None:

@@ -113,8 +113,7 @@ class SqlDailyTotals:
         sums = [func.sum(_total.c[name]) for name in _COUNTED[:4]]
         money = [money_sum(_total.c[name]) for name in _COUNTED[4:]]
         query = select(*keys, *sums, *money).where(_total.c.day >= first_day, _total.c.day <= last_day)
-        async with self._database.reading(unhurried=True) as connection:
-            rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()
+        rows = await self._database.rows(query.group_by(*keys).order_by(*keys), unhurried=True)
         return [TotalsLine(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
 
     async def count(self, first_day_kept: str) -> int:

@@ -13,14 +13,15 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, TypeVarTuple
 
 from sqlalchemy import event, exc, make_url, text
-from sqlalchemy.engine import URL, Connection, ExceptionContext
+from sqlalchemy.engine import URL, Connection, ExceptionContext, Row
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlalchemy.util import await_only
 
 from vosd.base.errors import VosError
@@ -137,6 +138,7 @@ _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
 _LEVEL: Final = "vosd_level"
 
+_Columns = TypeVarTuple("_Columns")
 _Result = TypeVar("_Result")
 
 
@@ -297,6 +299,11 @@ class Database:
             # The transaction begins with the first statement and ends with the use of the connection.
             async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as connection:
                 yield connection
+
+    async def rows(self, query: TypedReturnsRows[*_Columns], *, unhurried: bool = False) -> Sequence[Row[*_Columns]]:
+        """Return the rows of one query, read as by ``reading``, and raises as that."""
+        async with self.reading(unhurried=unhurried) as connection:
+            return (await connection.execute(query)).all()
 
     @asynccontextmanager
     async def searching(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

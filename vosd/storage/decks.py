@@ -127,8 +127,7 @@ class SqlDecks:
             raise moved from error
 
     async def _select(self, query: Select[Any]) -> Sequence[StoredDeck]:
-        async with self._database.reading() as connection:
-            return [*map(_deck_of, (await connection.execute(query)).all())]
+        return [*map(_deck_of, await self._database.rows(query))]
 
 
 def _newest() -> Select[Any]:

@@ -175,6 +175,5 @@ async def drop_history(database: Database) -> Sequence[DropRecord]:
         StoreUnavailable: try again.
     """
     columns = [_table.c[name] for name in DropRecord._fields]
-    async with database.reading() as connection:
-        rows = (await connection.execute(select(*columns).order_by(_table.c.id.desc()).limit(LISTED_AT_MOST))).all()
+    rows = await database.rows(select(*columns).order_by(_table.c.id.desc()).limit(LISTED_AT_MOST))
     return [DropRecord._make(row)._replace(amounts=msgspec.json.decode(row.amounts)) for row in rows]

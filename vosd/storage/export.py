@@ -61,8 +61,7 @@ class SqlExport:
         """
         between = and_(_cdr.export_seq > after, _cdr.export_seq <= until)
         query = select(_cdr.export_seq, _cdr.call_id).where(or_(_cdr.export_seq.in_(list(numbers)), between))
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query.order_by(_cdr.export_seq).limit(len(numbers) + 1))).all()
+        rows = await self._database.rows(query.order_by(_cdr.export_seq).limit(len(numbers) + 1))
         return next((row.export_seq for row in rows if row.call_id != numbers.get(row.export_seq)), None)
 
     async def pages(

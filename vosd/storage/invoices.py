@@ -285,8 +285,7 @@ class SqlInvoices:
     async def accounts(self) -> Sequence[AccountRow]:
         """Return the accounts that have entries, in their order."""
         query = select(_account.id, _account.seq, _account.currency).where(_account.seq > 0).order_by(_account.id)
-        async with self._database.reading(unhurried=True) as connection:
-            return [AccountRow._make(row) for row in await connection.execute(query)]
+        return [AccountRow._make(row) for row in await self._database.rows(query, unhurried=True)]
 
     async def issuers(self) -> Collection[str]:
         """Return the agents that have issued invoices."""
@@ -298,8 +297,7 @@ class SqlInvoices:
         """Return the last issued invoice of all accounts, by account, without its document."""
         newest = _live().with_only_columns(func.max(_invoice.c.id)).group_by(_invoice.c.account)
         query = select(*_BARE).where(_invoice.c.id.in_(newest))
-        async with self._database.reading(unhurried=True) as connection:
-            return {row.account: _bare(row) for row in await connection.execute(query)}
+        return {row.account: _bare(row) for row in await self._database.rows(query, unhurried=True)}
 
     async def cancelled_firsts(self) -> dict[str, StoredInvoice]:
         """Return the newest cancelled invoice that followed none, by account, without its document.
@@ -448,8 +446,7 @@ class SqlInvoices:
         own = _invoice.c.number == descriptive(number, _SEARCHED_AT_MOST)
         if number.startswith("#") and number[1:].isdecimal() and len(number) <= _ID_DIGITS_MAX:
             own = _invoice.c.id == int(number[1:])
-        async with self._database.reading() as connection:
-            return [_bare(row) for row in await connection.execute(select(*_BARE).where(own).order_by(_invoice.c.id))]
+        return [_bare(row) for row in await self._database.rows(select(*_BARE).where(own).order_by(_invoice.c.id))]
 
     async def calls(self, invoice: StoredInvoice) -> AsyncGenerator[Sequence[InvoicedCall], None]:
         """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.
@@ -513,8 +510,7 @@ class SqlInvoices:
         if wanted.after is not None:
             is_after = _invoice.c.id > wanted.after if wanted.oldest_first else _invoice.c.id < wanted.after
             query = query.where(is_after)
-        async with self._database.reading() as connection:
-            return [_bare(row) for row in await connection.execute(query)]
+        return [_bare(row) for row in await self._database.rows(query)]
 
     async def due_days(self, ids: Collection[int]) -> Mapping[int, str]:
         """Return the last days on which issued invoices are paid in time, as they are printed, by id."""
@@ -524,8 +520,7 @@ class SqlInvoices:
         # SQLite and MySQL refuse the whole query where one document is no JSON.
         day = case((func.json_valid(_invoice.c.document) == 1, due_on))
         query = select(_invoice.c.id, day.label("due_on")).where(_invoice.c.id.in_(ids), day != "")
-        async with self._database.reading() as connection:
-            return {row.id: row.due_on for row in await connection.execute(query)}
+        return {row.id: row.due_on for row in await self._database.rows(query)}
 
     async def owed(self, accounts: Collection[str]) -> Mapping[str, Sequence[StoredInvoice]]:
         """Return the issued invoices of some accounts, the oldest first, without their documents."""

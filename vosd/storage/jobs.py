@@ -170,8 +170,7 @@ class SqlJobs:
 
     async def files(self) -> Collection[str]:
         """Return the names of the files that jobs need; raises StoreUnavailable."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(select(_job.c.upload, _job.c.result_file, _job.c.state))).all()
+        rows = await self._database.rows(select(_job.c.upload, _job.c.result_file, _job.c.state))
         return {name for row in rows for name in (row.upload if row.state in OPEN else None, row.result_file) if name}
 
     async def _update(self, which: Any, values: dict[str, Any]) -> bool:

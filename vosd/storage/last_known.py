@@ -211,8 +211,7 @@ class LastKnown:
         Raises:
             StoreUnavailable: the file cannot be read.
         """
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(select(_unconfirmed))).all()
+        rows = await self._database.rows(select(_unconfirmed))
         marks = {BindingKey(row.name, row.slot): row.until for row in rows}
         return {key: until for key, until in marks.items() if key not in self._confirmed}
 

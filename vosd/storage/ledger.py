@@ -246,8 +246,7 @@ class SqlLedger:
         kinds = tuple(kind.value for kind in EntryKind if kind is not EntryKind.CALL)
         seq = func.coalesce(_entry.seq, _entry.seq)  # hides the order: by (account, kind) few entries are read
         query = _fitting(EntryFilter(account=account, kinds=kinds)).order_by(seq.desc()).limit(limit)
-        async with self._database.reading() as connection:
-            return [LedgerEntry._make(row) for row in (await connection.execute(query)).all()]
+        return [LedgerEntry._make(row) for row in await self._database.rows(query)]
 
     async def entry(self, number: int) -> LedgerEntry | None:
         """Return the entry of a number; None = there is none, or it was dropped.
@@ -291,8 +290,7 @@ class SqlLedger:
         """
         same = _entry.kind == EntryKind.TRANSFER.value, _entry.reference == half.reference
         query = _fitting(EntryFilter()).where(*same, _entry.account.in_(other_ends(half.memo or "")))
-        async with self._database.reading() as connection:
-            found = [LedgerEntry._make(row) for row in await connection.execute(query)]
+        found = [LedgerEntry._make(row) for row in await self._database.rows(query)]
         for each in found:
             is_reverse = (each.amount, each.created_at) == (-half.amount, half.created_at)
             if is_reverse and half.account in other_ends(each.memo or ""):
@@ -515,8 +513,7 @@ class SqlLedger:
             check_there((await dropped_before(connection)).entries, moment, "ledger entries")
         async with aclosing(self._accounts(None, after)) as parts:
             async for names in parts:
-                async with self._database.reading(unhurried=True) as connection:
-                    rows = (await connection.execute(_balances_at(moment, names))).all()
+                rows = await self._database.rows(_balances_at(moment, names), unhurried=True)
                 for row in rows:
                     yield Balance(row.id, row.currency, (row.closed or ZERO) + (row.moved or ZERO))
 

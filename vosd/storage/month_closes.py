@@ -45,9 +45,8 @@ class SqlMonthCloses:
         """Return the closes of all months in the order in which they were made."""
         return await self._found(select(*_COLUMNS).order_by(_table.c.closed_at, _table.c.month))
 
-    async def _found(self, query: Select[Any]) -> list[StoredMonthClose]:
-        async with self._database.reading() as connection:
-            return [StoredMonthClose(*row) for row in await connection.execute(query)]
+    async def _found(self, query: Select[*tuple[Any, ...]]) -> list[StoredMonthClose]:
+        return [StoredMonthClose(*row) for row in await self._database.rows(query)]
 
     async def add(self, made: StoredMonthClose, audit: AuditLine) -> StoredMonthClose:
         """Write the close of a month with its line of the audit; return it, or the one that was there before."""

@@ -55,8 +55,7 @@ class SqlOldPayments:
             StoreUnavailable: try again.
         """
         points = select(_point.account, _point.seq).where(_point.closed_until == until, _point.seq > 0)
-        async with self._database.reading(unhurried=True) as connection:
-            accounts = (await connection.execute(points.order_by(_point.account))).all()
+        accounts = await self._database.rows(points.order_by(_point.account), unhurried=True)
         columns = [_entry[name] for name in LedgerEntry._fields if name != "tax"]
         for point in accounts:
             after = 0
@@ -64,8 +63,7 @@ class SqlOldPayments:
                 own = _entry.account == point.account, _entry.kind.in_(KINDS)
                 within = _entry.seq > after, _entry.seq <= point.seq
                 query = select(*columns).where(*own, *within).order_by(_entry.seq).limit(AT_ONCE)
-                async with self._database.reading(unhurried=True) as connection:
-                    rows = (await connection.execute(query)).all()
+                rows = await self._database.rows(query, unhurried=True)
                 if rows:
                     yield [LedgerEntry._make((*row, None)) for row in rows]
                 if len(rows) < AT_ONCE:

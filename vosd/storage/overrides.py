@@ -180,8 +180,7 @@ class SqlOverrides:
             query = query.where(_change.c.target == _target_of(target))
         if after is not None:
             query = query.where(_change.c.id > after if oldest_first else _change.c.id < after)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.rows(query)
         return [
             OverrideRecord(
                 row.changed_at, OverrideAction(row.action), _override_of(row), row.changed_by, row.value_before, row.id

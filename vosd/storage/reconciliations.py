@@ -226,15 +226,15 @@ class SqlReconciliations:
         began = _cdr.started_at >= since, _cdr.started_at < until
         refused = _attempt.gateway.in_(gateways), not_(_attempt.code.between(200, 299)), schema.ATTEMPT_WAS_SENT
         joined = query.join(schema.cdr_attempt, _attempt.call_id == _cdr.call_id).where(*began, *refused)
-        async with self._database.reading(unhurried=True) as connection:
-            rows = (await connection.execute(joined.order_by(_cdr.started_at, _cdr.call_id, _attempt.position))).all()
+        rows = await self._database.rows(
+            joined.order_by(_cdr.started_at, _cdr.call_id, _attempt.position), unhurried=True
+        )
         return [TriedCall(*row) for row in rows]
 
     async def breakdowns(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the steps of the charges of some calls, by call."""
         query = select(_cdr.call_id, _cdr.fee_breakdown).where(_cdr.call_id.in_(call_ids))
-        async with self._database.reading() as connection:
-            return {row.call_id: row.fee_breakdown for row in await connection.execute(query)}
+        return {row.call_id: row.fee_breakdown for row in await self._database.rows(query)}
 
     async def latest_correction(self) -> int:
         """Return the number of the latest correction of a charge, 0 = there is none; numbers grow by commits."""
@@ -304,15 +304,13 @@ class SqlReconciliations:
                 query = query.where(column == value)
         if wanted.after is not None:
             query = query.where(columns.id > wanted.after if wanted.oldest_first else columns.id < wanted.after)
-        async with self._database.reading() as connection:
-            return [_reconciliation_of(row) for row in await connection.execute(query)]
+        return [_reconciliation_of(row) for row in await self._database.rows(query)]
 
     async def within(self, since: int, until: int) -> Sequence[StoredReconciliation]:
         """Return all comparisons whose spans have a part of a span, the oldest first; times are UTC milliseconds."""
         is_within = _reconciliation.c.since < until, _reconciliation.c.until > since
         query = select(_reconciliation).where(*is_within).order_by(_reconciliation.c.id)
-        async with self._database.reading(unhurried=True) as connection:
-            return [_reconciliation_of(row) for row in await connection.execute(query)]
+        return [_reconciliation_of(row) for row in await self._database.rows(query, unhurried=True)]
 
     async def one(self, number: int) -> StoredReconciliation:
         """Return a comparison; raises NoSuchReconciliationError, too."""
@@ -340,8 +338,7 @@ class SqlReconciliations:
         query = select(_dispute)
         if numbers is not None:
             query = query.where(_dispute.c.reconciliation.in_(numbers))
-        async with self._database.reading() as connection:
-            return {row.reconciliation: dispute_of(row) for row in await connection.execute(query)}
+        return {row.reconciliation: dispute_of(row) for row in await self._database.rows(query)}
 
     async def dispute(
         self,

@@ -186,12 +186,9 @@ class SqlRetention:
         Raises:
             StoreUnavailable: what was dropped so far is written down.
         """
-        async with self._database.reading(unhurried=True) as connection:
-            points = (
-                await connection.execute(
-                    select(_point.account, _point.seq).where(_point.closed_until == plan.until, _point.seq > 0)
-                )
-            ).all()
+        points = await self._database.rows(
+            select(_point.account, _point.seq).where(_point.closed_until == plan.until, _point.seq > 0), unhurried=True
+        )
         for point in points:
             after = 0
             while True:

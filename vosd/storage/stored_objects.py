@@ -241,8 +241,7 @@ class SqlObjects:
             raise ObjectsMoved(_MOVED) from error
 
     async def _select(self, query: Select[Any]) -> Sequence[ObjectVersion]:
-        async with self._database.reading(unhurried=True) as connection:
-            return [*map(_object_of, (await connection.execute(query)).all())]
+        return [*map(_object_of, await self._database.rows(query, unhurried=True))]
 
 
 async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion], checked: int | None) -> None:

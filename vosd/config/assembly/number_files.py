@@ -11,13 +11,13 @@ import sys
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from vosd.catalogue.problems import ProblemList, SourceLine
-from vosd.config.reader.texts import require_regular
+from vosd.config.reader.texts import FileStamp, require_regular, stamp_of
 from vosd.processes.life import give_way
 from vosd.routing.number_lists import NumberList, PackedLines, UnusableLine, pack_lines
 
@@ -30,19 +30,9 @@ FILE_BYTES_MAX: Final = 4 << 30
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class _Stamp(NamedTuple):
-    """Facts about a file that change when it is written or replaced."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
 _readers: Final[set["subprocess.Popen[bytes]"]] = set()
 """Processes that read a file now."""
-_known: Final[WeakValueDictionary[tuple[Path, _Stamp], NumberList]] = WeakValueDictionary()
+_known: Final[WeakValueDictionary[tuple[Path, FileStamp], NumberList]] = WeakValueDictionary()
 """Lists in use, by the file that each was read from."""
 
 
@@ -69,7 +59,7 @@ def read_number_file(path: Path, named_at: SourceLine, key: str, problems: Probl
     if found.st_size > FILE_BYTES_MAX:
         problems.error(named_at, key, f"a file of at most {FILE_BYTES_MAX} bytes", str(path))
         return None
-    stamp = _Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    stamp = stamp_of(found)
     known = _known.get((path.absolute(), stamp))
     if known is not None:
         return known

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import WeakValueDictionary
 
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.catalogue.source import Origin
 from vosd.config.reader.includes import read_bytes
+from vosd.config.reader.texts import FileStamp, stamp_of
 from vosd.media.sounds import (
     ALL_BYTES_MAX,
     ANNOUNCEMENT_MS_MAX,
@@ -27,17 +28,7 @@ SECTION: Final = "media.sounds"
 _WAV: Final = ".wav"
 
 
-class _Stamp(NamedTuple):
-    """Facts about a file that change when it is written or replaced."""
-
-    path: Path
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
-_known: Final[WeakValueDictionary[tuple[str, tuple[_Stamp, ...]], Sound]] = WeakValueDictionary()
+_known: Final[WeakValueDictionary[tuple[str, tuple[tuple[Path, FileStamp], ...]], Sound]] = WeakValueDictionary()
 """Sounds in use, by the files that each was read from."""
 
 
@@ -70,7 +61,7 @@ def _sound(name: str, file: Path, place: SourceLine, key: str, problems: Problem
         problems.error(place, key, f"a file that ends in .wav, .{', .'.join(READY_MADE)}", str(file))
         return None
     try:
-        stamps = tuple(map(_stamp, files_of_sound(file)))
+        stamps = tuple((path, stamp_of(path.stat())) for path in files_of_sound(file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         problems.error(place, key, f"a readable file: {(reason or str(error)).lower()}", str(file))
@@ -79,22 +70,17 @@ def _sound(name: str, file: Path, place: SourceLine, key: str, problems: Problem
     if known is not None:
         return known
     encodings: list[EncodedSound] = []
-    for stamp in stamps:
-        content = read_bytes(stamp.path, place, key, problems, FILE_BYTES_MAX)
+    for path, _ in stamps:
+        content = read_bytes(path, place, key, problems, FILE_BYTES_MAX)
         if content is None:
             return None
         try:
-            encodings += _encodings(stamp.path, content)
+            encodings += _encodings(path, content)
         except BadSoundError as error:
-            problems.error(place, key, str(error), str(stamp.path))
+            problems.error(place, key, str(error), str(path))
             return None
     sound = _known[name, stamps] = Sound(name, {each.codec.name.lower(): each for each in encodings}, str(file))
     return sound
-
-
-def _stamp(path: Path) -> _Stamp:
-    found = path.stat()
-    return _Stamp(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _encodings(path: Path, content: bytes) -> list[EncodedSound]:

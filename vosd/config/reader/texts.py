@@ -19,6 +19,15 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+FileStamp = tuple[int, ...]
+"""Numbers that change when a file is written or replaced."""
+
+
+def stamp_of(found: os.stat_result) -> FileStamp:
+    """Return the stamp of a file."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 class NoRegularFileError(ValueError):
     """A file is a pipe, a socket or a device: to read it may take for ever."""
 

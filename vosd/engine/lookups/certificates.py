@@ -337,12 +337,7 @@ class CertificateStore:
     async def _ask(self, server: HttpServer) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
         headers = [("Accept", "application/pem-certificate-chain, application/pkix-cert, */*"), ("Connection", "close")]
-        connection = await server.connect()
-        try:
-            request = server.request("GET", server.target, headers)
-            return await connection.ask(request, b"", status_only=False, body_max=BODY_MAX)
-        finally:
-            connection.close()
+        return await server.ask_once("GET", server.target, headers, body_max=BODY_MAX)
 
     def _keep(self, address: str, found: Found, kept_ms: int) -> None:
         """Keep a certificate, or why there is none; one stays a while whose server cannot be asked, or is not well."""

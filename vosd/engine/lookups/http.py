@@ -64,7 +64,7 @@ class HttpLookup:
     async def _fetch(self, number: str) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
         authorization = self._settings.authorization
-        request = self._server.request(
+        return await self._server.ask_once(
             "GET",
             self._server.target.replace(NUMBER, quote(number, safe="")),
             [
@@ -73,11 +73,6 @@ class HttpLookup:
                 *([] if authorization is None else [("Authorization", authorization.reveal())]),
             ],
         )
-        connection = await self._server.connect()
-        try:
-            return await connection.ask(request, b"", status_only=False)
-        finally:
-            connection.close()
 
     def _number_in(self, body: bytes) -> str:
         """Return the routing number of a body; raises LookupFailedError where it has something else."""
