@@ -51,7 +51,9 @@ class Poster:
                 status = await self._post(body, headers)
         except NO_ANSWER as error:
             self.hang_up()
-            raise UndeliveredError(str(error) or type(error).__name__) from error
+            is_silent = isinstance(error, TimeoutError) and not error.args
+            why = f"no answer within {TIMEOUT_S:g} s" if is_silent else str(error) or type(error).__name__
+            raise UndeliveredError(why) from error
         if status >= 500 or status in _NOT_NOW:
             self.hang_up()
             raise UndeliveredError(f"status {status}")

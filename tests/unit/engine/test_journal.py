@@ -14,6 +14,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains
 from vosd.engine.journal import files as files_module
+from vosd.engine.journal.earlier import usable
 
 NOTHING_KEPT = KeepSettings(keep_minutes=0)
 SMALL = 3_000
@@ -131,6 +132,14 @@ def test_an_unusable_directory_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnusableError, match=r"cannot be used: .*mend state_dir"):
         new_journal(tmp_path / "file" / "journal").open()
+
+
+def test_a_process_that_may_open_no_more_files_has_a_directory_that_is_well(directory):
+    with (
+        pytest.raises(JournalUnusableError, match=r"Too many open files; let the service open more files"),
+        usable(directory),
+    ):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 # -- segments ------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ async def port():
 async def given_up(poster, monkeypatch):
     """Post a report of which the name is not resolved in time."""
     monkeypatch.setattr(posters, "TIMEOUT_S", 0.05)
-    with pytest.raises(UndeliveredError):
+    with pytest.raises(UndeliveredError, match=r"^no answer within 0.05 s$"):
         await poster.post(b"{}", {})
     monkeypatch.setattr(posters, "TIMEOUT_S", 30.0)
 

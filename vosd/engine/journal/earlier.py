@@ -16,6 +16,7 @@ from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, listed, numbe
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, FrameFault
 from vosd.engine.journal.replay import Cut, JournalUnusableError, Remains
 from vosd.obs.events import Event
+from vosd.processes.spare_descriptors import is_used_up
 
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
 """Limit of another version's records that are copied to the new file; a file with more is set aside."""
@@ -56,7 +57,8 @@ def usable(directory: Path) -> Iterator[None]:
     except PermissionError:
         raise
     except OSError as error:
-        message = f"the journal in {directory} cannot be used: {error.strerror or error}; mend state_dir"
+        do = "let the service open more files (LimitNOFILE)" if is_used_up(error) else "mend state_dir"
+        message = f"the journal in {directory} cannot be used: {error.strerror or error}; {do}"
         raise JournalUnusableError(message) from error
 
 
