@@ -12,8 +12,8 @@ def held_currencies(
     problems = ProblemList()
     for name, currency in held.items():
         expected = (
-            f"{currency}, the currency of the money that this account has in the ledger and in running calls: set it "
-            "back; for another currency add an account with another id"
+            f"{currency}, the currency of the money that this account has in the ledger and in running calls, or that "
+            "waits for a second person: set it back; for another currency add an account with another id"
         )
         problems.error(places[name], f"accounts[{name}].currency", expected, written[name])
     return problems.in_order()

@@ -29,7 +29,14 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.installation import CheckConfiguration, check_configuration
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import BookPayment, book_payment
+from vosd.admin.office.payments import (
+    BookPayment,
+    MoveMoney,
+    RefusePayment,
+    book_payment,
+    move_money,
+    refuse_payment,
+)
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.withdrawn_changes import has_mistake, objects_at_fault
 from vosd.api.offices import Offices
@@ -95,6 +102,23 @@ async def test_an_account_keeps_the_currency_of_its_money(office: Office, terms:
     with pytest.raises(ConfigError, match=r"accounts\[shop\].currency: value 'EUR': expected USD, the currency of"):
         await in_euros(office, operator(), **terms)
     assert await numbers(office, "accounts", "shop") == [1]
+
+
+async def test_an_account_keeps_the_currency_of_money_that_waits_for_a_second_person(database: Database) -> None:
+    accounts = [builders.account(name, currency="USD") for name in ("south", "shop")]
+    office = office_on(database, *accounts, now=NOW, confirm_above=Decimal(9))
+    await set_objects(office, operator(), SetObjects(objects=(msgspec.structs.replace(SHOP, keys={}),)))
+    moved = MoveMoney(source="south", target="shop", amount=Decimal(10), reference="t")
+    asked = BookPayment(account="shop", amount=Decimal(10))
+    for number, asking in enumerate(
+        (book_payment(office, operator(), asked), move_money(office, operator(), moved)), start=1
+    ):
+        await asking
+        with pytest.raises(ConfigError, match=r"expected USD, the currency of the money .* waits for a second person"):
+            await in_euros(office, operator())
+        await refuse_payment(office, operator(), RefusePayment(number))
+    await in_euros(office, operator())
+    assert await numbers(office, "accounts", "shop") == [2, 1]
 
 
 async def test_an_agent_reads_why_its_account_keeps_its_currency_and_no_more(office: Office) -> None:
