@@ -215,8 +215,11 @@ def close(
         until = beginning_of_day(until, ZoneInfo(invocation.excerpt.settings.invoices.zone))
     ask(f"Entries before {iso_utc(until)} cannot be changed or opened again. Close the period?", yes=yes)
     from vosd.admin.office.ledger import ClosePeriod, close_period
+    from vosd.cli.progress import meter
 
-    closing = ordered(invocation, close_period, ClosePeriod(until, memo, force), principal(operator))
+    order, who = ClosePeriod(until, memo, force), principal(operator)
+    with meter("calls") as shown:
+        closing = in_office(invocation, lambda office: close_period(office, who, order, shown.show))
     if as_json:
         output.document(closing)
     else:
@@ -233,10 +236,12 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     Calls on their way to the database are no difference. Exit code 1 if anything differs.
     """
     from vosd.admin.office.ledger import VerifyLedger, verify_ledger
+    from vosd.cli.progress import meter
 
     differences = _Differences(is_printed=not as_json)
-    order = VerifyLedger(whole)
-    result = in_office(invocation, lambda office: verify_ledger(office, principal(), order, differences.add))
+    order, who = VerifyLedger(whole), principal()
+    with meter("calls") as shown:
+        result = in_office(invocation, lambda office: verify_ledger(office, who, order, differences.add, shown.show))
     if as_json:
         output.document(asdict(result) | {"differences": [_difference(each) for each in differences.kept]})
     else:

@@ -59,7 +59,8 @@ def meter(noun: str) -> Iterator[Meter]:
         yield Meter(noun)
         return
     columns = (TextColumn("{task.fields[count]} {task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console, is_seen = Console(stderr=True), sys.stdout.isatty()  # else results that go to a file would go to the bar
+    with Progress(*columns, console=console, transient=True, redirect_stdout=is_seen) as bar:
         yield Meter(noun, bar)
 
 

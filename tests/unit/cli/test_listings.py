@@ -3,6 +3,10 @@
 import asyncio
 import csv
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -267,3 +271,30 @@ def test_the_mails_of_a_period_say_how_many_were_tried(site: Path, monkeypatch: 
     assert [step.partition(",")[0] for step in steps] == ["50%: 1 invoices", "100%: 2 invoices"]
     assert first.startswith("invoice 2026-1 is not sent")
     assert second.startswith("invoice 2026-2 is not sent")
+
+
+async def test_the_audit_of_the_ledger_says_how_many_calls_it_has_compared(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{site}/vosd.db")
+    await SqlBooks(database).book([answered_call(1)])
+    await database.close()
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
+    for words, is_verified in (
+        (("verify",), True),
+        (("close", "--until", "2026-01-01", "--yes", "--force"), False),
+        (("close", "--until", "2026-01-02", "--yes"), True),
+    ):
+        said = await asyncio.to_thread(vosd, "ledger", *words)
+        assert (said.exit_code, "100%: 1 calls" in said.stderr) == (0, is_verified)
+
+
+def test_what_a_verb_prints_beside_its_bar_goes_to_its_file() -> None:
+    """The bar is on the terminal, to which it would take what is printed."""
+    terminal, end = pty.openpty()
+    code = "from vosd.cli.progress import meter\nwith meter('calls'): print('a difference')"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=end, text=True, check=True)
+    os.close(end)
+    assert done.stdout == "a difference\n"
+    assert b"calls" in os.read(terminal, 10_000)
+    os.close(terminal)

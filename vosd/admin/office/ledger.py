@@ -274,9 +274,15 @@ class VerifiedLedger(msgspec.Struct, frozen=True):
 
 @needs(Permission.BOOKS_SEE)
 async def verify_ledger(
-    office: Office, who: Principal, order: VerifyLedger, report: Callable[[BookDifference], None]
+    office: Office,
+    who: Principal,
+    order: VerifyLedger,
+    report: Callable[[BookDifference], None],
+    passed: Callable[[float, int], None] | None = None,
 ) -> VerifiedLedger:
     """Compare balances with entries, entries with call records, and these with the journal; report each difference.
+
+    ``passed`` receives a part of 1 and a count of calls.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -285,7 +291,7 @@ async def verify_ledger(
     """
     from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which the other orders need not
 
-    result = await office.stores.verify(report, whole=order.whole)
+    result = await office.stores.verify(report, whole=order.whole, passed=passed)
     journal = await reconcile(office.stores.booked_calls, office.definitions.settings.state_dir)
     for difference in journal.differences if journal is not None else ():
         report(difference)
@@ -303,8 +309,12 @@ class ClosePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.BOOKS_CHANGE)
-async def close_period(office: Office, who: Principal, order: ClosePeriod) -> ClosingSheet:
+async def close_period(
+    office: Office, who: Principal, order: ClosePeriod, passed: Callable[[float, int], None] | None = None
+) -> ClosingSheet:
     """Make a checkpoint of every account. After a failure the same order completes it.
+
+    ``passed`` receives a part of 1 and a count of calls that are verified.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -316,7 +326,7 @@ async def close_period(office: Office, who: Principal, order: ClosePeriod) -> Cl
     await checkpoints.check_date(order.until, now)
     if not order.is_forced:
         found = _First()
-        await office.stores.verify(found.add)
+        await office.stores.verify(found.add, passed=passed)
         if found.first is not None:
             message = f"{found.count} differences, the first is: {found.first}; vosd ledger verify names all"
             raise BooksUnsoundError(message)
