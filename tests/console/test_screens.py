@@ -969,6 +969,18 @@ def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) ->
         page.unroute_all()
 
 
+def test_times_of_a_page_that_stays_open_over_midnight_have_their_day(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.page
+    page.clock.install()
+    first = visitor.go("/lists/audit", "Audit").locator("td time").first
+    expect(first).to_have_text(re.compile(r"^[\d:]{8}$"))
+    shown = first.inner_text()
+    page.context.set_offline(True)  # answers would say that no day has passed
+    page.clock.fast_forward(24 * 3_600_000)
+    expect(first).to_have_text(re.compile(rf"^[\d-]{{10}} {shown}$"))
+
+
 def test_figures_stand_in_one_line_on_paper(visit: Visit) -> None:
     page = visit(size=(500, 700)).go("/accounts", "Accounts")
     page.locator(".table-frame td.end").first.wait_for()

@@ -7,7 +7,7 @@ const watchers = new Set<() => void>();
 let ticking: ReturnType<typeof setInterval> | undefined;
 let now = present();
 
-/** One clock for all ages that are shown; it stands still while none is. */
+/** One clock for all ages and moments that are shown; it stands still while none is. */
 function watch(watcher: () => void): () => void {
   watchers.add(watcher);
   if (ticking === undefined) now = present();
@@ -22,6 +22,12 @@ function watch(watcher: () => void): () => void {
     ticking = undefined;
   };
 }
+
+const QUARTER_MS = 900_000;
+
+/** The present quarter of an hour: days begin with one in each zone, and what leaves out today's is drawn again then. */
+export const useQuarter = (): number => useSyncExternalStore(watch, quarter, quarter);
+const quarter = () => Math.floor(now / QUARTER_MS);
 
 /** How long something has lasted; it draws itself again each second, and nothing around it. */
 export function Age({ since }: { since: string }) {

@@ -3,11 +3,13 @@
 import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
+import { present } from "../api/clock";
 import { amount, moment, utc } from "../format";
 import { useMay, useSession } from "../session";
 import { saidFacts } from "../text/facts";
 import { ServerText, useServerText } from "../text/meanings";
 import { useZone } from "../zone";
+import { useQuarter } from "./age";
 import { Go } from "./go";
 
 export type Kind =
@@ -64,12 +66,13 @@ export function Moment({
 }) {
   const viewers = useZone();
   const isInRow = useContext(InRow);
+  useQuarter();
   if (!value) return <span className="quiet">–</span>;
   const text = String(value);
   return (
     // its UTC has to be reached by the keyboard, as it is by the mouse
     <time dateTime={text} title={utc(text)} data-utc={utc(text)} tabIndex={isInRow ? undefined : 0}>
-      {moment(text, new Date(hasDay ? 0 : Date.now()), zone ?? viewers)}
+      {moment(text, new Date(hasDay ? 0 : present()), zone ?? viewers)}
       {zone && ` ${zone}`}
     </time>
   );
