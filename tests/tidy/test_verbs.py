@@ -25,7 +25,8 @@ def long_functions() -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
 
 def is_verb(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Return whether a function is a verb itself."""
-    return any("pass_invocation" in ast.unparse(each) for each in function.decorator_list)
+    handed = {"pass_invocation", "json_verb"}
+    return any(ast.unparse(each) in handed for each in function.decorator_list)
 
 
 def test_no_verb_has_more_lines_than_a_front_needs() -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
@@ -84,8 +84,7 @@ def add(invocation: Invocation, account_id: str) -> None:
 @click.argument("account_id", metavar="ID")
 @click.option("--consumption", is_flag=True, help="Also what its calls cost today and this month, without tax.")
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None, as_json: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     from vosd.admin.office.accounts import ShowAccount, show_account
@@ -116,8 +115,7 @@ def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenC
 @click.option("--consumption", is_flag=True, help="Also what each was charged today, with tax.")
 @limit_option
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def list_all(
     invocation: Invocation,
     group: str | None,
@@ -147,8 +145,7 @@ def list_all(
 @click.option("--prefix", default="", metavar="DIGITS", help="Only prefixes that begin so.")
 @limit_option
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def rates(
     invocation: Invocation, account_id: str, prefix: str, limit: int | None, acting: str | None, as_json: bool
 ) -> None:
@@ -168,8 +165,7 @@ def rates(
 
 
 @account.command("groups")
-@json_option
-@pass_invocation
+@json_verb
 def groups(invocation: Invocation, as_json: bool) -> None:
     """Add up balances and reserved amounts of each group of accounts, in each currency."""
     from vosd.admin.office.accounts import ListAccountGroups, list_account_groups
@@ -264,8 +260,7 @@ def block(
 @_destination_option
 @operator_option
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def unblock(
     invocation: Invocation,
     /,
@@ -284,8 +279,7 @@ def unblock(
 
 
 @account.command("rights")
-@json_option
-@pass_invocation
+@json_verb
 def rights(invocation: Invocation, as_json: bool) -> None:
     """List the agents with their rights, and the people and programs that act for each.
 
@@ -305,8 +299,7 @@ def rights(invocation: Invocation, as_json: bool) -> None:
 @account.command("history")
 @click.argument("account_id", metavar="ID")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
-@json_option
-@pass_invocation
+@json_verb
 def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) -> None:
     """List what changed the money and the limits of an account, beside its calls: who, when, before, after.
 
@@ -329,8 +322,7 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
 @click.option("--without-minimum", is_flag=True, help="Also where the calls that its minimum depends on were dropped.")
 @click.option("--memo", metavar="TEXT")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bool, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 

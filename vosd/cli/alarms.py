@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import in_office_or_kept, ordered, outcome_of, principal
 from vosd.control.installation import AlarmList, ListAlarms
 
@@ -19,8 +19,7 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 @click.option("--confirm", metavar="ALARM", help="Note that you have seen an alarm that holds.")
 @click.option("--subject", metavar="SUBJECT", help="With --confirm: subject of the alarm, where several hold.")
 @click.option("--note", metavar="TEXT", help="With --confirm: a note for the other operators.")
-@json_option
-@pass_invocation
+@json_verb
 def alarms(
     invocation: Invocation, history: bool, confirm: str | None, subject: str | None, note: str | None, as_json: bool
 ) -> None:

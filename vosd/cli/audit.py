@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, Count
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered
 
 
@@ -17,8 +17,7 @@ from vosd.cli.office import ordered
 @click.option("--action", metavar="NAME", help="Orders of this kind, such as BookPayment.")
 @click.option("--since", type=MOMENT, help="Lines from then on.")
 @click.option("--until", type=MOMENT, help="Lines before.")
-@json_option
-@pass_invocation
+@json_verb
 def audit(invocation: Invocation, /, operator: str | None, as_json: bool, **wanted: Any) -> None:
     """List who has booked, confirmed or closed what, by which login, the newest first."""
     from vosd.admin.office.audit import ListAudit, list_audit

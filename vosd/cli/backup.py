@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
 from vosd.wiring.office import now_ms
@@ -29,8 +29,7 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 
 @click.command(cls=Verb)
 @click.argument("place", type=_PLACE, metavar="DIR_OR_FILE")
-@json_option
-@pass_invocation
+@json_verb
 def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     """Write a backup to a file: database, journal, and configuration with the files that it names.
 
@@ -85,8 +84,7 @@ def _shown(manifest: "BackupManifest") -> dict[str, Any]:
     help="Go on with the journal that is there, or move it aside and restore that of the backup.",
 )
 @click.option("--verify", is_flag=True, help="Verify the ledger at the end, from its first entry on.")
-@json_option
-@pass_invocation
+@json_verb
 def restore(
     invocation: Invocation,
     file: Path,

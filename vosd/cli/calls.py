@@ -10,7 +10,7 @@ from msgspec.structs import astuple, replace
 from vosd.base.ids import all_shortened
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, DURATION, Count, as_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, outcome_of, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.trace import ladder
@@ -38,8 +38,7 @@ _ON_SCREEN: Final = {
 @click.option("--all", "is_whole", is_flag=True, help="With --agent: those of accounts below its sub-agents, too.")
 @click.option("--gateway", metavar="NAME", help="Calls through this mapping or routing gateway.")
 @click.option("--longer", "longer_ms", type=DURATION, metavar="30m", help="Calls that began longer ago.")
-@json_option
-@pass_invocation
+@json_verb
 def calls(
     invocation: Invocation,
     /,
@@ -97,8 +96,7 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
 @click.command("show", cls=Verb)
 @click.argument("call_id", type=CALL_ID)
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_json: bool) -> None:
     """Show a call as it runs, with legs, timers, attempts and charges so far; one that is over as it is recorded."""
     from vosd.admin.office.records import ShowCall, show_call
@@ -132,8 +130,7 @@ def _print_call(document: dict[str, Any]) -> None:
 @click.option("--prefix", metavar="DIGITS", help="Calls to numbers that begin so.")
 @click.option("--older-than", "older_than_s", type=Count(0), metavar="SECONDS", help="Long calls.")
 @click.option("--yes", is_flag=True, help="End them even where they are many.")
-@json_option
-@pass_invocation
+@json_verb
 def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any) -> None:
     """End calls: the one whose id is or begins with CALL_ID, or all that match every option given."""
     from vosd.admin.office.calls import HangUp, hang_up

@@ -13,7 +13,7 @@ from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, Count, as_option
 from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, outcome_of, principal
@@ -76,8 +76,7 @@ cdr.add_command(corrections)
 @click.option("--before", "after", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
 @csv_option
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def list_calls(
     invocation: Invocation, /, as_csv: str | None, acting: str | None, as_json: bool, **criteria: Any
 ) -> None:
@@ -117,8 +116,7 @@ async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, An
 @click.option("--pcap", type=CAPTURE, metavar="FILE", help="Write what was said to a capture for Wireshark.")
 @click.option("--why", "as_why", is_flag=True, help="Say why it went where it did, and which gateways were left out.")
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def show(
     invocation: Invocation,
     call_id: str,
@@ -258,8 +256,7 @@ _SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
 
 @cdr.command("charges")
 @click.argument("call_id", type=CALL_ID)
-@json_option
-@pass_invocation
+@json_verb
 def charges(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """Show what everyone pays or is paid for a call, with the steps; the first digits of CALL_ID are enough.
 

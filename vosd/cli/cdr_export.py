@@ -11,7 +11,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import Count
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import ordered, outcome_of, principal
 from vosd.wiring.office import office_of
 
@@ -30,8 +30,7 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
     "--profile", "profile_file", type=_FILE, metavar="FILE", help="Columns and format (docs/operations/exports.md)."
 )
 @click.option("--out", type=_DIRECTORY, metavar="DIR", help="Write files there, each call once; go on at the next run.")
-@json_option
-@pass_invocation
+@json_verb
 def export(
     invocation: Invocation, /, after: int | None, profile_file: Path | None, out: Path | None, as_json: bool
 ) -> None:

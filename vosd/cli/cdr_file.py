@@ -10,7 +10,7 @@ import msgspec
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import Count
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences, show_prices
@@ -35,8 +35,7 @@ _COLUMNS: Final = (
 @click.option("--diff", metavar="COLUMN", help="Column with what was charged; default: the map's.")
 @click.option("--top", type=Count(1), default=20, show_default=True, metavar="N", help="Rows of each list.")
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def cdr_file(
     invocation: Invocation, /, file: Path, map_file: Path, diff: str | None, top: int, as_csv: str | None, as_json: bool
 ) -> None:

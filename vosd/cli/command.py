@@ -106,6 +106,12 @@ def json_option(command: Any) -> Any:
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
+
+def json_verb(command: Any) -> Any:
+    """Hand a verb its invocation, and add ``--json``."""
+    return json_option(pass_invocation(command))
+
+
 _CONFIRM: Final = ("--yes", "--force")
 """Options by which a verb that does not ask is confirmed."""
 

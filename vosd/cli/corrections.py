@@ -10,7 +10,7 @@ from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, Count, operator_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ _LEVEL: Final = Count(1)
 @click.option("--reference", metavar="TEXT", help="Name: the same one corrects a call once.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def correct(
     invocation: Invocation,
     /,
@@ -97,8 +96,7 @@ def _say_how(changes: "list[CorrectionSheet]", *, dry_run: bool) -> None:
 
 @click.command("corrections", cls=Verb)
 @click.argument("call_id", type=CALL_ID)
-@json_option
-@pass_invocation
+@json_verb
 def corrections(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """List what was corrected of a call: who, when, before, after and why."""
     from vosd.admin.office.corrections import ListCorrections, list_corrections

@@ -22,7 +22,7 @@ from vosd.cli.command import (
     Invocation,
     OperationError,
     Verb,
-    json_option,
+    json_verb,
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
@@ -87,8 +87,7 @@ def _print_greeting(config: Path, loaded: "Loaded") -> None:
 @click.command(cls=Verb)
 @click.option("--diff", is_flag=True, help="Show what differs from the configuration that is running.")
 @click.option("--report", type=_FILE, metavar="FILE", help="Write every problem to this file, a line for each.")
-@json_option
-@pass_invocation
+@json_verb
 def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool) -> None:
     """Validate the configuration and list every problem: exit code 0 or 3.
 
@@ -411,8 +410,7 @@ def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tupl
 
 @click.command(cls=Verb)
 @click.option("--yes", is_flag=True, help="Take it even where it removes gateways or accounts in use, or many.")
-@json_option
-@pass_invocation
+@json_verb
 def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     """Have the running switch load the configuration again; an invalid one changes nothing.
 
@@ -443,8 +441,7 @@ def _show_reload(outcome: "ReloadOutcome", *, as_json: bool) -> None:
 
 @click.command(cls=Verb)
 @click.option("--end-calls", is_flag=True, help="Restart also where the installed version cannot read running calls.")
-@json_option
-@pass_invocation
+@json_verb
 def restart(invocation: Invocation, end_calls: bool, as_json: bool) -> None:
     """Have the running switch hand its calls over to a new process of the installed version.
 
@@ -489,8 +486,7 @@ def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
 @click.command(cls=Verb)
 @click.option("--gateways", is_flag=True, help="Every gateway instead: state, calls of limit, ASR, ACD, PDD.")
 @click.option("--explain", is_flag=True, help="Say what each figure counts instead.")
-@json_option
-@pass_invocation
+@json_verb
 def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool) -> None:
     """Show the state of the running switch."""
     if explain:

@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import COMING, Count, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.rate_groups import areas, groups
@@ -87,8 +87,7 @@ rates.add_command(areas)
 )
 @_MEMO
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: str, as_json: bool, **terms: Any) -> None:
     """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
 
@@ -124,8 +123,7 @@ def _imported(
 
 @rates.command("versions")
 @_GROUP
-@json_option
-@pass_invocation
+@json_verb
 def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
     from vosd.admin.office.decks import ListDeckVersions, list_versions
@@ -154,8 +152,7 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 @click.option("--force", is_flag=True, help="With --to 0: take all rates out.")
 @_MEMO
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def rollback(
     invocation: Invocation, /, rate_group: str, to: int | None, operator: str, as_json: bool, **terms: Any
 ) -> None:
@@ -176,8 +173,7 @@ def rollback(
 @_GROUP
 @click.argument("number")
 @click.option("--at", type=COMING, metavar="TIME", help="The moment of the call; default: now.")
-@json_option
-@pass_invocation
+@json_verb
 def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None, as_json: bool) -> None:
     """Show the rate of NUMBER in deck GROUP, of which version it is, and what shorter prefixes have.
 
@@ -208,8 +204,7 @@ def _show_rate(found: "FoundRate") -> None:
 @_GROUP
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--version", type=Count(1), metavar="N", help="An earlier version; default: that in force.")
-@json_option
-@pass_invocation
+@json_verb
 def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
     """Write the rates of deck GROUP to FILE as CSV, - for standard output; an import of it changes nothing."""
     from vosd.admin.office.decks import ReadDeck, read_deck

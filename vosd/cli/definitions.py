@@ -11,7 +11,15 @@ import msgspec
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_option
-from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import (
+    DaemonAwayError,
+    Family,
+    Invocation,
+    OperationError,
+    json_option,
+    json_verb,
+    pass_invocation,
+)
 from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 
@@ -98,8 +106,7 @@ def definitions() -> None:
 @click.argument("kind", type=_OBJECT_KIND, required=False)
 @click.option("--planned", "is_planned", is_flag=True, help="List the versions that begin later instead (--at).")
 @limit_option
-@json_option
-@pass_invocation
+@json_verb
 def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_planned: bool, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
     from vosd.admin.office.object_versions import sheet_of
@@ -143,8 +150,7 @@ def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *,
 @_NAME
 @click.option("--version", type=Count(1), metavar="N", help="This version; default: the one in force.")
 @click.option("--secrets", is_flag=True, help="Show passwords too.")
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, kind: str, name: str, version: int | None, secrets: bool, as_json: bool) -> None:
     """Show the keys of one object as YAML."""
     from vosd.admin.office.shown_objects import ShowObject, show_object
@@ -205,8 +211,7 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
 @definitions.command()
 @_KIND
 @_NAME
-@json_option
-@pass_invocation
+@json_verb
 def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None:
     """List the versions of one object, newest first: what each changed, when, who made it and why."""
     from vosd.admin.office.object_versions import ListVersions, list_versions
@@ -233,8 +238,7 @@ def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
 @_NAME
 @click.option("--from", "first", type=Count(1), metavar="N", help="Default: the version before.")
 @click.option("--to", "last", type=Count(1), metavar="N", help="Default: the newest version.")
-@json_option
-@pass_invocation
+@json_verb
 def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None, as_json: bool) -> None:
     """Show what differs between two versions of one object."""
     from vosd.admin.office.object_versions import CompareVersions, compare_versions

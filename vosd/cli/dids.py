@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb, pass_invocation
 from vosd.cli.definitions import change_objects, change_options
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -33,8 +33,7 @@ def did() -> None:
 @click.argument("number", required=False)
 @click.option("--account", metavar="ID", help="Only those of this account.")
 @click.option("--free", is_flag=True, help="Only those that no account has.")
-@json_option
-@pass_invocation
+@json_verb
 def list_(invocation: Invocation, number: str | None, account: str | None, free: bool, as_json: bool) -> None:
     """List the numbers with their accounts and what they ring; of NUMBER who had it when, the latest first."""
     from vosd.admin.office.dids import ListDids, list_dids

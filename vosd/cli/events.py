@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import principal
 from vosd.wiring.office import office_of
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )
-@json_option
-@pass_invocation
+@json_verb
 def events(
     invocation: Invocation,
     types: str | None,

@@ -6,7 +6,7 @@ import click
 from msgspec.structs import asdict
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import from_memory, ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.control.peers import ListGateways
@@ -60,8 +60,7 @@ def _state(row: dict[str, Any]) -> str:
 
 
 @click.command("list", cls=Verb)
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, as_json: bool) -> None:
     """List every gateway of the running switch: state, calls of limit, ASR, ACD, PDD."""
     show_gateways(invocation, as_json=as_json)
@@ -69,8 +68,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
 
 @click.command("show", cls=Verb)
 @click.argument("name")
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
     from vosd.admin.office.trunks import ShowTrunk, show_trunk

@@ -10,7 +10,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, PERIOD, as_option, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, ordered, principal
 from vosd.cli.payments import show_booked
@@ -48,8 +48,7 @@ def invoice() -> None:
 @click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
 @click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet, drafts aside.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
     """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
     from vosd.admin.office.invoices import RunInvoices, run_invoices
@@ -66,8 +65,7 @@ def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) 
 @click.option("--period", type=PERIOD, metavar="PERIOD", help="Of this period alone.")
 @as_option
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
     from vosd.admin.office.invoices import ListInvoices, list_invoices
@@ -96,8 +94,7 @@ def _list(found: "list[InvoiceSheet]", *, as_csv: str | None, as_json: bool) -> 
 @_NUMBER
 @click.option("--calls", type=TEXT_FILE, metavar="FILE", help="Write its calls: CSV.")
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, number: str, calls: Path | None, acting: str | None, as_json: bool) -> None:
     """Show an invoice: lines, taxes, payments and balances."""
     from vosd.admin.office.invoices import ShowInvoice, show_invoice
@@ -115,8 +112,7 @@ def show(invocation: Invocation, number: str, calls: Path | None, acting: str | 
 @invoice.command()
 @_NUMBER
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> None:
     """Issue a draft: it gets its number, and never changes any more."""
     from vosd.admin.office.invoices import IssueInvoice, issue_invoice
@@ -135,8 +131,7 @@ def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> 
 @click.option("--reference", metavar="TEXT", help="A reference that was used before books nothing again.")
 @click.option("--memo", metavar="TEXT")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def pay(invocation: Invocation, /, number: str, operator: str, as_json: bool, **wanted: Any) -> None:
     """Book a payment for an invoice."""
     from vosd.admin.office.invoices import PayInvoice, pay_invoice
@@ -150,8 +145,7 @@ def pay(invocation: Invocation, /, number: str, operator: str, as_json: bool, **
 @_NUMBER
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def cancel(invocation: Invocation, number: str, memo: str | None, operator: str, as_json: bool) -> None:
     """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
     from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
@@ -174,8 +168,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 @click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def send(
     invocation: Invocation, /, number: str | None, period: str | None, operator: str, as_json: bool, **how: Any
 ) -> None:

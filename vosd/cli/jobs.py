@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import Count, operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, as_json: bool) -> None:
     """List the newest jobs of all, the newest first."""
     from vosd.admin.office.jobs import ListJobs, list_jobs
@@ -37,8 +36,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
 
 @jobs.command()
 @_NUMBER
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, number: int, as_json: bool) -> None:
     """Show the state of job ID, and why it has failed."""
     from vosd.admin.office.jobs import ShowJob, show_job
@@ -49,8 +47,7 @@ def show(invocation: Invocation, number: int, as_json: bool) -> None:
 @jobs.command()
 @_NUMBER
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def cancel(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
     """Cancel job ID, which has made no change yet."""
     from vosd.admin.office.jobs import CancelJob, cancel_job

@@ -24,7 +24,7 @@ from vosd.cli.arguments import (
     operator_option,
     yes_option,
 )
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.statements import balances, profit, statement
@@ -81,8 +81,7 @@ ledger.add_command(profit)
 @click.option("--newest-first", is_flag=True, help="From the entry that was booked last.")
 @as_option
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def list_entries(
     invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **criteria: Any
 ) -> None:
@@ -172,8 +171,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries", 
 @click.option("--month", type=MONTH, required=True, metavar="YYYY-MM", help="A month that is over.")
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", operator: str, as_json: bool) -> None:
     """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
 
@@ -201,8 +199,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
 @yes_option
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def close(
     invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool, operator: str, as_json: bool
 ) -> None:
@@ -228,8 +225,7 @@ def close(
 
 @ledger.command("verify")
 @click.option("--whole", is_flag=True, help="From the first entry, not from the latest close.")
-@json_option
-@pass_invocation
+@json_verb
 def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     """Recompute balances from entries and entries from call records, and compare them with the journal.
 

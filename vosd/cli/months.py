@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import MONTH, ask, operator_option, yes_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, principal, warn_root
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
@@ -31,8 +31,7 @@ def month() -> None:
 @click.option("--reason", metavar="TEXT", help="Why that is passed over; it stands on the page.")
 @yes_option
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, as_json: bool, **given: Any) -> None:
     """Close a month: check the books, book minimums, close the ledger, make invoices, files and a page for the auditor.
 

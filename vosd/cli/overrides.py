@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import gateways, output
 from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_option, json_verb, pass_invocation
 from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.wiring.office import now_ms
@@ -81,8 +81,7 @@ def block(invocation: Invocation, /, name: str, operator: str, acting: str | Non
 @click.argument("name")
 @operator_option
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool) -> None:
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockGateway, unblock_gateway
@@ -122,8 +121,7 @@ def overrides() -> None:
 @click.option("--history", "is_history", is_flag=True, help="List what was set, cleared and expired, newest first.")
 @click.option("--name", metavar="NAME", help="Of objects of this name only.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int, as_json: bool) -> None:
     """List the overrides in force, with who set them, until when and why."""
     from vosd.admin.office.overrides import ShowOverrideChanges, ShowOverrides, show_override_changes, show_overrides
@@ -164,8 +162,7 @@ def _cell(row: dict[str, Any], key: str) -> Any:
 @click.option("--setting", metavar="KEY", help="This setting only, such as max_concurrent or blocked.")
 @click.option("--yes", is_flag=True, help="Clear all overrides, where no NAME is given and there is more than one.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def clear_all(
     invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str, as_json: bool
 ) -> None:

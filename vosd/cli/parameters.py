@@ -5,13 +5,12 @@ import textwrap
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered
 
 
 @click.command(cls=Verb)
-@json_option
-@pass_invocation
+@json_verb
 def parameters(invocation: Invocation, as_json: bool) -> None:
     """List the parameters of VOS3000: value, source and meaning of each.
 

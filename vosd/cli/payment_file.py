@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 @click.option("--decimal-comma", is_flag=True, help="Amounts are written 1.234,50.")
 @click.option("--encoding", default="utf-8", show_default=True, metavar="NAME", help="Such as cp1252.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def import_file(
     invocation: Invocation,
     file: Path,

@@ -13,7 +13,7 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, yes_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, principal
 from vosd.cli.payment_file import import_file
@@ -128,8 +128,7 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
 @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
 @as_option
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def list_all(
     invocation: Invocation,
     /,
@@ -189,8 +188,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") 
 @click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def undo(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
     """Take back the payment, adjustment, refund, zeroing or transfer whose entry has the number ID, once.
 
@@ -280,8 +278,7 @@ def _booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool) -
 
 
 @payment.command("waiting")
-@json_option
-@pass_invocation
+@json_verb
 def waiting(invocation: Invocation, as_json: bool) -> None:
     """List the payments that wait for a second person, the oldest first (`billing.confirm_above`)."""
     from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
@@ -301,8 +298,7 @@ def waiting(invocation: Invocation, as_json: bool) -> None:
 @payment.command("confirm")
 @click.argument("number", type=Count(1), metavar="ID")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
     """Book a payment that waits; another person than the one who has asked for it.
 
@@ -318,8 +314,7 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 @click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
     """Refuse a payment that waits, or take back one's own."""
     from vosd.admin.office.payments import RefusePayment, refuse_payment

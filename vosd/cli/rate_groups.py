@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 
 from vosd.cli import output
 from vosd.cli.arguments import as_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, principal
 from vosd.cli.output import ScreenColumn
 
@@ -38,8 +38,7 @@ _AREAS: Final = (
 
 @click.command("groups", cls=Verb)
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     """List the rate groups: how many rates each has and from where, who names it, and its memo.
 
@@ -60,8 +59,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
 
 @click.command("areas", cls=Verb)
 @click.argument("rate_group", metavar="GROUP")
-@json_option
-@pass_invocation
+@json_verb
 def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the areas of rate group GROUP: their prefixes, and the lowest and highest price of a minute.
 

@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered, principal
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ rate.add_command(cdr_file)
 @click.option("--at", type=MOMENT, help="When the call is made; default: now.")
 @click.option("--buy", is_flag=True, help="The account is a vendor's: the rate is what its calls cost.")
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def explain(
     invocation: Invocation,
     /,

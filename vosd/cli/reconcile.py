@@ -9,7 +9,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.progress import meter
 from vosd.cli.written_file import TEXT_FILE, written_text
@@ -45,8 +45,7 @@ def reconcile() -> None:
 @click.option("--duration-tolerance", type=float, default=2.0, show_default=True, help="The same of durations.")
 @click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
     """Compare the calls that a vendor's FILE has with those that we have sent to ACCOUNT; nothing is booked.
 
@@ -64,8 +63,7 @@ def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wante
 
 @reconcile.command("list")
 @click.option("--account", metavar="ID", help="Of this vendor alone.")
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None:
     """List comparisons, the newest first."""
     from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
@@ -85,8 +83,7 @@ def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None
 @_NUMBER
 @click.option("--class", "result", type=click.Choice(_CLASSES), help="Calls of this class alone, with --calls.")
 @_CALLS
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, number: int, result: str | None, calls: Path | None, as_json: bool) -> None:
     """Show comparison ID: calls and money by class and explanation, and its dispute."""
     from vosd.admin.office.reconciliations import ShowReconciliation, show_reconciliation
@@ -109,8 +106,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: Path | 
 @_CALLS
 @click.option("--letter", type=TEXT_FILE, metavar="FILE", help="Write the letter to the vendor: Markdown.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def dispute(
     invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None, operator: str, as_json: bool,
     **wanted: Any,
@@ -137,8 +133,7 @@ def dispute(
 @reconcile.command()
 @click.argument("account")
 @click.option("--until", type=MOMENT, help="End of the hour that is compared; default: five minutes ago, or less.")
-@json_option
-@pass_invocation
+@json_verb
 def partner(invocation: Invocation, account: str, until: int | None, as_json: bool) -> None:
     """Compare an hour of calls with the switch of partner ACCOUNT now; exit code 1 if they differ.
 

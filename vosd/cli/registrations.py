@@ -7,7 +7,7 @@ import click
 from msgspec.structs import asdict
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, outcome_of
 from vosd.cli.output import ScreenColumn
 from vosd.control.order import tag_of
@@ -33,8 +33,7 @@ _ON_SCREEN: Final = {
 
 @click.command(cls=Verb)
 @click.option("--forget", metavar="NAME", help="Remove what this phone or gateway has registered instead.")
-@json_option
-@pass_invocation
+@json_verb
 def registrations(invocation: Invocation, forget: str | None, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
     from vosd.admin.office.trunks import list_registrations

@@ -11,7 +11,7 @@ import click
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
-from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office_or_kept, in_reporting_office, ordered, principal
 from vosd.cli.progress import meter
@@ -123,8 +123,7 @@ for _other in LEDGER_REPORTS.values():
 
 @report.command("list")
 @as_option
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     """List the reports with their columns."""
     from vosd.admin.office.reports import ListReports, list_reports
@@ -141,8 +140,7 @@ def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
 
 
 @report.command("scheduled")
-@json_option
-@pass_invocation
+@json_verb
 def scheduled(invocation: Invocation, as_json: bool) -> None:
     """List the reports that the switch makes at fixed times, and why one has failed."""
     from vosd.admin.office.reports import list_scheduled_reports
@@ -164,8 +162,7 @@ def scheduled(invocation: Invocation, as_json: bool) -> None:
 @report.command("verify")
 @_FIRST
 @_LAST
-@json_option
-@pass_invocation
+@json_verb
 def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
     """Count the calls of a time again; exit code 1 where a sum differs. Needs the calls: none that were dropped."""
     found, missing = asyncio.run(_differences(invocation, since, until))
@@ -185,8 +182,7 @@ def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
 @report.command("rebuild")
 @_SINCE
 @_UNTIL
-@json_option
-@pass_invocation
+@json_verb
 def rebuild(invocation: Invocation, since: int | None, until: int | None, as_json: bool) -> None:
     """Add up the calls that are missing in the sums; with --since and --until then make the sums of that time anew.
 

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, Count, operator_option
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences
 from vosd.cli.progress import SpanMeter, meter
@@ -32,8 +32,7 @@ from vosd.cli.progress import SpanMeter, meter
     "--reference", metavar="TEXT", help="Name of the run: it corrects a call once. Default: by span and rates."
 )
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 

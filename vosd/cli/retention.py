@@ -10,7 +10,7 @@ import click
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, ordered, principal, warn_root
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def retention() -> None:
 @retention.command("run")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and drop nothing.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
@@ -103,8 +102,7 @@ def _amounts(amounts: "Mapping[str, Mapping[str, str]]") -> str:
 
 
 @retention.command("history")
-@json_option
-@pass_invocation
+@json_verb
 def history(invocation: Invocation, as_json: bool) -> None:
     """List what was dropped or masked, the latest first: records and sums of each run and month."""
     from vosd.admin.office.retention import ListDrops, list_drops
@@ -123,8 +121,7 @@ def history(invocation: Invocation, as_json: bool) -> None:
 
 @retention.command("archive")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@json_option
-@pass_invocation
+@json_verb
 def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
     from vosd.admin.office.retention import CheckArchive, check_archive
@@ -141,8 +138,7 @@ def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
 @click.option("--since", default="0001-01-01", type=_DAY, help="First day, UTC.")
 @click.option("--until", default="9999-12-31", type=_DAY, help="Last day.")
 @click.option("--by-month", is_flag=True, help="Months instead of days.")
-@json_option
-@pass_invocation
+@json_verb
 def totals(invocation: Invocation, since: object, until: object, by_month: bool, as_json: bool) -> None:
     """Show totals of dropped calls by day, accounts, gateways and currencies; calls that are there do not count."""
     from vosd.admin.office.retention import ShowDroppedTotals, show_dropped_totals

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
 from vosd.cli.simulate import simulate
 
@@ -51,8 +51,7 @@ route.add_command(simulate)
 @click.option("--user-agent", metavar="TEXT", help="Its User-Agent; default one that is allowed.")
 @click.option("--plan", metavar="NAME", help="Routing plan by which it goes; default that of its gateway or account.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
-@json_option
-@pass_invocation
+@json_verb
 def explain(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     from vosd.admin.office.routes import ExplainCall, explain_call

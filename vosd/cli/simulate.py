@@ -9,7 +9,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, Count
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import SpanMeter, meter
 
@@ -41,8 +41,7 @@ _OF_VENDORS: Final = ("calls", "cost", "margin", "loss_calls", "loss")
     metavar="N",
     help="Rows of destinations, and of areas and vendors.",
 )
-@json_option
-@pass_invocation
+@json_verb
 def simulate(
     invocation: Invocation,
     /,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Family, Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, Verb, json_verb
 from vosd.cli.office import from_memory, in_office, in_office_or_kept, ordered, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ClearedCallers, ListBlacklist, ListLockedOut, Unblock
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @click.command(cls=Verb)
 @click.argument("address", required=False)
 @click.option("--list", "lists", is_flag=True, help="List who is locked out instead.")
-@json_option
-@pass_invocation
+@json_verb
 def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
     """Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if it was not.
 
@@ -63,8 +62,7 @@ def blacklist() -> None:
 
 
 @blacklist.command("list")
-@json_option
-@pass_invocation
+@json_verb
 def list_callers(invocation: Invocation, as_json: bool) -> None:
     """List the callers on the list, the one that was put there first at the top.
 
@@ -83,8 +81,7 @@ def list_callers(invocation: Invocation, as_json: bool) -> None:
 
 @blacklist.command("clear")
 @click.argument("number", required=False)
-@json_option
-@pass_invocation
+@json_verb
 def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
     """Take NUMBER off the list, or all callers; exit code 1 if NUMBER is not on it.
 

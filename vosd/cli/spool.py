@@ -10,7 +10,7 @@ import click
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CallId
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, json_verb
 from vosd.cli.office import ordered, outcome_of
 from vosd.cli.written_file import write_file
 
@@ -29,8 +29,7 @@ def spool() -> None:
 
 
 @spool.command("list")
-@json_option
-@pass_invocation
+@json_verb
 def list_refused(invocation: Invocation, as_json: bool) -> None:
     """List the records that the database refused, with the reason."""
     from vosd.admin.office.spool import ListRefused, list_refused
@@ -47,8 +46,7 @@ def list_refused(invocation: Invocation, as_json: bool) -> None:
 
 @spool.command("show")
 @click.argument("call_id", type=CallId())
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """Show everything about a refused record."""
     from vosd.admin.office.spool import ShowRefused, show_refused
@@ -64,8 +62,7 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
 
 @spool.command("retry")
 @click.argument("call_ids", nargs=-1, type=CallId(), metavar="[CALL_ID]...")
-@json_option
-@pass_invocation
+@json_verb
 def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> None:
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     from vosd.admin.office.spool import BookRefused, book_refused
@@ -75,8 +72,7 @@ def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> Non
 
 @spool.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@json_option
-@pass_invocation
+@json_verb
 def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
     from vosd.admin.office.spool import ListRefused, list_refused
@@ -110,8 +106,7 @@ def check(files: Sequence[Path], as_json: bool) -> None:
 @click.argument("file", type=_FILE)
 @click.option("--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option("--book", is_flag=True, help="Book the records instead of writing them.")
-@json_option
-@pass_invocation
+@json_verb
 def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool, as_json: bool) -> None:
     """Read the ended calls of a journal file, also of a damaged one; write them as a JSON array, or book them.
 

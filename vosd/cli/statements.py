@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, as_option
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, principal
 from vosd.wiring.office import office_of
@@ -34,8 +34,7 @@ _BALANCE: Final = ("account", "currency", "balance")
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @as_option
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def statement(
     invocation: Invocation,
     account_ids: tuple[str, ...],
@@ -141,8 +140,7 @@ async def _print(invocation: Invocation, who: "Principal", wanted: dict[str, Any
 @click.command("balances", cls=Verb)
 @click.option("--at", "moment", type=MOMENT, required=True, metavar="TIME", help="Entries dated before count.")
 @csv_option
-@json_option
-@pass_invocation
+@json_verb
 def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: bool) -> None:
     """Show the balance of every account at a moment, as its statement opens that begins then.
 
@@ -164,8 +162,7 @@ def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: b
 @click.command("profit", cls=Verb)
 @click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Calls that ended then or later.")
 @click.option("--until", type=MOMENT, required=True, metavar="TIME", help="Calls that ended before.")
-@json_option
-@pass_invocation
+@json_verb
 def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
     """Show what the calls of a time have brought and cost, without tax, in each currency.
 

@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered, principal
 
 _COLUMNS: Final = ("id", "name", "role", "account", "maker", "expires", "last_used")
@@ -25,8 +25,7 @@ def token() -> None:
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="It may come from here alone.")
 @click.option("--expires", type=MOMENT, metavar="TIME", help="Its end.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def add(
     invocation: Invocation,
     name: str,
@@ -51,8 +50,7 @@ def add(
 
 @token.command("list")
 @click.option("--revoked", is_flag=True, help="Also those that were revoked.")
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
     """List the tokens, the oldest first."""
     from vosd.admin.office.tokens import ListTokens, list_tokens
@@ -66,8 +64,7 @@ def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
 
 @token.command("show")
 @click.argument("token_id", metavar="ID")
-@json_option
-@pass_invocation
+@json_verb
 def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
     """Show a token, and which permissions its role, its scopes and its maker leave."""
     from msgspec import to_builtins
@@ -85,8 +82,7 @@ def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
 @token.command("revoke")
 @click.argument("token_id", metavar="ID")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def revoke(invocation: Invocation, token_id: str, operator: str, as_json: bool) -> None:
     """End a token at once."""
     from vosd.admin.office.tokens import RevokeToken, revoke_token

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import principal
 from vosd.processes.whole_file import open_growing
 from vosd.wiring.office import office_of
@@ -68,8 +68,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
     "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )
 @click.option("--pcap", "pcap", type=CAPTURE, metavar="FILE", help="Write a capture for Wireshark, too.")
-@json_option
-@pass_invocation
+@json_verb
 def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: bool, **sought: str | None) -> None:
     """Follow new calls that match every option given, and draw each when it has ended; Ctrl-C draws the rest.
 

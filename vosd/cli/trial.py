@@ -9,7 +9,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.calls import show_call
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import principal
 from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
 from vosd.wiring.office import office_of
@@ -37,8 +37,7 @@ call.add_command(show_call)
     show_default=True,
     help="Hang up so long after the answer.",
 )
-@json_option
-@pass_invocation
+@json_verb
 def test(
     invocation: Invocation, /, via: str, callee: str, caller: str, ring_only: bool, seconds: int, as_json: bool
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
 
 
@@ -20,8 +20,7 @@ def trunk() -> None:
     "--message", required=True, type=click.File("r", encoding="utf-8"), metavar="FILE", help="An INVITE, or a response."
 )
 @click.option("--from", "source", metavar="NAME", help="Mapping gateway that the INVITE came from.")
-@json_option
-@pass_invocation
+@json_verb
 def explain(invocation: Invocation, gateway: str, message: Any, source: str | None, as_json: bool) -> None:
     """Show the message that would leave for the one in FILE, and the rules that change its headers; nothing is sent."""
     from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk

@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.console_start import answers_soon, is_journal
 from vosd.cli.office import ordered, principal
 
@@ -27,8 +27,7 @@ def user() -> None:
 @click.option("--role", required=True, metavar="ROLE", help="One of those that vosd user roles lists.")
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def add(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
     """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
     from vosd.admin.office.people import AddPerson, add_person
@@ -40,8 +39,7 @@ def add(invocation: Invocation, name: str, role: str, account: str | None, opera
 @user.command("reset")
 @click.argument("name")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
     """Forget password, second factor and sessions of NAME, and print a link for a new password."""
     from vosd.admin.office.people import ResetPerson, reset_person
@@ -53,8 +51,7 @@ def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> No
 @user.command("first")
 @click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> None:
     """Print the address of the console, with a one-time link while no administrator can log in.
 
@@ -92,8 +89,7 @@ def _print_link(invocation: Invocation, made: "PersonLink", as_json: bool) -> No
 
 
 @user.command("list")
-@json_option
-@pass_invocation
+@json_verb
 def list_all(invocation: Invocation, as_json: bool) -> None:
     """List the people by name."""
     from vosd.admin.office.people import ListPeople, list_people
@@ -108,8 +104,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
 @user.command("disable")
 @click.argument("name")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def disable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
     """Have NAME log in no more, and end its sessions."""
     from vosd.admin.office.people import DisablePerson, disable_person
@@ -121,8 +116,7 @@ def disable(invocation: Invocation, name: str, operator: str, as_json: bool) -> 
 @user.command("enable")
 @click.argument("name")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
     """Let NAME log in again, with the password that it had."""
     from vosd.admin.office.people import EnablePerson, enable_person
@@ -135,8 +129,7 @@ def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
 @click.argument("role")
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def give(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
     """Give NAME another ROLE; its sessions end."""
     from vosd.admin.office.people import GiveRole, give_role
@@ -148,8 +141,7 @@ def give(invocation: Invocation, name: str, role: str, account: str | None, oper
 @user.command("passwd")
 @click.argument("name")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
     """Set the password of NAME, which is read from the terminal or as a line of standard input."""
     from vosd.admin.office.people import SetPassword, set_password
@@ -170,8 +162,7 @@ def _print_changed(person: "PersonSheet", as_json: bool) -> None:
 
 
 @user.command("roles")
-@json_option
-@pass_invocation
+@json_verb
 def roles(invocation: Invocation, as_json: bool) -> None:
     """List the roles with their permissions: those that ship, then the installation's own."""
     from vosd.admin.office.roles import ListRoles, list_roles
@@ -195,8 +186,7 @@ def roles(invocation: Invocation, as_json: bool) -> None:
 )
 @click.option("--totp/--no-totp", default=None, help="Whether its people log in with a second factor.")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def role_set(
     invocation: Invocation,
     name: str,
@@ -232,8 +222,7 @@ def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
 @user.command("role-drop")
 @click.argument("name")
 @operator_option
-@json_option
-@pass_invocation
+@json_verb
 def role_drop(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
     """Remove the role NAME, which neither people nor tokens have."""
     from vosd.admin.office.roles import DropRole, drop_role

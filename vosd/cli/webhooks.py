@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import Count
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office_or_kept, ordered, outcome_of, principal
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def webhooks() -> None:
 
 @webhooks.command("list")
 @click.argument("receiver", required=False)
-@json_option
-@pass_invocation
+@json_verb
 def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) -> None:
     """List the events that RECEIVER, or all, did not get and will not get, unless they are replayed."""
     from vosd.admin.office.webhooks import list_dead_letters
@@ -55,8 +54,7 @@ def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path
 @webhooks.command()
 @click.argument("receiver")
 @click.argument("number", required=False, type=Count(1))
-@json_option
-@pass_invocation
+@json_verb
 def replay(invocation: Invocation, receiver: str, number: int | None, as_json: bool) -> None:
     """Deliver the dead letter NUMBER of RECEIVER again, or all."""
     from vosd.admin.office.webhooks import replay_dead_letters
