@@ -111,7 +111,7 @@ class UdpFlow:
         self._waited_since = None if handed is None else served_mono
         self._opened_mono = time.monotonic()
         self._looked_mono = self._opened_mono
-        """When the socket was read before: what waits in it now came later."""
+        """When the socket was read before; what waits in it came later."""
         self._loop.add_reader(self._readiness, self._take)
 
     @property
@@ -252,7 +252,10 @@ class UdpFlow:
         for later in reversed(range(BATCHES_AT_ONCE)):
             for (data, peer), came in zip(batch, self._datagrams.came(), strict=False):
                 entrance.receive_late(peer.flow, data, peer.host, peer.port, max(came - wall_ahead_s, since))
-            if len(batch) < BATCH or not later:
+            if len(batch) < BATCH:
+                break
+            if not later:
+                self._looked_mono = since  # the kernel keeps the rest, which may have waited as long
                 break
             batch = self._datagrams.read()
         entrance.serve()

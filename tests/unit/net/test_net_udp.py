@@ -185,6 +185,21 @@ async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it
     assert node.ear.came == [pytest.approx(began, abs=1.0)] * len(ends)
 
 
+async def test_more_than_a_turn_that_has_waited_meanwhile_counts_from_when_it_came(opened, later, monkeypatch):
+    monkeypatch.setattr(udp, "BATCHES_AT_ONCE", 2)
+    node = await opened(("udp", "127.0.0.1"))
+    began = time.monotonic()
+    ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(2 * 2 * BATCH + 5)]
+    send_all("127.0.0.1", node.address(), *ends)
+    later(60.0, 60.0)
+    assert [(await node.ear.message())[1] for _ in ends] == ends
+    assert node.ear.came == [pytest.approx(began, abs=1.0)] * len(ends)
+    send_all("127.0.0.1", node.address(), request("BYE"))
+    later(120.0, 7_200.0)
+    await node.ear.message()
+    assert node.ear.came[-1] == pytest.approx(began + 60.0, abs=1.0)
+
+
 async def test_a_clock_that_was_set_ahead_meanwhile_takes_no_more_than_the_time_since_the_latest_reading(opened, later):
     node = await opened(("udp", "127.0.0.1"))
     began = time.monotonic()
@@ -194,13 +209,14 @@ async def test_a_clock_that_was_set_ahead_meanwhile_takes_no_more_than_the_time_
     assert node.ear.came == [pytest.approx(began, abs=1.0)]
 
 
-async def test_what_is_read_within_two_seconds_is_new(opened, later):
+async def test_what_is_read_before_it_is_late_is_new(opened, later, monkeypatch):
+    monkeypatch.setattr(udp, "LATE_S", 60.0)  # the machine may be busy
     node = await opened(("udp", "127.0.0.1"))
     began = time.monotonic()
     send_all("127.0.0.1", node.address(), request("INVITE"))
-    later(1.5, 1.5)
+    later(30.0, 30.0)
     await node.ear.message()
-    assert node.ear.came == [pytest.approx(began + 1.5, abs=0.4)]
+    assert node.ear.came[0] >= began + 30.0
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
