@@ -1392,6 +1392,36 @@ def test_an_answer_with_another_codec_than_early_media_comes_behind_the_offer_ag
     assert engines.calls == {}
 
 
+def test_a_codec_of_a_second_answer_is_that_of_the_third_one_no_more():
+    scene, engines = scene_with()
+    lines = (Line(0, 183, ANSWER), Line(1_000, 183, G729), Line(2_000, 200, ANSWER))
+    call = scene.answered_call(WITH_G729, script=Script(lines))
+    assert [type(each) for each in engines.sessions] == [RtpOffer, RtpAnswer, RtpOffer, RtpAnswer, RtpOffer, RtpAnswer]
+    scene.finish(call)
+
+
+def test_an_answer_behind_that_of_another_telephone_comes_behind_the_offer_again():
+    engines = VirtualRtpEngines()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    did = Did(CALLEE, "acme", phones=("7001", "7002"), ring=RingOrder.TOGETHER)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
+    phones = [phone(name) for name in did.phones]
+    scene = Scene(catalogue(known, phones=phones, dids=[did], media=parameters), rtpengines=engines)
+    scripts = Script((Line(500, 183, OTHER_ANSWER),)), Script((Line(1_000, 183, G729), Line(2_000, 200, G729)))
+    for index, (name, script) in enumerate(zip(did.phones, scripts, strict=True)):
+        scene.exchange.telephone(name, Endpoint("203.0.113.66", 40_000 + index), script=script).register()
+    call = scene.settled_call(WITH_G729)
+    assert kinds(engines)[:5] == [
+        (RtpOffer, 0, 1),
+        (RtpOffer, 0, 2),
+        (RtpAnswer, 0, 1),
+        (RtpOffer, 0, 2),
+        (RtpAnswer, 0, 2),
+    ]
+    assert call.final == 200
+    scene.finish(call)
+
+
 def test_an_answer_with_another_codec_leaves_also_where_the_offer_cannot_be_given_again():
     scene, engines = scene_with()
     reply, offers = engines._reply, []

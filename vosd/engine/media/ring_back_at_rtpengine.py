@@ -99,6 +99,7 @@ class RingBackAtRtpEngines:
 
         if not self._calls.ask_in_turn(waiting, order, call.engine, answered):
             return None
+        self._calls.note_answer(call, ())  # it is one in place of the callee's
         progress.has_ring_back = True
         return MessageWait(WAIT_MS)
 

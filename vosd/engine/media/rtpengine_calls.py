@@ -35,7 +35,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import Place, media_of
+from vosd.sdp.media import Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
 
 _log: Final = structlog.get_logger()
@@ -124,6 +124,8 @@ class RtpEngineCalls:
         """Calls that are over and whose last answer is awaited, and what to do when it has come."""
         self._given: dict[RtpCall, int] = {}
         """Number of descriptions that the rtpengine was given for each call."""
+        self._answered: dict[RtpCall, Sequence[Medium]] = {}
+        """Media of the last answer of each call to an offer that was not given again since."""
         self._asked: dict[WaitingMessage, bytes] = {}
         """Orders for messages that wait."""
         self._last_id = -1_000 * clock.now().wall
@@ -162,6 +164,7 @@ class RtpEngineCalls:
             self.blocked.forget(call, legs)
             lost |= legs
             self._given.pop(call, None)
+            self._answered.pop(call, None)
             self._pairs.pop(call, None)
             self._ports.release(call)
         now = self._clock.now()
@@ -203,6 +206,8 @@ class RtpEngineCalls:
 
         if call is not None:
             self._count_given(call)
+            if wanted.is_offer:
+                self._answered.pop(call, None)
         author, reader = wanted.author, wanted.reader
         author.rtp_partner = reader.number if author.rtp_partner in {0, reader.number} else SEVERAL
         reader.rtp_partner = author.number if reader.rtp_partner in {0, author.number} else SEVERAL
@@ -240,6 +245,7 @@ class RtpEngineCalls:
         if call is None or call not in self._legs or call != answer.author.rtp_call:
             return
         number = self._count_given(call)
+        self._answered.pop(call, None)
         for author in (offer.author, answer.author):
             self.blocked.let_pass(call, author.number)
 
@@ -248,6 +254,16 @@ class RtpEngineCalls:
                 self.engines.ask(_order_for(answer, call.name, is_offer=False), _ignore, engine=call.engine)
 
         self.engines.ask(_order_for(offer, call.name, is_offer=True), offered, engine=call.engine)
+
+    def note_answer(self, call: RtpCall | None, described: Sequence[Medium]) -> bool:
+        """Note an answer that is given next; return whether its offer has had one without some of its formats.
+
+        ``described`` are its media; empty = they are not known.
+        """
+        if call is None or call not in self._legs:
+            return False
+        before, self._answered[call] = self._answered.get(call), described
+        return before is not None and not (described and _formats(described) <= _formats(before))
 
     def _count_given(self, call: RtpCall) -> int:
         number = self._given[call] = self._given.get(call, 0) + 1
@@ -423,6 +439,7 @@ class RtpEngineCalls:
             del self._legs[call]
             self.blocked.forget(call, (number,))
             self._given.pop(call, None)
+            self._answered.pop(call, None)
             self._end(call)
 
     def _end(self, call: RtpCall) -> None:
@@ -570,6 +587,11 @@ class RtpEngineCalls:
             return
         self._ports.count(answer.reply, self._clock.now())
         self.blocked.found(call, [int(tag) for tag in answer.reply.tags if tag.isdecimal()])
+
+
+def _formats(described: Sequence[Medium]) -> set[tuple[int, str]]:
+    """Return the payload types of media with their codecs."""
+    return {pair for each in described for pair in zip(each.payloads, each.codecs, strict=True)}
 
 
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:

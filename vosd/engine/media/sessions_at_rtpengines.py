@@ -30,12 +30,11 @@ from vosd.sdp.security import (
     with_usable_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import Outgoing, OutgoingReliable, OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.media import Encryption, IceMode, MediaTrust
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
 _LITE: Final = IceMode.LITE
-_ACCEPTED: Final = 200
 
 
 class SessionsAtRtpEngines:
@@ -128,15 +127,16 @@ class SessionsAtRtpEngines:
 
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
             return self._turn(waiting, passing, wanted, came)
-        has_answer = bool(passing.theirs.sources) or passing.media.rings_for == passing.theirs.number
-        if has_answer and form is None and not is_offer and _names_others(described, passing, message):
-            return self._offer_again(waiting, passing, wanted, came)
+        if not is_offer and form is None and not passing.leg.facts.is_confirmed:
+            has_other = self._rtpengines.note_answer(passing.media.rtp_call, described)
+            if has_other and self._offers_again(waiting, passing, wanted, came):
+                return True
         return self._rtpengines.ask(waiting, wanted, came)
 
-    def _offer_again(
+    def _offers_again(
         self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
     ) -> bool:
-        """Ask for ports for an answer to an offer whose first answer has named other formats, or may have.
+        """Ask for ports for an answer to an offer that has had an answer with other formats; False = it cannot.
 
         An rtpengine leaves the reader the formats of the first one, and converts others into them (seen with 10.5.3),
         unless it has the offer again before. Where encryption or ICE is terminated, that would make other keys.
@@ -147,9 +147,7 @@ class SessionsAtRtpEngines:
             if not self._rtpengines.ask(waiting, wanted, came):
                 came(None, now)
 
-        if known is not None and self._rtpengines.turn(waiting, known, offered):
-            return True
-        return self._rtpengines.ask(waiting, wanted, came)
+        return known is not None and self._rtpengines.turn(waiting, known, offered)
 
     def _turn(
         self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
@@ -296,27 +294,6 @@ def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
     family = ":" in host
     is_first = not before.host  # it was on hold from the start
     return (is_first or (":" in before.host) is not family) and (":" in port.host) is not family
-
-
-def _names_others(described: Sequence[Medium], passing: PassingSession, message: Outgoing) -> bool:
-    """Return whether a response to the INVITE of a call names formats that an earlier one has not.
-
-    That is one of a callee that changes its codec with the answer, or of another fork; and the first one of a callee
-    for which the caller was played ring-back, as the switch has answered in its place.
-    """
-    is_early = isinstance(message, OutgoingReliable) or (
-        isinstance(message, OutgoingResponse) and message.status < _ACCEPTED
-    )
-    if passing.leg.facts.is_confirmed or not (is_early or isinstance(message, OutgoingSuccess)):
-        return False
-    if not passing.theirs.sources:
-        return True
-    for medium, source in zip(described, passing.theirs.sources, strict=False):
-        if source is not None and source.payloads:
-            payloads, _, codecs = source.taken()
-            if not set(zip(medium.payloads, medium.codecs, strict=True)) <= set(zip(payloads, codecs, strict=True)):
-                return True
-    return False
 
 
 def is_ignored(passing: PassingSession, host: str, answer: bytes) -> bool:
