@@ -35,7 +35,3 @@ class WaitingPayment(NamedTuple):
     decided_by: str | None = None
     decided_at: int | None = None
     reason: str | None = None
-
-    def keeps_open(self, account: str) -> str:
-        """Say why an account does not end: the payment would be booked behind its end."""
-        return f"payment {self.id} of account {account} waits for a second person: confirm or refuse it first"

@@ -87,7 +87,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     await _check_idle(switch, name)
     waits = await stores.waiting_payments.of_account(name)
     if waits is not None:
-        raise MoneyLeftError(waits.keeps_open(name))
+        message = f"payment {waits.id} of account {name} waits for a second person: confirm or refuse it first"
+        raise MoneyLeftError(message)
     await _check_owes_nothing(stores.queries, name)  # else the minimum is booked, and the close refused all the same
     await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
     balance = await _check_owes_nothing(stores.queries, name)

@@ -361,7 +361,8 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
     for name in names:
         waits = await office.stores.waiting_payments.of_account(name)
         if waits is not None:
-            raise AccountNotSettledError(waits.keeps_open(name))
+            message = f"payment {waits.id} of account {name} waits for a second person: confirm or refuse it first"
+            raise AccountNotSettledError(message)
         standing = await office.stores.queries.standing(name)
         if standing is None:
             continue
