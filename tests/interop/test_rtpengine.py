@@ -138,6 +138,22 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
     ).port == second.port
 
 
+async def test_media_of_a_second_answer_pass_as_they_are_behind_the_offer_again(
+    pool: Pool, peers: list[RtpPeer]
+) -> None:
+    """Without it the codec of the second answer is converted into that of the first one."""
+    caller, callee, *_ = peers
+    offer = session_order(RtpOffer, "codecs", offered_by(caller).replace(b"AVP 0 101", b"AVP 0 8"), "a", "b")
+    of_callee = await pool.medium(offer)
+    for payload in (0, 8):
+        answer = offered_by(callee).replace(b"AVP 0 101", b"AVP %d" % payload)
+        await pool.replied(session_order(RtpAnswer, "codecs", answer, "a", "b"), "one")
+        callee.send((of_callee.host, of_callee.port), payload=payload)
+        readable([caller.sock], PATIENCE_S)
+        assert {packet[1] & 0x7F for packet in caller.taken()} == {payload}
+        await pool.replied(offer, "one")
+
+
 async def test_media_of_a_leg_pass_to_the_reader_of_its_latest_description_alone(
     pool: Pool, peers: list[RtpPeer]
 ) -> None:
