@@ -28,8 +28,6 @@ from vosd.admin.office.dids import (
     import_dids,
 )
 from vosd.admin.office.object_versions import (
-    ComparedVersions,
-    CompareVersions,
     KeysSheet,
     ListVersions,
     compare_versions,
@@ -40,7 +38,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.shown_objects import DefinitionSheet, ListObjects, ShowObject, list_definitions, show_definition
+from vosd.admin.office.shown_objects import DefinitionSheet, list_definitions, show_definition
 from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
@@ -173,9 +171,7 @@ def _operations() -> Iterator[Operation]:
             path=path,
             meaning=f"The {words} of the database and of the files, with their keys.",
             permission=see,
-            takes=ListObjects,
             run=list_definitions,
-            result=DefinitionSheet,
             problems=("unknown_name",) if kind in _OF_ACCOUNTS else (),
             fixed=fixed if kind in _OF_ACCOUNTS else {**fixed, "account": None},
             listing=Listing(
@@ -191,9 +187,7 @@ def _operations() -> Iterator[Operation]:
             path=path,
             meaning=f"Define one of the {words}.",
             permission=change,
-            takes=CreateObject,
             run=create,
-            result=ChangeSheet,
             problems=("already_defined", *_CHANGES),
             fixed=fixed,
             status=HTTPStatus.CREATED,
@@ -205,9 +199,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"One of the {words} with its keys.",
             permission=see,
-            takes=ShowObject,
             run=show_definition,
-            result=DefinitionSheet,
             problems=_ABSENT,
             fixed={**fixed, "secrets": False},
             etag=_version_of,
@@ -217,9 +209,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"Define or replace one of the {words}.",
             permission=change,
-            takes=ReplaceObject,
             run=replace,
-            result=ChangeSheet,
             problems=("already_defined", *_CHANGES),
             fixed=fixed,
             etag=_version_of,
@@ -229,9 +219,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"Change some keys of one of the {words}.",
             permission=change,
-            takes=MergeObject,
             run=merge,
-            result=ChangeSheet,
             problems=_CHANGES,
             fixed=fixed,
             etag=_version_of,
@@ -242,9 +230,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"End one of the {words}; its versions stay.",
             permission=change,
-            takes=EndObject,
             run=remove,
-            result=ChangeSheet,
             problems=("accounts_below", *_CHANGES),
             fixed=fixed,
         )
@@ -259,9 +245,7 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         path=f"{one}/versions",
         meaning=f"The versions of one of the {words}, and what each has changed.",
         permission=see,
-        takes=ListVersions,
         run=list_version_sheets,
-        result=KeysSheet,
         problems=_ABSENT,
         fixed=fixed,
         listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
@@ -271,9 +255,7 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         path=f"{one}/diff",
         meaning=f"Keys in which two versions of one of the {words} differ.",
         permission=see,
-        takes=CompareVersions,
         run=compare_versions,
-        result=ComparedVersions,
         problems=_ABSENT,
         fixed=fixed,
     )
@@ -282,9 +264,7 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         path=f"{one}/revert",
         meaning=f"Give one of the {words} the keys of an earlier version again, as a new version.",
         permission=change,
-        takes=RevertObject,
         run=revert,
-        result=ChangeSheet,
         problems=_CHANGES,
         fixed=fixed,
         etag=_version_of,
@@ -344,9 +324,7 @@ OPERATIONS: Final = (
         path=_PARAMETER,
         meaning="Set one of the parameters.",
         permission=Permission.DEFINITIONS_CHANGE,
-        takes=SetParameter,
         run=set_parameter,
-        result=ChangeSheet,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -355,9 +333,7 @@ OPERATIONS: Final = (
         path=_PARAMETER,
         meaning="Forget the value in the database of one of the parameters; that of the files, or the default, holds.",
         permission=Permission.DEFINITIONS_CHANGE,
-        takes=EndObject,
         run=remove,
-        result=ChangeSheet,
         problems=_CHANGES,
         fixed=_OF_PARAMETERS,
     ),
