@@ -34,6 +34,8 @@ class KeptFile(Generic[T]):
             return msgspec.json.decode(self._path.read_bytes(), type=self._kept)
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:  # of a text in it; msgspec says so in this way
+            raise msgspec.DecodeError(str(error)) from error
 
     def read(self) -> T | None:
         """Return the value; None if there is none or it cannot be read."""

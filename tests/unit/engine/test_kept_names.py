@@ -72,6 +72,20 @@ async def test_a_start_uses_the_answers_of_the_run_before(server, tmp_path):
     assert again.directory.addresses(CARRIER) == FOUND
 
 
+@pytest.mark.parametrize(("whole", "damaged"), [(b"]", b""), (b"example", b"\xff")])
+async def test_a_file_that_is_damaged_begins_anew(server, tmp_path, whole, damaged):
+    before = Run(server, tmp_path, 1_000_000)
+    await before.directory.adopt([CARRIER])
+    before.file.write_last()
+    content = (tmp_path / NAMES).read_bytes()
+    (tmp_path / NAMES).write_bytes(content.replace(whole, damaged, 1))
+    with capture_logs() as logged:
+        after = Run(server, tmp_path, 1_000_000)
+    assert [line["event"] for line in logged] == ["names_unreadable"]
+    await after.directory.adopt([CARRIER])
+    assert after.directory.addresses(CARRIER) == FOUND
+
+
 @pytest.mark.parametrize(("later_s", "stale_s"), [(DAY_S + 1, DAY_S), (61, 60), (1, 0)])
 async def test_answers_that_are_too_old_are_not_used(server, tmp_path, later_s, stale_s):
     before = Run(server, tmp_path, 1_000_000)
