@@ -15,6 +15,8 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.lease import SqlLease
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, NoSuchAccount, OtherCurrency, Payment
+from vosd.storage.waiting_payments import SqlWaitingPayments
+from vosd.storage.waiting_values import WaitingPayment
 
 
 def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:
@@ -49,6 +51,18 @@ async def test_an_account_with_entries_keeps_its_currency_and_nothing_else_chang
     assert await store.books.settle_currencies({"acme": "EUR", "new": "EUR"}) == {"acme": "USD"}
     assert await store.books.currencies(["acme", "new"]) == {"acme": "USD", "new": "USD"}
     assert await store.books.settle_currencies({"acme": "USD"}) == {}
+
+
+async def test_an_account_keeps_its_currency_while_money_from_or_to_it_waits_for_a_second_person(database):
+    books, waiting = SqlBooks(database), SqlWaitingPayments(database)
+    euros = {"acme": "EUR", "shop": "EUR"}
+    await books.open_accounts(euros, dict.fromkeys(euros, "USD"))
+    moved = WaitingPayment(0, "acme", "shop", EntryKind.TRANSFER, "1", Decimal(5), False, None, "ann", "ann", STARTED)
+    asked, _ = await waiting.ask(moved)
+    assert await books.settle_currencies(euros) == {"acme": "USD", "shop": "USD"}
+    await waiting.refuse(asked.id, "bob", STARTED, None)
+    assert await books.settle_currencies(euros) == {}
+    assert await books.currencies(euros) == euros
 
 
 async def test_money_from_before_there_were_currencies_takes_the_configured_one(store):

@@ -1,14 +1,15 @@
 """The currency of each account: settled once, when the account is first used with one.
 
-An account that has ledger entries keeps its currency: its balance is their sum. An account without entries keeps it
-while a switch runs, until a reload: the switch counts each booking in the currency that it has the account in. An
-account from before there were currencies takes the configured one.
+An account that has ledger entries keeps its currency: its balance is their sum. So does one from or to which money
+waits for a second person: it was asked for in that currency. Any other account keeps it while a switch runs, until a
+reload: the switch counts each booking in the currency that it has the account in. An account from before there were
+currencies takes the configured one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, or_, select, union, update
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.record import CallRecord
@@ -17,6 +18,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.lease import is_held
 from vosd.storage.types import identifying
+from vosd.storage.waiting_values import WAITING
 
 _AT_ONCE: Final = 500
 
@@ -55,10 +57,13 @@ async def _apart(database: Database, wanted: Mapping[str, str]) -> tuple[dict[st
     open_ones: dict[str, list[str]] = {}
     async with database.reading() as connection:
         for chunk in _chunks(wanted):
-            for row in await _rows(connection, chunk):
-                if row.currency is not None and row.seq and row.currency != wanted[row.id]:
+            rows = [row for row in await _rows(connection, chunk) if row.currency != wanted[row.id]]
+            without_entries = [row.id for row in rows if row.currency is not None and not row.seq]
+            waiting = await _of_waiting(connection, without_entries) if without_entries else frozenset()
+            for row in rows:
+                if row.currency is not None and (row.seq or row.id in waiting):
                     others[row.id] = row.currency
-                elif row.currency != wanted[row.id]:
+                else:
                     open_ones.setdefault(wanted[row.id], []).append(row.id)
     return others, open_ones
 
@@ -112,6 +117,13 @@ async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequenc
     account = schema.account.c
     query = select(account.id, account.seq, account.currency).where(account.id.in_(accounts))
     return (await connection.execute(query)).all()
+
+
+async def _of_waiting(connection: AsyncConnection, accounts: Sequence[str]) -> frozenset[str]:
+    """Return those of the accounts from or to which money waits for a second person."""
+    payment = schema.waiting_payment.c
+    ends = [select(end).where(payment.state == WAITING, end.in_(accounts)) for end in (payment.account, payment.target)]
+    return frozenset(await connection.scalars(union(*ends)))
 
 
 def _chunks(accounts: Collection[str]) -> Iterator[list[str]]:

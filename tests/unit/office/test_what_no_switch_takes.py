@@ -108,6 +108,7 @@ async def test_an_account_keeps_the_currency_of_money_that_waits_for_a_second_pe
     accounts = [builders.account(name, currency="USD") for name in ("south", "shop")]
     office = office_on(database, *accounts, now=NOW, confirm_above=Decimal(9))
     await set_objects(office, operator(), SetObjects(objects=(msgspec.structs.replace(SHOP, keys={}),)))
+    await office.stores.books.open_accounts(["south", "shop"], {"south": "USD", "shop": "USD"})
     moved = MoveMoney(source="south", target="shop", amount=Decimal(10), reference="t")
     asked = BookPayment(account="shop", amount=Decimal(10))
     for number, asking in enumerate(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -575,24 +575,12 @@ async def _check_currencies(
     if not wanted:
         return
     held = dict(await office.stores.books.other_currencies(wanted))
-    kept = {**await _currencies_of_waiting(office, wanted), **of_calls}
-    held |= {name: each for name, each in kept.items() if wanted.get(name, each) != each}
+    held |= {name: each for name, each in of_calls.items() if wanted.get(name, each) != each}
     if not held:
         return
     made = {each.name: each for each in versions if each.kind == "accounts"}
     places = {name: made.get(name, versions[0]).source for name in held}
     raise ConfigError(held_currencies(held, wanted, places))
-
-
-async def _currencies_of_waiting(office: Office, wanted: Container[str]) -> Mapping[str, str]:
-    """Return the currency of those of the accounts whose money waits for a second person: it was asked for in that."""
-    waiting = await office.stores.waiting_payments.waiting()
-    names = [name for each in waiting for name in (each.account, each.target) if name in wanted]
-    if not names:
-        return {}
-    configured = {name: each.currency for name, each in office.definitions.accounts().items() if name in names}
-    kept = await office.stores.books.currencies(names)
-    return configured | {name: each for name, each in kept.items() if each is not None}
 
 
 async def _opened_sockets(office: Office) -> Sequence[str] | None:
