@@ -43,9 +43,11 @@ _STATIC_CLOCKS: Final = {
 """Clocks of payload types with a fixed meaning that are not 8000 (RFC 3551 section 6)."""
 _ICE: Final = (
     b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:bundle", b"a=bundle-only",
-    b"a=source-filter:", b"a=alt:", b"a=altc:",
+    b"a=source-filter:", b"a=alt:", b"a=altc:", b"a=rtcp-mux-only",
 )  # fmt: skip
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143).
+
+Or they want no port for RTCP (RFC 8858): an offer that is relayed has one.
 
 Names of attributes have one case (RFC 8866 section 5), but some readers take others for the same: they are compared in
 lower case.

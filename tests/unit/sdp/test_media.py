@@ -387,6 +387,12 @@ def test_ice_and_bundles_are_removed_and_keys_pass():
     )
 
 
+@pytest.mark.parametrize("rtcp", [10_001, 10_007, None])
+def test_that_rtcp_has_no_port_of_its_own_is_wanted_no_more(rtcp):
+    """RFC 8858: it is not allowed without the line that permits it, which an offer to a callee has not."""
+    assert b"a=rtcp-mux-only" not in relayed(CALL + b"a=rtcp-mux-only\r\n", [Place("203.0.113.5", 10_000, rtcp)])
+
+
 def test_alternatives_of_another_family_are_removed():
     """RFC 6947: they would lead past the relay, and show where the author is."""
     lines = b"a=altc:1 IP4 192.0.2.7 4000\r\na=altc:2 IP6 2001:db8::7 4000\r\n"
