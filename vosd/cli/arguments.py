@@ -276,6 +276,22 @@ class CallId(click.ParamType[str]):
         return beginning
 
 
+class TextFile(click.ParamType[str]):
+    """The text of a file in UTF-8; ``-`` is standard input."""
+
+    name = "file"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the file, without the mark that some programs begin it with; other bytes are wrong usage."""
+        try:
+            with click.open_file(value, encoding="utf-8-sig") as file:
+                return str(file.read())
+        except OSError as error:
+            self.fail(f"{value!r}: {error.strerror}", param, ctx)
+        except UnicodeDecodeError:
+            self.fail(f"{value!r} is no text in UTF-8: save a workbook as CSV UTF-8", param, ctx)
+
+
 class ReasonParameter(click.ParamType[str]):
     """An end reason, in upper or lower case; the value is spelt as in a CDR."""
 

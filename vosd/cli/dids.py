@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import TextFile
 from vosd.cli.command import Family, Invocation, json_verb, pass_invocation
 from vosd.cli.definitions import change_objects, change_options
 from vosd.cli.office import ordered
@@ -96,10 +97,10 @@ def free(invocation: Invocation, /, number: str, **terms: Any) -> None:
 
 
 @did.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.argument("text", type=TextFile(), metavar="FILE")
 @change_options
 @pass_invocation
-def import_(invocation: Invocation, /, file: Any, **terms: Any) -> None:
+def import_(invocation: Invocation, /, text: str, **terms: Any) -> None:
     """Set the numbers of a CSV FILE, all of them or none; others stay as they are.
 
     Its first line names the columns: number, account, trunk, phones, ring, ring_timeout, calendar, otherwise. A number
@@ -107,5 +108,4 @@ def import_(invocation: Invocation, /, file: Any, **terms: Any) -> None:
     """
     from vosd.admin.office.dids import ImportDids, import_dids
 
-    text = file.read()
     change_objects(invocation, import_dids, lambda **order: ImportDids(text=text, **order), **terms)

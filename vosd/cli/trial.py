@@ -15,6 +15,23 @@ from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResul
 from vosd.wiring.office import office_of
 
 _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
+_LONGEST: Final = 64
+"""Characters of a number, as in ``MakeTestCall``."""
+
+
+class _Number(click.ParamType[str]):
+    """A number of a test call."""
+
+    name = "number"
+
+    def __init__(self, shortest: int) -> None:
+        self._shortest = shortest
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Accept the number; one that is empty or too long is wrong usage."""
+        if not self._shortest <= len(value) <= _LONGEST:
+            self.fail(f"{value!r} has {len(value)} characters: {self._shortest} to {_LONGEST} are taken", param, ctx)
+        return value
 
 
 @click.group(cls=Family)
@@ -27,8 +44,10 @@ call.add_command(show_call)
 
 @call.command("test")
 @click.option("--via", required=True, metavar="GATEWAY", help="Routing gateway to call; it may be disabled or blocked.")
-@click.option("--callee", required=True, metavar="NUMBER", help="Called number, as a customer's call has it.")
-@click.option("--caller", default="", metavar="NUMBER", help="Calling number; default none.")
+@click.option(
+    "--callee", type=_Number(1), required=True, metavar="NUMBER", help="Called number, as a customer's call has it."
+)
+@click.option("--caller", type=_Number(0), default="", metavar="NUMBER", help="Calling number; default none.")
 @click.option("--ring-only", is_flag=True, help="Cancel as soon as it rings.")
 @click.option(
     "--seconds",
@@ -46,9 +65,7 @@ def test(
     The session is on hold: no media is sent. The vendor charges an answered call like any other, so it is booked on the
     vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
     """
-    wanted = msgspec.convert(
-        {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}, MakeTestCall
-    )
+    wanted = MakeTestCall(via=via, callee=callee, caller=caller, is_ring_only=ring_only, talk_s=seconds)
     report = asyncio.run(_call(invocation, wanted, as_json=as_json))
     if as_json:
         output.document(report)

@@ -1,10 +1,9 @@
 """``vosd trunk``: what a trunk would be sent."""
 
-from typing import Any
-
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import TextFile
 from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
 
@@ -16,16 +15,14 @@ def trunk() -> None:
 
 @trunk.command()
 @click.option("--gateway", required=True, metavar="NAME", help="A routing gateway; for a response a mapping gateway.")
-@click.option(
-    "--message", required=True, type=click.File("r", encoding="utf-8"), metavar="FILE", help="An INVITE, or a response."
-)
+@click.option("--message", required=True, type=TextFile(), metavar="FILE", help="An INVITE, or a response.")
 @click.option("--from", "source", metavar="NAME", help="Mapping gateway that the INVITE came from.")
 @json_verb
-def explain(invocation: Invocation, gateway: str, message: Any, source: str | None, as_json: bool) -> None:
+def explain(invocation: Invocation, gateway: str, message: str, source: str | None, as_json: bool) -> None:
     """Show the message that would leave for the one in FILE, and the rules that change its headers; nothing is sent."""
     from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 
-    order = ExplainTrunk(gateway=gateway, message=message.read(), source=source)
+    order = ExplainTrunk(gateway=gateway, message=message, source=source)
     found = ordered(invocation, explain_trunk, order, with_database=False)
     if as_json:
         output.document(found)

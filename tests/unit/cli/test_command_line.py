@@ -207,12 +207,27 @@ def test_a_verb_that_is_not_built_yet_says_so(words: list[str]) -> None:
         ["cdr", "export", "--after", TWENTY_DIGITS],
         ["reconcile", "show", TWENTY_DIGITS],
         ["jobs", "show", TWENTY_DIGITS],
+        ["call", "test", "--via", "carrier-a", "--callee", ""],
+        ["call", "test", "--via", "carrier-a", "--callee", "4" * 65],
+        ["call", "test", "--via", "carrier-a", "--callee", "44", "--caller", "4" * 65],
     ],
     ids=" ".join,
 )
 def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["did", "import"], ["trunk", "explain", "--gateway", "carrier-a", "--message"]],
+    ids=" ".join,
+)
+def test_a_file_that_is_no_text_is_wrong_usage(words: list[str], tmp_path: Path) -> None:
+    workbook = tmp_path / "numbers.xlsx"
+    workbook.write_bytes(b"PK\x03\x04\x14\x00\x08\x8f\x04")
+    result = CliRunner().invoke(main, [*words, str(workbook)])
+    assert (result.exit_code, "is no text in UTF-8" in result.stderr) == (2, True)
 
 
 def test_no_whole_number_is_without_a_largest_one() -> None:
