@@ -725,6 +725,21 @@ async def test_invoices_of_a_state_are_those_of_all_and_cost_statements_by_pages
         assert len(owed) <= len(names), "what an account has paid is asked once"
 
 
+async def test_accounts_without_charges_cost_a_run_few_statements(database: Database) -> None:
+    site = Site(database)
+    await SqlBooks(database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    for name in ("acme", *(f"idle{number}" for number in range(10))):
+        await site.pay(name, "5", site.now)
+    asked: list[str] = []
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda _c, _k, each, *_: asked.append(each))
+    assert await site.run("2026-11", "2026-12-02") == {}
+    assert sum("ledger_entry" in each for each in asked) <= 11
+    await SqlBooks(database).book([call(2, "idle3", at("2026-12-05"), *SELL[0])])
+    made = await site.run("2026-12", "2027-01-02")
+    assert [(name, each.outcome) for name, each in made.items()] == [("idle3", InvoiceOutcome.ISSUED)]
+
+
 async def test_the_minimum_of_a_vendor_is_on_no_invoice_and_in_no_revenue(database: Database) -> None:
     acme = account("acme", minimum_consumption=Decimal(50))
     carrier = account("carrier", type=AccountType.CLEARING, minimum_consumption=Decimal(1000))
