@@ -287,11 +287,9 @@ def waiting(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         output.document(found)
         return
-    rows = [
-        [each.id, each.type, each.account, each.target, each.amount, each.asked_by, each.asked_at, each.memo]
-        for each in found
-    ]
-    columns = ("id", "type", "account", "to", "amount", "asked by", "asked at", "memo")
+    names = ("id", "type", "account", "target", "amount", "currency", "asked_by", "asked_at", "memo")
+    rows = [[getattr(each, name) for name in names] for each in found]
+    columns = ("id", "type", "account", "to", "amount", "currency", "asked by", "asked at", "memo")
     output.table(columns, rows, empty="no payment waits")
 
 

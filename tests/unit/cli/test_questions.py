@@ -123,7 +123,7 @@ def test_what_is_above_the_limit_of_one_person_waits_for_another_login(books: Pa
     asked = as_user("ann", "payment", "add", "--account", "acme", "--amount", "500", "--reference", "bank-1")
     assert (asked.exit_code, booked(books)) == (1, 0)
     assert "vosd payment confirm 1" in asked.stderr
-    assert "500.00" in vosd("payment", "waiting").output
+    assert "500.00  USD" in vosd("payment", "waiting").output
     own = as_user("ann", "payment", "confirm", "1", "--operator", "bob")
     assert (own.exit_code, "another person" in own.stderr, booked(books)) == (1, True, 0)
     assert as_user("bob", "payment", "confirm", "1").exit_code == 0
