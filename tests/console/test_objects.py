@@ -1,6 +1,7 @@
 """Forms of objects in the console: drawn from declarations, tried before they are saved, undone, with their history."""
 
 import re
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -525,6 +526,17 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
     versions = site.items("/number-lists/late/versions?sort=-version")
     assert [(each["version"], each["begins_at"][:4]) for each in versions[:2]] == [(3, "2099"), (2, "2099")]
     assert site.api.ask("GET", "/number-lists/late/diff?first=1&last=3").json["keys"] == {}
+
+
+def test_a_change_says_that_it_begins_later_whatever_the_clock_of_the_browser(site: Watched, newcomer: Visit) -> None:
+    site.api.ask("PUT", "/number-lists/ahead", {"keys": {"patterns": ["4477*"]}})
+    visitor = newcomer(zone="UTC")
+    visitor.page.clock.install(time=time_ns() / 1_000_000_000 + 3_600)
+    page = visitor.go("/objects/number_lists/ahead", "ahead")
+    page.get_by_role("textbox", name="patterns").fill("4478*")
+    in_half_an_hour = page.evaluate("new Date(Date.now() - 1_800_000).toISOString().slice(0, 16)")
+    page.get_by_label("In force from").fill(in_half_an_hour)
+    expect(saved(page)).to_contain_text("in force from")
 
 
 def test_a_change_behind_a_planned_one_is_laid_over_it(site: Watched, visit: Visit) -> None:

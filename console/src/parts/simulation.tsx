@@ -5,6 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, type Row, type Schemas } from "../api/client";
+import { present } from "../api/clock";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
@@ -55,7 +56,7 @@ export function Simulate({
   const [progress, setProgress] = useState(0);
   const simulation = useMutation({
     mutationFn: async () => {
-      const now = Date.now();
+      const now = present();
       const job = await content(
         client.POST("/routes/simulate", {
           params: { header: { Prefer: "respond-async" } } as never,

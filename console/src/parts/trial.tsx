@@ -6,6 +6,7 @@ import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
+import { present } from "../api/clock";
 import { CHANGED, differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
 import { useUndo } from "./undo";
@@ -13,7 +14,7 @@ import { Moment } from "./values";
 
 export type Change = Schemas["ChangeSheet"];
 
-/** What begins at once must not seem to begin later where the clock of the browser is behind. */
+/** What begins at once must not seem to begin later where the clock of the browser is some seconds behind. */
 const CLOCKS_DIFFER_MS = 60_000;
 
 /** A trial in words: what each object gets, from when, and which calls use it. */
@@ -26,7 +27,7 @@ export function ChangeWords({ change }: { change: Change }) {
         <div key={`${each.kind} ${each.name}`}>
           <b>{t(`change.${each.action}`, { kind: t(`kind.${each.kind}`), name: each.name })}</b>
           <KeyWords keys={each.keys} />
-          {Date.parse(each.begins_at) > Date.now() + CLOCKS_DIFFER_MS && (
+          {Date.parse(each.begins_at) > present() + CLOCKS_DIFFER_MS && (
             <p>
               {t("change.begins")} <Moment value={each.begins_at} />
             </p>
