@@ -26,6 +26,7 @@ from vosd.cli import output
 LINE_S: Final = 10.0
 """Seconds between two lines where there is no terminal."""
 _STEPS: Final = 1_000
+_LEAST_S: Final = 0.001
 
 
 class Meter:
@@ -34,21 +35,27 @@ class Meter:
     def __init__(self, noun: str, bar: Progress | None = None) -> None:
         self._noun, self._bar = noun, bar
         self._task: TaskID | None = None if bar is None else bar.add_task(noun, total=_STEPS, count="0")
-        self._shown_at = self._begun_at = time.monotonic()
+        self._shown_at = self._begun_at = self._seen_at = time.monotonic()
+        self._count = 0
 
     def show(self, part: float, count: int) -> None:
         """Show that ``count`` are done, which is ``part`` of all; outside 0 to 1 it counts as the nearer of them.
 
         0 = nothing is counted in this part.
         """
-        part = min(max(part, 0.0), 1.0)
+        part, now = min(max(part, 0.0), 1.0), time.monotonic()
+        if not count:
+            self._begun_at = now
+        elif count < self._count:  # another part counts anew
+            self._begun_at = self._seen_at
+        self._count, self._seen_at = count, now
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=part * _STEPS)
             if count:
                 self._bar.update(self._task, count=f"{count:,}")
-        elif time.monotonic() - self._shown_at >= LINE_S:
-            self._shown_at = time.monotonic()
-            rate = count / (self._shown_at - self._begun_at)
+        elif now - self._shown_at >= LINE_S:
+            self._shown_at = now
+            rate = count / max(now - self._begun_at, _LEAST_S)
             output.remark(f"{part:.0%}" + (f": {count:,} {self._noun}, {rate:,.0f} a second" if count else ""))
 
 

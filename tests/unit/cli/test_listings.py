@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -287,6 +288,20 @@ async def test_the_audit_of_the_ledger_says_how_many_calls_it_has_compared(
     ):
         said = await asyncio.to_thread(vosd, "ledger", *words)
         assert (said.exit_code, "100%: 1 calls" in said.stderr) == (0, is_verified)
+
+
+def test_a_verb_says_how_fast_the_part_is_that_counts_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter((0, 20, 100, 200, 300, 310, 320))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = progress.Meter("calls")
+    for part, count in ((0.1, 2_000), (0.5, 10_000), (0.6, 0), (0.7, 0), (0.8, 500), (0.9, 40)):
+        shown.show(part, count)
+    assert capsys.readouterr().err.splitlines() == [
+        "10%: 2,000 calls, 100 a second", "50%: 10,000 calls, 100 a second", "60%", "70%",
+        "80%: 500 calls, 50 a second", "90%: 40 calls, 4 a second",
+    ]  # fmt: skip
 
 
 def test_what_a_verb_prints_beside_its_bar_goes_to_its_file() -> None:
