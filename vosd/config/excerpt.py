@@ -218,9 +218,10 @@ class Excerpt:
         """Return decimals and rates of exchange as written, without those that have mistakes; every payment asks."""
         from vosd.config.assembly.currencies import read_currencies
 
-        if self._written_currencies is None:
-            self._written_currencies = read_currencies(self._copy(), ProblemList())
-        return self._written_currencies
+        found = self._written_currencies  # another thread may read a further list, which forgets them
+        if found is None:
+            found = self._written_currencies = read_currencies(self._copy(), ProblemList())
+        return found
 
     def _exchange(self) -> "Currencies":
         """Return the currencies and rates of exchange, without those that have mistakes."""
