@@ -84,7 +84,7 @@ class Loop:
         self.give_orders: Callable[[], None] = _nothing_to_order
         """Gives the relay of media its orders, which are to be there before the peer sends by our messages."""
         self.is_behind = never
-        """Whether messages wait that came before the start: no timer of a call may fire before they are served."""
+        """Whether messages have waited in the sockets: no timer of a call may fire before they are served."""
 
     def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""

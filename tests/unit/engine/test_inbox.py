@@ -116,12 +116,13 @@ def test_only_what_belongs_to_a_call_counts_from_before_it_was_read(world):
     assert world.waited_s == pytest.approx([60.0, 0.001], abs=0.01)
 
 
-def test_what_waited_for_the_start_is_served_in_its_order_and_before_what_came_since(world):
+@pytest.mark.parametrize("waited_s", [60.0, START_S / 2])
+def test_what_waited_for_the_start_or_while_it_stood_still_is_served_first_and_in_its_order(world, waited_s):
     """A BYE of the one side before that of the other: who hung up first ends the call, and until then it is paid."""
     world.cost_s = TURN_S / 10
     of_gateway = [f"INFO {number}" for number in range(2 * RUNNING_FIFO_MAX)] + ["BYE of the gateway"]
-    world.come(Rank.RUNNING, GATEWAY, *of_gateway, waited_s=60.0)
-    world.come(Rank.RUNNING, PHONE, "BYE of the phone", waited_s=50.0)
+    world.come(Rank.RUNNING, GATEWAY, *of_gateway, waited_s=waited_s)
+    world.come(Rank.RUNNING, PHONE, "BYE of the phone", waited_s=waited_s / 2)
     world.inbox.serve()
     assert world.inbox.is_behind()
     world.come(Rank.RUNNING, OTHER_GATEWAY, "BYE of now")
@@ -130,6 +131,23 @@ def test_what_waited_for_the_start_is_served_in_its_order_and_before_what_came_s
         world.turn()
     world.turn()
     assert world.served == [*of_gateway, "BYE of the phone", "BYE of now"]
+
+
+def test_what_waited_while_it_stood_still_does_not_overtake_what_was_read_before(world):
+    world.come(Rank.RUNNING, GATEWAY, "ACK")
+    world.come(Rank.RUNNING, GATEWAY, "BYE", waited_s=START_S / 2)
+    world.inbox.serve()
+    assert world.served == ["ACK", "BYE"]
+
+
+def test_more_than_can_wait_before_the_others_is_queued_as_ever(world, monkeypatch):
+    monkeypatch.setattr(engine_inbox, "WAITED_MAX", 1)
+    world.come(Rank.RUNNING, GATEWAY, "first", "second", waited_s=START_S / 2)
+    world.cost_s = TURN_S
+    world.inbox.serve()
+    assert (world.served, world.inbox.is_behind()) == (["first"], False)
+    world.turn()
+    assert world.served == ["first", "second"]
 
 
 def test_running_calls_go_first_whatever_came_before(world):

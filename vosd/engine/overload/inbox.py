@@ -25,6 +25,8 @@ from vosd.sip.wire.classify import Rank
 
 RUNNING_MAX: Final = 20_000
 """Queue limit for messages of running calls."""
+WAITED_MAX: Final = 65_536
+"""Queue limit for those of them that have waited in the sockets; what comes beyond is queued as ever."""
 RUNNING_FIFO_MAX: Final = 64
 """So many of them are served first in, first out; the rest by source in turn."""
 CALLS_MAX: Final = 2_000
@@ -46,6 +48,8 @@ Of so many of these, one is of an unknown source.
 """
 REFUSALS_PER_S: Final = 8_000
 REFUSALS_AT_ONCE: Final = 800
+WAITED_S: Final = 0.1
+"""Longer in the socket, a message came while this process started or stood still."""
 MEASURE_S: Final = 0.02
 """Interval at which the lag is measured while there is work."""
 
@@ -121,7 +125,10 @@ class Inbox(Counting):
         self._watch = LoadWatch(settings)
         self._running: LateFairQueue[tuple[int, bytes, str, int, float]] = LateFairQueue(RUNNING_MAX, RUNNING_FIFO_MAX)
         self._waited: deque[tuple[int, bytes, str, int, float]] = deque()
-        """Messages of running calls that came before ``attach``, first of all served; the sockets have held them."""
+        """Messages of running calls that the sockets have held while this process started or stood still.
+
+        They are served first of all.
+        """
         self._began = 0.0
         """Time of ``attach``."""
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
@@ -167,7 +174,10 @@ class Inbox(Counting):
         return True
 
     def is_behind(self) -> bool:
-        """Return whether messages of running calls wait that came before ``attach``: limits may not end calls yet."""
+        """Return whether messages of running calls have waited in the sockets and are not served.
+
+        Limits may not end calls yet.
+        """
         return bool(self._waited)
 
     def attach(self, scheduler: Scheduler) -> None:
@@ -191,14 +201,16 @@ class Inbox(Counting):
         """Queue one message until ``serve``; before ``attach`` drop it: the sender retransmits.
 
         A message of a running call counts as of ``came``, in seconds of the monotonic clock, others as of now. Those
-        that came before ``attach`` are served in the order in which they are given, not by turns of the sources.
+        that have waited in the sockets are served in the order in which they are given, not by turns of the sources.
         """
         if self._scheduler is None:
             return
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
-            if came < self._began:
+            is_first = bool(self._waited) or not self._running  # else it would overtake one that came before
+            has_waited = came < max(self._began, self._clock() - WAITED_S)
+            if has_waited and is_first and len(self._waited) < WAITED_MAX:
                 self._waited.append((flow, data, host, port, came))
             elif self._running.put(host, (flow, data, host, port, came)) is not None:
                 self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
