@@ -65,6 +65,29 @@ async def test_an_account_keeps_its_currency_while_money_from_or_to_it_waits_for
     assert await books.currencies(euros) == euros
 
 
+async def test_no_payment_gives_an_account_another_currency_while_money_of_it_waits_though_no_switch_runs(database):
+    books, waiting, payments = SqlBooks(database), SqlWaitingPayments(database), SqlPayments(database)
+    await books.open_accounts(["acme", "shop"], {"acme": "USD", "shop": "USD"})
+    moved = WaitingPayment(0, "shop", "acme", EntryKind.TRANSFER, "1", Decimal(5), False, None, "ann", "ann", STARTED)
+    asked, _ = await waiting.ask(moved)
+    with pytest.raises(OtherCurrency, match="account acme has money in USD, the configuration says EUR"):
+        await payments.add(payment(currency="EUR"))
+    moving = MoneyTransfer(
+        source="shop",
+        target="acme",
+        amount=Decimal(5),
+        reference="2",
+        made_at=STARTED,
+        currencies={"shop": "EUR", "acme": "EUR"},
+    )
+    with pytest.raises(OtherCurrency, match="account shop has money in USD, the configuration says EUR"):
+        await payments.transfer(moving)
+    assert await books.currencies(["acme", "shop"]) == {"acme": "USD", "shop": "USD"}
+    await waiting.refuse(asked.id, "bob", STARTED, None)
+    await payments.add(payment(currency="EUR"))
+    assert await books.currencies(["acme"]) == {"acme": "EUR"}
+
+
 async def test_money_from_before_there_were_currencies_takes_the_configured_one(store):
     await store.payments.add(payment())
     assert await store.books.currencies(["acme"]) == {"acme": None}

@@ -74,7 +74,7 @@ async def settle_one(connection: AsyncConnection, name: str, wanted: str | None)
     held: str | None = row.currency
     if wanted is None or held == wanted:
         return held
-    if held is not None and (row.seq or await is_held(connection)):
+    if held is not None and (row.seq or await is_held(connection) or await _of_waiting(connection, [name])):
         return held
     await _settle(connection, [name], wanted)
     return wanted

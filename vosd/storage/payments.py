@@ -15,6 +15,7 @@ from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.disputes import reopen
+from vosd.storage.lease import is_held
 from vosd.storage.old_payments import dropped_payment, dropped_payments
 from vosd.storage.ports import (
     SETTLED_AS,
@@ -144,8 +145,7 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
     """Book a payment once in the open transaction, the commit numbered ``mark``; raises as ``SqlPayments.add``."""
     await _check_exists(connection, payment)
     standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
-    currency = await settle_one(connection, _name(payment), payment.currency)
-    check_currency(payment, currency, has_entries=bool(standing.seq))
+    currency = await _settled(connection, payment, standing)
     earlier = await _earlier(connection, payment)
     if payment.settles is not None:
         await settle(connection, payment.settles, is_booked=earlier is not None)
@@ -166,9 +166,7 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
     for each in (source, target):
         await _check_exists(connection, each)
     locked = await lock_accounts(connection, sorted([_name(source), _name(target)]), mark)
-    currencies = [await settle_one(connection, _name(each), each.currency) for each in (source, target)]
-    for each, currency in zip((source, target), currencies, strict=True):
-        check_currency(each, currency, has_entries=bool(locked[_name(each)].standing.seq))
+    currencies = [await _settled(connection, each, locked[_name(each)].standing) for each in (source, target)]
     check_same_currency(transfer, *currencies)
     earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
     if transfer.settles is not None:
@@ -182,6 +180,16 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
         taken = await _taken_back(connection, source, source.undoes, taken)
     given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
     return taken, given._replace(expires_at=await extend(connection, _name(target), target))
+
+
+async def _settled(connection: AsyncConnection, payment: Payment, standing: Standing) -> str | None:
+    """Return the currency of a locked account, which is that of a payment, or raise OtherCurrency."""
+    held = await settle_one(connection, _name(payment), payment.currency)
+    is_other = payment.currency is not None and held not in {None, payment.currency}
+    # Without a switch, entries or money that waits for a second person keep it.
+    has_money = bool(standing.seq) or (is_other and not await is_held(connection))
+    check_currency(payment, held, has_entries=has_money)
+    return held
 
 
 async def _taken_back(connection: AsyncConnection, payment: Payment, undone: UndoneEntry, receipt: Receipt) -> Receipt:
