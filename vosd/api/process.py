@@ -8,7 +8,7 @@ import gc
 import socket
 import sys
 from collections.abc import Awaitable, Coroutine
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -40,15 +40,11 @@ BAD_CONFIGURATION: Final = 3
 """Exit code of an invalid configuration, as of every verb."""
 LOG_LEVEL: Final = "info"
 _NICENESS: Final = 5
-_OOM_SCORE: Final = "900"
-"""Has the kernel kill this process before the switch when memory is short."""
 
 
 def main() -> None:
     """Serve until the switch ends, or until SIGTERM."""
     occupy_closed_streams()
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     if len(sys.argv) == 2:
         _stand_alone(Path(sys.argv[1]))
     else:

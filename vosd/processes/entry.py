@@ -10,8 +10,13 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import vosd
+from vosd.processes.life import end_before_the_switch
+
+_END_FIRST: Final = frozenset({"vosd.api.process", "vosd.wiring.check_process"})
+"""Modules of processes that end before the switch when memory is short: importing them takes much of it."""
 
 
 def search_path() -> str:
@@ -25,6 +30,8 @@ def _main() -> None:
     gc.disable()
     sys.modules["rich"] = None  # type: ignore[assignment]  # Python's mark of a module that cannot be imported
     del sys.argv[0]
+    if sys.argv[0] in _END_FIRST:
+        end_before_the_switch()
     module = import_module(sys.argv[0])
     gc.freeze()
     gc.enable()

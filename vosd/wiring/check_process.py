@@ -9,7 +9,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from vosd.config.assembly.remembered import Remembered
 from vosd.config.reader.collector import without_collector
 from vosd.config.stored import Wanted
 from vosd.processes.channel import LENGTH_BYTES, message
-from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.processes.life import end_before_the_switch, give_way, live_as_long_as_the_switch
 from vosd.processes.memory import give_back
 from vosd.wiring.change_check import LastLoad, check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -29,8 +29,6 @@ MEMORY_MAX: Final = 4 << 30
 """Bytes of address space, beyond that at the beginning: a copy of a switch has all tables of rates in it."""
 _NICENESS: Final = 5
 """That of the API, for which most checks are."""
-_OOM_SCORE: Final = "900"
-"""Has the kernel kill this process before the switch when memory is short."""
 
 
 def main() -> None:
@@ -44,6 +42,7 @@ def go_on(channel: socket.socket, config: Path, taken: Callable[[], tuple[Rememb
 
     ``taken`` returns it, and what it has asked the database for; the rest of the start is freed then.
     """
+    end_before_the_switch()
     give_way(_NICENESS)
     _serve(channel, Checker(config, LastLoad.of_start(*taken())))
 
@@ -51,8 +50,6 @@ def go_on(channel: socket.socket, config: Path, taken: Callable[[], tuple[Rememb
 def _serve(channel: socket.socket, checker: "Checker") -> None:
     live_as_long_as_the_switch()
     give_way(_NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     most_bytes = _address_space() + MEMORY_MAX
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
