@@ -203,6 +203,7 @@ class VerbDirectory(Family):
         """Run the verb; convert expected errors to a message and an exit code."""
         gc.set_threshold(*GC_THRESHOLDS)
         atexit.register(gc.freeze)  # the interpreter looks for garbage as it ends
+        _wait_for_no_name_server()
         try:
             return super().invoke(ctx)
         except VosError as error:
@@ -211,6 +212,14 @@ class VerbDirectory(Family):
             if error.errno != errno.ENOSPC or error.filename is not None:
                 raise
             raise _as_full_disk(error) from error
+
+
+def _wait_for_no_name_server() -> None:
+    import asyncio
+
+    from vosd.cli.loop import CommandLoops
+
+    asyncio.set_event_loop_policy(CommandLoops())
 
 
 def _as_full_disk(error: OSError) -> OperationError:

@@ -1,0 +1,37 @@
+"""Event loops of commands, which do not wait at their end for the answer of a silent name server.
+
+The loop's own look-ups take its threads, which ``asyncio.run`` and the interpreter wait for: a command that had said
+after five seconds that there is no answer ended half a minute later.
+"""
+
+import asyncio
+import socket
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
+
+
+class CommandLoop(asyncio.SelectorEventLoop):
+    """Looks names up in threads that nothing waits for."""
+
+    async def getaddrinfo(self, *asked: Any, **terms: Any) -> Any:
+        """Return the addresses of a host, as ``socket.getaddrinfo`` does."""
+        found: Future[Any] = Future()
+        found.set_running_or_notify_cancel()  # one who waits no more cannot cancel it: the thread has its answer later
+
+        def look_up() -> None:
+            try:
+                found.set_result(socket.getaddrinfo(*asked, **terms))
+            except (OSError, UnicodeError) as error:
+                found.set_exception(error)
+
+        Thread(target=look_up, name="look-up", daemon=True).start()
+        return await asyncio.wrap_future(found)
+
+
+class CommandLoops(asyncio.DefaultEventLoopPolicy):
+    """Has ``asyncio.run`` take such a loop, in every thread."""
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a new loop."""
+        return CommandLoop()
