@@ -257,7 +257,8 @@ class _Differences:
     def add(self, difference: "BookDifference") -> None:
         self.count += 1
         if self._is_printed:
-            output.line(str(difference))
+            # click by itself would write behind the bar that is drawn meanwhile
+            click.echo(str(difference), file=sys.stdout)
         else:
             self.kept.append(difference)
 

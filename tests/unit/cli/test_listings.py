@@ -5,8 +5,10 @@ import csv
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -302,6 +304,29 @@ def test_a_verb_says_how_fast_the_part_is_that_counts_now(
         "10%: 2,000 calls, 100 a second", "50%: 10,000 calls, 100 a second", "60%", "70%",
         "80%: 500 calls, 50 a second", "90%: 40 calls, 4 a second",
     ]  # fmt: skip
+
+
+def test_a_difference_in_the_ledger_has_a_line_of_its_own_on_a_terminal_with_a_bar(site: Path) -> None:
+    database = site / "vosd.db"
+
+    async def book() -> None:
+        async with Database(f"sqlite+aiosqlite:///{database}") as opened:
+            await SqlBooks(opened).book([answered_call(1)])
+
+    asyncio.run(book())
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE account SET balance = balance + 1")
+    terminal, end = pty.openpty()
+    code = "from vosd.cli.main import main; main(['ledger', 'verify'])"
+    done = subprocess.run([sys.executable, "-c", code], stdout=end, stderr=end, check=False)
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # at its end
+        while part := os.read(terminal, 10_000):
+            shown += part
+    os.close(terminal)
+    assert done.returncode == 1
+    assert b"\x1b[2Kaccount " in shown
 
 
 def test_what_a_verb_prints_beside_its_bar_goes_to_its_file() -> None:
