@@ -139,6 +139,7 @@ def test_a_sheet_is_put_in_force_by_the_keyboard_alone(site: Watched, boss: Visi
     page = boss.go("/rates/typed?tab=import", "typed")
     chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
     compares = page.get_by_role("button", name="Compare with the present rates")
+    expect(compares).to_be_enabled()  # once the file is read
     compares.press("Enter")
     page.get_by_role("radiogroup", name="Difference").wait_for()
     expect(compares).to_be_focused()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from e2e.conditions import eventually
 
 _SIZE: Final = 96 * 1024 * 1024
 
@@ -35,17 +36,23 @@ class Disk:
         What was written before is on the disk.
         """
         subprocess.run(["sync", "-f", str(self.place)], check=True)
+        (self._in_kernel() / "trigger_fs_error").write_text("a test")
+
+    def mend(self) -> None:
+        """Repair it and mount it again, once the processes that have files open on it have ended."""
+        in_kernel = self._in_kernel()
+        self.unmount()
+        # Mounted again before, it is the same one with the error: a process beside the switch outlives it for a moment.
+        eventually(lambda: not in_kernel.exists(), "the file system is released")
+        subprocess.run(["e2fsck", "-fy", str(self._image)], capture_output=True, check=False)
+        self.mount()
+
+    def _in_kernel(self) -> Path:
+        """Return the directory of the mounted file system in that of the kernel."""
         found = subprocess.run(
             ["findmnt", "-no", "SOURCE", str(self.place)], capture_output=True, text=True, check=True
         )
-        device = Path(found.stdout.strip()).name
-        (Path("/sys/fs/ext4") / device / "trigger_fs_error").write_text("a test")
-
-    def mend(self) -> None:
-        """Repair it and mount it again; no process has files open on it."""
-        self.unmount()
-        subprocess.run(["e2fsck", "-fy", str(self._image)], capture_output=True, check=False)
-        self.mount()
+        return Path("/sys/fs/ext4") / Path(found.stdout.strip()).name
 
 
 @contextmanager
