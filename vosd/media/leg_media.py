@@ -174,6 +174,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     has it, ``SEVERAL`` = it was with more than one."""
     origin: str = ""
     """Address in the origin line of all descriptions that it is sent (RFC 3264 section 8); empty = none was relayed."""
+    is_unnamed: bool = False
+    """Whether that line names no user; it does where one was sent before any was relayed, or by an earlier version."""
     said: bytes = b""
     """The latest description that it was sent with ports of an rtpengine, or after it had lost its ports."""
     said_for: str = ""

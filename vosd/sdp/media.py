@@ -26,6 +26,7 @@ _IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
 """Beginning of nearly all descriptions, with user, session and version of the origin."""
 _PORTS: Final = re.compile(rb"(\nm=(?:audio|video|image) )([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
 _ORIGIN_LINE: Final = re.compile(rb"^o=[^\r\n]*", re.MULTILINE)
+_NAME_LINE: Final = re.compile(rb"^s=[^\r\n]*", re.MULTILINE)
 _ORIGIN: Final = re.compile(rb"o=(\S+(?:[ \t]+\S+){2,}?)[ \t]+IN[ \t]+IP[46][ \t]+\S.*", re.IGNORECASE)
 """Origin line with an address behind user, session and version; some telephones have blanks in the user."""
 _UNUSUAL: Final = re.compile(
@@ -57,10 +58,13 @@ _KEYS: Final = re.compile(b"^" + _KEY_LINE.pattern + rb"[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
-_REMOVED: Final = (*_ICE, _RTCP)
+_NAMING: Final = (b"i=", b"u=", b"e=", b"p=", b"a=tool:")
+"""Lines in which an author writes about itself; a relay hides who it is as it hides where it is."""
+_HIDDEN: Final = (*_ICE, *_NAMING)
+_REMOVED: Final = (*_HIDDEN, _RTCP)
 _RTCP_BEGINS: Final = b"\n" + _RTCP
-_PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")", re.IGNORECASE)
-"""Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
+_PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _HIDDEN)) + rb")", re.IGNORECASE)
+"""Beginning of a line that names a place of a medium beside its ``m=`` line, or is removed."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _AT_HAND: Final = 16
 """Descriptions that are remembered as a whole, for as long as they are on their way. No other call has the same ones,
@@ -324,40 +328,45 @@ def relayable(session: bytes) -> bytes:
     )
 
 
-def relayed(session: bytes, places: Sequence[Place | None], origin: str | None = None) -> bytes:
+def relayed(
+    session: bytes, places: Sequence[Place | None], origin: str | None = None, *, keeps_user: bool = False
+) -> bytes:
     """Return a description whose media are received at the places of a relay, one for each medium.
 
     A medium without a place stays as it is, but for the addresses of one that is rejected. ``origin`` is the address of
     the origin line, and of a description without any place; None = that of the first place. A medium on hold by the
     zero address stays so. RTCP is announced where it is not on the next port; it is multiplexed if the place says so,
     whatever the author offered. ICE and bundling are removed: they lead past the relay, or to one port for several
-    media.
+    media. So is what the author writes about itself; ``keeps_user``: but for the user of the origin line.
 
     Raises:
         ValueError: there are not as many places as media.
     """
     cut = _cut(session)
     if cut is None or len(cut[1]) != len(places):
-        return _relayed(session, places, origin)
+        return _relayed(session, places, origin, keeps_user=keeps_user)
     hosts, ports = [], []
     for each in places:
         if each is None or each.rtcp != each.rtp + 1:
-            return _relayed(session, places, origin)
+            return _relayed(session, places, origin, keeps_user=keeps_user)
         hosts.append(each.host)
         ports.append(each.rtp)
     form = _placed(cut[2], tuple(hosts), origin)
-    return _relayed(session, places, origin) if form is None else _filled(form, cut[0], ports)
+    if form is None:
+        return _relayed(session, places, origin, keeps_user=keeps_user)
+    return _filled(form, cut[0] if keeps_user else b"- " + cut[0].partition(b" ")[2], ports)
 
 
 @lru_cache(maxsize=512)
 def _placed(form: bytes, hosts: tuple[str, ...], origin: str | None) -> bytes | None:
     """Return the form of a relayed description; None where it has none."""
     session = _filled(form, _ANY_IDS, [_ANY_PORT] * len(hosts))
-    cut = _cut(_relayed(session, [Place(host, _ANY_PORT, _ANY_PORT + 1) for host in hosts], origin))
+    places = [Place(host, _ANY_PORT, _ANY_PORT + 1) for host in hosts]
+    cut = _cut(_relayed(session, places, origin, keeps_user=True))
     return None if cut is None else cut[2]
 
 
-def _relayed(session: bytes, places: Sequence[Place | None], origin: str | None) -> bytes:
+def _relayed(session: bytes, places: Sequence[Place | None], origin: str | None, *, keeps_user: bool) -> bytes:
     """Return a relayed description of any form."""
     first = next(filter(None, places), None)
     host = origin if first is None else first.host
@@ -371,7 +380,7 @@ def _relayed(session: bytes, places: Sequence[Place | None], origin: str | None)
         for part, place in zip(media, places, strict=True):
             if place is None and _uses_common_address(part):
                 announced = None
-    written = [_head(above, origin or host, announced)]
+    written = [_head(above, origin or host, announced, keeps_user=keeps_user)]
     for part, place in zip(media, places, strict=True):
         written.append(_without_place(part, host) if place is None else _medium_at(part, place, common, announced))
     return b"".join(written)
@@ -636,16 +645,27 @@ def _uses_common_address(part: bytes) -> bool:
     return words[1:2] != [b"0"] and b"\nc=" not in part
 
 
-def _head(above: bytes, origin: str, announced: str | None) -> bytes:
+def _head(above: bytes, origin: str, announced: str | None, *, keeps_user: bool) -> bytes:
     """Return the lines above all media for a description with relayed media; ``announced`` None = ``c=`` stays."""
-    return _lines_at(_ORIGIN_LINE.sub(lambda line: _origin_at(line[0], origin), above), announced)
+    written = _ORIGIN_LINE.sub(lambda line: _origin_at(line[0], origin, keeps_user=keeps_user), above)
+    return _lines_at(_NAME_LINE.sub(b"s=-", written), announced)
 
 
-def _origin_at(line: bytes, host: str) -> bytes:
+def _origin_at(line: bytes, host: str, *, keeps_user: bool) -> bytes:
     """Return an origin line with another address; one that cannot be read gets ids that change with it."""
     found = _ORIGIN.fullmatch(line)
-    ids = b"- 1 %d" % crc32(line) if found is None else found[1]
+    ids = b"- 1 %d" % crc32(line) if found is None else found[1] if keeps_user else _without_user(found[1])
     return b"o=%b %b" % (ids, _named(host))
+
+
+def _without_user(ids: bytes) -> bytes:
+    """Return user, session and version without the user.
+
+    One of several words leaves a session of its own: such a line is not made the successor of the one before in its
+    dialog (``continued``), and must not become the same as another one.
+    """
+    *user, session, version = ids.split()
+    return b"- %b %b" % (session if len(user) == 1 else b"%d" % crc32(b" ".join([*user, session])), version)
 
 
 def _lines_at(lines: bytes, announced: str | None) -> bytes:
@@ -684,7 +704,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
     end = first[len(first.rstrip()) :]
     lines = [_with_port(first, place.rtp)]
     if not has_connection and place.host != announced:
-        rest.insert(1 if rest and rest[0].startswith(b"i=") else 0, _connection_like(common.rstrip() + end, place.host))
+        rest.insert(0, _connection_like(common.rstrip() + end, place.host))
     rtcp = b"" if b"RTP/" not in first else b"a=rtcp-mux" if place.rtcp is None else b"a=rtcp:%d" % place.rtcp
     is_connected = False
     for line in rest:
@@ -696,7 +716,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
             if rtcp and named[:7] == rtcp[:7]:
                 lines.append(rtcp + line[len(line.rstrip()) :])
                 rtcp = b""
-        elif not named.startswith(_ICE):
+        elif not named.startswith(_HIDDEN):
             lines.append(line)
     if rtcp and place.rtcp != place.rtp + 1:
         if not lines[-1].endswith(b"\n"):

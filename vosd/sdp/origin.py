@@ -48,13 +48,15 @@ def address_of_origin(session: bytes) -> str:
     return "" if found is None else found[4].rpartition(b" ")[2].decode("latin-1")
 
 
-def from_address(session: bytes, host: str) -> bytes:
-    """Return a description with another address in its origin line."""
+def from_address(session: bytes, host: str, *, keeps_user: bool) -> bytes:
+    """Return a description with another address in its origin line, and with its user or none."""
     found = _ORIGIN.search(session)
     if found is None:
         return session
     address = b"IN IP%d %b" % (6 if ":" in host else 4, host.encode())
-    return b"%b%b%b" % (session[: found.start(4)], address, session[found.end(4) :])
+    user = found[1] if keeps_user else b"-"
+    ids = session[found.end(1) : found.start(4)]
+    return b"%b%b%b%b%b" % (session[: found.start(1)], user, ids, address, session[found.end(4) :])
 
 
 def _with_origin_of(session: bytes, previous: bytes, now: re.Match[bytes], before: re.Match[bytes]) -> bytes:

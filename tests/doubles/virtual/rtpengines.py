@@ -249,7 +249,7 @@ class VirtualRtpEngines:
         if is_other and not families_of_ice(session):
             self.ignored.append(author)
         places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
-        written = self._written(order, relayed(session, places))
+        written = self._written(order, relayed(session, places, keeps_user=True))
         if order.ice == "force":
             written += with_candidates({HOSTS[engine], HOSTS_6[engine]}, ports)
         return RtpReply(OK, sdp=written.decode("latin-1"))

@@ -33,6 +33,7 @@ ICE = (
     "a=end-of-candidates\r\na=fingerprint:sha-256 AB\r\na=rtcp-fb:111 nack\r\n"
 ).encode()
 RELAY = Place("203.0.113.5", 10_000, 10_001)
+HEAD_AT_RELAY = HEAD.replace("192.0.2.7", "203.0.113.5").replace("o=alice", "o=-")
 
 
 def of(media: str, head: str = HEAD) -> bytes:
@@ -298,14 +299,18 @@ def test_no_address_of_the_author_is_left(head, media):
     assert media_of(written)[0].host == "203.0.113.1"
 
 
-def test_an_origin_with_blanks_in_its_user_keeps_it_and_one_that_cannot_be_read_gets_ids_that_change_with_it():
-    def origin(line: str) -> bytes:
+def test_an_origin_with_blanks_in_its_user_has_a_session_for_it_and_one_that_cannot_be_read_ids_that_change_with_it():
+    def origin(line: str, *, keeps_user: bool = False) -> bytes:
         session = f"v=0\r\n{line}\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n".encode()
-        written = relayed(session, [RELAY])
-        assert relayed(written, [RELAY]) == written
+        written = relayed(session, [RELAY], keeps_user=keeps_user)
+        assert relayed(written, [RELAY], keeps_user=keeps_user) == written
         return written.split(b"\r\n")[1]
 
-    assert origin("o=Joe B 1 7 IN IP4 10.0.0.5") == b"o=Joe B 1 7 IN IP4 203.0.113.5"
+    assert origin("o=Joe B 1 7 IN IP4 10.0.0.5", keeps_user=True) == b"o=Joe B 1 7 IN IP4 203.0.113.5"
+    first, later, other = (origin(f"o=Joe {line} IN IP4 10.0.0.5").split() for line in ("B 1 7", "B 1 8", "C 1 7"))
+    assert first[0] == b"o=-"
+    assert first[1] == later[1] != other[1]
+    assert (first[2], later[2]) == (b"7", b"8")
     odd = [origin(f"o=10.0.0.5 {version}") for version in (1, 2, 1)]
     assert odd[0] == odd[2] != odd[1]
     assert all(each.startswith(b"o=- 1 ") and each.endswith(b" IN IP4 203.0.113.5") for each in odd)
@@ -324,7 +329,7 @@ def test_no_address_of_the_author_is_left_where_all_media_are_rejected(media):
     session = of(media)
     written = relayed(session, [None] * len(media_of(session)), "203.0.113.1")
     assert b"192.0.2.7" not in written
-    assert b"o=alice 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\n" in written
+    assert b"o=- 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\n" in written
     assert [each.port for each in media_of(written)] == [0] * media.count("m=")
 
 
@@ -343,10 +348,10 @@ def test_names_of_attributes_in_another_case_lead_no_more_past_the_relay(session
 
 def test_the_origin_may_have_another_address_than_the_media():
     written = relayed(CALL, [RELAY], "203.0.113.1")
-    assert b"o=alice 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.5\r\n" in written
+    assert b"o=- 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.5\r\n" in written
     message = of("m=message 5000 TCP/MSRP *\r\n")
     assert relayed(message, [None], "203.0.113.1") == message.replace(
-        b"1 7 IN IP4 192.0.2.7", b"1 7 IN IP4 203.0.113.1"
+        b"alice 1 7 IN IP4 192.0.2.7", b"- 1 7 IN IP4 203.0.113.1"
     )
 
 
@@ -366,7 +371,41 @@ def test_a_description_without_media_has_none():
 
 
 def test_address_and_port_are_those_of_the_relay_and_nothing_else_changes():
-    assert relayed(CALL, [RELAY]) == CALL.replace(b"192.0.2.7", b"203.0.113.5").replace(b" 4000 ", b" 10000 ")
+    expected = CALL.replace(b"192.0.2.7", b"203.0.113.5").replace(b" 4000 ", b" 10000 ")
+    assert relayed(CALL, [RELAY], keeps_user=True) == expected
+    assert relayed(CALL, [RELAY]) == expected.replace(b"alice", b"-")
+
+
+@pytest.mark.parametrize("place", [RELAY, Place("203.0.113.5", 10_000, 10_007), Place("203.0.113.5", 10_000, None)])
+@pytest.mark.parametrize("keeps_user", [False, True])
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_nothing_is_left_that_an_author_writes_about_itself(place, keeps_user, end):
+    names = HEAD.replace("s=-", "s=Acme SBC 7\r\ni=Acme\r\nu=http://acme/\r\ne=a@acme\r\np=+44 20").replace(
+        "t=0 0", "t=0 0\r\na=tool:Acme 1.2\r\na=x-own:kept"
+    )
+    named, plain = (
+        of(f"m=audio 4000 RTP/AVP 0\r\n{own}a=ptime:20\r\n", head).replace(b"\r\n", end.encode())
+        for own, head in (
+            ("i=Acme\r\na=tool:Acme\r\n", names),
+            ("", HEAD.replace("t=0 0", "t=0 0\r\na=x-own:kept")),
+        )
+    )
+    written = relayed(named, [place], keeps_user=keeps_user)
+    assert b"Acme" not in written
+    assert b"acme" not in written
+    assert written == relayed(plain, [place], keeps_user=keeps_user)
+    assert (b"o=alice 1 7 " in written) is keeps_user
+    assert (b"o=- 1 7 " in written) is not keeps_user
+
+
+def test_nothing_is_left_of_an_author_whose_media_are_all_rejected():
+    session = of("m=audio 0 RTP/AVP 0\r\ni=Acme\r\n", HEAD.replace("s=-", "s=Acme"))
+    assert b"Acme" not in relayed(session, [None], "203.0.113.1")
+
+
+def test_a_later_description_of_one_session_has_the_same_session_and_the_later_version():
+    versions = [relayed(CALL.replace(b" 1 7 ", b" 1 %d " % each), [RELAY]) for each in (7, 8)]
+    assert versions[1] == versions[0].replace(b"o=- 1 7 ", b"o=- 1 8 ")
 
 
 def test_without_a_place_nothing_changes():
@@ -383,7 +422,7 @@ def test_ice_and_bundles_are_removed_and_keys_pass():
     assert relayed(ICE, [Place("203.0.113.5", 10_000, None)]) == of(
         "m=audio 10000 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\na=mid:0\r\n"
         "a=fingerprint:sha-256 AB\r\na=rtcp-fb:111 nack\r\n",
-        HEAD.replace("192.0.2.7", "203.0.113.5"),
+        HEAD_AT_RELAY,
     )
 
 
@@ -425,7 +464,7 @@ def test_rtcp_is_where_the_place_says():
 def test_the_other_family_can_be_announced():
     six = relayed(CALL, [Place("2001:db8::5", 10_000, 10_001)])
     assert six.count(b"IN IP6 2001:db8::5\r\n") == 2
-    assert relayed(six, [Place("192.0.2.7", 4_000, 4_001)]) == CALL
+    assert relayed(six, [Place("192.0.2.7", 4_000, 4_001)]) == CALL.replace(b"alice", b"-")
 
 
 @pytest.mark.parametrize(("host", "zero"), [("203.0.113.5", b"IP4 0.0.0.0"), ("2001:db8::5", b"IP6 ::")])
@@ -442,8 +481,8 @@ def test_media_at_several_addresses_get_lines_of_their_own():
         "m=audio 4000 RTP/AVP 0\r\ni=title\r\na=ptime:20\r\nm=video 4002 RTP/AVP 34\r\nc=IN IP4 192.0.2.9/127\r\n"
     )
     assert relayed(session, [RELAY, Place("203.0.113.6", 10_002, 10_003)]) == of(
-        "m=audio 10000 RTP/AVP 0\r\ni=title\r\na=ptime:20\r\nm=video 10002 RTP/AVP 34\r\nc=IN IP4 203.0.113.6\r\n",
-        HEAD.replace("192.0.2.7", "203.0.113.5"),
+        "m=audio 10000 RTP/AVP 0\r\na=ptime:20\r\nm=video 10002 RTP/AVP 34\r\nc=IN IP4 203.0.113.6\r\n",
+        HEAD_AT_RELAY,
     )
     other = relayed(session, [Place("203.0.113.6", 1, 2), Place("203.0.113.6", 3, 4)])
     assert [each.host for each in media_of(other)] == ["203.0.113.6"] * 2
@@ -452,8 +491,8 @@ def test_media_at_several_addresses_get_lines_of_their_own():
 def test_a_medium_that_is_not_relayed_keeps_its_address():
     session = of("m=audio 4000 RTP/AVP 0\r\ni=title\r\nm=message 5000 TCP/MSRP *\r\nm=video 0 RTP/AVP 34\r\n")
     written = relayed(session, [RELAY, None, None])
-    assert b"o=alice 1 7 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 192.0.2.7\r\n" in written
-    assert b"m=audio 10000 RTP/AVP 0\r\ni=title\r\nc=IN IP4 203.0.113.5\r\nm=message 5000 TCP" in written
+    assert b"o=- 1 7 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 192.0.2.7\r\n" in written
+    assert b"m=audio 10000 RTP/AVP 0\r\nc=IN IP4 203.0.113.5\r\nm=message 5000 TCP" in written
     assert b"c=IN IP4 203.0.113.5\r\nt=0 0" in relayed(session.replace(b"e 5000 ", b"e 0 "), [RELAY, None, None])
 
 

@@ -46,7 +46,8 @@ class RelayedSessions:
         """Connect ports by an answer that has not left, so that the call is journalled with them."""
         places = self.places(described, passing, now)
         if places is not None:
-            passing.media.origin = passing.media.origin or self._origin_of(passing.leg, passing.media, places)
+            if not passing.media.origin:
+                self._note_origin(passing.leg, passing.media, places)
             self._prepared = _Prepared(passing.media, passing.theirs, described, places)
 
     def places(
@@ -203,25 +204,28 @@ class RelayedSessions:
         """
         media, parts = passing.media, self._parts
         if type(message) is OutgoingSuccess and not media.origin:
-            media.origin = self._origin_of(passing.leg, media, places)
+            self._note_origin(passing.leg, media, places)
         return parts.music.arrange(message, body, (passing.leg, passing.author), parts.parameters, now)
 
     def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
-        """Return a description as a leg is sent it: with these places, and no address of its author."""
+        """Return a description as a leg is sent it: with these places, and no address or name of its author."""
         if not media.origin:
-            media.origin = self._origin_of(leg, media, places)
-        session = relayed(session, places, media.origin)
+            self._note_origin(leg, media, places)
+        keeps_user = not media.is_unnamed
+        session = relayed(session, places, media.origin, keeps_user=keeps_user)
         if media.is_moved:
-            before = media.said or from_address(bytes(leg.sessions.said), media.origin)
+            before = media.said or from_address(bytes(leg.sessions.said), media.origin, keeps_user=keeps_user)
             session = media.said = succeeding(session, before)
         return session
 
-    def _origin_of(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> str:
-        """Return the address in the origin line of a leg's descriptions, from its first one on.
+    def _note_origin(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> None:
+        """Note what is in the origin line of a leg's descriptions, from its first one on.
 
         A leg whose media were not relayed until now, when it is connected with another one, has an origin already.
         """
         if leg.facts.is_confirmed and not media.is_relayed and (origin := address_of_origin(bytes(leg.sessions.said))):
-            return origin
+            media.origin, media.is_unnamed = origin, False
+            return
         first = next(filter(None, places), None)
-        return first.host if first else address_of(leg, self._parts.listeners, self._parts.addresses).announced
+        own = first.host if first else address_of(leg, self._parts.listeners, self._parts.addresses).announced
+        media.origin, media.is_unnamed = own, True
