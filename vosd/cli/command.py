@@ -217,7 +217,7 @@ class VerbDirectory(Family):
 def _wait_for_no_name_server() -> None:
     import asyncio
 
-    from vosd.cli.loop import CommandLoops
+    from vosd.processes.loops import CommandLoops
 
     asyncio.set_event_loop_policy(CommandLoops())
 

@@ -16,10 +16,24 @@ SILENT = (
     "socket.getaddrinfo = getaddrinfo\n"
     "from vosd.storage import database\n"
     "database._CONNECT_S = 0.1\n"
-    "from vosd.cli.main import main\n"
-    "main(sys.argv[1:])\n"
 )
-"""Runs a command with a resolver that keeps the look-up of the database's host open for five minutes."""
+"""Has a resolver that keeps the look-up of the database's host open for five minutes."""
+COMMAND = SILENT + "from vosd.cli.main import main\nmain(sys.argv[1:])\n"
+API = SILENT + "from vosd.api.process import main\nmain()\n"
+
+
+def configuration(directory: Path) -> str:
+    path = directory / "vosd.yaml"
+    path.write_text(
+        f"state_dir: {directory}/var\ncontrol_socket: {directory}/vosd.sock\n"
+        'database: {url: "mysql+aiomysql://vosd:secret@db.example/vosd"}\n'
+    )
+    return str(path)
+
+
+def ended(program: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +47,13 @@ SILENT = (
 def test_a_command_ends_with_what_it_says_and_not_with_its_look_up(
     tmp_path: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
-    config = tmp_path / "vosd.yaml"
-    config.write_text(
-        f"state_dir: {tmp_path}/var\ncontrol_socket: {tmp_path}/vosd.sock\n"
-        'database: {url: "mysql+aiomysql://vosd:secret@db.example/vosd"}\n'
-    )
-    command = [sys.executable, "-c", SILENT, "-c", str(config), *words]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    done = ended(COMMAND, "-c", configuration(tmp_path), *words)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr
+
+
+def test_an_api_that_stands_alone_does_not_wait_for_its_look_up_at_the_start(tmp_path: Path) -> None:
+    """It listened after 40 seconds, and a request that asked for definitions had it go on as long after SIGTERM."""
+    done = ended(API, configuration(tmp_path))
+    assert (done.returncode, "api.listen is not set" in done.stderr) == (3, True)

@@ -1,4 +1,4 @@
-"""Event loops of commands, which do not wait at their end for the answer of a silent name server.
+"""Event loops of commands and of short questions, which do not wait at their end for a silent name server.
 
 The loop's own look-ups take its threads, which ``asyncio.run`` and the interpreter wait for: a command that had said
 after five seconds that there is no answer ended half a minute later.
