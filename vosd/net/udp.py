@@ -111,7 +111,7 @@ class UdpFlow:
         self._waited_since = None if handed is None else served_mono
         self._opened_mono = time.monotonic()
         self._looked_mono = self._opened_mono
-        """When the socket was read before; what waits in it came later."""
+        """Time at which the socket was read before: what waits in it came later."""
         self._loop.add_reader(self._readiness, self._take)
 
     @property

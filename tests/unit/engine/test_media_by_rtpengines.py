@@ -1441,7 +1441,7 @@ def test_an_answer_with_another_codec_leaves_also_where_the_offer_cannot_be_give
 
 
 def test_a_side_that_is_asked_for_an_offer_makes_one_also_behind_an_answer():
-    """Its 200 was given to the rtpengine as the answer to that: other codecs and fax were silent or converted."""
+    """The rtpengine was given its 200 as the answer to that: other codecs and fax were silent or converted."""
     scene, engines = scene_with()
     call, there = scene.talk()
     for asking, author in ((call, 1), (there, 0), (call, 1)):

@@ -5,7 +5,6 @@ ones.
 """
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +60,7 @@ class NamesFile:
         """Keep the file up to date; runs until cancelled."""
         while True:
             learned = self._directory.learned
-            if learned != self._written and await asyncio.to_thread(partial(self._file.write, self._names())):
+            if learned != self._written and await asyncio.to_thread(self._file.write, self._names()):
                 self._written = learned
             await asyncio.sleep(ROUND_S)
 

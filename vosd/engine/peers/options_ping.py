@@ -133,7 +133,7 @@ class _Pinger:
 
     def _round_over(self, now: Instant, *, is_there: bool) -> None:
         began_at, self._began_at = self._began_at or now, None
-        for question in self._asked:  # other addresses answer as well, which is no stray message
+        for question in self._asked:  # other addresses answer as well, and those answers are absorbed
             question.leave(now)
         self._asked = set()
         (self._health.answered if is_there else self._health.failed)(self._gateway.name, now.mono)
