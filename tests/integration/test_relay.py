@@ -859,6 +859,27 @@ async def test_the_next_worker_takes_the_source_of_a_new_description_where_the_k
     await until(lambda: bool(moved.send((HOST, first.rtp))) and stage.relay.figures(first).latched_port == moved.port)
 
 
+@pytest.mark.parametrize("is_read", [False, True], ids=["unread", "read"])
+async def test_the_next_worker_sends_to_the_place_that_was_named_while_none_had_a_turn(stage, peers, is_read):
+    """The peer is silent at its new place: the address that was believed before is not its own any more."""
+    one, other, moved = peers(), peers(ssrc=0x9999), peers("127.78.0.66")
+    first, second = connected(stage, one, other)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    await stage.until(first, lambda figures: figures.latched_port == one.port)
+    if not is_read:
+        os.kill(stage.relay.links[0].pid, signal.SIGSTOP)
+    stage.relay.expect(first, source(moved.host, moved.port))
+    if is_read:
+        await stage.until(first, lambda figures: figures.latched_port is None)
+    await stage.kill_worker()
+    for _ in range(2):  # the next but one remembers what its predecessors knew
+        sent = other.send((HOST, second.rtp), 3)
+        assert await received(moved, 3) == sent
+        await stage.kill_worker()
+    assert one.taken() == []
+
+
 async def test_one_that_holds_by_the_zero_address_is_received_by_the_next_worker_and_sent_nothing(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)

@@ -76,6 +76,11 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Octets of the accepted RTP packets, with their headers; 0 = they were not counted."""
 
     @property
+    def latched(self) -> tuple[str, int] | None:
+        """Address and port of the believed source."""
+        return (self.latched_host, self.latched_port) if self.latched_host and self.latched_port else None
+
+    @property
     def lost_percent(self) -> float:
         """Share of packets that were lost, with one decimal."""
         return round(100 * self.lost / self.expected, 1) if self.expected else 0.0

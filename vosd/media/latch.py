@@ -72,13 +72,8 @@ class Latch:
         Where it announces the same address as before, the believed source stays until another one takes its place: a
         peer on hold sends nothing, but wants its music where it was. ``believed`` is one from before a restart.
         """
-        host = plain_host(source.host)
-        is_same = (
-            self._source is not None
-            and self._announced == (host, source.rtp)
-            and (self._source.trust, self._source.sip_host) == (source.trust, source.sip_host)
-        )
-        self._source, self._announced = source, (host, source.rtp)
+        is_same = self._source is not None and source.is_where(self._source)
+        self._source, self._announced = source, (plain_host(source.host), source.rtp)
         self._hosts = source.hosts()
         self._candidates.clear()
         self._verdicts.clear()

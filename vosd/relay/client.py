@@ -76,6 +76,9 @@ class _ServedPort(msgspec.Struct, eq=False):
     link: WorkerLink
     record: int
     source: MediaSource | None = None
+    left: tuple[str, int] | None = None
+    """Address that was believed when a description named another place: the next worker sends nothing there, though
+    the worker before has died without the description, and without a packet of the peer from its new place."""
     other: int | None = None
     recording: Path | None = None
     """File into which it is recorded."""
@@ -321,6 +324,8 @@ class Relay:
         """Take media from the source of a new session description from now on."""
         served = self._ports.get(port.id)
         if served is not None:
+            if served.source is not None and not source.is_where(served.source):
+                served.left = served.figures().latched
             served.source = source
             served.link.order(ExpectSource(port.id, source), may_wait=self._is_one_sided(served))
 
@@ -526,9 +531,7 @@ class Relay:
         order = OpenPort(served.port, served.tos, served.record, had_worker=True)
         served.link.order(order, map(PlainSocket.fileno, served.sockets))
         if served.source is not None:
-            believed = (
-                (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None
-            )
+            believed = None if before.latched == served.left else before.latched
             served.link.order(ExpectSource(served.port.id, served.source, believed))
         if served.keys[0]:
             served.link.order(ReportKeys(served.port.id, *served.keys))
