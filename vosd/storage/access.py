@@ -143,7 +143,7 @@ class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SqlAccess:
-    """Reads and writes tokens and roles. Every method raises StoreUnavailable: try again."""
+    """Reads and writes tokens and roles."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

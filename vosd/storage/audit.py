@@ -75,9 +75,6 @@ class SqlAudit:
         """Return the newest lines, the newest first, or the oldest ones; all given criteria hold.
 
         ``after`` is the number of a line: those that are listed after it follow; ``number`` is that of one line.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         columns = [_table.c[name] for name in AuditLine._fields if name not in {"request", "job", "number"}]
         order = _table.c.id.asc() if oldest_first else _table.c.id.desc()

@@ -41,7 +41,6 @@ class SqlEndedCalls:
 
         Raises:
             TooManyCallsError: ask for a shorter span.
-            StoreUnavailable: try again.
         """
         sent = (_cdr.vendor_account == account) & _sent
         received = (_cdr.customer_account == account) & (_cdr.answered_at.is_not(None) | (_cdr.fee != 0))

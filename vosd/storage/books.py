@@ -108,19 +108,11 @@ class SqlBooks:
         return await settle_all(self._database, wanted)
 
     async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the accounts that have money in another currency than is wanted, with that; nothing is changed.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the accounts that have money in another currency than is wanted, with that; nothing is changed."""
         return await others_than(self._database, wanted)
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
-        """Return the currency of each account that has a row.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the currency of each account that has a row."""
         return await currencies_of(self._database, accounts)
 
     async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
@@ -154,11 +146,7 @@ class SqlBooks:
         return booked
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return the records that are not booked, of calls that leave entries or a CDR and are not too old to be there.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the records that are not booked, of calls that leave entries or a CDR and are not too old."""
         leaving = [record for record in records if record.recorded or any(each.amount for each in record.postings)]
         async with self._database.reading() as connection:
             first = (await dropped_before(connection)).first_call
@@ -177,9 +165,6 @@ class SqlBooks:
 
         Its entries are read backwards until a whole page is older: calls are booked nearly in the order in which they
         end, and an account may have millions.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         table, total, before = schema.ledger_entry.c, ZERO, _NEWEST
         page = select(table.seq, table.amount, table.kind, table.created_at).where(table.account == account)
@@ -193,11 +178,7 @@ class SqlBooks:
             before = rows[-1].seq
 
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
-        """Return the standing of each of these accounts that has a row; the mark is 0.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the standing of each of these accounts that has a row; the mark is 0."""
         wanted = sorted(set(accounts))
         rows: list[Any] = []
         async with self._database.reading() as connection:
@@ -207,11 +188,7 @@ class SqlBooks:
         return _changes(rows, 0)
 
     async def standings_between(self, first: str, last: str | None) -> ChangedStandings:
-        """Return the standing of every account behind one, and up to another, by name; the mark is 0.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the standing of every account behind one, and up to another, by name; the mark is 0."""
         query = _standing if last is None else _standing.where(_account.id <= last)
         query = query.order_by(_account.id).limit(_OPENED_AT_ONCE)
         standings: dict[str, Standing] = {}
@@ -229,11 +206,7 @@ class SqlBooks:
                 first = part[-1].id
 
     async def standings(self, after: int = 0) -> ChangedStandings:
-        """Return the standing of every account that changed after the mark; ``after=0`` returns all.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
         rows = await self._database.rows(_standing.where(_account.changed > after))
         return _changes(rows, max(map(_COMMIT_OF_STANDING, rows), default=after))
 

@@ -63,11 +63,7 @@ class SqlCheckpoints:
         self._database = database
 
     async def closed_until(self) -> int | None:
-        """Return the latest closed date, UTC milliseconds; None = nothing is closed.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the latest closed date, UTC milliseconds; None = nothing is closed."""
         async with self._database.reading() as connection:
             return await _closed_until(connection)
 
@@ -76,7 +72,6 @@ class SqlCheckpoints:
 
         Raises:
             BadClosingDate: it is in the future, or a later one is closed.
-            StoreUnavailable: try again.
         """
         if until > now:
             message = f"{iso_utc(until)} is in the future: a period is closed when it is over"

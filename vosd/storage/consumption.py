@@ -43,7 +43,6 @@ class SqlConsumption:
 
         Raises:
             DroppedPeriod: calls of then were dropped.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             dropped = await dropped_before(connection)
@@ -95,9 +94,6 @@ class SqlConsumption:
 
         Its row was opened before, which the switch does when it first reads an account, or an entry of its ledger is
         older, where the row is from before openings were recorded.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         opened = select(_account.id).where(_account.id == account, _account.opened_at < until)
         first = select(_entry.id).where(_entry.account == account, _entry.created_at < until).limit(1)
@@ -113,9 +109,6 @@ class SqlConsumption:
         """Return whether calls of an account are booked that ended from ``since`` to before ``until``.
 
         ``begun``: only calls that began then or later.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         call = select(_entry.id).where(_entry.account == account, _entry.kind == EntryKind.CALL.value)
         ended = call.where(_entry.created_at >= since, _entry.created_at < until)

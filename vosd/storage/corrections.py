@@ -56,7 +56,6 @@ class SqlCorrections:
 
         Raises:
             NoSuchCall, NoSuchCharge, ReferenceTaken: as ``book``.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             return await _changes(connection, corrections, {})
@@ -109,11 +108,7 @@ class SqlCorrections:
         await connection.execute(statement, [{"call": call_id, "number": number} for number, call_id in numbers])
 
     async def history(self, call_id: str) -> list[CorrectedCharge]:
-        """Return the corrections of a call, in the order in which they were made.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the corrections of a call, in the order in which they were made."""
         query = _with_sign().where(_correction.c.call_id == call_id).order_by(_correction.c.id)
         return [_made(row) for row in await self._database.rows(query)]
 

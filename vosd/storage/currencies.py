@@ -43,11 +43,7 @@ async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[s
 
 
 async def others_than(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the accounts that ``settle_all`` would refuse, each with the currency of its money.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the accounts that ``settle_all`` would refuse, each with the currency of its money."""
     return (await _apart(database, wanted))[0]
 
 
@@ -81,11 +77,7 @@ async def settle_one(connection: AsyncConnection, name: str, wanted: str | None)
 
 
 async def currencies_of(database: Database, accounts: Collection[str]) -> Mapping[str, str | None]:
-    """Return the currency of each account that has a row.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the currency of each account that has a row."""
     async with database.reading() as connection:
         return {row.id: row.currency for chunk in _chunks(accounts) for row in await _rows(connection, chunk)}
 

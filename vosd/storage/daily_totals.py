@@ -103,11 +103,7 @@ class SqlDailyTotals:
         self._database = database
 
     async def lines(self, first_day: str, last_day: str, *, by_month: bool) -> Sequence[TotalsLine]:
-        """Return the totals from the first to the last day, each of a day or of a month.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the totals from the first to the last day, each of a day or of a month."""
         day = func.substr(_total.c.day, 1, 7) if by_month else _total.c.day
         keys = [day.label("day"), *(column for column in _total.primary_key if column.name != "day")]
         sums = [func.sum(_total.c[name]) for name in _COUNTED[:4]]

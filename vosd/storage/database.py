@@ -292,7 +292,6 @@ class Database:
         ``unhurried`` lifts the time limit, for an audit that the operator can interrupt.
 
         Raises:
-            StoreUnavailable: the database is away or too slow.
             SchemaOutdated: a table or column is missing.
         """
         with self._our_errors():
@@ -426,7 +425,6 @@ class Database:
 
         Raises:
             SchemaOutdated: they are older, too new or (``DatabaseGone``) missing; the message says what to do.
-            StoreUnavailable: the database is away.
             MigrationsMissing: the installation is incomplete.
         """
         try:

@@ -27,22 +27,14 @@ def database_clock(*, is_sqlite: bool) -> ColumnElement[int]:
 
 
 async def time_of(database: Database) -> int:
-    """Return the database's time, UTC milliseconds.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the database's time, UTC milliseconds."""
     async with database.reading() as connection:
         there: int = (await connection.execute(select(database_clock(is_sqlite=database.is_sqlite)))).scalar_one()
     return there
 
 
 async def latest_call(database: Database) -> int:
-    """Return when the latest call began that is in the database, UTC milliseconds; 0 = there is none.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return when the latest call began that is in the database, UTC milliseconds; 0 = there is none."""
     async with database.reading() as connection:
         return await connection.scalar(select(func.max(schema.cdr.c.started_at))) or 0
 
@@ -52,7 +44,6 @@ async def check_has_come(database: Database, moment: int) -> None:
 
     Raises:
         ClockAhead: it is in the future there.
-        StoreUnavailable: try again.
     """
     if database.is_sqlite:
         return

@@ -35,37 +35,21 @@ class SqlDecks:
         self._database = database
 
     async def version(self) -> int:
-        """Return the version of all definitions in the database.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the version of all definitions in the database."""
         async with self._database.reading() as connection:
             return await version_in(connection)
 
     async def advance_beyond(self, lost: int) -> None:
-        """Advance the version of all definitions beyond one that the database has lost: everyone reads all anew.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Advance the version of all definitions beyond one that the database has lost: everyone reads all anew."""
         async with self._database.writing() as connection:
             await advance_beyond(connection, lost)
 
     async def all_current(self) -> Sequence[DeckVersion]:
-        """Return the current version of each deck, by group.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the current version of each deck, by group."""
         return [_as_switch_sees(deck) for deck in await self._select(_newest().order_by(_deck.c.rate_group))]
 
     async def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
-        """Yield the rows of a version in parts.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Yield the rows of a version in parts."""
         numbered = (_deck.c.rate_group == version.group) & (_deck.c.version == version.number)
         content = select(_deck.c.content).where(numbered).scalar_subquery()
         own = (_chunk.c.rate_group == version.group) & (_chunk.c.content == content)
@@ -80,21 +64,13 @@ class SqlDecks:
             position += 1
 
     async def versions(self, rate_group: str) -> Sequence[StoredDeck]:
-        """Return all versions of a deck, newest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all versions of a deck, newest first."""
         return await self._select(
             select(_deck).where(_deck.c.rate_group == rate_group).order_by(_deck.c.version.desc())
         )
 
     async def chunks(self, deck: StoredDeck, prefixes: Collection[str] | None = None) -> Sequence[Chunk]:
-        """Return the content of a version, or the first chunk and those that may have rates of ``prefixes``.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the content of a version, or the first chunk and those that may have rates of ``prefixes``."""
         own = (_chunk.c.rate_group == deck.rate_group) & (_chunk.c.content == deck.content)
         query = select(_chunk.c.first_prefix, _chunk.c.compressed).where(own).order_by(_chunk.c.position)
         async with self._database.reading(unhurried=True) as connection:
@@ -110,7 +86,6 @@ class SqlDecks:
         Raises:
             DeckMoved: the version in force is not ``deck.replaced``.
             ContentRefused: a text is too long; nothing was changed.
-            StoreUnavailable: probably nothing was changed.
         """
         newest = select(func.max(_deck.c.version)).where(_deck.c.rate_group == deck.rate_group)
         moved = DeckMoved(f"deck {deck.rate_group} was changed meanwhile, and nothing was imported: do the same again")

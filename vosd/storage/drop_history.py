@@ -169,11 +169,7 @@ class DropRecord(NamedTuple):
 
 
 async def drop_history(database: Database) -> Sequence[DropRecord]:
-    """Return what was dropped, the latest first.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return what was dropped, the latest first."""
     columns = [_table.c[name] for name in DropRecord._fields]
     rows = await database.rows(select(*columns).order_by(_table.c.id.desc()).limit(LISTED_AT_MOST))
     return [DropRecord._make(row)._replace(amounts=msgspec.json.decode(row.amounts)) for row in rows]

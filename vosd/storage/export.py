@@ -38,11 +38,7 @@ class SqlExport:
         self._database = database
 
     async def newest(self) -> int:
-        """Return the number up to which every commit can be read.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the number up to which every commit can be read."""
         query = select(_counter.value).where(_counter.name == schema.COMMITS)
         async with self._database.reading() as connection:
             newest = (await connection.execute(query)).scalar()
@@ -55,9 +51,6 @@ class SqlExport:
 
         Looked at are the given numbers, and all with ``after < number <= until``, which only their calls may have. One
         that no call has any more is that of a call that was corrected, or removed.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         between = and_(_cdr.export_seq > after, _cdr.export_seq <= until)
         query = select(_cdr.export_seq, _cdr.call_id).where(or_(_cdr.export_seq.in_(list(numbers)), between))

@@ -119,7 +119,6 @@ async def read_invoiced(
 
     Raises:
         DroppedPeriod: entries or calls of the period were dropped.
-        StoreUnavailable: try again.
     """
     async with database.reading(unhurried=True) as connection:
         row = (await connection.execute(select(_account.seq, _account.balance).where(_account.id == account))).first()

@@ -277,7 +277,7 @@ class InvoiceFilter(NamedTuple):
 
 
 class SqlInvoices:
-    """Reads and writes invoices. Every method raises StoreUnavailable: try again."""
+    """Reads and writes invoices."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -102,40 +102,32 @@ class SqlJobs:
         return int(made[0])
 
     async def job(self, number: int) -> StoredJob | None:
-        """Return a job; None = there is none. Raises StoreUnavailable."""
+        """Return a job; None = there is none."""
         found = await self._select(_job.c.id == number)
         return found[0] if found else None
 
     async def jobs(self, login: str | None, means: str | None) -> Sequence[StoredJob]:
-        """Return the newest jobs, the newest first, without their results; None = those of all.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the newest jobs, the newest first, without their results; None = those of all."""
         own = [] if login is None else [_job.c.login == login, _job.c.means == means]
         return await self._select(*own, is_brief=True)
 
     async def open(self) -> Sequence[StoredJob]:
-        """Return the jobs that have not ended, in the order in which they were queued; raises StoreUnavailable."""
+        """Return the jobs that have not ended, in the order in which they were queued."""
         return (await self._select(_job.c.state.in_(OPEN)))[::-1]
 
     async def begin(self, job: StoredJob, at: int) -> JobRun | None:
-        """Begin a queued job; None = it is queued no longer. Raises StoreUnavailable."""
+        """Begin a queued job; None = it is queued no longer."""
         attempt = job.attempt + 1
         is_queued = (_job.c.id == job.id) & (_job.c.state == JobState.QUEUED.value) & (_job.c.attempt == job.attempt)
         values = {"state": JobState.RUNNING.value, "attempt": attempt, "begun_at": at, "progress": 0}
         return JobRun(job.id, attempt) if await self._update(is_queued, values) else None
 
     async def at(self, run: JobRun, progress: int) -> bool:
-        """Note how far a job is (thousandths); False = it may run no longer. Raises StoreUnavailable."""
+        """Note how far a job is (thousandths); False = it may run no longer."""
         return await self._update(holds(run), {"progress": progress})
 
     async def requeue(self, run: JobRun, *, even_if_committed: bool) -> bool:
-        """Have an interrupted job begin again; False = it has made its change, or is running no longer.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Have an interrupted job begin again; False = it has made its change, or is running no longer."""
         which = holds(run) if even_if_committed else holds(run) & _job.c.committed_at.is_(None)
         return await self._update(which, {"state": JobState.QUEUED.value, "progress": 0})
 
@@ -149,12 +141,12 @@ class SqlJobs:
         result_file: str | None = None,
         problem: str | None = None,
     ) -> bool:
-        """Note how a running job has ended; False = it was running no longer. Raises StoreUnavailable."""
+        """Note how a running job has ended; False = it was running no longer."""
         values = {"result": result, "result_file": result_file, "problem": problem}
         return await self._update(holds(run), _ended(state, at) | values)
 
     async def cancel(self, number: int, line: AuditLine) -> bool:
-        """Cancel a job that has changed nothing yet; False = there is none to cancel. Raises StoreUnavailable."""
+        """Cancel a job that has changed nothing yet; False = there is none to cancel."""
         which = (_job.c.id == number) & _job.c.state.in_(OPEN) & _job.c.committed_at.is_(None)
         async with self._database.writing() as connection:
             ended = update(_job).where(which).values(_ended(JobState.CANCELLED, line.at))
@@ -164,12 +156,12 @@ class SqlJobs:
         return True
 
     async def forget(self, before: int) -> None:
-        """Remove jobs that had ended before a moment (UTC milliseconds); raises StoreUnavailable."""
+        """Remove jobs that had ended before a moment (UTC milliseconds)."""
         async with self._database.writing() as connection:
             await connection.execute(delete(_job).where(_job.c.ended_at < before))
 
     async def files(self) -> Collection[str]:
-        """Return the names of the files that jobs need; raises StoreUnavailable."""
+        """Return the names of the files that jobs need."""
         rows = await self._database.rows(select(_job.c.upload, _job.c.result_file, _job.c.state))
         return {name for row in rows for name in (row.upload if row.state in OPEN else None, row.result_file) if name}
 

@@ -236,11 +236,7 @@ class CopiedBindings:
         """Held while all are read: a binding that is written meanwhile would be taken for a difference."""
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return all stored bindings, after changes that an earlier process could write to the copy alone.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all stored bindings, after changes that an earlier process could write to the copy alone."""
         if self._copy.is_read_instead:
             return await self._copy.registrations.load()
         async with self._turn:

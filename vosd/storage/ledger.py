@@ -238,33 +238,21 @@ class SqlLedger:
             return found if found is not None else (await connection.scalar(latest) or 0) + is_down
 
     async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
-        """Return the entries of an account that are not of calls, the newest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the entries of an account that are not of calls, the newest first."""
         kinds = tuple(kind.value for kind in EntryKind if kind is not EntryKind.CALL)
         seq = func.coalesce(_entry.seq, _entry.seq)  # hides the order: by (account, kind) few entries are read
         query = _fitting(EntryFilter(account=account, kinds=kinds)).order_by(seq.desc()).limit(limit)
         return [LedgerEntry._make(row) for row in await self._database.rows(query)]
 
     async def entry(self, number: int) -> LedgerEntry | None:
-        """Return the entry of a number; None = there is none, or it was dropped.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the entry of a number; None = there is none, or it was dropped."""
         query = _fitting(EntryFilter()).where(_entry.id == number)
         async with self._database.reading() as connection:
             found = (await connection.execute(query)).one_or_none()
         return None if found is None else LedgerEntry._make(found)
 
     async def undos(self, entries: Iterable[LedgerEntry]) -> Mapping[int, int]:
-        """Return the numbers of the entries that take some of these back, by the numbers of those.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the numbers of the entries that take some of these back, by the numbers of those."""
         wanted = {}
         for each in entries:
             kind = UNDONE_AS.get(EntryKind(each.kind))
@@ -283,11 +271,7 @@ class SqlLedger:
         return found
 
     async def other_half(self, half: LedgerEntry) -> LedgerEntry | None:
-        """Return the entry of a transfer at its other account; None = it was dropped.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the entry of a transfer at its other account; None = it was dropped."""
         same = _entry.kind == EntryKind.TRANSFER.value, _entry.reference == half.reference
         query = _fitting(EntryFilter()).where(*same, _entry.account.in_(other_ends(half.memo or "")))
         found = [LedgerEntry._make(row) for row in await self._database.rows(query)]
@@ -304,7 +288,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: entries of then were dropped.
-            StoreUnavailable: try again.
         """
         total = money_sum(_entry.amount)
         async with self._database.reading(unhurried=True) as connection:
@@ -374,7 +357,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: entries of then were dropped.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
@@ -401,7 +383,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: entries of then were dropped.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, times[0][0], "ledger entries")
@@ -494,7 +475,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: calls of then were dropped.
-            StoreUnavailable: try again.
         """
         from vosd.storage.profit import profit_of
 
@@ -526,7 +506,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: entries of then were dropped.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, moments[0], "ledger entries")
@@ -555,7 +534,6 @@ class SqlLedger:
 
         Raises:
             DroppedPeriod: entries of then were dropped.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")

@@ -32,7 +32,7 @@ _COLUMNS: Final = [_table.c[name] for name in StoredMonthClose.__struct_fields__
 
 
 class SqlMonthCloses:
-    """Reads and writes them in MySQL and SQLite. Every method raises StoreUnavailable: try again."""
+    """Reads and writes them in MySQL and SQLite."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

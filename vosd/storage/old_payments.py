@@ -40,20 +40,12 @@ class SqlOldPayments:
         self._database = database
 
     async def dropped_before(self) -> int:
-        """Return before when entries were dropped, or a run began to, UTC milliseconds; 0 = none were.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return before when entries were dropped, or a run began to, UTC milliseconds; 0 = none were."""
         async with self._database.reading() as connection:
             return (await dropped_before(connection)).payments
 
     async def closed(self, until: int) -> AsyncGenerator[Sequence[LedgerEntry], None]:
-        """Yield the entries before the checkpoints of a date, account by account.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Yield the entries before the checkpoints of a date, account by account."""
         points = select(_point.account, _point.seq).where(_point.closed_until == until, _point.seq > 0)
         accounts = await self._database.rows(points.order_by(_point.account), unhurried=True)
         columns = [_entry[name] for name in LedgerEntry._fields if name != "tax"]
@@ -71,11 +63,7 @@ class SqlOldPayments:
                 after = rows[-1].seq
 
     async def has_any(self, until: int) -> bool:
-        """Return whether there are entries before the checkpoints of a date.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether there are entries before the checkpoints of a date."""
         closed = _point.account == _entry.account, _point.closed_until == until, _entry.seq <= _point.seq
         query = select(_entry.id).where(*closed, _entry.kind.in_(KINDS)).limit(1)
         async with self._database.reading(unhurried=True) as connection:

@@ -51,30 +51,18 @@ class SqlOverrides:
         self._database = database
 
     async def version(self) -> int:
-        """Return the version of the overrides.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the version of the overrides."""
         async with self._database.reading() as connection:
             return await _version_in(connection)
 
     async def load(self) -> Overrides:
-        """Return all overrides by target, name and setting.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all overrides by target, name and setting."""
         async with self._database.reading() as connection:
             version = await _version_in(connection)
             return Overrides((await _rows(connection)).values(), version)
 
     async def at(self, wall_ms: int) -> Overrides:
-        """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes."""
         query = select(_change).where(_change.c.changed_at <= wall_ms).order_by(_change.c.id)
         found: dict[Key, Override] = {}
         async with self._database.reading() as connection:
@@ -101,7 +89,6 @@ class SqlOverrides:
         Raises:
             SetByOthersError: another one has set one; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
-            StoreUnavailable: probably nothing was changed; try the same again.
         """
         async with self._database.writing() as connection:
             await _advance(connection)
@@ -134,7 +121,6 @@ class SqlOverrides:
         Raises:
             LaterOverride: one was set later; nothing was removed.
             SetByOthersError: another one has set one; nothing was removed.
-            StoreUnavailable: probably nothing was changed; try the same again.
         """
         async with self._database.writing() as connection:
             await _advance(connection)
@@ -150,11 +136,7 @@ class SqlOverrides:
         return found
 
     async def expire(self, now: int) -> None:
-        """Remove what has expired.
-
-        Raises:
-            StoreUnavailable: probably nothing was changed; try again.
-        """
+        """Remove what has expired."""
         async with self._database.writing() as connection:
             await _advance(connection)
             await self._expired(connection, now, ())
@@ -168,11 +150,7 @@ class SqlOverrides:
         *,
         oldest_first: bool = False,
     ) -> Sequence[OverrideRecord]:
-        """Return the latest changes, newest first, or the first ones; ``after``: those after that number in this order.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the latest changes, newest first, or the first ones; ``after``: those behind that number."""
         query = select(_change).order_by(_change.c.id.asc() if oldest_first else _change.c.id.desc()).limit(limit)
         if name is not None:
             query = query.where(_change.c.name == name)

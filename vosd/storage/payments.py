@@ -80,17 +80,12 @@ class SqlPayments:
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             return await _earlier(connection, payment)
 
     async def earlier_of(self, payments: Sequence[Payment]) -> list[Receipt | VosError | None]:
-        """Return the same for many payments by few statements, or why one cannot be booked under its reference.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the same for many payments by few statements, or why one cannot be booked under its reference."""
         found: list[Receipt | VosError | None] = []
         async with self._database.reading() as connection:
             for start in range(0, len(payments), _ASKED_AT_ONCE):

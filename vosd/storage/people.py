@@ -1,7 +1,4 @@
-"""People who log in, and their sessions, in MySQL and SQLite; does not know how anything is proved.
-
-Every method raises StoreUnavailable: try again.
-"""
+"""People who log in, and their sessions, in MySQL and SQLite; does not know how anything is proved."""
 
 import json
 from collections.abc import Sequence

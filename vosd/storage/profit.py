@@ -30,7 +30,6 @@ async def profit_of(database: Database, since: int, until: int) -> list[Profit]:
 
     Raises:
         DroppedPeriod: calls of then were dropped.
-        StoreUnavailable: try again.
     """
     above = schema.cdr_charge.alias()
     is_higher = and_(above.c.call_id == _charge.call_id, above.c.role != VENDOR, above.c.level > _charge.level)

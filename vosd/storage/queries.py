@@ -48,11 +48,7 @@ class SqlQueries:
         self._database = database
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
-        """Return the calls that fit, in the order of the listing.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the calls that fit, in the order of the listing."""
         async with aclosing(self.stream(wanted)) as calls:
             return [call async for call in calls]
 
@@ -85,20 +81,12 @@ class SqlQueries:
             wanted = replace(wanted, after=CallPosition(keys[-1].started_at, keys[-1].call_id))
 
     async def are_more(self, wanted: CallFilter, count: int) -> bool:
-        """Return whether more calls fit than so many; their keys alone are read.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether more calls fit than so many; their keys alone are read."""
         async with self._database.searching() as connection:
             return len(await _keys(connection, replace(wanted, limit=count + 1))) > count
 
     async def call(self, call_id: str) -> StoredCall | None:
-        """Return one call, or None when it has no CDR.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return one call, or None when it has no CDR."""
         if not is_call_id(call_id):
             return None
         async with self._database.reading() as connection:
@@ -109,9 +97,6 @@ class SqlQueries:
         """Return when the last call began, UTC milliseconds, of each account that has one.
 
         It is one that the account paid for, or, ``as_vendors``, one that its gateways have carried.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         async with self._database.searching() as connection:
             rows = (await connection.execute(last_of_each(accounts, as_vendors=as_vendors))).all()
@@ -124,9 +109,6 @@ class SqlQueries:
         """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
 
         ``customers``: only calls that one of these accounts pays for.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         query = select(schema.cdr).where(_begins(beginning)).order_by(_cdr.call_id).limit(limit)
         if customers is not None:
@@ -135,11 +117,7 @@ class SqlQueries:
             return await _stored_calls(connection, query)
 
     async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
-        """Return for each call the shortest unique beginning of its id, of at least ``ids.SHORT_DIGITS`` digits.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return for each call the shortest unique beginning of its id, of at least ``ids.SHORT_DIGITS`` digits."""
         beginnings = {call_id: shortened(call_id, ()) for call_id in call_ids}
         rivals: dict[str, list[str]] = {beginning: [] for beginning in beginnings.values()}
         wanted = list(rivals)
@@ -151,11 +129,7 @@ class SqlQueries:
         return {call_id: shortened(call_id, rivals[beginning]) for call_id, beginning in beginnings.items()}
 
     async def standing(self, account: str) -> Standing | None:
-        """Return the account's standing, or None when it has no row.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the account's standing, or None when it has no row."""
         table = schema.account.c
         query = select(table.balance, table.seq).where(table.id == as_stored(account))
         async with self._database.reading() as connection:
@@ -269,11 +243,7 @@ async def rows_of(
 
 
 async def charges_beginning(database: Database, beginning: str, limit: int) -> dict[str, list[ChargeRow]]:
-    """Return the charges of calls whose id begins with ``beginning``, by call; at most of ``limit`` calls.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the charges of calls whose id begins with ``beginning``, by call; at most of ``limit`` calls."""
     least, greatest = bounds(beginning)
     table = schema.cdr_charge
     some = select(table.c.call_id).where(table.c.call_id.between(least, greatest)).distinct()

@@ -59,11 +59,7 @@ class SqlBookedCalls:
         self._database = database
 
     async def compare(self, records: Sequence[CallRecord]) -> list[BookDifference]:
-        """Return what the database lacks of these calls, or holds with other amounts.
-
-        Raises:
-            StoreUnavailable: the database is away.
-        """
+        """Return what the database lacks of these calls, or holds with other amounts."""
         async with self._database.reading() as connection:
             with_cdr = await cdrs_of(connection, records)
             booked = await entries_of(connection, records)
@@ -85,10 +81,6 @@ class SqlBookedCalls:
         return differences
 
     async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
-        """Return those of the calls that have a CDR.
-
-        Raises:
-            StoreUnavailable: the database is away.
-        """
+        """Return those of the calls that have a CDR."""
         async with self._database.reading() as connection:
             return await cdrs_among(connection, call_ids)

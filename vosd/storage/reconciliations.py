@@ -169,7 +169,7 @@ _COLUMNS: Final = (
 
 
 class SqlReconciliations:
-    """Reads calls of vendors, and keeps comparisons. Every method raises StoreUnavailable: try again."""
+    """Reads calls of vendors, and keeps comparisons."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

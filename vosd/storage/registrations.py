@@ -37,11 +37,7 @@ class SqlRegistrations:
         self._upsert = _upsert_of(database)
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return all bindings of this node, by name and slot.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all bindings of this node, by name and slot."""
         columns = _table.c
         fields = [columns[name] for name in StoredBinding._fields]
         query = select(*fields).where(columns.node == self._node).order_by(columns.name, columns.slot)

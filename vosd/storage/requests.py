@@ -38,20 +38,20 @@ class SqlRequests:
         self._database = database
 
     async def find(self, request: RequestKey) -> KeptRequest | None:
-        """Return the request that has the key; None = there is none. Raises StoreUnavailable."""
+        """Return the request that has the key; None = there is none."""
         columns = _table.c.fingerprint, _table.c.status, _table.c.answer, _table.c.headers
         async with self._database.reading() as connection:
             found = (await connection.execute(select(*columns).where(_is(request)))).one_or_none()
         return None if found is None else KeptRequest._make(found)
 
     async def answered(self, request: RequestKey, status: int, answer: str, headers: str) -> None:
-        """Keep the answer of a request that has changed something; raises StoreUnavailable."""
+        """Keep the answer of a request that has changed something."""
         async with self._database.writing() as connection:
             values = {"status": status, "answer": answer, "headers": headers}
             await connection.execute(update(_table).where(_is(request)).values(values))
 
     async def forget(self, before: int) -> None:
-        """Remove requests that were made before a moment (UTC milliseconds); raises StoreUnavailable."""
+        """Remove requests that were made before a moment (UTC milliseconds)."""
         async with self._database.writing() as connection:
             await connection.execute(delete(_table).where(_table.c.made_at < before))
 

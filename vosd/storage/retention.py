@@ -43,50 +43,30 @@ class SqlRetention:
         self._writer = writer_for(database)
 
     async def closes(self) -> Sequence[int]:
-        """Return the dates to which the books are closed, UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the dates to which the books are closed, UTC milliseconds."""
         async with self._database.reading(unhurried=True) as connection:
             return list(await connection.scalars(select(_point.closed_until).distinct().order_by(_point.closed_until)))
 
     async def oldest_behind(self, export_seq: int) -> int | None:
-        """Return when the oldest call began that has a higher export number; None = there is none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return when the oldest call began that has a higher export number; None = there is none."""
         async with self._database.reading(unhurried=True) as connection:
             oldest = await connection.scalar(select(func.min(_cdr.call_id)).where(_cdr.export_seq > export_seq))
         return None if oldest is None else began(oldest)
 
     async def oldest_not_added_up(self) -> int | None:
-        """Return when the oldest call began that is not in the sums of reports; None = there is none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return when the oldest call began that is not in the sums of reports; None = there is none."""
         query = select(schema.counter.c.value).where(schema.counter.c.name == schema.TRAFFIC)
         async with self._database.reading() as connection:
             mark = await connection.scalar(query) or 0
         return await self.oldest_behind(mark)
 
     async def calls_dropped_before(self) -> int:
-        """Return before when calls were dropped, UTC milliseconds; 0 = none were.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return before when calls were dropped, UTC milliseconds; 0 = none were."""
         async with self._database.reading() as connection:
             return (await dropped_before(connection)).calls
 
     async def has_any(self, kind: RecordKind, since: int, until: int) -> bool:
-        """Return whether there are records of a kind from a time; UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether there are records of a kind from a time; UTC milliseconds."""
         if kind in {RecordKind.CALLS, RecordKind.NUMBERS}:
             query = select(_cdr.call_id).where(_cdr.call_id >= first_id(since), _cdr.call_id < first_id(until)).limit(1)
         else:
@@ -103,11 +83,7 @@ class SqlRetention:
             return (await connection.execute(query)).first() is not None
 
     async def has_calls(self, until: int) -> bool:
-        """Return whether there are calls, or charges of calls without CDR, from before a time, UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether there are calls, or charges of calls without CDR, from before a time, UTC milliseconds."""
         async with self._database.reading(unhurried=True) as connection:
             for column in (_cdr.call_id, _charge.c.call_id):
                 if await connection.scalar(select(column).where(column < first_id(until)).limit(1)) is not None:
@@ -115,11 +91,7 @@ class SqlRetention:
         return False
 
     async def begin(self, plan: DropPlan) -> None:
-        """Let no older record be booked from now on.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Let no older record be booked from now on."""
         async with self._database.writing() as connection:
             # Bookings hold the counter as well: one that has not read the date yet reads it, any other has committed.
             await self._writer.take_numbers(connection, 1)

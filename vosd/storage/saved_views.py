@@ -1,6 +1,6 @@
 """Views of pages of the console that people keep by name, in MySQL and SQLite.
 
-It does not know who may see or change one. Every method raises StoreUnavailable: try again.
+It does not know who may see or change one.
 """
 
 from collections.abc import Sequence

@@ -77,11 +77,7 @@ class SqlSpans:
             wanted = replace(wanted, after=CallPosition(calls[-1].started_at, calls[-1].call_id))
 
     async def has_agents_entries(self, account: str) -> bool:
-        """Return whether the ledger has entries of calls for which an account has paid as an agent.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether the ledger has entries of calls for which an account has paid as an agent."""
         entry = schema.ledger_entry.c
         own = entry.account == as_stored(account), entry.kind == EntryKind.CALL.value
         query = select(entry.reference).where(*own, entry.reference.like(f"%/{AGENT}-%")).limit(1)

@@ -71,9 +71,6 @@ class SqlObjects:
         """Return the objects in force at a moment; ``since`` a version and a moment only those that have changed.
 
         Versions that were ordered to hold at once, and begin later, count: a clock that was ahead has dated them.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         wanted = true() if since is None else tuple_(_row.kind, _row.name).in_(_changed(since, at))
         begun = select(_table).where(_row.begins_at <= at, wanted)
@@ -96,9 +93,6 @@ class SqlObjects:
         """Return the last version of all definitions, up to one, that a change of objects made, and the time of it.
 
         Rows are never changed, so it stays the same as long as the database is. None = there was no change.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         last = select(_row.changed, _row.made_at).where(_row.changed <= until).order_by(_row.changed.desc()).limit(1)
         async with self._database.reading() as connection:
@@ -116,9 +110,6 @@ class SqlObjects:
         """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
 
         ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         wanted: ColumnElement[bool] = true()
         if kind is not None:
@@ -145,11 +136,7 @@ class SqlObjects:
         return found[:most]
 
     async def named(self, at: int, kind: str, names: Sequence[str]) -> list[ObjectVersion]:
-        """Return those of some objects of a kind that are in force at a moment, by name.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return those of some objects of a kind that are in force at a moment, by name."""
         found: list[ObjectVersion] = []
         async with self._database.reading() as connection:
             for begin in range(0, len(names), _ROWS_AT_ONCE):
@@ -162,9 +149,6 @@ class SqlObjects:
         """Return the objects of a kind that are in force at a moment, by name.
 
         ``texts``: only those of which a version has one of these in its keys.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         wanted: ColumnElement[bool] = (_row.kind == kind) & (_row.begins_at <= at)
         if texts:
@@ -174,37 +158,21 @@ class SqlObjects:
         return [each for each in _in_force(found) if each.body is not None]
 
     async def planned(self, after: int) -> Sequence[ObjectVersion]:
-        """Return the versions that begin after a moment, the first to begin first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the versions that begin after a moment, the first to begin first."""
         order = (_row.begins_at, _row.kind, _row.name, _row.version)
         return await self._select(select(_table).where(_row.begins_at > after).order_by(*order))
 
     async def has_any(self) -> bool:
-        """Return whether there is a version of any object.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether there is a version of any object."""
         async with self._database.reading() as connection:
             return (await connection.execute(select(_row.version).limit(1))).first() is not None
 
     async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
-        """Return all versions of the objects of some kinds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all versions of the objects of some kinds."""
         return await self._select(select(_table).where(_row.kind.in_(sorted(kinds))))
 
     async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
-        """Return all versions of an object, newest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all versions of an object, newest first."""
         own = (_row.kind == kind) & (_row.name == name)
         return await self._select(select(_table).where(own).order_by(_row.version.desc()))
 
@@ -226,7 +194,6 @@ class SqlObjects:
             DefinitionsMoved: anything has changed since the check; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
             ReferenceTaken, OtherCurrency, NotWaiting: a payment cannot be booked, or was refused; nothing was changed.
-            StoreUnavailable: probably nothing was changed.
         """
         try:
             async with self._database.writing(unhurried=True) as connection:

@@ -231,11 +231,7 @@ class SqlStores:
         return SqlMonthCloses(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
-        """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls."""
         from vosd.storage.queries import charges_beginning
 
         return await charges_beginning(self.database, beginning, limit)
@@ -254,11 +250,7 @@ class SqlStores:
         whole: bool = False,
         passed: "Callable[[float, int], None] | None" = None,
     ) -> "Verification":
-        """Recompute the books and report each difference; ``passed`` is as in ``verify_ledger``.
-
-        Raises:
-            StoreUnavailable: the database cannot be reached.
-        """
+        """Recompute the books and report each difference; ``passed`` is as in ``verify_ledger``."""
         from vosd.storage.verify import verify_ledger
 
         return await verify_ledger(self.database, report, whole=whole, passed=passed)

@@ -173,9 +173,6 @@ class SqlTraffic:
         """Make the sums of the first day that is over and has none; return whether there was one.
 
         ``now`` is UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         async with self._database.writing(unhurried=True) as connection:
             await locked_mark(connection)
@@ -194,9 +191,6 @@ class SqlTraffic:
         """Make the sums of the first day of these zones that is over and has none; return whether there was one.
 
         ``now`` is UTC milliseconds. Days that were over ``ZONE_DAYS_MS`` before are left to the quarters.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         async with self._database.writing(unhurried=True) as connection:
             await locked_mark(connection)
@@ -253,20 +247,12 @@ class SqlTraffic:
             )
 
     async def newest(self) -> int:
-        """Return the number of the latest commit of a call in the database itself, 0 = there is none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the number of the latest commit of a call in the database itself, 0 = there is none."""
         async with self._database.reading() as connection:
             return await connection.scalar(select(func.max(_cdr.export_seq))) or 0
 
     async def added_up(self) -> int:
-        """Return the number of the latest commit that is in the sums of the database itself, 0 = there is none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the number of the latest commit that is in the sums of the database itself, 0 = there is none."""
         async with self._database.reading() as connection:
             return await _value(connection, schema.TRAFFIC)
 
@@ -274,9 +260,6 @@ class SqlTraffic:
         """Return how many calls that began in a span are not in sums; UTC milliseconds. None = those of the database.
 
         Of more than ``COUNTED_NUMBERS`` numbers of commits it is these numbers, of any time; nearly as many calls.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
@@ -295,9 +278,6 @@ class SqlTraffic:
         """Return how many calls that began in a span are booked and not in sums; UTC milliseconds.
 
         None = the sums of the database.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         async with self._database.reading(unhurried=True) as connection:
             mark, added_up = read or await _in_database(connection)
@@ -310,9 +290,6 @@ class SqlTraffic:
         """Return when the first day with calls began that has no sums of its own, of those that end by ``until``.
 
         None = every day has; UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         end = until // SLOT_MS // SLOTS_OF_DAY * SLOTS_OF_DAY
         async with self._database.reading() as connection:
@@ -328,7 +305,6 @@ class SqlTraffic:
 
         Raises:
             DroppedPeriod: calls of then were dropped.
-            StoreUnavailable: try again.
         """
         begin = 0
         for first, end in _hours(since, until):
@@ -374,7 +350,6 @@ class SqlTraffic:
 
         Raises:
             DroppedPeriod: calls of then were dropped: their sums are all that is left of them.
-            StoreUnavailable: try again.
         """
         for first, end in _hours(since, until):
             async with self._database.writing(unhurried=True) as connection:

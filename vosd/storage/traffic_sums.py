@@ -162,11 +162,7 @@ class SqlTrafficSums:
         return read._replace(rows=rows)
 
     async def area_prefixes(self) -> Mapping[str, str]:
-        """Return the digits with which the prefixes of the rates of each area begin, by the name of the area.
-
-        Raises:
-            StoreUnavailable: the database is away.
-        """
+        """Return the digits with which the prefixes of the rates of each area begin, by the name of the area."""
         area = schema.traffic_area
         async with self._database.searching(unhurried=True) as connection:
             return {row.area: row.prefix for row in await connection.execute(select(area.c.area, area.c.prefix))}

@@ -40,11 +40,7 @@ class SqlValidity:
         self._writer = writer_for(database)
 
     async def expiry(self, account: str) -> int | None:
-        """Return when an account expires by the ledger, UTC milliseconds; None = as configured.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return when an account expires by the ledger, UTC milliseconds; None = as configured."""
         async with self._database.reading() as connection:
             return await _expiry(connection, account)
 
@@ -64,7 +60,6 @@ class SqlValidity:
 
         Raises:
             ContentRefused: the name is too long.
-            StoreUnavailable: probably nothing was changed; try the same again.
         """
         name = identifying(account, ACCOUNT_LENGTH)
         async with self._database.writing() as connection:

@@ -55,9 +55,6 @@ async def verify_ledger(
     Each difference is given to ``report`` as it is found; without it all are collected. What is closed was verified
     before it was closed, and is verified again with ``whole`` only. What was dropped since is left out. ``passed``
     receives the part of the calls that are done, of 1, and their number.
-
-    Raises:
-        StoreUnavailable: the database is away.
     """
     differences: list[BookDifference] = []
     report = report or differences.append

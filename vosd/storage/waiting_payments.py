@@ -39,7 +39,6 @@ class SqlWaitingPayments:
 
         Raises:
             ReferenceTaken: that one is another payment.
-            StoreUnavailable: try again.
         """
         async with self._database.writing() as connection:
             asked, is_repeated = await ask(connection, wanted, audit)
@@ -48,30 +47,18 @@ class SqlWaitingPayments:
         return (asked._replace(id=0) if is_trial and not is_repeated else asked), is_repeated
 
     async def was_asked(self, account: str, kind: EntryKind, reference: str) -> bool:
-        """Return whether a payment was ever written down, whatever became of it.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return whether a payment was ever written down, whatever became of it."""
         async with self._database.reading() as connection:
             return (await connection.execute(_same(account, kind, reference))).first() is not None
 
     async def waiting(self) -> Sequence[WaitingPayment]:
-        """Return those that wait, the oldest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return those that wait, the oldest first."""
         async with self._database.reading() as connection:
             rows = await connection.execute(_all().where(_row.state == WAITING).order_by(_row.id))
         return [_payment(row) for row in rows]
 
     async def of_account(self, account: str) -> WaitingPayment | None:
-        """Return the oldest one that waits from or to an account, None = none does.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the oldest one that waits from or to an account, None = none does."""
         query = _all().where(_row.state == WAITING, or_(_row.account == account, _row.target == account))
         async with self._database.reading() as connection:
             found = (await connection.execute(query.order_by(_row.id).limit(1))).first()
@@ -82,7 +69,6 @@ class SqlWaitingPayments:
 
         Raises:
             NotWaiting: there is none.
-            StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             found = (await connection.execute(_all().where(_row.id == number))).one_or_none()
@@ -95,7 +81,6 @@ class SqlWaitingPayments:
 
         Raises:
             NotWaiting: it was booked or refused before.
-            StoreUnavailable: try again.
         """
         async with self._database.writing() as connection:
             why = None if reason is None else descriptive(reason, schema.MEMO_LENGTH)

@@ -4,4 +4,8 @@ A use case takes the office, a ``Principal`` and a typed order. It checks right 
 change in one transaction with its line in the audit, has the running switch take note, and returns a typed result or
 raises a ``VosError`` with a code. It knows the database by ports and the switch by its client. A front parses, calls
 and prints; it has no rule.
+
+Every use case raises ``PermissionLackingError`` and, unless it is declared ``by_account``, ``OperatorsOnlyError``
+(``needs``), and ``StoreUnavailable`` where the database is away, locked or too slow: try the same again, for probably
+nothing was changed. A docstring names these errors only where more follows from them.
 """

@@ -64,9 +64,7 @@ async def show_account_history(office: Office, who: Principal, order: ShowAccoun
     """Return entries and changes of settings together, the newest first.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownAccountError: the account is neither configured nor in the ledger.
-        StoreUnavailable: try again.
     """
     stores, account, limit = office.stores, order.account, order.limit
     await known_standing(office.definitions.accounts, stores.queries, account)

@@ -149,7 +149,6 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
         OutOfScopeError: the agent does not see it.
         UnknownAccountError: it is neither configured nor in the ledger.
         DroppedPeriod: calls of this month were dropped.
-        StoreUnavailable: the balance cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     scope, name = office.scope_of(who), order.account
@@ -213,7 +212,6 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         OutOfScopeError: the agent that acts does not see the one that is named.
         UnknownAccountError: the agent that is named is not configured.
         NoSuchGroupError: no account has the group.
-        StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     scope, accounts, agent = office.scope_of(who), office.definitions.accounts(), order.agent
@@ -443,8 +441,6 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
     """Return the sums of each group in each currency, in the order of the accounts.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     accounts, books = office.definitions.accounts(), office.stores.books
@@ -502,7 +498,6 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
     Raises:
         OutOfScopeError, RightLackingError: the agent may not.
         UnknownAccountError: it is not configured.
-        StoreUnavailable: probably nothing was changed; try the same again.
     """
     office.scope_of(who).require_below(order.account, Right.ACCOUNTS)
     account = configured(office.definitions.accounts(), order.account)

@@ -42,12 +42,7 @@ class ListAgents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_SEE)
 async def list_agents(office: Office, who: Principal, _order: ListAgents) -> list[AgentSheet]:
-    """Return the agents by the names of their accounts.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
-    """
+    """Return the agents by the names of their accounts."""
     accounts, agents = office.definitions.accounts(), office.definitions.agents()
     hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
     roles = {each.name for each in await list_roles(office, who, ListRoles()) if each.acts_for is ActsFor.AGENT}

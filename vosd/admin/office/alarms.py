@@ -40,7 +40,6 @@ async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> Alar
     """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     return await office.switch.ask(order)
@@ -72,7 +71,6 @@ async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Don
     An alarm that stands until it is confirmed is over, unless a moment is said.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OrderError: the moment has passed, or several alarms of the name hold and none is chosen.
         NoSuchAlarmError: no such alarm holds.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
@@ -126,7 +124,6 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     """Take a number off the dynamic blacklist, or all.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OrderError: it is no number.
         CallerNotRefusedError: the number is not on the list.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
@@ -156,7 +153,6 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done
     """Unblock an IP address; of IPv6 the /64 is locked out, so any address of it will do.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OrderError: it is no address.
         CallerNotRefusedError: it was neither locked out nor blocked.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.

@@ -60,12 +60,7 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @needs(Permission.AUDIT_SEE)
 async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[AuditSheet]:
-    """Return the lines, the newest first unless ``oldest_first``.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: the database cannot be reached.
-    """
+    """Return the lines, the newest first unless ``oldest_first``."""
     lines = await office.stores.audit.newest(**asdict(order))
     return [
         AuditSheet(line.number or 0, iso_utc(line.at), *line[1:8], msgspec.json.decode(line.detail)) for line in lines

@@ -46,7 +46,6 @@ async def list_backups(office: Office, who: Principal, _order: ListBackups) -> l
     """Return the backups, by name.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OSError: the directory cannot be read.
     """
     found = []
@@ -83,7 +82,6 @@ async def verify_backup(office: Office, who: Principal, order: VerifyBackup) -> 
     """Read every byte of a backup, and return its content.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OrderError: it is no name.
         NoSuchBackupError: none is kept under it.
         BackupError: it is damaged, or was made by another version.

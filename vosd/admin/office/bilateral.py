@@ -31,7 +31,6 @@ async def show_totals(office: Office, who: Principal, order: ShowTotals) -> Bila
     Raises:
         OrderError: the span is none of whole periods, or too long.
         UnknownAccountError, OutOfScopeError: the principal does not see the account.
-        StoreUnavailable: try again.
     """
     accounts = office.definitions.accounts()
     office.scope_of(who).require_visible(order.account)

@@ -84,12 +84,10 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
     """Create, replace, merge and delete objects; a running switch has taken the change when this returns.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BulkRefusedError: with every mistake; nothing was changed.
         ConfigError: the configuration would not be valid because of other objects; nothing was changed.
         ObjectsMoved, ContentRefused: nothing was changed.
         NotTakenError: the running switch does not take the change, as ``taken`` has it.
-        StoreUnavailable: probably nothing was changed.
     """
     plan = await plan_objects(office, who, order, order.objects)
     numbers = {(each.kind, each.name): number for number, each in enumerate(order.objects)}

@@ -79,7 +79,6 @@ async def draw_calendar(office: Office, who: Principal, order: DrawCalendar) -> 
     """Return what a calendar says of some days; nothing is stored.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OrderError: ``first`` is no day, or there are too many entries.
         ConfigError: the calendar has mistakes.
     """

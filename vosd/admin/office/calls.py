@@ -127,7 +127,6 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
     The audit has one line for each person or token and call: a page that follows a call reads them each second.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NotRunningError, AmbiguousCallError: none has that id, or several have.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
@@ -150,7 +149,6 @@ async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -
     The audit gets its line with the first update, which says why it has none.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OrderError: a criterion is empty.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
     """
@@ -189,7 +187,6 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
 
     Raises:
         OrderError: no calls are selected.
-        OperatorsOnlyError: an agent orders it.
         NotRunningError, TooManyCallsError: none was ended.
         AnswerLostError: it is not known whether they were ended; the audit has the line.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or knows no such name.
@@ -224,7 +221,6 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
     """Yield the steps of a test call, and its outcome; an answered one costs money, so the audit has a line of it.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         AnswerLostError: the outcome of the call is not known; the audit has the line, with the gateway, as where the
             generator is closed or cancelled during the call.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.

@@ -127,7 +127,6 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     """Correct a call, with entries of the difference; the running switch knows the balances afterwards.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         OrderError: an amount has more decimals than the charge.
         NoSuchCall, NoSuchCharge, TaxUnknownError: nothing was booked.
@@ -196,9 +195,7 @@ async def list_corrections(office: Office, who: Principal, order: ListCorrection
     """Return the corrections, in the order in which they were made.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        StoreUnavailable: try again.
     """
     call = await booked_call(office.stores.queries, order.call_id)
     return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]

@@ -170,11 +170,9 @@ async def prepare_import(
     """Compare the lines of a file, sorted and each rate once, with the deck in force; ``each`` takes every change.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         UnreadableDeckError: the deck in force was made by a newer version.
         StaleVersionError: the version in force is another one than the order says.
-        StoreUnavailable: it cannot be read.
     """
     decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
     before = next(iter(await decks.versions(order.rate_group)), None)
@@ -198,10 +196,8 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
     """Put a prepared import in force, unless it changes nothing.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         ManyClosedError: it is not confirmed, and it closes more than a fifth of the prefixes.
         DeckMoved: another version was made meanwhile.
-        StoreUnavailable: probably nothing was changed.
     """
     order, before, changes = prepared.order, prepared.before, prepared.changes
     if not prepared.changes_something:
@@ -251,13 +247,11 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
     """Put the rates of an earlier version in force again, as a new version.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
         StaleVersionError: the latest version is another one than the order says.
         ManyClosedError: all rates would be taken out, and the order neither names the latest version nor is forced.
         DeckMoved: another version was made meanwhile.
-        StoreUnavailable: probably nothing was changed.
     """
     decks, rate_group = _decks_for(office, order.rate_group), order.rate_group
     versions = await _versions(decks, rate_group)
@@ -318,10 +312,8 @@ async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[St
     """Return a version and its content.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
-        StoreUnavailable: it cannot be read.
     """
     decks, version = _decks_for(office, order.rate_group), order.version
     versions = await _versions(decks, order.rate_group)
@@ -362,10 +354,8 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
     """Return the rate that a call to a number had at a moment, or will have: by the version in force then.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there was no deck yet.
-        StoreUnavailable: it cannot be read.
     """
     decks, rate_group, number = _decks_for(office, order.rate_group), order.rate_group, order.number
     at = office.now() if order.at is None else order.at
@@ -437,9 +427,7 @@ async def find_rates(office: Office, who: Principal, order: FindRates) -> list[F
     """Return the rate of a number in every rate group at a moment: of decks by the version in force then.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         ConfigError: a rate group has mistakes.
-        StoreUnavailable: a deck cannot be read.
     """
     at, number = office.now() if order.at is None else order.at, order.number.removeprefix("+")
     found = []
@@ -497,9 +485,7 @@ async def list_versions(office: Office, who: Principal, order: ListDeckVersions)
     """Return the versions of a deck, newest first; none where nothing was imported yet.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
-        StoreUnavailable: they cannot be read.
     """
     return await _decks_for(office, order.rate_group).versions(order.rate_group)
 

@@ -288,7 +288,6 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         ContentRefused: a name is too long; nothing was changed.
         NotTakenError: the running switch does not take the change, as ``taken`` has it.
-        StoreUnavailable: probably nothing was changed.
     """
     return await _change(office, who, order, order.objects, owned_by(office, office.scope_of(who)))
 
@@ -698,7 +697,6 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
     Raises:
         BadObjectError: the database cannot define such objects.
         NoSuchObjectError: one shall end and does not exist.
-        StoreUnavailable: try again.
     """
     return await planned(office, who, order, objects, owned_by(office, office.scope_of(who)))
 

@@ -133,7 +133,6 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
     Raises:
         NoSuchObjectError: the database never had such an entry.
         UnknownNameError: nothing fits, and the account is unknown; a planned one is known.
-        StoreUnavailable: try again.
     """
     if order.number is not None:
         past = await list_versions(office, who, ListVersions(DIDS, order.number))

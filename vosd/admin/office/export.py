@@ -49,7 +49,6 @@ async def read_export(office: Office, who: Principal, order: ReadExport) -> Asyn
     """Yield the wanted calls, as far as they are booked now, in the form of the profile.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         ConfigError: the profile is invalid.
         StoreUnavailable: the calls yielded so far are correct.
     """
@@ -87,7 +86,6 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Do
     The audit has a line of it once the first file is there.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         ConfigError: the profile is invalid.
         ExportBlocked: the state is damaged, another run goes on, or the database has lost calls that were exported.
         StoreUnavailable: the database is away; the next run goes on.
@@ -119,11 +117,7 @@ class Export:
         self.lines: Final = ExportLines(profile, self._columns)
 
     async def calls(self, after: int) -> AsyncGenerator[Sequence[Call], None]:
-        """Yield the wanted calls behind a number, as far as they are booked now, a page at a time.
-
-        Raises:
-            StoreUnavailable: the database is away.
-        """
+        """Yield the wanted calls behind a number, as far as they are booked now, a page at a time."""
         until = await self._reader.newest()
         async with aclosing(self._reader.pages(after, until, self._columns)) as pages:
             async for page in pages:

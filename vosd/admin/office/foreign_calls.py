@@ -59,7 +59,6 @@ async def rate_foreign_calls(
     """Rate the rows; nothing is booked. ``report`` receives a part of 1 and a count, ``each`` every row.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         ConfigError: the map or the configuration is invalid.
         ForeignFileError: the file cannot be read, or lacks a column.
     """

@@ -42,7 +42,6 @@ async def show_status(office: Office, who: Principal, _order: ShowStatus) -> Swi
     """Return the state.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     return await office.switch.ask(GetStatus())
@@ -60,7 +59,6 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
     """Have it loaded; an invalid one changes nothing.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         DaemonRefusedError: the switch does not take it; ``problems`` says why.
         DaemonUnreachableError: the switch does not answer.
     """
@@ -84,7 +82,6 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
     then, it is tried again once the successor answers, which may work on another database.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         DaemonRefusedError: it goes on as it was.
         DaemonUnreachableError: the switch does not answer.
         NoSuccessorError: no successor answers.
@@ -132,9 +129,7 @@ async def make_backup(
     ``report`` receives a part of 1, and the rows, pages or bytes that are written.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BackupError: there is too little room, or the file exists.
-        StoreUnavailable: the database went away.
         OSError: a file cannot be read or written.
     """
     from vosd.admin import backup  # loads the journal of the switch, which the other orders need not
@@ -197,9 +192,6 @@ async def check_configuration(office: Office, who: Principal, _order: CheckConfi
     """Validate the whole configuration, and the currencies of accounts by the ledger; nothing is changed.
 
     Mistakes that it will have at the first planned moments are warnings, as in ``vosd check``: none is in force.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
     """
     planned: Sequence[ObjectVersion] = ()
     with suppress(StoreUnavailable):

@@ -362,7 +362,6 @@ async def run_invoices(
     ``is_trial``: nothing is made, whether calls are booked is not asked, and what would be made is called a draft.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
         UnknownAccountError: an account is neither configured nor in the ledger.
         OrderError: an account that is named is a vendor's, or shall begin anew and has an invoice in force.
@@ -579,11 +578,7 @@ class _Terms:
         self._prepared: dict[tuple[str, str], str] = {}
 
     async def account(self, name: str) -> Account | None:
-        """Return an account, by its last version if it has ended; None = the files had it, or it is not valid any more.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return an account, by its last version if it has ended; None = files had it, or it is not valid now."""
         if name in self.accounts:
             return self.accounts[name]
         if name not in self._ended:
@@ -679,7 +674,6 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
     """Issue a draft: it gets its number, and never changes any more.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError, InvoiceMovedError: there is no such draft, or it does not follow the last invoice any more.
         DraftEarlyError: its period had not ended when it was made.
         InvoiceAlteredError: its document was changed since.
@@ -705,7 +699,6 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
     """Take the last invoice of an account back, and return the credit note; the ledger is not changed.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         NotIssuedError: it is a draft, a credit note or cancelled.
         InvoiceAlteredError: its document was changed since.
@@ -808,7 +801,6 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     Raises:
         OutOfScopeError, RightLackingError: the principal may not see the account.
         UnknownNameError: nothing fits, and the account is unknown.
-        StoreUnavailable: try again.
     """
     scope = await _scope(office, who)
     if order.account is not None:
@@ -852,10 +844,6 @@ async def list_unsent(office: Office, who: Principal, order: ListUnsent) -> dict
     """Return the numbers of the issued invoices and credit notes that were not mailed by their ids, the oldest first.
 
     A cancelled invoice is none of them, nor the credit note that takes back an invoice which was not mailed.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
     """
     found: dict[int, str] = {}
     after: int | None = None
@@ -910,7 +898,6 @@ async def find_invoice(office: Office, who: Principal, order: FindInvoice) -> In
 
     Raises:
         NoSuchInvoiceError: there is none, the principal may not see it, or several issuers have one.
-        StoreUnavailable: try again.
     """
     found = await office.stores.invoices.numbered(order.number)
     scope = await _scope(office, who)
@@ -935,7 +922,6 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         InvoiceAlteredError: its document was changed since.
-        StoreUnavailable: try again.
     """
     scope = await _scope(office, who)
     found = await _visible(office, scope, order.id)
@@ -958,7 +944,6 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
         InvoiceAlteredError: its document was changed since.
         InvoiceFormError: the template has a mistake.
         MissingLetterError: no font on the machine has a letter that is printed.
-        StoreUnavailable: try again.
     """
     found = await _visible(office, await _scope(office, who), order.id)
     found.check_document()
@@ -974,7 +959,6 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     ``is_repeated``: also one that was mailed already; otherwise that one is returned as it is.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         InvoiceAlteredError: its document was changed since.
         NotIssuedError: it is a draft, or cancelled: the mail would ask for its amount. Or it was cancelled meanwhile,

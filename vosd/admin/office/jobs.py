@@ -191,7 +191,7 @@ async def queue_job(
 
 @needs(Permission.JOBS)
 async def list_jobs(office: Office, who: Principal, order: ListJobs) -> list[JobSheet]:
-    """Return the newest jobs, the newest first; raises StoreUnavailable."""
+    """Return the newest jobs, the newest first."""
     login, means = (None, None) if sees_all_jobs(who) else (who.login, who.means.value)
     return [_sheet(each) for each in await office.stores.jobs.jobs(login, means)]
 
@@ -203,7 +203,6 @@ async def show_job(office: Office, who: Principal, order: ShowJob) -> JobSheet:
     Raises:
         NoSuchJobError: there is none that the principal may see.
         PermissionLackingError: the principal has neither the permission of jobs nor, any more, that of the order.
-        StoreUnavailable: try again.
     """
     job = await _job(office, who, order.id)
     if RESULT_NEEDS[JobKind(job.kind)] not in who.permissions:
@@ -218,7 +217,6 @@ async def cancel_job(office: Office, who: Principal, order: CancelJob) -> JobShe
     Raises:
         NoSuchJobError: there is none that the principal may see.
         JobEndedError: it has ended, or its change is made.
-        StoreUnavailable: try again.
     """
     await _job(office, who, order.id)
     line = office.audit_line(who, order, f"job {order.id}")
@@ -237,7 +235,6 @@ async def read_result(office: Office, who: Principal, order: ReadResult) -> JobR
         NoSuchJobError: there is none that the principal may see.
         PermissionLackingError: the principal may not order what it is the result of, or may not see its money.
         NoResultError: it has none.
-        StoreUnavailable: try again.
     """
     job = await _job(office, who, order.id)
     kind = JobKind(job.kind)

@@ -68,7 +68,6 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
         OrderError: an agent or a customer asks for those of an operator that it does not see.
         OutOfScopeError, RightLackingError: the principal may not see them.
         UnknownAccountError: the account is neither configured nor in the ledger.
-        StoreUnavailable: the ledger cannot be read.
     """
     async with aclosing(_entries(office, who, order)) as entries:
         async for entry, undo in entries:
@@ -83,7 +82,6 @@ async def list_payments(office: Office, who: Principal, order: ListEntries) -> A
         OrderError: another kind is asked for, or by an agent or a customer those of an operator that it does not see.
         OutOfScopeError, RightLackingError: the principal may not see them.
         UnknownAccountError: the account is neither configured nor in the ledger.
-        StoreUnavailable: the ledger cannot be read.
     """
     for kind in order.kinds:
         if kind not in PAYMENT_KINDS:
@@ -152,7 +150,6 @@ async def show_statements(
             or ``after`` is none of the accounts.
         OutOfScopeError, RightLackingError: the principal may not see the account.
         UnknownAccountError: an account is neither configured nor in the ledger.
-        StoreUnavailable: the ledger cannot be read.
     """
     if sum((bool(order.accounts), order.group is not None, order.of_all)) != 1:
         raise OrderError("accounts", "or `group` or `all`: say one of the three")
@@ -208,12 +205,7 @@ class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.BOOKS_SEE)
 async def list_balances(office: Office, who: Principal, order: ListBalances) -> list[BalanceSheet]:
-    """Return the balances; the ledger of accounts behind the last one that is wanted is hardly read.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: the ledger cannot be read.
-    """
+    """Return the balances; the ledger of accounts behind the last one that is wanted is hardly read."""
     sheets: list[BalanceSheet] = []
     async with aclosing(office.stores.ledger.balances(order.at, order.after or "")) as found:
         async for each in found:
@@ -235,9 +227,7 @@ async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list
     """Return the sums, by currency.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DroppedPeriod: calls of then were dropped.
-        StoreUnavailable: the calls cannot be read.
     """
     return [
         ProfitSheet(
@@ -285,9 +275,7 @@ async def verify_ledger(
     ``passed`` receives a part of 1 and a count of calls.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         JournalUnreadableError: the journal cannot be read.
-        StoreUnavailable: the database cannot be reached.
     """
     from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which the other orders need not
 
@@ -317,7 +305,6 @@ async def close_period(
     ``passed`` receives a part of 1 and a count of calls that are verified.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BadClosingDate: the date is in the future, or a later one is closed.
         BooksUnsoundError: an audit finds differences, and it is not forced.
         StoreUnavailable: some checkpoints may be made; try the same again.

@@ -82,7 +82,6 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
     """Book the shortfall of a month on each account that has or had a minimum; a repeat books nothing more.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         MonthNotOverError: the month has not ended.
         DroppedPeriod: calls of the month were dropped, and one of the accounts has no entry of it.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.

@@ -50,11 +50,7 @@ class MinimumsThen:
 
     @classmethod
     async def read(cls, objects: "SqlObjects", at: int, now: int) -> "MinimumsThen":
-        """Read the templates that were in force at a moment and are now, UTC milliseconds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Read the templates that were in force at a moment and are now, UTC milliseconds."""
         then, today = [
             {each.name: _source(each.body or "{}", {}) for each in await objects.of_kind(moment, "templates")}
             for moment in (at, now)
@@ -62,11 +58,7 @@ class MinimumsThen:
         return cls(objects, at, now, then, today)
 
     async def names(self) -> Set[str]:
-        """Return the accounts that are known to have had a minimum, or have no more a variable that had it.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the accounts that are known to have had a minimum, or have no more a variable that had it."""
         texts = [f'"{_KEY}"']
         if _minimums(self._then):
             texts.append(f'"{_TEMPLATE}"')

@@ -50,7 +50,6 @@ class MonthChecks:
         Raises:
             DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
             JournalUnreadableError, QuarantineError: the journal, or the refused records cannot be read.
-            StoreUnavailable: try again.
         """
         if self._until > self._office.now():
             detail = f"it ends at {iso_utc(self._until)}"

@@ -103,7 +103,6 @@ async def close_month(
     It begins and ends where the periods of invoices do. ``report`` receives a part of 1 and a count of calls, or 0.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         MonthOpenError: work is missing that is not passed over; the ledger is closed where only invoices are missing.
         DroppedPeriod: calls or entries of the month were dropped.
         InvoiceFormError: invoices are missing.

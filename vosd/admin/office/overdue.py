@@ -40,11 +40,7 @@ class OverdueAccount(msgspec.Struct, frozen=True):
 
 
 async def overdue_accounts(stores: "SqlStores", now: int) -> list[OverdueAccount]:
-    """Return the accounts with overdue invoices, in their order; ``now`` is UTC milliseconds.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the accounts with overdue invoices, in their order; ``now`` is UTC milliseconds."""
     names = await stores.invoices.accounts_with_overdue(now)
     found = []
     for place in range(0, len(names), _AT_ONCE):

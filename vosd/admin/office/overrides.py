@@ -102,7 +102,6 @@ async def block_gateway(office: Office, who: Principal, order: BlockGateway) -> 
         UnknownNameError: it is not configured; the message lists similar names.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
-        StoreUnavailable: probably nothing was changed.
     """
     return await _set_gateway(office, who, order, {Setting.BLOCKED: ""})
 
@@ -150,7 +149,6 @@ async def unblock_gateway(office: Office, who: Principal, order: UnblockGateway)
         NoSuchOverrideError: it is not blocked.
         LaterOverride: it was blocked again after ``since``.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     targets: tuple[Target, ...] = (Target.MAPPING, Target.ROUTING)
@@ -179,7 +177,6 @@ async def block_account(office: Office, who: Principal, order: BlockAccount) -> 
         UnknownNameError: the account or the class is not configured; the message lists similar names.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     scope.require_below(order.account, Right.ACCOUNTS)
@@ -212,7 +209,6 @@ async def unblock_account(office: Office, who: Principal, order: UnblockAccount)
         NoSuchOverrideError: it is not blocked.
         LaterOverride: it was blocked again after ``since``.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     scope.require_below(order.account, Right.ACCOUNTS)
@@ -245,7 +241,6 @@ async def set_overdraft_limit(office: Office, who: Principal, order: SetOverdraf
         UnknownNameError: the account is not configured; the message lists similar names.
         OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     scope.require_below(order.account, Right.SUB_PAYMENTS)
@@ -272,7 +267,6 @@ async def clear_overrides(office: Office, who: Principal, order: ClearOverrides)
     """Clear the overrides that fit; those that have expired count as none.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoSuchOverrideError: none is in force.
         ManyOverridesError: more fit than was confirmed; nothing was cleared.
         StoreUnavailable: probably nothing was cleared.
@@ -307,12 +301,7 @@ class OverrideInForce(OverrideRow, frozen=True):
 
 @needs(Permission.ROUTES_SEE)
 async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -> list[OverrideInForce]:
-    """Return the overrides.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: they cannot be read.
-    """
+    """Return the overrides."""
     is_configured = _configured(office)
     return [
         OverrideInForce(**asdict(shown(each)), applies=is_configured(each.target, each.name))
@@ -364,12 +353,7 @@ class OverrideChange(msgspec.Struct, frozen=True):
 
 @needs(Permission.ROUTES_SEE)
 async def show_override_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> list[OverrideChange]:
-    """Return the changes, the newest first unless ``oldest_first``.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: they cannot be read.
-    """
+    """Return the changes, the newest first unless ``oldest_first``."""
     return [
         OverrideChange(
             each.id,

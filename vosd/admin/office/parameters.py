@@ -20,7 +20,6 @@ async def list_parameters(office: Office, who: Principal, _order: ListParameters
     """Return value, source and meaning of each parameter; those without effect only where they are written.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         ConfigError: the files or the parameters cannot be read.
     """
     return office.definitions.parameters()

@@ -30,7 +30,6 @@ async def compare_partner(office: Office, who: Principal, order: ComparePartner)
     """Ask the switch of a partner for its totals, and compare them with ours; nothing is kept and no alarm raised.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownAccountError, OrderError: the account is none, or none of a partner.
         ConfigError: the configuration is invalid.
     """

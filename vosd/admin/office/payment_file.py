@@ -417,7 +417,6 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
     """Check all payments, then book them one by one; those above the limit wait for a second person.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BadPaymentFile: a line cannot be booked; nothing was booked.
         StoreUnavailable: some may be booked: import the same file again.
     """

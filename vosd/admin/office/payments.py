@@ -236,11 +236,7 @@ async def faults_of(
 
 
 async def payees(office: Office, names: Collection[str]) -> dict[str, Account]:
-    """Return the accounts of payments by name; of one that is not configured any more the currency of its money alone.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the accounts of payments by name; of one that is no longer configured the currency of its money alone."""
     accounts = office.definitions.accounts()
     found = {name: account for name in names if (account := accounts.get(name)) is not None}
     removed = [name for name in names if name not in found]
@@ -354,7 +350,6 @@ async def undo_payment(office: Office, who: Principal, order: UndoPayment) -> Re
     is open again.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoSuchPaymentError: no entry that was booked by hand has the number.
         OrderError: it is an undo, one of nothing, or half of a transfer whose other entry was dropped.
         WasRefusedError: a second person has refused to undo it.
@@ -393,12 +388,7 @@ class ListWaitingPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 @needs(Permission.MONEY_SEE)
 async def list_waiting_payments(office: Office, who: Principal, _order: ListWaitingPayments) -> list[WaitingSheet]:
-    """Return them, the oldest first.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
-    """
+    """Return them, the oldest first."""
     return await _sheets(office, await office.stores.waiting_payments.waiting())
 
 
@@ -413,7 +403,6 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     """Book it as it was asked for; the entry names both persons. A ``zero`` books at most the amount that is listed.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OwnPaymentError: the principal has asked for it, or one and the same person is behind both.
         NotWaiting: it does not wait.
         UnknownAccountError, OtherCurrency, TooLittleLeft, BalanceMoved, StoreUnavailable: it waits on.
@@ -476,9 +465,7 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
     """Refuse it.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NotWaiting: it does not wait.
-        StoreUnavailable: try again.
     """
     waiting = office.stores.waiting_payments
     asked = await waiting.find(order.id)

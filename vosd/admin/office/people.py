@@ -72,7 +72,6 @@ async def add_person(office: Office, who: Principal, order: AddPerson) -> Person
     Raises:
         OrderError: the account is missing or unknown.
         NoSuchRoleError, PersonExistsError, TooPowerfulError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     role, now = await role_named(office, order.role), office.now()
     require_all(who, role)
@@ -107,7 +106,6 @@ async def invite_first(office: Office, who: Principal, order: InviteFirst) -> Pe
     Raises:
         OrderError: a person of the name can log in, with another role.
         ChangedMeanwhileError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     all_powerful, people = {*administering(await office.stores.access.roles())}, await office.stores.people.all()
     able = {each.name: each.role for each in people if each.can_log_in or (each.identity and each.disabled_at is None)}
@@ -145,7 +143,7 @@ class ListPeople(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_SEE)
 async def list_people(office: Office, who: Principal, _order: ListPeople) -> list[PersonSheet]:
-    """Return the people by name; raises StoreUnavailable."""
+    """Return the people by name."""
     return [_sheet(each) for each in await office.stores.people.all()]
 
 
@@ -200,7 +198,6 @@ async def reset_person(office: Office, who: Principal, order: ResetPerson) -> Pe
 
     Raises:
         NoSuchPersonError, TooPowerfulError, ChangedMeanwhileError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     before, now = await _changeable(office, who, order.name, is_let_in=True), office.now()
     secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -235,7 +232,6 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
         OrderError: the account is missing or unknown.
         NoSuchRoleError: there is no such role.
         NoSuchPersonError, TooPowerfulError, ChangedMeanwhileError, LastAdministratorError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     role = await role_named(office, order.role)
     require_all(who, role)

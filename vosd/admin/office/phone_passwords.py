@@ -57,7 +57,6 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
         OrderError, ConfigError: the password cannot be one, or an agent or a customer plans it; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         NotTakenError: the running switch does not take the change, as ``taken`` has it.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     if scope.agent is not None and order.at is not None:

@@ -35,7 +35,6 @@ async def list_planned(office: Office, who: Principal, order: ListPlanned) -> li
     Raises:
         OperatorsOnlyError: an agent asks; its changes hold at once.
         BadObjectError: there is no such kind.
-        StoreUnavailable: try again.
     """
     if order.kind is not None:
         check_kind(order.kind)

@@ -73,7 +73,6 @@ async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasS
     """Return prefixes, the lowest and the highest price of each area.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownNameError: there is no such rate group.
         ConfigError: it has mistakes.
     """

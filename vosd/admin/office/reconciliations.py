@@ -240,7 +240,6 @@ async def import_bill(
     ``report`` receives a part of 1 and a count of calls.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownAccountError, OrderError: the account is none of a vendor.
         ConfigError: the map or the configuration is invalid.
         ForeignFileError, NoUsableRowError: the file cannot be read, or none of its rows.
@@ -489,9 +488,7 @@ async def list_reconciliations(office: Office, who: Principal, order: ListReconc
     """Return comparisons with their disputes.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownNameError: nothing fits, and the account is unknown.
-        StoreUnavailable: try again.
     """
     found = await office.stores.reconciliations.list(ReconciliationFilter(**msgspec.structs.asdict(order)))
     if not found:
@@ -548,9 +545,7 @@ async def show_reconciliation(office: Office, who: Principal, order: ShowReconci
     """Return a comparison.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoSuchReconciliationError: there is none of the number.
-        StoreUnavailable: try again.
     """
     return await _sheet(office, await office.stores.reconciliations.one(order.id))
 
@@ -560,7 +555,6 @@ async def read_differences(office: Office, who: Principal, order: ReadDifference
     """Yield the calls that differ as CSV with a header, in parts: the file that a dispute is sent with.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoSuchReconciliationError: there is none of the number.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
@@ -583,7 +577,6 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     ``accepted`` until that person has confirmed the payment and the order is given again, with ``book`` or without.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         PermissionLackingError: it would book money, and the principal may not.
         NoSuchReconciliationError: there is none of the number.
         OrderError: the state cannot follow the present one, its payment waits, or the amount is none, is more than the
@@ -591,7 +584,6 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         DisputeMovedError: another person has changed it meanwhile.
         WasRefusedError: a second person has refused the payment.
         ReferenceTaken, OtherCurrency, UnknownAccountError: nothing was booked or changed.
-        StoreUnavailable: probably nothing was changed.
     """
     stored = await office.stores.reconciliations.one(order.id)
     before = (await office.stores.reconciliations.disputes([order.id])).get(order.id)
@@ -660,9 +652,6 @@ async def corrected_since(office: Office, stored: StoredReconciliation) -> int |
     """Return how many calls of a comparison had what their vendor is paid corrected since it was made.
 
     None = its calls were dropped, or their numbers are masked, so that the file cannot be compared again.
-
-    Raises:
-        StoreUnavailable: try again.
     """
     try:
         await office.stores.reconciliations.check_kept(stored.since)
@@ -678,7 +667,6 @@ async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispu
     Raises:
         OrderError: its payment waits for a second person, who would confirm an entry that the dispute does not name.
         ReferenceTaken: that entry is of another amount.
-        StoreUnavailable: try again.
     """
     entry = _settlement(office, who, dispute)
     own = entry.account, entry.kind, entry.reference
@@ -779,10 +767,8 @@ async def write_letter(office: Office, who: Principal, order: WriteLetter) -> Le
     """Return the letter about a dispute: amounts by class and explanation, and what is asked for.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoSuchReconciliationError: there is none of the number.
         NoDisputeError: nothing is disputed.
-        StoreUnavailable: try again.
     """
     stored = await office.stores.reconciliations.one(order.id)
     dispute = (await office.stores.reconciliations.disputes([order.id])).get(order.id)

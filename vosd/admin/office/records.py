@@ -172,11 +172,7 @@ class ShortenIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.CALLS_SEE, by_account=True)
 async def shorten_ids(office: Office, who: Principal, order: ShortenIds) -> Mapping[str, str]:
-    """Return the shortest beginning of each id that no other call has.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
+    """Return the shortest beginning of each id that no other call has."""
     office.scope_of(who)  # an agent or a customer that is disabled may not
     return await office.stores.queries.short_ids(order.call_ids)
 
@@ -200,7 +196,6 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
 
     Raises:
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
     call = await _the_one(office.stores.queries, order.call_id, scope)
@@ -302,9 +297,7 @@ async def explain_record(office: Office, who: Principal, order: ExplainRecord) -
     """Return the reasons, as they were noted when the call was set up.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        StoreUnavailable: try again.
     """
     from vosd.admin.why import why  # loads much of the switch, which listings need not
 
@@ -332,11 +325,9 @@ async def draw_record(office: Office, who: Principal, order: DrawRecord) -> Done
     """Return the messages; digest credentials and media keys are blanked. The audit has a line of every look.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         NothingKeptError: its messages are not kept any more.
         DaemonUnreachableError: no switch runs that could have its messages.
-        StoreUnavailable: try again.
     """
     call = await _the_one(office.stores.queries, order.call_id)
     if call is None:
@@ -371,9 +362,7 @@ async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tu
     """Return what everyone pays or is paid for a call, with the steps; also of a call that leaves no CDR.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        StoreUnavailable: try again.
     """
     stores, beginning = office.stores, order.call_id
     call = await _the_one(stores.queries, beginning)
@@ -392,7 +381,6 @@ async def booked_call(queries: "SqlQueries", beginning: str, scope: Scope | None
 
     Raises:
         NoRecordError, AmbiguousCallError: there is none, or several are.
-        StoreUnavailable: try again.
     """
     call = await _the_one(queries, beginning, scope)
     if call is None:

@@ -202,7 +202,6 @@ async def list_scheduled_reports(
     """Return the reports that the switch makes at fixed times.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     return await office.switch.ask(order)
@@ -310,7 +309,6 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         UnknownNameError: there is no such end reason; or the report is empty, and an account or the gateway is unknown.
         TooManyRowsError, TooManyToReadError: the report would be too long.
         NotByFiveError: calls of the time are not counted by five minutes.
-        StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
     if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
@@ -660,9 +658,7 @@ async def check_reports(
     """Yield each sum of a time that is not that of its calls.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DroppedPeriod: calls of then were dropped.
-        StoreUnavailable: try again.
     """
     async with aclosing(office.stores.traffic.differences(order.since, order.until)) as differences:
         async for each in differences:
@@ -673,12 +669,7 @@ async def check_reports(
 
 @needs(Permission.BOOKS_SEE)
 async def count_not_added(office: Office, who: Principal, order: CheckReports) -> int:
-    """Return how many calls of a time are booked and in no sum yet: ``check_reports`` leaves them out.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
-    """
+    """Return how many calls of a time are booked and in no sum yet: ``check_reports`` leaves them out."""
     return (await office.stores.traffic.missing(order.since, order.until)).calls
 
 
@@ -687,7 +678,6 @@ async def rebuild_reports(office: Office, who: Principal, order: RebuildReports)
     """Make the sums of a time anew, hour by hour; yield the end of what is done, RFC 3339.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         DroppedPeriod: calls of then were dropped.
         StoreUnavailable: try again; what is done stays.
     """
@@ -704,7 +694,6 @@ async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> Asy
     The audit has a line of it where any were missing.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         StoreUnavailable: try again; what is added stays.
     """
     traffic, added = office.stores.traffic, 0

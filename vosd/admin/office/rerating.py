@@ -128,7 +128,6 @@ async def rerate_calls(office: Office, who: Principal, order: RerateCalls, repor
     ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         UnknownNameError: the rate group is unknown; or no call fits, and the account is.
         AboveLimitError: what would be booked by the other group is above the limit of the person; nothing was booked.
         ConfigError: the configuration is invalid.

@@ -33,7 +33,6 @@ async def run_retention(
     ``report`` receives after each step how many records were looked at.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         RetentionError: nothing says how long records are kept, another run goes on, or the journal is not here.
         ExportBlocked: the state of an export cannot be read.
         StoreUnavailable: the next run goes on.
@@ -57,12 +56,7 @@ class ListDrops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.INSTALLATION_RUN)
 async def list_drops(office: Office, who: Principal, _order: ListDrops) -> Sequence[DropRecord]:
-    """Return them, the latest first.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
-    """
+    """Return them, the latest first."""
     return await drop_history(office.stores.database)
 
 
@@ -76,12 +70,7 @@ class ShowDroppedTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 @needs(Permission.BOOKS_SEE)
 async def show_dropped_totals(office: Office, who: Principal, order: ShowDroppedTotals) -> Sequence[TotalsLine]:
-    """Return the totals by accounts, gateways and currencies.
-
-    Raises:
-        OperatorsOnlyError: an agent asks.
-        StoreUnavailable: try again.
-    """
+    """Return the totals by accounts, gateways and currencies."""
     return await SqlDailyTotals(office.stores.database).lines(order.first, order.last, by_month=order.by_month)
 
 
@@ -96,7 +85,6 @@ async def check_archive(office: Office, who: Principal, order: CheckArchive) -> 
     """Read a whole archive, and return how many payments it has with their sums.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OrderError: no file is named.
         ArchiveFault: it is no archive, damaged, incomplete or cannot be read.
     """

@@ -24,7 +24,7 @@ class ListRoles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_SEE)
 async def list_roles(office: Office, who: Principal, _order: ListRoles) -> list[RoleSheet]:
-    """Return the roles that ship, then the installation's own; raises StoreUnavailable."""
+    """Return the roles that ship, then the installation's own."""
     stored = {each.name: each for each in await office.stores.access.roles()}
     shipped = [_sheet(stored[name]) if name in stored else role for name, role in SHIPPED.items()]
     return [*shipped, *(_sheet(each) for name, each in stored.items() if name not in SHIPPED)]
@@ -51,7 +51,6 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         OrderError: the name is none, the role ships, or its kind may not have one of the permissions.
         TooPowerfulError: the role has permissions that the principal has not, before or after.
         LastAdministratorError: no person would have all permissions any more.
-        StoreUnavailable: probably nothing was changed.
     """
     known = _role_of(order.name, await office.stores.access.role(order.name))
     if known is not None and known.ships and (order.permissions is not None or order.acts_for is not None):
@@ -100,7 +99,6 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
         TooPowerfulError: the role has permissions that the principal has not.
         LastAdministratorError: no person would have all permissions any more.
         NoSuchRoleError, RoleInUseError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     role = await role_named(office, order.name)
     if role.ships:
@@ -115,7 +113,6 @@ async def role_named(office: Office, name: str) -> RoleSheet:
 
     Raises:
         NoSuchRoleError: there is none.
-        StoreUnavailable: try again.
     """
     return role_of(name, await office.stores.access.role(name))
 

@@ -87,7 +87,6 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
     Prices, margins and balances are left out where the principal may not see them elsewhere (ADR 192).
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OrderError: ``source`` is no address, or there is no such plan; the running switch is asked about a moment
             of the past, with changes or by another plan.
         UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
@@ -234,13 +233,11 @@ async def simulate_routes(
     ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         PermissionLackingError: it may see calls, and no routes.
         UnknownNameError: no call fits, and the account is unknown.
         ConfigError: the configuration, or the other one, is invalid, or would be by the changes.
         BulkRefusedError: a change cannot be made.
         DroppedPeriod: calls of the span were dropped or masked.
-        StoreUnavailable: they cannot be read.
     """
     require_to_simulate(who, order.objects)
     stores = office.stores

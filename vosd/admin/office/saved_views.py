@@ -131,7 +131,7 @@ class ViewSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 @needs(Permission.CALLS_SEE, by_account=True)
 async def list_views(office: Office, who: Principal, _order: ListViews) -> list[ViewSheet]:
-    """Return the views by page and name; raises StoreUnavailable."""
+    """Return the views by page and name."""
     is_operator = office.scope_of(who).agent is None
     found = await office.stores.people.views.of(_owner(who), with_shared=is_operator)
     return [_sheet(who, each) for each in found]
@@ -144,7 +144,6 @@ async def add_view(office: Office, who: Principal, order: AddView) -> ViewSheet:
     Raises:
         OperatorsOnlyError: an agent or a customer shares it.
         ViewExistsError, TooManyViewsError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     if order.shared:
@@ -170,7 +169,6 @@ async def change_view(office: Office, who: Principal, order: ChangeView) -> View
         OperatorsOnlyError: an agent or a customer shares it.
         OrderError: it is to be shared, and is the view of an agent or a customer.
         NoSuchViewError, NotYourViewError, StaleVersionError, ViewExistsError: nothing was changed.
-        StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)
     before = await _changeable(office, who, scope, order.id, order.if_version)

@@ -147,7 +147,6 @@ class LogIns:
             LogInRefusedError, CodeMissingError: not with these words.
             TooManyGuessesError, TooManyLogInsError: the password was not looked at.
             SealedElsewhereError: the second factor cannot be read.
-            StoreUnavailable: try again.
         """
         person = await self._prove(office, source, order)
         try:
@@ -164,7 +163,6 @@ class LogIns:
         Raises:
             LogInRefusedError, CodeMissingError, TooManyGuessesError: the old password does not prove it.
             OrderError: the new one is easy to guess.
-            StoreUnavailable: try again.
         """
         check_password(order.new, who.login)
         proof = LogIn(name=who.login, password=order.old, code=order.code)
@@ -178,7 +176,6 @@ class LogIns:
 
         Raises:
             LogInRefusedError, CodeMissingError, TooManyGuessesError: the present one has to be proved.
-            StoreUnavailable: try again.
         """
         before, secret = await _own(office, who), new_secret()
         if before.totp is not None:
@@ -245,7 +242,6 @@ async def open_session(
 
     Raises:
         ChangedMeanwhileError: the person is not as it was when it did.
-        StoreUnavailable: try again.
     """
     now, session, csrf = office.now(), secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     stored = StoredSession(
@@ -297,7 +293,6 @@ async def use_link(office: Office, source: str, order: UseLink) -> UsedLink:
     Raises:
         LinkRefusedError: the link is no good, or no more.
         OrderError: the password is easy to guess.
-        StoreUnavailable: try again.
     """
     secret, people = order.link.rpartition("/")[2], office.stores.people
     before = await people.of_link(digest_of(secret)) if secret else None
@@ -334,7 +329,6 @@ async def principal_of_session(
     Raises:
         UnauthorizedError: there is no such session, or it has ended.
         CsrfError, SecondFactorMissingError: it may not do this.
-        StoreUnavailable: try again.
     """
     stored, person, role = await _session(office, session)
     if changes and (csrf is None or not hmac.compare_digest(csrf.encode(), stored.csrf.encode())):
@@ -351,7 +345,6 @@ async def show_session(office: Office, session: str) -> SessionSheet:
 
     Raises:
         UnauthorizedError: there is no such session, or it has ended.
-        StoreUnavailable: try again.
     """
     return session_sheet(*await _session(office, session))
 
@@ -393,7 +386,7 @@ async def _session(office: Office, session: str) -> tuple[StoredSession, StoredP
 
 
 async def log_out(office: Office, session: str) -> None:
-    """End a session; raises StoreUnavailable."""
+    """End a session."""
     await office.stores.people.end_session(digest_of(session))
 
 
@@ -402,7 +395,7 @@ class LogOutEverywhere(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def log_out_everywhere(office: Office, person: Principal) -> None:
-    """End all sessions of a person; raises StoreUnavailable."""
+    """End all sessions of a person."""
     own = await _own(office, person)
     line = office.audit_line(person, LogOutEverywhere(), person.login)
     await office.stores.people.change(own, own, line, ends_sessions=True)
@@ -453,7 +446,6 @@ async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp, se
 
     Raises:
         LogInRefusedError: the code is wrong, or no second factor was begun.
-        StoreUnavailable: try again.
     """
     before, codes = await _own(office, person), recovery_codes()
     state_dir = office.definitions.settings.state_dir

@@ -104,13 +104,11 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     A balance above the limit of one person waits for a second one. Balances of zero are not booked.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         OrderError: balances cannot be planned.
         PermissionLackingError: there are balances, and the principal may not book payments.
         ConfigError: the configuration would not be valid, or a balance cannot be booked; nothing was changed.
         ObjectsMoved, ContentRefused, OtherCurrency, NotWaiting: nothing was changed.
         NotTakenError: the running switch does not take the change, as ``taken`` has it.
-        StoreUnavailable: probably nothing was changed.
     """
     if order.balances and order.at is not None:
         raise OrderError("at", "is not for balances, which are booked at once", "import them without it")

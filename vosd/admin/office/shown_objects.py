@@ -61,7 +61,6 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
 
     Raises:
         BadObjectError: there is no such kind.
-        StoreUnavailable: try again.
     """
     owned = owned_by(office, office.scope_of(who))
     if order.kind is not None:
@@ -165,7 +164,6 @@ async def export_objects(office: Office, who: Principal, order: ExportObjects) -
 
     Raises:
         BadObjectError: there is no such kind.
-        StoreUnavailable: try again.
     """
     found = await list_objects(office, who, ListObjects(order.kind))
     await office.stores.audit.add(office.audit_line(who, order, order.kind or ""))
@@ -200,7 +198,6 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         BadObjectError: there is no such kind.
         ConfigError: the files cannot be read.
         UnknownNameError: nothing fits, and the account is unknown; a planned one is known.
-        StoreUnavailable: try again.
     """
     owned = owned_by(office, office.scope_of(who))
     if order.kind is None:
@@ -272,7 +269,6 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         OperatorsOnlyError: an agent asks for passwords.
         BadObjectError: there is no such kind.
         NoSuchObjectError: there is no such version, or none that the agent sees.
-        StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
     found = await object_in_force(office, order, owned_by(office, scope))

@@ -43,7 +43,6 @@ async def list_refused(office: Office, who: Principal, _order: ListRefused) -> R
     """Return them, in the order of their refusal.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         QuarantineError: they cannot be read.
     """
     content = _quarantine(office).read()
@@ -61,7 +60,6 @@ async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Re
     """Return the record.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoRefusedRecordError: no such record was refused, or several were.
         QuarantineError: it cannot be read.
     """
@@ -83,7 +81,6 @@ async def book_refused(office: Office, who: Principal, order: BookRefused) -> Do
     """Have the running switch book them; they are booked here if none runs.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NoRefusedRecordError: a named record was not refused.
         StateDirectoryError: no switch answers, and one starts.
         AnswerLostError: it is not known whether they were booked; the audit has the line.

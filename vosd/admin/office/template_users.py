@@ -49,9 +49,6 @@ async def users_of_template(
 
     ``changed`` are the keys of the template that change, ``versions`` what changes with it. An object whose template
     is in a variable is not found.
-
-    Raises:
-        StoreUnavailable: try again.
     """
     found = []
     for kind in KINDS:

@@ -132,7 +132,6 @@ async def _maker_of(office: Office, who: Principal) -> str:
 
     Raises:
         OrderError: too many tokens have made each other.
-        StoreUnavailable: try again.
     """
     if who.means is Means.TOKEN:
         line = await office.stores.access.line_of(who.login.removeprefix(OF_TOKEN))
@@ -206,7 +205,7 @@ class ListTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_SEE)
 async def list_tokens(office: Office, who: Principal, order: ListTokens) -> list[TokenSheet]:
-    """Return the tokens, the oldest first; raises StoreUnavailable."""
+    """Return the tokens, the oldest first."""
     tokens = await office.stores.access.tokens()
     return [_sheet(each) for each in tokens if order.revoked or each.revoked_at is None]
 
@@ -223,7 +222,6 @@ async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenS
 
     Raises:
         NoSuchTokenError: no token has the id.
-        StoreUnavailable: try again.
     """
     await _known(office, order.id)
     line = await office.stores.access.line_of(order.id)
@@ -252,7 +250,6 @@ async def preview_token(office: Office, who: Principal, order: PreviewToken) -> 
     Raises:
         OrderError: a scope is none.
         NoSuchRoleError: there is no such role.
-        StoreUnavailable: try again.
     """
     return _narrowed(await role_named(office, order.role), order.scopes)
 
@@ -270,7 +267,6 @@ async def revoke_token(office: Office, who: Principal, order: RevokeToken) -> To
     Raises:
         NoSuchTokenError: no token has the id, or it was revoked before.
         TooPowerfulError: its role has permissions that the principal has not.
-        StoreUnavailable: try again.
     """
     token, now, subject = await _known(office, order.id), office.now(), f"{OF_TOKEN}{order.id}"
     if who.login != subject:

@@ -29,7 +29,6 @@ async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> 
     """Return the message that would leave; nothing is sent.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         OrderError: the message cannot be read.
         NoSuchObjectError: there is no such gateway for a message of this kind.
         ConfigError: the configuration is invalid.

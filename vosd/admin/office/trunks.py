@@ -31,7 +31,6 @@ async def list_gateways(office: Office, who: Principal, order: ListGateways) -> 
     """Return state, calls and figures of the last hour of every gateway of the running switch.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     return await office.switch.ask(order)
@@ -67,7 +66,6 @@ async def forget_registration(
     """Remove what a phone or gateway has registered, such as a wrong address; it may register again at once.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         NotRegisteredError: it is not registered.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
@@ -97,7 +95,6 @@ async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkS
     """Return how a gateway or phone is defined, and how it is if the switch runs.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         NoSuchTrunkError: there is none.
         ConfigError: the files cannot be read.
         DaemonUnreachableError: a switch runs and does not answer.

@@ -95,9 +95,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
     Messages are shown to those alone who may trace calls, and the audit has a line of it then.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         UnknownNameError: no call fits, and the account or the gateway is unknown.
-        StoreUnavailable: the database is away.
     """
     queries, switch, call_id = office.stores.queries, office.switch, order.call_id
     may_trace = Permission.CALLS_TRACE in who.permissions

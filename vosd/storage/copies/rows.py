@@ -158,7 +158,6 @@ async def check_rows_fit(database: Database, table: str, file: IO[bytes]) -> Non
     Raises:
         RowTooLong: one does not fit into ``max_allowed_packet``.
         StoreDamaged: the content is not that of a copy.
-        StoreUnavailable: the database is away.
     """
     async with database.reading() as connection:
         packet = await _packet(connection)

@@ -25,7 +25,6 @@ def copy_database(source: Path, target: Path, begun: Callable[[], None], show: C
     and pages.
 
     Raises:
-        StoreUnavailable: it cannot be read.
         OSError: the target cannot be written.
     """
     with target.open("xb"):
