@@ -14,7 +14,7 @@ from vosd.storage import currencies, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.lease import SqlLease
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, MoneyTransfer, NoSuchAccount, OtherCurrency, Payment
+from vosd.storage.ports import EntryKind, MoneyTransfer, NoSuchAccount, OtherCurrency, Payment, ReferenceTaken
 from vosd.storage.waiting_payments import SqlWaitingPayments
 from vosd.storage.waiting_values import WaitingPayment
 
@@ -63,6 +63,39 @@ async def test_an_account_keeps_its_currency_while_money_from_or_to_it_waits_for
     await waiting.refuse(asked.id, "bob", STARTED, None)
     assert await books.settle_currencies(euros) == {}
     assert await books.currencies(euros) == euros
+
+
+async def test_money_that_waits_for_an_account_without_a_row_keeps_its_currency(database):
+    """No switch has read the account yet, and none runs."""
+    books, waiting, payments = SqlBooks(database), SqlWaitingPayments(database), SqlPayments(database)
+    first = WaitingPayment(
+        0, "acme", "", EntryKind.PAYMENT, "1", Decimal(5), False, None, "ann", "ann", STARTED, currency="USD"
+    )
+    asked, _ = await waiting.ask(first)
+    assert asked.currency == "USD"
+    with pytest.raises(ReferenceTaken, match=r"was asked for with 5\.00 USD: give another reference"):
+        await waiting.ask(first._replace(currency="EUR"))
+    assert await books.settle_currencies({"acme": "EUR", "shop": "EUR"}) == {"acme": "USD"}
+    with pytest.raises(OtherCurrency, match="account acme has money in USD, the configuration says EUR"):
+        await payments.add(payment(currency="EUR"))
+    assert await books.currencies(["acme"]) == {}
+    assert await books.settle_currencies({"acme": "USD"}) == {}
+    await payments.add(payment(currency="USD"))
+    assert await books.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_an_open_account_takes_the_currency_of_its_money_that_waits(database):
+    """It was opened in another one, before the configuration changed; no switch runs."""
+    books, waiting = SqlBooks(database), SqlWaitingPayments(database)
+    await books.open_accounts(["acme"], {"acme": "USD"})
+    await waiting.ask(
+        WaitingPayment(
+            0, "acme", "", EntryKind.PAYMENT, "1", Decimal(5), False, None, "ann", "ann", STARTED, currency="EUR"
+        )
+    )
+    assert await books.settle_currencies({"acme": "USD"}) == {"acme": "EUR"}
+    assert await books.settle_currencies({"acme": "EUR"}) == {}
+    assert await books.currencies(["acme"]) == {"acme": "EUR"}
 
 
 async def test_no_payment_gives_an_account_another_currency_while_money_of_it_waits_though_no_switch_runs(database):

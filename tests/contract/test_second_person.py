@@ -34,7 +34,7 @@ from vosd.admin.office.people import AddPerson, add_person
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import AddToken, add_token, principal_of
-from vosd.storage.ports import BalanceMoved, ReferenceTaken, TooLittleLeft
+from vosd.storage.ports import BalanceMoved, OtherCurrency, ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
 
@@ -55,8 +55,8 @@ class ByHand:
     def __init__(self, database):
         self._database = database
 
-    def at(self, now=NOW):
-        accounts = (account("acme"), account("other"))
+    def at(self, now=NOW, currency="USD"):
+        accounts = (account("acme", currency=currency), account("other"))
         limits = {"confirm_above": Decimal(100), "confirm_above_by": LIMITS}
         return office_on(self._database, *accounts, now=now, **limits)
 
@@ -75,8 +75,8 @@ class ByHand:
         made = await add_token(self.at(), maker, AddToken(name=name, role="administrator"))
         return await principal_of(self.at(), made.token, "192.0.2.7")
 
-    async def confirm(self, number, who, now=NOW):
-        return await confirm_payment(self.at(now), who, ConfirmPayment(number))
+    async def confirm(self, number, who, now=NOW, currency="USD"):
+        return await confirm_payment(self.at(now, currency), who, ConfirmPayment(number))
 
     async def refuse(self, number, reason=None):
         return await refuse_payment(self.at(), BOB, RefusePayment(number, reason))
@@ -114,6 +114,18 @@ async def test_a_payment_above_the_limit_is_booked_when_another_person_has_confi
     (receipt,) = await by_hand.pay("100.00000001")
     assert receipt.repeated
     assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_payment_is_booked_in_the_currency_that_it_was_asked_for_in(database, by_hand):
+    """The configuration has changed before any switch had read the account."""
+    waits = await by_hand.pay("500")
+    assert waits.currency == "USD"
+    with pytest.raises(OtherCurrency, match=rf"^payment {waits.id} was asked for in USD, the configuration says EUR "):
+        await by_hand.confirm(waits.id, BOB, currency="EUR")
+    assert await entries(database) == []
+    assert await by_hand.waiting() == [waits]
+    (receipt,) = await by_hand.confirm(waits.id, BOB)
+    assert (receipt.after, receipt.currency) == ("500.00", "USD")
 
 
 async def test_a_token_counts_as_the_person_who_has_made_it_or_the_token_that_has_made_it(database, by_hand):

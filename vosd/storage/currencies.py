@@ -9,7 +9,7 @@ currencies takes the configured one.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, or_, select, union, update
+from sqlalchemy import Row, or_, select, update
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.record import CallRecord
@@ -52,15 +52,16 @@ async def _apart(database: Database, wanted: Mapping[str, str]) -> tuple[dict[st
     others: dict[str, str] = {}
     open_ones: dict[str, list[str]] = {}
     async with database.reading() as connection:
+        waiting = await _of_waiting(connection)
         for chunk in _chunks(wanted):
-            rows = [row for row in await _rows(connection, chunk) if row.currency != wanted[row.id]]
-            without_entries = [row.id for row in rows if row.currency is not None and not row.seq]
-            waiting = await _of_waiting(connection, without_entries) if without_entries else frozenset()
-            for row in rows:
-                if row.currency is not None and (row.seq or row.id in waiting):
-                    others[row.id] = row.currency
-                else:
-                    open_ones.setdefault(wanted[row.id], []).append(row.id)
+            rows = {row.id: row for row in await _rows(connection, chunk)}
+            for name in rows.keys() | (waiting.keys() & set(chunk)):
+                row = rows.get(name)
+                kept = _kept(name, row, waiting)
+                if kept is not None and kept != wanted[name]:
+                    others[name] = kept
+                elif row is not None and row.currency != wanted[name]:
+                    open_ones.setdefault(wanted[name], []).append(name)
     return others, open_ones
 
 
@@ -70,8 +71,11 @@ async def settle_one(connection: AsyncConnection, name: str, wanted: str | None)
     held: str | None = row.currency
     if wanted is None or held == wanted:
         return held
-    if held is not None and (row.seq or await is_held(connection) or await _of_waiting(connection, [name])):
+    if held is not None and (row.seq or await is_held(connection)):
         return held
+    kept = _kept(name, row, {} if row.seq else await _of_waiting(connection))
+    if kept is not None and kept != wanted:
+        return kept
     await _settle(connection, [name], wanted)
     return wanted
 
@@ -111,11 +115,23 @@ async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequenc
     return (await connection.execute(query)).all()
 
 
-async def _of_waiting(connection: AsyncConnection, accounts: Sequence[str]) -> frozenset[str]:
-    """Return those of the accounts from or to which money waits for a second person."""
+def _kept(name: str, row: Row[Any, Any, Any] | None, waiting: Mapping[str, str | None]) -> str | None:
+    """Return the currency that an account keeps for its money; None = it may take any, or has none yet."""
+    held = None if row is None else row.currency
+    if row is not None and row.seq:
+        return held
+    return waiting[name] or held if name in waiting else None
+
+
+async def _of_waiting(connection: AsyncConnection) -> dict[str, str | None]:
+    """Return the accounts from or to which money waits for a second person, with the currency it was asked for in.
+
+    None = an earlier version wrote none down: that of the account.
+    """
     payment = schema.waiting_payment.c
-    ends = [select(end).where(payment.state == WAITING, end.in_(accounts)) for end in (payment.account, payment.target)]
-    return frozenset(await connection.scalars(union(*ends)))
+    query = select(payment.account, payment.target, payment.currency).where(payment.state == WAITING)
+    rows = (await connection.execute(query)).all()
+    return {name: row.currency for row in rows for name in (row.account, row.target) if name}
 
 
 def _chunks(accounts: Collection[str]) -> Iterator[list[str]]:

@@ -297,6 +297,7 @@ waiting_payment: Final = Table(
     Column("decided_by", String(NAME_LENGTH)),
     Column("decided_at", Moment),
     Column("reason", String(MEMO_LENGTH), comment="why it was refused"),
+    Column("currency", String(CURRENCY_LENGTH), comment="in which it was asked for; null = that of the account"),
     Unique("account", "kind", "reference", name="waiting_payment_once"),
     **_IN_MYSQL,
 )

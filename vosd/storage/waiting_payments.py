@@ -112,10 +112,14 @@ async def ask(
         await connection.execute(insert(_table).values(**values))
         found = (await connection.execute(same)).one()
     earlier = _payment(found)
-    if (earlier.target, earlier.amount) != (wanted.target, wanted.amount) and wanted.kind is not EntryKind.ZERO:
+    is_other = (earlier.target, earlier.amount) != (wanted.target, wanted.amount) or (
+        None not in {earlier.currency, wanted.currency} and earlier.currency != wanted.currency
+    )
+    if is_other and wanted.kind is not EntryKind.ZERO:
+        shown = " ".join(filter(None, (format_amount(earlier.amount), earlier.currency)))
         message = (
-            f"reference {wanted.reference} of account {wanted.account} was asked for with "
-            f"{format_amount(earlier.amount)}: give another reference"
+            f"reference {wanted.reference} of account {wanted.account} was asked for with {shown}: "
+            "give another reference"
         )
         raise ReferenceTaken(message)
     return earlier, is_repeated

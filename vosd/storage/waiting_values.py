@@ -35,3 +35,5 @@ class WaitingPayment(NamedTuple):
     decided_by: str | None = None
     decided_at: int | None = None
     reason: str | None = None
+    currency: str | None = None
+    """ISO 4217, of both accounts of a transfer; None = that of the account."""

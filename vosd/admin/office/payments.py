@@ -43,6 +43,7 @@ from vosd.storage.ports import (
     UNDONE_AS,
     EntryKind,
     MoneyTransfer,
+    OtherCurrency,
     Payment,
     Settlement,
     TooLittleLeft,
@@ -113,7 +114,7 @@ class WaitingSheet(msgspec.Struct, frozen=True):
     asked_at: str
     """Time of the order, RFC 3339."""
     currency: str | None
-    """Currency of the account; None = it has none any more."""
+    """Currency in which it was asked for; None = the account has none any more."""
     repeated: bool = False
     """The reference was asked for before: nothing more waits now."""
 
@@ -420,6 +421,13 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         amount=ZERO if is_zero else asked.amount, at_most=asked.amount if is_zero else None,
         memo=f"{confirmed}: {asked.memo}" if asked.memo else confirmed,
     )  # fmt: skip
+    account = office.definitions.accounts().get(asked.account)
+    if account is not None and asked.currency not in {None, account.currency}:
+        message = (
+            f"payment {order.id} was asked for in {asked.currency}, the configuration says {account.currency} for "
+            f"account {account.id}: set its currency back, or refuse the payment and order it anew"
+        )
+        raise OtherCurrency(message)
     settles = Settlement(order.id, who.recorded, office.now())
     line = office.audit_line(who, order, f"payment {order.id}")
     try:
@@ -499,11 +507,12 @@ async def book_by_hand(
             if office.scope_of(who).agent is None:
                 raise
             raise TooLittleLeft(error.said) from error  # agents cannot force it
-    for account in filter(None, (wanted.account, wanted.target)):
-        await known_standing(lambda: accounts, stores.queries, account)
+    for name in filter(None, (wanted.account, wanted.target)):
+        await known_standing(lambda: accounts, stores.queries, name)
+    account = accounts.get(wanted.account)
     waiting = WaitingPayment(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
-        who.recorded, who.login, now,
+        who.recorded, who.login, now, currency=None if account is None else account.currency,
     )  # fmt: skip
     asked, is_repeated = await stores.waiting_payments.ask(waiting, audit, is_trial=wanted.is_trial)
     if asked.state != WAITING:
@@ -535,7 +544,7 @@ def waiting_of(payment: Payment, who: Principal) -> WaitingPayment:
     """Return a payment of a principal as it waits for a second person."""
     return WaitingPayment(
         0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
-        who.recorded, who.login, payment.made_at,
+        who.recorded, who.login, payment.made_at, currency=payment.currency,
     )  # fmt: skip
 
 
@@ -628,5 +637,6 @@ async def _sheets(office: Office, asked: Sequence[WaitingPayment]) -> list[Waiti
 def _sheet(asked: WaitingPayment, account: Account | None) -> WaitingSheet:
     return WaitingSheet(
         asked.id, asked.account, asked.target or None, asked.kind.value, format_amount(asked.amount), asked.reference,
-        asked.memo, asked.operator, iso_utc(asked.asked_at), None if account is None else account.currency,
+        asked.memo, asked.operator, iso_utc(asked.asked_at),
+        asked.currency or (None if account is None else account.currency),
     )  # fmt: skip
