@@ -24,7 +24,15 @@ from .conditions import eventually
 
 HERE = Path(__file__).parent
 OF_THE_MACHINE = frozenset(
-    {Event.CPU_HIGH, Event.MEMORY_HIGH, Event.DISK_LOW, Event.LOOP_LATE, Event.CLOCK_JUMPED, Event.NAT_SWEEP_OVERRUN}
+    {
+        Event.CPU_HIGH,
+        Event.MEMORY_HIGH,
+        Event.DISK_LOW,
+        Event.LOOP_LATE,
+        Event.CLOCK_JUMPED,
+        Event.JOURNAL_SLOW,
+        Event.NAT_SWEEP_OVERRUN,
+    }
 )
 """Alarms that a busy machine raises, whatever a test does."""
 SCENARIOS = HERE / "scenarios"

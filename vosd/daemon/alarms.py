@@ -150,6 +150,10 @@ class SwitchMeasures:
         figures = census_of(part for part in service.parts if part is not service.switch)
         return Unbooked(figures[Figure.SPOOL_OLDEST_S], figures[Figure.QUARANTINED])
 
+    def journal_sync_s(self) -> float:
+        """Return how many seconds the journal's slowest sync took since this was asked last."""
+        return self._service.take_slowest_sync()
+
     def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
         """Yield the calls that last longer, without those of accounts that want no such alarm."""
         now = self._clock.now()

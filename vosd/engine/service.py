@@ -281,6 +281,10 @@ class SwitchService:
         """Whether the disk of the journal is full or fails, so that no new call is taken."""
         return self._journal.is_short
 
+    def take_slowest_sync(self) -> float:
+        """Return how many seconds the journal's slowest sync took since this was asked last."""
+        return self._journal.take_slowest_sync()
+
     async def adjust_hep(self, settings: HepSettings | None) -> None:
         """Copy messages to this capture server; None = to none."""
         if settings == self._hep:

@@ -287,6 +287,7 @@ class AlarmSettings:
     min_calls: int = 100
     """Fewer attempts say nothing about a gateway."""
     booking_age_s: int = 300
+    journal_sync_ms: int = 1_000
     disk_free: int = 10
     """Percent."""
     cpu: int = 70

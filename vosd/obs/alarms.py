@@ -89,6 +89,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.JOURNAL_RECORD_UNREADABLE: AlarmKind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_FILE_SET_ASIDE: AlarmKind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_KEPT_FILE_REMOVED: AlarmKind(_WARNING, passes=True),
+    Event.JOURNAL_SLOW: AlarmKind(_WARNING),
     Event.QUARANTINE_FILLED: AlarmKind(_WARNING),
     Event.RELOAD_REFUSED: AlarmKind(_WARNING),
     Event.API_CERTIFICATE_REFUSED: AlarmKind(_WARNING),

@@ -186,6 +186,9 @@ class Event(StrEnum):
     BOOKING_LATE = "booking_late"
     """The oldest call that waits for the database has ended longer than ``alarms.booking_age`` ago."""
     BOOKING_IN_TIME = "booking_in_time"
+    JOURNAL_SLOW = "journal_slow"
+    """The disk took longer than ``alarms.journal_sync`` for what was written to the journal."""
+    JOURNAL_IN_TIME = "journal_in_time"
     QUARANTINE_FILLED = "quarantine_filled"
     """Calls are in quarantine: the database has rejected their records."""
     QUARANTINE_EMPTIED = "quarantine_emptied"
@@ -359,6 +362,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.RTP_PORTS_LOW: Event.RTP_PORTS_RECOVERED,
     Event.MEDIA_LOSS_HIGH: Event.MEDIA_LOSS_RECOVERED,
     Event.CUSTOMER_MEDIA_LOSS_HIGH: Event.CUSTOMER_MEDIA_LOSS_RECOVERED,
+    Event.JOURNAL_SLOW: Event.JOURNAL_IN_TIME,
     Event.DISK_LOW: Event.DISK_RECOVERED,
     Event.LOG_NOT_WRITTEN: Event.LOG_WRITTEN,
     Event.CPU_HIGH: Event.CPU_RECOVERED,

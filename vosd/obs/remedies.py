@@ -32,6 +32,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
         "vosd spool check FILE; if it says unknown, vosd spool salvage --book FILE of the version that wrote it"
     ),
     Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
+    Event.JOURNAL_SLOW: "iostat -x 5: other programs or recordings on the disk of state_dir, or one that fails",
     Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
     Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove, and what to do",
     Event.API_CERTIFICATE_REFUSED: "put a certificate and its key into the files of api.tls; vosd reload",

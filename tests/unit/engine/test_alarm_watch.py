@@ -40,6 +40,7 @@ class Measured:
         self.customer_losses: dict[str, float | None] = {}
         self.latest: dict[str, LatestCalls] = {}
         self.ports_used: list[PortsUsed] = []
+        self.sync_s = 0.0
         self.taken: dict[Pair, Takings] = {}
         self.exchange_rates: dict[Pair, Decimal] = {}
         self.by_prefix: dict[PrefixPair, Takings] = {}
@@ -65,6 +66,9 @@ class Measured:
 
     def unbooked(self) -> Unbooked:
         return self.books
+
+    def journal_sync_s(self) -> float:
+        return self.sync_s
 
     def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
         yield from (each for each in self.calls if each.seconds >= longer_than_s)
@@ -580,6 +584,15 @@ async def test_a_late_event_loop_is_reported_by_its_average(monkeypatch: pytest.
             scene.watch.tick(Instant(now, now))
             await scene.watch.check()
     assert [line["event"] for line in logs] == ["loop_late", "loop_in_time"]
+
+
+def test_a_disk_that_is_slow_for_the_journal_is_reported():
+    scene = Scene()
+    with capture_logs() as logs:
+        for seconds in (0.9, 1.5, 0.95, 0.2):
+            scene.measured.sync_s = seconds
+            scene.watch.check_books()
+    assert [(line["event"], line["value"]) for line in logs] == [("journal_slow", 1_500), ("journal_in_time", 200)]
 
 
 def test_a_rate_is_averaged_over_a_minute():

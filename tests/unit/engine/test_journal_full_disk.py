@@ -3,11 +3,13 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from doubles.data.records import answered_call, call_id
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
+from doubles.turns import until
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED
@@ -343,6 +345,36 @@ async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypa
     task.cancel()
     [name] = files_of(directory)
     assert calls == [(directory / name).stat().st_size]
+
+
+async def test_the_slowest_sync_is_told_once_and_one_that_goes_on_as_it_is(directory, monkeypatch):
+    monkeypatch.setattr(output_module, "SYNC_S", 0.001)
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def sync(_descriptor):
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(30)
+
+    journal = opened(directory)
+    monkeypatch.setattr(output_module.os, "fdatasync", sync)
+    task = asyncio.create_task(journal.keep_synced())
+    write_ended(journal, answered_call(0))
+    assert journal.take_slowest_sync() == 0
+    async with asyncio.timeout(30):
+        await begun.wait()
+    told = [0.0]
+
+    def is_longer() -> bool:
+        told.append(journal.take_slowest_sync())
+        return told[-1] > max(told[:-1])
+
+    for _ in range(2):
+        await until(is_longer)
+    may_end.set()
+    await until(is_longer)
+    await until(lambda: journal.take_slowest_sync() < told[-1])
+    task.cancel()
 
 
 async def test_a_sync_that_fails_is_a_failure_of_the_disk_and_tried_again(directory, monkeypatch, logged):

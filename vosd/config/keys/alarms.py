@@ -177,6 +177,9 @@ class AlarmKeys(Keys):
     """Fewer attempts or calls say nothing about a gateway, nor about `setup`, `margin` and `prefix_margin`."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
     """A call that waits longer for the database is `booking_late`."""
+    journal_sync: Annotated[int, milliseconds(0, 60_000)] = 1_000
+    """A disk of `state_dir` that takes longer for what is written to the journal, once in ten seconds, is
+    `journal_slow`."""
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10
     """Less free room on the disk of `state_dir`, or fewer free inodes, is `disk_low`."""
     cpu: Annotated[int, whole(0, 1_000, "percent")] = 70

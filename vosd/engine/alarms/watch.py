@@ -153,6 +153,10 @@ class Measures(Protocol):
         """Return which calls are not in the database."""
         ...
 
+    def journal_sync_s(self) -> float:
+        """Return how many seconds the journal's slowest sync took since this was asked last."""
+        ...
+
     def long_calls(self, longer_than_s: int) -> Iterable[LongCall]:
         """Return the calls that last longer, without those of accounts that want no such alarm."""
         ...
@@ -261,6 +265,7 @@ class Watch:
         self._customer_asr = Threshold(Event.CUSTOMER_ASR_LOW, _ALL, is_floor=True)
         self._pdd = Threshold(Event.PDD_HIGH)
         self._age = Threshold(Event.BOOKING_LATE)
+        self._sync = Threshold(Event.JOURNAL_SLOW)
         self._quarantine = Threshold(Event.QUARANTINE_FILLED)
         self._disk = Threshold(Event.DISK_LOW, _ALL, is_floor=True)
         self._cpu = Threshold(Event.CPU_HIGH)
@@ -379,10 +384,12 @@ class Watch:
         await self.check_gateways()
 
     def check_books(self) -> None:
-        """Look at what waits for the database, and at the balances that were low."""
+        """Look at the disk of the journal, at what waits for the database, and at the balances that were low."""
         settings, measures = self.settings, self._measures
         unbooked = measures.unbooked()
         self._age.judge(unbooked.oldest_s, settings.booking_age_s, settings.hysteresis, unit="s")
+        sync_ms = round(1_000 * measures.journal_sync_s())
+        self._sync.judge(sync_ms, settings.journal_sync_ms, settings.hysteresis, unit="ms")
         self._quarantine.judge(unbooked.quarantined, 1, 0, unit="calls")
         for account in self._low_accounts():
             if not measures.is_low(account):

@@ -472,6 +472,10 @@ class Journal(Counting):
         """Sync in a thread what was written; runs until cancelled."""
         await self._output.keep_synced()
 
+    def take_slowest_sync(self) -> float:
+        """Return how many seconds the slowest sync took since this was asked last; one that goes on, up to now."""
+        return self._output.take_slowest_sync()
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _all_written(self) -> WrittenUpTo:

@@ -75,6 +75,9 @@ class JournalOutput:
         self._spare = files.spare
         self._being_synced = -1
         """Descriptor that a thread syncs; -1 = there is none."""
+        self._sync_began: float | None = None
+        """When that began, on the clock of the event loop."""
+        self._slowest_sync_s = 0.0
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
         self.is_sealed = False
@@ -188,12 +191,22 @@ class JournalOutput:
             await asyncio.sleep(SYNC_S)
             self._sync_wanted.clear()
             descriptor = self.begin_sync()
+            self._sync_began = began = loop.time()
             try:
                 await loop.run_in_executor(None, os.fdatasync, descriptor)
             except OSError as error:
                 self.sync_failed(error)
             finally:
+                self._sync_began = None
+                self._slowest_sync_s = max(self._slowest_sync_s, loop.time() - began)
                 self.end_sync()
+
+    def take_slowest_sync(self) -> float:
+        """Return how many seconds the slowest sync took since this was asked last; one that goes on, up to now."""
+        slowest, self._slowest_sync_s = self._slowest_sync_s, 0.0
+        if self._sync_began is None:
+            return slowest
+        return max(slowest, asyncio.get_running_loop().time() - self._sync_began)
 
     def sync(self) -> bool:
         """Sync what was written; return whether that succeeded."""
