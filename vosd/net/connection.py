@@ -5,6 +5,7 @@ not read is disconnected.
 """
 
 import asyncio
+import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from socket import IPPROTO_TCP, TCP_INFO
@@ -14,7 +15,7 @@ from vosd.base.bucket import Bucket
 from vosd.base.host import source_of
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
-from vosd.net.stream_turns import StreamTurns
+from vosd.net.stream_turns import STILL_S, StreamTurns
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -41,6 +42,8 @@ keep-alives of a stream beyond one for each message: nothing else limits them.
 """
 BRANCHES_MAX: Final = 4_096
 """Most branches of requests that are noted of a connection; the oldest is forgotten first."""
+LAST_RECEIVED: Final = struct.Struct("@B51xI")
+"""Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
 _ESTABLISHED: Final = 1
 """Linux: state of a TCP connection that neither side has closed, first byte of ``tcp_info``."""
 
@@ -229,10 +232,11 @@ class Connection(asyncio.Protocol):
         """Time of the last byte of the peer."""
         self.was_left = False
         """Whether its peer had closed it before this process began to accept: no caller waits on it."""
-        self.waited_s = 0.0
-        """Seconds for which its bytes waited for the start of this process, if their senders have given up; else 0."""
+        self.came_at = 0.0
+        """Time at which the bytes came that were read last, where they waited for this process to start, or while it
+        stood still; 0 = they did not."""
         self.waiting_bytes = 0
-        """Number of bytes that waited so and were not read yet."""
+        """Number of bytes that waited for its start and were not read yet."""
         self.has_alias = False
         """Whether it is used for requests to another port of its peer (RFC 5923)."""
         self.has_answered = False
@@ -326,11 +330,11 @@ class Connection(asyncio.Protocol):
         """Pass on messages that are complete by now, or in a later turn of the event loop."""
         if self.is_ending:
             return
-        if self.waited_s:
-            if self.waiting_bytes <= 0:
-                self.waited_s = 0.0
-            self.waiting_bytes -= len(data)
         now = self._loop.time()
+        if self.waiting_bytes > 0:
+            self.waiting_bytes -= len(data)
+        else:
+            self.came_at = self._came_at(now) if self._turns.stood_still(now) else 0.0
         self.received_ms = round(now * 1_000)
         self._sent_last = self._sent_last and not data
         if self._is_held:
@@ -380,6 +384,14 @@ class Connection(asyncio.Protocol):
         if messages or not (was_amid or self._awaits_message):
             self._began_at = now
         self._wake_by(self._deadline())
+
+    def _came_at(self, now: float) -> float:
+        """Return when the kernel got the latest bytes, if that is so long ago that this process stood still, else 0."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is None:
+            return 0.0
+        _, ms_ago = LAST_RECEIVED.unpack(sock.getsockopt(IPPROTO_TCP, TCP_INFO, LAST_RECEIVED.size))
+        return now - ms_ago / 1_000 if ms_ago > 1_000 * STILL_S else 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner that the connection is gone, after the messages of a known source that were received."""

@@ -19,6 +19,11 @@ LEFT_S: Final = 5.0
 it sends more than can be served, and no longer waits for the answers.
 """
 
+STILL_S: Final = 2.0
+"""Longer in its socket, a message counts as of when it came: this process, or its event loop, has stood still."""
+BEHIND_S: Final = 5.0
+"""For so long after such a time without a message the kernel is asked when messages came."""
+
 
 class HeldConnection(Protocol):
     """A connection with received bytes that wait for their turn; it is not read from meanwhile."""
@@ -57,6 +62,9 @@ class StreamTurns:
         """End of the time for messages that are passed on as they are read; it may last for several turns of the event
         loop.
         """
+        self._read_at = 0.0
+        """Time at which a connection was read last."""
+        self._behind_until = 0.0
 
     def may_pass(self) -> bool:
         """Return whether messages may be passed on as they are read, else the connection must ``wait``."""
@@ -71,6 +79,13 @@ class StreamTurns:
         self._until = now + TURN_S
         self._schedule()
         return True
+
+    def stood_still(self, now: float) -> bool:
+        """Note that a connection is read; return whether what it brings may have waited, for lack of a reader."""
+        if now - self._read_at > STILL_S:
+            self._behind_until = now + BEHIND_S
+        self._read_at = now
+        return now < self._behind_until
 
     def wait(self, source: str, connection: HeldConnection) -> None:
         """Have a connection go on in a later turn of the event loop, after the others."""

@@ -22,7 +22,7 @@ import structlog
 
 from vosd.base.host import bracketed, plain_host
 from vosd.net.aliases import alias_in
-from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
+from vosd.net.connection import LAST_RECEIVED, UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import GIVEN_UP_S, Core, Entrance, may_be_given_up
 from vosd.net.far_ends import FarEnds
 from vosd.net.shield import ShieldAnswer
@@ -479,10 +479,13 @@ class StreamFlow:
         if self._beside:
             self._note(connection, data)
         is_left = connection.was_left and classify(data) is MessageKind.CALL
-        if is_left or may_be_given_up(data, connection.waited_s):
+        came = connection.came_at or None
+        waited_s = 0.0 if came is None else self._loop.time() - came
+        # Nothing is repeated on a connection: the caller of an INVITE waits for as long as it takes to give up.
+        if is_left or (waited_s > GIVEN_UP_S and may_be_given_up(data, waited_s)):
             self._core.dropped[Drop.WAITED_FOR_START] += 1
             return False
-        verdict = self._entrance.receive(self._flow, data, *connection.peer)
+        verdict = self._entrance.receive(self._flow, data, *connection.peer, came)
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._judge_unknown(connection, data, verdict)
         return verdict is not None and verdict is not ShieldAnswer.REFUSE
@@ -613,14 +616,15 @@ class StreamFlow:
         """
         if self._goes_on_since is None:
             return
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
-        state, received_ms_ago = _LAST_RECEIVED.unpack(info)
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_RECEIVED.size)
+        state, received_ms_ago = LAST_RECEIVED.unpack(info)
         waited_s = received_ms_ago / 1_000
-        if waited_s <= self._loop.time() - self._goes_on_since:
+        now = self._loop.time()
+        if waited_s <= now - self._goes_on_since:
             return
         connection.was_left = state in _CLOSED_BY_PEER
         if self.tls is None and waited_s > GIVEN_UP_S:  # what waits of TLS is no message
-            connection.waited_s = waited_s
+            connection.came_at = now - waited_s
             [connection.waiting_bytes] = _UNREAD.unpack(fcntl.ioctl(sock, termios.FIONREAD, bytes(_UNREAD.size)))
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
@@ -725,8 +729,6 @@ _UNREPORTED: Final = (_RESPONSE, b"ACK ")
 """Beginnings of messages whose failure nothing waits for."""
 _WITHOUT_WORD: Final = "the peer has closed before it sent anything: it may not accept our certificate"
 """By TLS 1.3 a client's handshake is complete before the server has seen its certificate (RFC 8446 section 2)."""
-_LAST_RECEIVED: Final = struct.Struct("@B51xI")
-"""Linux: beginning of ``tcp_info``, the state of a connection and the milliseconds since its last bytes came."""
 _UNREAD: Final = struct.Struct("@i")
 _CLOSED_BY_PEER: Final = (7, 8)
 """Linux: CLOSE, that of an accepted connection which was reset, and CLOSE_WAIT."""

@@ -100,6 +100,27 @@ async def test_requests_that_their_senders_have_given_up_before_a_start_are_not_
     assert node.ear.dropped == ({Drop.WAITED_FOR_START: len(given_up)} if given_up_s < 1 else {})
 
 
+async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it_came(opened, monkeypatch):
+    """What comes next counts as it is read, and new calls are served: no caller repeats its INVITE on a connection."""
+    monkeypatch.setattr(stream_turns, "STILL_S", 0.05)
+    monkeypatch.setattr(patience, "STILL_S", 0.05)
+    node = await opened()
+    bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
+    with socket.create_connection(node.address()) as peer:
+        peer.sendall(OPTIONS)
+        await node.ear.message()
+        began = time.monotonic()
+        peer.sendall(bye + INVITE)
+        while time.monotonic() < began + 0.2:  # nothing is read meanwhile
+            pass
+        assert [(await node.ear.message())[1] for _ in range(2)] == [bye, INVITE]
+        assert node.ear.came[-2:] == [pytest.approx(began, abs=0.1)] * 2
+        read_at = time.monotonic()
+        peer.sendall(bye)
+        await node.ear.message()
+        assert node.ear.came[-1] >= read_at
+
+
 async def test_an_answer_takes_the_connection_that_its_request_came_on(opened, connect):
     node = await opened()
     peers = [await connect(node.address()) for _ in range(3)]
