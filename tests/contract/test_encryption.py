@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from doubles.certificates import Authority, Certificate
 from doubles.process.mariadb import MariaDb
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database
-from vosd.storage.encryption import EncryptionUnusable
+from vosd.storage.encryption import EncryptionUnusable, ServerEncryption
+
+_ONE = select(literal(1))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,36 @@ async def test_the_switch_shows_a_certificate_of_its_own(server: MariaDb, author
     own = authority.issue("switch", "switch.example")
     url = f"{server.create_database('own')}?ssl_ca={authority.root.file}&ssl_cert={own.file}&ssl_key={own.key}"
     assert await cipher(url)
+
+
+@pytest.mark.mariadb
+async def test_files_that_are_renewed_in_place_hold_for_new_connections(
+    server: MariaDb, authority: Authority, tmp_path: Path
+):
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(Authority(tmp_path, "other").root.file.read_bytes())
+    database = Database(f"{server.create_database('renewed')}?ssl_ca={trusted}")
+    with pytest.raises(StoreUnavailable, match="certificate verify failed"):
+        await database.rows(_ONE)
+    trusted.write_bytes(authority.root.file.read_bytes())
+    await database.rows(_ONE)
+    await database.close()
+
+
+def test_what_was_read_holds_between_the_renewal_of_a_certificate_and_of_its_key(
+    authority: Authority, tmp_path: Path
+) -> None:
+    old, new = authority.issue("old", "switch.example"), authority.issue("new", "switch.example")
+    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
+    certificate.write_bytes(old.file.read_bytes())
+    key.write_bytes(old.key.read_bytes())
+    encryption = ServerEncryption({"ssl_cert": str(certificate), "ssl_key": str(key)})
+    first = encryption.context()
+    certificate.write_bytes(new.file.read_bytes())
+    assert encryption.context() is first
+    key.write_bytes(new.key.read_bytes())
+    second = encryption.context()
+    assert first is not second is encryption.context()
 
 
 @pytest.mark.mariadb

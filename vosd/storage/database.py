@@ -27,7 +27,7 @@ from sqlalchemy.util import await_only
 from vosd.base.errors import VosError
 from vosd.cdr.ports import Collided, OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
-from vosd.storage.encryption import context_of, without_encryption
+from vosd.storage.encryption import ServerEncryption, without_encryption
 from vosd.storage.migrations import revisions
 from vosd.storage.types import Moment, Unstorable
 
@@ -512,7 +512,7 @@ class Database:
             # An outage, and nothing that the configuration could mend: a start goes on without the database.
             return StoreUnavailable(f"{fault}: renew the server's certificate, or set the clock of this machine")
         return DatabaseRefusesUs(
-            f"{fault}: check ssl_ca in database.url, and whether the server's certificate names its host"
+            f"{fault}: check ssl_ca (and ssl_cert) of database.url, and whether the server's certificate names its host"
         )
 
     def _unreached(self, reason: BaseException) -> str:
@@ -556,7 +556,11 @@ _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
     **dict.fromkeys((2003, _SERVER_GONE, 2013), "is the server running and the address right?"),
     1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
-    **dict.fromkeys((1045, 1698), "check the user and password of database.url; % in them is written %25"),
+    **dict.fromkeys(
+        (1045, 1698),
+        "check the user and password of database.url; % in them is written %25. A server refuses so, too, where it"
+        " wants TLS: ssl_ca, and ssl_cert where it wants a certificate of ours",
+    ),
     **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
     **dict.fromkeys(_USER_LOCKED, "the user of database.url is locked: ALTER USER ... ACCOUNT UNLOCK"),
     **dict.fromkeys(
@@ -666,7 +670,7 @@ def _file_number(path: str | None) -> int:
 
 
 def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> AsyncEngine:
-    encrypted = context_of(url.query)
+    encryption = ServerEncryption(url.query)
     lock_wait_s = max(1, min(_LOCK_WAIT_S, int(patience_s / 2)))  # the server knows whole seconds, of 1 at least
     session = f"{_SESSION_OF_MYSQL}, innodb_lock_wait_timeout = {lock_wait_s}"
     if statement_s is not None:
@@ -676,7 +680,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
     engine = create_async_engine(
         without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
-        connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
+        connect_args={"connect_timeout": _CONNECT_S, "init_command": session},
         pool_reset_on_return=None,
     )
     used_on_until = -math.inf
@@ -731,7 +735,11 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
             cursor.execute(f"SET SESSION wsrep_sync_wait = {_READS_AND_CHANGES}")
             cursor.close()
 
-    if encrypted is not None:
+    if encryption.context() is not None:
+
+        @event.listens_for(engine.sync_engine, "do_connect")
+        def encrypt(_: object, __: object, ___: object, named: dict[str, Any]) -> None:
+            named["ssl"] = encryption.context()
 
         @event.listens_for(engine.sync_engine, "connect")
         def expect_encryption(connection: Any, _: object) -> None:

@@ -5,6 +5,8 @@ SQLAlchemy makes a table of file names of them, and aiomysql takes nothing but a
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -15,7 +17,8 @@ _CA: Final = "ssl_ca"
 _CERTIFICATE: Final = "ssl_cert"
 _KEY: Final = "ssl_key"
 _CHECK_HOST: Final = "ssl_check_hostname"
-_KNOWN: Final = (_CA, _CERTIFICATE, _KEY, _CHECK_HOST)
+_FILES: Final = (_CA, _CERTIFICATE, _KEY)
+_KNOWN: Final = (*_FILES, _CHECK_HOST)
 _SWITCH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -48,6 +51,41 @@ def context_of(parameters: Mapping[str, object]) -> ssl.SSLContext | None:
     if _CERTIFICATE in names:
         _identify(context, names[_CERTIFICATE], names.get(_KEY))
     return context
+
+
+class ServerEncryption:
+    """TLS of the connections to come, by the files as they are when each is made: their owner renews them in place."""
+
+    def __init__(self, parameters: Mapping[str, object]) -> None:
+        """Read the files; raises as ``context_of``."""
+        self._parameters = parameters
+        self._read = self._states()
+        self._context = context_of(parameters)
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return how a new connection is encrypted; None = it is not.
+
+        While renewed files cannot be used, as between the renewal of a certificate and of its key, those from before
+        hold, and the next connection tries again.
+        """
+        states = self._states()
+        if states != self._read:
+            with suppress(EncryptionUnusable):  # the server judges what holds on; `vosd check` names the file
+                self._context = context_of(self._parameters)
+                self._read = states
+        return self._context
+
+    def _states(self) -> list[tuple[int, int, int] | None]:
+        """Return what tells each file from the one that was read; None = there is none."""
+        return [_state(str(self._parameters[name])) for name in _FILES if name in self._parameters]
+
+
+def _state(file: str) -> tuple[int, int, int] | None:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def without_encryption(url: URL) -> URL:
