@@ -99,8 +99,7 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
 
 
 def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenColumn]) -> None:
-    cells = ([getattr(sheet, key) for key in columns] for sheet in sheets)
-    rows = [["" if cell is msgspec.UNSET else cell for cell in row] for row in cells]
+    rows = [[getattr(sheet, key) for key in columns] for sheet in sheets]
     width = output.columns_of_screen()
     if width is None:
         output.table([*columns], rows, empty="no accounts")
@@ -161,7 +160,7 @@ def rates(
         return
     rows = [[*(getattr(sheet, key) for key in _PRICES), "closed" if sheet.closed else ""] for sheet in sheets]
     columns = [*_PRICES.values(), ScreenColumn("", rank=1)]
-    output.listing(columns, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rates")
+    output.listing(columns, rows, empty="no rates")
 
 
 @account.command("groups")
@@ -222,10 +221,7 @@ def _set_expiry(
     changed = ordered(invocation, set_expiry, order, who)
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
-    if as_json:
-        output.document(changed)
-    else:
-        output.line(f"account {account_id}: expires {changed.expires_at or 'never'}")
+    output.outcome(changed, f"account {account_id}: expires {changed.expires_at or 'never'}", as_json=as_json)
 
 
 def _destination_option(command: Any) -> Any:
@@ -293,7 +289,7 @@ def rights(invocation: Invocation, as_json: bool) -> None:
         return
     sheets = [msgspec.structs.asdict(each) for each in found]
     rows = [[" ".join(cell) if isinstance(cell, tuple) else cell for cell in each.values()] for each in sheets]
-    output.table(AGENT_COLUMNS, [["" if cell is None else cell for cell in row] for row in rows], empty="no agents")
+    output.table(AGENT_COLUMNS, rows, empty="no agents")
 
 
 @account.command("history")
@@ -312,8 +308,7 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
         output.document(changes)
         return
     rows = [[getattr(change, key) for key in _HISTORY] for change in changes]
-    width = output.columns_of_screen() or output.UNFOLDED
-    output.listing([*_HISTORY.values()], rows, width, empty="nothing was changed")
+    output.listing([*_HISTORY.values()], rows, empty="nothing was changed")
 
 
 @account.command("close")
@@ -335,7 +330,6 @@ def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bo
     closed = ordered(invocation, close_account, CloseAccount(account=account_id, **terms), principal(operator))
     if closed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")
-    if as_json:
-        output.document(closed)
-    else:
-        output.line(f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}")
+    output.outcome(
+        closed, f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}", as_json=as_json
+    )

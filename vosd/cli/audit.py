@@ -23,7 +23,6 @@ def audit(invocation: Invocation, /, operator: str | None, as_json: bool, **want
     from vosd.admin.office.audit import ListAudit, list_audit
 
     found = ordered(invocation, list_audit, ListAudit(principal=operator, **wanted))
-    if as_json:
-        output.document(found)
-    else:
-        output.records(("at", "principal", "login", "action", "subject"), found, empty="nothing was changed yet")
+    output.records(
+        ("at", "principal", "login", "action", "subject"), found, empty="nothing was changed yet", as_json=as_json
+    )

@@ -45,10 +45,7 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
         made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))
     for path in made.manifest.missing:
         output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
-    if as_json:
-        output.document({"file": made.file, "bytes": made.bytes, **_shown(made.manifest)})
-    else:
-        output.line(_summary(made))
+    output.outcome({"file": made.file, "bytes": made.bytes, **_shown(made.manifest)}, _summary(made), as_json=as_json)
 
 
 def _summary(made: "BackupSheet") -> str:
@@ -108,10 +105,8 @@ def restore(
         if config_to is not None:
             _restore_configuration(reader, config_to, as_json=as_json)
         elif only_check:
-            if as_json:
-                output.document({"file": str(file), **_shown(reader.manifest)})
-            else:
-                output.line(f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}")
+            said = f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}"
+            output.outcome({"file": str(file), **_shown(reader.manifest)}, said, as_json=as_json)
         else:
             restored = asyncio.run(_put_back(invocation, reader, journal, may_replace=replace))
             _finish(invocation, restored, is_verified=verify, as_json=as_json)
@@ -121,10 +116,11 @@ def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: 
     from vosd.admin.restore import restore_configuration
 
     main = restore_configuration(reader, directory)
-    if as_json:
-        output.document({"configuration": str(main)})
-    else:
-        output.line(f"the configuration is {main}: look at its paths and addresses before you use it")
+    output.outcome(
+        {"configuration": str(main)},
+        f"the configuration is {main}: look at its paths and addresses before you use it",
+        as_json=as_json,
+    )
 
 
 def _finish(invocation: Invocation, restored: "Restored", *, is_verified: bool, as_json: bool) -> None:

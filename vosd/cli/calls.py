@@ -137,7 +137,4 @@ def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any
 
     order = HangUp(CallSelection(**selection), ends_many=yes)
     outcome = outcome_of(ordered(invocation, hang_up, order, with_database=False))
-    if as_json:
-        output.document(outcome)
-    else:
-        output.line(f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}")
+    output.outcome(outcome, f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}", as_json=as_json)

@@ -106,10 +106,7 @@ def corrections(invocation: Invocation, call_id: str, as_json: bool) -> None:
 
 
 def _print(changes: "list[CorrectionSheet]", *, as_json: bool, empty: str, more: tuple[str, ...] = ()) -> None:
-    if as_json:
-        output.document(changes)
-    else:
-        output.records((*more, *_SHOWN), changes, empty=empty)
+    output.records((*more, *_SHOWN), changes, empty=empty, as_json=as_json)
 
 
 def _wanted(

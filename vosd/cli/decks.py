@@ -133,9 +133,8 @@ def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     if as_json:
         output.document(documents)
         return
-    width = output.columns_of_screen() or output.UNFOLDED
-    rows = [*map(_version_row, documents)]
-    output.listing(_VERSIONS, rows, width, empty=f"nothing was imported into deck {rate_group} yet")
+    rows = map(_version_row, documents)
+    output.listing(_VERSIONS, rows, empty=f"nothing was imported into deck {rate_group} yet")
 
 
 def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
@@ -218,10 +217,7 @@ def export(invocation: Invocation, rate_group: str, file: Path, version: int | N
         _print_content(chunks)
         return
     write_content(file, chunks)
-    if as_json:
-        output.document(_document(deck))
-    else:
-        output.line(f"{deck.rates} rates of version {deck.version} written to {file}")
+    output.outcome(_document(deck), f"{deck.rates} rates of version {deck.version} written to {file}", as_json=as_json)
 
 
 def _print_content(chunks: "Iterable[Chunk]") -> None:

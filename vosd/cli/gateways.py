@@ -42,7 +42,7 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
             row["attempts"] = None  # a group has no figures
         row["calls"] = f"{row['calls']}/{'-' if row['max_concurrent'] is None else row['max_concurrent']}"
     cells = [[row[key] for key in _ON_SCREEN] for row in rows]
-    output.listing([*_ON_SCREEN.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty="no gateways")
+    output.listing([*_ON_SCREEN.values()], cells, empty="no gateways")
     for name, why in blocked.items():
         output.remark(f"{name} is blocked {why}")
     for name, why in resting.items():

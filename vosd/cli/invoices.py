@@ -74,20 +74,12 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
     found = ordered(invocation, list_invoices, order, principal(acting=acting))
-    _list(found, as_csv=as_csv, as_json=as_json)
-
-
-def _list(found: "list[InvoiceSheet]", *, as_csv: str | None, as_json: bool) -> None:
-    if as_json:
-        output.document(found)
-        return
-    columns = _CSV_COLUMNS if as_csv else _COLUMNS
-    rows = [[each.state.value if name == "state" else getattr(each, name) for name in columns] for each in found]
-    shown = [["" if value is None else value for value in row] for row in rows]
-    if as_csv:
-        csv_writer(as_csv).rows([columns, *shown])
+    if as_csv and not as_json:
+        names = _CSV_COLUMNS
+        rows = [[each.state.value if name == "state" else getattr(each, name) for name in names] for each in found]
+        csv_writer(as_csv).rows([names, *rows])
     else:
-        output.table(columns, shown, empty="no invoices")
+        output.records(_COLUMNS, found, empty="no invoices", as_json=as_json)
 
 
 @invoice.command()
@@ -119,10 +111,7 @@ def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> 
 
     who = principal(operator)
     made = _of(invocation, number, who, lambda office, found: issue_invoice(office, who, IssueInvoice(id=found)))
-    if as_json:
-        output.document(made)
-        return
-    output.line(f"invoice {made.number} over {made.gross} {made.currency} is issued")
+    output.outcome(made, f"invoice {made.number} over {made.gross} {made.currency} is issued", as_json=as_json)
 
 
 @invoice.command()
@@ -154,10 +143,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
     made = _of(
         invocation, number, who, lambda office, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
     )
-    if as_json:
-        output.document(made)
-        return
-    output.line(f"credit note {made.number} over {made.gross} {made.currency} takes it back")
+    output.outcome(made, f"credit note {made.number} over {made.gross} {made.currency} takes it back", as_json=as_json)
 
 
 @invoice.command()
@@ -262,14 +248,7 @@ _RUN_COLUMNS: Final = ("account", "outcome", "number", "id", "net", "tax", "gros
 def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
     from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome
 
-    if as_json:
-        output.document(found)
-    else:
-        rows = [
-            [each.account, each.outcome.value, *(getattr(each, name) for name in _RUN_COLUMNS[2:])] for each in found
-        ]
-        shown = [["" if value is None else value for value in row] for row in rows]
-        output.table(_RUN_COLUMNS, shown, empty="no account has charges of that period")
+    output.records(_RUN_COLUMNS, found, empty="no account has charges of that period", as_json=as_json)
     missing = Counter(each.outcome for each in found if each.outcome in UNFINISHED)
     if missing:
         why = ", ".join(f"{count} {outcome.value}" for outcome, count in missing.items())
@@ -293,8 +272,7 @@ def _show(found: "InvoiceDetail", *, as_json: bool) -> None:
     values["credit_note"] = found.credit_note.number if found.credit_note else None
     output.sheet({name: value for name, value in values.items() if value not in {None, ""}})
     columns = ("section", "area", "prefix", "calls", "seconds", "price", "tax_rate", "net")
-    lines = [[line.section.value, *(getattr(line, name) for name in columns[1:])] for line in found.document.lines]
-    output.table(columns, [["" if value is None else value for value in line] for line in lines], empty="no lines")
+    output.records(columns, found.document.lines, empty="no lines")
     for tax in found.document.taxes:
         output.line(f"tax {'not known' if tax.rate is None else f'{tax.rate} %'}: {tax.tax} on {tax.net}")
     for each in found.document.movements:

@@ -28,10 +28,7 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.jobs import ListJobs, list_jobs
 
     found = ordered(invocation, list_jobs, ListJobs())
-    if as_json:
-        output.document(found)
-    else:
-        output.records(_COLUMNS, found, empty="there are no jobs")
+    output.records(_COLUMNS, found, empty="there are no jobs", as_json=as_json)
 
 
 @jobs.command()

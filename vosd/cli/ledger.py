@@ -217,10 +217,11 @@ def close(
     order, who = ClosePeriod(until, memo, force), principal(operator)
     with meter("calls") as shown:
         closing = in_office(invocation, lambda office: close_period(office, who, order, shown.show))
-    if as_json:
-        output.document(closing)
-    else:
-        output.line(f"closed until {closing.closed_until}: {closing.accounts} accounts, {closing.entries} entries")
+    output.outcome(
+        closing,
+        f"closed until {closing.closed_until}: {closing.accounts} accounts, {closing.entries} entries",
+        as_json=as_json,
+    )
 
 
 @ledger.command("verify")
@@ -238,10 +239,11 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     order, who = VerifyLedger(whole), principal()
     with meter("calls") as shown:
         result = in_office(invocation, lambda office: verify_ledger(office, who, order, differences.add, shown.show))
-    if as_json:
-        output.document(asdict(result) | {"differences": [_difference(each) for each in differences.kept]})
-    else:
-        output.line(f"{_verified(result)}: {differences.count or 'no'} differences")
+    output.outcome(
+        asdict(result) | {"differences": [_difference(each) for each in differences.kept]},
+        f"{_verified(result)}: {differences.count or 'no'} differences",
+        as_json=as_json,
+    )
     if differences.count:
         sys.exit(OperationError.exit_code)
 

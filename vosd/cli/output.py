@@ -30,6 +30,14 @@ def document(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def outcome(value: object, said: str, *, as_json: bool) -> None:
+    """Print the outcome of a verb: a sentence, or the document."""
+    if as_json:
+        document(value)
+    else:
+        line(said)
+
+
 class Documents:
     """One JSON array on standard output as ``document`` prints it, written item by item."""
 
@@ -67,8 +75,14 @@ def columns_of_screen() -> int | None:
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
 
 
-def listing(columns: Sequence[ScreenColumn], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
-    """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
+def listing(
+    columns: Sequence[ScreenColumn], rows: Iterable[Sequence[object]], width: int | None = None, *, empty: str
+) -> None:
+    """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut.
+
+    Without ``width`` that of the screen; for a file or a pipe nothing is left out then.
+    """
+    width = width or columns_of_screen() or UNFOLDED
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -132,8 +146,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     _print(shown)
 
 
-def records(columns: Sequence[str], rows: Iterable[object], *, empty: str) -> None:
-    """Print structs under the names of some of their fields; a field that a struct lacks is an empty cell."""
+def records(columns: Sequence[str], rows: Sequence[object], *, empty: str, as_json: bool = False) -> None:
+    """Print structs under the names of some of their fields; a field that a struct lacks is an empty cell.
+
+    With ``as_json`` they are printed whole, as one document.
+    """
+    if as_json:
+        document(rows)
+        return
     table(columns, [[_listed(getattr(row, column, None)) for column in columns] for row in rows], empty=empty)
 
 
@@ -216,7 +236,7 @@ def _listed(value: object) -> object:
 
 def _text(value: object) -> str:
     said = value.value if isinstance(value, Enum) else value
-    return "" if said is None else printable(str(said))
+    return "" if said is None or said is msgspec.UNSET else printable(str(said))
 
 
 def _is_figure(cell: str) -> bool:

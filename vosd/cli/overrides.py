@@ -144,7 +144,7 @@ def _show(rows: list[dict[str, Any]], columns: dict[str, ScreenColumn], *, as_js
         return
     cells = [[_cell(row, key) for key in columns] for row in rows]
     empty = "no overrides" if columns is _ON_SCREEN else "nothing was overridden"
-    output.listing([*columns.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty=empty)
+    output.listing([*columns.values()], cells, empty=empty)
 
 
 def _cell(row: dict[str, Any], key: str) -> Any:
@@ -203,10 +203,7 @@ def show_set(outcome: "OverrideOutcome", *, as_json: bool) -> None:
 def show_unblocked(outcome: "OverrideOutcome", what: str, *, as_json: bool) -> None:
     """Print what was unblocked."""
     _remark(outcome)
-    if as_json:
-        output.document(outcome.overrides)
-    else:
-        output.line(f"{what} is unblocked")
+    output.outcome(outcome.overrides, f"{what} is unblocked", as_json=as_json)
 
 
 def _remark(outcome: "OverrideOutcome") -> None:

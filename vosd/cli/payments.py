@@ -154,7 +154,7 @@ def list_all(
     elif as_csv:
         _print_csv(found, csv_writer(as_csv))
     else:
-        rows = [["" if (cell := getattr(each, name)) is None else cell for name in _LISTED] for each in found]
+        rows = [[getattr(each, name) for name in _LISTED] for each in found]
         output.table([name.replace("_", " ") for name in _LISTED], rows, empty="no payments")
 
 
@@ -318,7 +318,8 @@ def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operat
     from vosd.admin.office.payments import RefusePayment, refuse_payment
 
     found = ordered(invocation, refuse_payment, RefusePayment(number, memo), principal(operator))
-    if as_json:
-        output.document(found)
-        return
-    output.line(f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}")
+    output.outcome(
+        found,
+        f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}",
+        as_json=as_json,
+    )

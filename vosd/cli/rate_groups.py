@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final
 
 import click
-from msgspec import UNSET
 from msgspec.structs import astuple
 
 from vosd.cli import output
@@ -53,8 +52,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     if as_json:
         output.document(found)
         return
-    rows = [[None if cell is UNSET else cell for cell in astuple(each)] for each in found]
-    output.listing(_GROUPS, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rate groups")
+    output.listing(_GROUPS, map(astuple, found), empty="no rate groups")
 
 
 @click.command("areas", cls=Verb)
@@ -81,6 +79,5 @@ def _print_areas(found: "AreasSheet") -> None:
         (each.area or "(none)", each.rates, each.closed, each.lowest, each.highest, ", ".join(each.prefixes))
         for each in found.areas
     ]
-    width = output.columns_of_screen() or output.UNFOLDED
-    output.listing(_AREAS, rows, width, empty=f"rate group {found.rate_group} has no rates in force")
+    output.listing(_AREAS, rows, empty=f"rate group {found.rate_group} has no rates in force")
     output.remark(f"prices are of a minute, in {found.currency}")

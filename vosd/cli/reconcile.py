@@ -73,9 +73,7 @@ def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None
         output.document(found)
         return
     columns = ("id", "account", "file", "since", "until", "theirs", "ours", "difference", "currency")
-    rows = [
-        [*(getattr(each, name) for name in columns), each.dispute.state.value if each.dispute else ""] for each in found
-    ]
+    rows = [[*(getattr(each, name) for name in columns), each.dispute and each.dispute.state] for each in found]
     output.table((*columns, "dispute"), rows, empty="no vendor's bill was imported")
 
 
@@ -180,8 +178,7 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     names = ("id", "account", "file", "since", "until", "currency", "theirs", "ours", "difference", "disputable")
     output.sheet({name: getattr(found, name) for name in names} | {"rows": compared.rows})
     columns = ("result", "explanation", "calls", "theirs", "ours", "difference")
-    rows = [(each.result.value, *(getattr(each, name) for name in columns[1:])) for each in compared.classes]
-    output.table(columns, rows, empty="no calls")
+    output.records(columns, compared.classes, empty="no calls")
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
         most = creditable(Decimal(found.disputable), found.currency)

@@ -64,10 +64,7 @@ def _forget(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
     done = ordered(invocation, forget_registration, ForgetRegistration(name), with_database=False)
     outcome = outcome_of(done)
-    if as_json:
-        output.document(outcome)
-    else:
-        output.line(f"{name} is no longer registered; it may register again")
+    output.outcome(outcome, f"{name} is no longer registered; it may register again", as_json=as_json)
 
 
 def _on_screen(row: InboundRow | OutboundRow) -> dict[str, Any]:

@@ -153,10 +153,9 @@ def scheduled(invocation: Invocation, as_json: bool) -> None:
         lambda office: list_scheduled_reports(office, who, ListScheduledReports()),
         lambda state_dir: kept_schedule(state_dir, invocation.settings.reports, time.time_ns() // 1_000_000),
     )
-    if as_json:
-        output.document(found)
-        return
-    output.records(_SCHEDULED, found, empty="no report is made at a fixed time: reports of the configuration")
+    output.records(
+        _SCHEDULED, found, empty="no report is made at a fixed time: reports of the configuration", as_json=as_json
+    )
 
 
 @report.command("verify")
@@ -224,8 +223,7 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         rows = [*sheet.rows, *sheet.total_rows()]
         added_up = " that is added up" if sheet.missing else ""
         empty = f"no call of that time{added_up} belongs to this report"
-        output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
-                     empty=empty)  # fmt: skip
+        output.table(columns, [[row.get(name) for name in columns] for row in rows], empty=empty)
     if late := sheet.missing_in_replica:
         output.remark(f"{late} calls are missing: the replica of the database does not have them yet")
     if waiting := sheet.missing - late:

@@ -35,10 +35,7 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     from vosd.admin.office.alarms import unblock_source
 
     outcome = outcome_of(ordered(invocation, unblock_source, Unblock(address), with_database=False))
-    if as_json:
-        output.document(outcome)
-    else:
-        output.line(f"{outcome.address} is unblocked")
+    output.outcome(outcome, f"{outcome.address} is unblocked", as_json=as_json)
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
@@ -73,10 +70,7 @@ def list_callers(invocation: Invocation, as_json: bool) -> None:
 
     who, kept = principal(), partial(kept_blacklist, now_ms=time.time_ns() // 1_000_000)
     rows = in_office_or_kept(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), kept)
-    if as_json:
-        output.document(rows)
-    else:
-        output.records(_COLUMNS, rows, empty="no caller is on the list")
+    output.records(_COLUMNS, rows, empty="no caller is on the list", as_json=as_json)
 
 
 @blacklist.command("clear")
@@ -92,10 +86,7 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
     who, order = principal(), ClearBlacklist(number)
     kept = partial(_clear_kept, invocation, who, order)
     outcome = outcome_of(in_office_or_kept(invocation, lambda office: clear_blacklist(office, who, order), kept))
-    if as_json:
-        output.document(outcome)
-    else:
-        output.line(f"{outcome.cleared} taken off the list")
+    output.outcome(outcome, f"{outcome.cleared} taken off the list", as_json=as_json)
 
 
 def _clear_kept(

@@ -154,10 +154,9 @@ def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_
         output.document(records)
         return
     write_file(file, msgspec.json.encode(records) + b"\n")
-    if as_json:
-        output.document({"file": str(file), "records": len(records)})
-    else:
-        output.line(f"{len(records)} {what} written to {file}")
+    output.outcome(
+        {"file": str(file), "records": len(records)}, f"{len(records)} {what} written to {file}", as_json=as_json
+    )
 
 
 def _summary(refused: "Refused") -> dict[str, Any]:

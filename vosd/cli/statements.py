@@ -172,7 +172,4 @@ def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
     from vosd.admin.office.ledger import ShowProfit, show_profit
 
     found = ordered(invocation, show_profit, ShowProfit(since, until))
-    if as_json:
-        output.document(found)
-    else:
-        output.records(_PROFIT, found, empty="no calls")
+    output.records(_PROFIT, found, empty="no calls", as_json=as_json)

@@ -56,10 +56,7 @@ def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
     from vosd.admin.office.tokens import ListTokens, list_tokens
 
     found = ordered(invocation, list_tokens, ListTokens(revoked))
-    if as_json:
-        output.document(found)
-    else:
-        output.records((*_COLUMNS, *(["revoked"] if revoked else [])), found, empty="there are no tokens")
+    output.records((*_COLUMNS, *(["revoked"] if revoked else [])), found, empty="there are no tokens", as_json=as_json)
 
 
 @token.command("show")
@@ -88,7 +85,4 @@ def revoke(invocation: Invocation, token_id: str, operator: str, as_json: bool) 
     from vosd.admin.office.tokens import RevokeToken, revoke_token
 
     ended = ordered(invocation, revoke_token, RevokeToken(token_id), principal(operator))
-    if as_json:
-        output.document(ended)
-    else:
-        output.line(f"token {ended.id} of {ended.name} is revoked")
+    output.outcome(ended, f"token {ended.id} of {ended.name} is revoked", as_json=as_json)

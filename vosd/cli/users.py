@@ -67,10 +67,7 @@ def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> N
         return
     link = None if is_journal() else ordered(invocation, invite_first, InviteFirst(), principal(operator))
     address = f"{_address(api)}{'/' if link is None else link.link}"
-    if as_json:
-        output.document({"console": address})
-    else:
-        output.line(f"console: {address}")
+    output.outcome({"console": address}, f"console: {address}", as_json=as_json)
 
 
 def _address(api: "ApiSettings") -> str:
@@ -95,10 +92,9 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.people import ListPeople, list_people
 
     found = ordered(invocation, list_people, ListPeople())
-    if as_json:
-        output.document(found)
-    else:
-        output.records(("name", "role", "account", "state", "totp", "last_login"), found, empty="there are no people")
+    output.records(
+        ("name", "role", "account", "state", "totp", "last_login"), found, empty="there are no people", as_json=as_json
+    )
 
 
 @user.command("disable")
@@ -155,10 +151,7 @@ def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
 
 
 def _print_changed(person: "PersonSheet", as_json: bool) -> None:
-    if as_json:
-        output.document(person)
-    else:
-        output.line(f"{person.name}: {person.role}, {person.state}; its sessions have ended")
+    output.outcome(person, f"{person.name}: {person.role}, {person.state}; its sessions have ended", as_json=as_json)
 
 
 @user.command("roles")
@@ -203,10 +196,7 @@ def role_set(
     whose = None if acts_for is None else ActsFor(acts_for)
     order = SetRole(name=name, permissions=_permissions(permissions), acts_for=whose, wants_totp=totp)
     role = ordered(invocation, set_role, order, principal(operator))
-    if as_json:
-        output.document(_shown(role))
-    else:
-        output.line(f"role {role.name}: {' '.join(sorted(role.permissions))}")
+    output.outcome(_shown(role), f"role {role.name}: {' '.join(sorted(role.permissions))}", as_json=as_json)
 
 
 def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
@@ -228,10 +218,7 @@ def role_drop(invocation: Invocation, name: str, operator: str, as_json: bool) -
     from vosd.admin.office.roles import DropRole, drop_role
 
     role = ordered(invocation, drop_role, DropRole(name), principal(operator))
-    if as_json:
-        output.document(_shown(role))
-    else:
-        output.line(f"role {role.name} is removed")
+    output.outcome(_shown(role), f"role {role.name} is removed", as_json=as_json)
 
 
 def _shown(role: "RoleSheet") -> dict[str, object]:

@@ -35,10 +35,7 @@ def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) ->
     who, order = principal(), ListDeadLetters(receiver)
     kept = partial(_kept_letters, invocation, receiver)
     letters = in_office_or_kept(invocation, lambda office: list_dead_letters(office, who, order), kept)
-    if as_json:
-        output.document(letters)
-    else:
-        output.records(_COLUMNS, letters, empty="there is none")
+    output.records(_COLUMNS, letters, empty="there is none", as_json=as_json)
 
 
 def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path") -> "LeftState[list[DeadLetter]]":
@@ -61,7 +58,4 @@ def replay(invocation: Invocation, receiver: str, number: int | None, as_json: b
     from vosd.control.events import ReplayDeadLetters
 
     outcome = outcome_of(ordered(invocation, replay_dead_letters, ReplayDeadLetters(receiver, number)))
-    if as_json:
-        output.document(outcome)
-    else:
-        output.line(f"{outcome.replayed} events wait for {receiver} again")
+    output.outcome(outcome, f"{outcome.replayed} events wait for {receiver} again", as_json=as_json)
