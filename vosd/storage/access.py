@@ -166,8 +166,7 @@ class SqlAccess:
 
     async def token(self, token_id: str) -> StoredToken | None:
         """Return a token, also one that was revoked; None where there is none."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(_token).where(_token.c.id == token_id))).one_or_none()
+        row = await self._database.row(select(_token).where(_token.c.id == token_id))
         return _token_of(row) if row is not None and row.id == token_id else None  # MySQL ignores spaces at the end
 
     async def line_of(self, token_id: str) -> TokenLine | None:
@@ -202,8 +201,7 @@ class SqlAccess:
 
     async def tokens(self) -> Sequence[StoredToken]:
         """Return all tokens, in the order in which they were made."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(_token).order_by(_token.c.created_at, _token.c.id))
+        rows = await self._database.rows(select(_token).order_by(_token.c.created_at, _token.c.id))
         return [_token_of(row) for row in rows]
 
     async def revoke(self, token_id: str, at: int, audit: AuditLine | None = None) -> None:
@@ -224,14 +222,12 @@ class SqlAccess:
 
     async def role(self, name: str) -> StoredRole | None:
         """Return a role; None where there is none."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(_role).where(_role.c.name == name))).one_or_none()
+        row = await self._database.row(select(_role).where(_role.c.name == name))
         return _role_of(row.name, row) if row is not None and row.name == name else None  # as of a token
 
     async def roles(self) -> Sequence[StoredRole]:
         """Return all roles by name."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(_role).order_by(_role.c.name))
+        rows = await self._database.rows(select(_role).order_by(_role.c.name))
         return [_role_of(row.name, row) for row in rows]
 
     async def set_role(self, role: StoredRole, administering: Administering, audit: AuditLine | None = None) -> None:

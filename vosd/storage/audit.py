@@ -91,8 +91,7 @@ class SqlAudit:
             query = query.where(_table.c.id > after if oldest_first else _table.c.id < after)
         if number is not None:
             query = query.where(_table.c.id == number)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query)
+        rows = await self._database.rows(query)
         return [AuditLine(*row[:-1])._replace(number=row[-1]) for row in rows]
 
 

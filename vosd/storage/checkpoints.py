@@ -96,8 +96,7 @@ class SqlCheckpoints:
             StoreUnavailable: some may be made; try the same again.
         """
         await self.check_date(until, now)
-        async with self._database.reading() as connection:
-            newest_entry = (await connection.execute(select(func.max(_entry.id)))).scalar() or 0
+        newest_entry = await self._database.value(select(func.max(_entry.id))) or 0
         ahead = max(now, await time_of(self._database)) + AHEAD_MS
         base = await self._base_before(until)
         accounts = entries = 0

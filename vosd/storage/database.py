@@ -139,6 +139,7 @@ _WRITING: Final = "vosd_writing"
 _LEVEL: Final = "vosd_level"
 
 _Columns = TypeVarTuple("_Columns")
+_Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
 
 
@@ -303,6 +304,16 @@ class Database:
         """Return the rows of one query, read as by ``reading``, and raises as that."""
         async with self.reading(unhurried=unhurried) as connection:
             return (await connection.execute(query)).all()
+
+    async def row(self, query: TypedReturnsRows[*_Columns], *, unhurried: bool = False) -> Row[*_Columns] | None:
+        """Return the first row of one query as ``rows``; None = there is none."""
+        async with self.reading(unhurried=unhurried) as connection:
+            return (await connection.execute(query)).first()
+
+    async def value(self, query: TypedReturnsRows[_Value], *, unhurried: bool = False) -> _Value | None:
+        """Return the value of the first row of a query of one column as ``rows``; None = there is none."""
+        row = await self.row(query, unhurried=unhurried)
+        return None if row is None else row[0]
 
     @asynccontextmanager
     async def searching(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

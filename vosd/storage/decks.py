@@ -56,8 +56,7 @@ class SqlDecks:
         position = 0
         while True:
             query = select(_chunk.c.compressed).where(own, _chunk.c.position == position)
-            async with self._database.reading() as connection:
-                compressed = (await connection.execute(query)).scalar()
+            compressed = await self._database.value(query)
             if compressed is None:
                 return
             yield zlib.decompress(compressed)

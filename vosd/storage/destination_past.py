@@ -29,8 +29,7 @@ class SqlDestinationPast:
     async def first_call(self, account: str) -> int | None:
         """Return when the first call of an account arrived that the database has, UTC milliseconds; None = none."""
         query = select(_cdr.started_at).where(_cdr.customer_account == account).order_by(_cdr.started_at).limit(1)
-        async with self._database.reading(unhurried=True) as connection:
-            found = (await connection.execute(query)).scalar()
+        found = await self._database.value(query, unhurried=True)
         return None if found is None else int(found)
 
     async def begun_in(self, account: str, spans: Sequence[Span], digits: int) -> list[PastUsage]:
@@ -38,15 +37,13 @@ class SqlDestinationPast:
         if not spans:
             return []
         parts = [_sums(account, place, span, digits) for place, span in enumerate(spans)]
-        async with self._database.reading(unhurried=True) as connection:
-            return _read(await connection.execute(union_all(*parts)))
+        return _read(await self._database.rows(union_all(*parts), unhurried=True))
 
     async def ended_in(self, account: str, span: Span, digits: int, longest_ms: int) -> list[PastUsage]:
         """Return what answered calls of an account used that ended in a span; none is longer than ``longest_ms``."""
         begun = Span(span.begin - longest_ms, span.end)
         query = _sums(account, 0, begun, digits).where(_cdr.ended_at >= span.begin, _cdr.ended_at < span.end)
-        async with self._database.reading(unhurried=True) as connection:
-            return _read(await connection.execute(query))
+        return _read(await self._database.rows(query, unhurried=True))
 
 
 def _sums(account: str, place: int, span: Span, digits: int) -> Select[Any]:

@@ -40,8 +40,7 @@ class SqlExport:
     async def newest(self) -> int:
         """Return the number up to which every commit can be read."""
         query = select(_counter.value).where(_counter.name == schema.COMMITS)
-        async with self._database.reading() as connection:
-            newest = (await connection.execute(query)).scalar()
+        newest = await self._database.value(query)
         if newest is None:
             raise no_counter()
         return int(newest)

@@ -334,9 +334,8 @@ class SqlInvoices:
             ),
         )
         for table, own, values in rows:
-            async with self._database.reading() as connection:
-                if (await connection.execute(select(table).where(own))).first() is not None:
-                    continue
+            if await self._database.row(select(table).where(own)) is not None:
+                continue
             try:
                 async with self._database.writing() as connection:
                     await connection.execute(insert(table).values(values))
@@ -398,8 +397,7 @@ class SqlInvoices:
 
     async def one(self, number: int) -> StoredInvoice:
         """Return an invoice or credit note by its id; raises NoSuchInvoiceError, too."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(_invoice).where(_invoice.c.id == number))).one_or_none()
+        row = await self._database.row(select(_invoice).where(_invoice.c.id == number))
         if row is None:
             raise NoSuchInvoiceError(f"there is no invoice #{number}: vosd invoice list has them")
         return _stored(row)
@@ -407,8 +405,7 @@ class SqlInvoices:
     async def credit_note(self, invoice: StoredInvoice) -> StoredInvoice | None:
         """Return the credit note that takes an invoice back, without its document; None = none does."""
         own = _invoice.c.account == invoice.account, _invoice.c.cancels == invoice.id
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(*_BARE).where(*own))).one_or_none()
+        row = await self._database.row(select(*_BARE).where(*own))
         return None if row is None else _bare(row)
 
     async def claim(self, invoice: StoredInvoice, at: int) -> bool:

@@ -135,8 +135,7 @@ class LastKnown:
         Raises:
             StoreUnavailable: the file cannot be read.
         """
-        async with self._database.reading() as connection:
-            return (await connection.execute(select(_time.c.at))).scalar()
+        return await self._database.value(select(_time.c.at))
 
     async def note_time(self, at: int) -> None:
         """Write that the switch runs at this time, UTC milliseconds; a failure is logged once."""

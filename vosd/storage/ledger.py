@@ -247,8 +247,7 @@ class SqlLedger:
     async def entry(self, number: int) -> LedgerEntry | None:
         """Return the entry of a number; None = there is none, or it was dropped."""
         query = _fitting(EntryFilter()).where(_entry.id == number)
-        async with self._database.reading() as connection:
-            found = (await connection.execute(query)).one_or_none()
+        found = await self._database.row(query)
         return None if found is None else LedgerEntry._make(found)
 
     async def undos(self, entries: Iterable[LedgerEntry]) -> Mapping[int, int]:

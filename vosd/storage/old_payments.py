@@ -66,8 +66,7 @@ class SqlOldPayments:
         """Return whether there are entries before the checkpoints of a date."""
         closed = _point.account == _entry.account, _point.closed_until == until, _entry.seq <= _point.seq
         query = select(_entry.id).where(*closed, _entry.kind.in_(KINDS)).limit(1)
-        async with self._database.reading(unhurried=True) as connection:
-            return (await connection.execute(query)).first() is not None
+        return await self._database.row(query, unhurried=True) is not None
 
     async def drop(self, archived: Sequence[LedgerEntry], drops: Drops) -> None:
         """Drop entries that an archive has, in one transaction; those that are gone already are no fault.

@@ -113,8 +113,7 @@ class SqlPeople:
 
     async def all(self) -> Sequence[StoredPerson]:
         """Return all people by name."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(_person).order_by(_person.c.name))
+        rows = await self._database.rows(select(_person).order_by(_person.c.name))
         return [_person_of(row) for row in rows]
 
     async def change(
@@ -192,8 +191,7 @@ class SqlPeople:
             await connection.execute(delete(_session).where(_session.c.person.in_(people)))
 
     async def _one(self, wanted: Any) -> StoredPerson | None:
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(_person).where(wanted))).one_or_none()
+        row = await self._database.row(select(_person).where(wanted))
         return None if row is None else _person_of(row)
 
 

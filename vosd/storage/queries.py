@@ -132,8 +132,7 @@ class SqlQueries:
         """Return the account's standing, or None when it has no row."""
         table = schema.account.c
         query = select(table.balance, table.seq).where(table.id == as_stored(account))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._database.row(query)
         return None if row is None else Standing(row.balance, row.seq)
 
 

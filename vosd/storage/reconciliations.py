@@ -326,8 +326,7 @@ class SqlReconciliations:
         position = 0
         while True:
             own = (_chunk.c.reconciliation == number) & (_chunk.c.position == position)
-            async with self._database.reading() as connection:
-                found = (await connection.execute(select(_chunk.c.compressed).where(own))).scalar()
+            found = await self._database.value(select(_chunk.c.compressed).where(own))
             if found is None:
                 return
             yield found

@@ -40,8 +40,7 @@ class SqlRequests:
     async def find(self, request: RequestKey) -> KeptRequest | None:
         """Return the request that has the key; None = there is none."""
         columns = _table.c.fingerprint, _table.c.status, _table.c.answer, _table.c.headers
-        async with self._database.reading() as connection:
-            found = (await connection.execute(select(*columns).where(_is(request)))).one_or_none()
+        found = await self._database.row(select(*columns).where(_is(request)))
         return None if found is None else KeptRequest._make(found)
 
     async def answered(self, request: RequestKey, status: int, answer: str, headers: str) -> None:

@@ -79,8 +79,7 @@ class SqlRetention:
                 .subquery()
             )
             query = select(first.c.created_at).where(first.c.created_at < until)
-        async with self._database.reading(unhurried=True) as connection:
-            return (await connection.execute(query)).first() is not None
+        return await self._database.row(query, unhurried=True) is not None
 
     async def has_calls(self, until: int) -> bool:
         """Return whether there are calls, or charges of calls without CDR, from before a time, UTC milliseconds."""

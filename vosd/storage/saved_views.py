@@ -60,14 +60,12 @@ class SqlSavedViews:
         """Return the views of an owner by page and name; ``with_shared``: those that others share, too."""
         own = _row.owner == owner
         query = select(_table).where(or_(own, _row.shared == 1) if with_shared else own)
-        async with self._database.reading() as connection:
-            rows = await connection.execute(query.order_by(_row.page, _row.name, _row.id))
+        rows = await self._database.rows(query.order_by(_row.page, _row.name, _row.id))
         return [_view_of(row) for row in rows]
 
     async def find(self, number: int) -> StoredView | None:
         """Return a view; None = there is none."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(_table).where(_row.id == number))).one_or_none()
+        row = await self._database.row(select(_table).where(_row.id == number))
         return None if row is None else _view_of(row)
 
     async def add(self, view: StoredView, most: int, audit: AuditLine) -> StoredView:

@@ -81,8 +81,8 @@ class SqlSpans:
         entry = schema.ledger_entry.c
         own = entry.account == as_stored(account), entry.kind == EntryKind.CALL.value
         query = select(entry.reference).where(*own, entry.reference.like(f"%/{AGENT}-%")).limit(1)
-        async with self._database.reading(unhurried=True) as connection:  # it may read all entries of the account
-            return (await connection.execute(query)).first() is not None
+        found = await self._database.row(query, unhurried=True)  # it may read all entries of the account
+        return found is not None
 
 
 async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequence[Any]) -> Sequence[Row[Any]]:

@@ -95,8 +95,7 @@ class SqlObjects:
         Rows are never changed, so it stays the same as long as the database is. None = there was no change.
         """
         last = select(_row.changed, _row.made_at).where(_row.changed <= until).order_by(_row.changed.desc()).limit(1)
-        async with self._database.reading() as connection:
-            found = (await connection.execute(last)).first()
+        found = await self._database.row(last)
         return None if found is None else (found.changed, found.made_at)
 
     async def first(
@@ -164,8 +163,7 @@ class SqlObjects:
 
     async def has_any(self) -> bool:
         """Return whether there is a version of any object."""
-        async with self._database.reading() as connection:
-            return (await connection.execute(select(_row.version).limit(1))).first() is not None
+        return await self._database.row(select(_row.version).limit(1)) is not None
 
     async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
         """Return all versions of the objects of some kinds."""

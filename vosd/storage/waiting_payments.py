@@ -48,20 +48,17 @@ class SqlWaitingPayments:
 
     async def was_asked(self, account: str, kind: EntryKind, reference: str) -> bool:
         """Return whether a payment was ever written down, whatever became of it."""
-        async with self._database.reading() as connection:
-            return (await connection.execute(_same(account, kind, reference))).first() is not None
+        return await self._database.row(_same(account, kind, reference)) is not None
 
     async def waiting(self) -> Sequence[WaitingPayment]:
         """Return those that wait, the oldest first."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(_all().where(_row.state == WAITING).order_by(_row.id))
+        rows = await self._database.rows(_all().where(_row.state == WAITING).order_by(_row.id))
         return [_payment(row) for row in rows]
 
     async def of_account(self, account: str) -> WaitingPayment | None:
         """Return the oldest one that waits from or to an account, None = none does."""
         query = _all().where(_row.state == WAITING, or_(_row.account == account, _row.target == account))
-        async with self._database.reading() as connection:
-            found = (await connection.execute(query.order_by(_row.id).limit(1))).first()
+        found = await self._database.row(query.order_by(_row.id).limit(1))
         return None if found is None else _payment(found)
 
     async def find(self, number: int) -> WaitingPayment:
@@ -70,8 +67,7 @@ class SqlWaitingPayments:
         Raises:
             NotWaiting: there is none.
         """
-        async with self._database.reading() as connection:
-            found = (await connection.execute(_all().where(_row.id == number))).one_or_none()
+        found = await self._database.row(_all().where(_row.id == number))
         if found is None:
             raise NotWaiting(f"payment {number} was never asked for: vosd payment waiting lists those that wait")
         return _payment(found)
