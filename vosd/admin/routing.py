@@ -5,10 +5,9 @@ changed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -25,7 +24,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.billing.typical import typical_price
 from vosd.callcontrol.admission import route_request
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
+from vosd.callcontrol.explain import Offered, explain_routes
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.media_outlook import media_outlook
@@ -62,18 +61,6 @@ class UnknownGatewayError(VosError):
 
 class NoNumberError(VosError):
     """The given called number is none for a call."""
-
-
-class RouteComparison(NamedTuple):
-    """Plan, order and typical length by which the gateways of a call are compared."""
-
-    plan: str
-    """Empty = by none."""
-    order: tuple[str, ...]
-    typical_seconds: int
-    """Length of the call that costs are compared of."""
-    is_measured: bool
-    """Whether calls to the prefix lasted so long lately; else it is what the configuration says."""
 
 
 def _described(rate: AppliedRate, typical_s: int) -> RateSheet:
@@ -127,54 +114,6 @@ def _offered(choice: Offered) -> CandidateSheet:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class RouteExplanation:
-    """Outcome of a call, as ``vosd route explain`` prints it."""
-
-    result: str
-    """``ok``, or the end reason of the refusal."""
-    detail: str
-    """Object and figure that led to the refusal; empty for an accepted call."""
-    callee_billed: str
-    caller_routed: str
-    """The calling number behind the rules of the mapping gateway."""
-    candidates: Sequence[Offered]
-    left: Sequence[PassedOver]
-    unfit: int = 0
-    """Gateways that the number does not fit; they are not named."""
-    agents: Sequence[LevelSheet] = ()
-    """The agents that the call is charged to as well, from the nearest up."""
-    rate: AppliedRate | None = None
-    """The sell rate; of several that may price the call the one that is cheapest at admission."""
-    comparison: RouteComparison | None = None
-    """None = the call does not get as far."""
-    steps: Sequence[StepSheet] = ()
-    """Steps of the set-up in their order."""
-    unasked: Sequence[str] = ()
-    """Sections of the configuration whose servers a real call would ask; here they count as silent."""
-
-    def sheet(self) -> RouteSheet:
-        """Return it for people and programs."""
-        compared = self.comparison
-        return RouteSheet(
-            result=self.result,
-            detail=self.detail,
-            steps=[*self.steps],
-            callee_billed=self.callee_billed,
-            caller_routed=self.caller_routed,
-            rate=None if self.rate is None or compared is None else _described(self.rate, compared.typical_seconds),
-            plan=UNSET if compared is None else compared.plan or None,
-            order=UNSET if compared is None else [*compared.order],
-            typical_seconds=UNSET if compared is None else compared.typical_seconds,
-            typical_seconds_measured=UNSET if compared is None else compared.is_measured,
-            candidates=[*map(_offered, self.candidates)],
-            left=[LeftOutSheet(each.routing_gateway, each.reason) for each in self.left],
-            unfit=self.unfit,
-            agents=[*self.agents] or UNSET,
-            unasked=[*self.unasked] or UNSET,
-        )
 
 
 def idle_state(
@@ -237,7 +176,7 @@ def explain_route(
     closed: Refusal | None = None,
     source: str = "",
     agent: str | None = None,
-) -> RouteExplanation:
+) -> RouteSheet:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
     ``callee`` may have the gateway's tech prefix or not, and ``;phone-context=`` behind it. The gateways are listed if
@@ -273,47 +212,55 @@ def explain_route(
         caller_privacy=_privacy(is_withheld=is_withheld, is_anonymous=is_anonymous),
     )
     refusal = _refused_at(source, catalogue, live) or rehearsal.put_through(call)
-    routes = comparison = None
-    if call.rate:
-        table, lengths = _table_of(call, catalogue), live.quality.lengths
-        request = route_request(call, table.plan, catalogue, lengths)
-        order = tuple(each.value for each in table.plan.order)
-        is_measured = call.rate.rate.prefix in lengths
-        comparison = RouteComparison(table.plan.name, order, request.typical_s, is_measured)
-        routes = explain_routes(
-            request,
-            table,
-            live.occupancy,
-            live.rests,
-            rehearsal.vendors(),
-            max_attempts=table.plan.max_attempts or catalogue.parameters.max_attempts,
-            others=catalogue.routes,
-            is_live=is_live,
-            outlook=lambda callee: media_outlook(
-                catalogue.parameters.media, mapping, source, callee, live.addresses_of(callee)
-            ),
-            attestation=partial(attestation_outlook, call, catalogue),
-        )
-    return RouteExplanation(
+    sheet = RouteSheet(
         result=refusal.reason.text if refusal else OK,
         detail=refusal.detail if refusal else "",
+        steps=_outcomes(steps, rehearsal.reached, is_refused=refusal is not None),
         callee_billed=call.callee_billing,
         caller_routed=call.caller,
-        candidates=routes.candidates if routes else (),
-        left=routes.left if routes else (),
-        unfit=routes.unfit if routes else 0,
-        agents=tuple(map(_level, call.agents)),
-        rate=call.rate,
-        comparison=comparison,
-        steps=_outcomes(steps, rehearsal.reached, is_refused=refusal is not None),
-        unasked=(
+        rate=None,
+        candidates=[],
+        left=[],
+        unfit=0,
+        agents=[*map(_level, call.agents)] or UNSET,
+        unasked=[
             *(question.asked_of for question in rehearsal.questions),
             *([] if verifies(mapping, catalogue.parameters.stir) is None else [WhichCertificates.asked_of]),
+        ]
+        or UNSET,
+    )
+    if call.rate is None:
+        return sheet
+    table, lengths = _table_of(call, catalogue), live.quality.lengths
+    request = route_request(call, table.plan, catalogue, lengths)
+    routes = explain_routes(
+        request,
+        table,
+        live.occupancy,
+        live.rests,
+        rehearsal.vendors(),
+        max_attempts=table.plan.max_attempts or catalogue.parameters.max_attempts,
+        others=catalogue.routes,
+        is_live=is_live,
+        outlook=lambda callee: media_outlook(
+            catalogue.parameters.media, mapping, source, callee, live.addresses_of(callee)
         ),
+        attestation=partial(attestation_outlook, call, catalogue),
+    )
+    return msgspec.structs.replace(
+        sheet,
+        rate=_described(call.rate, request.typical_s),
+        plan=table.plan.name or None,
+        order=[each.value for each in table.plan.order],
+        typical_seconds=request.typical_s,
+        typical_seconds_measured=call.rate.rate.prefix in lengths,
+        candidates=[*map(_offered, routes.candidates)],
+        left=[LeftOutSheet(each.routing_gateway, each.reason) for each in routes.left],
+        unfit=routes.unfit,
     )
 
 
-def _outcomes(steps: Sequence[Step], reached: Sequence[str], *, is_refused: bool) -> Sequence[StepSheet]:
+def _outcomes(steps: Sequence[Step], reached: Sequence[str], *, is_refused: bool) -> list[StepSheet]:
     """Return how far a call has come; a source that is refused before the first step reaches none."""
     names = [step.__name__ for step in steps]
     passed = reached[:-1] if is_refused else reached

@@ -290,7 +290,7 @@ class Commands:
         for name in (each.routing_gateway for each in explanation.candidates):
             gateway = vendors.get(name) or routes.phone(name)
             found[name] = [] if gateway is None else [*map(str, self._service.node.addresses_of(gateway))]
-        return msgspec.structs.replace(explanation.sheet(), addresses=found)
+        return msgspec.structs.replace(explanation, addresses=found)
 
     async def messages(self, question: FindMessages) -> EndedCallMessages:
         """Return the remaining messages of an ended call."""

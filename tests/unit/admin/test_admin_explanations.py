@@ -12,7 +12,7 @@ from doubles.recomputed import recompute
 
 from vosd.admin.names import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
-from vosd.admin.routing import NoNumberError, RouteExplanation, UnknownGatewayError, explain_route, idle_state
+from vosd.admin.routing import NoNumberError, UnknownGatewayError, explain_route, idle_state
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -21,6 +21,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
+from vosd.control.routes import LeftOutSheet, RouteSheet
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.quality_order import QualityTerms
 from vosd.routing.special_numbers import SpecialNumbers
@@ -52,13 +53,13 @@ CATALOGUE: Catalogue = builders.catalogue([ACME, FIRST, SECOND, ELSEWHERE])
 
 def explain(
     callee: str = "442012", *, catalogue: Catalogue = CATALOGUE, live: LiveState | None = None, at: Instant = NOW
-) -> RouteExplanation:
+) -> RouteSheet:
     state = live or idle_state(catalogue, RICH)
     return explain_route(catalogue, state, gateway="acme", caller="1000", callee=callee, at=at)
 
 
-def document_of(found: RouteExplanation) -> dict[str, Any]:
-    return dict(msgspec.to_builtins(found.sheet()))
+def document_of(found: RouteSheet) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(found))
 
 
 def test_a_gateway_is_shown_with_how_calls_to_this_destination_went() -> None:
@@ -114,14 +115,14 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
     found = explain()
     assert (found.result, found.detail, found.callee_billed) == ("ok", "", "442012")
     assert [(each.routing_gateway, each.position) for each in found.candidates] == [("first", 1), ("second", 2)]
-    assert (found.left, found.unfit) == ((), 1)
+    assert (found.left, found.unfit) == ([], 1)
 
 
 def test_a_gateway_that_is_an_announcement_says_what_it_plays() -> None:
     closed = msgspec.structs.replace(FIRST, addresses=(), allow_unrated=True, sound=GatewaySound("closed", 2, 503))
     (found,) = explain(catalogue=builders.catalogue([ACME, closed])).candidates
     assert found.reason == "prefix 44, priority 1; plays closed, then 503"
-    assert found.media is None
+    assert found.relayed is msgspec.UNSET
 
 
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
@@ -226,14 +227,14 @@ def test_with_unknown_balances_money_is_not_judged() -> None:
 
 def test_a_number_without_rate_is_refused_before_routes_are_looked_for() -> None:
     found = explain("3312")
-    assert (found.result, found.candidates, found.left) == ("No Matching Rate", (), ())
+    assert (found.result, found.candidates, found.left) == ("No Matching Rate", [], [])
 
 
 def test_a_number_with_rate_but_no_gateway_is_refused_and_the_gateways_are_counted() -> None:
     catalogue = builders.catalogue([ACME, ELSEWHERE])
     found = explain(catalogue=catalogue)
-    assert (found.result, found.candidates) == ("No Available Route", ())
-    assert (found.left, found.unfit) == ((), 1)
+    assert (found.result, found.candidates) == ("No Available Route", [])
+    assert (found.left, found.unfit) == ([], 1)
 
 
 def test_an_account_is_judged_at_the_time_asked_for() -> None:
@@ -254,7 +255,7 @@ def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
     live.occupancy.take(LimitScope.ROUTING, "first", 1, None, NOW.mono)
     found = explain(live=live)
     assert [each.routing_gateway for each in found.candidates] == ["second"]
-    assert ("first", "capacity: 1 of 1 calls") in found.left
+    assert LeftOutSheet("first", "capacity: 1 of 1 calls") in found.left
 
 
 def test_an_explanation_leaves_nothing_behind() -> None:
@@ -279,7 +280,7 @@ def test_the_number_may_begin_with_a_plus_before_the_tech_prefix_as_in_a_call() 
 
 
 def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
-    def found(*steps: Step) -> RouteExplanation:
+    def found(*steps: Step) -> RouteSheet:
         state = idle_state(CATALOGUE, RICH)
         return explain_route(CATALOGUE, state, gateway="acme", caller="1", callee="442012", at=NOW, steps=steps)
 

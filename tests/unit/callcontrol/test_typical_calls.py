@@ -144,7 +144,7 @@ def test_calls_to_a_prefix_are_as_long_as_they_were_lately():
     live.quality.talked("vendor-1", "44", 5_000, 0, "44")
     found = explained(known, live)
     assert [each.routing_gateway for each in found.candidates] == ["vendor-1"]
-    shown = msgspec.to_builtins(found.sheet())
+    shown = msgspec.to_builtins(found)
     assert (shown["typical_seconds"], shown["typical_seconds_measured"]) == (5, True)
 
 
@@ -200,14 +200,14 @@ COMPARED = ("cost", "effective_cost", "currency", "margin")
 
 
 def shown(known: Catalogue) -> list[tuple[str, ...]]:
-    rows = msgspec.to_builtins(explained(known).sheet())["candidates"]
+    rows = msgspec.to_builtins(explained(known))["candidates"]
     return [tuple(row[key] for key in COMPARED) for row in rows]
 
 
 def test_explain_shows_both_prices_currency_and_margin():
     known = content(MINUTES, SECONDS, typical_s=80, guard=LossGuard(None))
     assert shown(known) == [("0.50", "0.75", "USD", "-0.15"), ("0.55", "0.55", "USD", "0.05")]
-    assert msgspec.to_builtins(explained(known).sheet())["rate"]["effective_price"] == "0.60"
+    assert msgspec.to_builtins(explained(known))["rate"]["effective_price"] == "0.60"
 
 
 def test_a_margin_is_in_the_currency_of_the_customer():

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,8 @@ def in_use(loaded: Loaded, moment: str) -> tuple[bool, bool]:
     catalogue = loaded.catalogue
     found = explain_route(catalogue, idle_state(catalogue, None), gateway="pbx", caller="", callee="4420", at=at)
     assert found.rate is not None
-    return bool(found.candidates), found.rate.price_per_minute < catalogue.rate_groups["main"].find(
-        "44", 0
-    ).price_per_minute
+    usual = catalogue.rate_groups["main"].find("44", 0).price_per_minute
+    return bool(found.candidates), Decimal(found.rate.price_per_minute) < usual
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,7 @@ def test_an_explained_route_names_the_rates_that_may_price_the_call(tmp_path):
         }
         for source, group, price in shown
     ]
-    assert msgspec.to_builtins(found.sheet())["rate"] == {**rates[0], "candidates": tuple(rates)}
+    assert msgspec.to_builtins(found)["rate"] == {**rates[0], "candidates": tuple(rates)}
 
 
 def test_areas_are_lists_of_prefixes(tmp_path):

@@ -58,7 +58,7 @@ def test_a_vendor_with_too_many_short_calls_is_tried_last_if_that_is_wanted(rest
         stage.exchange.switch.catalogue, stage.exchange.switch.live, gateway="acme", caller="1", callee=CALLEE,
         at=stage.exchange.clock.now(),
     )  # fmt: skip
-    assert explained.left == ()
+    assert explained.left == []
     last = "prefix 44, priority 0; after all others: too many of its answered calls are short"
     assert (explained.candidates[-1].reason == last) is rest
     stage.vendors[1].script = refuses(503)

@@ -78,7 +78,7 @@ def test_a_forwarded_call_without_a_price_of_its_own_is_refused():
     def explained(is_forwarded):
         where = {"gateway": "acme", "caller": "1000", "callee": CALLEE, "at": Instant(0, 1_790_000_000_000)}
         explanation = explain_route(made, idle_state(made, None), **where, is_forwarded=is_forwarded)
-        return explanation.rate.rate.prefix, [level.rate_prefix for level in explanation.agents]
+        return explanation.rate.rate_prefix, [level.rate_prefix for level in explanation.agents]
 
     assert explained(is_forwarded=True) == ("9944", ["99"])
     assert explained(is_forwarded=False) == ("44", ["44"])

@@ -201,7 +201,7 @@ def test_a_gateway_is_left_out_for_callers_that_it_does_not_take(rules, caller, 
         scene.exchange.switch.catalogue, scene.exchange.switch.live, gateway="acme", caller=caller, callee=CALLEE,
         at=scene.exchange.clock.now(),
     )  # fmt: skip
-    assert [tuple(each) for each in found.left] == [("vendor-0", f"caller: {why}")]
+    assert [each.reason for each in found.left] == [f"caller: {why}"]
     assert called(scene, caller=caller or "anonymous").routing_gateway == "vendor-1"
 
 

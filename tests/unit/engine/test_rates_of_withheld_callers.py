@@ -127,7 +127,7 @@ def test_an_explanation_has_the_rate_by_which_each_vendor_would_bill():
         is_withheld=True,
     )  # fmt: skip
     assert explained.rate is not None
-    assert explained.rate.group == "sell-hidden"
+    assert explained.rate.rate_group == "sell-hidden"
     assert [(each.routing_gateway, each.cost) for each in explained.candidates] == [
         ("vendor-0", "3.00"),
         ("vendor-1", "0.03"),

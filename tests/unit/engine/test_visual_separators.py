@@ -107,7 +107,7 @@ def test_text_that_begins_like_a_number_and_is_none_is_refused(dialled):
         scene.exchange.switch.catalogue, scene.exchange.switch.live, gateway="acme", caller="1205",
         callee=record.callee_in, at=scene.exchange.clock.now(),
     )  # fmt: skip
-    assert (explained.result, explained.candidates) == ("Number Not Allowed", ())
+    assert (explained.result, explained.candidates) == ("Number Not Allowed", [])
     simulation = Simulation(scene.exchange.switch.catalogue)
     simulation.add(past_of(record))
     assert simulation.to_json(10)["after"]["calls"] == 0
@@ -372,7 +372,7 @@ def test_the_tech_prefix_is_found_among_separators(dialled):
         scene.exchange.switch.catalogue, scene.exchange.switch.live, gateway="acme", caller="1-205", callee=dialled,
         at=scene.exchange.clock.now(),
     )  # fmt: skip
-    assert (explained.callee_billed, explained.caller_routed, explained.rate.rate.prefix) == (DEAR, "1205", "1900")
+    assert (explained.callee_billed, explained.caller_routed, explained.rate.rate_prefix) == (DEAR, "1205", "1900")
     simulation = Simulation(scene.exchange.switch.catalogue)
     simulation.add(past_of(record))
     found = simulation.to_json(10)

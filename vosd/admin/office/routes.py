@@ -151,7 +151,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         is_anonymous=order.anonymous,
         source=source,
         agent=order.user_agent,
-    ).sheet()
+    )
     if at < now:
         sheet = replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
     return _as_seen_by(who, ExplainedCall(sheet=sheet, is_past=at < now, without_database=why, lacking=()))
