@@ -75,15 +75,19 @@ class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """JSON."""
 
 
-class ReconciliationFilter(NamedTuple):
-    """The comparisons to list; all given criteria must hold."""
+class ReconciliationFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Comparisons of vendors' files, the newest first unless ``oldest_first``; all given criteria must hold."""
 
     account: str | None = None
+    """Account of a vendor; None = all."""
     file: str | None = None
+    """Name of the file; None = any."""
     operator: str | None = None
+    """Operator who compared it; None = any."""
     after: int | None = None
     """Comparisons that are listed after the one with this id."""
     oldest_first: bool = False
+    """Whether the comparison that was made first comes first."""
     limit: int | None = None
     """None = all."""
 

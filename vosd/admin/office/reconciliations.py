@@ -466,21 +466,8 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-class ListReconciliations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListReconciliations(ReconciliationFilter, frozen=True):
     """Comparisons of vendors' files, the newest first unless ``oldest_first``; all given criteria must hold."""
-
-    account: str | None = None
-    """Account of a vendor; None = all."""
-    file: str | None = None
-    """Name of the file; None = any."""
-    operator: str | None = None
-    """Operator who compared it; None = any."""
-    after: int | None = None
-    """Comparisons that are listed after the one with this id."""
-    oldest_first: bool = False
-    """Whether the comparison that was made first comes first."""
-    limit: int | None = None
-    """None = all."""
 
 
 @needs(Permission.BOOKS_SEE)
@@ -490,7 +477,7 @@ async def list_reconciliations(office: Office, who: Principal, order: ListReconc
     Raises:
         UnknownNameError: nothing fits, and the account is unknown.
     """
-    found = await office.stores.reconciliations.list(ReconciliationFilter(**msgspec.structs.asdict(order)))
+    found = await office.stores.reconciliations.list(order)
     if not found:
         await check_account(order.account, office.definitions, office.stores, office.now())
     disputes = await office.stores.reconciliations.disputes([each.id for each in found])

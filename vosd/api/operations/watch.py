@@ -1,6 +1,6 @@
 """Operations about what is watched: alarms, overrides, the blacklist, the audit, parameters."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,42 +33,30 @@ from vosd.admin.office.overrides import (
 from vosd.admin.office.parameters import list_parameters
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.webhooks import list_dead_letters, replay_dead_letters
-from vosd.api.operation import Listing, Operation, permission_of
-from vosd.control.events import (
-    EventDocument,
-)
+from vosd.api.operation import Listing, Operation, Run, permission_of
+from vosd.control.events import EventDocument
 from vosd.control.installation import AlarmList, AlarmRow
 from vosd.obs.alarms import Level
 
 _LINES_AT_ONCE: Final = 200
 
 
-async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncIterator[AuditSheet]:
-    """Yield the lines, a bounded number at once."""
-    left = order.limit
-    while left > 0:
-        part = replace(order, limit=min(left, _LINES_AT_ONCE))
-        lines = await list_audit(office, who, part)
-        for line in lines:
-            yield line
-        if len(lines) < part.limit:
-            return
-        left -= len(lines)
-        order = replace(order, after=lines[-1].id)
+def _by_parts(use_case: Callable[..., Awaitable[Sequence[Any]]]) -> Run:
+    """Return what yields the lines of a record, a bounded number at once, as its orders number them."""
 
+    async def read(office: Office, who: Principal, order: Any) -> AsyncIterator[Any]:
+        left = order.limit
+        while left > 0:
+            part = replace(order, limit=min(left, _LINES_AT_ONCE))
+            lines = await use_case(office, who, part)
+            for line in lines:
+                yield line
+            if len(lines) < part.limit:
+                return
+            left -= len(lines)
+            order = replace(order, after=lines[-1].id)
 
-async def read_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> AsyncIterator[OverrideChange]:
-    """Yield the changes of overrides, a bounded number at once."""
-    left = order.limit
-    while left > 0:
-        part = replace(order, limit=min(left, _LINES_AT_ONCE))
-        changes = await show_override_changes(office, who, part)
-        for change in changes:
-            yield change
-        if len(changes) < part.limit:
-            return
-        left -= len(changes)
-        order = replace(order, after=changes[-1].id)
+    return read
 
 
 def _order_of_alarm(row: Mapping[str, Any]) -> tuple[float | str, ...]:
@@ -150,8 +138,10 @@ OPERATIONS: Final = (
         path="/overrides/changes",
         meaning="The latest overrides that were set, cleared or have expired.",
         permission=permission_of(show_override_changes),
+        takes=ShowOverrideChanges,
         is_for_operators=True,
-        run=read_changes,
+        run=_by_parts(show_override_changes),
+        result=OverrideChange,
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
@@ -241,7 +231,9 @@ OPERATIONS: Final = (
         path="/audit",
         meaning="Changes that were made through the office and looks at messages of calls, the newest first.",
         permission=permission_of(list_audit),
-        run=read_audit,
+        takes=ListAudit,
+        run=_by_parts(list_audit),
+        result=AuditSheet,
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
