@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from enum import Enum
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 from vosd.base.errors import VosError
 
@@ -24,6 +24,7 @@ _BEHIND_COLON: Final = re.compile(r":\S*")
 _SHOWN_CHARACTERS: Final = 200
 _SHOWN_PROBLEMS: Final = 20
 _SHOWN_NAMES: Final = 50
+_Read = TypeVar("_Read")
 
 
 class SourceLine(NamedTuple):
@@ -123,6 +124,16 @@ class ProblemList:
     def has_errors(self) -> bool:
         """Whether there is any problem other than warnings."""
         return any(problem.severity is Severity.ERROR for problem in self._found)
+
+    def checked(self, read: _Read | None) -> _Read:
+        """Return what was read, unless that is nothing or there is any problem other than warnings.
+
+        Raises:
+            ConfigError: with all problems.
+        """
+        if read is None or self.has_errors:
+            raise ConfigError(self.in_order())
+        return read
 
     def _note(self, place: SourceLine, key: str, expected: str, value: str | None, severity: Severity) -> None:
         # The only value with several lines is a private key that was pasted where the name of its file belongs.

@@ -13,8 +13,16 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
 from vosd.admin.shadow_rating import CdrMap, RatedSide
-from vosd.catalogue.problems import ConfigError, ProblemList
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch
+from vosd.catalogue.problems import ProblemList
+from vosd.config.reader.fields import (
+    FromText,
+    KeyProblemError,
+    choice,
+    csv_delimiter,
+    line_of_text,
+    one_or_many,
+    switch,
+)
 from vosd.config.reader.includes import read_alone
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
@@ -37,18 +45,6 @@ def _start_form() -> FromText:
         return text
 
     return FromText(f"one of {', '.join(words)}, or a format such as %d.%m.%Y %H:%M:%S", read)
-
-
-def _delimiter() -> FromText:
-    words = {"tab": "\t"}
-
-    def read(text: str) -> str:
-        found = words.get(text.lower(), text)
-        if len(found) != 1 or found.isalnum() or found in '"\r\n':
-            raise ValueError
-        return found
-
-    return FromText("one character, or tab", read)
 
 
 class ColumnKeys(Keys):
@@ -100,7 +96,7 @@ class MapKeys(Keys):
     columns: ColumnKeys
     header: Annotated[bool, switch()] = True
     """``no``: the first line is a call, and columns have numbers."""
-    delimiter: Annotated[str | None, _delimiter()] = None
+    delimiter: Annotated[str | None, csv_delimiter()] = None
     encoding: Annotated[str, _WORD] = "utf-8"
     start: StartKeys = StartKeys()
     duration_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
@@ -154,9 +150,7 @@ def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None
     problems = ProblemList()
     document = read_alone(path, problems)
     kind = MapKeys if vendor is None else BillKeys
-    keys = None if document is None else read_section(kind, document, "", problems)
-    if keys is None or problems.has_errors:
-        raise ConfigError(problems.in_order())
+    keys = problems.checked(None if document is None else read_section(kind, document, "", problems))
     columns = keys.columns
     layout = ForeignLayout(
         callee=columns.callee,

@@ -77,9 +77,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         problems = ProblemList()
         written = self._written(self._sections[account_id], problems)
         currency = self._currency(written, problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        account = settled(written.value, currency)
+        account = settled(problems.checked(written).value, currency)
         if len(problems) == 0:
             self._alike[likeness] = account
         return account
@@ -91,10 +89,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
             ConfigError: it has mistakes.
         """
         problems = ProblemList()
-        written = self._written(section, problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        return written.value
+        return problems.checked(self._written(section, problems)).value
 
     def _written(self, section: Section, problems: ProblemList) -> Definition[Account]:
         label = label_of(section, ACCOUNTS, "id", 0)

@@ -124,9 +124,7 @@ class Excerpt:
         keys, parameters = self._installation()
         keys = with_mail_password(with_shown_files(keys, self._copy(), ProblemList()), self._copy())
         problems = ProblemList()
-        reports = read_scheduled_reports(self._copy(), problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
+        reports = problems.checked(read_scheduled_reports(self._copy(), problems))
         return settings_of(keys, parameters, None, {}, scheduled_reports(reports))
 
     @property
@@ -190,9 +188,7 @@ class Excerpt:
 
         problems = ProblemList()
         section = section_of(version, str(self._path.parent), self._environ, problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        return self.accounts().alone(section)
+        return self.accounts().alone(problems.checked(section))
 
     def agents(self) -> "Mapping[str, str]":
         """Return the agent of each account that names one, as written; found once, since every agent's order asks."""
@@ -548,19 +544,14 @@ class Excerpt:
         for name in InstallationKeys.apart:
             document.entries.pop(name, None)
         keys = read_section(InstallationKeys, document, "", problems, defaults.settings)
-        if keys is None or problems.has_errors:
-            raise ConfigError(problems.in_order())
-        return keys, parameters
+        return problems.checked(keys), parameters
 
     def _parameters(self) -> "ParameterKeys":
         """Return VOS3000's parameters; the other settings are not validated."""
         from vosd.config.assembly.parameters import defaults_of, take_parameters
 
         document, problems = self._copy(), ProblemList()
-        parameters = take_parameters(document, defaults_of(document), problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        return parameters
+        return problems.checked(take_parameters(document, defaults_of(document), problems))
 
     def parameter_sheets(self) -> "list[ParameterSheet]":
         """Return all parameters of VOS3000, in the order of the reference, and those of the file without effect."""
@@ -583,10 +574,7 @@ class Excerpt:
         if not isinstance(section, Section):  # nothing, or a mistake, which the message calls by its name
             found: Model = getattr(self._installation()[0], key)
             return found
-        keys = read_section(model, section, key, problems, defaults_of(document).settings.get(key))
-        if keys is None or problems.has_errors:
-            raise ConfigError(problems.in_order())
-        return keys
+        return problems.checked(read_section(model, section, key, problems, defaults_of(document).settings.get(key)))
 
     def _copy(self) -> Section:
         """Return the document, at least without the lists, for a caller that takes parts out of it."""

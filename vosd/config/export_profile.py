@@ -22,12 +22,13 @@ from vosd.admin.export_profile import (
     TimeForm,
 )
 from vosd.base.money import PLACES
-from vosd.catalogue.problems import ConfigError, ProblemList, suggestion
+from vosd.catalogue.problems import ProblemList, suggestion
 from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
     choice,
+    csv_delimiter,
     one_or_many,
     switch,
     text_where,
@@ -84,16 +85,6 @@ def _time_form() -> FromText:
     return FromText(f"one of {', '.join(words)}, or a format such as %d.%m.%Y %H:%M:%S", read)
 
 
-def _delimiter() -> FromText:
-    def read(text: str) -> str:
-        found = "\t" if text.lower() == "tab" else text
-        if len(found) != 1 or found.isalnum() or found in '"\r\n':
-            raise ValueError
-        return found
-
-    return FromText("one character, or tab", read)
-
-
 class TimeKeys(Keys):
     """Format of times."""
 
@@ -116,7 +107,7 @@ class ProfileKeys(Keys):
     name: Annotated[str, _file_name()] = PLAIN.name
     format: Annotated[Format, choice(Format)] = PLAIN.format
     columns: tuple[Annotated[ExportColumn, _column()], ...] = PLAIN.columns
-    delimiter: Annotated[str, _delimiter()] = PLAIN.delimiter
+    delimiter: Annotated[str, csv_delimiter()] = PLAIN.delimiter
     quoting: Annotated[Quoting, choice(Quoting)] = PLAIN.quoting
     header: Annotated[bool, switch()] = PLAIN.header
     line_end: Annotated[LineEnd, choice(LineEnd)] = PLAIN.line_end
@@ -149,9 +140,7 @@ def read_export_profile(path: Path, environ: Mapping[str, str]) -> ExportProfile
     """
     problems = ProblemList()
     document = read_files(path, environ, problems)
-    keys = read_section(ProfileKeys, document, "", problems)
-    if keys is None or problems.has_errors:
-        raise ConfigError(problems.in_order())
+    keys = problems.checked(read_section(ProfileKeys, document, "", problems))
     same: dict[str, Any] = {
         name: getattr(keys, name)
         for name in (

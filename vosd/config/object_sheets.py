@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
 from vosd.base.money import comma_to_point, parse_amount
-from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
+from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.decks.assumptions import Assumption, Assumptions
 from vosd.config.decks.merged_cells import MERGED
@@ -150,9 +150,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
         SheetError: the sheet cannot be read.
     """
     problems = ProblemList()
-    keys = read_section(ObjectMapKeys, read_files(map_path, environ, problems), "", problems)
-    if keys is None or problems.has_errors:
-        raise ConfigError(problems.in_order())
+    keys = problems.checked(read_section(ObjectMapKeys, read_files(map_path, environ, problems), "", problems))
     assumed = Assumptions()
     found = lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding, assumed=assumed)
     with closing(found) as lines:
@@ -161,8 +159,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
         if not problems.has_errors:
             for line in lines:
                 reading.read(line)
-    if problems.has_errors:
-        raise ConfigError(problems.in_order())
+    problems.checked(reading)
     order = ImportSheet(
         file=str(path),
         objects=tuple(reading.objects.values()),

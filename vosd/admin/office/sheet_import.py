@@ -190,9 +190,7 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
         else:
             found.payments.append(payment)
         found.shown.append(BookedOpening(each.line, each.account, amount, account.currency, outcome.value))
-    if problems.has_errors:
-        raise ConfigError(problems.in_order())
-    return found
+    return problems.checked(found)
 
 
 def _of_lines(order: ImportSheet, problems: Iterable[DefinitionProblem]) -> Sequence[DefinitionProblem]:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
+from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.document import parse_document
@@ -173,9 +173,7 @@ def read_map(path: Path) -> SheetMapKeys:
     """
     problems = ProblemList()
     text = read_text(path, SourceLine(str(path), 0), "", problems, FILE_BYTES_MAX)
-    if text is None:
-        raise ConfigError(problems.in_order())
-    return parse_map(text, str(path))
+    return parse_map(problems.checked(text), str(path))
 
 
 def parse_map(text: str, name: str) -> SheetMapKeys:
@@ -188,7 +186,4 @@ def parse_map(text: str, name: str) -> SheetMapKeys:
     """
     problems = ProblemList()
     document = parse_document(text, name, None, problems)
-    keys = None if document is None else read_section(SheetMapKeys, document, "", problems)
-    if keys is None or problems.has_errors:
-        raise ConfigError(problems.in_order())
-    return keys
+    return problems.checked(None if document is None else read_section(SheetMapKeys, document, "", problems))

@@ -245,6 +245,18 @@ def line_of_text(shortest: int, longest: int) -> FromText:
     return FromText(f"{shortest} to {longest} printable characters", read)
 
 
+def csv_delimiter() -> FromText:
+    """Read a delimiter of CSV: one character, or the word ``tab``."""
+
+    def read(text: str) -> str:
+        found = "\t" if text.lower() == "tab" else text
+        if len(found) != 1 or found.isalnum() or found in '"\r\n':
+            raise ValueError
+        return found
+
+    return FromText("one character, or tab", read)
+
+
 def mail_address() -> FromText:
     """Read an e-mail address without a name."""
     return text_where(_ADDRESS.match, "an address such as noc@example.com")
