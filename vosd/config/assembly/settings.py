@@ -14,6 +14,7 @@ from vosd.config.assembly.media import media_engine_settings
 from vosd.config.assembly.radius import accounting_settings, radius_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
+from vosd.config.keys.api import IdentityProviderKeys
 from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.hep import HepKeys
@@ -34,6 +35,7 @@ from vosd.engine.settings import (
     CertificateSettings,
     DnsSettings,
     HepSettings,
+    IdentityProviderSettings,
     InvoiceSettings,
     MailSettings,
     NightlySettings,
@@ -66,6 +68,11 @@ _TRACE: Final = full_conversion(
 )
 _HEP: Final = full_conversion(HepKeys, HepSettings, by_hand={"server": "server"})
 _NIGHTLY: Final = full_conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
+_PROVIDER: Final = full_conversion(
+    IdentityProviderKeys,
+    IdentityProviderSettings,
+    by_hand={name: name for name in ("issuer", "redirect_uri", "roles")},
+)
 _BILATERAL: Final = full_conversion(BilateralKeys, BilateralSettings)
 _RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"at": "at_s", "timezone": "zone"})
 _REPORTS: Final = full_conversion(
@@ -179,7 +186,7 @@ def settings_of(
         lookups=lookup_settings(keys, certificates),
         metrics=keys.metrics.settings(),
         api=keys.api.settings(keys.database.replica, certificate_ends),
-        identity_provider=keys.api.oidc.settings(),
+        identity_provider=_identity_provider(keys.api.oidc),
         log_level=keys.log.level,
         alarms=_alarm_settings(keys.alarms),
         retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),
@@ -194,6 +201,13 @@ def settings_of(
         overload=_OVERLOAD(sip.overload),
         media=media_engine_settings(keys),
     )
+
+
+def _identity_provider(keys: IdentityProviderKeys) -> IdentityProviderSettings | None:
+    if keys.issuer is None or keys.redirect_uri is None:
+        return None
+    roles = tuple((each.value, each.role) for each in keys.roles)
+    return _PROVIDER(keys, issuer=keys.issuer, redirect_uri=keys.redirect_uri, roles=roles)
 
 
 def _receiver(keys: ReceiverKeys) -> ReceiverSettings:

@@ -17,7 +17,7 @@ from vosd.config.reader.addresses import http_listener, network
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
-from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener, IdentityProviderSettings
+from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener
 
 _LONGEST: int = 200
 
@@ -125,25 +125,6 @@ class IdentityProviderKeys(Keys):
         if self.makes_people and not self.roles and self.role is None:
             raise KeyProblemError("roles", "roles, or role: a new person needs one")
         return self
-
-    def settings(self) -> IdentityProviderSettings | None:
-        """Return the provider; None = there is none."""
-        if self.issuer is None or self.redirect_uri is None:
-            return None
-        return IdentityProviderSettings(
-            issuer=self.issuer,
-            client_id=self.client_id,
-            client_secret=self.client_secret,
-            redirect_uri=self.redirect_uri,
-            page=self.page,
-            scopes=self.scopes,
-            name_claim=self.name_claim,
-            role_claim=self.role_claim,
-            roles=tuple((each.value, each.role) for each in self.roles),
-            role=self.role,
-            makes_people=self.makes_people,
-            links_people=self.links_people,
-        )
 
 
 class ApiKeys(Keys):
