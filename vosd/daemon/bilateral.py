@@ -15,7 +15,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
 from vosd.daemon.bilateral_process import BilateralOrder, BilateralOutcome
 from vosd.daemon.daily import answer_of, why_failed
-from vosd.engine.background import end, kept_going
+from vosd.engine.background import BackgroundTasks
 from vosd.engine.settings import BilateralSettings
 from vosd.obs.events import GONE, Event
 
@@ -46,17 +46,15 @@ class BilateralPart:
         self._over: dict[Event, set[str]] = {Event.BILATERAL_DIFFERS: set(), Event.BILATERAL_AWAY: set()}
         """Accounts without an alarm; of the others there is one, or an earlier run of the switch may have raised it."""
         self._named = {each.account for each in settings}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def begin(self) -> None:
         """Begin to compare; without partners nothing is done."""
-        self._task = asyncio.create_task(kept_going("bilateral", self._keep), name="bilateral")
+        self._tasks.run("bilateral", self._keep)
 
     async def end(self) -> None:
         """End a comparison that goes on."""
-        task, self._task = self._task, None
-        if task is not None:
-            await end([task])
+        await self._tasks.stop()
 
     def adjust(self, database: str, settings: tuple[BilateralSettings, ...]) -> None:
         """Apply other settings, from the next comparison on; a partner that is taken out has no alarm."""

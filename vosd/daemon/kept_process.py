@@ -5,8 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, NoReturn, TypeVar
 
-from vosd.engine import background
-from vosd.engine.background import kept_going
+from vosd.engine.background import BackgroundTasks
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended
 
@@ -26,19 +25,17 @@ class ProcessBySettings(ABC, Generic[Terms]):
         self._name = name
         self._settings = settings
         self._is_begun = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def begin(self) -> None:
         """Start it."""
         self._is_begun, settings = True, self._settings
         if settings is not None:
-            self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(settings)), name=self._name)
+            self._tasks.run(self._name, lambda: self._keep(settings))
 
     async def end(self) -> None:
         """End it."""
-        task, self._task = self._task, None
-        if task is not None:
-            await background.end([task])
+        await self._tasks.stop()
 
     async def adjust(self, settings: Terms | None) -> None:
         """Apply other settings."""

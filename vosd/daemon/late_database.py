@@ -10,8 +10,7 @@ import structlog
 from vosd.base.errors import VosError
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine import background
-from vosd.engine.background import kept_going
+from vosd.engine.background import BackgroundTasks
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -69,17 +68,16 @@ class LateDatabase:
         self._attempts = attempts
         self._held = held
         self._outage = Outage(Event.DATABASE_AWAY, is_error=True, part="start")
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     def begin(self, error: StoreUnavailable) -> None:
         """Wait from now on."""
         self._outage.found(error, means="calls are taken by the last known balances, overrides and registrations")
-        self._task = asyncio.create_task(kept_going("late database", self._run), name="late database")
+        self._tasks.run("late database", self._run)
 
     async def end(self) -> None:
         """Wait no longer."""
-        if self._task is not None:
-            await background.end([self._task])
+        await self._tasks.stop()
 
     async def _run(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.alarms.mail import MAIL_S, TAKEN_S
-from vosd.engine.background import end, kept_going
+from vosd.engine.background import BackgroundTasks
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
 from vosd.engine.steady_clock import SteadyClock
@@ -179,12 +179,12 @@ class ScheduledReportPart:
         self._waited_at: dict[str, int] = {}
         """Time of the last count that found such calls, by name, UTC milliseconds."""
         self._raised: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def begin(self) -> None:
         """Begin to wait for the times."""
         self.read_kept()
-        self._task = asyncio.create_task(kept_going("reports", self._keep), name="scheduled reports")
+        self._tasks.run("reports", self._keep)
 
     def read_kept(self) -> None:
         """Read what was delivered before the start, and compare the reports with those of then."""
@@ -193,9 +193,7 @@ class ScheduledReportPart:
 
     async def end(self) -> None:
         """End work that goes on; its report is made again after the next start."""
-        task, self._task = self._task, None
-        if task is not None:
-            await end([task])
+        await self._tasks.stop()
         self._keep_again()
 
     def adjust(self, settings: Settings) -> None:

@@ -43,8 +43,9 @@ class BackgroundTasks:
             raise
 
     async def stop(self) -> None:
-        """Cancel all tasks, and wait until they have ended."""
-        await end(self._tasks)
+        """Cancel all tasks, and wait until they have ended; others may be started then."""
+        tasks, self._tasks = self._tasks, []
+        await end(tasks)
 
 
 async def end(tasks: Collection[asyncio.Task[None]]) -> None:

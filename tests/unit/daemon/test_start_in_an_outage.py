@@ -88,8 +88,7 @@ async def test_a_start_that_may_goes_on_without_a_database_that_goes_away_behind
         await step.start()
         if step.name == "switch":
             assert daemon.service.database.condition is Condition.AWAY
-    late = daemon._late._task
-    assert late is not None
+    (late,) = daemon._late._tasks._tasks
     await asyncio.wait_for(late, 30)
     assert daemon.service.database.condition is Condition.WELL
     for step in reversed(steps):
