@@ -44,12 +44,7 @@ BASE = f"http://{LISTENER}"
 SETTLED_S = 10
 """After that no one waits for what a page reads again."""
 WATCHED_S = 60
-PAGES = {
-    "overview": "/",
-    "running calls": "/calls",
-    "call search": "/cdrs",
-    "gateways": "/gateways",
-}
+PAGES = {"overview": "/", "running calls": "/calls", "call search": "/cdrs", "gateways": "/gateways"}
 OWN_HEADERS = {"cookie", "host", "connection"}
 """Headers of a connection and of a session; the others of the browser are sent as they were."""
 

@@ -76,8 +76,7 @@ def measure(directory: Path, calls: int, turns: int, seconds: float, rate: int) 
                 for _ in range(turns):
                     measured.quiet(seconds)
                     measured.beside(
-                        "vosd report",
-                        lambda: _again_and_again(lambda name: _by_the_verb(daemon, name), seconds, verbs),
+                        "vosd report", lambda: _again_and_again(lambda name: _by_the_verb(daemon, name), seconds, verbs)
                     )
                     measured.quiet(seconds)
                     measured.beside(

@@ -22,16 +22,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import Exchange
 from doubles.virtual.scene import CALLEE, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import (
-    RINGS,
-    SILENT,
-    Line,
-    Script,
-    answers,
-    answers_reliably,
-    answers_timed,
-    refuses,
-)
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, answers_timed, refuses
 from doubles.virtual.wire import Packet, Storm
 
 from vosd.catalogue.catalogue import Catalogue

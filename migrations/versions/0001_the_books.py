@@ -14,11 +14,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def money() -> sa.types.TypeEngine[Any]:
@@ -55,23 +51,14 @@ def upgrade() -> None:
 
     op.create_table(
         "ledger_entry",
-        sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            primary_key=True,
-            autoincrement=True,
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("account", sa.String(64), nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="1, 2, 3 ... within the account"),
         sa.Column("amount", money(), nullable=False),
         sa.Column("balance_after", money(), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("reference", sa.String(128), nullable=False),
-        sa.Column(
-            "call_id",
-            call_key(),
-            comment="the CDR; null where the call left none, and for all but calls",
-        ),
+        sa.Column("call_id", call_key(), comment="the CDR; null where the call left none, and for all but calls"),
         sa.Column("operator", sa.String(64)),
         sa.Column("memo", sa.String(255)),
         sa.Column("created_at", moment(), nullable=False),

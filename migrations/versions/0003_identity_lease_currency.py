@@ -12,11 +12,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 INDEXES = {
     "cdr_started": ["started_at", "call_id"],

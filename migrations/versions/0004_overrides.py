@@ -11,11 +11,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 COUNTER = sa.table("counter", sa.column("name", sa.String), sa.column("value", sa.BigInteger))
 

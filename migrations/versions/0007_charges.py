@@ -14,11 +14,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def money() -> sa.types.TypeEngine[Any]:

@@ -14,11 +14,7 @@ branch_labels = None
 depends_on = None
 compatible_with = "0019"
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 INDEXED = {"cdr_sip_in": "sip_call_id_in", "cdr_sip_out": "sip_call_id_out"}
 OF_CALL = (
     "export_seq", "node", "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at",
@@ -98,10 +94,7 @@ def upgrade() -> None:
         op.create_table(
             "schema_compatibility",
             sa.Column(
-                "oldest",
-                sa.String(32),
-                primary_key=True,
-                comment="the oldest schema whose programs work with this",
+                "oldest", sa.String(32), primary_key=True, comment="the oldest schema whose programs work with this"
             ),
             **IN_MYSQL,
         )

@@ -12,11 +12,7 @@ branch_labels = None
 depends_on = None
 compatible_with = "0019"
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def moment() -> sa.types.TypeEngine[Any]:
@@ -30,9 +26,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False, comment="1, 2, 3 ... of the object"),
         sa.Column(
-            "body",
-            sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"),
-            comment="JSON: keys and values; null = it ends",
+            "body", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"), comment="JSON: keys and values; null = it ends"
         ),
         sa.Column("begins_at", moment(), nullable=False, comment="in force is the one that began last"),
         sa.Column("made_at", moment(), nullable=False),

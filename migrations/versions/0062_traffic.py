@@ -11,11 +11,7 @@ branch_labels = None
 depends_on = None
 compatible_with = "0019"
 
-IN_MYSQL: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+IN_MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 _COUNTS = (
     "calls", "answered", "progressed", "hold_ms", "hold_s", "billed_seconds", "vendor_billed_seconds", "pdd_calls",
     "pdd_ms", "setup_ms", "band_0", "band_1", "band_2", "band_3", "band_4", "band_5", "band_6", "below_cost",

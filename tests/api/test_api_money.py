@@ -332,11 +332,7 @@ def test_the_ledger_of_an_account_begins_with_its_last_page_and_leads_to_older_o
         lines = api.ask("GET", f"{path}?fields=seq&limit=2&cursor={cursor}", headers={"Accept": "text/csv"}).content
         assert lines.decode().split() == ["seq", *map(str, numbers[-4:-2])]
         refused = api.ask("GET", f"{path}?cursor={cursor}", headers={"Accept": "text/csv"})
-        assert (refused.status, refused.json["field"], refused.json["remedy"]) == (
-            422,
-            "cursor",
-            "add `limit`",
-        )
+        assert (refused.status, refused.json["field"], refused.json["remedy"]) == (422, "cursor", "add `limit`")
         cursor = api.ask("GET", f"{path}?limit=2&sort=-id").json["next"]
         lines = api.ask("GET", f"{path}?fields=seq&sort=-id&cursor={cursor}", headers={"Accept": "text/csv"}).content
         assert lines.decode().split() == ["seq", *map(str, numbers[-3::-1])]

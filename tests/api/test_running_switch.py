@@ -116,9 +116,7 @@ def test_calls_are_hung_up_one_by_its_id_and_others_by_what_they_have_in_common(
     ]
 
 
-def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_the_audit_has_who_looked(
-    site: Watched,
-) -> None:
+def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_the_audit_has_who_looked(site: Watched) -> None:
     with one_call(site) as talk:
         (call,) = site.items("/calls")
         path = f"/calls/{call['call_id']}/ladder"

@@ -49,10 +49,7 @@ def watched(directory: Path, more: str = "", url: str = SQLITE, jobs_ready: int 
     """Start both; ``more`` is put behind the configuration, and jobs after the first ``jobs_ready`` are executed."""
     alarms = "" if "\nalarms:" in more else CALM
     text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH, url) + more + alarms
-    with (
-        Daemon(directory, text) as daemon,
-        Api(daemon.configuration_file, jobs_ready=jobs_ready) as api,
-    ):
+    with Daemon(directory, text) as daemon, Api(daemon.configuration_file, jobs_ready=jobs_ready) as api:
         stage = Stage(daemon, API_SWITCH, Event.CALLER_BLACKLISTED)
         yield Watched(daemon, api, stage)
         stage.expect_clean_log()

@@ -26,15 +26,7 @@ from vosd.admin.office.people import (
 )
 from vosd.admin.office.permissions import SHIPPED, ActsFor, Permission
 from vosd.admin.office.principal import Means, Role
-from vosd.admin.office.roles import (
-    DropRole,
-    ListRoles,
-    SetRole,
-    TooPowerfulError,
-    drop_role,
-    list_roles,
-    set_role,
-)
+from vosd.admin.office.roles import DropRole, ListRoles, SetRole, TooPowerfulError, drop_role, list_roles, set_role
 from vosd.admin.office.tokens import (
     AddToken,
     ListTokens,

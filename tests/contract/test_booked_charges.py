@@ -97,9 +97,7 @@ async def test_a_charge_of_an_agent_moves_its_balance_with_the_call(store):
     plain = answered_call(1)
     posting = Posting("reseller", -SHARE, f"{call_id(1)}/agent-1", "USD")
     record = answered_call(
-        1,
-        charges=(*plain.charges, charge_row("reseller", AGENT, 1, SHARE)),
-        postings=(*plain.postings, posting),
+        1, charges=(*plain.charges, charge_row("reseller", AGENT, 1, SHARE)), postings=(*plain.postings, posting)
     )
     standings = (await store.books.book([record])).standings
     assert standings["reseller"].balance == -SHARE

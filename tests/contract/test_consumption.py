@@ -159,13 +159,7 @@ async def owed(database, tmp_path):
         await objects.add(
             [
                 ObjectVersion(
-                    kind=kind,
-                    name=name,
-                    version=number,
-                    body=body,
-                    begins_at=at(begins),
-                    made_at=0,
-                    operator="ann",
+                    kind=kind, name=name, version=number, body=body, begins_at=at(begins), made_at=0, operator="ann"
                 )
                 for kind, written in (("accounts", versions), ("templates", templates or {}))
                 for name, each in written.items()
@@ -337,10 +331,7 @@ async def test_a_template_that_a_variable_names_may_be_any_of_the_database(owed,
 async def test_a_template_that_a_variable_names_has_lost_its_minimum_only_where_one_of_the_database_has(
     owed, gold, basic, minimum, expected
 ):
-    accounts = {
-        "acme": [("2026-01-10", '{"template": "${KIND}"}')],
-        "direct": [("2026-01-10", '{"template": "gold"}')],
-    }
+    accounts = {"acme": [("2026-01-10", '{"template": "${KIND}"}')], "direct": [("2026-01-10", '{"template": "gold"}')]}
     templates = {"gold": [("2026-01-10", '{"minimum_consumption": "50"}'), ("2026-09-02", gold)]}
     if basic:
         templates["basic"] = [("2026-09-02", basic)]

@@ -80,11 +80,7 @@ async def test_a_lower_fee_gives_the_difference_back_in_an_entry_of_its_own(book
     assert await balance(booked, "acme") == before + Decimal("0.15")
     (entry,) = await entries(booked)
     assert (entry.account, entry.amount, entry.operator, entry.memo) == ("acme", Decimal("0.15"), "ann", "wrong rate")
-    assert (entry.call_id, entry.reference, entry.created_at) == (
-        call_id(1),
-        f"ticket 7/{call_id(1)}/customer",
-        MADE,
-    )
+    assert (entry.call_id, entry.reference, entry.created_at) == (call_id(1), f"ticket 7/{call_id(1)}/customer", MADE)
     assert await entries(booked, "call") == originals, "nothing in the ledger is changed"
     assert (await verify_ledger(booked)).differences == ()
 

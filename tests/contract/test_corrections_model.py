@@ -31,10 +31,7 @@ def booked_call(index: int):
     agent = charge_row("reseller", AGENT, 1, Decimal("0.40"))
     posting = Posting("reseller", Decimal("-0.40"), f"{call_id(index)}/agent-1", "USD")
     return answered_call(
-        index,
-        charges=(plain.charges[0], agent, plain.charges[1]),
-        postings=(*plain.postings, posting),
-        **terms,
+        index, charges=(plain.charges[0], agent, plain.charges[1]), postings=(*plain.postings, posting), **terms
     )
 
 

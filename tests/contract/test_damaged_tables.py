@@ -102,10 +102,7 @@ async def test_a_server_that_takes_smaller_packets_than_before_is_asked_again(ma
     books = SqlBooks(database)
     await books.book([answered_call(1)])
     calls = [answered_call(index, customer_account="acme") for index in range(2, 200)]
-    with (
-        mariadb_server.connection(autocommit=True) as connection,
-        connection.cursor() as cursor,
-    ):
+    with mariadb_server.connection(autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@global.max_allowed_packet")
         ((before,),) = cursor.fetchall()
         cursor.execute("SET GLOBAL max_allowed_packet = 16384")

@@ -1972,10 +1972,7 @@ async def three_invoices(site: Site) -> list[InvoiceSheet]:
         await write_rows(site.database, rows)
         site.now = at("2026-12-02")
         return made
-    for day, period, now in (
-        ("2026-10-05", "2026-10", "2026-11-02"),
-        ("2026-11-05", "2026-11", "2026-12-02"),
-    ):
+    for day, period, now in (("2026-10-05", "2026-10", "2026-11-02"), ("2026-11-05", "2026-11", "2026-12-02")):
         await SqlBooks(site.database).book([call(int(day[5:7]), "acme", at(day), *SELL[0])])
         await site.run(period, now)
     first, second = [each for each in reversed(await site.listed()) if each.account == "acme"]

@@ -191,9 +191,7 @@ async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balan
         Decimal(10), (Movement("call", 3, -3 * FEE),), 10 - 3 * FEE
     )
     assert await entries.statement("acme", STARTED + 2 * DAY_MS, STARTED + 3 * DAY_MS) == Statement(
-        10 - 3 * FEE,
-        (Movement("adjustment", 1, Decimal(-1)), Movement("payment", 1, Decimal(5))),
-        14 - 3 * FEE,
+        10 - 3 * FEE, (Movement("adjustment", 1, Decimal(-1)), Movement("payment", 1, Decimal(5))), 14 - 3 * FEE
     )
     assert await entries.statement("carrier", STARTED, STARTED + 9 * DAY_MS) == Statement(
         Decimal(0), (Movement("call", 3, -3 * COST),), -3 * COST

@@ -45,10 +45,7 @@ def file_of(windows: Iterable[Window], *, per_cycle: bool = False) -> RateFile:
 
 
 Make = Callable[[Sequence[Rate], str], RateTable]
-IMPLEMENTATIONS: dict[str, Make] = {
-    "rows": RateRows,
-    "file": lambda rates, _version: file_of(map(Window, rates)),
-}
+IMPLEMENTATIONS: dict[str, Make] = {"rows": RateRows, "file": lambda rates, _version: file_of(map(Window, rates))}
 WINDOWED = [pytest.param(lambda windows, _version: file_of(windows), id="file")]
 """Tables whose rates have validity windows; the rows of a configuration file have none."""
 

@@ -24,12 +24,7 @@ def call_of_an_agent(index: int, *, recorded: bool = True):
     charges = (plain.charges[0], charge_row("reseller", AGENT, 1, SHARE), plain.charges[1])
     postings = (*plain.postings, Posting("reseller", -SHARE, f"{call_id(index)}/agent-1", "USD"))
     return answered_call(
-        index,
-        customer_account="acme",
-        vendor_account="carrier",
-        charges=charges,
-        postings=postings,
-        recorded=recorded,
+        index, customer_account="acme", vendor_account="carrier", charges=charges, postings=postings, recorded=recorded
     )
 
 

@@ -30,11 +30,7 @@ class Daemon(daemon.Daemon):
     """One installation in a directory; forked unless a launcher has to execute it."""
 
     def __init__(
-        self,
-        directory: Path,
-        configuration: str,
-        launcher: Sequence[str] = (),
-        prepare: Prepare | None = None,
+        self, directory: Path, configuration: str, launcher: Sequence[str] = (), prepare: Prepare | None = None
     ) -> None:
         """``prepare``, a function of a module, is called in the forked process before ``vosd run``."""
         super().__init__(directory, configuration, launcher)

@@ -90,10 +90,7 @@ class Trunk:
         self.peer.reply(request, 200)
 
 
-_REACTIONS: Final[Mapping[str, Callable[[Trunk, Message], None]]] = {
-    "INVITE": Trunk._invited,
-    "BYE": Trunk._hung_up,
-}
+_REACTIONS: Final[Mapping[str, Callable[[Trunk, Message], None]]] = {"INVITE": Trunk._invited, "BYE": Trunk._hung_up}
 
 
 class Demo:

@@ -208,11 +208,7 @@ class Defined:
             raise ConfigError(problems.in_order())
 
     def catalogue(
-        self,
-        _file: Path | None = None,
-        _versions: Sequence[ObjectVersion] = (),
-        *,
-        written_rates_win: bool = False,
+        self, _file: Path | None = None, _versions: Sequence[ObjectVersion] = (), *, written_rates_win: bool = False
     ) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()

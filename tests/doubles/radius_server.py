@@ -61,10 +61,7 @@ class RadiusServer:
     """Serves one port; a context manager. ``silent`` leaves everything without an answer."""
 
     def __init__(
-        self,
-        secret: bytes = b"between us",
-        users: dict[str, str] | None = None,
-        at: tuple[str, int] = ("127.0.0.1", 0),
+        self, secret: bytes = b"between us", users: dict[str, str] | None = None, at: tuple[str, int] = ("127.0.0.1", 0)
     ) -> None:
         self.secret = secret
         self.users = users or {}

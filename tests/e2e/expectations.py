@@ -65,12 +65,12 @@ def check(record: Mapping[str, Any], expected: Expected) -> None:
     assert record["customer_account"] == expected.customer
     assert record["caller_in"] == CALLER
     assert record["sip_call_id_in"].startswith("customer-")
-    assert (
-        record["end_reason"],
-        record["hangup_source"],
-        record["sip_code"],
-        record["q850_cause"],
-    ) == (expected.reason, expected.hangup_source, expected.sip_code, expected.q850_cause)
+    assert (record["end_reason"], record["hangup_source"], record["sip_code"], record["q850_cause"]) == (
+        expected.reason,
+        expected.hangup_source,
+        expected.sip_code,
+        expected.q850_cause,
+    )
     for column, value in expected.columns.items():
         assert record[column] == value, column
     _check_attempts(record, expected)

@@ -48,7 +48,7 @@ def test_a_caller_without_answers_is_refused_until_it_is_cleared(tmp_path: Path)
         stage.expect_nothing_left()
         refused = eventually(lambda: refusals(stage, 3), "three records of refused calls")
         assert [(each["sip_code"], each["hangup_source"], each["attempts"]) for each in refused] == [
-            (403, "switch", []),
+            (403, "switch", [])
         ] * 3
         stage.expect_books_in_order()
 

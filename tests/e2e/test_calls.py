@@ -40,13 +40,7 @@ def refusing(gateway: str, status: int, header: str = "X-Vendor: vendor-specific
 
 
 ANSWERED = [
-    Scene(
-        "the caller hangs up",
-        Caller("hangs_up"),
-        "4410",
-        [Vendor("carrier-a", "answers")],
-        answered("carrier-a"),
-    ),
+    Scene("the caller hangs up", Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")], answered("carrier-a")),
     Scene(
         "the callee hangs up",
         Caller("is_hung_up_on"),
@@ -62,11 +56,7 @@ ANSWERED = [
         answered("carrier-a", rang=False),
     ),
     Scene(
-        "the number has a plus",
-        Caller("hangs_up"),
-        "+4410",
-        [Vendor("carrier-a", "answers")],
-        answered("carrier-a"),
+        "the number has a plus", Caller("hangs_up"), "+4410", [Vendor("carrier-a", "answers")], answered("carrier-a")
     ),
     Scene(
         "the vendor makes the offer",
@@ -340,10 +330,7 @@ def test_each_attempt_with_early_media_has_a_to_tag_of_its_own(stage: Stage) -> 
 
     assert one != other
     assert other == final
-    check(
-        stage.record_of(callee),
-        answered("carrier-c", attempts=(("carrier-b", 503), ("carrier-c", 200))),
-    )
+    check(stage.record_of(callee), answered("carrier-c", attempts=(("carrier-b", 503), ("carrier-c", 200))))
 
 
 def test_an_operator_calls_a_vendor_without_a_customer(stage: Stage) -> None:

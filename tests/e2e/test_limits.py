@@ -36,8 +36,7 @@ def test_a_full_customer_gets_503_and_may_call_again_when_a_call_has_ended(stage
         third.hang_up()
     stage.expect_nothing_left()
     check(
-        stage.record_of(second.callee),
-        Expected("Gateway Capacity", "switch", 503, 42, customer="narrow", rated=False),
+        stage.record_of(second.callee), Expected("Gateway Capacity", "switch", 503, 42, customer="narrow", rated=False)
     )
     stage.expect_clean_log()
 
@@ -54,8 +53,7 @@ def test_a_customer_over_its_rate_gets_503_until_a_second_has_passed(stage: Stag
     assert 1.0 <= waited_s < 10.0
     stage.expect_nothing_left()
     check(
-        stage.record_of(second.callee),
-        Expected("Gateway Rate Limit", "switch", 503, 42, customer="hasty", rated=False),
+        stage.record_of(second.callee), Expected("Gateway Rate Limit", "switch", 503, 42, customer="hasty", rated=False)
     )
     stage.expect_clean_log()
 

@@ -26,14 +26,7 @@ from vosd.media.g711 import encoded
 from vosd.obs.events import Event
 from vosd.sdp.media import media_of
 
-from .addresses import (
-    CUSTOMERS,
-    DOOMED_RELAYING_SWITCH,
-    NETWORK,
-    RELAYING_SWITCH,
-    SMALL_RELAYING_SWITCH,
-    VENDORS,
-)
+from .addresses import CUSTOMERS, DOOMED_RELAYING_SWITCH, NETWORK, RELAYING_SWITCH, SMALL_RELAYING_SWITCH, VENDORS
 from .conditions import eventually
 from .stage import Caller, Stage, configuration
 

@@ -226,7 +226,7 @@ def test_attempts_without_cdr_and_peaks_are_in_the_reports(stage: Stage) -> None
     assert after["peak_concurrent"] >= 1
     busy = [row for row in reported("failures") if row["without_cdr"]]
     assert [(row["end_reason"], row["sip_code"], row["routing_gateway"]) for row in busy] == [
-        ("Busy", 486, "carrier-b"),
+        ("Busy", 486, "carrier-b")
     ]
     (vendor,) = [row for row in reported("routing-gateways") if row["routing_gateway"] == "carrier-b"]
     assert vendor["peak_cps"] >= 1

@@ -46,10 +46,7 @@ def explained(stage: Stage, customer: str, callee: str) -> dict[str, Any]:
 
 
 def test_a_plan_by_cost_calls_the_cheapest_first_and_goes_on_by_price(stage: Stage) -> None:
-    with (
-        conversing(stage, "4410", gateway="carrier-b") as (conversation,),
-        Peer(VENDORS["carrier-c"]) as cheapest,
-    ):
+    with conversing(stage, "4410", gateway="carrier-b") as (conversation,), Peer(VENDORS["carrier-c"]) as cheapest:
         conversation.call.invite()
         cheapest.reply(cheapest.expect("INVITE"), 503, tag="down")
         cheapest.expect("ACK")
@@ -68,7 +65,7 @@ def test_a_gateway_that_would_lose_money_is_not_called(stage: Stage) -> None:
     """Without a plan the dearest has the first priority; its rate for 4420 alone is below what the customer pays."""
     record = called(stage, "4410", "carrier-c", customer="narrow")
     assert [(each["gateway"], each["code"], each["reason"]) for each in record["attempts"]] == [
-        ("carrier-c", 200, "Answered"),
+        ("carrier-c", 200, "Answered")
     ]
     assert too_dear_of(record) == ["carrier-a"]
     assert called(stage, "4420", "carrier-a", customer="narrow")["routing_gateway"] == "carrier-a"
@@ -135,10 +132,7 @@ def test_the_cheapest_of_private_and_period_rates_prices_a_call(stage: Stage) ->
         ("period any", "sell"),
     ]
     found = stage.daemon.ask("rate", "explain", "--account", "hasty", "--callee", "4430111", "--duration", "60")
-    assert [(each["total"], bool(each["chosen"])) for each in found["candidates"]] == [
-        ("0.50", True),
-        ("0.54", False),
-    ]
+    assert [(each["total"], bool(each["chosen"])) for each in found["candidates"]] == [("0.50", True), ("0.54", False)]
     assert (found["rate_group"], found["fee"]) == ("own", "0.50")
 
 

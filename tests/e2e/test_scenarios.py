@@ -72,8 +72,7 @@ def test_every_scenario_is_played() -> None:
 
 @pytest.mark.sipp
 @pytest.mark.parametrize(
-    ("caller", "vendor"),
-    [("hangs_up", "answers"), ("is_refused", "refuses"), ("is_hung_up_on", "hangs_up")],
+    ("caller", "vendor"), [("hangs_up", "answers"), ("is_refused", "refuses"), ("is_hung_up_on", "hangs_up")]
 )
 def test_the_assertions_fail_where_no_switch_keeps_the_sides_apart(tmp_path: Path, caller: str, vendor: str) -> None:
     called = write_scenario(SCENARIOS / "vendor" / f"{vendor}.xml", FRAGMENTS, VALUES, tmp_path / "vendor.xml")

@@ -314,10 +314,7 @@ def test_an_emptied_file_is_refused_and_every_customer_stays(manager: ServiceMan
 
 @pytest.mark.parametrize(
     ("written", "broken", "why"),
-    [
-        ("    rates: [", "    rates: [[[", "did not find expected ',' or ']'"),
-        ("\naccounts:", "\n\taccounts:", "tab"),
-    ],
+    [("    rates: [", "    rates: [[[", "did not find expected ',' or ']'"), ("\naccounts:", "\n\taccounts:", "tab")],
     ids=["an open bracket", "a tab"],
 )
 def test_commands_reach_the_switch_whose_file_is_broken_and_it_refuses_a_reload(
@@ -487,11 +484,7 @@ def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()
 
 
-@pytest.mark.parametrize(
-    "edited",
-    [CONFIGURATION.replace("rates: [", "rates: [[["), BAD],
-    ids=["no YAML", "a mistake"],
-)
+@pytest.mark.parametrize("edited", [CONFIGURATION.replace("rates: [", "rates: [[["), BAD], ids=["no YAML", "a mistake"])
 def test_a_killed_switch_comes_back_by_the_last_good_configuration_while_its_file_is_edited(
     daemon: Daemon, edited: str
 ) -> None:

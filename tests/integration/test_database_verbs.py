@@ -255,10 +255,7 @@ def test_a_ledger_in_order_verifies(booked: Installation) -> None:
 def test_a_balance_that_was_changed_by_hand_is_found_and_is_exit_1(booked: Installation) -> None:
     booked.tamper("UPDATE account SET balance = balance + 100 WHERE id = 'customer-1'")
     (difference,) = booked.document("ledger", "verify", exit_code=1)["differences"]
-    assert (difference["account"], difference["fault"]) == (
-        "customer-1",
-        "the balance is not the sum of the entries",
-    )
+    assert (difference["account"], difference["fault"]) == ("customer-1", "the balance is not the sum of the entries")
     assert Decimal(difference["found"]) - Decimal(difference["expected"]) == Decimal("0.000001")
     assert "account customer-1" in booked.vosd("ledger", "verify").stdout
 

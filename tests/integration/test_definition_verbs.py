@@ -49,14 +49,7 @@ def names(installation: Installation) -> list[tuple[str, str, int]]:
 
 
 def test_an_account_and_its_trunk_live_in_the_database_and_other_verbs_know_them(installation: Installation) -> None:
-    made = define(
-        installation,
-        "accounts",
-        "shop",
-        BASIC + "overdraft_limit: 5\n",
-        "--memo",
-        "ticket 4711",
-    )
+    made = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 5\n", "--memo", "ticket 4711")
     assert made["in_force"] is False
     assert [(each["action"], each["version"]) for each in made["changes"]] == [("defined", 1)]
     define(installation, "mapping_gateways", "shop-trunk", TRUNK)
@@ -178,14 +171,7 @@ def test_the_same_object_in_a_file_and_in_the_database_is_an_error_that_names_bo
 
 def test_each_version_stays_and_an_earlier_one_comes_back(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC + "overdraft_limit: 5\n")
-    changed = define(
-        installation,
-        "accounts",
-        "shop",
-        BASIC + "overdraft_limit: 10\nmemo: VIP\n",
-        "--memo",
-        "why",
-    )
+    changed = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 10\nmemo: VIP\n", "--memo", "why")
     assert changed["changes"][0]["keys"] == {"overdraft_limit": ["5", "10"], "memo": [None, "VIP"]}
     again = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 10\nmemo: VIP\n")
     assert (again["changes"][0]["action"], again["changes"][0]["version"]) == ("unchanged", None)

@@ -18,10 +18,7 @@ def test_statements_of_all_accounts_come_at_once_with_net_and_tax(installation: 
     assert sheets[0]["movements"] == [of_calls]
     assert [
         each["account"] for each in installation.document(*words, "--account", "gone", "--account", "customer-1")
-    ] == [
-        "gone",
-        "customer-1",
-    ]
+    ] == ["gone", "customer-1"]
     rows = list(csv.reader(io.StringIO(installation.vosd(*words, "--all", "--csv").stdout)))
     assert rows[:3] == [
         ["account", "currency", "line", "count", "amount", "net", "tax"],

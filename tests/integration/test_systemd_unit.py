@@ -115,10 +115,7 @@ def test_what_runs_by_a_timer_has_the_passwords_of_the_configuration(service: Pa
 def test_the_only_capability_is_a_low_port() -> None:
     lines = UNIT.read_text().splitlines()
     capabilities = [line for line in lines if line.startswith(("CapabilityBoundingSet", "AmbientCap"))]
-    assert capabilities == [
-        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
-        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
-    ]
+    assert capabilities == ["CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE"]
     assert "User=vosd" in lines
     assert "NoNewPrivileges=yes" in lines
     assert "ProtectSystem=strict" in lines

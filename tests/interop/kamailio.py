@@ -99,8 +99,7 @@ class Kamailio(Program):
             )
         )
         super().__init__(
-            ["kamailio", "-DD", "-E", "-f", str(configuration), "-m", "16", "-M", "4", "-Y", ".", "-w", "."],
-            directory,
+            ["kamailio", "-DD", "-E", "-f", str(configuration), "-m", "16", "-M", "4", "-Y", ".", "-w", "."], directory
         )
 
     def __enter__(self) -> Self:

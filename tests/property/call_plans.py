@@ -12,16 +12,7 @@ from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL,
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
-from doubles.virtual.vendor import (
-    RINGS,
-    SILENT,
-    Line,
-    Script,
-    answers,
-    answers_reliably,
-    answers_timed,
-    refuses,
-)
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, answers_timed, refuses
 from doubles.virtual.wire import Storm
 from hypothesis import strategies as st
 

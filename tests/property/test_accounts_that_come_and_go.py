@@ -109,14 +109,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         resolver = NameServerResolver((), 1, 1)
         books = self.database
         self.service = SwitchService(
-            terms,
-            self.catalogue(),
-            books,
-            MemoryRegistrations(),
-            self.lease,
-            self.clock,
-            listeners,
-            resolver,
+            terms, self.catalogue(), books, MemoryRegistrations(), self.lease, self.clock, listeners, resolver
         )
         self.service.switch.live.addresses_of = lambda _gateway: ()
         self.runner.run(self.service.database.begin(Claimant("sw1", f"life-{next(self.numbers)}", "host", 1, "")))

@@ -12,16 +12,7 @@ from typing import NamedTuple
 
 import pytest
 import test_switch_midcall as midcall
-from call_plans import (
-    ANSWERING,
-    DOINGS,
-    INTENTS,
-    LASTS_MS,
-    Plan,
-    keyed_plans,
-    plans_with_moments,
-    staged,
-)
+from call_plans import ANSWERING, DOINGS, INTENTS, LASTS_MS, Plan, keyed_plans, plans_with_moments, staged
 from doubles.exploring import examples
 from doubles.killed import SMALL_BYTES, KilledScene
 from hypothesis import given, settings

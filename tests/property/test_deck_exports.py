@@ -216,16 +216,10 @@ def test_a_prefix_that_is_named_as_taken_out_has_no_rate_then(planned, sheet, mo
 
 @given(planned=days_of_rates(), price=st.sampled_from(["0.05", "0.10", "0.2"]))
 @example(  # a rise and a lower price behind it are dropped
-    planned=[
-        f"49,,{DAYS[4]},,0.10,,60",
-        f"49,{DAYS[4]},{DAYS[5]},,0.2,,60",
-        f"49,{DAYS[5]},,,0.05,,60",
-    ],
-    price="0.10",
+    planned=[f"49,,{DAYS[4]},,0.10,,60", f"49,{DAYS[4]},{DAYS[5]},,0.2,,60", f"49,{DAYS[5]},,,0.05,,60"], price="0.10"
 )
 @example(  # a price with an end, behind which a lower one holds again, is to hold for good
-    planned=["49,,,,0.05,,60", f"49,{NOW},{DAYS[4]},,0.1,,60"],
-    price="0.10",
+    planned=["49,,,,0.05,,60", f"49,{NOW},{DAYS[4]},,0.1,,60"], price="0.10"
 )
 def test_a_sheet_with_the_price_in_force_names_the_last_of_the_planned_prices_that_it_drops(planned, price):
     _deck, _, named = changes_of(planned, [f"49,,,,{price},,60"], Mode.DELTA)

@@ -94,10 +94,7 @@ ORDINARY: Final = (
 """What is repeated until there are enough calls."""
 
 LIMITED: Final = Kind("longest", caller="short-pbx", end=End.LONGEST)
-LONG: Final = (
-    Kind("money", caller="poor-pbx", end=End.MONEY),
-    Kind("expiry", session_s=90, end=End.EXPIRY),
-)
+LONG: Final = (Kind("money", caller="poor-pbx", end=End.MONEY), Kind("expiry", session_s=90, end=End.EXPIRY))
 """A minute of money, which is the least that is reserved at a time; and a session interval after the last restart."""
 LASTS_S: Final = {End.LONGEST: 12.0, End.MONEY: 60.0}
 """How long calls are that a limit ends."""

@@ -268,10 +268,7 @@ class Campaign:
         for call in self.calls:
             if call.caller is not None and call.caller.withholds_ack:
                 self._bench.order(lambda side=call.caller: setattr(side, "withholds_ack", False))  # type: ignore[misc]
-        self._until(
-            lambda: all(phone.is_registered for phone in self._phones),
-            "connections of phones",
-        )
+        self._until(lambda: all(phone.is_registered for phone in self._phones), "connections of phones")
 
     def _hang_up_some(self) -> None:
         """End calls while the switch is away; a phone that has to connect first would not be told."""

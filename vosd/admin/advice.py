@@ -169,8 +169,7 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "A party was gone: it did not refresh its session.", "look at session_refresh_failed in vosd status"
     ),
     EndReason.MAXIMUM_DURATION: Advice(
-        "The call reached its longest duration.",
-        "look at max_call_seconds; at 7,200 s a party has no session timer",
+        "The call reached its longest duration.", "look at max_call_seconds; at 7,200 s a party has no session timer"
     ),
     EndReason.NO_MEDIA: Advice(
         "There was no sound for too long, or the rtpengine of an encrypted call was gone, and no other one was there.",
@@ -192,10 +191,7 @@ ADVICE: Final[dict[EndReason, Advice]] = {
 }
 """By end reason; some codes say more (``advice``)."""
 _BY_TEXT: Final = {reason.text: reason for reason in EndReason}
-_BY_CODE: Final = {
-    (EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX,
-    (EndReason.NO_ANSWER, 408): _TIMED_OUT,
-}
+_BY_CODE: Final = {(EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX, (EndReason.NO_ANSWER, 408): _TIMED_OUT}
 _BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
 """By Q.850 cause, where the trunk of the caller may have another code."""
 _SPENT: Final = Advice(

@@ -20,15 +20,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import VENDOR
 from vosd.clearing.beginnings import BeginningPairing
-from vosd.clearing.calls import (
-    ANY_NUMBER,
-    BillClass,
-    BilledCall,
-    CallPair,
-    SentCall,
-    comparable,
-    comparable_beginning,
-)
+from vosd.clearing.calls import ANY_NUMBER, BillClass, BilledCall, CallPair, SentCall, comparable, comparable_beginning
 from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
 from vosd.clearing.time_shift import TimeShift

@@ -8,15 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.export_profile import (
-    EXPORTED,
-    ExportColumn,
-    ExportProfile,
-    Format,
-    LineEnd,
-    Quoting,
-    TimeForm,
-)
+from vosd.admin.export_profile import EXPORTED, ExportColumn, ExportProfile, Format, LineEnd, Quoting, TimeForm
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount, unit_of
 from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc, nested

@@ -18,15 +18,7 @@ from vosd.admin.export_files import KEPT, ExportPart, make_kept_directory, opene
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import PLAIN
 from vosd.admin.ledger import EntrySheet, entry_sheet
-from vosd.admin.month_page import (
-    BalanceMoney,
-    CallMoney,
-    InvoiceMoney,
-    LedgerMoney,
-    MonthFile,
-    MonthPage,
-    page_as_text,
-)
+from vosd.admin.month_page import BalanceMoney, CallMoney, InvoiceMoney, LedgerMoney, MonthFile, MonthPage, page_as_text
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount

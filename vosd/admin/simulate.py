@@ -177,10 +177,7 @@ class Simulation:
             key = OTHERS, ""
         compared = _at(self._destinations, key)
         compared.changed += is_changed
-        for whole, part, each in (
-            (self.all.before, compared.before, before),
-            (self.all.after, compared.after, after),
-        ):
+        for whole, part, each in ((self.all.before, compared.before, before), (self.all.after, compared.after, after)):
             if each.gateway is None:
                 part.add(None, ZERO, ZERO)
                 continue
@@ -270,9 +267,7 @@ class Simulation:
             "unasked": self.unasked,
             "before": self._side(before, 0),
             "after": self._side(after, 1),
-            "currencies": [
-                {"currency": self.currency or None, "before": before.money(), "after": after.money()},
-            ],
+            "currencies": [{"currency": self.currency or None, "before": before.money(), "after": after.money()}],
             "unconverted": [
                 {"currency": currency, "amounts": count} for currency, count in sorted(self._unconverted.items())
             ],

@@ -13,13 +13,7 @@ from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.control.client import RunningSwitch
-from vosd.control.traces import (
-    CallUpdate,
-    EndedCallMessages,
-    FindMessages,
-    FindRunningCall,
-    TraceUpdate,
-)
+from vosd.control.traces import CallUpdate, EndedCallMessages, FindMessages, FindRunningCall, TraceUpdate
 from vosd.obs.traced import TracedCall, TracedMessage, TracedOutcome
 
 

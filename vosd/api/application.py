@@ -450,12 +450,7 @@ def _require_permission(operation: Operation, who: "Principal") -> None:
 
 
 async def _list(
-    operation: Operation,
-    office: "Office",
-    who: "Principal",
-    order: Any,
-    wanted: PageWanted,
-    turns: asyncio.Semaphore,
+    operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted, turns: asyncio.Semaphore
 ) -> Answer:
     assert operation.listing is not None
     await check_length(operation.listing, office, who, order, wanted)

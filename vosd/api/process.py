@@ -95,11 +95,7 @@ def _stand_alone(config: Path) -> None:
 
 
 async def serve(
-    config: Path,
-    settings: ApiSettings,
-    listener: socket.socket,
-    identify: Identify,
-    until: Awaitable[object] | None,
+    config: Path, settings: ApiSettings, listener: socket.socket, identify: Identify, until: Awaitable[object] | None
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens

@@ -120,13 +120,7 @@ class Provider:
         self._keys = (metadata.jwks_uri, now, keys)
         return keys
 
-    async def _ask(
-        self,
-        method: str,
-        url: str,
-        body: bytes = b"",
-        headers: Mapping[str, str] = {},
-    ) -> bytes:
+    async def _ask(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> bytes:
         fields = [("Accept", "application/json"), ("Connection", "close"), *headers.items()]
         if body:
             fields += [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", str(len(body)))]

@@ -25,10 +25,7 @@ from vosd.b2bua.substitute import Substitute
 from vosd.base.cause import EndReason, HangupSource, q850_of_refusal, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.cdr.record import (
-    ANSWERED_ELSEWHERE,
-    Attempt,
-)
+from vosd.cdr.record import ANSWERED_ELSEWHERE, Attempt
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
@@ -180,10 +177,7 @@ class Call:
         if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
             codec = first_audio_codec(self.caller.leg.sessions.said)  # answered before the 200
         self.journey.answered(
-            attempt.row(200, "Answered", now),
-            codec,
-            vendor_codec,
-            now.came if now.waited_ms else now,
+            attempt.row(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
         )
         if has_answer:
             attempt.acknowledge(b"", now)

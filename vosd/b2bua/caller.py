@@ -245,10 +245,7 @@ class Caller:
         if self.progress.sent_early_media:
             dialog = self.dialog
             number = dialog.remote_sequence if self.progress.last_tag is None else self._resumed
-            shown = {
-                **shown,
-                before: ShownFork(dialog.local_tag, number, self.leg.sessions, self.progress.is_settled),
-            }
+            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.leg.sessions, self.progress.is_settled)}
             self.shown = shown
         self._begin_dialog(shown.get(after) if answers else None, now)
 

@@ -36,12 +36,7 @@ CONTACTS_JUDGED_MAX: Final = 20
 """Most contacts of one 3xx that are looked at; a packet has room for hundreds."""
 _OF_A_FLOW: Final = frozenset({408, FLOW_FAILED})
 """Final responses that say nothing of the device behind a flow: its other ones are tried (RFC 5626 section 5.3)."""
-_OWN_FINDINGS: Final = (
-    EndReason.NO_ANSWER,
-    EndReason.UNREACHABLE,
-    EndReason.NO_COMMON_CODEC,
-    EndReason.NO_MEDIA_PORT,
-)
+_OWN_FINDINGS: Final = (EndReason.NO_ANSWER, EndReason.UNREACHABLE, EndReason.NO_COMMON_CODEC, EndReason.NO_MEDIA_PORT)
 """Ends that the switch finds by itself; all others are refusals of gateways."""
 
 

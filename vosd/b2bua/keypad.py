@@ -81,12 +81,7 @@ class Keypad:
     __slots__ = ("_dialect", "_endpoint", "_keys", "_leg", "alarm", "facts")
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        leg: "Leg",
-        dialect: CallerDialect,
-        keys: TransferKeys,
-        facts: KeypadFacts,
+        self, endpoint: Endpoint, leg: "Leg", dialect: CallerDialect, keys: TransferKeys, facts: KeypadFacts
     ) -> None:
         """``dialect`` is that of the trunk or phone that presses the ``keys``."""
         self._endpoint = endpoint

@@ -100,13 +100,7 @@ ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
     ),
     CallState.OVER: frozenset(),
     CallState.ANNOUNCING: frozenset(
-        {
-            CallEvent.CANCEL,
-            CallEvent.CALLER_BYE,
-            CallEvent.PRACK_MISSING,
-            CallEvent.DEADLINE,
-            CallEvent.ORDERED_END,
-        }
+        {CallEvent.CANCEL, CallEvent.CALLER_BYE, CallEvent.PRACK_MISSING, CallEvent.DEADLINE, CallEvent.ORDERED_END}
     ),
 }
 """The events that a call acts upon in each state; it ignores all others."""

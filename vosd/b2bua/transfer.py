@@ -60,15 +60,7 @@ class TransferFacts(msgspec.Struct, omit_defaults=True):
 class CallTransfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
-    __slots__ = (
-        "_endpoint",
-        "alarm",
-        "event",
-        "facts",
-        "first",
-        "hold",
-        "second",
-    )
+    __slots__ = ("_endpoint", "alarm", "event", "facts", "first", "hold", "second")
 
     def __init__(self, endpoint: Endpoint, first: "Call", event: str, facts: TransferFacts) -> None:
         """``event`` names the REFER in NOTIFYs."""

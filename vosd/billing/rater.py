@@ -10,15 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.base.money import (
-    EXACT,
-    ROUNDING_MODE,
-    ZERO,
-    Rounding,
-    format_amount,
-    format_price_in_full,
-    round_to_unit,
-)
+from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, format_price_in_full, round_to_unit
 from vosd.billing.exchange import exchanged
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, for_unanswered, hold_seconds
 from vosd.billing.sections import completed, following, format_sections

@@ -117,12 +117,7 @@ def explain_routes(
             choice.callee_out,
             choice.caller_out,
             _why_tried(
-                choice,
-                phone,
-                request,
-                is_live=is_live,
-                too_few=few,
-                is_doubted=choice.gateway.name in vendors.doubted,
+                choice, phone, request, is_live=is_live, too_few=few, is_doubted=choice.gateway.name in vendors.doubted
             ),
             choice.prefix,
             choice.priority,

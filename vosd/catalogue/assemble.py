@@ -26,14 +26,7 @@ from vosd.catalogue.references import (
 from vosd.catalogue.rest import Rest, rest_of
 from vosd.catalogue.reused import WATCHED, Assembled, Reused, Watched
 from vosd.catalogue.route_tables import prefixes_of_rates, route_tables
-from vosd.catalogue.settle import (
-    check_account,
-    check_gateway,
-    each_of,
-    settled_account,
-    settled_phone,
-    settled_vendor,
-)
+from vosd.catalogue.settle import check_account, check_gateway, each_of, settled_account, settled_phone, settled_vendor
 from vosd.catalogue.source import CHANGING, CatalogueSource, Definition, Definitions
 from vosd.catalogue.users import (
     by_username,

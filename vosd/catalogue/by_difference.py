@@ -29,14 +29,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.references import check_currencies, sold_by_plan
 from vosd.catalogue.rest import Rest
 from vosd.catalogue.reused import Assembled, Reused, Watched
-from vosd.catalogue.settle import (
-    check_account,
-    check_gateway,
-    each_of,
-    settled_account,
-    settled_phone,
-    settled_vendor,
-)
+from vosd.catalogue.settle import check_account, check_gateway, each_of, settled_account, settled_phone, settled_vendor
 from vosd.catalogue.source import CHANGING, CatalogueSource, Definition, Definitions, SourceDifference
 from vosd.catalogue.users import UserSources, check_networks, user_sources, wide_networks
 from vosd.catalogue.versions import version_of
@@ -190,9 +183,7 @@ class _Next:
             domains=domains,
             incoming=edited(before.incoming, {*values, *gone}, rules),
             sections=edited(
-                before.sections,
-                led | self._accounts.gone,
-                sections_of([accounts[name] for name in led], agents),
+                before.sections, led | self._accounts.gone, sections_of([accounts[name] for name in led], agents)
             ),
             agents=agents,
             customer_rates=rates.customers,
@@ -267,11 +258,7 @@ class _Next:
         self._look("routing_gateways", (), lambda each: settled_vendor(each, source, accounts, exchange, problems))
 
     def _look(
-        self,
-        kind: str,
-        names: Iterable[str],
-        look: Callable[[Definition[Any]], object],
-        gone: Set[str] = frozenset(),
+        self, kind: str, names: Iterable[str], look: Callable[[Definition[Any]], object], gone: Set[str] = frozenset()
     ) -> None:
         """Look at definitions, and again at those that had warnings."""
         sound = getattr(self._source, kind).sound

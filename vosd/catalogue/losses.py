@@ -74,10 +74,7 @@ class Busy(NamedTuple):
 
 
 def losses(
-    running: Catalogue,
-    wanted: Catalogue,
-    gone_rates: Mapping[str, Gone] = _NOTHING,
-    ordered: Ordered = _NO_ORDER,
+    running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone] = _NOTHING, ordered: Ordered = _NO_ORDER
 ) -> tuple[Loss, ...]:
     """Return what of the running catalogue is missing in the wanted one, by kind; kinds without loss are left out.
 

@@ -58,10 +58,7 @@ class RateChooser:
         self._calendars = calendars
 
     def choices(
-        self,
-        accounts: Mapping[str, Account],
-        callers: Iterable[MappingGateway],
-        vendors: Iterable[RoutingGateway],
+        self, accounts: Mapping[str, Account], callers: Iterable[MappingGateway], vendors: Iterable[RoutingGateway]
     ) -> RateChoices:
         """Return the rates of everything that one rate group of its account does not price alone."""
         by_account = self.of_accounts(accounts.values())

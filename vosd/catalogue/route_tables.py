@@ -53,9 +53,7 @@ def route_tables(
     return RouteTables(routes, {plan.name: routes.by_plan(plan) for plan in plans})
 
 
-def _bindings(
-    calendars: Mapping[str, Calendar],
-) -> dict[Binding, Calendar | BoundCalendar]:
+def _bindings(calendars: Mapping[str, Calendar]) -> dict[Binding, Calendar | BoundCalendar]:
     """Return calendars by name and by the part of them that counts; what uses one alike shares the object."""
     found: dict[Binding, Calendar | BoundCalendar] = {}
     for name, calendar in calendars.items():

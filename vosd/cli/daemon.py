@@ -17,14 +17,7 @@ import click
 
 from vosd import __version__
 from vosd.cli import output
-from vosd.cli.command import (
-    BadConfigurationError,
-    Invocation,
-    OperationError,
-    Verb,
-    json_verb,
-    pass_invocation,
-)
+from vosd.cli.command import BadConfigurationError, Invocation, OperationError, Verb, json_verb, pass_invocation
 from vosd.cli.gateways import show_gateways
 from vosd.cli.office import ordered, outcome_of
 from vosd.control.client import DaemonRefusedError, RunningSwitch

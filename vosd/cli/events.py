@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 )
 @json_verb
 def events(
-    invocation: Invocation,
-    types: str | None,
-    account: str | None,
-    gateway: str | None,
-    seconds: int,
-    as_json: bool,
+    invocation: Invocation, types: str | None, account: str | None, gateway: str | None, seconds: int, as_json: bool
 ) -> None:
     """Print the live events of calls, gateways, alarms, balances, overrides and definitions; Ctrl-C ends it.
 

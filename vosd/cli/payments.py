@@ -130,13 +130,7 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
 @csv_option
 @json_verb
 def list_all(
-    invocation: Invocation,
-    /,
-    acting: str | None,
-    as_csv: str | None,
-    as_json: bool,
-    xlsx: Path | None,
-    **criteria: Any,
+    invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, xlsx: Path | None, **criteria: Any
 ) -> None:
     """List payments, refunds, adjustments, zeroings and transfers with the balance before and after each.
 

@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import ConfigError, ProblemList
-from vosd.config.places import (
-    CONTROL_SOCKET,
-    STATE_DIR,
-    recorded_in,
-    socket_found_from,
-    state_dir_found_from,
-)
+from vosd.config.places import CONTROL_SOCKET, STATE_DIR, recorded_in, socket_found_from, state_dir_found_from
 from vosd.config.reader.document import Section, parse_document
 from vosd.config.reader.includes import FILE_BYTES_MAX, read_files
 from vosd.config.reader.lists import LISTS

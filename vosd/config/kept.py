@@ -83,12 +83,7 @@ class KeptCatalogue:
         Raises:
             MissingObjectsError: the objects are not there any more.
         """
-        found = Stored(
-            manifest.version,
-            manifest.decks,
-            self.files_of(manifest.decks, wanted),
-            unread,
-        )
+        found = Stored(manifest.version, manifest.decks, self.files_of(manifest.decks, wanted), unread)
         if not manifest.has_objects:
             return found
         objects, state = self.objects.by_kind(), self.objects.state()

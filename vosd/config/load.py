@@ -75,14 +75,7 @@ from vosd.config.reader.templates import check_template_keys, fill_from_template
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
-from vosd.config.stored_text import (
-    document_of,
-    empty_lists,
-    every_object,
-    named_one_by_one,
-    named_place,
-    sections_of,
-)
+from vosd.config.stored_text import document_of, empty_lists, every_object, named_one_by_one, named_place, sections_of
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings

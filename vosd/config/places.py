@@ -162,12 +162,7 @@ def found_from(config: Path, settings: "Settings") -> "Settings":
     if base is None:
         return settings
     url = Secret(_url_from(base, settings.database_url.reveal()))
-    return replace(
-        settings,
-        control_socket=base / settings.control_socket,
-        state_dir=state_dir,
-        database_url=url,
-    )
+    return replace(settings, control_socket=base / settings.control_socket, state_dir=state_dir, database_url=url)
 
 
 def _retention_in(directory: Path, retention: "RetentionSettings") -> "RetentionSettings":

@@ -223,8 +223,7 @@ class Daemon:
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(
-            settings.state_dir,
-            installation_of(config, settings.node, settings.control_socket, settings.database_url),
+            settings.state_dir, installation_of(config, settings.node, settings.control_socket, settings.database_url)
         )
         self._database = Database(
             settings.database_url.reveal(),
@@ -294,19 +293,10 @@ class Daemon:
         self._handed = handed = systemd.handed_over()
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
-            config,
-            started,
-            self._put_in_force,
-            self._check,
-            notifier,
-            clock,
-            self._busy,
-            DEFINITIONS.read,
+            config, started, self._put_in_force, self._check, notifier, clock, self._busy, DEFINITIONS.read
         )
         self._definitions = DefinitionWatch(
-            SqlDecks(self._database),
-            lambda: self.configuration.stored,
-            self.configuration.reload_on_signal,
+            SqlDecks(self._database), lambda: self.configuration.stored, self.configuration.reload_on_signal
         )
         self.service.doubt_definitions = self._doubt_definitions
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
@@ -502,11 +492,7 @@ class Daemon:
         """Wait for the database, or note that this start goes on without it."""
         try:
             await until_database_answers(
-                check,
-                self._notifier,
-                deadline=self._start_without_at,
-                reads_much=reads_much,
-                obstacle=self._obstacle,
+                check, self._notifier, deadline=self._start_without_at, reads_much=reads_much, obstacle=self._obstacle
             )
         except StillAway as error:
             self._still_away = error

@@ -80,14 +80,7 @@ from vosd.control.peers import (
 )
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.control.server import CommandError
-from vosd.control.traces import (
-    EndedCallMessages,
-    FindMessages,
-    FindRunningCall,
-    FollowCalls,
-    RunningCall,
-    TraceUpdate,
-)
+from vosd.control.traces import EndedCallMessages, FindMessages, FindRunningCall, FollowCalls, RunningCall, TraceUpdate
 from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials

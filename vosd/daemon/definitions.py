@@ -114,10 +114,7 @@ class StoredDefinitions:
             # The rows of a deck that has changed: its version is not in force, and has to be read again.
             decks = manifest.decks
             return known._replace(
-                version=manifest.version,
-                decks=decks,
-                files=kept.files_of(decks, wanted.decks),
-                unread=str(error),
+                version=manifest.version, decks=decks, files=kept.files_of(decks, wanted.decks), unread=str(error)
             )
 
     async def _fetched(self, wanted: Wanted, kept: KeptCatalogue) -> Stored:
@@ -164,11 +161,7 @@ class StoredDefinitions:
         found = await store.all_current()
         await self._fetch([deck for deck in found if deck.group in wanted.decks], store, kept)
         stored = Stored(
-            version,
-            tuple(found),
-            kept.files_of(found, wanted.decks),
-            at=self._now(),
-            last_change=last_change,
+            version, tuple(found), kept.files_of(found, wanted.decks), at=self._now(), last_change=last_change
         )
         since = None if known is None else await self._known_since(known, version, objects)
         if known is None or since is None:

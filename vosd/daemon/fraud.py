@@ -25,11 +25,7 @@ from vosd.storage.overrides import SqlOverrides
 from vosd.trunks.scope import LimitScope
 
 THE_WATCH: Final = Principal(
-    role=Role.PROGRAM,
-    name=OPERATOR,
-    login=OPERATOR,
-    means=Means.SWITCH,
-    permissions=frozenset({Permission.BLOCK}),
+    role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH, permissions=frozenset({Permission.BLOCK})
 )
 
 
@@ -38,11 +34,7 @@ class FraudPart:
 
     def __init__(self, service: SwitchService, database: Database, settings: AlarmSettings, clock: Clock) -> None:
         self._watch: Final = FraudWatch(
-            SwitchUnderWatch(service),
-            clock,
-            SqlDestinationPast(database),
-            WatchBlocks(database),
-            settings.past_days,
+            SwitchUnderWatch(service), clock, SqlDestinationPast(database), WatchBlocks(database), settings.past_days
         )
         self._tasks = BackgroundTasks()
 

@@ -394,13 +394,7 @@ class Configuration:
             # It is not returned: thread and future would keep it a moment longer than ``tried`` does, and free it as a
             # whole.
             read.append(
-                reload(
-                    path,
-                    self.loaded,
-                    tables=lambda _: tables,
-                    definitions=self._definitions,
-                    remembered=remembered,
-                )
+                reload(path, self.loaded, tables=lambda _: tables, definitions=self._definitions, remembered=remembered)
             )
 
         try:

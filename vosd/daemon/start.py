@@ -84,8 +84,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     if manifest.files:
         try:
             last_good = load_calls(
-                definitions=lambda wanted: kept.stored(manifest, wanted.decks),
-                texts=kept.texts(manifest),
+                definitions=lambda wanted: kept.stored(manifest, wanted.decks), texts=kept.texts(manifest)
             )
         except (ConfigError, MissingObjectsError) as error:
             why = error.in_brief() if isinstance(error, ConfigError) else str(error)

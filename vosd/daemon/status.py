@@ -74,9 +74,7 @@ class Status:
             machine=_rounded(machine),
             database=self.service.database.report(),
             catalogue=CatalogueState(
-                configuration.loaded.catalogue.version,
-                iso_utc(configuration.loaded_at),
-                configuration.last_error,
+                configuration.loaded.catalogue.version, iso_utc(configuration.loaded_at), configuration.last_error
             ),
             listen=[*map(str, configuration.loaded.settings.listen)],
         )

@@ -63,10 +63,7 @@ class TrafficPart:
 
     async def begin(self) -> None:
         """Begin to wait for the time of its start."""
-        self._tasks = [
-            self._keeping(),
-            asyncio.create_task(kept_going("live counts", self._count), name="live counts"),
-        ]
+        self._tasks = [self._keeping(), asyncio.create_task(kept_going("live counts", self._count), name="live counts")]
 
     async def log_in_anew(self) -> None:
         """Start the process again, with the present user and password of the database."""

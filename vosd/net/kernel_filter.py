@@ -64,10 +64,7 @@ def _program(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> lis
         for number in list(dict.fromkeys(int(each) for each in addresses if each.version == 6))[:ADDRESSES_MAX]:
             for word in range(4):
                 wanted = number >> (96 - 32 * word) & _WHOLE
-                steps += [
-                    (_LOAD_WORD, 0, 0, _IPV6_SOURCE + 4 * word),
-                    (_JUMP_IF_EQUAL, 0, 7 - 2 * word, wanted),
-                ]
+                steps += [(_LOAD_WORD, 0, 0, _IPV6_SOURCE + 4 * word), (_JUMP_IF_EQUAL, 0, 7 - 2 * word, wanted)]
             steps.append(drop)
     return [*steps, take] if steps else []
 

@@ -243,10 +243,7 @@ class StreamFlow:
         try:
             self._tune(sock)
             await self._loop.connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+                lambda: connection, sock, ssl=context, ssl_handshake_timeout=None if context is None else HANDSHAKE_S
             )
         except OSError as error:  # ssl.SSLError and time-outs are such
             self._warn(peer, f"no connection: {_reason(error)}")

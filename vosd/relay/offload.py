@@ -146,10 +146,7 @@ class Offload:
         own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
         if (":" in own[0]) is not (":" in sender[0]):
             return None  # IPv4 on one side and IPv6 on the other
-        back, onward = (
-            self._route(own[0], plain_host(peer[0])),
-            self._route(sender[0], plain_host(target[0])),
-        )
+        back, onward = (self._route(own[0], plain_host(peer[0])), self._route(sender[0], plain_host(target[0])))
         if back is None or onward is None or not self._is_hooked(back):
             return None
         return kernel_stream(

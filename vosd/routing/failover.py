@@ -46,13 +46,7 @@ class AttemptOutcome(NamedTuple):
 
     @classmethod
     def final(
-        cls,
-        code: int,
-        *,
-        rang: bool = False,
-        q850: int | None = None,
-        text: str | None = None,
-        had_media: bool = False,
+        cls, code: int, *, rang: bool = False, q850: int | None = None, text: str | None = None, had_media: bool = False
     ) -> "AttemptOutcome":
         """Describe an attempt that a final code of 300 or above ended."""
         return cls(AttemptEnd.FINAL, code, rang, q850, text, had_media)

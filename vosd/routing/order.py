@@ -36,12 +36,7 @@ class Ordering:
     )  # fmt: skip
 
     def __init__(
-        self,
-        plan: RoutingPlan,
-        callee: str,
-        request: RouteRequest,
-        occupancy: Capacity,
-        vendors: Vendors,
+        self, plan: RoutingPlan, callee: str, request: RouteRequest, occupancy: Capacity, vendors: Vendors
     ) -> None:
         """``callee`` is the number by which the call is rated."""
         self._plan = plan

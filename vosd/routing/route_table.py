@@ -376,11 +376,5 @@ def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: GatewayCalenda
     limits = gateway.shared_limits
     conditional = gateway.is_conditional or calendar is not None or bool(limits)
     return Candidate(
-        gateway,
-        prefix,
-        gateway.priority,
-        gateway.weight,
-        calendar=calendar,
-        limits=limits,
-        is_conditional=conditional,
+        gateway, prefix, gateway.priority, gateway.weight, calendar=calendar, limits=limits, is_conditional=conditional
     )

@@ -300,13 +300,7 @@ class RtpEnginePool:
         return [*weighted, *spare, *(each for each in up if each not in working)]
 
     def _post(
-        self,
-        order: RtpOrder,
-        engine: _Engine,
-        done: Done,
-        others: Sequence[_Engine] = (),
-        *,
-        makes_call: bool = False,
+        self, order: RtpOrder, engine: _Engine, done: Done, others: Sequence[_Engine] = (), *, makes_call: bool = False
     ) -> bytes:
         """Send an order to its first rtpengine under a new cookie, which it keeps at the next ones, for ``cancel``."""
         cookie = b"%b-%d" % (self._token, next(self._numbers))

@@ -125,14 +125,7 @@ class ClientCore:
         self._placed(transaction)
 
     def begin_reinvite(
-        self,
-        transaction: InviteClient,
-        dialog: Dialog,
-        headers: str,
-        body: bytes,
-        now: Instant,
-        *,
-        is_fixed: bool,
+        self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes, now: Instant, *, is_fixed: bool
     ) -> None:
         """Send a re-INVITE (section 14); if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
@@ -149,15 +142,7 @@ class ClientCore:
         return client
 
     def begin_request(
-        self,
-        client: Client,
-        dialog: Dialog,
-        method: str,
-        headers: str,
-        body: bytes,
-        now: Instant,
-        *,
-        is_fixed: bool,
+        self, client: Client, dialog: Dialog, method: str, headers: str, body: bytes, now: Instant, *, is_fixed: bool
     ) -> None:
         """Send the request of a transaction; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
         answers = dialog.answers

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from vosd.stir.errors import (
-    BadIdentityInfoError,
-    IdentityError,
-    InvalidIdentityError,
-    StaleDateError,
-    UseIdentityError,
-)
+from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, StaleDateError, UseIdentityError
 from vosd.stir.passport import DIV, SHAKEN, Passport, SignedAbout, read
 from vosd.stir.terms import Numbering, VerifyTerms
 

@@ -352,13 +352,7 @@ def _has_one_currency(record: CallRecord, sold: ChargeRow | None) -> bool:
 
 def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:
     fee, tax, seconds = change.after
-    return {
-        "call": change.call_id,
-        "place": change.position,
-        "fee_now": fee,
-        "tax_now": tax,
-        "seconds_now": seconds,
-    }
+    return {"call": change.call_id, "place": change.position, "fee_now": fee, "tax_now": tax, "seconds_now": seconds}
 
 
 def _row(change: CorrectedCharge) -> dict[str, Any]:

@@ -6,17 +6,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    case,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, or_, select
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.selectable import FromClause
 
@@ -39,13 +29,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.ledger import (
-    CORRECTED_CHARGE,
-    CORRECTION_OF_ENTRY,
-    IS_OF_VENDOR,
-    OF_CHARGE,
-    TAX_OF_ENTRY,
-)
+from vosd.storage.ledger import CORRECTED_CHARGE, CORRECTION_OF_ENTRY, IS_OF_VENDOR, OF_CHARGE, TAX_OF_ENTRY
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import reference_of
 from vosd.storage.sums import money_sum
@@ -179,12 +163,7 @@ async def read_invoiced(
         if not sellers and not minimums:  # a minimum is by the terms that the account has now
             sellers = (await _sellers(connection, within, without_cdr))[-1:]
     return InvoicedPart(
-        begin,
-        end_seq,
-        open_seq,
-        earliest,
-        sellers,
-        LedgerPart(begin.opening, [*charged, *minimums], moved, total),
+        begin, end_seq, open_seq, earliest, sellers, LedgerPart(begin.opening, [*charged, *minimums], moved, total)
     )
 
 
@@ -428,11 +407,7 @@ def calls_within(
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
         TAX_OF_ENTRY, _entry.kind,
     )  # fmt: skip
-    wanted = [
-        _within(_entry, account, begin, until, end_seq, open_seq),
-        _entry.kind.in_(_OF_CALLS),
-        not_(IS_OF_VENDOR),
-    ]
+    wanted = [_within(_entry, account, begin, until, end_seq, open_seq), _entry.kind.in_(_OF_CALLS), not_(IS_OF_VENDOR)]
     if after is not None:
         wanted.append(_entry.seq > after)
     return select(*columns).select_from(tables).where(*wanted).order_by(_entry.seq)

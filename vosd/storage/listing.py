@@ -203,10 +203,7 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
         always.append(area_of(table) == as_stored(wanted.area))
     if wanted.rate_type is not None:
         always.append(func.coalesce(cdr.rate_type, "") == wanted.rate_type)
-    for column, wanted_in in (
-        (cdr.currency, wanted.currencies),
-        (cdr.vendor_currency, wanted.vendor_currencies),
-    ):
+    for column, wanted_in in ((cdr.currency, wanted.currencies), (cdr.vendor_currency, wanted.vendor_currencies)):
         if wanted_in is not None:
             always.append(func.coalesce(column, "").in_(sorted(wanted_in)))
     if wanted.sip_code is not None:

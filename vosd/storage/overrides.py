@@ -210,12 +210,7 @@ async def note(connection: AsyncConnection, change: OverrideRecord) -> None:
     await connection.execute(
         insert(_change).values(
             _row_of(change.override)
-            | {
-                "changed_at": change.at,
-                "action": change.action.value,
-                "changed_by": by,
-                "value_before": change.before,
-            }
+            | {"changed_at": change.at, "action": change.action.value, "changed_by": by, "value_before": change.before}
         )
     )
 

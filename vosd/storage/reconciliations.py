@@ -344,11 +344,7 @@ class SqlReconciliations:
         return {row.reconciliation: dispute_of(row) for row in await self._database.rows(query)}
 
     async def dispute(
-        self,
-        wanted: StoredDispute,
-        before: StoredDispute | None,
-        audit: AuditLine,
-        settlement: Payment | None = None,
+        self, wanted: StoredDispute, before: StoredDispute | None, audit: AuditLine, settlement: Payment | None = None
     ) -> None:
         """Open a dispute, or change the one that was read ``before``.
 

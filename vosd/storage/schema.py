@@ -282,12 +282,7 @@ waiting_payment: Final = Table(
     Column("target", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer; else empty"),
     Column("kind", String(KIND_LENGTH), nullable=False),
     Column("reference", String(REFERENCE_LENGTH), nullable=False),
-    Column(
-        "amount",
-        Money,
-        nullable=False,
-        comment="as the ledger gets it; of zero the balance when it was asked for",
-    ),
+    Column("amount", Money, nullable=False, comment="as the ledger gets it; of zero the balance when it was asked for"),
     Column("forced", SmallInteger, nullable=False, comment="1 = whatever is left"),
     Column("memo", String(MEMO_LENGTH)),
     Column("operator", String(NAME_LENGTH), nullable=False, comment="who asked, as the ledger names it"),

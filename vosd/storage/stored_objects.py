@@ -99,12 +99,7 @@ class SqlObjects:
         return None if found is None else (found.changed, found.made_at)
 
     async def first(
-        self,
-        at: int,
-        most: int,
-        kind: str | None = None,
-        after: str | None = None,
-        beginning: str = "",
+        self, at: int, most: int, kind: str | None = None, after: str | None = None, beginning: str = ""
     ) -> list[ObjectVersion]:
         """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
 

@@ -24,15 +24,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.sums import SumParts, parts_of_sum, summed
 from vosd.storage.types import Money
-from vosd.traffic.counted import (
-    AMOUNTS,
-    FIVES_OF_SLOT,
-    KIND_NUMBERS,
-    SLOT_MS,
-    SLOTS_OF_DAY,
-    TrafficKey,
-    TrafficKind,
-)
+from vosd.traffic.counted import AMOUNTS, FIVES_OF_SLOT, KIND_NUMBERS, SLOT_MS, SLOTS_OF_DAY, TrafficKey, TrafficKind
 from vosd.traffic.live_counts import PeakSide
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of

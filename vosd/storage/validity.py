@@ -90,11 +90,7 @@ async def take_back(connection: AsyncConnection, name: str, payment: Payment, un
     None = the account does not expire, or its validity stays as it is: the entry has not extended it, or it was changed
     since.
     """
-    own = (
-        _change.target == Target.ACCOUNT.value,
-        _change.name == name,
-        _change.setting == Setting.EXPIRES_AT.value,
-    )
+    own = (_change.target == Target.ACCOUNT.value, _change.name == name, _change.setting == Setting.EXPIRES_AT.value)
     columns = (_change.changed_at, _change.memo, _change.action, _change.value)
     rows = (await connection.execute(select(*columns).where(*own).order_by(_change.id.desc()))).all()
     if not rows:

@@ -146,10 +146,7 @@ async def _audit_order(connection: AsyncConnection, issued: Sequence[ColumnEleme
     before = earlier.c
     ends_otherwise = or_(before.id.is_(None), before.account != _invoice.account, before.closing != _invoice.opening)
     columns = select(
-        _invoice.account,
-        _invoice.number,
-        _invoice.opening,
-        func.coalesce(before.closing, ZERO).label("closing"),
+        _invoice.account, _invoice.number, _invoice.opening, func.coalesce(before.closing, ZERO).label("closing")
     )
     query = columns.select_from(schema.invoice.outerjoin(earlier, before.id == _invoice.follows))
     query = query.where(*issued, _invoice.follows.is_not(None), ends_otherwise).order_by(_invoice.id)

@@ -388,10 +388,7 @@ def _counts_of(call: TrafficCall) -> Counted:
             (_BAND + band_of(call.hold_time_s), 1),
         )
     if call.billed_seconds or call.vendor_billed_seconds:
-        counts += (
-            (_PLACE["billed_seconds"], call.billed_seconds),
-            (_VENDOR_SECONDS, call.vendor_billed_seconds),
-        )
+        counts += ((_PLACE["billed_seconds"], call.billed_seconds), (_VENDOR_SECONDS, call.vendor_billed_seconds))
     if call.loss is not None:
         counts.append((_PLACE["below_cost"], 1))
     if call.media is not None:

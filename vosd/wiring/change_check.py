@@ -179,10 +179,7 @@ def _currencies(
 
 
 def _may_set_currency(
-    version: ObjectVersion,
-    without: Mapping[tuple[str, str], ObjectVersion],
-    catalogue: Catalogue,
-    loads: "Loads",
+    version: ObjectVersion, without: Mapping[tuple[str, str], ObjectVersion], catalogue: Catalogue, loads: "Loads"
 ) -> bool:
     """Return whether accounts may get another currency by a changed object.
 

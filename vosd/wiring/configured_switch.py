@@ -118,10 +118,7 @@ class ConfiguredSwitch:
         from vosd.config.load import load
 
         loaded = load(
-            self.config_path(),
-            tables=self.tables,
-            definitions=self.definitions,
-            written_rates_win=written_rates_win,
+            self.config_path(), tables=self.tables, definitions=self.definitions, written_rates_win=written_rates_win
         )
         for problem in (*loaded.problems, *loaded.api_problems):
             self.remark(str(problem))

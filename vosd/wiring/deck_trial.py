@@ -48,12 +48,7 @@ async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: Dec
 
 
 async def margin_of(
-    switch: ConfiguredSwitch,
-    office: Office,
-    prepared: Prepared,
-    days: int | None,
-    last_begin: str,
-    progress: DeckSteps,
+    switch: ConfiguredSwitch, office: Office, prepared: Prepared, days: int | None, last_begin: str, progress: DeckSteps
 ) -> MarginReport | None:
     """Rate the calls of the last ``days`` by the deck in force and by the new one; None where none are wanted.
 

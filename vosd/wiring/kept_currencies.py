@@ -17,9 +17,7 @@ class KeptCurrencies:
     """
 
     def __init__(
-        self,
-        load: Callable[[Sequence[ObjectVersion]], Loaded],
-        moments: Iterable[Sequence[ObjectVersion]] = (),
+        self, load: Callable[[Sequence[ObjectVersion]], Loaded], moments: Iterable[Sequence[ObjectVersion]] = ()
     ) -> None:
         """``load`` loads a configuration file, and raises ConfigError; the first ``moments`` are not checked."""
         self._load = load

@@ -157,11 +157,7 @@ class _Configured:
         return check_here(self._switch, asked)
 
     def catalogue(
-        self,
-        file: "Path | None" = None,
-        versions: "Sequence[ObjectVersion]" = (),
-        *,
-        written_rates_win: bool = False,
+        self, file: "Path | None" = None, versions: "Sequence[ObjectVersion]" = (), *, written_rates_win: bool = False
     ) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
         if not versions:
@@ -255,9 +251,7 @@ async def office_of(
 
 
 def definitions_of(
-    switch: ConfiguredSwitch,
-    running: "Callable[[], RunningSwitch] | None" = None,
-    check: "Check | None" = None,
+    switch: ConfiguredSwitch, running: "Callable[[], RunningSwitch] | None" = None, check: "Check | None" = None
 ) -> "ConfiguredObjects":
     """Return the definitions of a configuration, read as far as they are asked for.
 

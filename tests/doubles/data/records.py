@@ -89,10 +89,7 @@ def answered_call(index: int, **changes: Any) -> CallRecord:
             Posting(customer, -(fee + tax), f"{identity}/customer", "USD"),
             Posting(vendor, -(cost + cost_tax), f"{identity}/vendor", "USD"),
         ),
-        charges=(
-            charge_row(customer, CUSTOMER, 0, fee, tax),
-            charge_row(vendor, VENDOR, 0, cost, cost_tax),
-        ),
+        charges=(charge_row(customer, CUSTOMER, 0, fee, tax), charge_row(vendor, VENDOR, 0, cost, cost_tax)),
     )
     return msgspec.structs.replace(record, **changes)
 

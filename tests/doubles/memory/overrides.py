@@ -55,12 +55,7 @@ class MemoryOverrides:
         self._note(audit)
 
     async def clear(
-        self,
-        keys: Collection[Key],
-        operator: str,
-        now: int,
-        audit: AuditLine | None = None,
-        seen_at: int | None = None,
+        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None, seen_at: int | None = None
     ) -> Sequence[Override]:
         """Remove overrides, and return those that there were; ``seen_at``: none that was set later."""
         self._expire(now)

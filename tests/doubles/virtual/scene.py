@@ -27,11 +27,7 @@ def vendor_gateway(index: int, **terms: Any) -> RoutingGateway:
 
 
 def usual_catalogue(
-    *,
-    vendors: int = 2,
-    terms: dict[str, Any] | None = None,
-    customer: dict[str, Any] | None = None,
-    **parameters: Any,
+    *, vendors: int = 2, terms: dict[str, Any] | None = None, customer: dict[str, Any] | None = None, **parameters: Any
 ) -> Catalogue:
     """Make a catalogue of ``acme``, which may dial 44, and some vendors; ``terms`` are all vendors'."""
     gateways = [vendor_gateway(index, **(terms or {})) for index in range(vendors)]

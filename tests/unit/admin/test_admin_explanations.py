@@ -357,13 +357,7 @@ def test_without_the_running_switch_phones_count_as_not_known() -> None:
 
     def reasons(*, is_live: bool) -> list[tuple[str, str]]:
         found = explain_route(
-            catalogue,
-            idle_state(catalogue, None),
-            gateway="acme",
-            caller="1",
-            callee="442012",
-            at=NOW,
-            is_live=is_live,
+            catalogue, idle_state(catalogue, None), gateway="acme", caller="1", callee="442012", at=NOW, is_live=is_live
         )
         return [(each.routing_gateway, each.reason) for each in found.candidates]
 
@@ -406,13 +400,7 @@ def test_without_the_running_switch_registered_vendors_count_as_not_known(is_liv
     proof = builders.credentials("box", "secret")
     catalogue = builders.catalogue([ACME, builders.routing_gateway("box", "44", addresses=(), credentials=proof)])
     found = explain_route(
-        catalogue,
-        idle_state(catalogue, None),
-        gateway="acme",
-        caller="1",
-        callee="442012",
-        at=NOW,
-        is_live=is_live,
+        catalogue, idle_state(catalogue, None), gateway="acme", caller="1", callee="442012", at=NOW, is_live=is_live
     )
     assert [each.reason for each in found.candidates] == [f"prefix 44, priority 1, {presence}"]
 

@@ -17,12 +17,7 @@ from vosd.base.money import ZERO
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonUnreachableError, RunningSwitch
-from vosd.control.money import (
-    BeginWithdrawal,
-    EndWithdrawal,
-    RefreshBalances,
-    Withdrawal,
-)
+from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
 from vosd.control.order import OrderDone
 from vosd.control.server import CommandError, ControlServer
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, TooLittleLeft

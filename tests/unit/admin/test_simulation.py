@@ -353,10 +353,7 @@ def test_all_money_is_in_one_currency_where_the_vendor_has_another_one() -> None
         [ACME, trunk],
         accounts=[builders.account("cheap", **CLEARING, rate_group="quarter", currency="EUR")],
         rate_groups=[builders.rate_group("quarter", builders.applied_rate("0.25"))],
-        exchange_rates=[
-            ExchangeRate("USD", "EUR", Decimal("0.80")),
-            ExchangeRate("EUR", "USD", Decimal("1.25")),
-        ],
+        exchange_rates=[ExchangeRate("USD", "EUR", Decimal("0.80")), ExchangeRate("EUR", "USD", Decimal("1.25"))],
     )
     found = simulated(known, [call(number) for number in range(4)])
     (money,) = found["currencies"]

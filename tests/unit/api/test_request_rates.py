@@ -56,12 +56,7 @@ def test_of_too_many_senders_the_one_that_was_quiet_longest_is_forgotten(monkeyp
 
 @pytest.mark.parametrize(
     ("address", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8::1:2:3:4", "2001:db8::"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("", ""),
-    ],
+    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1:2:3:4", "2001:db8::"), ("::ffff:192.0.2.1", "192.0.2.1"), ("", "")],
 )
 def test_addresses_of_one_customer_share_a_limit(address, network):
     assert network_of(address) == network

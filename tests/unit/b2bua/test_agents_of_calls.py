@@ -6,15 +6,7 @@ The customer pays two cents a second, its agent 1.5, the agent of that one 1.2; 
 from decimal import Decimal
 
 import pytest
-from doubles.data.builders import (
-    account,
-    applied_rate,
-    catalogue,
-    mapping_gateway,
-    override,
-    rate_group,
-    rating_policy,
-)
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, override, rate_group, rating_policy
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway

@@ -745,10 +745,7 @@ def test_a_common_private_contact_steals_no_calls(thief, path):
 
 @pytest.mark.parametrize(
     ("max_contacts", "device", "other"),
-    [
-        (1, ";line=a>", ";line=b>"),
-        (10, '>;+sip.instance="<urn:uuid:1>"', '>;+sip.instance="<urn:uuid:2>"'),
-    ],
+    [(1, ";line=a>", ";line=b>"), (10, '>;+sip.instance="<urn:uuid:1>"', '>;+sip.instance="<urn:uuid:2>"')],
     ids=["the last device wins", "both name themselves"],
 )
 def test_another_device_of_the_user_with_the_same_private_address_takes_no_call(max_contacts, device, other):

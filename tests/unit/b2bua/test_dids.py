@@ -377,8 +377,7 @@ def test_no_plan_and_no_choice_of_vendors_keeps_a_number_from_where_it_was_given
 
 
 @pytest.mark.parametrize(
-    ("name", "did"),
-    [("7001", Did(NUMBER, "acme", phones=("7001", "7002"))), ("pbx", Did(NUMBER, "acme", trunk="pbx"))],
+    ("name", "did"), [("7001", Did(NUMBER, "acme", phones=("7001", "7002"))), ("pbx", Did(NUMBER, "acme", trunk="pbx"))]
 )
 def test_an_overridden_limit_holds_for_calls_by_a_number_that_was_given(name, did):
     scene = stage(did, gateways=[mapping_gateway("pbx", account="acme", credentials=PROOF)])

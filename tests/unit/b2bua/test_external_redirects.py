@@ -237,8 +237,7 @@ def test_the_vendor_is_paid_by_the_routing_number_where_the_server_names_the_dia
 
 
 @pytest.mark.parametrize(
-    ("form", "sent"),
-    [(PortedNumber.ROUTING, "33999"), (PortedNumber.PARAMETERS, f"{CALLEE};npdi;rn=33999")],
+    ("form", "sent"), [(PortedNumber.ROUTING, "33999"), (PortedNumber.PARAMETERS, f"{CALLEE};npdi;rn=33999")]
 )
 def test_a_ported_number_is_sent_as_its_vendor_wants_it_where_the_server_names_the_dialled_one(form, sent):
     wants = CalleeDialect(ported_number=form)

@@ -110,10 +110,7 @@ def test_no_memory_is_taken_by_ever_new_names_of_headers():
 def test_values_are_filled_with_facts_of_the_call_and_parts_of_headers():
     rules = HeaderRules(
         passes=("subject",),
-        sets=(
-            ("X-Call", "{call_id};from={caller};to={callee}"),
-            ("Subject", "{header X-Org match id=([0-9]{2,4})}"),
-        ),
+        sets=(("X-Call", "{call_id};from={caller};to={callee}"), ("Subject", "{header X-Org match id=([0-9]{2,4})}")),
         adds=(("X-Payer", "{account} by {customer} over {gateway}"), ("X-None", "{header X-Missing}")),
     )
     scene = scene_of(rules)

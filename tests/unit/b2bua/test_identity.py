@@ -217,8 +217,7 @@ def test_history_that_passes_names_no_host_of_the_customers_and_no_number_that_i
 
 
 @pytest.mark.parametrize(
-    "trust",
-    [{"identity": ASSERTED}, {"identity": REMOTE_PARTY}, {"privacy": Privacy.PASS}, {"privacy": Privacy.STRIP}],
+    "trust", [{"identity": ASSERTED}, {"identity": REMOTE_PARTY}, {"privacy": Privacy.PASS}, {"privacy": Privacy.STRIP}]
 )
 def test_a_trusted_vendor_gets_the_withheld_numbers_of_others_too(trust):
     _, lines = told(heard(DIVERTED + HISTORY), diversion=Passing.PASS, history_info=Passing.PASS, **trust)
@@ -268,22 +267,13 @@ def test_signatures_pass_untouched_and_in_order_with_their_date_rfc_8224():
     )
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [{"caller": "4930"}, {"callee": "+4420"}],
-)
+@pytest.mark.parametrize("sent", [{"caller": "4930"}, {"callee": "+4420"}])
 def test_a_leading_plus_changes_no_signed_number(sent):
     assert len(told(heard(SIGNED), **sent)[1]) == 3
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [
-        {"caller": "+4931"},
-        {"callee": "004420"},
-        {"caller": ""},
-        {"privacy": Privacy.ANONYMISE},
-    ],
+    "sent", [{"caller": "+4931"}, {"callee": "004420"}, {"caller": ""}, {"privacy": Privacy.ANONYMISE}]
 )
 def test_signatures_are_left_out_where_what_they_cover_has_changed(sent):
     assert told(heard(SIGNED), **sent)[1] == []

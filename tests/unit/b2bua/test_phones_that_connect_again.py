@@ -666,11 +666,7 @@ def test_a_phone_that_has_its_call_and_connects_again_before_it_responds_takes_i
 
 @pytest.mark.parametrize(
     ("number", "contact", "user"),
-    [
-        ("1002", HOME, NUMBER),
-        (NUMBER, Address("192.168.1.101", 5060), NUMBER),
-        (NUMBER, HOME, "softphone"),
-    ],
+    [("1002", HOME, NUMBER), (NUMBER, Address("192.168.1.101", 5060), NUMBER), (NUMBER, HOME, "softphone")],
     ids=["user", "contact", "device"],
 )
 def test_a_call_without_response_goes_to_no_other_phone_that_connects(scene, number, contact, user):

@@ -3,12 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from doubles.asking_steps import (
-    DEADLINE_MS,
-    Located,
-    WhereIs,
-    looking_up,
-)
+from doubles.asking_steps import DEADLINE_MS, Located, WhereIs, looking_up
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
 from doubles.waiting_scene import WaitingScene

@@ -1,14 +1,7 @@
 """A step of the set-up that asks: the answer comes at once, in time, late, never or from elsewhere (ADR 35)."""
 
 import pytest
-from doubles.asking_steps import (
-    DEADLINE_MS,
-    Located,
-    Unfit,
-    WhereIs,
-    looking_up,
-    steps_with,
-)
+from doubles.asking_steps import DEADLINE_MS, Located, Unfit, WhereIs, looking_up, steps_with
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.waiting_scene import WaitingScene

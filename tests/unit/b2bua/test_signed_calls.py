@@ -241,11 +241,7 @@ def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_wa
 @pytest.mark.parametrize("has_token", [True, False])
 @pytest.mark.parametrize(
     ("rewrite", "numbering"),
-    [
-        ("1234#44", NUMBERING),
-        ("778899442", NUMBERING),
-        ("0044", Numbering("1", "1", 10, ("011",))),
-    ],
+    [("1234#44", NUMBERING), ("778899442", NUMBERING), ("0044", Numbering("1", "1", 10, ("011",)))],
     ids=["no digit", "sixteen digits", "no number of the country"],
 )
 def test_our_key_signs_nothing_about_a_called_number_that_is_none(rewrite, numbering, has_token):
@@ -674,11 +670,7 @@ def test_a_token_that_another_network_has_added_may_be_wrong_where_one_is_right(
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize(
     ("action", "fail_open", "final"),
-    [
-        (VerifyAction.REFUSE, True, 200),
-        (VerifyAction.REFUSE, False, 436),
-        (VerifyAction.MARK, True, 200),
-    ],
+    [(VerifyAction.REFUSE, True, 200), (VerifyAction.REFUSE, False, 436), (VerifyAction.MARK, True, 200)],
 )
 def test_a_wrong_token_beside_one_whose_certificate_cannot_be_had_has_no_call_refused(action, fail_open, final, order):
     other = usual()[0].issue(url="https://other.example.com/x.pem")

@@ -14,14 +14,7 @@ from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, a
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.trunks.dialect import (
-    CalleeDialect,
-    CallerDialect,
-    IdentityHeader,
-    Passing,
-    TransferDisplay,
-    Transfers,
-)
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing, TransferDisplay, Transfers
 from vosd.trunks.number_rules import IncomingNumbers
 
 CALLER = "442079990001"

@@ -30,10 +30,7 @@ def test_the_beginning_of_an_id_is_read_as_people_type_it(typed, beginning):
 
 
 def test_the_bounds_of_a_beginning_enclose_every_id_that_begins_so():
-    assert bounds("0198c3f2-7b") == (
-        "0198c3f2-7b00-0000-0000-000000000000",
-        "0198c3f2-7bff-ffff-ffff-ffffffffffff",
-    )
+    assert bounds("0198c3f2-7b") == ("0198c3f2-7b00-0000-0000-000000000000", "0198c3f2-7bff-ffff-ffff-ffffffffffff")
     assert bounds(WHOLE) == (WHOLE, WHOLE)
 
 

@@ -4,14 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import (
-    account,
-    applied_rate,
-    catalogue,
-    mapping_gateway,
-    rate_group,
-    rating_policy,
-)
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import answers

@@ -9,13 +9,7 @@ from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.catalogue import asked_changes
 from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
-from vosd.catalogue.asked_changes import (
-    NOT_UNDERSTOOD,
-    answer_of,
-    asked_in,
-    found_in,
-    question_of,
-)
+from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in, found_in, question_of
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity, SocketNotOpenError
 from vosd.catalogue.stored_objects import ObjectVersion

@@ -18,13 +18,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import (
-    CURRENCY_OF_RATE_GROUP,
-    PREFIXES_FROM_RATES,
-    CatalogueSource,
-    Definition,
-    References,
-)
+from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, PREFIXES_FROM_RATES, CatalogueSource, Definition, References
 
 
 def with_broken(accounts: Mapping[str, References], *others: Defined) -> CatalogueSource:

@@ -163,10 +163,7 @@ def test_prices_with_tax_are_compared_with_tax():
 def test_the_price_of_before_a_correction_is_named_and_no_rounding_that_fits_it_by_chance():
     rate = applied_rate("0.30", 1)
     corrected = sent(60, rate, cost=Decimal("0.20"))
-    assert verdict(corrected, billed(60, "0.30"), rate) == (
-        BillClass.RATE_DIFFERS,
-        "our price before it was corrected",
-    )
+    assert verdict(corrected, billed(60, "0.30"), rate) == (BillClass.RATE_DIFFERS, "our price before it was corrected")
     with_tax = applied_rate("0.30", 1, tax_rate="10")
     assert verdict(corrected, billed(60, "0.33"), with_tax, includes_tax=True)[1] == "our price before it was corrected"
     assert verdict(corrected, billed(120, "0.60"), rate)[1] == "their duration"

@@ -219,9 +219,7 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["did", "import"], ["trunk", "explain", "--gateway", "carrier-a", "--message"]],
-    ids=" ".join,
+    "words", [["did", "import"], ["trunk", "explain", "--gateway", "carrier-a", "--message"]], ids=" ".join
 )
 def test_a_file_that_is_no_text_is_wrong_usage(words: list[str], tmp_path: Path) -> None:
     workbook = tmp_path / "numbers.xlsx"

@@ -163,8 +163,7 @@ def test_where_an_account_is_to_be_defined_is_said(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["invoice list", "reconcile list", "did list", "report profit --since 2026-10-01T00:00:00Z", "why"],
+    "words", ["invoice list", "reconcile list", "did list", "report profit --since 2026-10-01T00:00:00Z", "why"]
 )
 async def test_a_list_of_an_account_that_never_was_there_is_no_empty_list(site: Path, words: str) -> None:
     async with FakeSwitch(site / "s").answers(ListCalls, []):

@@ -209,9 +209,7 @@ def others(tmp_path_factory) -> Installation:
 def test_a_gateway_that_the_loss_guard_left_out_was_not_tried(others):
     (call,) = others.document("why", "--callee", "491", *SINCE)["calls"]
     assert [each["gateway"] for each in call["attempts"]] == ["trunk-2"]
-    assert call["left"] == [
-        {"routing_gateway": "dear", "reason": "loss: it costs more than the margin allows"},
-    ]
+    assert call["left"] == [{"routing_gateway": "dear", "reason": "loss: it costs more than the margin allows"}]
 
 
 def test_a_test_call_has_no_unknown_source(others):

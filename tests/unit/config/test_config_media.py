@@ -277,10 +277,7 @@ def test_check_warns_of_what_an_rtpengine_does_not_do(site, keys):
 @pytest.mark.parametrize(
     ("more", "warning"),
     [
-        (
-            "",
-            "record: expected media.engine as well: without it media go from party to party",
-        ),
+        ("", "record: expected media.engine as well: without it media go from party to party"),
         ("media: {engine: relay, mode: off}\n", "record: expected another SS_MEDIAPROXYMODE than Off"),
         (POOL, "record: expected media.engine relay: an rtpengine has ports of its own"),
     ],
@@ -340,7 +337,7 @@ def test_an_rtpengine_announces_its_own_address(site):
 def test_parameters_about_media_have_no_effect_without_an_engine(site):
     text = "parameters: {SS_MEDIAPROXYMODE: Auto, SS_QOS_RTP: '0xa0', IVR_RTP_PORT: '40000,47999'}\n"
     assert [each.partition("expected ")[2] for each in site.warnings(text)] == [
-        "no such parameter, as it has no effect: there is no media.engine",
+        "no such parameter, as it has no effect: there is no media.engine"
     ] * 3
     assert site.warnings(text + RELAY) == []
 

@@ -110,12 +110,7 @@ def test_a_customer_with_a_tls_of_its_own_is_told_what_there_is_instead(site):
     assert any(each.endswith(hint) for each in errors)
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("accounts: [{id: a, type: card}]", "'card'"),
-    ],
-)
+@pytest.mark.parametrize(("text", "what"), [("accounts: [{id: a, type: card}]", "'card'")])
 def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what):
     assert any(f"{what} is not built yet" in error for error in site.errors(text))
 

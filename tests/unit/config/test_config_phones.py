@@ -184,9 +184,7 @@ def test_a_file_with_a_password_that_is_missing_is_named_by_its_directory_alone(
 
 def test_no_two_prove_who_they_are_with_the_same_user_name(site):
     text = with_phones(
-        site,
-        "number: 1001, account: acme, password: a",
-        "number: 1002, account: acme, password: a, username: 1001",
+        site, "number: 1001, account: acme, password: a", "number: 1002, account: acme, password: a, username: 1001"
     )
     (error,) = site.errors(text)
     assert error.startswith(

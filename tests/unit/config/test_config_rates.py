@@ -56,11 +56,7 @@ def test_a_row_without_area_has_that_of_its_area_prefix(site, begin):
 
 @pytest.mark.parametrize(
     ("row", "group", "cycle"),
-    [
-        ("billing_cycle: 6", "billing_unit: 30", 6),
-        ("memo: x", "billing_unit: 30", 30),
-        ("memo: x", "", 1),
-    ],
+    [("billing_cycle: 6", "billing_unit: 30", 6), ("memo: x", "billing_unit: 30", 30), ("memo: x", "", 1)],
 )
 def test_a_rates_own_cycle_wins_over_its_groups_unit_over_the_parameter(site, row, group, cycle):
     (rate,) = rates_of(site, f"      - {{prefix: '44', billing_rate: '0.01', {row}}}", group)

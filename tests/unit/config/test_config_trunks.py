@@ -163,11 +163,7 @@ CAN_BE_SENT = "expected a final code from 400 to 699 that can stand by itself"
         ("vendor", "{busy: 486}", f"reject_codes.busy: value '486': {CAN_BE_REPLACED}"),
         ("vendor", "{4\u0661\u0661: 486}", f"reject_codes.4\u0661\u0661: value '486': {CAN_BE_REPLACED}"),
         ("vendor", "{486: {480: 1}}", f"reject_codes.486: {CAN_BE_SENT}"),
-        (
-            "vendor",
-            "[486, 480]",
-            "reject_codes: expected codes and what each counts as, such as {486: 480, 5xx: 503}",
-        ),
+        ("vendor", "[486, 480]", "reject_codes: expected codes and what each counts as, such as {486: 480, 5xx: 503}"),
         (
             "customer",
             "486",
@@ -271,10 +267,7 @@ def test_header_rules_and_forms_of_numbers_arrive(site):
         ),
         ('headers: {add: {X-A: "{who}"}}', "headers.add.X-A: value '{who}': expected one of {caller}"),
         ("number_format: {to: national}", "number_format.country: expected the country code"),
-        (
-            "causes: {received: {128: 1}}",
-            "expected a cause of Q.850, from 1 to 127, and another one",
-        ),
+        ("causes: {received: {128: 1}}", "expected a cause of Q.850, from 1 to 127, and another one"),
         ("causes: {sent: {16: busy}}", "expected a cause of Q.850, from 1 to 127, and another one"),
         ("strict_proxy: yes", "strict_proxy: value 'yes': expected beside outbound_proxy"),
         ("route: http://x", "route: value 'http://x': expected a SIP URI"),

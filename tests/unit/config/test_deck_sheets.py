@@ -285,11 +285,7 @@ def test_messages_name_the_columns_of_the_sheet(sheet, mapped):
     read = Read(
         sheet(VENDOR.replace("01.12.2026;6/6", "2026/12/01;6+6").replace("7000-7002", "7002-7000")), mapped(MAP)
     )
-    assert read.mistakes == [
-        (4, "Valid  From", "2026/12/01"),
-        (4, "Increments", "6+6"),
-        (5, "Codes", "7002-7000,7011"),
-    ]
+    assert read.mistakes == [(4, "Valid  From", "2026/12/01"), (4, "Increments", "6+6"), (5, "Codes", "7002-7000,7011")]
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,7 @@ class GateKeys(DeclaredKeys):
 
 
 def test_each_form_is_read_and_a_key_that_is_left_out_has_the_default_of_its_field():
-    written = {
-        "name": "a",
-        "code": "7",
-        "colour": "Blue",
-        "is_locked": "no",
-        "close_after": "0.5",
-        "guests": "12",
-    }
+    written = {"name": "a", "code": "7", "colour": "Blue", "is_locked": "no", "close_after": "0.5", "guests": "12"}
     assert GateKeys.model_validate(written).model_dump() == {
         "name": "a",
         "code": 7,

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion
 from vosd.config.reader.document import Node, Scalar, Section, YamlList
-from vosd.config.stored_text import (
-    Object,
-    document_of,
-    naming_objects,
-    place_of,
-    read_object,
-    read_objects,
-    section_of,
-)
+from vosd.config.stored_text import Object, document_of, naming_objects, place_of, read_object, read_objects, section_of
 
 CONFIG = Path("/etc/vosd/vosd.yaml")
 DIRECTORY = str(CONFIG.parent)

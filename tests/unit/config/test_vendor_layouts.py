@@ -109,10 +109,7 @@ LAYOUTS = {
         "prefix;billing_rate;connection_fee\n44;€0.0079;€ 0.01\n45;0.01 €;\n",
         "",
         {"44": "0.0079", "45": "0.01"},
-        [
-            "line 2, billing_rate '€0.0079': an amount in EUR",
-            "line 2, connection_fee '€ 0.01': an amount in EUR",
-        ],
+        ["line 2, billing_rate '€0.0079': an amount in EUR", "line 2, connection_fee '€ 0.01': an amount in EUR"],
     ),
     "a code of currency": (
         "prefix;billing_rate\n44;EUR 0.0079\n45;0.01 EUR\n",

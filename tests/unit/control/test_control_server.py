@@ -145,11 +145,7 @@ async def ask(path: Path, *lines: bytes) -> list[dict[str, Any]]:
 
 
 async def test_several_commands_on_one_connection_are_answered_in_turn(server: Path) -> None:
-    answers = await ask(
-        server,
-        line("echo", a=1),
-        line("select", gateway="g"),
-    )
+    answers = await ask(server, line("echo", a=1), line("select", gateway="g"))
     assert answers == [{"result": {"a": 1}}, {"result": "g"}]
 
 
@@ -228,12 +224,7 @@ async def test_commands_at_once_are_bounded_and_status_is_always_answered(tmp_pa
 
     server = ControlServer(
         path,
-        (
-            Wait.answered_by(wait),
-            Handler(GetStatus, answer=echo),
-            Echo.answered_by(echo),
-            Count.followed_by(follow),
-        ),
+        (Wait.answered_by(wait), Handler(GetStatus, answer=echo), Echo.answered_by(echo), Count.followed_by(follow)),
     )
     await server.open()
     busy = []

@@ -208,14 +208,7 @@ async def test_a_reload_changes_where_it_listens_and_who_may_ask(listen):
             status_of(is_short=True, sink_refuses=True, condition=Condition.AWAY),
             (False, "the disk of state_dir is full or fails: no new call is taken (vosd alarms)\n"),
         ),
-        (
-            DaemonState.RUNNING,
-            status_of(condition=Condition.AWAY, load=Load.OVERLOADED, error="bad"),
-            (
-                True,
-                WARNINGS,
-            ),
-        ),
+        (DaemonState.RUNNING, status_of(condition=Condition.AWAY, load=Load.OVERLOADED, error="bad"), (True, WARNINGS)),
     ],
 )
 def test_a_switch_is_ready_while_it_takes_calls_and_says_why_not(state, status, expected):

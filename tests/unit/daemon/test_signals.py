@@ -10,15 +10,13 @@ from vosd.daemon.lifecycle import note_reloads, signals_handled
 
 
 @pytest.mark.parametrize(
-    ("sent", "means"),
-    [(signal.SIGHUP, "reload"), (signal.SIGINT, "stop SIGINT"), (signal.SIGTERM, "stop SIGTERM")],
+    ("sent", "means"), [(signal.SIGHUP, "reload"), (signal.SIGINT, "stop SIGINT"), (signal.SIGTERM, "stop SIGTERM")]
 )
 async def test_each_signal_calls_its_function_and_is_let_go_afterwards(sent: signal.Signals, means: str) -> None:
     before = signal.getsignal(sent)
     heard: asyncio.Queue[str] = asyncio.Queue()
     with signals_handled(
-        reload=lambda: heard.put_nowait("reload"),
-        stop=lambda received: heard.put_nowait(f"stop {received.name}"),
+        reload=lambda: heard.put_nowait("reload"), stop=lambda received: heard.put_nowait(f"stop {received.name}")
     ):
         os.kill(os.getpid(), sent)
         assert await asyncio.wait_for(heard.get(), 30) == means

@@ -145,12 +145,7 @@ async def test_an_event_loop_that_hangs_does_not_feed_the_watchdog(manager: Serv
 
 
 @pytest.mark.parametrize(
-    "environ",
-    [
-        {"WATCHDOG_USEC": "0"},
-        {"WATCHDOG_USEC": "soon"},
-        {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"},
-    ],
+    "environ", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"}]
 )
 async def test_a_watchdog_that_is_off_or_another_process_s_is_not_fed(
     manager: ServiceManager, environ: dict[str, str]

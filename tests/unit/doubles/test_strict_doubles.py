@@ -123,8 +123,7 @@ def test_a_prack_has_to_name_the_reliable_response(change: int, status: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"),
-    [("- 1 1", 200), ("- 1 2", 200), ("- 1 0", 488), ("- 2 2", 488), ("other 1 2", 488)],
+    ("origin", "status"), [("- 1 1", 200), ("- 1 2", 200), ("- 1 0", 488), ("- 2 2", 488), ("other 1 2", 488)]
 )
 def test_an_offer_needs_the_origin_of_the_session_and_a_later_version(
     talking: Switch, origin: str, status: int

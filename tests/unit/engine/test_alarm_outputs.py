@@ -402,10 +402,7 @@ async def test_a_login_that_cannot_be_sent_is_an_outage_until_a_reload_names_ano
         await asyncio.wait_for(away.wait(), PATIENCE_S)
         output.adjust(AlarmSettings(mail=settings))
         await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
-    assert (logs[0]["event"], logs[0]["error"]) == (
-        "alarm_output_down",
-        "the user name or the password is not ASCII",
-    )
+    assert (logs[0]["event"], logs[0]["error"]) == ("alarm_output_down", "the user name or the password is not ASCII")
     await stopped(task)
 
 
@@ -883,10 +880,7 @@ async def test_what_was_not_delivered_before_a_restart_is_delivered_after_it(
             webhook=WebhookSettings(hook.url, Secret(SECRET)),
             mail=replace(mail_settings(postbox.port), level=Level.CRITICAL),
         )
-        outputs = {
-            "webhook": AlarmWebhook("sw1", clock, settings.webhook),
-            "mail": Mail("sw1", clock, settings.mail),
-        }
+        outputs = {"webhook": AlarmWebhook("sw1", clock, settings.webhook), "mail": Mail("sw1", clock, settings.mail)}
         stream = EventStream()
         return AlarmDesk(stream, clock, settings, outputs, file), stream
 

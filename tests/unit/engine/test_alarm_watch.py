@@ -199,15 +199,7 @@ async def test_a_gateway_is_judged_by_enough_attempts(scene: Scene):
 def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
     measured = scene.measured
     with capture_logs() as logs:
-        for percent, lost in (
-            (None, None),
-            (89, 2.9),
-            (90, 3),
-            (85, 2.8),
-            (80, 2.6),
-            (95, 5),
-            (None, None),
-        ):
+        for percent, lost in ((None, None), (89, 2.9), (90, 3), (85, 2.8), (80, 2.6), (95, 5), (None, None)):
             measured.ports_used = [] if percent is None else [PortsUsed(percent, ports="10000,39999")]
             measured.losses = {} if lost is None else {"a": lost, "b": None}
             scene.watch.check_media()

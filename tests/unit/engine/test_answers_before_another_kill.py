@@ -153,10 +153,7 @@ ANSWERS = Script((Line(0, 180), Line(500, 200, ANSWER)))
 @pytest.mark.parametrize("after_ms", [300, 31_000])
 @pytest.mark.parametrize(
     ("latest", "end", "row", "cost"),
-    [
-        (RINGS_ON, "Lost", ("vendor-1", "Lost", 0), Decimal(0)),
-        (ANSWERS, "Normal", ("vendor-1", "Answered", 200), COST),
-    ],
+    [(RINGS_ON, "Lost", ("vendor-1", "Lost", 0), Decimal(0)), (ANSWERS, "Normal", ("vendor-1", "Answered", 200), COST)],
     ids=["rings", "has answered"],
 )
 def test_another_fork_that_answers_what_was_refused_before_the_kill_is_paid(

@@ -199,11 +199,7 @@ class TestLockOut:
         assert (line["source"], line["failures"], line["log_level"]) == (DESK.host, 6, "warning")
         assert request_client.ask() is None
         assert request_client.ask("REGISTER") is None
-        assert stage.exchange.endpoint.dropped == {
-            "unknown source": 6,
-            "wrong credentials": 6,
-            "locked out source": 2,
-        }
+        assert stage.exchange.endpoint.dropped == {"unknown source": 6, "wrong credentials": 6, "locked out source": 2}
         now = stage.exchange.clock.now()
         (locked_out,) = stage.exchange.authenticator.locked_out(now)
         assert locked_out.source == DESK.host

@@ -219,10 +219,7 @@ def test_a_lost_call_costs_what_the_same_call_costs_that_ended(held_ms):
     gone = lost(kept(), ANSWERED.mono + held_ms)
     assert (
         msgspec.structs.replace(
-            gone,
-            end_reason=told.end_reason,
-            hangup_source=told.hangup_source,
-            q850_cause=told.q850_cause,
+            gone, end_reason=told.end_reason, hangup_source=told.hangup_source, q850_cause=told.q850_cause
         )
         == told
     )

@@ -121,10 +121,7 @@ async def test_each_call_draws_its_own_order_by_weight(server):
     desk = Desk(server, draw=Random(3).randrange)
     await desk.adopt(CARRIER)
     orders = Counter(tuple(each.host for each in desk.directory.addresses(CARRIER)) for _ in range(4_000))
-    assert set(orders) == {
-        ("192.0.2.1", "192.0.2.2", "2001:db8::3"),
-        ("192.0.2.2", "192.0.2.1", "2001:db8::3"),
-    }
+    assert set(orders) == {("192.0.2.1", "192.0.2.2", "2001:db8::3"), ("192.0.2.2", "192.0.2.1", "2001:db8::3")}
     assert orders["192.0.2.1", "192.0.2.2", "2001:db8::3"] == pytest.approx(1_000, rel=0.15)
 
 
@@ -617,9 +614,4 @@ def test_a_switch_uses_the_transports_of_its_sockets():
         SipListener("udp", "192.0.2.1", 5060),
         SipListener("udp", "::1", 5060),
     ]
-    assert means_of(listen) == UsableTransports(
-        {
-            "udp": (RecordType.A, RecordType.AAAA),
-            "tls": (RecordType.AAAA,),
-        }
-    )
+    assert means_of(listen) == UsableTransports({"udp": (RecordType.A, RecordType.AAAA), "tls": (RecordType.AAAA,)})

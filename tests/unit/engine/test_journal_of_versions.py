@@ -100,7 +100,7 @@ def test_an_earlier_version_books_from_a_newer_record_what_it_would_have_written
     entry = as_earlier(Ended, {"record"}, record=EARLIER_RECORD)
     read: Any = msgspec.msgpack.decode(payload_of(ended_frame(record, 65_500)), type=entry)
     assert [each.reference.partition("/")[2] for each in read.record.postings] == [
-        *("customer", "agent-1", "agent-2", "vendor"),
+        *("customer", "agent-1", "agent-2", "vendor")
     ]
     assert read.record.postings == record.postings
     assert (read.record.fee, read.record.cost) == (record.fee, record.cost)

@@ -55,12 +55,7 @@ def lost(written):
 
 @pytest.mark.parametrize(
     ("transaction", "row"),
-    [
-        (ANSWERED, (200, "Late Answer")),
-        (SILENT, (0, "Lost")),
-        (None, (0, "Lost")),
-        (REFUSED, (487, "Lost")),
-    ],
+    [(ANSWERED, (200, "Late Answer")), (SILENT, (0, "Lost")), (None, (0, "Lost")), (REFUSED, (487, "Lost"))],
 )
 def test_the_attempt_says_whether_the_vendor_may_bill_it(lost, written, transaction, row):
     lost.add(b"k", left("second"))

@@ -873,10 +873,7 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     relay = VirtualRelay()
     engines = VirtualRtpEngines()
     media = MediaSettings()
-    trunks = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=media),
-        vendor_gateway(0, media=media),
-    ]
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=media), vendor_gateway(0, media=media)]
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, fallback=MediaFallback.RELAY)
     scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines, relay=relay)
     scene.vendor.script = Script((Line(0, 200, ANSWER),))
@@ -1060,10 +1057,7 @@ def test_an_offer_of_another_family_is_refused_where_keys_are_made():
 def test_a_side_with_ice_may_write_the_family_of_the_chosen_pair_into_its_address(hosts):
     """RFC 8839 section 4.4.1.2.1: an updated offer has the selected pair in c=; the rtpengine goes by candidates."""
     engines = VirtualRtpEngines()
-    trunks = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(ice=IceMode.LITE)),
-        vendor_gateway(0),
-    ]
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(ice=IceMode.LITE)), vendor_gateway(0)]
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
     call, there = scene.talk(Intent(offer=with_ice(OFFER, "192.0.2.10", "2001:db8::10")))

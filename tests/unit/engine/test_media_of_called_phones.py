@@ -27,10 +27,7 @@ def stage(relay=None, modes=(AUTO, AUTO, AUTO), *, rtpengines=None, music="", so
     """Make a customer and two telephones of an office; ``desk`` are settings of the first one's media."""
     of_caller, of_desk, of_mate = modes
     terms = {"account": "office", "dialect": CallerDialect(transfer_keys=KEYS)}
-    known = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(mode=of_caller)),
-        vendor_gateway(0),
-    ]
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(mode=of_caller)), vendor_gateway(0)]
     phones = [
         phone(DESK, media=MediaSettings(mode=of_desk, **desk), **terms),
         phone(MATE, media=MediaSettings(mode=of_mate), **terms),
@@ -74,12 +71,7 @@ def test_lost_packets_of_phones_are_counted_of_no_trunk():
 @pytest.mark.parametrize("how", ["blind", "by keys", "attended"])
 @pytest.mark.parametrize(
     ("modes", "is_relayed"),
-    [
-        ((ON, ON, ON), True),
-        ((OFF, OFF, OFF), False),
-        ((AUTO, MUST_ON, AUTO), True),
-        ((AUTO, AUTO, AUTO), False),
-    ],
+    [((ON, ON, ON), True), ((OFF, OFF, OFF), False), ((AUTO, MUST_ON, AUTO), True), ((AUTO, AUTO, AUTO), False)],
 )
 def test_the_two_that_were_connected_hear_each_other_as_the_first_two_did(how, modes, is_relayed):
     relay = VirtualRelay()

@@ -1,14 +1,7 @@
 """Local numbers are called, priced and explained in their context (RFC 3966 section 5.1.5)."""
 
 import pytest
-from doubles.data.builders import (
-    account,
-    applied_rate,
-    catalogue,
-    credentials,
-    mapping_gateway,
-    rate_group,
-)
+from doubles.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
 from doubles.month_of_calls import past_of
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
@@ -92,9 +85,7 @@ def test_a_local_number_of_a_domain_of_ours_is_taken_as_it_is():
 
 def test_the_domain_of_a_phone_or_trunk_is_one_of_ours():
     other = mapping_gateway("tenant", credentials=credentials("tenant", "secret", domain="tenant.example"))
-    given = catalogue(
-        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), other, vendor_gateway(0)],
-    )
+    given = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), other, vendor_gateway(0)])
     scene = Scene(given)
     _, record = called(scene, f"tel:{CALLEE};phone-context=tenant.example")
     assert record.sip_code == 200

@@ -52,8 +52,7 @@ class TestCallsOfPhones:
         assert record.source_address == str(DESK)
 
     @pytest.mark.parametrize(
-        ("shown", "sent"),
-        [("1001", "1001"), ("+4930123", "+4930123"), ("12025550100", "1001"), ("anonymous", "1001")],
+        ("shown", "sent"), [("1001", "1001"), ("+4930123", "+4930123"), ("12025550100", "1001"), ("anonymous", "1001")]
     )
     def test_a_phone_shows_its_own_numbers_only(self, shown, sent):
         numbers = CallerNumbers("1001", frozenset({"4930123"}))

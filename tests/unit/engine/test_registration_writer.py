@@ -146,10 +146,7 @@ async def test_while_the_database_is_down_each_binding_waits_once_and_it_is_logg
         assert len(life.writer) == 3
         store.is_away = False
         assert len(await life.rows()) == 3
-    assert [line["event"] for line in logs if line.get("part") == "registrations"] == [
-        "database_away",
-        "database_back",
-    ]
+    assert [line["event"] for line in logs if line.get("part") == "registrations"] == ["database_away", "database_back"]
 
 
 async def test_what_came_while_a_write_failed_is_not_undone_by_the_older(life, store):

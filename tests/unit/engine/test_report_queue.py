@@ -180,11 +180,7 @@ def test_what_has_failed_takes_half_of_the_connections_for_another_server_too():
     assert given_up is not None
     queue.put_back(given_up)
     queue.try_again()
-    assert [queue.take(0), queue.take(0), queue.take(0)] == [
-        given_up,
-        CallReport(-4, "left--4", 0, b""),
-        None,
-    ]
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [given_up, CallReport(-4, "left--4", 0, b""), None]
 
 
 def test_what_was_left_is_given_up_only_where_the_server_has_answered_something():

@@ -135,11 +135,7 @@ def test_a_wrong_password_of_one_leaves_the_other_registered(log):
 
 @pytest.mark.parametrize(
     "terms",
-    [
-        {"expires_s": 1_800},
-        {"login": Login("alice-2", Secret("secret"))},
-        {"server": Address(*REGISTRAR, "udp")},
-    ],
+    [{"expires_s": 1_800}, {"login": Login("alice-2", Secret("secret"))}, {"server": Address(*REGISTRAR, "udp")}],
 )
 @pytest.mark.parametrize("is_refreshing", [False, True])
 def test_one_that_differs_otherwise_leaves_the_binding_to_the_other(terms, is_refreshing):

@@ -111,10 +111,7 @@ async def test_a_reload_ends_the_use_of_a_connection_that_a_gateway_has_opened(o
     assert await (await vendor.arrival()).read(5) == b"after"
 
 
-@pytest.mark.parametrize(
-    "refused",
-    ["not configured", "no gateway", "another host", "not asked"],
-)
+@pytest.mark.parametrize("refused", ["not configured", "no gateway", "another host", "not asked"])
 async def test_a_connection_that_may_not_is_not_used_for_requests_to_another_address(
     opened, connect, silent_vendor, refused
 ):

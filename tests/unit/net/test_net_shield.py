@@ -93,10 +93,7 @@ def test_the_addresses_of_a_gateway_share_what_it_may_ask(auth_gate):
     auth_gate.allowances.update(dict.fromkeys((GATEWAY, "192.0.2.2"), Allowance("acme", 10)))
     assert [
         auth_gate.heard(8, kind, host) for kind, host in ((MessageKind.CALL, GATEWAY), (MessageKind.OTHER, "192.0.2.2"))
-    ] == [
-        8,
-        2,
-    ]
+    ] == [8, 2]
     assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
     assert auth_gate.heard(50, MessageKind.CALL, "192.0.2.3") == 50, "another gateway"
     auth_gate.ours.add(b"ours")

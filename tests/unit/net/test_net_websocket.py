@@ -320,8 +320,7 @@ async def test_pings_of_an_unknown_visitor_keep_no_connection(opened, connect, m
     monkeypatch.setattr(patience, "MESSAGE_S", 0.2)
     settings = connections(idle_ms=200)
     node = await opened(
-        ("ws", "127.0.0.1"),
-        settings=TransportSettings(connections=settings.connections, websocket_origins=(ORIGIN,)),
+        ("ws", "127.0.0.1"), settings=TransportSettings(connections=settings.connections, websocket_origins=(ORIGIN,))
     )
     peer = await greeted(await connect(node.address(), UNKNOWN_SOURCE))
     assert await peer.is_closed_despite(frame(OpCode.PING, b"x"))

@@ -92,12 +92,7 @@ def test_what_did_not_happen_is_left_out_of_the_call_line() -> None:
     stream = io.StringIO()
     configure("info", stream)
     refused = CallRecord(
-        call_id="x",
-        node="sw1",
-        started_at=1,
-        ended_at=1,
-        hangup_source="switch",
-        end_reason="No Matching Rate",
+        call_id="x", node="sw1", started_at=1, ended_at=1, hangup_source="switch", end_reason="No Matching Rate"
     )
     call_line(refused)
     (line,) = lines(stream)

@@ -5,13 +5,7 @@ import asyncio
 import pytest
 from doubles.turns import turns
 
-from vosd.admin.office.log_in_turns import (
-    ROOM,
-    LogInSource,
-    LogInStanding,
-    LogInTurns,
-    TooManyLogInsError,
-)
+from vosd.admin.office.log_in_turns import ROOM, LogInSource, LogInStanding, LogInTurns, TooManyLogInsError
 
 OFFICE = "192.0.2.7"
 PLACES, PLACES_OF_SOURCE = ROOM[LogInStanding.NEW]

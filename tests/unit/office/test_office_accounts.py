@@ -136,9 +136,7 @@ async def test_accounts_are_found_by_a_part_of_their_texts_each_by_those_that_on
     assert await found("slow", agent("south")) == await found("idle", agent("south")) == []
 
 
-async def test_an_account_that_is_no_longer_configured_is_found_by_its_id(
-    with_accounts: Callable[..., Office],
-) -> None:
+async def test_an_account_that_is_no_longer_configured_is_found_by_its_id(with_accounts: Callable[..., Office]) -> None:
     await pay(with_accounts(*ACCOUNTS))
     left = with_accounts(builders.account("acme-2"))
     assert [each.id for each in await listed(left, containing="acme")] == ["acme", "acme-2"]

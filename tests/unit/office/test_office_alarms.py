@@ -33,14 +33,7 @@ from vosd.control.installation import (
     ListAlarms,
     ListScheduledReports,
 )
-from vosd.control.peers import (
-    ClearBlacklist,
-    ClearedCallers,
-    ListBlacklist,
-    ListLockedOut,
-    Unblock,
-    UnblockOutcome,
-)
+from vosd.control.peers import ClearBlacklist, ClearedCallers, ListBlacklist, ListLockedOut, Unblock, UnblockOutcome
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000

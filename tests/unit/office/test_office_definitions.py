@@ -219,11 +219,7 @@ async def test_a_changed_password_is_said_to_be_changed_wherever_it_is(office: O
         "register": {"server": "192.0.2.7", "username": "a", "password": "two-Secret-7"},
     }
     auth = {"username": "a", "password": "three-Secret-7"}
-    after = {
-        **before,
-        "auth": auth,
-        "register": {"server": "192.0.2.8", "username": "a", "password": "two-Secret-7"},
-    }
+    after = {**before, "auth": auth, "register": {"server": "192.0.2.8", "username": "a", "password": "two-Secret-7"}}
     await changed(office, WantedObject("routing_gateways", "north", before))
     await changed(office, WantedObject("routing_gateways", "north", after))
     made, first = await list_versions(office, operator(), ListVersions("routing_gateways", "north"))

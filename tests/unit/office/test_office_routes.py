@@ -210,13 +210,7 @@ async def test_stored_calls_are_routed_again_and_an_account_without_calls_has_to
         await simulate_routes(office, operator(), msgspec.structs.replace(SPAN, account="missing"), ignored)
 
 
-@pytest.mark.parametrize(
-    ("use", "order", "more"),
-    [
-        (explain_call, CALL, ()),
-        (simulate_routes, SPAN, (ignored,)),
-    ],
-)
+@pytest.mark.parametrize(("use", "order", "more"), [(explain_call, CALL, ()), (simulate_routes, SPAN, (ignored,))])
 async def test_routes_are_for_operators(office, use, order, more):
     with pytest.raises(OperatorsOnlyError):
         await use(office, agent("south"), order, *more)

@@ -24,8 +24,7 @@ SECRET = b"12345678901234567890"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "code"),
-    [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")],
+    ("seconds", "code"), [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")]
 )
 def test_codes_are_those_of_the_standard(seconds: int, code: str) -> None:
     assert code_at(SECRET, seconds // 30) == code

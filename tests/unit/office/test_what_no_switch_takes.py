@@ -29,14 +29,7 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.installation import CheckConfiguration, check_configuration
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import (
-    BookPayment,
-    MoveMoney,
-    RefusePayment,
-    book_payment,
-    move_money,
-    refuse_payment,
-)
+from vosd.admin.office.payments import BookPayment, MoveMoney, RefusePayment, book_payment, move_money, refuse_payment
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.withdrawn_changes import has_mistake, objects_at_fault
 from vosd.api.offices import Offices
@@ -46,13 +39,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main
 from vosd.control.client import DaemonRefusedError
-from vosd.control.installation import (
-    FindObjectsInUse,
-    GetStatus,
-    ObjectsInUse,
-    Reload,
-    ReloadOutcome,
-)
+from vosd.control.installation import FindObjectsInUse, GetStatus, ObjectsInUse, Reload, ReloadOutcome
 from vosd.control.server import CommandError
 from vosd.daemon.commands import ConfigurationInvalidError
 from vosd.daemon.reload import UnconfirmedError

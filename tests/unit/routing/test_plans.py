@@ -111,10 +111,7 @@ def test_percentages_share_calls_and_what_is_left_goes_by_weight():
 @pytest.mark.parametrize(
     ("rows", "asked"),
     [
-        (
-            [RouteRow("44", "b", percent=70, valid_to=NOON), RouteRow("44", "b", percent=20, valid_from=NOON)],
-            request(),
-        ),
+        ([RouteRow("44", "b", percent=70, valid_to=NOON), RouteRow("44", "b", percent=20, valid_from=NOON)], request()),
         (
             [RouteRow("44", "a", percent=70), RouteRow("44", "b", percent=20)],
             request(denied=frozenset("a"), is_selective=True),
@@ -422,10 +419,7 @@ def test_a_gateway_that_would_lose_money_is_left_out():
     routes = examined(ALL, request(**SOLD), vendors)
     assert names(routes) == ["b", "c"]
     assert left(routes) == {
-        "a": (
-            Cause.LOSS,
-            "sold for 0.10 a minute and bought for 0.11: a margin of -0.01, at least 0.00 is wanted",
-        )
+        "a": (Cause.LOSS, "sold for 0.10 a minute and bought for 0.11: a margin of -0.01, at least 0.00 is wanted")
     }
     explained = explain_routes(request(**SOLD), ALL, Occupancy(), Rests(), vendors)
     assert explained.left[0].reason.startswith("loss: sold for 0.10")

@@ -385,10 +385,7 @@ def test_nothing_is_left_that_an_author_writes_about_itself(place, keeps_user, e
     )
     named, plain = (
         of(f"m=audio 4000 RTP/AVP 0\r\n{own}a=ptime:20\r\n", head).replace(b"\r\n", end.encode())
-        for own, head in (
-            ("i=Acme\r\na=tool:Acme\r\n", names),
-            ("", HEAD.replace("t=0 0", "t=0 0\r\na=x-own:kept")),
-        )
+        for own, head in (("i=Acme\r\na=tool:Acme\r\n", names), ("", HEAD.replace("t=0 0", "t=0 0\r\na=x-own:kept")))
     )
     written = relayed(named, [place], keeps_user=keeps_user)
     assert b"Acme" not in written
@@ -481,8 +478,7 @@ def test_media_at_several_addresses_get_lines_of_their_own():
         "m=audio 4000 RTP/AVP 0\r\ni=title\r\na=ptime:20\r\nm=video 4002 RTP/AVP 34\r\nc=IN IP4 192.0.2.9/127\r\n"
     )
     assert relayed(session, [RELAY, Place("203.0.113.6", 10_002, 10_003)]) == of(
-        "m=audio 10000 RTP/AVP 0\r\na=ptime:20\r\nm=video 10002 RTP/AVP 34\r\nc=IN IP4 203.0.113.6\r\n",
-        HEAD_AT_RELAY,
+        "m=audio 10000 RTP/AVP 0\r\na=ptime:20\r\nm=video 10002 RTP/AVP 34\r\nc=IN IP4 203.0.113.6\r\n", HEAD_AT_RELAY
     )
     other = relayed(session, [Place("203.0.113.6", 1, 2), Place("203.0.113.6", 3, 4)])
     assert [each.host for each in media_of(other)] == ["203.0.113.6"] * 2

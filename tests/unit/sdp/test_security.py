@@ -53,12 +53,7 @@ def test_kinds_of_encryption(session, protection):
 
 @pytest.mark.parametrize(
     ("role", "offered", "expected"),
-    [
-        (b"active", KEY, True),
-        (b"active", PRINT, False),
-        (b"active", b"", False),
-        (b"actpass", KEY, False),
-    ],
+    [(b"active", KEY, True), (b"active", PRINT, False), (b"active", b"", False), (b"actpass", KEY, False)],
     ids=["keys of SDES", "DTLS", "nothing", "it offers itself"],
 )
 def test_an_answer_by_dtls_agrees_on_no_keys_of_sdes(role, offered, expected):

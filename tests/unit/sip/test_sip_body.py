@@ -219,8 +219,7 @@ def test_of_alternatives_the_last_session_counts():
 
 
 @pytest.mark.parametrize(
-    ("parts", "refused"),
-    [((REQUIRED_ISUP, SESSION), False), ((REQUIRED_ISUP, TEXT), False), ((REQUIRED_ISUP,), True)],
+    ("parts", "refused"), [((REQUIRED_ISUP, SESSION), False), ((REQUIRED_ISUP, TEXT), False), ((REQUIRED_ISUP,), True)]
 )
 def test_one_alternative_that_can_be_taken_is_enough(parts, refused):
     assert objects_to(carrying(of_parts(*parts), "multipart/alternative;boundary=x")) is refused
@@ -376,9 +375,7 @@ def test_as_many_parts_as_are_allowed_are_read():
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
-    [(of_parts(REQUIRED_ISUP), 415), (b"--x\r\n" + SESSION, 400)],
-    ids=["required", "never closed"],
+    ("body", "status"), [(of_parts(REQUIRED_ISUP), 415), (b"--x\r\n" + SESSION, 400)], ids=["required", "never closed"]
 )
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE", "PRACK"])
 def test_a_request_with_a_body_that_we_cannot_take_is_refused(method, body, status):

@@ -70,12 +70,7 @@ def test_naptr_leads_to_srv_and_srv_to_addresses():
         .put(RecordType.A, "a.example.net", "192.0.2.1")
     )
     assert dns.hops() == [("192.0.2.1", 5070, "tcp")]
-    assert dns.asked == [
-        "NAPTR example.net",
-        "SRV _sip._tcp.pool.example.net",
-        "A a.example.net",
-        "AAAA a.example.net",
-    ]
+    assert dns.asked == ["NAPTR example.net", "SRV _sip._tcp.pool.example.net", "A a.example.net", "AAAA a.example.net"]
 
 
 def test_the_lowest_supported_order_wins_and_preference_decides_within_it():

@@ -436,8 +436,7 @@ def test_contacts_that_are_kept_alive_whatever_is_set(contact, seen, needed):
 
 
 @pytest.mark.parametrize(
-    ("nat", "goes_to"),
-    [(Nat.NO, Peer(0, "192.168.1.100", 5060)), (Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE)],
+    ("nat", "goes_to"), [(Nat.NO, Peer(0, "192.168.1.100", 5060)), (Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE)]
 )
 def test_requests_go_to_the_seen_address_with_the_contact_as_received(nat, goes_to):
     """RFC 3261 section 12.2.1.1 for the Request-URI."""

@@ -58,8 +58,7 @@ class TestAsking:
         assert stage.news == [RegistrationChange.GAINED]
 
     @pytest.mark.parametrize(
-        ("granted_s", "after_s"),
-        [(3_600, 2_880), (210, 168), (120, 78), (63, 21), (60, 20), (30, 10), (10, 5)],
+        ("granted_s", "after_s"), [(3_600, 2_880), (210, 168), (120, 78), (63, 21), (60, 20), (30, 10), (10, 5)]
     )
     def test_it_is_refreshed_at_80_percent_of_what_was_granted_or_early_enough_to_be_repeated(
         self, stage, granted_s, after_s

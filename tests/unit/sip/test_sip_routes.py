@@ -121,10 +121,7 @@ def test_the_route_set_is_that_of_the_first_request_and_no_later_one():
 
 @pytest.mark.parametrize(
     ("router", "uri", "route"),
-    [
-        ("<sip:192.0.2.50;lr>", CONTACT, "<sip:192.0.2.50;lr>"),
-        ("<sip:192.0.2.50>", "sip:192.0.2.50", f"<{CONTACT}>"),
-    ],
+    [("<sip:192.0.2.50;lr>", CONTACT, "<sip:192.0.2.50;lr>"), ("<sip:192.0.2.50>", "sip:192.0.2.50", f"<{CONTACT}>")],
     ids=["loose", "strict"],
 )
 def test_a_reinvite_its_cancel_and_both_kinds_of_ack_are_routed_alike(probe, router, uri, route):

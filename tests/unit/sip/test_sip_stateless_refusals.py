@@ -100,8 +100,7 @@ def test_what_is_over_is_not_refused_either(probe):
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"junk", b"INVITE sip:1@h SIP/2.0\r\n\r\n", request("INVITE").replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")],
+    "data", [b"junk", b"INVITE sip:1@h SIP/2.0\r\n\r\n", request("INVITE").replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")]
 )
 def test_what_cannot_be_read_is_not_answered(probe, data):
     assert refuse_overload(probe, data) is None

@@ -76,8 +76,7 @@ def test_an_icmp_error_about_a_retransmission_does_the_same_and_a_late_answer_is
 
 
 @pytest.mark.parametrize(
-    "forged",
-    ["another port", "another host", "another listener", "another branch", "without branch", "another method"],
+    "forged", ["another port", "another host", "another listener", "another branch", "without branch", "another method"]
 )
 def test_a_forged_icmp_error_ends_nothing(forged):
     """Addresses and ports can be guessed, the branch cannot."""

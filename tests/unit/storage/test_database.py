@@ -30,8 +30,7 @@ async def database(sqlite_url):
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["", "vosd.db", "sqlite:///vosd.db", "mysql://u@h/vosd", "mysql+pymysql://u@h/v", "postgresql://u@h/v"],
+    "url", ["", "vosd.db", "sqlite:///vosd.db", "mysql://u@h/vosd", "mysql+pymysql://u@h/v", "postgresql://u@h/v"]
 )
 def test_a_url_that_is_not_ours_is_refused_with_an_example(url):
     with pytest.raises(UnsupportedDatabase, match=r"sqlite\+aiosqlite.*mysql\+aiomysql"):

@@ -76,10 +76,7 @@ def test_currencies_tell_the_calls_of_rows_apart_that_have_all_else_in_common():
     }
     other = ("USD", "EUR", "GBP")
     assert apart_of((euro, 5), (other, 4)) == {euro: None, other: None}, "calls of agents in another currency"
-    assert apart_of((euro, 5), (dollar, 0)) == {
-        euro: {"currency": {"USD"}, "vendor_currency": {"EUR"}},
-        dollar: None,
-    }
+    assert apart_of((euro, 5), (dollar, 0)) == {euro: {"currency": {"USD"}, "vendor_currency": {"EUR"}}, dollar: None}
 
 
 def test_the_currency_of_the_customer_tells_rows_apart_that_differ_by_that_of_their_income_alone():

@@ -244,10 +244,7 @@ async def test_no_planned_change_gives_an_account_another_currency_than_it_has_n
 
     in_dollars = msgspec.structs.replace(template, body='{"rate_group":"sell"}')
     own = version("shop", '{"currency":"EUR"}')
-    refused = {
-        "accounts[shop].currency": (own,),
-        "accounts[euro].currency": (in_dollars,),
-    }
+    refused = {"accounts[shop].currency": (own,), "accounts[euro].currency": (in_dollars,)}
     for key, change in refused.items():
         with pytest.raises(ConfigError, match="the currency that this account has until then") as raised:
             planned(*change)

@@ -16,14 +16,7 @@ from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch
-from vosd.control.money import (
-    BeginWithdrawal,
-    Commitments,
-    EndWithdrawal,
-    ListCommitments,
-    RefreshBalances,
-    Withdrawal,
-)
+from vosd.control.money import BeginWithdrawal, Commitments, EndWithdrawal, ListCommitments, RefreshBalances, Withdrawal
 from vosd.control.order import Order, OrderDone
 from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Receipt
 

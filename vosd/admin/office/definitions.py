@@ -716,11 +716,7 @@ async def planned(
 
 
 async def compared_each(
-    office: Office,
-    who: Principal,
-    terms: ObjectOrder,
-    objects: Sequence[WantedObject],
-    owned: AgentObjects | None,
+    office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> list[Compared | VosError]:
     """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
 
@@ -1013,12 +1009,7 @@ NOT_ASKED: Final = TakenChange(None, [])
 
 
 async def taken(
-    office: Office,
-    who: Principal,
-    versions: Sequence[ObjectVersion],
-    *,
-    is_confirmed: bool,
-    has_booked: bool = False,
+    office: Office, who: Principal, versions: Sequence[ObjectVersion], *, is_confirmed: bool, has_booked: bool = False
 ) -> TakenChange:
     """Have the running switch take a change that made versions of objects.
 

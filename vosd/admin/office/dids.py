@@ -164,11 +164,7 @@ async def _require(office: Office, who: Principal, number: str) -> None:
 
 async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangedObjects:
     terms = SetObjects(
-        objects=tuple(objects),
-        at=order.at,
-        memo=order.memo,
-        is_trial=order.is_trial,
-        is_confirmed=order.is_confirmed,
+        objects=tuple(objects), at=order.at, memo=order.memo, is_trial=order.is_trial, is_confirmed=order.is_confirmed
     )
     return await set_objects(office, who, terms)
 

@@ -23,16 +23,7 @@ from vosd.base.money import format_amount, parse_amount
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import (
-    NO_LIMIT,
-    SETTINGS,
-    UNLIMITED,
-    Key,
-    Override,
-    Setting,
-    Target,
-    destination_name,
-)
+from vosd.catalogue.overrides import NO_LIMIT, SETTINGS, UNLIMITED, Key, Override, Setting, Target, destination_name
 from vosd.catalogue.ports import NOT_KNOWN
 from vosd.cdr.columns import iso_utc
 from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch

@@ -14,13 +14,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import check_password, hashed
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.roles import (
-    TooPowerfulError,
-    administering,
-    check_account,
-    require_all,
-    role_named,
-)
+from vosd.admin.office.roles import TooPowerfulError, administering, check_account, require_all, role_named
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.storage.access import NoSuchRoleError

@@ -218,11 +218,7 @@ class ConfiguredObjects(Protocol):
         ...
 
     def catalogue(
-        self,
-        file: Path | None = None,
-        versions: Sequence[ObjectVersion] = (),
-        *,
-        written_rates_win: bool = False,
+        self, file: Path | None = None, versions: Sequence[ObjectVersion] = (), *, written_rates_win: bool = False
     ) -> "Catalogue":
         """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError.
 

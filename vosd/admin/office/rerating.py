@@ -154,11 +154,7 @@ async def rerate_calls(office: Office, who: Principal, order: RerateCalls, repor
 
 
 async def _rate(
-    office: Office,
-    order: RerateCalls,
-    catalogue: "Catalogue",
-    bookings: "RunBookings | None",
-    report: Report,
+    office: Office, order: RerateCalls, catalogue: "Catalogue", bookings: "RunBookings | None", report: Report
 ) -> Rerating:
     """Rate the calls of an order again, and hand their changes to ``bookings``."""
     stores = office.stores
@@ -230,13 +226,7 @@ async def _is_or_was_agent(office: Office, account: str | None) -> bool:
 
 def _run_of(office: Office, who: Principal, order: RerateCalls, version: str) -> "Run":
     same = digest_of(
-        order.since,
-        order.until,
-        order.account,
-        order.deck,
-        version,
-        order.corrected_too,
-        *filter(None, [order.prefix]),
+        order.since, order.until, order.account, order.deck, version, order.corrected_too, *filter(None, [order.prefix])
     )
     reference = reference_of_run(order.reference or same, has_deck=order.deck is not None)
     line = office.audit_line(who, msgspec.structs.replace(order, reference=reference), reference)

@@ -50,11 +50,7 @@ LIFE_MS: Final = 12 * 3_600_000
 USE_NOTED_MS: Final = 60_000
 _SECRET_BYTES: Final = 32
 _USED_CODE: Final = "used code"
-_ROLE_OF: Final = {
-    ActsFor.INSTALLATION: Role.OPERATOR,
-    ActsFor.AGENT: Role.AGENT,
-    ActsFor.CUSTOMER: Role.CUSTOMER,
-}
+_ROLE_OF: Final = {ActsFor.INSTALLATION: Role.OPERATOR, ActsFor.AGENT: Role.AGENT, ActsFor.CUSTOMER: Role.CUSTOMER}
 
 
 class LogInRefusedError(VosError):

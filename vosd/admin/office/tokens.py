@@ -40,11 +40,7 @@ _BEGINNING: Final = "vosd"
 _ID_BYTES: Final = 6
 _SECRET_BYTES: Final = 32
 _NO_DIGEST: Final = "0" * 64
-ROLE_OF: Final = {
-    ActsFor.INSTALLATION: Role.PROGRAM,
-    ActsFor.AGENT: Role.AGENT,
-    ActsFor.CUSTOMER: Role.CUSTOMER,
-}
+ROLE_OF: Final = {ActsFor.INSTALLATION: Role.PROGRAM, ActsFor.AGENT: Role.AGENT, ActsFor.CUSTOMER: Role.CUSTOMER}
 
 
 class UnauthorizedError(VosError):

@@ -15,10 +15,7 @@ from vosd.admin.office.calls import (
     list_running_calls,
     make_test_call,
 )
-from vosd.admin.office.corrections import (
-    correct_call,
-    list_corrections,
-)
+from vosd.admin.office.corrections import correct_call, list_corrections
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import (
@@ -42,13 +39,7 @@ from vosd.api.operations.traces import FORMS
 from vosd.cdr.columns import CHARGE_COLUMNS, COLUMNS, KEYS, KEYS_FOR_AGENTS, OF_VENDOR, charge_object, json_object
 from vosd.cdr.kinds import Column, ColumnKind
 from vosd.cdr.record import CallRecord
-from vosd.control.calls import (
-    TALK_S_MAX,
-    CallSelection,
-    HangupOutcome,
-    MakeTestCall,
-    TrialReport,
-)
+from vosd.control.calls import TALK_S_MAX, CallSelection, HangupOutcome, MakeTestCall, TrialReport
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]

@@ -19,20 +19,8 @@ from vosd.admin.office.definitions import (
     revert_object,
     set_objects,
 )
-from vosd.admin.office.dids import (
-    AssignDid,
-    FreeDid,
-    ImportDids,
-    assign_did,
-    free_did,
-    import_dids,
-)
-from vosd.admin.office.object_versions import (
-    KeysSheet,
-    ListVersions,
-    compare_versions,
-    list_versions,
-)
+from vosd.admin.office.dids import AssignDid, FreeDid, ImportDids, assign_did, free_did, import_dids
+from vosd.admin.office.object_versions import KeysSheet, ListVersions, compare_versions, list_versions
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password

@@ -7,19 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.office.backups import (
-    KeepBackup,
-    keep_backup,
-    list_backups,
-    verify_backup,
-)
-from vosd.admin.office.installation import (
-    RELOAD_S,
-    BackupSheet,
-    check_configuration,
-    reload_configuration,
-    show_status,
-)
+from vosd.admin.office.backups import KeepBackup, keep_backup, list_backups, verify_backup
+from vosd.admin.office.installation import RELOAD_S, BackupSheet, check_configuration, reload_configuration, show_status
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, HttpRequest

@@ -3,12 +3,7 @@
 from io import StringIO
 from typing import Final
 
-from vosd.admin.office.reports import (
-    ReportSheet,
-    list_reports,
-    list_scheduled_reports,
-    show_report,
-)
+from vosd.admin.office.reports import ReportSheet, list_reports, list_scheduled_reports, show_report
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.api.operation import Listing, Operation

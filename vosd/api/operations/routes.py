@@ -13,19 +13,8 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import explain_rate, list_prices
-from vosd.admin.office.routes import (
-    ExplainCall,
-    SimulateRoutes,
-    explain_call,
-    require_to_simulate,
-    simulate_routes,
-)
-from vosd.admin.office.trunks import (
-    forget_registration,
-    list_gateways,
-    list_registrations,
-    show_trunk,
-)
+from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, require_to_simulate, simulate_routes
+from vosd.admin.office.trunks import forget_registration, list_gateways, list_registrations, show_trunk
 from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.routes import RouteSheet

@@ -3,13 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
-from vosd.admin.office.saved_views import (
-    ViewSheet,
-    add_view,
-    change_view,
-    drop_view,
-    list_views,
-)
+from vosd.admin.office.saved_views import ViewSheet, add_view, change_view, drop_view, list_views
 from vosd.api.operation import Listing, Operation
 
 _CHANGES: Final = ("no_such_view", "not_your_view")

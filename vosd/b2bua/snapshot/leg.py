@@ -16,12 +16,7 @@ from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.snapshot.facts import facts_in, named
-from vosd.b2bua.snapshot.requests import (
-    AnsweredSnapshot,
-    SupervisionSnapshot,
-    answered_restored,
-    answered_snapshot,
-)
+from vosd.b2bua.snapshot.requests import AnsweredSnapshot, SupervisionSnapshot, answered_restored, answered_snapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot, text_of

@@ -168,10 +168,7 @@ def _own_parts(keys: MappingGatewayKeys) -> dict[str, object]:
 
 
 def phone(
-    written: Written[PhoneKeys],
-    parameters: ParameterKeys,
-    installation: CallParameters,
-    problems: ProblemList,
+    written: Written[PhoneKeys], parameters: ParameterKeys, installation: CallParameters, problems: ProblemList
 ) -> Phone:
     """Return a phone, its password read."""
     keys = written.thing

@@ -54,9 +54,7 @@ MEDIA: Final = full_conversion(
 _RTPENGINE: Final = full_conversion(RtpEngineKeys, RtpEngine, by_hand={"address": "host"})
 _ENGINE: Final = Conversion(MediaKeys, MediaEngineSettings, by_hand={"addresses": "addresses"})
 _INSTALLATION: Final = Conversion(
-    MediaKeys,
-    MediaParameters,
-    by_hand={"announcements": "announcements", "mode": "mode", "rtpengine": "rtpengines"},
+    MediaKeys, MediaParameters, by_hand={"announcements": "announcements", "mode": "mode", "rtpengine": "rtpengines"}
 )
 require_all_used(MediaKeys, _ENGINE, _INSTALLATION, elsewhere={"sounds": "their files, which are read"})
 

@@ -21,12 +21,7 @@ _RADIUS: Final = full_conversion(
     RadiusKeys,
     RadiusSettings,
     renamed={"require_message_authenticator": "wants_proof"},
-    by_hand={
-        "servers": "servers",
-        "nas_identifier": "nas_identifier",
-        "dead_after": "rules",
-        "dead_time": "rules",
-    },
+    by_hand={"servers": "servers", "nas_identifier": "nas_identifier", "dead_after": "rules", "dead_time": "rules"},
     elsewhere={"accounting": "the settings of accounting", "authenticate": "the parameters of the catalogue"},
 )
 _ACCOUNTING: Final = full_conversion(

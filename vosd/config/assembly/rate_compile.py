@@ -40,13 +40,7 @@ from vosd.config.assembly.rate_files import (
     report_syntax,
     report_width,
 )
-from vosd.config.assembly.rate_groups import (
-    BAD_ROWS_SHOWN,
-    check_interval,
-    compile_rate,
-    each_once,
-    report_unnamed,
-)
+from vosd.config.assembly.rate_groups import BAD_ROWS_SHOWN, check_interval, compile_rate, each_once, report_unnamed
 from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_report import LARGE, is_large, problems_of_rounding
 from vosd.config.keys.rates import PricePer, RateKeys

@@ -69,9 +69,7 @@ _TRACE: Final = full_conversion(
 _HEP: Final = full_conversion(HepKeys, HepSettings, by_hand={"server": "server"})
 _NIGHTLY: Final = full_conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
 _PROVIDER: Final = full_conversion(
-    IdentityProviderKeys,
-    IdentityProviderSettings,
-    by_hand={name: name for name in ("issuer", "redirect_uri", "roles")},
+    IdentityProviderKeys, IdentityProviderSettings, by_hand={name: name for name in ("issuer", "redirect_uri", "roles")}
 )
 _BILATERAL: Final = full_conversion(BilateralKeys, BilateralSettings)
 _RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"at": "at_s", "timezone": "zone"})

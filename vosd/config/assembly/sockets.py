@@ -51,12 +51,7 @@ def reach_of(written: Written[RoutingGatewayKeys]) -> Reach:
     )
 
 
-def check_sockets(
-    gateways: Sequence[Reach],
-    keys: InstallationKeys,
-    origin: Origin,
-    problems: ProblemList,
-) -> None:
+def check_sockets(gateways: Sequence[Reach], keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
     """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one."""
     check_interfaces(gateways, keys.sip.listen, problems)
     check_destinations(gateways, keys.sip.listen, problems)

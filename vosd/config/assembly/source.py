@@ -140,10 +140,7 @@ def source_of(
         ),
         routing_gateways=define_items("routing_gateways", source.routing_gateways, objects.routing_gateways, vendor),
         phones=define_items(
-            "phones",
-            source.phones,
-            objects.phones,
-            lambda each: phone(each, parameters, call_parameters, problems),
+            "phones", source.phones, objects.phones, lambda each: phone(each, parameters, call_parameters, problems)
         ),
     )
     plans = objects.routing_plans

@@ -13,10 +13,7 @@ from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.routing.access import AccessAction, AccessScope
 
-Networks = Annotated[
-    tuple[Annotated[IPv4Network | IPv6Network, network()], ...],
-    BeforeValidator(one_or_many),
-]
+Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)]
 
 
 class AccessRuleKeys(Keys):

@@ -26,13 +26,7 @@ from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.reader.addresses import dns_name, source
 from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.countries import Countries
-from vosd.config.reader.fields import (
-    KeyProblemError,
-    choice,
-    milliseconds,
-    object_name,
-    one_or_many,
-)
+from vosd.config.reader.fields import KeyProblemError, choice, milliseconds, object_name, one_or_many
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix

@@ -9,15 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 from vosd.config.keys.media_addresses import MediaAddresses, media_addresses, one_for_all_sockets
 from vosd.config.reader.addresses import http_listener
 from vosd.config.reader.fields import ExpectedError, KeyProblemError, choice, milliseconds, object_name, switch, whole
-from vosd.config.reader.media import (
-    codec,
-    encrypted_by,
-    keys_sent_by,
-    media_mode,
-    port_range,
-    recorded_share,
-    silence,
-)
+from vosd.config.reader.media import codec, encrypted_by, keys_sent_by, media_mode, port_range, recorded_share, silence
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason

@@ -41,6 +41,6 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
         },
         mapping_gateways={"callee_from": "to", "caller_from": "from"},
         rate_groups={"price_per": "cycle"},
-    ),
+    )
 }
 """Defaults of VOS3000 that differ from those of the models."""

@@ -198,12 +198,7 @@ class _Reader:
     """Turns the events of one file into nodes; recursion is bounded by ``DEPTH_MAX``."""
 
     def __init__(
-        self,
-        text: str,
-        file: str,
-        environ: Mapping[str, str] | None,
-        problems: ProblemList,
-        without: Set[str],
+        self, text: str, file: str, environ: Mapping[str, str] | None, problems: ProblemList, without: Set[str]
     ) -> None:
         self._without = without
         # The same as ``yaml.parse``, which asks before each event whether there is one.

@@ -83,13 +83,7 @@ def decoded(content: bytes, path: Path, problems: ProblemList) -> str | None:
 class _Gathering:
     """The document as far as it has been merged."""
 
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        problems: ProblemList,
-        without: Set[str],
-        texts: Texts,
-    ) -> None:
+    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str], texts: Texts) -> None:
         self._without = without
         self._texts = texts
         self.whole = Section(SourceLine("", 0))

@@ -50,11 +50,7 @@ class Source(Protocol):
 
 
 def read_section(
-    model: type[Model],
-    section: Section,
-    key: str,
-    problems: ProblemList,
-    defaults: Mapping[str, Any] | None = None,
+    model: type[Model], section: Section, key: str, problems: ProblemList, defaults: Mapping[str, Any] | None = None
 ) -> Model | None:
     """Validate one mapping; None means that at least one error was added to ``problems``.
 

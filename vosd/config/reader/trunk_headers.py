@@ -12,14 +12,7 @@ from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 from vosd.trunks.gateways import Address
-from vosd.trunks.header_rules import (
-    RULES_MAX,
-    HeaderRuleError,
-    Values,
-    check_name,
-    check_pattern,
-    check_value,
-)
+from vosd.trunks.header_rules import RULES_MAX, HeaderRuleError, Values, check_name, check_pattern, check_value
 
 _PRODUCT: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?\Z")
 _ROUTE_MAX: Final = 256

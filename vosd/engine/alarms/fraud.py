@@ -79,12 +79,7 @@ class FraudWatch:
     """Watches the calls of one switch."""
 
     def __init__(
-        self,
-        switch: WatchedSwitch,
-        clock: Clock,
-        past: DestinationPast,
-        blocks: BlockStore,
-        past_days: int,
+        self, switch: WatchedSwitch, clock: Clock, past: DestinationPast, blocks: BlockStore, past_days: int
     ) -> None:
         """``past_days`` is how far back the past goes."""
         self._switch = switch

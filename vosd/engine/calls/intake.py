@@ -275,14 +275,7 @@ class Intake:
             services.book(record)
 
     def place_transfer(
-        self,
-        first: Call,
-        paid_by: CallRequest,
-        substitute: Substitute,
-        number: str,
-        now: Instant,
-        *,
-        is_called: bool,
+        self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant, *, is_called: bool
     ) -> Call | int:
         """Set up the call to a transfer's target as if the transferor had made it; return a status if it is refused.
 

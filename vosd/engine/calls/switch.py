@@ -96,13 +96,7 @@ class Switch(Counting):
         self.notices = Notices(endpoint)
         self.live.dynamic_lists.on_listed = caller_listed
         self.services = CallServices(
-            node,
-            Admission(catalogue, self.live),
-            sink,
-            self.notices,
-            observer,
-            steps=steps,
-            asker=asker or CannotAsk(),
+            node, Admission(catalogue, self.live), sink, self.notices, observer, steps=steps, asker=asker or CannotAsk()
         )
         """Services that the live calls share."""
         self._calls, self._deadlines = self.services.running, self.services.deadlines

@@ -14,13 +14,7 @@ from vosd.base.clock import Instant
 from vosd.engine.media.encryption import TerminatedMedia
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
-from vosd.engine.media.passing_session import (
-    PassingSession,
-    event_payload,
-    expect_media,
-    limited,
-    note_author,
-)
+from vosd.engine.media.passing_session import PassingSession, event_payload, expect_media, limited, note_author
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines

@@ -15,15 +15,7 @@ from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
 from vosd.engine.media.sides import is_behind_nat, reader_host_of
 from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
 from vosd.media.leg_media import LegMedia, RtpCall
-from vosd.media.rtpengine_orders import (
-    OK,
-    EngineAnswer,
-    RtpPlay,
-    RtpQuery,
-    RtpStopPlaying,
-    answer_kind,
-    session_order,
-)
+from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpPlay, RtpQuery, RtpStopPlaying, answer_kind, session_order
 from vosd.media.termination import TerminatedSide, answered_form
 from vosd.sdp.answering import playable_audio, sound_answer
 from vosd.sdp.family import host_of_ice

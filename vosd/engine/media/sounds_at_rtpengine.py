@@ -13,14 +13,7 @@ from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.media.sides import reader_host_of
 from vosd.media.leg_media import CallerSound, LegMedia, RtpCall
-from vosd.media.rtpengine_orders import (
-    OK,
-    EngineAnswer,
-    RtpOffer,
-    RtpPlay,
-    answer_kind,
-    session_order,
-)
+from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpOffer, RtpPlay, answer_kind, session_order
 from vosd.media.termination import PLAIN, MediaForm, TerminatedSide, answered_form
 from vosd.sdp.answering import ENCRYPTED, playable_audio, sound_answer
 from vosd.sdp.family import host_of_ice

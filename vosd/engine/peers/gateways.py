@@ -195,12 +195,7 @@ class Gateways(Counting):
                     customer.hosts or catalogue.sources.addresses_by_name(name)
                 )
                 state = _mapping_state(
-                    customer,
-                    live.blocks.callers,
-                    registered,
-                    departed,
-                    is_blocked=is_blocked,
-                    is_located=not is_lost,
+                    customer, live.blocks.callers, registered, departed, is_blocked=is_blocked, is_located=not is_lost
                 )
                 calls, totals = active(LimitScope.MAPPING, name), figures.totals(LimitScope.MAPPING, name)
                 yield GatewayLoad(

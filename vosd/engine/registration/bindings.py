@@ -260,11 +260,7 @@ class Registrations(Counting):
             kept = tuple(each for each in user.bindings if may_send(*self._origin(each)))
             self._change(name, user.kind, kept, departure)
 
-    async def restore(
-        self,
-        kind_of: Callable[[str], RegistrantKind | None],
-        may_send: MaySend = from_anywhere,
-    ) -> None:
+    async def restore(self, kind_of: Callable[[str], RegistrantKind | None], may_send: MaySend = from_anywhere) -> None:
         """Restore the stored bindings of users that have a kind, at addresses that may send its requests.
 
         The others are removed: the configuration may have changed while the switch was down, or before the database was
@@ -309,9 +305,7 @@ class Registrations(Counting):
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
     async def restore_copy(
-        self,
-        kind_of: Callable[[str], RegistrantKind | None],
-        may_send: MaySend = from_anywhere,
+        self, kind_of: Callable[[str], RegistrantKind | None], may_send: MaySend = from_anywhere
     ) -> None:
         """Restore what ``restore`` would, as a copy of the database has it, until the database answers.
 

@@ -188,10 +188,7 @@ def _proves_as(before: _User, now: _User) -> bool:
 
 def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, RegistrantKind]]:
     return {
-        gateway.name: (
-            _User(username, gateway),
-            _kind_of(gateway.name, catalogue),
-        )
+        gateway.name: (_User(username, gateway), _kind_of(gateway.name, catalogue))
         for username, gateway in catalogue.all_users()
         if gateway.enabled
     }

@@ -24,13 +24,7 @@ from vosd.engine.poster import Poster
 from vosd.engine.reports.courier import Courier, HttpCourier
 from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
-from vosd.engine.reports.report import (
-    CallReport,
-    encoded,
-    of_ended_call,
-    of_lost_call,
-    of_running_call,
-)
+from vosd.engine.reports.report import CallReport, encoded, of_ended_call, of_lost_call, of_running_call
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState, DeliverySettings
 from vosd.engine.steady_clock import SteadyClock

@@ -20,13 +20,7 @@ _PHRASES: Final = {
     580: "Precondition Failure", 600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere",
     606: "Not Acceptable", 607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
-_CLASSES: Final = {
-    1: "Session Progress",
-    2: "OK",
-    3: "Redirection",
-    4: "Request Failure",
-    5: "Server Failure",
-}
+_CLASSES: Final = {1: "Session Progress", 2: "OK", 3: "Redirection", 4: "Request Failure", 5: "Server Failure"}
 
 
 STATUS_LINES: Final = {status: f"SIP/2.0 {status} {text}\r\n".encode() for status, text in _PHRASES.items()}
