@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from doubles.daemon import Daemon
 from doubles.moved_clock import MovedClock, follow
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall
+from doubles.stream_peer import StreamPeer
+from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
 from vosd.engine.booking import standstill
@@ -119,19 +123,27 @@ def spend_elsewhere(scene, directory: Path, amount: str) -> None:
 
 
 def test_what_comes_meanwhile_counts_as_of_when_it_came_and_no_caller_that_may_have_gone_is_called_for(stage):
-    scene = stage()
+    host = f"{NETWORK}.11"
+    text = CONFIGURATION.replace('["udp:$switch"]', '["udp:$switch", "tcp:$switch"]').replace("$customer", host)
+    scene = stage(configuration=text)
     scene.answered(1)
-    scene.daemon.signal(signal.SIGSTOP)
-    began = time.monotonic()
-    scene.customer.hang_up(next(iter(scene.customer.answered)))
-    given_up = scene.customer.call("449999999")
-    eventually(lambda: time.monotonic() - began > REPEATED_S + 1, "the switch is stopped for a while")
-    scene.daemon.signal(signal.SIGCONT)
+    with StreamPeer(Endpoint(host, 17_999)) as connected:
+        by_tcp = OutgoingCall(connected, scene.switch, "440000009")
+        by_tcp.invite()
+        by_tcp.answered()
+        scene.daemon.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        scene.customer.hang_up(next(iter(scene.customer.answered)))
+        by_tcp.send(by_tcp.request("BYE", 2))
+        given_up = scene.customer.call("449999999")
+        eventually(lambda: time.monotonic() - began > REPEATED_S + 1, "the switch is stopped for a while")
+        scene.daemon.signal(signal.SIGCONT)
 
-    (record,) = eventually(scene.records, "the call is booked")
-    assert record["end_reason"] == "Normal"
-    assert record["hold_time_ms"] < 1_000 * REPEATED_S
+        records = eventually(lambda: len(found := scene.records()) == 2 and found, "the calls are booked")
+    for record in records:
+        assert record["end_reason"] == "Normal"
+        assert record["hold_time_ms"] < 1_000 * REPEATED_S
     later = scene.customer.call("449999998")
     eventually(lambda: later.statuses[-1:] == [200], "a new call is taken")
     assert given_up.statuses == []
-    assert len(scene.vendor.invites) == 2
+    assert len(scene.vendor.invites) == 3
