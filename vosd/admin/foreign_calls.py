@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from vosd.base.csv_text import bounded_lines, has_joined_rows, named_separator, swallowed_rows
+from vosd.base.csv_text import bounded_lines, has_joined_rows, named_separator, swallowed_rows, unneutralised
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
@@ -253,21 +253,21 @@ class _RowReader:
         if beyond and (any(beyond) or self._delimiter == ","):
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
         try:
-            callee = row[columns.callee].strip()
+            callee = _text_of(row[columns.callee])
             prefix = next((each for each in layout.strip if callee.startswith(each)), "")
             if len(callee) == len(prefix):
                 return BadRowError("no called number")
             account = layout.all_of or ""
             if columns.account is not None:
-                written = row[columns.account].strip()
+                written = _text_of(row[columns.account])
                 account = layout.accounts.get(written, written)
-            gateway = "" if columns.gateway is None else row[columns.gateway].strip()
+            gateway = "" if columns.gateway is None else _text_of(row[columns.gateway])
             started_at, again_ms = self._start(row[columns.start].strip())
             return ForeignCall(
                 account,
                 layout.gateways.get(gateway, gateway),
                 without_separators(callee[len(prefix) :]),
-                "" if columns.caller is None else without_separators(row[columns.caller].strip()),
+                "" if columns.caller is None else without_separators(_text_of(row[columns.caller])),
                 started_at,
                 self._length("duration", row[columns.duration].strip(), layout.duration_unit),
                 None if columns.price is None else self._price(row[columns.price].strip()),
@@ -329,6 +329,11 @@ class _RowReader:
             message = f"{name} {text!r} is not a number"
             raise BadRowError(message)
         return number
+
+
+def _text_of(cell: str) -> str:
+    """Return a number or name without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return unneutralised(cell.strip())
 
 
 def _int_of(text: str, factor: int) -> int:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vosd.admin.foreign_calls import BadRowError, ForeignCall, ForeignFileError, opened
+from vosd.base.csv_text import CsvWriter
 from vosd.catalogue.problems import ConfigError
 from vosd.cli.main import main
 from vosd.config.cdr_map import read_cdr_map
@@ -76,6 +78,11 @@ class Site:
         return document
 
 
+FOR_SPREADSHEETS = (
+    ("Called", "Customer", "Trunk", "Begin", "Seconds", "Calling"),
+    ("+442012345", "-west", "@trunk", "2026-10-01T10:00:00Z", "61", "+4930123456"),
+    ("442012345", "acme", "trunk", "2026-10-01T10:00:01Z", "61", "=12*3"),
+)
 UNPAID = """Customer,Called,Begin,Seconds,Charge
 acme,447900123,2026-10-01T10:00:00Z,60,0.60
 ,447900123,2026-10-01T10:00:01Z,10,0.00
@@ -105,6 +112,21 @@ def test_the_differences_are_shown_by_account_prefix_and_call(site: Site) -> Non
     )  # fmt: skip
     assert answer["first_bad_rows"][0]["line"] == 7
     assert "yesterday" in answer["first_bad_rows"][0]["reason"]
+
+
+def test_a_file_for_spreadsheets_has_the_numbers_and_names_of_one_for_programs(site: Site) -> None:
+    """A bill that another vosd has written for people has an apostrophe before each plus sign."""
+    columns = "callee: Called, account: Customer, gateway: Trunk, caller: Calling, start: Begin, duration: Seconds"
+    read = {}
+    for for_people in (True, False):
+        file = StringIO()
+        CsvWriter(file, for_people=for_people).rows(FOR_SPREADSHEETS)
+        read[for_people] = site.calls(f"columns: {{{columns}}}", file.getvalue())
+        assert ("'+442012345" in file.getvalue()) is for_people
+    assert read[True] == read[False]
+    assert [(each.callee, each.account, each.gateway, each.caller) for each in read[True]] == [
+        (row[0], row[1], row[2], row[5]) for row in FOR_SPREADSHEETS[1:]
+    ]
 
 
 def test_every_call_is_printed_as_csv(site: Site) -> None:
