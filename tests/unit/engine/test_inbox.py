@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vosd.engine.overload import inbox as engine_inbox
 from vosd.engine.overload.inbox import (
+    BEHIND_S,
     CALLS_MAX,
     OTHERS_MAX,
     REFUSALS_AT_ONCE,
@@ -148,6 +149,54 @@ def test_more_than_can_wait_before_the_others_is_queued_as_ever(world, monkeypat
     assert (world.served, world.inbox.is_behind()) == (["first"], False)
     world.turn()
     assert world.served == ["first", "second"]
+
+
+def test_what_came_since_it_goes_on_is_not_served_first_however_late_the_sockets_are(world):
+    """Beside a flood they are late for as long as it lasts; one source would hold up all others, and the timers."""
+    world.cost_s = TURN_S / 10
+    world.come(Rank.RUNNING, GATEWAY, *["INFO"] * RUNNING_FIFO_MAX, waited_s=START_S / 2)
+    world.inbox.serve()
+    world.now += 3.0
+    world.come(Rank.RUNNING, GATEWAY, *["flood"] * 2 * RUNNING_FIFO_MAX, waited_s=2.5)
+    world.come(Rank.RUNNING, PHONE, "BYE", waited_s=2.5)
+    while world.inbox.is_behind():
+        world.turn()
+    assert world.served[:RUNNING_FIFO_MAX] == ["INFO"] * RUNNING_FIFO_MAX
+    while "BYE" not in world.served:
+        world.turn()
+    assert world.served.count("flood") <= RUNNING_FIFO_MAX + 1
+
+
+def test_limits_hold_again_though_more_has_waited_than_can_be_served(world):
+    world.cost_s = TURN_S
+    world.come(Rank.RUNNING, GATEWAY, *[f"flood {number}" for number in range(3 * RUNNING_FIFO_MAX)], waited_s=START_S)
+    world.come(Rank.RUNNING, PHONE, "BYE", waited_s=START_S)
+    world.inbox.serve()
+    world.come(Rank.RUNNING, PHONE, "BYE again")
+    world.now += BEHIND_S - 3 * TURN_S
+    world.turn()
+    assert world.inbox.is_behind()
+    world.now += 3 * TURN_S
+    world.turn()
+    assert not world.inbox.is_behind()
+    while "BYE again" not in world.served:
+        world.turn()
+    flood = [each for each in world.served if each.startswith("flood")]
+    assert flood == [f"flood {number}" for number in range(len(flood))]
+    assert len(flood) <= RUNNING_FIFO_MAX + 4
+    assert world.served.index("BYE") < world.served.index("BYE again")
+    assert not world.dropped
+
+
+def test_a_further_time_that_it_stands_still_counts_anew(world):
+    world.come(Rank.RUNNING, GATEWAY, "INFO", waited_s=START_S)
+    world.inbox.serve()
+    world.now += 2 * BEHIND_S
+    world.cost_s = TURN_S
+    world.come(Rank.RUNNING, GATEWAY, "BYE", waited_s=START_S)
+    world.come(Rank.RUNNING, PHONE, "BYE", waited_s=START_S)
+    world.inbox.serve()
+    assert world.inbox.is_behind()
 
 
 def test_running_calls_go_first_whatever_came_before(world):

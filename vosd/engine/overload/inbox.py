@@ -9,6 +9,7 @@ Within a rank, sources are served in turn. New requests above the limits are ref
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol
 
 import structlog
@@ -27,6 +28,11 @@ RUNNING_MAX: Final = 20_000
 """Queue limit for messages of running calls."""
 WAITED_MAX: Final = 65_536
 """Queue limit for those of them that have waited in the sockets; what comes beyond is queued as ever."""
+BEHIND_S: Final = 5.0
+"""For so long these are served first, and no timer fires; what then is left is queued as ever.
+
+A flood keeps the sockets late for as long as it lasts: limits of calls would not hold for so long.
+"""
 RUNNING_FIFO_MAX: Final = 64
 """So many of them are served first in, first out; the rest by source in turn."""
 CALLS_MAX: Final = 2_000
@@ -129,8 +135,10 @@ class Inbox(Counting):
 
         They are served first of all.
         """
-        self._began = 0.0
-        """Time of ``attach``."""
+        self._resumed = 0.0
+        """Time of ``attach``, or at which the first message was read that had waited since."""
+        self._behind_until: float | None = None
+        """Until when ``_waited`` is served before all others; None = no turn has begun with it."""
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
         self._others: FairQueue[QueuedMessage] = FairQueue(OTHERS_MAX)
         self._unknown: FairQueue[QueuedMessage] = FairQueue(UNKNOWN_MAX)
@@ -183,8 +191,8 @@ class Inbox(Counting):
     def attach(self, scheduler: Scheduler) -> None:
         """Start to serve."""
         self._scheduler = scheduler
-        self._began = self._clock()
-        self._watch.begin(self._began)
+        self._resumed = self._clock()
+        self._watch.begin(self._resumed)
 
     def detach(self) -> None:
         """Stop serving."""
@@ -208,12 +216,14 @@ class Inbox(Counting):
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
+            now = self._clock()
+            if came < now - WAITED_S and not self._waited and not self._running:
+                self._resumed, self._behind_until = now, None
             is_first = bool(self._waited) or not self._running  # else it would overtake one that came before
-            has_waited = came < max(self._began, self._clock() - WAITED_S)
-            if has_waited and is_first and len(self._waited) < WAITED_MAX:
+            if came < self._resumed and is_first and len(self._waited) < WAITED_MAX:
                 self._waited.append((flow, data, host, port, came))
-            elif self._running.put(host, (flow, data, host, port, came)) is not None:
-                self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
+            else:
+                self._queue_running((flow, data, host, port, came))
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
             surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
             if surplus is not None:
@@ -239,9 +249,11 @@ class Inbox(Counting):
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
         if self.stands_still():
             return
-        waited, running, process, clock = self._waited, self._running, self._process, self._clock
         self._was_busy = True
-        now = clock()
+        now = self._clock()
+        if self._waited:
+            self._limit_wait(now)
+        waited, running, process, clock = self._waited, self._running, self._process, self._clock
         until = now + TURN_S
         running_until = now + (RUNNING_S if self._calls or self._others or self._unknown else TURN_S)
         try:
@@ -264,6 +276,20 @@ class Inbox(Counting):
     def _go_on(self) -> None:
         self._soon = None
         self.serve()
+
+    def _limit_wait(self, now: float) -> None:
+        """Queue what has waited by its sources, before what came since, once it has been served first for long."""
+        if self._behind_until is None:
+            self._behind_until = now + BEHIND_S
+        elif now >= self._behind_until:
+            since, self._running = self._running, LateFairQueue(RUNNING_MAX, RUNNING_FIFO_MAX)
+            for message in chain(self._waited, iter(since.take, None)):
+                self._queue_running(message)
+            self._waited.clear()
+
+    def _queue_running(self, message: tuple[int, bytes, str, int, float]) -> None:
+        if self._running.put(message[2], message) is not None:
+            self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
 
     def _serve_new(self, now: float, until: float) -> None:
         clock, watch = self._clock, self._watch
