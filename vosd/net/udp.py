@@ -241,7 +241,10 @@ class UdpFlow:
             for data, peer in batch:
                 entrance.receive(peer.flow, data, peer.host, peer.port)
             # What is read must be handed on: the kernel keeps the rest, and reports the socket as readable again.
-            if len(batch) < BATCH or not later:
+            if len(batch) < BATCH:
+                break
+            if not later:
+                self._looked_mono = since  # the rest may have waited as long
                 break
             batch = read()
         entrance.serve()
@@ -255,7 +258,7 @@ class UdpFlow:
             if len(batch) < BATCH:
                 break
             if not later:
-                self._looked_mono = since  # the kernel keeps the rest, which may have waited as long
+                self._looked_mono = since  # the rest may have waited as long
                 break
             batch = self._datagrams.read()
         entrance.serve()

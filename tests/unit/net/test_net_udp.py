@@ -200,6 +200,24 @@ async def test_more_than_a_turn_that_has_waited_meanwhile_counts_from_when_it_ca
     assert node.ear.came[-1] == pytest.approx(began + 60.0, abs=1.0)
 
 
+async def test_what_a_turn_has_left_and_is_late_then_counts_from_when_it_came(opened, monkeypatch):
+    """What was read before was not late yet: it had waited for less than two seconds."""
+    monkeypatch.setattr(udp, "BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr(udp, "LATE_S", 45.0)
+    node = await opened(("udp", "127.0.0.1"))
+    began, wall = time.monotonic(), time.time  # noqa: TID251 - the clock of the kernel's stamps
+
+    def passed_s() -> float:
+        return 60.0 if len(node.ear.came) >= BATCH else 30.0
+
+    clocks = SimpleNamespace(monotonic=lambda: time.monotonic() + passed_s(), time=lambda: wall() + passed_s())
+    monkeypatch.setattr(udp, "time", clocks)
+    ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(BATCH + 5)]
+    send_all("127.0.0.1", node.address(), *ends)
+    assert [(await node.ear.message())[1] for _ in ends] == ends
+    assert node.ear.came[BATCH:] == [pytest.approx(began, abs=1.0)] * 5
+
+
 async def test_a_clock_that_was_set_ahead_meanwhile_takes_no_more_than_the_time_since_the_latest_reading(opened, later):
     node = await opened(("udp", "127.0.0.1"))
     began = time.monotonic()
