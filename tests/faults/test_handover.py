@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import signal
+import sqlite3
 import threading
 
 import pytest
@@ -103,6 +104,20 @@ def test_a_successor_that_finds_a_bad_configuration_leaves_the_switch_as_it_is(s
     scene.daemon.configuration_file.write_text(good.replace("shutdown_grace: 1", "shutdown_grace: soon"))
     refused = scene.daemon.verb("restart")
     assert (refused.code, "shutdown_grace: value 'soon'" in refused.stderr) == (3, True), refused
+    assert scene.daemon.ask("status")["pid"] == before
+    scene.answered(1, first=7)
+    assert scene.events("calls_kept") == []
+
+
+def test_a_database_that_has_to_be_migrated_first_leaves_the_switch_as_it_is(stage, manager):
+    scene, _ = keeping(stage, answered=1)
+    before = scene.daemon.pid
+    [file] = re.findall(r"sqlite\+aiosqlite:///(\S*\.db)", scene.daemon.configuration_file.read_text())
+    with sqlite3.connect(scene.daemon.directory / file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0104'")
+    connection.close()
+    refused = scene.daemon.verb("restart")
+    assert (refused.code, "run vosd migrate" in refused.stderr) == (1, True), refused
     assert scene.daemon.ask("status")["pid"] == before
     scene.answered(1, first=7)
     assert scene.events("calls_kept") == []

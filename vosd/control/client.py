@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import socket
+import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,6 +28,8 @@ LINE_MAX: Final = 4 * 1024 * 1024
 """Most bytes of one result of a series."""
 
 
+_CREDENTIALS: Final = struct.Struct("3i")
+"""Process, user and group, as SO_PEERCRED has them."""
 _NOT_UNDERSTOOD: Final = frozenset({"", "other_version", "unknown_order", "not_understood"})
 """Codes of refusals by a switch that did not read the order; version 1 had none."""
 _RELATIVE: Final = (
@@ -61,6 +65,9 @@ class DaemonRefusedError(VosError):
 
 class OtherVersionError(DaemonRefusedError):
     """The running switch is of another version and cannot be understood."""
+
+    pid = 0
+    """The process that listens at the socket, by the kernel; 0 = that was not asked, or it is none of this machine."""
 
 
 class RunningSwitch:
@@ -104,6 +111,7 @@ class RunningSwitch:
             async with asyncio.timeout_at(until), self._turns or nullcontext():
                 reader, writer = await self._send(request_line(order))
                 is_sent = True
+                listener = _listener(writer)
                 try:
                     line = await reader.read()
                 finally:
@@ -112,7 +120,11 @@ class RunningSwitch:
             if is_sent and order.is_change:
                 raise self._lost(_reason(error)) from error
             raise self._unreachable(error) from error
-        result: Result = self._result(line, order)
+        try:
+            result: Result = self._result(line, order)
+        except OtherVersionError as error:
+            error.pid = listener
+            raise
         return result
 
     async def follow(self, order: Following[Result]) -> AsyncGenerator[Result, None]:
@@ -197,6 +209,13 @@ class RunningSwitch:
         writer.write(request)
         writer.write_eof()
         return reader, writer
+
+
+def _listener(writer: asyncio.StreamWriter) -> int:
+    """Return the process that listens at the other end of a connection; 0 = it is not among ours."""
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid: int = _CREDENTIALS.unpack(credentials)[0]
+    return pid
 
 
 def _reason(error: OSError | TimeoutError) -> str:

@@ -23,7 +23,7 @@ from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
 from vosd.cdr.lease import Claimant
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.ports import StoreDamaged, StoreUnavailable
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
@@ -173,7 +173,11 @@ async def _live(
     daemon.state = lambda: life.state
     daemon.ask_to_stop = life.ask_to_stop
     if predecessor is not None:
-        await daemon.prepare()
+        try:
+            await daemon.prepare()
+        except VosError as error:
+            predecessor.refuse(error)
+            raise
         daemon.inherit(await predecessor.sockets())
     reloads: set[asyncio.Task[None]] = set()
 
@@ -403,9 +407,19 @@ class Daemon:
         await self._checks.keep_ready(sum(map(len, self.configuration.loaded.stored.objects.values())))
 
     async def prepare(self) -> None:
-        """Do what can be done beside the switch that this one takes over from."""
-        with suppress(StoreUnavailable):  # the start will say so
+        """Do what can be done beside the switch that this one takes over from.
+
+        Raises:
+            DatabaseRefusesUs, StoreDamaged: the start of this process would end by it, and leave no switch.
+        """
+        try:
+            await self._database.check_schema(COMMAND_PATIENCE_S)
             await self._books.start()
+        except (DatabaseRefusesUs, StoreDamaged):
+            await self._database.close()
+            raise
+        except StoreUnavailable:  # the start waits for it, or goes on without it
+            pass
         gc.freeze()
 
     def inherit(self, sockets: Mapping[str, socket.socket]) -> None:

@@ -1,6 +1,7 @@
 """The installation in the office: status, reload, restart, backup, retention and refused records are for operators."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from doubles.office import agent, office_on, operator
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.installation import (
     MakeBackup,
+    NoSuccessorError,
     ReloadConfiguration,
     RestartSwitch,
     ShowStatus,
@@ -211,6 +213,31 @@ async def test_a_restart_leaves_a_line_in_the_audit_whether_a_successor_answers_
         with pytest.raises(DaemonRefusedError, match="no status"):
             await restart_switch(office, operator(), RestartSwitch())
     assert await audited(office) == [("RestartSwitch", "switch")]
+
+
+async def test_a_successor_that_cannot_be_understood_is_not_waited_for(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vosd.control.client.PROTOCOL", 0)
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, STATUS)
+    async with switch.answers(Restart, Successor(os.getpid())):
+        with pytest.raises(NoSuccessorError, match="has taken over, and is of a version"):
+            await restart_switch(office, operator(), RestartSwitch())
+
+
+async def test_a_successor_that_has_ended_is_not_waited_for(office: Office, tmp_path: Path) -> None:
+    successor = await asyncio.create_subprocess_exec("sleep", "60")
+
+    async def killed(_order: GetStatus) -> SwitchStatus:
+        if successor.returncode is None:
+            successor.kill()
+            await successor.wait()
+        return STATUS
+
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(Restart, Successor(successor.pid))
+    async with switch.answers(GetStatus, killed):
+        with pytest.raises(NoSuccessorError, match="has ended"):
+            await restart_switch(office, operator(), RestartSwitch())
 
 
 async def test_a_restart_into_another_database_leaves_a_line_in_the_audit_of_that_one(

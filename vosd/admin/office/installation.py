@@ -1,6 +1,7 @@
 """Use cases of the installation: status, reload and restart of the running switch, and a backup."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -19,7 +20,7 @@ from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import Severity
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
-from vosd.control.client import DaemonUnreachableError, OtherVersionError
+from vosd.control.client import DaemonUnreachableError, OtherVersionError, RunningSwitch
 from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
 
 RELOAD_S: Final = 600.0
@@ -30,7 +31,7 @@ _LOOK_S: Final = 0.1
 
 
 class NoSuccessorError(VosError):
-    """The process that was to take over does not answer."""
+    """The process that was to take over has no status: it has ended, or its version cannot be understood."""
 
 
 class ShowStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,17 +90,50 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
     switch = office.switch.patient(RELOAD_S)
     pid = (await office.carried_out(switch.ask(Restart(order.ends_calls)), who, order, "switch")).pid
     unaudited = (await office.noted(None, who, order, "switch")).unaudited
+    found = await _status_of_successor(switch, pid)
+    if unaudited:  # as by an order that moves the switch to another database
+        unaudited = (await office.noted(None, who, order, "switch")).unaudited
+    return Done(found, unaudited)
+
+
+async def _status_of_successor(switch: RunningSwitch, pid: int) -> SwitchStatus:
+    """Return the status of a process once it takes calls; it is ready for that already.
+
+    Raises:
+        NoSuccessorError: it has ended, is of a version that cannot be understood, or does not answer.
+    """
+    is_of_ours = _runs(pid)  # else it is in a container, whose processes have other numbers there
     with suppress(TimeoutError):
         async with asyncio.timeout(RELOAD_S):
             while True:
-                with suppress(DaemonUnreachableError, OtherVersionError):  # one that stops may be of another version
-                    found = await switch.ask(GetStatus())
-                    if found.pid == pid:
-                        if unaudited:  # as by an order that moves the switch to another database
-                            unaudited = (await office.noted(None, who, order, "switch")).unaudited
-                        return Done(found, unaudited)
+                try:
+                    if (found := await switch.ask(GetStatus())).pid == pid:
+                        return found
+                except OtherVersionError as error:  # so may be the one that stops
+                    if error.pid == pid:
+                        raise NoSuccessorError(
+                            f"process {pid} has taken over, and is of a version that this command does not understand:"
+                            " vosd status of that version, and its log, say what became of the calls"
+                        ) from error
+                except DaemonUnreachableError:
+                    pass
+                if is_of_ours and not _runs(pid):
+                    raise NoSuccessorError(
+                        f"process {pid} was to take over and has ended: its log says why. The service manager starts"
+                        " the switch again; calls are kept for resume_within"
+                    )
                 await asyncio.sleep(_LOOK_S)
     raise NoSuccessorError(f"process {pid} was to take over and does not answer: its log says why")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 class MakeBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
