@@ -124,11 +124,22 @@ def _write(recording: Recording, content: bytes) -> None:
             recording.path.unlink()  # else each call would leave an empty file, which no program reads
         recording.stop(_FULL)
         return
-    if not recording.has_begun:
-        content = HEADER + content
-    while content:  # where room ends (a quota), a part is written, and only the next try is an error
-        content = content[os.write(recording.descriptor, content) :]
-        recording.has_begun = True
+    size = os.fstat(recording.descriptor).st_size
+    try:
+        _write_whole(recording.descriptor, content if recording.has_begun else HEADER + content)
+    except OSError:  # behind a part of a packet nothing could be read that a later recording adds
+        if recording.has_begun:
+            os.ftruncate(recording.descriptor, size)
+        else:
+            recording.path.unlink(missing_ok=True)
+        raise
+    recording.has_begun = True
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Write to a file; where room ends (a quota), a part is written, and only the next try is an error."""
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def has_room(descriptor: int) -> bool:

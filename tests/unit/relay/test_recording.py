@@ -1,5 +1,6 @@
 """Files of recordings, as the thread of a worker writes them."""
 
+import errno
 import os
 
 import pytest
@@ -8,12 +9,28 @@ from vosd.media.pcap import HEADER, record
 from vosd.relay import recording as module
 from vosd.relay.recording import Recording, RecordingWriter
 
+FULL = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 SOURCE, DESTINATION = ("192.0.2.10", 4_000), ("192.0.2.1", 5_000)
 
 
 @pytest.fixture
 def writer():
     return RecordingWriter()
+
+
+def ends_after(room, write):
+    """Return a way to write that takes so many bytes, and then is an error, as a quota has it."""
+    left = room
+
+    def written(descriptor, content):
+        nonlocal left
+        if not left:
+            raise FULL
+        taken = write(descriptor, content[:left])
+        left -= taken
+        return taken
+
+    return written
 
 
 def written_so_far(recording, writer):
@@ -91,6 +108,38 @@ def test_what_the_disk_takes_in_parts_is_written_to_its_end(tmp_path, writer, mo
     recording.close()
     writer.finish()
     assert (tmp_path / "call.pcap").read_bytes() == HEADER + 3 * record(b"packet", SOURCE, DESTINATION, 7)
+
+
+def test_a_file_that_goes_on_once_there_is_room_again_has_no_part_of_a_packet_in_it(tmp_path, writer, monkeypatch):
+    """A session that is refreshed has its recording go on."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path, write = tmp_path / "call.pcap", os.write
+    first = Recording(path, writer)
+    first.add(b"before", SOURCE, DESTINATION)
+    first.flush()
+    full = written_so_far(first, writer)
+    monkeypatch.setattr(os, "write", ends_after(20, write))
+    first.add(b"lost", SOURCE, DESTINATION)
+    first.close()
+    full.finish()
+    monkeypatch.setattr(os, "write", write)
+    assert (first.has_begun, first.is_over, first.error) == (True, True, str(FULL))
+    again = RecordingWriter()
+    second = Recording(path, again)
+    second.add(b"after", SOURCE, DESTINATION)
+    second.close()
+    again.finish()
+    whole = record(b"before", SOURCE, DESTINATION, 7) + record(b"after", SOURCE, DESTINATION, 7)
+    assert path.read_bytes() == HEADER + whole
+
+
+def test_there_is_no_file_where_its_beginning_finds_no_room(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(os, "write", ends_after(10, os.write))
+    recording = Recording(tmp_path / "today" / "call.pcap", writer)
+    recording.close()
+    writer.finish()
+    assert list((tmp_path / "today").iterdir()) == []
+    assert (recording.has_begun, recording.is_over) == (False, True)
 
 
 def test_there_is_no_file_where_the_disk_was_full_before(tmp_path, writer, monkeypatch):
