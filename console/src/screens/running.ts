@@ -6,7 +6,7 @@ import { type LiveEvent, listen } from "../api/events";
 const DRAWN_MS = 500;
 /** After how long a reading that has failed is repeated. */
 const AGAIN_MS = 5_000;
-/** After how long without an event the switch is asked whether it is there, and without a stream for all calls. */
+/** After how long without an event the calls are read again: none has come, or what stands between keeps them back. */
 export const SILENT_MS = 15_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_away", "stream.switch_back"]);
 const STATES: Record<string, string> = {
@@ -72,10 +72,11 @@ export function follow(
     if (isDue && !isGone) void read();
   };
   const look = () => void pageOf("/calls", { limit: 1 }).catch(failed);
-  let silence = setInterval(isLive ? look : read, SILENT_MS);
+  const readUnlessUnderWay = () => void (meanwhile ?? read());
+  let silence = setInterval(readUnlessUnderWay, SILENT_MS);
   const happened = (event: LiveEvent) => {
     clearInterval(silence);
-    silence = setInterval(look, SILENT_MS);
+    silence = setInterval(readUnlessUnderWay, SILENT_MS);
     if (READ_AGAIN.has(event.type)) void read();
     // a stream that is refused is lost every few seconds, and one row says whether the switch is there
     if (event.type === "stream.lost") {
