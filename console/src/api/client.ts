@@ -43,9 +43,12 @@ export class Unreachable extends Error {}
 /** An answer that has begun and does not come to its end: the session has ended, or the network or the switch is away. */
 export class CutOff extends Error {}
 
-/** Throw what kept an answer from being read whole; browsers call an end before its time a failure to fetch. */
+/** What browsers call an end before its time: a failure to fetch; by HTTP/1.0 it is no failure, and half of a document. */
+const OF_CUT = [TypeError, SyntaxError];
+
+/** Throw what kept an answer from being read whole. */
 function failReading(failure: Error): never {
-  throw failure instanceof TypeError ? new CutOff(failure.message, { cause: failure }) : failure;
+  throw OF_CUT.some((kind) => failure instanceof kind) ? new CutOff(failure.message, { cause: failure }) : failure;
 }
 
 /** A file that was changed, moved or deleted after it was chosen: browsers send it no more. Its message is the name. */
@@ -82,9 +85,9 @@ const repeated = new Set<string>();
 export const wasRepeated = (key: string): boolean => repeated.delete(key);
 
 const API = "/api/v1";
-/** How long an answer about the present state may take, which the switch has in memory; what is searched takes its time. */
+/** How long an answer about the present state may take, which is not searched for; what is takes its time. */
 const STATE_MS = 10_000;
-const OF_STATE = new Set(["/status", "/calls", "/alarms", "/gateways/quality", "/registrations"]);
+const OF_STATE = /^\/(status|calls|alarms|gateways\/quality|registrations|jobs\/\d+)$/;
 /** How long an order may take that the switch carries out at once: it gives up before that. */
 const ORDER_MS = 90_000;
 /** Orders that are waited for however long they take. */
@@ -176,7 +179,7 @@ export async function sent(request: Request): Promise<Response> {
 /** How long the answer to a request may take; 0 = any time. What sends a file takes as long as that takes. */
 function limitOf({ method, url, headers }: Request): number {
   const path = new URL(url).pathname.slice(API.length);
-  if (method === "GET") return OF_STATE.has(path) ? STATE_MS : 0;
+  if (method === "GET") return OF_STATE.test(path) ? STATE_MS : 0;
   const isFile = ![null, "application/json"].includes(headers.get("Content-Type"));
   return isFile || SLOW.test(path) ? 0 : ORDER_MS;
 }
@@ -241,7 +244,7 @@ client.use(manners);
 
 /** The content of an answer; problems were thrown before. */
 export async function content<T>(answer: Promise<{ data?: T }>): Promise<T> {
-  const { data } = await answer;
+  const { data } = await answer.catch(failReading);
   return data as T;
 }
 
@@ -264,12 +267,9 @@ export async function send<T>(
   { query = {}, ...init }: { query?: Query; body?: unknown; headers?: Record<string, string> } = {},
 ): Promise<T> {
   const asked = queryText(query);
-  const answer = await client.request(
-    method as "get",
-    (asked ? `${path}?${asked}` : path) as "/balances",
-    init as never,
-  );
-  return answer.data as unknown as T;
+  return content(
+    client.request(method as "get", (asked ? `${path}?${asked}` : path) as "/balances", init as never),
+  ) as unknown as Promise<T>;
 }
 
 /** The header that has a change refused where another version of the object is in force by now; version 0 is none. */
@@ -292,6 +292,8 @@ const HTTP_STALE = 412;
 export const isStale = (error: Error | null): boolean =>
   error instanceof ChangedSince || (error instanceof Problem && error.status === HTTP_STALE);
 
+/** Code of a problem after which what was ordered may have been carried out. */
+export const OUTCOME_UNKNOWN = "outcome_unknown";
 const UNKNOWN_KEY = "key_unknown";
 /** Keys of requests that are sent as repeats alone. */
 const repeatsOnly = new Set<string>();
@@ -367,8 +369,7 @@ export function queryText(query: Query): string {
 
 /** Read a page of a list that the caller names by its path: lists are one screen, so the path is data here. */
 export async function pageOf(path: string, query: Query): Promise<Page> {
-  const answer = await client.GET(`${path}?${queryText(query)}` as "/balances", {});
-  return answer.data as unknown as Page;
+  return content(client.GET(`${path}?${queryText(query)}` as "/balances", {})) as unknown as Promise<Page>;
 }
 
 /** All rows of a list, page by page. */

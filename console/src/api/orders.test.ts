@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { ChangedSince, Problem, send, Unreachable, unlessOther } from "./client";
+import { ChangedSince, CutOff, Problem, send, Unreachable, unlessOther } from "./client";
 import { endOf, type Job, resultOf } from "./jobs";
 import { DoneOtherwise, isPageOld, mayBeCarriedOut, Orders } from "./orders";
 import { noteAnswer } from "./untold";
@@ -171,6 +171,59 @@ it("takes the result of a job for the answer to what it has changed", async () =
   answered.mockImplementation(async () => Response.json({ calls: 3, untold: "no answer" }));
   await resultOf({ id: 7, state: "done" } as unknown as Job);
   expect(noteAnswer).toHaveBeenCalledExactlyOnceWith({ calls: 3, untold: "no answer" });
+});
+
+const RUNNING = { id: 7, state: "running" } as unknown as Job;
+const AWAY = { status: 503, code: "away", detail: "the database is away: nothing was stored" };
+
+it("looks at a job again where the answer is late, cut off or refused for a moment", async () => {
+  vi.useFakeTimers();
+  const busy = () => Response.json({ code: "too_many_requests" }, { status: 429 });
+  const answers = [
+    () => Promise.reject(new TypeError("Failed to fetch")),
+    () => Promise.resolve(new Response('{"id": 7, "st', { headers: { "Content-Type": "application/json" } })),
+    () => Promise.resolve(busy()),
+    () => Promise.resolve(Response.json(AWAY, { status: 503 })),
+    () => Promise.resolve(Response.json({ id: 7, state: "done" })),
+    () => Promise.resolve(busy()),
+    () => Promise.resolve(Response.json({ calls: 3 })),
+  ];
+  answered.mockImplementation(() => answers.shift()?.() ?? Promise.reject(new Error("too often")));
+  const result = resultOf(RUNNING);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(await result).toEqual({ calls: 3 });
+  vi.useRealTimers();
+});
+
+it.each([
+  ["for long", 503, 15],
+  ["for good", 403, 1],
+])("takes the refusal of a question about a job, %s, for no refusal of what was ordered", async (_, status, times) => {
+  vi.useFakeTimers();
+  answered.mockReset().mockImplementation(async () => Response.json({ ...AWAY, status }, { status }));
+  const failed = endOf(RUNNING).catch((failure: Error) => failure);
+  await vi.advanceTimersByTimeAsync(60_000);
+  const failure = await failed;
+  expect(failure).toMatchObject({ message: AWAY.detail, status });
+  expect([mayBeCarriedOut(failure), answered.mock.calls.length]).toEqual([true, times]);
+  vi.useRealTimers();
+});
+
+it.each([
+  ["", '{"receipts": [{"am'],
+  [" by a proxy of HTTP/1.0 or before its first byte", ""],
+])("says of an order whose answer is cut off%s that it may have been carried out", async (_, received) => {
+  const cut = new ReadableStream({
+    start(body) {
+      if (received) body.enqueue(new TextEncoder().encode(received));
+      if (received) body.error(new TypeError("Failed to fetch"));
+      else body.close();
+    },
+  });
+  answered.mockImplementation(async () => new Response(cut, { headers: { "Content-Type": "application/json" } }));
+  const failure = await send("post", "/payments").catch((thrown: Error) => thrown);
+  expect(failure).toBeInstanceOf(CutOff);
+  expect(mayBeCarriedOut(failure)).toBe(true);
 });
 
 it("tells what had been carried out when it was ordered before", async () => {

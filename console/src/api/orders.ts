@@ -1,7 +1,7 @@
 /** Orders that are carried out once, however often they are given until their answer has come. */
 
 import { useState } from "react";
-import { ChangedSince, FileChanged, isStale, Problem, wasRepeated } from "./client";
+import { ChangedSince, FileChanged, isStale, OUTCOME_UNKNOWN, Problem, wasRepeated } from "./client";
 import { JobFailed } from "./jobs";
 
 const HTTP_CONFLICT = 409;
@@ -14,7 +14,6 @@ const NOT_FORWARDED = [400, 405, 411, 413, 414, 417, 431];
 const OF_STATE = [404, HTTP_CONFLICT, 422];
 const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
-const UNKNOWN = "outcome_unknown";
 /** Refusals of a repeat: the order was carried out before. */
 const DONE_BEFORE = ["answer_lost", "secret_not_kept"];
 
@@ -31,7 +30,7 @@ const isOfProxy = (failure: unknown): boolean =>
 export function mayBeCarriedOut(failure: unknown): boolean {
   // what stands between, such as a proxy, has problems without a code
   const isKnown = [ChangedSince, DoneOtherwise, FileChanged].some((kind) => failure instanceof kind);
-  return !isKnown && !isOfProxy(failure) && [UNDER_WAY, UNKNOWN, ""].includes(codeOf(failure));
+  return !isKnown && !isOfProxy(failure) && [UNDER_WAY, OUTCOME_UNKNOWN, ""].includes(codeOf(failure));
 }
 
 /** Tell whether the state of a thing has refused an order, such as one that a colleague has carried out, and no field. */
