@@ -13,6 +13,7 @@ import {
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
+import { keep, recall } from "./kept";
 import { narrowing, queryOf, searchOf } from "./narrowing";
 import { loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
@@ -38,18 +39,18 @@ const loadedPage = () =>
 function Missing() {
   const { t } = useTranslation();
   const reload = useMutation({
-    mutationFn: async () => {
+    mutationFn: async (isAsked: boolean) => {
       if (!(await fetch("/", { cache: "no-store" })).ok) return;
-      sessionStorage.setItem(RELOADED, loadedPage());
-      window.location.reload();
+      // by itself it is loaded anew once, which has to be known then
+      if (keep(RELOADED, loadedPage(), "sessionStorage") || isAsked) window.location.reload();
     },
   });
   const { mutate } = reload;
   useEffect(() => {
-    if (sessionStorage.getItem(RELOADED) !== loadedPage()) mutate();
+    if (recall(RELOADED, "sessionStorage") !== loadedPage()) mutate(false);
   }, [mutate]);
   const again = (
-    <Button variant="default" loading={reload.isPending} onClick={() => mutate()}>
+    <Button variant="default" loading={reload.isPending} onClick={() => mutate(true)}>
       {t("state.again")}
     </Button>
   );

@@ -6,6 +6,7 @@ import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } fro
 import { useTranslation } from "react-i18next";
 import { SESSION } from "./api/again";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
+import { keep, recall } from "./kept";
 import { notePasswordDoubt } from "./parts/doubt";
 import { rescueFocus } from "./parts/focus";
 import { leaveField, useForgotten } from "./parts/forgotten";
@@ -93,8 +94,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [name]);
   const mayAsk = session !== null && !session.wants_totp;
   useEffect(() => {
-    if (mayAsk) localStorage.setItem(WAS_OPEN, "true");
-    else if (!asked.isPending) localStorage.removeItem(WAS_OPEN);
+    if (mayAsk || !asked.isPending) keep(WAS_OPEN, mayAsk ? "true" : null);
   }, [mayAsk, asked.isPending]);
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
@@ -164,7 +164,7 @@ function OtherPerson({ name }: { name: string }) {
 export const sessionQuery = queryOptions({
   queryKey: SESSION,
   queryFn: () => {
-    const own = localStorage.getItem(WAS_OPEN) ? ownRights() : undefined;
+    const own = recall(WAS_OPEN) ? ownRights() : undefined;
     own?.catch(() => {}); // why it fails is said where it is waited for
     return content(client.GET("/session"))
       .then((session) => withOperations(session, own))

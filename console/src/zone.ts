@@ -1,6 +1,7 @@
 /** The zone in which times are shown: the browser's, or the one that the person has chosen in this browser. */
 
 import { useSyncExternalStore } from "react";
+import { keep, recall } from "./kept";
 
 const KEPT = "vosd.zone";
 const SECOND_MS = 1_000;
@@ -13,7 +14,7 @@ let chosen: string | undefined;
 
 /** Take the zone that was chosen in this browser before. */
 export function beginZone(): void {
-  const kept = localStorage.getItem(KEPT) ?? "";
+  const kept = recall(KEPT) ?? "";
   chosen = isZone(kept) ? kept : undefined;
 }
 
@@ -25,8 +26,7 @@ export function chosenZone(): string | undefined {
 /** Choose a zone and remember it; nothing for the browser's. */
 export function chooseZone(zone: string | undefined): void {
   chosen = zone;
-  if (zone) localStorage.setItem(KEPT, zone);
-  else localStorage.removeItem(KEPT);
+  keep(KEPT, zone ?? null);
   for (const watcher of watchers) watcher();
 }
 

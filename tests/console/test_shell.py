@@ -474,6 +474,35 @@ def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> N
     page.get_by_role("heading", level=1, name="Rates").wait_for()
 
 
+STORAGE_OFF: Final = """for (const area of ["localStorage", "sessionStorage"])
+    Object.defineProperty(window, area, {get() { throw new DOMException("Access is denied.", "SecurityError"); }});"""
+STORAGE_FULL: Final = """Storage.prototype.setItem = () => {
+    throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
+};"""
+
+
+@pytest.mark.parametrize("storage", [STORAGE_OFF, STORAGE_FULL], ids=["off", "full"])
+def test_a_browser_whose_storage_is_off_or_full_shows_the_console_in_the_chosen_language(
+    newcomer: Visit, storage: str
+) -> None:
+    visitor = newcomer()
+    visitor.page.add_init_script(storage)
+    page, loads = visitor.go("/", "Overview"), list[str]()
+    page.on("load", lambda _: loads.append(page.url))
+    page.get_by_role("button", name=re.compile("^p[0-9]+$")).click()
+    page.get_by_role("menuitem", name="中文").click()
+    page.get_by_role("heading", level=1, name="总览").wait_for()
+    page.route("**/assets/rates-*", lambda route: route.fulfill(status=404))
+    page.get_by_role("link", name="费率", exact=True).click()
+    again = page.get_by_role("button", name="重试")
+    expect(again).to_be_enabled()
+    page.wait_for_load_state("networkidle")
+    assert loads == [], "what cannot be noted is not done by itself, or it would be done for ever"
+    page.unroute("**/assets/rates-*")
+    with page.expect_event("load"):
+        again.click()
+
+
 def test_the_first_page_of_a_customer_whose_script_has_not_come_is_loaded_anew(newcomer: Visit) -> None:
     visitor = newcomer("customer", "acme")
     page = visitor.page

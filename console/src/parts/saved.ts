@@ -1,6 +1,7 @@
 /** Views that are kept by name: a search, or a report. Earlier versions of the console kept them in the browser. */
 
 import { pageOf, type Schemas } from "../api/client";
+import { keep, recall } from "../kept";
 import { type Narrowing, queryOf } from "../narrowing";
 
 export type View = Schemas["ViewSheet"];
@@ -25,7 +26,7 @@ export async function viewsOf(page: ViewPage): Promise<View[]> {
 
 function read(key: string): unknown {
   try {
-    return JSON.parse(localStorage.getItem(key) ?? "null");
+    return JSON.parse(recall(key) ?? "null");
   } catch {
     return null;
   }
@@ -47,7 +48,7 @@ export function noteTaken(person: string, page: ViewPage, name: string, isTaken 
   const all = { ...(read(TAKEN) as Record<string, string[]> | null) };
   const others = takenBy(person, page).filter((each) => each !== name);
   all[`${page} ${person}`] = isTaken ? [...others, name] : others;
-  localStorage.setItem(TAKEN, JSON.stringify(all));
+  keep(TAKEN, JSON.stringify(all));
 }
 
 const allInBrowser = (page: ViewPage): unknown[] => {
@@ -59,9 +60,9 @@ const allInBrowser = (page: ViewPage): unknown[] => {
 export function dropFromBrowser(page: ViewPage, name: string): () => void {
   const isIt = (each: unknown) => isSaved(each) && each.name === name;
   const dropped = allInBrowser(page).filter(isIt);
-  const keep = (views: unknown[]) => localStorage.setItem(BEFORE[page], JSON.stringify(views));
-  keep(allInBrowser(page).filter((each) => !isIt(each)));
-  return () => keep([...allInBrowser(page), ...dropped]);
+  const put = (views: unknown[]) => localStorage.setItem(BEFORE[page], JSON.stringify(views));
+  put(allInBrowser(page).filter((each) => !isIt(each)));
+  return () => put([...allInBrowser(page), ...dropped]);
 }
 
 /** The views of a page that the browser keeps, of any person, and that a person has not taken over. */

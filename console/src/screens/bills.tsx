@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, fileContent, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, endOfDay, enteredMoment } from "../format";
+import { keep, recall } from "../kept";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { FileField } from "../parts/filefield";
@@ -80,7 +81,7 @@ const kept = (account: string) => `vosd.bill.${account}`;
 
 function lastMap(account: string): BillMap | null {
   try {
-    return JSON.parse(localStorage.getItem(kept(account)) ?? "null") as BillMap | null;
+    return JSON.parse(recall(kept(account)) ?? "null") as BillMap | null;
   } catch {
     return null;
   }
@@ -133,7 +134,7 @@ function Import() {
           bodySerializer: (body: unknown) => body as Blob,
         }),
       );
-      localStorage.setItem(kept(account), JSON.stringify(map));
+      keep(kept(account), JSON.stringify(map));
       return resultOf(job);
     },
     onSuccess: (made) => {

@@ -20,6 +20,7 @@ import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, str
 import { present } from "../api/clock";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
+import { keep, recall } from "../kept";
 import { Change, type Done, DoneText } from "../parts/change";
 import { FileField } from "../parts/filefield";
 import { MinuteInput } from "../parts/minute";
@@ -80,7 +81,7 @@ const kept = (group: string) => `vosd.sheet.${group}`;
 /** The map that was used last for a group in this browser; the server keeps its own by the header. */
 function lastMap(group: string): SheetMap | null {
   try {
-    return JSON.parse(localStorage.getItem(kept(group)) ?? "null") as SheetMap | null;
+    return JSON.parse(recall(kept(group)) ?? "null") as SheetMap | null;
   } catch {
     return null;
   }
@@ -191,7 +192,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     // what is put in force is what was compared, not that on top of another person's rates
     const headers = { ...ifVersion(Number(before ?? 0)), "Idempotency-Key": key };
     const report = await resultOf(await send(false, map, headers), setProgress);
-    if (map) localStorage.setItem(kept(group), JSON.stringify(map));
+    if (map) keep(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
     const version = report.version as number | null;
     if (version === null) {

@@ -2,6 +2,7 @@
 
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
+import { keep, recall } from "../kept";
 
 /** The texts of the console itself; those of the server are other parts of each file (languages.ts). */
 const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default", query: "?console" });
@@ -16,7 +17,7 @@ export const languages = Object.keys(files)
 
 /** Begin with the language that was chosen last, else with the browser's. */
 export async function beginTexts(): Promise<void> {
-  const wanted = localStorage.getItem(KEPT) ?? navigator.language.slice(0, 2);
+  const wanted = recall(KEPT) ?? navigator.language.slice(0, 2);
   const language = languages.includes(wanted) ? wanted : FALLBACK;
   await i18next.use(initReactI18next).init({
     lng: language,
@@ -30,7 +31,7 @@ export async function beginTexts(): Promise<void> {
 
 /** Change the language and remember it. */
 export async function chooseLanguage(language: string): Promise<void> {
-  localStorage.setItem(KEPT, language);
+  keep(KEPT, language);
   await use(language);
 }
 
