@@ -217,8 +217,7 @@ class SqlAccess:
         """Write when a token was used, at most once a minute."""
         column = _token.c.used_at
         own = update(_token).where(_token.c.id == token_id, or_(column.is_(None), column <= at - USE_NOTED_MS))
-        async with self._database.writing() as connection:
-            await connection.execute(own.values(used_at=at))
+        await self._database.write(own.values(used_at=at))
 
     async def role(self, name: str) -> StoredRole | None:
         """Return a role; None where there is none."""

@@ -71,10 +71,9 @@ class SqlBooks:
         """
         if not self._are_dated:
             clock = database_clock(is_sqlite=self._database.is_sqlite)
-            async with self._database.writing() as connection:
-                await connection.execute(
-                    update(schema.account).where(_account.opened_at.is_(None)).values(opened_at=clock)
-                )
+            await self._database.write(
+                update(schema.account).where(_account.opened_at.is_(None)).values(opened_at=clock)
+            )
             self._are_dated = True
         wanted = sorted(set(accounts))
         for start in range(0, len(wanted), _OPENED_AT_ONCE):

@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeVar, TypeVarTuple
 from sqlalchemy import event, exc, make_url, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, Row
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlalchemy.util import await_only
 
@@ -387,6 +388,11 @@ class Database:
 
         _log = structlog.get_logger()
         _log.warning("replica_away", error=why, means=means)
+
+    async def write(self, statement: UpdateBase) -> int:
+        """Carry out one statement in a transaction as of ``writing``; return how many rows it has found."""
+        async with self.writing() as connection:
+            return (await connection.execute(statement)).rowcount
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -336,11 +337,8 @@ class SqlInvoices:
         for table, own, values in rows:
             if await self._database.row(select(table).where(own)) is not None:
                 continue
-            try:
-                async with self._database.writing() as connection:
-                    await connection.execute(insert(table).values(values))
-            except AlreadyThere:
-                pass  # another process has written it since
+            with suppress(AlreadyThere):  # another process has written it since
+                await self._database.write(insert(table).values(values))
         return digest
 
     async def add(self, draft: StoredInvoice, plan: IssuePlan | None, audit: AuditLine | None) -> StoredInvoice:
@@ -417,14 +415,12 @@ class SqlInvoices:
         is_free = or_(claimed.is_(None), not_(claimed.between(at - CLAIMED_MS, at + CLAIMED_MS)))
         as_read = _invoice.c.sent_at.is_(None) if invoice.sent_at is None else _invoice.c.sent_at == invoice.sent_at
         own = _invoice.c.id == invoice.id, as_read, is_free
-        async with self._database.writing() as connection:
-            return (await connection.execute(update(_invoice).where(*own).values(claimed_at=at))).rowcount == 1
+        return await self._database.write(update(_invoice).where(*own).values(claimed_at=at)) == 1
 
     async def give_back(self, invoice: StoredInvoice, claimed_at: int) -> None:
         """Give the right to mail an invoice back: its mail was not taken."""
         own = _invoice.c.id == invoice.id, _invoice.c.claimed_at == claimed_at
-        async with self._database.writing() as connection:
-            await connection.execute(update(_invoice).where(*own).values(claimed_at=None))
+        await self._database.write(update(_invoice).where(*own).values(claimed_at=None))
 
     async def note_sent(self, invoice: StoredInvoice, at: int, audit: AuditLine) -> StoredInvoice:
         """Note when an invoice was mailed, UTC milliseconds, and return it as it is now.

@@ -157,8 +157,7 @@ class SqlJobs:
 
     async def forget(self, before: int) -> None:
         """Remove jobs that had ended before a moment (UTC milliseconds)."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(_job).where(_job.c.ended_at < before))
+        await self._database.write(delete(_job).where(_job.c.ended_at < before))
 
     async def files(self) -> Collection[str]:
         """Return the names of the files that jobs need."""
@@ -166,8 +165,7 @@ class SqlJobs:
         return {name for row in rows for name in (row.upload if row.state in OPEN else None, row.result_file) if name}
 
     async def _update(self, which: Any, values: dict[str, Any]) -> bool:
-        async with self._database.writing() as connection:
-            return (await connection.execute(update(_job).where(which).values(values))).rowcount == 1
+        return await self._database.write(update(_job).where(which).values(values)) == 1
 
     async def _select(self, *which: Any, is_brief: bool = False) -> list[StoredJob]:
         left_out = {"result", "job_order"} if is_brief else set()

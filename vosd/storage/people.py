@@ -176,19 +176,16 @@ class SqlPeople:
     async def note_use(self, digest: str, at: int) -> None:
         """Write when a session was used."""
         own = update(_session).where(_session.c.digest == digest)
-        async with self._database.writing() as connection:
-            await connection.execute(own.values(used_at=at))
+        await self._database.write(own.values(used_at=at))
 
     async def end_session(self, digest: str) -> None:
         """Remove a session, if it is there."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(_session).where(_session.c.digest == digest))
+        await self._database.write(delete(_session).where(_session.c.digest == digest))
 
     async def end_sessions(self, roles: Sequence[str]) -> None:
         """Remove the sessions of all people of some roles."""
         people = select(_person.c.name).where(_person.c.role.in_(roles))
-        async with self._database.writing() as connection:
-            await connection.execute(delete(_session).where(_session.c.person.in_(people)))
+        await self._database.write(delete(_session).where(_session.c.person.in_(people)))
 
     async def _one(self, wanted: Any) -> StoredPerson | None:
         row = await self._database.row(select(_person).where(wanted))

@@ -51,8 +51,7 @@ class SqlRequests:
 
     async def forget(self, before: int) -> None:
         """Remove requests that were made before a moment (UTC milliseconds)."""
-        async with self._database.writing() as connection:
-            await connection.execute(delete(_table).where(_table.c.made_at < before))
+        await self._database.write(delete(_table).where(_table.c.made_at < before))
 
 
 def _is(request: RequestKey) -> ColumnElement[bool]:
