@@ -13,7 +13,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.types import descriptive, identifying
 
 USE_NOTED_MS: Final = 60_000
@@ -142,11 +142,8 @@ class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
         return tokens if first in {None, AT_TERMINAL} else (*tokens, str(first))
 
 
-class SqlAccess:
+class SqlAccess(SqlStore):
     """Reads and writes tokens and roles."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def add_token(
         self, token: StoredToken, audit: AuditLine | None = None, *, own_role: str | None = None

@@ -11,7 +11,7 @@ from vosd.cdr.record import AGENT, VENDOR
 from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
 from vosd.clearing.calls import comparable, comparable_beginning
 from vosd.storage import schema
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.long_calls import LONG_MS
 from vosd.storage.reconciliations import PAID_REST, with_paid
 from vosd.storage.unrecorded_calls import UnrecordedCall, long_unrecorded_calls, unrecorded_calls
@@ -28,11 +28,8 @@ class TooManyPartnerCallsError(StoreUnavailable):
     """The span has more calls than are added up at once."""
 
 
-class SqlEndedCalls:
+class SqlEndedCalls(SqlStore):
     """Reads the calls of a partner."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def of(self, account: str, since: int, until: int) -> Sequence[PartnerCall]:
         """Return the answered calls of an account that ended in a span, by both directions; UTC milliseconds.

@@ -9,7 +9,7 @@ from sqlalchemy.sql.selectable import Select
 from vosd.base.cause import EndReason
 from vosd.cdr.masking import KEPT, MASK
 from vosd.storage import schema
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.listing import area_of
 from vosd.storage.traffic_sums import Condition, TrafficRow
@@ -70,11 +70,8 @@ class PrefixQuery(NamedTuple):
     callee: str = ""
 
 
-class SqlCallSums:
+class SqlCallSums(SqlStore):
     """Adds up the calls of a time by prefixes."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def rows(
         self, spans: Sequence[ReportSpan], query: PrefixQuery, rows_max: int

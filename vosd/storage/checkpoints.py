@@ -21,7 +21,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.database_clock import time_of
 from vosd.storage.ledger_values import Closing
 from vosd.storage.types import Money, descriptive
@@ -56,11 +56,8 @@ class Base(NamedTuple):
     entry_id: int
 
 
-class SqlCheckpoints:
+class SqlCheckpoints(SqlStore):
     """Makes and reads checkpoints in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def closed_until(self) -> int | None:
         """Return the latest closed date, UTC milliseconds; None = nothing is closed."""

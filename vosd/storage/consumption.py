@@ -14,7 +14,7 @@ from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, dropped_before, first_id
 from vosd.storage.ports import EntryKind
 from vosd.storage.sums import money_sum
@@ -29,11 +29,8 @@ _cdr: Final = schema.cdr.c
 _account: Final = schema.account.c
 
 
-class SqlConsumption:
+class SqlConsumption(SqlStore):
     """Reads consumption in MySQL and SQLite, a few thousand calls at a time."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def consumed(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
         """Return the fees of an account's calls that ended from ``since`` to before ``until``, UTC milliseconds.

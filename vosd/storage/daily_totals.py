@@ -14,7 +14,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.sums import money_sum
 
 NEEDED: Final = tuple(
@@ -96,11 +96,8 @@ async def add_calls(connection: AsyncConnection, calls: Iterable[Row[Any]]) -> N
         await connection.execute(statement, changed)
 
 
-class SqlDailyTotals:
+class SqlDailyTotals(SqlStore):
     """Reads the totals of dropped calls, and drops those whose time is over."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def lines(self, first_day: str, last_day: str, *, by_month: bool) -> Sequence[TotalsLine]:
         """Return the totals from the first to the last day, each of a day or of a month."""

@@ -561,6 +561,13 @@ class Database:
         return StoreDamaged(f"{self.place} has given a number away twice ({message}): {mending}")
 
 
+class SqlStore:
+    """Reads and writes some tables of a database, as its subclasses say."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+
 def _own_number(message: str) -> str | None:
     """Return the advice about a generated number that is taken; None if the duplicate is in the content."""
     named = _KEY.search(message)

@@ -19,7 +19,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, SqlStore
 from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.definitions import advance, advance_beyond, version_in
 from vosd.storage.types import descriptive, identifying
@@ -28,11 +28,8 @@ _deck: Final = schema.rate_deck
 _chunk: Final = schema.rate_deck_chunk
 
 
-class SqlDecks:
+class SqlDecks(SqlStore):
     """The decks as operators change them (``catalogue.decks.DeckStore`` for the switch). Nothing is ever deleted."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def version(self) -> int:
         """Return the version of all definitions in the database."""

@@ -14,17 +14,14 @@ from vosd.billing.destination_past import PastUsage, Span
 from vosd.billing.destinations import Usage
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.storage import schema
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.sums import money_sum
 
 _cdr: Final = schema.cdr.c
 
 
-class SqlDestinationPast:
+class SqlDestinationPast(SqlStore):
     """Implements ``vosd.billing.destination_past.DestinationPast``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def first_call(self, account: str) -> int | None:
         """Return when the first call of an account arrived that the database has, UTC milliseconds; None = none."""

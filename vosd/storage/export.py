@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, func, or_, select
 from vosd.cdr.columns import ATTEMPTS, CHARGES, EXPORT_SEQ
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, dropped_before, first_id
 from vosd.storage.queries import rows_of, stored_attempt, stored_charge
 from vosd.storage.writers import no_counter
@@ -31,11 +31,8 @@ _correction: Final = schema.cdr_correction.c
 _counter: Final = schema.counter.c
 
 
-class SqlExport:
+class SqlExport(SqlStore):
     """Reads calls of MySQL or SQLite by their export numbers."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def newest(self) -> int:
         """Return the number up to which every commit can be read."""

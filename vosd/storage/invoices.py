@@ -36,7 +36,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, SqlStore
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.invoice_sums import (
     CHARGES,
@@ -277,11 +277,8 @@ class InvoiceFilter(NamedTuple):
             yield _invoice.c.due_at <= until
 
 
-class SqlInvoices:
+class SqlInvoices(SqlStore):
     """Reads and writes invoices."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def accounts(self) -> Sequence[AccountRow]:
         """Return the accounts that have entries, in their order."""

@@ -15,7 +15,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine, JobRun, RequestKey
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.job_commit import RUNNING, holds
 from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
@@ -71,11 +71,8 @@ class TooManyJobsError(VosError):
     retry_after_s = 30
 
 
-class SqlJobs:
+class SqlJobs(SqlStore):
     """All jobs of the installation."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def add(self, job: StoredJob, request: RequestKey | None, *, open_max: int, open_max_each: int) -> int:
         """Queue a job, and return its number; ``open_max_each`` bounds those of one principal.

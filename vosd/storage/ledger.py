@@ -40,7 +40,7 @@ from vosd.invoicing.settlement import UNDO, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ledger_values import (
     EARNED,
@@ -134,11 +134,8 @@ def _kind_of_movement() -> ColumnElement[str]:
     return case((_is_earned(), EARNED), else_=_entry.kind)
 
 
-class SqlLedger:
+class SqlLedger(SqlStore):
     """Reads the ledger in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def pages(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that fit in the order of booking, or newest first, a few hundred of them at a time.

@@ -16,7 +16,7 @@ from vosd.cdr.masking import Mask
 from vosd.cdr.retention import DropPlan
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, first_id
 
@@ -46,11 +46,8 @@ _MASK_ATTEMPT: Final = (
 )
 
 
-class SqlMasking:
+class SqlMasking(SqlStore):
     """Masks the numbers of old calls in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def mask_calls(self, plan: DropPlan, drops: Drops, gone_before: int = 0) -> AsyncGenerator[int, None]:
         """Mask the calls of a plan that are not masked yet, and yield after each step how many were looked at.

@@ -9,7 +9,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, SqlStore
 from vosd.storage.types import descriptive
 
 _table: Final = schema.month_close
@@ -31,11 +31,8 @@ class StoredMonthClose(msgspec.Struct, frozen=True):
 _COLUMNS: Final = [_table.c[name] for name in StoredMonthClose.__struct_fields__]
 
 
-class SqlMonthCloses:
+class SqlMonthCloses(SqlStore):
     """Reads and writes them in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def of_month(self, month: str) -> StoredMonthClose | None:
         """Return the close of a month; None = it is not closed."""

@@ -13,7 +13,7 @@ from sqlalchemy import Row, delete, insert, select
 from vosd.base.errors import VosError
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import dropped_before
 from vosd.storage.ledger_values import LedgerEntry
@@ -33,11 +33,8 @@ class UnlikeArchive(VosError):  # noqa: N818 - states what was found
     """An entry of the database differs from the one in the archive; nothing of that step was dropped."""
 
 
-class SqlOldPayments:
+class SqlOldPayments(SqlStore):
     """Finds and drops old entries in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def dropped_before(self) -> int:
         """Return before when entries were dropped, or a run began to, UTC milliseconds; 0 = none were."""

@@ -14,7 +14,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.database_clock import APART_MS, database_clock
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import no_counter
@@ -41,14 +41,11 @@ def require_seen(overrides: Collection[Override], seen_at: int | None) -> None:
             raise LaterOverride(message)
 
 
-class SqlOverrides:
+class SqlOverrides(SqlStore):
     """The overrides and the record of their changes, as people change them. Times are UTC milliseconds.
 
     Every method that changes something notes first what has expired by then, and writes its line of the audit.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def version(self) -> int:
         """Return the version of the overrides."""

@@ -16,7 +16,7 @@ from vosd.cdr.ports import Standing
 from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import Database, SqlStore
 from vosd.storage.listing import (
     CUSTOMERS_APART,
     CUSTOMERS_NAMED,
@@ -41,11 +41,8 @@ _cdr: Final = schema.cdr.c
 _Made = TypeVar("_Made")
 
 
-class SqlQueries:
+class SqlQueries(SqlStore):
     """Calls and standings in the database, for commands and the API: they need no daemon."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, in the order of the listing."""

@@ -13,7 +13,7 @@ from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.rows import CALL_KIND
 
@@ -52,11 +52,8 @@ async def entries_of(connection: AsyncConnection, records: Iterable[CallRecord])
     return {(row.account, row.reference): BookedEntry(row.call_id, row.amount) for row in rows}
 
 
-class SqlBookedCalls:
+class SqlBookedCalls(SqlStore):
     """Compares ended calls with the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def compare(self, records: Sequence[CallRecord]) -> list[BookDifference]:
         """Return what the database lacks of these calls, or holds with other amounts."""

@@ -8,7 +8,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit_line import RequestKey
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.types import descriptive
 
 _table: Final = schema.api_request
@@ -31,11 +31,8 @@ async def keep_request(connection: AsyncConnection, request: RequestKey, at: int
     await connection.execute(insert(_table).values(principal=_name(request.principal), **values))
 
 
-class SqlRequests:
+class SqlRequests(SqlStore):
     """Reads and ends what ``keep_request`` has kept."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def find(self, request: RequestKey) -> KeptRequest | None:
         """Return the request that has the key; None = there is none."""

@@ -15,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, SqlStore
 from vosd.storage.types import descriptive, identifying
 
 _table: Final = schema.saved_view
@@ -50,11 +50,8 @@ class StoredView(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str
 
 
-class SqlSavedViews:
+class SqlSavedViews(SqlStore):
     """Reads and writes them."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def of(self, owner: str, *, with_shared: bool) -> Sequence[StoredView]:
         """Return the views of an owner by page and name; ``with_shared``: those that others share, too."""

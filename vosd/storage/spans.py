@@ -15,7 +15,7 @@ from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall, PastCorrection
 from vosd.cdr.record import AGENT, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.listing import as_stored, in_order, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition, EntryKind
@@ -27,11 +27,8 @@ _cdr: Final = schema.cdr.c
 _COLUMNS: Final = tuple(_cdr[name] for name in ALWAYS_READ)
 
 
-class SqlSpans:
+class SqlSpans(SqlStore):
     """Reads spans of calls."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def pages(
         self,

@@ -12,7 +12,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, SqlStore
 from vosd.storage.definitions import advance, version_in
 from vosd.storage.types import descriptive, identifying, moment_in
 
@@ -58,14 +58,11 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 _MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
 
 
-class SqlObjects:
+class SqlObjects(SqlStore):
     """Objects of the configuration in the database. A version is never changed and never deleted.
 
     Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
         """Return the objects in force at a moment; ``since`` a version and a moment only those that have changed.

@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeEngine
 
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.sums import SumParts, parts_of_sum, summed
 from vosd.storage.types import Money
 from vosd.traffic.counted import AMOUNTS, FIVES_OF_SLOT, KIND_NUMBERS, SLOT_MS, SLOTS_OF_DAY, TrafficKey, TrafficKind
@@ -99,11 +99,8 @@ class PeakRow(NamedTuple):
     per_second: int
 
 
-class SqlTrafficSums:
+class SqlTrafficSums(SqlStore):
     """Reads the sums of one state of the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def rows(
         self,

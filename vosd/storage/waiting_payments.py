@@ -15,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import SqlStore
 from vosd.storage.ports import EntryKind, ReferenceTaken, Settlement
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.waiting_values import BOOKED, REFUSED, WAITING, NotWaiting, WaitingPayment
@@ -24,11 +24,8 @@ _table: Final = schema.waiting_payment
 _row: Final = _table.c
 
 
-class SqlWaitingPayments:
+class SqlWaitingPayments(SqlStore):
     """Reads and writes them in MySQL and SQLite."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     async def ask(
         self, wanted: WaitingPayment, audit: AuditLine | None = None, *, is_trial: bool = False
