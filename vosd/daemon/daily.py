@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.secret import Secret
 from vosd.engine.background import kept_going
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs import log
@@ -49,7 +50,7 @@ async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
     child = await started(process)
     try:
         async with asyncio.timeout(RUN_S):
-            send(child.writer, msgspec.msgpack.encode(order, enc_hook=os.fspath))
+            send(child.writer, msgspec.msgpack.encode(order, enc_hook=_text))
             return msgspec.msgpack.decode(await received(child.reader), type=kind)
     finally:
         await ended(child)
@@ -71,7 +72,7 @@ async def _carried_out(channel: int, kind: type[DailyOrder], work: Callable[[Dai
     content = await first_message(reader)
     if content is None:
         return
-    working = asyncio.ensure_future(work(msgspec.msgpack.decode(content, type=kind, dec_hook=_path)))
+    working = asyncio.ensure_future(work(msgspec.msgpack.decode(content, type=kind, dec_hook=_of_text)))
     stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
     await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
@@ -85,8 +86,13 @@ async def _carried_out(channel: int, kind: type[DailyOrder], work: Callable[[Dai
     stopped.cancel()
 
 
-def _path(kind: type, written: object) -> Any:
-    """Return a path of an order; a settings struct has no other type that msgspec does not know."""
+def _text(value: Any) -> str:
+    """Return the text of a path or a secret of an order: settings have no other type that msgspec does not know."""
+    return value.reveal() if isinstance(value, Secret) else os.fspath(value)
+
+
+def _of_text(kind: type, written: object) -> Any:
+    """Return the path or the secret of an order that has this text."""
     return kind(written)
 
 

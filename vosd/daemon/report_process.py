@@ -23,11 +23,10 @@ from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
-from vosd.base.secret import Secret
 from vosd.daemon.daily import carry_out
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.engine.daemon_threads import DaemonThreads
-from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
+from vosd.engine.settings import MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
 from vosd.storage.database_clock import check_has_come
@@ -42,18 +41,6 @@ _TYPES: Final = {
     ReportForm.CSV: ("text", "csv"),
     ReportForm.PDF: ("application", "pdf"),
 }
-
-
-class MailOrder(msgspec.Struct, frozen=True):
-    """The mail server, and who receives the report."""
-
-    server: str
-    port: int
-    security: MailSecurity
-    username: str
-    password: str
-    sender: str
-    recipients: tuple[str, ...]
 
 
 class ReportOrder(msgspec.Struct, frozen=True):
@@ -72,7 +59,8 @@ class ReportOrder(msgspec.Struct, frozen=True):
     """Criteria of its calls, as orders name them."""
     form: ReportForm
     directory: str | None
-    mail: MailOrder | None
+    mail: MailSettings | None
+    """The mail server, and who receives the report."""
     below: tuple[str, ...] = ()
     """Accounts that count with that of the criteria."""
     terms: dict[str, AccountTerms] = {}
@@ -114,14 +102,10 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
         if order.directory is not None:
             await asyncio.to_thread(_write, Path(order.directory), order, content)
         if order.mail is not None:
-            settings = MailSettings(
-                order.mail.server, order.mail.port, order.mail.sender, order.mail.recipients, order.mail.security,
-                order.mail.username, Secret(order.mail.password) if order.mail.password else None,
-            )  # fmt: skip
             # a stop of the switch does not wait for the server: what is not answered by then is sent again
             thread = DaemonThreads(1, "mail of a report")
             message = report_mail(order, order.mail, content, now)
-            refused = await asyncio.get_running_loop().run_in_executor(thread, deliver, settings, message)
+            refused = await asyncio.get_running_loop().run_in_executor(thread, deliver, order.mail, message)
             if refused:
                 return ReportDelivery(refusals(refused), tuple(refused))
     except (OSError, smtplib.SMTPException) as error:
@@ -187,7 +171,7 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -> EmailMessage:
+def report_mail(order: ReportOrder, mail: MailSettings, content: bytes, now: int) -> EmailMessage:
     """Return the mail; a repeated one has the same Message-ID, so that a server may notice it."""
     message = EmailMessage()
     message["From"] = mail.sender

@@ -22,7 +22,7 @@ from vosd.billing.agents import Hierarchy
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.daemon.daily import answer_of, why_failed
-from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
+from vosd.daemon.report_process import ReportDelivery, ReportOrder
 from vosd.engine.alarms.mail import MAIL_S, TAKEN_S
 from vosd.engine.background import BackgroundTasks
 from vosd.engine.kept_file import KeptFile
@@ -401,14 +401,9 @@ class ScheduledReportPart:
 
     def order(self, wanted: ScheduledReport, period: DuePeriod, running: int = 0) -> ReportOrder:
         """Return the order for a report over a period; ``running`` calls of it have not ended."""
-        server, mail = self._mail, None
         has_it = self._has_mail(wanted, period)
         recipients = tuple(each for each in wanted.mail if each not in has_it)
-        if recipients and server is not None:
-            password = "" if server.password is None else server.password.reveal()
-            mail = MailOrder(
-                server.server, server.port, server.security, server.username, password, server.sender, recipients
-            )
+        mail = replace(self._mail, recipients=recipients) if recipients and self._mail is not None else None
         return ReportOrder(
             url=self._database,
             node=self._node,

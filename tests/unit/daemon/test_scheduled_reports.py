@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports
-from vosd.daemon import report_process, scheduled_reports
+from vosd.daemon import daily, report_process, scheduled_reports
 from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
 from vosd.daemon.scheduled_reports import MADE_UP_MS, RETRY_MAX_MS, RETRY_MS, CallsOutside, ScheduledReportPart
 from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
@@ -344,7 +344,7 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
     await stage.part.look(stage.part._reports[0])
     order = stage.orders[-1]
     assert order.mail is not None
-    assert (order.mail.recipients, order.mail.password) == (("boss@example.com",), "secret")
+    assert (order.mail.recipients, order.mail.password) == (("boss@example.com",), Secret("secret"))
     assert (order.url, order.replica, order.statement_s) == ("sqlite://new", "sqlite:///copy", None)
     assert (order.criteria, order.below) == (criteria, ("shop",))
     (row,) = await stage.part.listed(ListScheduledReports())
@@ -659,7 +659,7 @@ async def test_a_report_is_mailed_with_the_file_and_a_name_that_a_repeat_has_too
 ) -> None:
     sent: list[tuple[MailSettings, EmailMessage]] = []
     monkeypatch.setattr(report_process, "deliver", lambda settings, message: sent.append((settings, message)))
-    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "ann", "secret", "s@example.com", ("a@b.c", "d@e.f"))
+    mail = MailSettings("mx", 25, "s@example.com", ("a@b.c", "d@e.f"), username="ann", password=Secret("secret"))
     for _ in range(2):
         assert await delivered(order_of(url, mail=mail), STARTED + DAY) == ReportDelivery()
     (settings, message), (_, again) = sent
@@ -669,6 +669,12 @@ async def test_a_report_is_mailed_with_the_file_and_a_name_that_a_repeat_has_too
     assert message["Message-ID"] == again["Message-ID"]
     (attached,) = message.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type()) == ("m-2026-09-21.csv", "text/csv")
+
+
+def test_an_order_brings_its_process_the_password_of_the_mail_server() -> None:
+    order = order_of("", mail=SERVER)
+    written = msgspec.msgpack.encode(order, enc_hook=daily._text)
+    assert msgspec.msgpack.decode(written, type=ReportOrder, dec_hook=daily._of_text) == order
 
 
 def test_the_process_of_a_report_that_is_to_end_does_not_wait_for_the_mail_server(
@@ -688,7 +694,7 @@ def test_the_process_of_a_report_that_is_to_end_does_not_wait_for_the_mail_serve
         await asyncio.gather(delivering, return_exceptions=True)
 
     monkeypatch.setattr(report_process, "deliver", deliver)
-    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "", "", "s@example.com", ("a@b.c",))
+    mail = MailSettings("mx", 25, "s@example.com", ("a@b.c",))
     asyncio.run(interrupted())
     assert begun.is_set()
     assert not ended.is_set()
@@ -696,13 +702,11 @@ def test_the_process_of_a_report_that_is_to_end_does_not_wait_for_the_mail_serve
 
 
 def test_each_report_has_its_own_file_and_its_own_mails() -> None:
-    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "", "", "s@example.com", ("a@b.c",))
+    mail = MailSettings("mx", 25, "s@example.com", ("a@b.c",))
     named = [("收入日报", "sw1"), ("网关日报", "sw1"), ("sales/eu", "sw1"), ("sales-eu", "sw1"), ("sales-eu", "sw2")]
     orders = [msgspec.structs.replace(order_of("", mail=mail), name=name, node=node) for name, node in named]
     messages = [report_process.report_mail(order, mail, b"", 0) for order in orders]
-    messages.append(
-        report_process.report_mail(orders[0], msgspec.structs.replace(mail, sender="s@example.org"), b"", 0)
-    )
+    messages.append(report_process.report_mail(orders[0], replace(mail, sender="s@example.org"), b"", 0))
     assert len({message["Message-ID"] for message in messages}) == 6
     files = [attached.get_filename() for each in messages[:4] for attached in each.iter_attachments()]
     assert len(set(files)) == 4
