@@ -63,13 +63,16 @@ def order(tmp_path: Path, there: Api) -> BilateralOrder:
         for each, amount in CALLS[:-1]
     ]
     book(url, sent)
-    partner = Partner("peer", "USD", there.url, "acme", f"{CUSTOMER}acme", Decimal(1), Decimal(1))
+    settings = BilateralSettings("peer", there.url, "acme", Secret(f"{CUSTOMER}acme"), Decimal(1), Decimal(1))
+    partner = Partner(settings, "USD")
     return BilateralOrder(url, UNTIL - 12 * PERIOD_MS, UNTIL, (partner,))
 
 
-def compared(order: BilateralOrder, **changes: str | Decimal) -> PartnerOutcome:
+def compared(order: BilateralOrder, **changes: Any) -> PartnerOutcome:
     (partner,) = order.partners
-    changed = msgspec.structs.replace(order, partners=(msgspec.structs.replace(partner, **changes),))
+    changed = msgspec.structs.replace(
+        order, partners=(Partner(dataclasses.replace(partner.settings, **changes), "USD"),)
+    )
     (outcome,) = asyncio.run(compare_all(changed)).partners
     return outcome
 
@@ -88,8 +91,8 @@ def test_partners_whose_names_are_not_found_hold_up_no_other_one(
     resolver = SilentNames(monkeypatch)
     names = [f"dead{number}.example" for number in range(6)]
     resolver.dead, resolver.releasing = set(names), "good.example"
-    urls = [partner.url.replace("127.0.0.1", host) for host in (*names, resolver.releasing)]
-    partners = tuple(msgspec.structs.replace(partner, url=url, amount=Decimal(6)) for url in urls)
+    urls = [partner.settings.url.replace("127.0.0.1", host) for host in (*names, resolver.releasing)]
+    partners = tuple(Partner(dataclasses.replace(partner.settings, url=url, amount=Decimal(6)), "USD") for url in urls)
     outcomes = asyncio.run(compare_all(msgspec.structs.replace(order, partners=partners))).partners
     assert [each.failed for each in outcomes] == ["[Errno -3] no answer"] * 6 + [""]
 
@@ -100,9 +103,7 @@ def threads_of_partners() -> int:
 
 def test_an_operator_compares_by_hand(order: BilateralOrder, tmp_path: Path) -> None:
     (partner,) = order.partners
-    settings = BilateralSettings(
-        "peer", partner.url.replace("127.0.0.1", "localhost"), "acme", Secret(partner.token), Decimal(1), Decimal(1)
-    )  # fmt: skip
+    settings = dataclasses.replace(partner.settings, url=partner.settings.url.replace("127.0.0.1", "localhost"))
 
     async def run(**more: Any) -> PartnerOutcome:
         database = Database(order.database)
@@ -122,4 +123,4 @@ def test_an_operator_compares_by_hand(order: BilateralOrder, tmp_path: Path) -> 
 
 def test_a_token_shows_no_other_account_and_a_wrong_one_nothing(order: BilateralOrder) -> None:
     assert "404" in compared(order, their_account="reseller").failed
-    assert "401" in compared(order, token="wrong").failed
+    assert "401" in compared(order, token=Secret("wrong")).failed

@@ -1,7 +1,6 @@
 """Compare our calls with those of a partner, by the totals that its switch shows."""
 
 import asyncio
-from decimal import Decimal
 from typing import Final
 from urllib.parse import quote
 
@@ -26,28 +25,10 @@ _OK: Final = 200
 
 
 class Partner(msgspec.Struct, frozen=True):
-    """A partner and its switch."""
+    """A partner, and the currency of its account here."""
 
-    account: str
+    settings: BilateralSettings
     currency: str | None
-    url: str
-    their_account: str
-    token: str
-    percent: Decimal
-    amount: Decimal
-
-
-def partner_of(settings: BilateralSettings, currency: str | None) -> Partner:
-    """Return a partner as it is configured; ``currency`` is that of its account."""
-    return Partner(
-        settings.account,
-        currency,
-        settings.url,
-        settings.their_account,
-        settings.token.reveal(),
-        settings.percent,
-        settings.amount,
-    )
 
 
 class FoundDeviation(msgspec.Struct, frozen=True):
@@ -78,19 +59,20 @@ async def compared_with(
     partner: Partner, calls: SqlEndedCalls, names: HostNames, since: int, until: int
 ) -> PartnerOutcome:
     """Compare a span of whole periods with a partner; UTC milliseconds. What fails is in the outcome."""
+    terms = partner.settings
     try:
-        theirs = await totals_of(partner, names, since, until)
-        ours = add_up(await calls.of(partner.account, since, until))
+        theirs = await totals_of(terms, names, since, until)
+        ours = add_up(await calls.of(terms.account, since, until))
         book = book_of(theirs, since)
     except (VosError, ValueError) as error:
-        return PartnerOutcome(partner.account, failed=str(error)[:WHY_CHARACTERS_MAX])
-    threshold = DeviationLimit(partner.percent, partner.amount)
+        return PartnerOutcome(terms.account, failed=str(error)[:WHY_CHARACTERS_MAX])
+    threshold = DeviationLimit(terms.percent, terms.amount)
     has_money = theirs.currency == partner.currency
     found = compare(ours, book, threshold, since, until, has_money=has_money)
-    return PartnerOutcome(partner.account, tuple(map(_in_words, found)))
+    return PartnerOutcome(terms.account, tuple(map(_in_words, found)))
 
 
-async def totals_of(partner: Partner, names: HostNames, since: int, until: int) -> BilateralTotals:
+async def totals_of(partner: BilateralSettings, names: HostNames, since: int, until: int) -> BilateralTotals:
     """Return the totals that the switch of a partner has, of whole periods.
 
     Raises:
@@ -105,7 +87,7 @@ async def totals_of(partner: Partner, names: HostNames, since: int, until: int) 
         raise NoTotalsError(str(error) or type(error).__name__) from error
 
 
-async def _totals(partner: Partner, server: HttpServer, since: int, until: int) -> BilateralTotals:
+async def _totals(partner: BilateralSettings, server: HttpServer, since: int, until: int) -> BilateralTotals:
     """Ask for the totals of a span; where they are too long for one answer, for those of both halves."""
     try:
         return await _asked(partner, server, since, until)
@@ -118,10 +100,10 @@ async def _totals(partner: Partner, server: HttpServer, since: int, until: int) 
     return msgspec.structs.replace(second, rows=(*first.rows, *second.rows))
 
 
-async def _asked(partner: Partner, server: HttpServer, since: int, until: int) -> BilateralTotals:
+async def _asked(partner: BilateralSettings, server: HttpServer, since: int, until: int) -> BilateralTotals:
     path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
     target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
-    headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]
+    headers = [("Authorization", f"Bearer {partner.token.reveal()}"), ("Accept", "application/json")]
     answer = await server.ask_once("GET", target, headers, body_max=BODY_BYTES_MAX)
     if answer.status != _OK:
         raise NoTotalsError(f"it answers with {answer.status}: {answer.body[:300].decode(errors='replace')}")

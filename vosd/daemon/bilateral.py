@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from vosd.admin.partner_totals import PartnerOutcome, partner_of
+from vosd.admin.partner_totals import Partner, PartnerOutcome
 from vosd.base.clock import Clock
 from vosd.catalogue.catalogue import Catalogue
 from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
@@ -79,7 +79,8 @@ class BilateralPart:
     async def run(self, due: int) -> None:
         """Compare the hour before a moment with every partner; what fails, for whatever reason, is an alarm."""
         order = self.order(due - DELAY_MS)
-        for name in sorted({each.account for each in self._settings} - {each.account for each in order.partners}):
+        compared = [each.settings.account for each in order.partners]
+        for name in sorted({each.account for each in self._settings} - {*compared}):
             self._report(PartnerOutcome(name, failed="the account is not configured"))
         if not order.partners:
             return
@@ -88,7 +89,7 @@ class BilateralPart:
                 outcome = await answer_of(PROCESS, order, BilateralOutcome)
         except Exception as error:  # noqa: BLE001  the boundary: else a comparison that is not made would be silent
             why = f"not compared within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
-            outcome = BilateralOutcome(tuple(PartnerOutcome(each.account, failed=why) for each in order.partners))
+            outcome = BilateralOutcome(tuple(PartnerOutcome(name, failed=why) for name in compared))
         for each in outcome.partners:
             self._report(each)
 
@@ -96,7 +97,7 @@ class BilateralPart:
         """Return the order to compare the hour that ends at ``until``."""
         accounts = self._catalogue().accounts
         partners = tuple(
-            partner_of(each, accounts[each.account].currency) for each in self._settings if each.account in accounts
+            Partner(each, accounts[each.account].currency) for each in self._settings if each.account in accounts
         )
         return BilateralOrder(self._database, until - SPAN_MS, until, partners)
 

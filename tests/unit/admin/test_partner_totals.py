@@ -9,10 +9,12 @@ import pytest
 
 from vosd.admin import partner_totals
 from vosd.admin.bilateral_totals import BilateralTotals, TotalsRow
-from vosd.admin.partner_totals import NoTotalsError, Partner, totals_of
+from vosd.admin.partner_totals import NoTotalsError, totals_of
+from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import PERIOD_MS, PartnerDirection
 from vosd.engine.host_names import HostNames
+from vosd.engine.settings import BilateralSettings
 
 BEGIN = 1_790_000_100_000 // PERIOD_MS * PERIOD_MS
 PERIODS = [iso_utc(BEGIN + index * PERIOD_MS) for index in range(12)]
@@ -48,7 +50,7 @@ async def totals(switch: Switch) -> BilateralTotals:
     async with server:
         port = server.sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}/api/v1"
-        partner = Partner("partner", "USD", url, "us", "token", Decimal(1), Decimal(1))
+        partner = BilateralSettings("partner", url, "us", Secret("token"), Decimal(1), Decimal(1))
         return await totals_of(partner, HostNames(1, "names of partners"), BEGIN, BEGIN + 12 * PERIOD_MS)
 
 

@@ -10,7 +10,7 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.partner_totals import PartnerOutcome, compared_with, partner_of
+from vosd.admin.partner_totals import Partner, PartnerOutcome, compared_with
 from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
 from vosd.engine.host_names import HostNames
 
@@ -39,5 +39,5 @@ async def compare_partner(office: Office, who: Principal, order: ComparePartner)
         raise OrderError("account", f"is {order.account}, which is no partner", "`bilateral` lists partners")
     at = office.now() - DELAY_MS if order.until is None else order.until
     until = at - at % PERIOD_MS
-    partner = partner_of(found[0], account.currency)
+    partner = Partner(found[0], account.currency)
     return await compared_with(partner, office.stores.ended_calls, _NAMES, until - SPAN_MS, until)
