@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from decimal import Decimal
 
-    from vosd.admin.office.definitions import CallsUsing, ChangedObjects, Difference
+    from vosd.admin.office.definitions import CallsUsing, ChangeSheet, DifferenceSheet
     from vosd.admin.office.object_versions import ObjectSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
@@ -359,7 +359,7 @@ def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) 
 
 def change_objects(
     invocation: Invocation,
-    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects]]",
+    act: "Callable[[Office, Principal, Order], Awaitable[ChangeSheet]]",
     make: "Callable[..., Order]",
     *,
     is_dry: bool,
@@ -375,21 +375,17 @@ def change_objects(
     for warning in changed.warnings:
         output.remark(warning)
     if as_json:
-        document = msgspec.to_builtins(changed)
-        document["dry_run"] = document.pop("is_trial")
-        for each in document["changes"]:
-            each["begins_at"] = iso_utc(each["begins_at"])
-        output.document(document)
+        output.document(changed)
     else:
         _show(changed)
     if changed.untold:
         raise DaemonAwayError(f"stored, but the running switch has not taken it yet: {changed.untold}")
 
 
-def _show(changed: "ChangedObjects") -> None:
-    would = "would be " if changed.is_trial else ""
+def _show(changed: "ChangeSheet") -> None:
+    would = "would be " if changed.dry_run else ""
     for each in changed.changes:
-        version = "" if each.version is None else f": version {each.version}, from {iso_utc(each.begins_at)}"
+        version = "" if each.version is None else f": version {each.version}, from {each.begins_at}"
         output.line(f"{each.kind} {each.name} {would}{each.action.value}{version}")
         if len(changed.changes) == 1:
             _show_keys(each.keys)
@@ -403,7 +399,7 @@ def _show(changed: "ChangedObjects") -> None:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
     if changed.calls_unknown:
         output.remark(f"which running calls use them is not known: {changed.calls_unknown}")
-    elif changed.is_trial and not any(each.calls and each.calls.number for each in changed.changes):
+    elif changed.dry_run and not any(each.calls and each.calls.number for each in changed.changes):
         output.remark("no running call is concerned: calls keep the rates, plans and numbers that they began with")
     if (first := getattr(changed, "payment", None)) is not None:
         output.line(f"first payment, reference {first.reference}: {first.amount} {first.currency}, {first.outcome}")
@@ -412,7 +408,7 @@ def _show(changed: "ChangedObjects") -> None:
         output.line(f"balance of {balance.account}, line {balance.line}: {amount}, {balance.outcome}")
 
 
-def _calls_using(change: "Difference") -> str:
+def _calls_using(change: "DifferenceSheet") -> str:
     calls = change.calls
     assert calls is not None
     said = f"running calls that use it: {calls.number} ({_first(calls)})"

@@ -16,6 +16,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, TooManyPasswordsError, set_phone_password
 from vosd.admin.office.principal import Principal
 from vosd.billing.rights import Right
+from vosd.cdr.columns import iso_utc
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
@@ -141,7 +142,7 @@ async def test_a_password_of_an_agent_or_a_customer_is_not_planned(office: Offic
         await set_phone_password(office, who, planned)
     assert len(await office.stores.objects.history("phones", "7001")) == 1
     made = await set_phone_password(office, operator(), planned)
-    assert [each.begins_at for each in made.changes] == [NOW + 1_000]
+    assert [each.begins_at for each in made.changes] == [iso_utc(NOW + 1_000)]
 
 
 async def test_the_bound_of_passwords_is_that_of_agents_too(office: Office) -> None:

@@ -60,6 +60,7 @@ from vosd.admin.office.withdrawn_changes import put_back
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import BadObjectError, ObjectsMoved, ObjectVersion
+from vosd.cdr.columns import iso_utc
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import (
     CatalogueState,
@@ -95,7 +96,7 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
     account = SetObjects(objects=(WantedObject("accounts", "acme", {"rate_group": "sell"}),))
     await set_objects(office, operator(), account)
     end = EndObject(kind="accounts", name="acme")
-    assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).is_trial
+    assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).dry_run
     for amount, said in (
         (10, "the balance of account acme is not zero"),
         (-10, "minimum consumption, and is not closed"),
@@ -285,10 +286,10 @@ async def test_warnings_of_the_reload_are_in_the_result_those_about_the_changed_
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [*others, *own]))
     async with switch:
         made = await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
-        assert made.warnings == made.sheet().warnings == [*own, *others[:98]]
+        assert made.warnings == [*own, *others[:98]]
         assert (await set_objects(office, operator(), SetObjects(objects=(PHONE,), is_trial=True))).warnings == []
         customer = await provision_customer(office, operator(), ProvisionCustomer(account="new"))
-        assert customer.sheet().warnings == others[:100]
+        assert customer.warnings == others[:100]
         imported = ImportSheet(file="f.csv", objects=(PHONE,))
         assert (await import_sheet(office, operator(), imported)).warnings == others[:100]
 
@@ -581,7 +582,9 @@ async def test_orders_to_other_objects_do_not_come_behind_what_a_clock_ahead_has
     for number in (1, 100):
         others = tuple(WantedObject("accounts", f"a{number}-{each}", {"currency": "USD"}) for each in range(number))
         made = await set_objects(office, operator(), SetObjects(objects=others))
-        assert {each.begins_at for each in made.changes} == {NOW}, "of many objects the versions are read together"
+        assert {each.begins_at for each in made.changes} == {iso_utc(NOW)}, (
+            "of many objects the versions are read together"
+        )
 
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:

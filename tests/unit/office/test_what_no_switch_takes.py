@@ -18,7 +18,7 @@ from vosd.admin.office import definitions
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
-    ChangedObjects,
+    ChangeSheet,
     EndObject,
     NotTakenError,
     SetObjects,
@@ -74,7 +74,7 @@ async def paid(office: Office) -> None:
     await book_payment(office, operator(), BookPayment(account="shop", amount=Decimal(1)))
 
 
-async def in_euros(office: Office, who: Principal, **terms: Any) -> ChangedObjects:
+async def in_euros(office: Office, who: Principal, **terms: Any) -> ChangeSheet:
     wanted = WantedObject("accounts", "shop", {"currency": "EUR"}, is_merged=True)
     return await set_objects(office, who, SetObjects(objects=(wanted,), **terms))
 
@@ -166,7 +166,7 @@ async def test_objects_of_running_calls_are_removed_by_a_confirmed_order_alone(
         with pytest.raises(UsedByCallsError, match=f"running calls use what the change removes: {kind} {name}$"):
             await end_object(office, operator(), end)
         assert (await numbers(office, kind, name), switch.asked.count(Reload())) == ([1], 0)
-        assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).is_trial
+        assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).dry_run
         planned = msgspec.structs.replace(end, at=NOW + 1_000)
         assert (await end_object(office, operator(), planned)).in_force is None
         confirmed = msgspec.structs.replace(end, is_confirmed=True)
@@ -437,7 +437,7 @@ async def one_on_top_of_the_other(
 
     The first reload, which ann waits for, has an answer when bob's version is stored, and bob's when ann has gone on.
     """
-    changes: list[asyncio.Task[ChangedObjects]] = []
+    changes: list[asyncio.Task[ChangeSheet]] = []
     answers, bob_asks, ann_has_gone_on = [*reloads], asyncio.Event(), asyncio.Event()
 
     async def answer(_order: Reload) -> ReloadOutcome:
@@ -510,7 +510,7 @@ async def test_a_version_without_a_mistake_is_put_back_where_the_one_on_top_of_i
     monkeypatch.setattr(definitions, "_MENDED_S", 0.0)
     read = await one_on_top_of_the_other(office, monkeypatch, of_ann, refusal("accounts shop (version 3)"))
     assert read[1] == f"{WITHDRAWN}:"
-    assert read[0].startswith("ChangedObjects(") if of_ann is TAKEN else read[0] == f"{KEPT}:"
+    assert read[0].startswith("ChangeSheet(") if of_ann is TAKEN else read[0] == f"{KEPT}:"
     assert await bodies(office, "accounts", "shop") == [BY_ANN, BY_BOTH, BY_ANN, BEFORE]
     assert await bodies(office, "templates", "t") == ["{}"]
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, Plan, WantedObject, check_and_add, compared_each
+from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, Plan, WantedObject, check_and_add, compared_each
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -80,7 +80,7 @@ class BulkRefusedError(VosError):
 
 
 @needs(Permission.DEFINITIONS_CHANGE)
-async def change_objects(office: Office, who: Principal, order: ChangeObjects) -> ChangedObjects:
+async def change_objects(office: Office, who: Principal, order: ChangeObjects) -> ChangeSheet:
     """Create, replace, merge and delete objects; a running switch has taken the change when this returns.
 
     Raises:

@@ -14,10 +14,9 @@ from vosd.admin.office.definitions import (
     NOT_ASKED,
     Action,
     AlreadyDefinedError,
-    ChangedObjects,
     ChangeSheet,
     Checked,
-    Difference,
+    DifferenceSheet,
     ObjectOrder,
     WantedObject,
     audit_line,
@@ -37,6 +36,7 @@ from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
+from vosd.cdr.columns import iso_utc
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 
 _LINES_SEARCHED: Final = 20
@@ -149,24 +149,8 @@ class CustomerSheet(ChangeSheet, frozen=True, kw_only=True):
     """An earlier order had this reference: nothing was changed now."""
 
 
-class ProvisionedCustomer(ChangedObjects, frozen=True, kw_only=True):
-    """A customer that was made."""
-
-    account: str
-    payment: FirstPaymentSheet | None = None
-    repeated: bool = False
-    """An earlier order had this reference: nothing was changed now."""
-
-    def sheet(self) -> CustomerSheet:
-        """Return it as programs read it."""
-        shown = ChangedObjects.sheet(self)
-        return CustomerSheet(
-            **msgspec.structs.asdict(shown), account=self.account, payment=self.payment, repeated=self.repeated
-        )
-
-
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def provision_customer(office: Office, who: Principal, order: ProvisionCustomer) -> ProvisionedCustomer:
+async def provision_customer(office: Office, who: Principal, order: ProvisionCustomer) -> CustomerSheet:
     """Make a customer in one transaction; a running switch knows it when this returns.
 
     A payment above the limit of one person waits for a second one; the customer is made nevertheless.
@@ -192,7 +176,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
 
 async def _provision(
     office: Office, who: Principal, order: ProvisionCustomer, owned: AgentObjects | None
-) -> ProvisionedCustomer:
+) -> CustomerSheet:
     subject = f"customer {order.account}"
     try:
         plan = await plan_of(office, who, order, order.objects())
@@ -232,9 +216,9 @@ async def _provision(
     if is_booked:
         await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     changes, calls_unknown = await with_calls(office, order, plan.differences)
-    return ProvisionedCustomer(
-        is_trial=order.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict(),
-        account=order.account, payment=sheet,
+    return CustomerSheet(
+        dry_run=order.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict(),
+        account=order.account, payment=sheet, repeated=False,
     )  # fmt: skip
 
 
@@ -274,7 +258,7 @@ async def _carried_out(office: Office, who: Principal, order: ProvisionCustomer,
 
 async def _repeated(
     office: Office, who: Principal, order: ProvisionCustomer, detail: Mapping[str, Any]
-) -> ProvisionedCustomer:
+) -> CustomerSheet:
     """Return the outcome of an order that was carried out before.
 
     Raises:
@@ -289,12 +273,13 @@ async def _repeated(
     for each in wanted:
         version = numbered(await office.stores.objects.history(each.kind, each.name), made[f"{each.kind} {each.name}"])
         changes.append(
-            Difference(
+            DifferenceSheet(
                 kind=each.kind, name=each.name, action=Action.DEFINED, version=version.version,
-                begins_at=version.begins_at, keys=differing(None, version.body),
+                begins_at=iso_utc(version.begins_at), keys=differing(None, version.body),
             )
         )  # fmt: skip
     reloaded = NOT_ASKED if order.at is not None else await taken(office, who, (), is_confirmed=order.is_confirmed)
-    return ProvisionedCustomer(
-        is_trial=False, changes=changes, account=order.account, payment=payment, repeated=True, **reloaded._asdict()
-    )
+    return CustomerSheet(
+        dry_run=False, changes=changes, calls_unknown="", **reloaded._asdict(),
+        account=order.account, payment=payment, repeated=True,
+    )  # fmt: skip

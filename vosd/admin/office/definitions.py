@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, T
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec.structs import asdict
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
@@ -203,8 +202,8 @@ class CallsUsing(msgspec.Struct, frozen=True):
     """Ids of the oldest of them."""
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Effect of a change on one object."""
+class DifferenceSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect of a change on one object, its time as text."""
 
     kind: str
     name: str
@@ -212,7 +211,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Change of the object."""
     version: int | None
     """The version that it makes; None = it makes none."""
-    begins_at: int
+    begins_at: str
+    """Time at which the change comes into force, RFC 3339."""
     keys: Mapping[str, tuple[Any, Any]]
     """Value before and after of each key that differs; None = it is left out.
 
@@ -226,14 +226,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Objects that take keys from it, in a trial: of a template alone."""
 
 
-class DifferenceSheet(Difference, frozen=True, kw_only=True):
-    """Effect of a change on one object, its time as text."""
-
-    begins_at: str  # type: ignore[assignment]
-    """Time at which the change comes into force, RFC 3339."""
-
-
-class ChangeSheet(msgspec.Struct, frozen=True):
+class ChangeSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Effect of a change, as programs read it."""
 
     dry_run: bool
@@ -249,27 +242,8 @@ class ChangeSheet(msgspec.Struct, frozen=True):
     untold: str = ""
 
 
-class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
-    """Effect of a change."""
-
-    is_trial: bool
-    in_force: bool | None
-    """Whether a running switch has taken it; None = it was not asked to."""
-    changes: list[Difference]
-    calls_unknown: str = ""
-    """Why a trial does not know which calls use the objects; empty = it does."""
-    warnings: list[str] = []
-    """Warnings of the running switch about its configuration, those about the changed objects first; 100 at most."""
-    untold: str = ""
-
-    def sheet(self) -> ChangeSheet:
-        """Return it as programs read it."""
-        changes = [DifferenceSheet(**asdict(each) | {"begins_at": iso_utc(each.begins_at)}) for each in self.changes]
-        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown, self.warnings, self.untold)
-
-
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
+async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangeSheet:
     """Define or change objects; a running switch has taken the change when this returns.
 
     Raises:
@@ -293,7 +267,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
+async def end_object(office: Office, who: Principal, order: EndObject) -> ChangeSheet:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     owned = owned_by(office, office.scope_of(who))
     wanted = WantedObject(order.kind, order.name, None, if_version=order.if_version)
@@ -301,7 +275,7 @@ async def end_object(office: Office, who: Principal, order: EndObject) -> Change
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
+async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangeSheet:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     owned = owned_by(office, office.scope_of(who))
     versions = await history_of(office, order.kind, order.name, owned)
@@ -313,13 +287,13 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
-) -> ChangedObjects:
+) -> ChangeSheet:
     return await check_and_add(office, who, order, await plan_of(office, who, order, objects), owned)
 
 
 async def check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
-) -> ChangedObjects:
+) -> ChangeSheet:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     with office.changing.under_way(who.account):
         return await _check_and_add(office, who, terms, plan, owned)
@@ -327,7 +301,7 @@ async def check_and_add(
 
 async def _check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
-) -> ChangedObjects:
+) -> ChangeSheet:
     if not terms.is_confirmed:
         await _check_settled(office, plan.versions)
         if not terms.is_trial and terms.at is None:
@@ -340,7 +314,7 @@ async def _check_and_add(
     changes, calls_unknown = await with_calls(office, terms, plan.differences)
     if terms.is_trial:
         changes = [await _with_objects(office, each, plan.versions) for each in changes]
-    return ChangedObjects(is_trial=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
+    return ChangeSheet(dry_run=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
 
 
 async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> None:
@@ -625,11 +599,13 @@ def _agent_numbers(plan: "Plan", owned: AgentObjects | None) -> "AgentNumbers | 
     return owned.numbers((each.kind, each.name, each.action is Action.DEFINED, each.keys) for each in _lasting(plan))
 
 
-def _lasting(plan: "Plan") -> Sequence[Difference]:
+def _lasting(plan: "Plan") -> Sequence[DifferenceSheet]:
     return [each for each in plan.differences if each.action is not Action.ENDED]
 
 
-async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
+async def with_calls(
+    office: Office, order: ObjectOrder, differences: list[DifferenceSheet]
+) -> tuple[list[DifferenceSheet], str]:
     """Return what a trial would change with the running calls that use it, and why these are not known."""
     concerned = {each.kind for each in differences if each.action is not Action.UNCHANGED} & _USED_AS.keys()
     if not order.is_trial or not concerned:
@@ -648,25 +624,25 @@ async def with_calls(office: Office, order: ObjectOrder, differences: list[Diffe
     return [_with_users(each, users) for each in differences], ""
 
 
-def _with_users(each: Difference, users: Mapping[tuple[str, str], list[str]]) -> Difference:
+def _with_users(each: DifferenceSheet, users: Mapping[tuple[str, str], list[str]]) -> DifferenceSheet:
     if each.kind not in _USED_AS or each.action is Action.UNCHANGED:
         return each
     found = users.get((each.kind, each.name), [])
     return msgspec.structs.replace(each, calls=CallsUsing(len(found), found[:_CALLS_NAMED]))
 
 
-async def _with_objects(office: Office, each: Difference, versions: Sequence[ObjectVersion]) -> Difference:
+async def _with_objects(office: Office, each: DifferenceSheet, versions: Sequence[ObjectVersion]) -> DifferenceSheet:
     """Return the change of a template with the objects that take it."""
     if each.kind != "templates" or each.action is not Action.CHANGED:
         return each
-    users = await users_of_template(office, each.name, each.keys.keys(), each.begins_at, versions)
+    users = await users_of_template(office, each.name, each.keys.keys(), versions[0].begins_at, versions)
     return msgspec.structs.replace(each, users=users)
 
 
 class Compared(NamedTuple):
     """An object as it is wanted, compared with what there is."""
 
-    difference: Difference
+    difference: DifferenceSheet
     versions: list[ObjectVersion]
     """Version to be added, where it needs one."""
     weak: WeakPassword | None
@@ -676,7 +652,7 @@ class Compared(NamedTuple):
 class Plan(NamedTuple):
     """A change that was compared with what there is, and not checked."""
 
-    differences: list[Difference]
+    differences: list[DifferenceSheet]
     versions: list[ObjectVersion]
     """Versions to be added."""
     weak: list[WeakPassword]
@@ -868,7 +844,7 @@ def _not_defined(kind: str, name: str) -> "NoSuchObjectError":
 
 def _compared(
     wanted: WantedObject, versions: Sequence[ObjectVersion], begins_at: int, now: int
-) -> tuple[Difference, ObjectVersion | None]:
+) -> tuple[DifferenceSheet, ObjectVersion | None]:
     """Return what is changed of an object from a moment on, and the version to be added; None = nothing is changed.
 
     Raises:
@@ -883,12 +859,12 @@ def _compared(
         raise _not_defined(wanted.kind, wanted.name)
     action = _action(before, body)
     number = None if action is Action.UNCHANGED else max((each.version for each in versions), default=0) + 1
-    change = Difference(
+    change = DifferenceSheet(
         kind=wanted.kind,
         name=wanted.name,
         action=action,
         version=number,
-        begins_at=begins_at,
+        begins_at=iso_utc(begins_at),
         keys=differing(None if before is None else before.body, body),
         planned=tuple(each.version for each in versions if each.begins_at > begins_at),
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.names import check_account
-from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, SetObjects, WantedObject, set_objects
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.object_versions import ListVersions, NoSuchObjectError, list_versions
@@ -89,7 +89,7 @@ class DidRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def assign_did(office: Office, who: Principal, order: AssignDid) -> ChangedObjects:
+async def assign_did(office: Office, who: Principal, order: AssignDid) -> ChangeSheet:
     """Give a number to an account; a running switch has taken the change when this returns.
 
     Raises:
@@ -114,14 +114,14 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangedObjects:
+async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangeSheet:
     """Take a number back from its account; raises as ``assign_did``."""
     await _require(office, who, order.number)
     return await _set(office, who, order, [WantedObject(DIDS, order.number, {}, if_version=order.if_version)])
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
-async def import_dids(office: Office, who: Principal, order: ImportDids) -> ChangedObjects:
+async def import_dids(office: Office, who: Principal, order: ImportDids) -> ChangeSheet:
     """Set the numbers of a file; others stay as they are. Raises OrderError for a bad line, and as ``assign_did``."""
     return await _set(office, who, order, _read(order.text))
 
@@ -162,7 +162,7 @@ async def _require(office: Office, who: Principal, number: str) -> None:
         raise NoSuchObjectError(message) from None
 
 
-async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangedObjects:
+async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangeSheet:
     terms = SetObjects(
         objects=tuple(objects), at=order.at, memo=order.memo, is_trial=order.is_trial, is_confirmed=order.is_confirmed
     )

@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from vosd.admin.office.agent_objects import AgentObjects
-from vosd.admin.office.definitions import ChangedObjects, ObjectOrder, WantedObject, check_and_add, planned
+from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, WantedObject, check_and_add, planned
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -45,7 +45,7 @@ class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 @needs(Permission.PHONES_PASSWORD, by_account=True)
-async def set_phone_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangedObjects:
+async def set_phone_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangeSheet:
     """Change the password of a phone of the database; a running switch knows it when this returns.
 
     A customer changes those of its own phones; an agent also those of accounts below it, by its right to phones.

@@ -16,7 +16,7 @@ import msgspec
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.definitions import (
     NOT_ASKED,
-    ChangedObjects,
+    ChangeSheet,
     Checked,
     ObjectOrder,
     Plan,
@@ -85,7 +85,7 @@ class BookedOpening(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class ImportedSheet(ChangedObjects, frozen=True, kw_only=True):
+class ImportedSheet(ChangeSheet, frozen=True, kw_only=True):
     """Effect of an import."""
 
     balances: list[BookedOpening]
@@ -139,7 +139,11 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
         if openings.payments:
             await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     return ImportedSheet(
-        is_trial=order.is_trial, changes=plan.differences, balances=openings.shown, **reloaded._asdict()
+        dry_run=order.is_trial,
+        changes=plan.differences,
+        calls_unknown="",
+        balances=openings.shown,
+        **reloaded._asdict(),
     )
 
 

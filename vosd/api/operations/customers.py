@@ -4,15 +4,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-from vosd.admin.office.customers import CustomerSheet, ProvisionCustomer, provision_customer
-from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
-from vosd.api.operation import Operation, permission_of
-
-
-async def provision(office: Office, who: Principal, order: ProvisionCustomer) -> CustomerSheet:
-    """Make a customer."""
-    return (await provision_customer(office, who, order)).sheet()
+from vosd.admin.office.customers import CustomerSheet, provision_customer
+from vosd.api.operation import Operation
 
 
 def _place_of(made: CustomerSheet) -> str:
@@ -24,8 +17,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/customers",
         meaning="Make a customer: account, rate group, gateways, phones and first payment, all of it or nothing.",
-        permission=permission_of(provision_customer),
-        run=provision,
+        run=provision_customer,
         problems=(
             "already_defined",
             "busy",
@@ -34,6 +26,7 @@ OPERATIONS: Final = (
             "defined_in_files",
             "not_taken",
             "objects_moved",
+            "operators_only",
             "out_of_scope",
             "balance_too_large",
             "reference_taken",

@@ -10,24 +10,22 @@ from vosd.admin.office.calendars import draw_calendar
 from vosd.admin.office.declarations import show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
-    EndObject,
     ObjectOrder,
-    RevertObject,
     SetObjects,
     WantedObject,
     end_object,
     revert_object,
     set_objects,
 )
-from vosd.admin.office.dids import AssignDid, FreeDid, ImportDids, assign_did, free_did, import_dids
+from vosd.admin.office.dids import assign_did, free_did, import_dids
 from vosd.admin.office.object_versions import KeysSheet, ListVersions, compare_versions, list_versions
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
+from vosd.admin.office.phone_passwords import set_phone_password
 from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.shown_objects import DefinitionSheet, list_definitions, show_definition
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
@@ -115,21 +113,11 @@ async def merge(office: Office, who: Principal, order: MergeObject) -> ChangeShe
     return await _change(office, who, order, wanted)
 
 
-async def remove(office: Office, who: Principal, order: EndObject) -> ChangeSheet:
-    """End an object."""
-    return (await end_object(office, who, order)).sheet()
-
-
 async def _change(office: Office, who: Principal, order: ObjectOrder, wanted: WantedObject) -> ChangeSheet:
     whole = SetObjects(
         objects=(wanted,), at=order.at, memo=order.memo, is_trial=order.is_trial, is_confirmed=order.is_confirmed
     )
-    return (await set_objects(office, who, whole)).sheet()
-
-
-async def revert(office: Office, who: Principal, order: RevertObject) -> ChangeSheet:
-    """Go back to a version."""
-    return (await revert_object(office, who, order)).sheet()
+    return await set_objects(office, who, whole)
 
 
 def _version_of(result: DefinitionSheet | ChangeSheet) -> str | None:
@@ -144,7 +132,7 @@ def _place_of(path: str, made: ChangeSheet) -> str:
 _ABSENT: Final = ("no_such_object",)
 _CHANGES: Final = (
     *_ABSENT, "busy", "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
-    "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "unconfirmed",
+    "operators_only", "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "unconfirmed",
 )  # fmt: skip
 
 
@@ -218,7 +206,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"End one of the {words}; its versions stay.",
             permission=change,
-            run=remove,
+            run=end_object,
             problems=("accounts_below", *_CHANGES),
             fixed=fixed,
         )
@@ -252,31 +240,11 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         path=f"{one}/revert",
         meaning=f"Give one of the {words} the keys of an earlier version again, as a new version.",
         permission=change,
-        run=revert,
+        run=revert_object,
         problems=_CHANGES,
         fixed=fixed,
         etag=_version_of,
     )
-
-
-async def change_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangeSheet:
-    """Change the password of a phone."""
-    return (await set_phone_password(office, who, order)).sheet()
-
-
-async def assign_number(office: Office, who: Principal, order: AssignDid) -> ChangeSheet:
-    """Give a number of the inventory to an account."""
-    return (await assign_did(office, who, order)).sheet()
-
-
-async def free_number(office: Office, who: Principal, order: FreeDid) -> ChangeSheet:
-    """Take a number of the inventory back from its account."""
-    return (await free_did(office, who, order)).sheet()
-
-
-async def import_numbers(office: Office, who: Principal, order: ImportDids) -> ChangeSheet:
-    """Set the numbers of a file."""
-    return (await import_dids(office, who, order)).sheet()
 
 
 _PARAMETER: Final = "/parameters/{name}"
@@ -321,7 +289,7 @@ OPERATIONS: Final = (
         path=_PARAMETER,
         meaning="Forget the value in the database of one of the parameters; that of the files, or the default, holds.",
         permission=Permission.DEFINITIONS_CHANGE,
-        run=remove,
+        run=end_object,
         problems=_CHANGES,
         fixed=_OF_PARAMETERS,
     ),
@@ -330,8 +298,7 @@ OPERATIONS: Final = (
         method="PUT",
         path="/phones/{number}/password",
         meaning="Change the password of a phone, and nothing else of it; its customer may, too.",
-        permission=permission_of(set_phone_password),
-        run=change_password,
+        run=set_phone_password,
         problems=(*_CHANGES, "too_many_passwords"),
         etag=_version_of,
     ),
@@ -339,8 +306,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/dids/{number}/assign",
         meaning="Give a number, or a range, to an account, with what it rings.",
-        permission=permission_of(assign_did),
-        run=assign_number,
+        run=assign_did,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -348,8 +314,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/dids/{number}/free",
         meaning="Take a number back from its account; it stays in the inventory.",
-        permission=permission_of(free_did),
-        run=free_number,
+        run=free_did,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -357,8 +322,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/dids/import",
         meaning="Set the numbers of a CSV file, all of them or none.",
-        permission=permission_of(import_dids),
-        run=import_numbers,
+        run=import_dids,
         problems=_CHANGES,
     ),
 )

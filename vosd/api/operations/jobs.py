@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from vosd.admin.office.bulk import ChangeObjects, change_objects
-from vosd.admin.office.definitions import ChangeSheet
+from vosd.admin.office.bulk import change_objects
 from vosd.admin.office.export import ReadExport, read_export
 from vosd.admin.office.jobs import (
     JobKind,
@@ -61,16 +60,6 @@ async def export(office: Office, who: Principal, order: ExportCalls, work: Work)
         async with aclosing(parts):
             async for part in parts:
                 file.write(part)
-
-
-async def change_many(office: Office, who: Principal, order: ChangeObjects) -> ChangeSheet:
-    """Change objects, all or none."""
-    return (await change_objects(office, who, order)).sheet()
-
-
-async def change_many_apart(office: Office, who: Principal, order: ChangeObjects, _work: Work) -> ChangeSheet:
-    """Change objects, all or none."""
-    return await change_many(office, who, order)
 
 
 async def never(_office: Office, _who: Principal, _order: Any) -> JobSheet:
@@ -164,8 +153,7 @@ OPERATIONS: Final = (
         path="/bulk",
         is_for_operators=True,
         meaning="Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
-        permission=permission_of(change_objects),
-        run=change_many,
+        run=change_objects,
         problems=(
             "already_defined",
             "accounts_below",
@@ -180,7 +168,12 @@ OPERATIONS: Final = (
             "stale_version",
             "unconfirmed",
         ),
-        long=Long(JobKind.BULK, change_many_apart, uploads={JSON: ".json"}, upload_max=BULK_BYTES_MAX),
+        long=Long(
+            JobKind.BULK,
+            lambda office, who, order, _work: change_objects(office, who, order),
+            uploads={JSON: ".json"},
+            upload_max=BULK_BYTES_MAX,
+        ),
         patience_s=600.0,
     ),
     Operation(
