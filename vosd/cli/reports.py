@@ -202,7 +202,6 @@ def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "R
 
 
 def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None, pdf: Path | None) -> None:
-    columns = [column.name for column in sheet.columns]
     if xlsx is not None:
         from vosd.admin.spreadsheet import workbook_of
 
@@ -216,11 +215,9 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
     elif as_json:
         output.document(sheet)
     elif as_csv:
-        writer = csv_writer(as_csv)
-        writer.row(columns)
-        writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
+        csv_writer(as_csv).rows(sheet.table())
     else:
-        rows = [*sheet.rows, *sheet.total_rows()]
+        columns, rows = [column.name for column in sheet.columns], [*sheet.rows, *sheet.total_rows()]
         added_up = " that is added up" if sheet.missing else ""
         empty = f"no call of that time{added_up} belongs to this report"
         output.table(columns, [[row.get(name) for name in columns] for row in rows], empty=empty)

@@ -10,7 +10,6 @@ import time
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,6 @@ from vosd.admin.office.reports import ReportSheet, ShowReport, report_of
 from vosd.admin.office.scope import Scope
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
-from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.daemon.daily import carry_out
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
@@ -128,17 +126,9 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         message = f"{sheet.missing} calls of the period are not in the sums that were read"
         raise ReportIncompleteError(message)
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
-        ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,
+        ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: ReportSheet.csv,
     }  # fmt: skip
     return forms[order.form](sheet)
-
-
-def _csv(sheet: ReportSheet) -> bytes:
-    out = StringIO()
-    writer, columns = CsvWriter(out, for_people=True), [column.name for column in sheet.columns]
-    writer.row(columns)
-    writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
-    return out.getvalue().encode()
 
 
 def _write(directory: Path, order: ReportOrder, content: bytes) -> None:

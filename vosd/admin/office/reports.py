@@ -22,6 +22,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.office.zones import zone_named
 from vosd.base.cause import HangupSource
+from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching
@@ -184,6 +185,15 @@ class ReportSheet(msgspec.Struct, frozen=True):
     """
     spans: list[SpanSheet] = []
     """Spans into which it is divided, one behind the other, also those without rows."""
+
+    def table(self) -> list[list[str | int | None]]:
+        """Return the names of the columns, then the values of the rows, without the totals."""
+        names = [column.name for column in self.columns]
+        return [[*names], *([row.get(name) for name in names] for row in self.rows)]
+
+    def csv(self) -> bytes:
+        """Return it as CSV for people, without the totals."""
+        return csv_of(self.table()).encode()
 
     def total_rows(self) -> list[dict[str, str | int | None]]:
         """Return the totals as rows that say so in their first cell, where they are more than a repetition of rows."""

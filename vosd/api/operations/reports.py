@@ -1,24 +1,13 @@
 """Operations about reports over calls."""
 
-from io import StringIO
 from typing import Final
 
 from vosd.admin.office.reports import ReportSheet, list_reports, list_scheduled_reports, show_report
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.api.operation import Listing, Operation
-from vosd.base.csv_text import CsvWriter
 
 _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-def _csv(sheet: ReportSheet) -> bytes:
-    out = StringIO()
-    writer = CsvWriter(out, for_people=True)
-    columns = [column.name for column in sheet.columns]
-    writer.row(columns)
-    writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
-    return out.getvalue().encode()
 
 
 OPERATIONS: Final = (
@@ -45,6 +34,6 @@ OPERATIONS: Final = (
         meaning="A report over the calls that began in a time: revenue, gateways, destinations, quality, profit.",
         run=show_report,
         problems=("no_such_report", "out_of_scope", "unknown_account", "unknown_name"),
-        forms={"text/csv": _csv, _SPREADSHEET: workbook_of, "application/pdf": report_pdf},
+        forms={"text/csv": ReportSheet.csv, _SPREADSHEET: workbook_of, "application/pdf": report_pdf},
     ),
 )
