@@ -490,6 +490,20 @@ async def test_no_minimum_is_booked_by_the_close_of_an_account_that_owes_already
         await close_account(books(0), operator(), CloseAccount(account="acme"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(AccountType.PARTNER, r"owes 8\.10: book its"), (AccountType.CLEARING, r"is owed 8\.10: book what")],
+)
+async def test_a_vendor_below_zero_is_owed_money_when_it_is_closed(
+    with_accounts: Callable[..., Office], kind: AccountType, said: str
+) -> None:
+    office = with_accounts(builders.account("acme", type=kind))
+    below_zero = BookPayment(account="acme", amount=Decimal("-8.10"), type=PaymentType.ADJUSTMENT)
+    await book_payment(office, operator(), below_zero)
+    with pytest.raises(MoneyLeftError, match=said):
+        await close_account(office, operator(), CloseAccount(account="acme"))
+
+
 async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(
     with_accounts: Callable[..., Office], office: Office
 ) -> None:

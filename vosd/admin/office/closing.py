@@ -19,7 +19,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
@@ -88,9 +88,11 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     if waits is not None:
         message = f"payment {waits.id} of account {name} waits for a second person: confirm or refuse it first"
         raise MoneyLeftError(message)
-    await _check_owes_nothing(stores.queries, name)  # else the minimum is booked, and the close refused all the same
+    await _check_owes_nothing(
+        stores.queries, accounts[name]
+    )  # else the minimum is booked, and the close refused all the same
     await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
-    balance = await _check_owes_nothing(stores.queries, name)
+    balance = await _check_owes_nothing(stores.queries, accounts[name])
     if balance and not order.pay_out:
         message = f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund"
         raise MoneyLeftError(message)
@@ -156,12 +158,14 @@ async def _book_minimum(office: Office, who: Principal, account: Account, *, is_
             raise AccountInUseError(message)
 
 
-async def _check_owes_nothing(queries: "SqlQueries", account_id: str) -> Decimal:
-    """Return the balance of an account; raise MoneyLeftError where it is below zero."""
-    balance = await _balance(queries, account_id)
+async def _check_owes_nothing(queries: "SqlQueries", account: Account) -> Decimal:
+    """Return the balance of an account; raise MoneyLeftError where it is below zero: a vendor is owed that."""
+    balance = await _balance(queries, account.id)
     if balance < 0:
         owed = format_amount(-balance)
-        message = f"account {account_id} owes {owed}: book its payment, or vosd payment add --type zero"
+        message = f"account {account.id} owes {owed}: book its payment, or vosd payment add --type zero"
+        if account.type is AccountType.CLEARING:
+            message = f"account {account.id} is owed {owed}: book what is paid to it, or vosd payment add --type zero"
         raise MoneyLeftError(message)
     return balance
 
