@@ -345,6 +345,7 @@ function Sheet({ row }: { row: Detail }) {
           { name: "area" },
           { name: "prefix" },
           { name: "price", kind: "money" },
+          { name: "price_per", kind: "state" },
           { name: "tax_rate", kind: "number" },
           { name: "calls", kind: "number" },
           { name: "billed_seconds", kind: "number", show: (line) => String(line.seconds ?? "–") },
@@ -371,8 +372,11 @@ function Sheet({ row }: { row: Detail }) {
   );
 }
 
-/** A line as it is printed: a minimum and corrections are no calls, and the prefix of a minimum is its month. */
-export function shownLine({ ...line }: Row): Row {
+/** A line as it is printed, with what its price is for: a minimum and corrections are no calls, and the prefix of a
+ * minimum is its month.
+ */
+export function shownLine({ per, ...rest }: Row): Row {
+  const line: Row = { ...rest, price_per: per };
   if (line.section === "minimum") line.prefix = String(line.prefix).replace("minimum/", "");
   return line.section === "minimum" || line.section === "corrections" ? { ...line, calls: null, seconds: null } : line;
 }

@@ -125,6 +125,17 @@ def test_corrections_are_not_printed_as_calls() -> None:
     assert "UK (44) 19 % \u22125\n" in page, "a call that was corrected twice is one call"
 
 
+def test_a_price_of_a_cycle_is_not_printed_as_one_of_the_minutes_beside_it() -> None:
+    by_minute = InvoiceLine(
+        section=InvoiceSection.CALLS, area="UK", prefix="", price="0.60", per="minute", tax_rate="19", calls=1,
+        seconds=120, net="1.20",
+    )  # fmt: skip
+    by_cycle = msgspec.structs.replace(by_minute, area="France", price="0.0001", per="cycle", net="0.012")
+    (page,) = text_of(msgspec.structs.replace(invoice("de"), lines=(by_minute, by_cycle)))
+    assert "UK 1 2:00 0,60 19 % 1,20\n" in page
+    assert "France 1 2:00 0,0001 / Takt 19 % 0,012\n" in page
+
+
 def test_a_mail_has_the_language_of_its_invoice() -> None:
     form = form_of(InvoiceSettings())
 
