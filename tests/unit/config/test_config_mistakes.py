@@ -199,6 +199,34 @@ def test_where_a_section_is_something_else_some_of_its_keys_are_named(site, text
     assert re.fullmatch(rf"vosd\.yaml:1: sip: expected keys and values; its keys are {named}", error)
 
 
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ("{account: acme, hosts: [192.0.2.2]}", "mapping_gateways[2].name: expected this key"),
+        ("{name: pbx, account: acme, hosts: [192.0.2.2]}", "mapping_gateways[pbx].name: value 'pbx': expected each"),
+        ("pbx", "mapping_gateways: expected keys and values"),
+    ],
+)
+def test_beside_an_item_without_a_name_of_its_own_the_others_have_their_places(site, more, error):
+    errors = site.errors(
+        f"""
+        accounts:
+          - {{id: acme}}
+        mapping_gateways:
+          - {{name: pbx, account: acmee, hosts: [192.0.2.1]}}
+          - name: shop
+            account: absent
+            hosts: [192.0.2.3]
+          - {more}
+        """
+    )
+    assert [each.partition(": value")[0] for each in errors if "name of an account" in each] == [
+        "vosd.yaml:4: mapping_gateways[pbx].account",
+        "vosd.yaml:6: mapping_gateways[shop].account",
+    ]
+    assert any(each.startswith("vosd.yaml:8") and error in each for each in errors)
+
+
 def test_what_refers_to_a_broken_object_is_no_mistake_of_its_own(site):
     errors = site.errors(
         """

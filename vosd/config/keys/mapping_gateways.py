@@ -117,7 +117,7 @@ class MappingGatewayKeys(DeclaredKeys):
     """Host of our Contact, for peers that want a name there: requests within a call come to that name. Default: the
     address of our socket."""
     user_agent: Annotated[str, product()] = ""
-    """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
+    """Our product in User-Agent and Server. Default: ``sip.server``."""
     headers: HeaderKeys = HeaderKeys()
     bodies: BodyKeys = BodyKeys()
     causes: CauseKeys = CauseKeys()

@@ -6,7 +6,7 @@ carries calls never looks at each of them. It does not know what an item means.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain, repeat
 from typing import Final, NamedTuple
@@ -38,7 +38,7 @@ class Packed(NamedTuple):
     """Each file, and how many of the items are in it."""
     lines: bytes = b""
     is_regular: bool = True
-    """Whether each item is a mapping with a name that no other has."""
+    """Whether each item is a mapping with a name that no other has; else only places are known by it."""
 
     @property
     def number(self) -> int:
@@ -93,17 +93,17 @@ class ReadFiles(NamedTuple):
     """By list; None = nothing was known, and ``sections`` has all items."""
 
 
-def pack(items: Iterable[Node], name_key: str) -> Packed:
-    """Return the items of a list packed."""
-    names: list[str] = []
+def pack(items: Sequence[Node], name_key: str) -> Packed:
+    """Return the items of a list packed; of an irregular one the first of each name, for their places."""
+    named: dict[str, Section] = {}
+    for item in items:
+        name = item.text_of(name_key) if isinstance(item, Section) else ""
+        if isinstance(item, Section) and name and _BETWEEN not in name:
+            named.setdefault(name, item)
     digests: list[bytes] = []
     files: list[tuple[str, int]] = []
     lines = array("I")
-    for item in items:
-        name = item.text_of(name_key) if isinstance(item, Section) else ""
-        if not isinstance(item, Section) or not name or _BETWEEN in name:
-            return Packed(is_regular=False)
-        names.append(name)
+    for item in named.values():
         digests.append(digest_of(item))
         lines.append(item.place.line)
         last, number = files.pop() if files else (item.place.file, 0)
@@ -111,9 +111,8 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
             files.append((last, number + 1))
         else:
             files += (last, number), (item.place.file, 1)
-    if len({*names}) < len(names):
-        return Packed(is_regular=False)
-    return Packed(_BETWEEN.join(names), b"".join(digests), tuple(files), lines.tobytes())
+    is_regular = len(named) == len(items)
+    return Packed(_BETWEEN.join(named), b"".join(digests), tuple(files), lines.tobytes(), is_regular)
 
 
 def differing(
