@@ -19,7 +19,8 @@ class Advice(NamedTuple):
 
 
 _NO_PREFIX: Final = Advice(
-    "No routing gateway has a prefix for the called number.", "add the prefix to a gateway, or its routing plan"
+    "No routing gateway has a prefix for the number by which the call is routed.",
+    "add the prefix to a gateway, or its routing plan",
 )
 _NOT_RUNG: Final = Advice(
     "A gateway accepted the call, and did not ring within ring_timeout.",
@@ -374,4 +375,13 @@ def _without_session(record: CallRecord, refusal: str) -> Advice | None:
             f"A session description could not be forwarded: {fault}.",
             "look at the descriptions in the ladder; the party that sent it has to send another one",
         )
-    return None if record.answered_at is None else _DISAGREED
+    if record.answered_at is not None:
+        return _DISAGREED
+    tried = [each for each in record.attempts if each.was_tried]
+    if not tried or any(each.was_sent for each in tried):
+        return None
+    names = dict.fromkeys(filter(None, (record.mapping_gateway, *(each.gateway for each in tried))))
+    return Advice(
+        "The caller offers no codec that `codecs` of the trunks let through, so no INVITE was sent.",
+        f"compare the offer in the ladder with `codecs` of {', '.join(names)}",
+    )

@@ -47,6 +47,14 @@ def tried_of(record: CallRecord) -> list[Attempt]:
     return [each for each in record.attempts if each.was_tried]
 
 
+def final_of(attempt: Attempt) -> str:
+    """Return the final code of an attempt, or what stands for 0."""
+    if attempt.code:
+        return str(attempt.code)
+    if not attempt.was_sent:
+        return "not sent"
+    return "no response" if attempt.pdd_ms is None else "no final response"
+
+
 def _of_attempt(attempt: Attempt) -> str:
-    code = "no response" if attempt.code == 0 else str(attempt.code)
-    return f"tried: {code} after {attempt.ms} ms ({attempt.reason})"
+    return f"tried: {final_of(attempt)} after {attempt.ms} ms ({attempt.reason})"

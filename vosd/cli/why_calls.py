@@ -13,6 +13,7 @@ from vosd.cli.trace import ladder
 
 if TYPE_CHECKING:
     from vosd.admin.office.why import EndedCall, GoingOn, WhyPage
+    from vosd.cdr.record import Attempt
 
 _SHOWN_OF_CALL: Final = (
     "callee_out",
@@ -79,6 +80,7 @@ def _show_running(call: "GoingOn") -> None:
 
 def _show_ended(call: "EndedCall") -> None:
     from vosd.admin.office.why import call_json, source_of
+    from vosd.admin.why import final_of, tried_of
 
     found: dict[str, Any] = call_json(call)
     record = call.record
@@ -91,8 +93,7 @@ def _show_ended(call: "EndedCall") -> None:
     output.sheet({"call_id": record.call_id} | {key: found[key] for key in _SHOWN_OF_CALL if found[key] is not None})
     output.line("")
     rows = [
-        [each["gateway"], each["code"] or "no response", each["ms"], each["pdd_ms"], _media_of(each), each["reason"]]
-        for each in found["attempts"]
+        [each.gateway, final_of(each), each.ms, each.pdd_ms, _media_of(each), each.reason] for each in tried_of(record)
     ]
     output.table(("tried", "code", "ms", "rang after ms", "media", "reason"), rows, empty="no gateway was tried")
     if found["left"]:
@@ -110,7 +111,7 @@ def _show_ended(call: "EndedCall") -> None:
     output.line("")
 
 
-def _media_of(attempt: dict[str, Any]) -> str:
+def _media_of(attempt: "Attempt") -> str:
     """Return by which way the media of an attempt would go, and by which step (docs/media.md)."""
-    path = attempt["media_path"]
-    return "" if path is None else f"{path} (step {attempt['media_step']})"
+    path = attempt.media_path
+    return "" if path is None else f"{path} (step {attempt.media_step})"

@@ -175,7 +175,7 @@ def _ending(outcome: TracedOutcome | None) -> Iterator[str]:
 def _attempts(attempts: Iterable[Attempt]) -> Iterator[str]:
     for attempt in attempts:
         rang = "" if attempt.pdd_ms is None else f", rang after {attempt.pdd_ms} ms"
-        code = attempt.code or "no response"
+        code = attempt.code or ("no final response" if attempt.was_sent else "not sent")
         yield f"  {attempt.gateway}: {code} after {attempt.ms} ms{rang}: {attempt.reason}"
 
 

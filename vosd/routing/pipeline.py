@@ -59,7 +59,7 @@ def find_routes(
     if first is not None:
         return chain((first,), search)
     if not left:
-        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, _unfit(request))
     if all(each.cause is Cause.BODY for each in left):
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 415, f"left out for {request.callee}: {left[0].detail}")
     if all(each.cause is Cause.FAMILY for each in left):
@@ -69,6 +69,13 @@ def find_routes(
         return _phone_unavailable(phone, left)
     objections = ", ".join(f"{each.gateway.name} ({each.cause.value})" for each in left)
     return Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, f"left out for {request.callee}: {objections}")
+
+
+def _unfit(request: RouteRequest) -> str:
+    ported = request.routing_number
+    if ported and not request.targets:
+        return f"no gateway's prefix fits {ported}, the routing number of {request.callee}"
+    return f"no gateway's prefix fits {request.callee}"
 
 
 def examine_routes(

@@ -23,8 +23,10 @@ TRIED = (
     Attempt(gateway="trunk-1", code=0, ms=5_000, pdd_ms=None, reason="Unavailable"),
     Attempt(gateway="trunk-2", code=503, ms=5_100, pdd_ms=80, reason="Unavailable"),
 )
+RUNG = Attempt("trunk-2", 0, 30_000, 80, "No Answer")
 SOUND = Attempt(gateway="closed", code=404, ms=900, pdd_ms=None, reason=ANNOUNCEMENT)
 BARE = Attempt("trunk-1", 0, 0, None, "No Common Codec", media_fault="not encrypted")
+UNSENT = Attempt("trunk-1", 0, 0, None, "No Common Codec")
 DOCUMENTS = Path(__file__).parents[3] / "docs"
 
 
@@ -38,6 +40,15 @@ def site(tmp_path_factory) -> Installation:
             refused_call(1, callee_in="+4930111", mapping_gateway="pbx", **failed),
             refused_call(2, callee_in="4930112", end_reason="No Available Route", sip_code=404),
             refused_call(3, callee_in="4930113", caller_in="1001\x1b[2J"),
+            refused_call(
+                5,
+                callee_in="4931115",
+                mapping_gateway="pbx",
+                end_reason="No Common Codec",
+                sip_code=488,
+                attempts=(UNSENT,),
+            ),
+            refused_call(6, callee_in="4931116", end_reason="No Answer", sip_code=480, attempts=(RUNG,)),
             ended_call(4, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")),
         ]
     )
@@ -136,6 +147,11 @@ def test_a_call_that_was_lost_before_its_answer_did_not_wait_for_the_switch():
         (EndReason.UNAVAILABLE, "Unsupported: 100rel", "refused before any gateway was tried: Unsupported: 100rel."),
         (EndReason.BUSY, "phone 1001: full", "The called phone had as many calls as it may have."),
         (EndReason.NO_AVAILABLE_ROUTE, "no gateway's prefix fits 44", "No routing gateway has a prefix"),
+        (
+            EndReason.NO_AVAILABLE_ROUTE,
+            "no gateway's prefix fits 49, the routing number of 44",
+            "which the call is routed",
+        ),
         (EndReason.NO_AVAILABLE_ROUTE, "left out for 44: a (full)", "none could take the call"),
         (EndReason.NO_AVAILABLE_ROUTE, "44 is assigned to no account", "leads nowhere: 44 is assigned to no account."),
         (EndReason.NO_AVAILABLE_ROUTE, NO_PORTABILITY.detail, "did not say where the call goes: the lookup"),
@@ -165,11 +181,29 @@ def test_a_call_that_no_gateway_was_tried_for_is_not_said_to_have_failed_there(r
         ({"end_reason": "Overload"}, "could not be written to disk"),
         ({"end_reason": "No Common Codec", "answered_at": 5}, "While they talked"),
         ({"end_reason": "No Common Codec"}, "no codec in common"),
+        ({"end_reason": "No Common Codec", "attempts": (UNSENT,)}, "so no INVITE was sent"),
+        ({"end_reason": "No Common Codec", "attempts": (UNSENT, TRIED[1])}, "no codec in common"),
     ],
 )
 def test_an_end_that_no_refusal_of_a_gateway_led_to_is_not_said_to_be_one(changes, said):
     call = refused_call(1, **{"end_reason": "Unavailable", "sip_code": 503, "attempts": TRIED, **changes})
     assert said in advice(call).said
+
+
+def test_a_call_whose_offer_no_codecs_let_through_says_where_they_are_written(site):
+    """The vendor was asked nothing: it has not failed to answer."""
+    (call,) = site.document("why", "--callee", "4931115", *SINCE)["calls"]
+    assert call["todo"] == "compare the offer in the ladder with `codecs` of pbx, trunk-1"
+    assert "trunk-1 not sent 0 No Common Codec" in " ".join(
+        site.vosd("why", "--callee", "4931115", *SINCE).stdout.split()
+    )
+    shown = site.document("cdr", "show", call["call_id"], "--why")
+    assert shown["candidates"][0]["reason"] == "tried: not sent after 0 ms (No Common Codec)"
+
+
+def test_a_gateway_that_rang_has_not_been_silent(site):
+    shown = site.vosd("why", "--callee", "4931116", *SINCE).stdout
+    assert "trunk-2 no final response 30000 80 No Answer" in " ".join(shown.split())
 
 
 def test_a_call_that_was_not_encrypted_says_what_a_telephone_needs_that_answers_sdes_by_dtls():

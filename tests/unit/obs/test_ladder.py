@@ -91,7 +91,7 @@ call 01a0c450-6c01-7000-8000-000000000002: 12025550100 -> 442079460000, 2026-09-
      6230  |---------->|           |           |  ACK 1
 
 Busy: 486 to the caller, Q.850 cause 17, ended by callee
-  carrier-a: no response after 5000 ms: No Answer
+  carrier-a: no final response after 5000 ms: No Answer
   carrier-b: 486 after 1200 ms, rang after 80 ms: Busy"""
     )
 

@@ -315,6 +315,14 @@ def test_number_that_no_prefix_fits_is_refused_with_404():
     assert refusal == Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, "no gateway's prefix fits +442071")
 
 
+def test_a_ported_number_that_no_prefix_fits_is_refused_by_the_number_that_was_compared():
+    """A gateway has a prefix for the number that was dialled."""
+    request = msgspec.structs.replace(REQUEST, routing_number="4979")
+    refusal = find_routes(request, RouteTable([routing_gateway("a", "44")]), Occupancy(), Rests(), Vendors())
+    detail = "no gateway's prefix fits 4979, the routing number of +442071"
+    assert refusal == Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, detail)
+
+
 def test_number_whose_gateways_are_all_left_out_is_refused_with_503():
     refusal = search(routing_gateway("a", enabled=False), routing_gateway("b", max_concurrent=0))
     assert (refusal.reason, refusal.status) == (EndReason.NO_AVAILABLE_ROUTE, 503)
