@@ -10,10 +10,12 @@ import gc
 import importlib
 import os
 import re
+import sys
 import textwrap
 import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -204,6 +206,7 @@ class VerbDirectory(Family):
         gc.set_threshold(*GC_THRESHOLDS)
         atexit.register(gc.freeze)  # the interpreter looks for garbage as it ends
         _wait_for_no_name_server()
+        _print_any_letter()
         try:
             return super().invoke(ctx)
         except VosError as error:
@@ -220,6 +223,12 @@ def _wait_for_no_name_server() -> None:
     from vosd.processes.loops import CommandLoops
 
     asyncio.set_event_loop_policy(CommandLoops())
+
+
+def _print_any_letter() -> None:
+    """Have letters that the locale lacks printed by number: an error would come once the order is carried out."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _as_full_disk(error: OSError) -> OperationError:

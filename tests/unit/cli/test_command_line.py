@@ -39,6 +39,14 @@ def test_help_lists_every_verb() -> None:
     assert [word for word in listed if word in VERBS] == list(VERBS)
 
 
+def test_letters_that_the_locale_lacks_are_printed_as_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "vosd.yaml"
+    file.write_text("node: 中文\nlimits: {max_call_seconds: é中}\n", encoding="utf-8")
+    result = CliRunner(charset="latin-1").invoke(main, ["check", "-c", str(file)])
+    assert (result.exit_code, type(result.exception)) == (3, SystemExit)
+    assert r"é\u4e2d" in result.output
+
+
 def test_the_list_of_verbs_has_the_words_of_their_pages_and_loads_none() -> None:
     context = click.Context(main, info_name="vosd")
     pages = {name: main.get_command(context, name) for name in VERBS}
