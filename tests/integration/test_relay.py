@@ -1110,7 +1110,8 @@ async def test_a_recording_that_cannot_begin_is_reported_and_the_call_goes_on(st
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
     (tmp_path / "file").touch()
-    path = Path("/dev/full") if is_full else tmp_path / "file" / "call.pcap"
+    (full := tmp_path / "full").symlink_to("/dev/full")
+    path = full if is_full else tmp_path / "file" / "call.pcap"
     failed: list[int] = []
     stage.relay.recording_failed = failed.append
     with capture_logs() as logs:

@@ -1,6 +1,7 @@
 """Capture files of calls, written beside the packets: a thread waits for the disk in place of the worker."""
 
 import os
+import stat
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -121,7 +122,7 @@ def _write(recording: Recording, content: bytes) -> None:
         recording.has_begun = bool(os.fstat(recording.descriptor).st_size)
     if not has_room(recording.descriptor):
         if not recording.has_begun:
-            recording.path.unlink()  # else each call would leave an empty file, which no program reads
+            _leave_nothing(recording)
         recording.stop(_FULL)
         return
     size = os.fstat(recording.descriptor).st_size
@@ -131,9 +132,15 @@ def _write(recording: Recording, content: bytes) -> None:
         if recording.has_begun:
             os.ftruncate(recording.descriptor, size)
         else:
-            recording.path.unlink(missing_ok=True)
+            _leave_nothing(recording)
         raise
     recording.has_begun = True
+
+
+def _leave_nothing(recording: Recording) -> None:
+    """Remove a file that has no packet, which no program reads: else each call would leave one. A device stays."""
+    if stat.S_ISREG(os.fstat(recording.descriptor).st_mode):
+        recording.path.unlink(missing_ok=True)
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:

@@ -133,6 +133,16 @@ def test_a_file_that_goes_on_once_there_is_room_again_has_no_part_of_a_packet_in
     assert path.read_bytes() == HEADER + whole
 
 
+def test_a_device_that_is_full_stays(tmp_path, writer):
+    """It is reached by a link here: a fault of the program would cost the link, and not the machine its device."""
+    (path := tmp_path / "call.pcap").symlink_to("/dev/full")
+    recording = Recording(path, writer)
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.close()
+    writer.finish()
+    assert (recording.is_over, path.is_symlink()) == (True, True)
+
+
 def test_there_is_no_file_where_its_beginning_finds_no_room(tmp_path, writer, monkeypatch):
     monkeypatch.setattr(os, "write", ends_after(10, os.write))
     recording = Recording(tmp_path / "today" / "call.pcap", writer)
