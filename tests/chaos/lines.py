@@ -21,19 +21,15 @@ class Line(Protocol):
 
     def sockets(self) -> list[socket.socket]:
         """Return the sockets to be read."""
-        ...
 
     def send(self, text: str, to: Endpoint) -> None:
         """Send a message; what cannot be sent is lost."""
-        ...
 
     def take(self, ready: socket.socket) -> Iterator[Message]:
         """Read a socket that has something."""
-        ...
 
     def close(self) -> None:
         """Close all sockets."""
-        ...
 
 
 class UdpLine:

@@ -21,19 +21,15 @@ class Copies(Protocol):
 
     def take(self) -> None:
         """Copy the database as it is now."""
-        ...
 
     def put_back(self) -> None:
         """Bring the database back to where it was when the copy was taken."""
-        ...
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement on the database."""
-        ...
 
     def is_locked(self) -> bool:
         """Return whether a transaction of the switch keeps others from writing."""
-        ...
 
 
 class SqliteCopies:

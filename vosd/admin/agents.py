@@ -100,15 +100,12 @@ class NamedGroups(Protocol):
 
     def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
-        ...
 
     def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
         """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
-        ...
 
     def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
         """Return rate groups, those of their origins and periods, and those of ``period_rates``."""
-        ...
 
 
 def groups_of_vendors(accounts: Mapping[str, Account], named: NamedGroups) -> frozenset[str]:

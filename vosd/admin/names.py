@@ -24,11 +24,9 @@ class ConfiguredNames(Protocol):
 
     def accounts(self) -> Collection[str]:
         """Return the ids of the accounts."""
-        ...
 
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the names of all gateways and phones, by the list that they are in."""
-        ...
 
 
 class UnknownAccountError(VosError):

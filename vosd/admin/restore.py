@@ -73,11 +73,9 @@ class StateClaim(Protocol):
 
     def claim(self) -> None:
         """Take it for this process; an error says that another one has it."""
-        ...
 
     def release(self) -> None:
         """Give it back."""
-        ...
 
 
 async def put_back(

@@ -22,7 +22,6 @@ class Timed(Protocol):
     @property
     def at(self) -> int:
         """UTC milliseconds."""
-        ...
 
 
 Call = TypeVar("Call", bound=Timed)

@@ -46,7 +46,6 @@ class CallBoard(Switchboard, Protocol):
 
         ``is_called``: the transferor is the callee of this call.
         """
-        ...
 
 
 class Call:

@@ -38,15 +38,12 @@ class PressedKeys(KeyPauses, Protocol):
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:
         """Process a key; False = it is for the other side."""
-        ...
 
     def answered(self, now: Instant) -> None:
         """Count the pause before the next key from now: the INFO of a key was answered."""
-        ...
 
     def stop(self) -> None:
         """Stop at the end of the leg."""
-        ...
 
 
 class AttemptBoard(Protocol):
@@ -54,11 +51,9 @@ class AttemptBoard(Protocol):
 
     def vacate(self, choice: RouteChoice) -> None:
         """Release the capacity of an answered attempt."""
-        ...
 
     def attested(self, choice: RouteChoice) -> CallerAttestation:
         """Return what we attest of the call that is sent to a gateway, and by which key."""
-        ...
 
 
 class TargetBoard(Protocol):
@@ -66,7 +61,6 @@ class TargetBoard(Protocol):
 
     def target_rings(self, session: bytes, now: Instant) -> None:
         """Report that the target of a transfer rings, with early media or without."""
-        ...
 
 
 class SwitchPort(Protocol):
@@ -75,30 +69,24 @@ class SwitchPort(Protocol):
     @property
     def customer(self) -> MappingGateway | None:
         """The trunk or phone that the call came from."""
-        ...
 
     @property
     def is_emergency(self) -> bool:
         """Whether it is a call to an emergency number."""
-        ...
 
     @property
     def gateways(self) -> AttemptBoard:
         """The part for attempts at gateways."""
-        ...
 
     @property
     def media(self) -> TargetBoard:
         """The part for media."""
-        ...
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
-        ...
 
     def moved(self, *, at_once: bool = False) -> None:
         """Journal a call that talks as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
-        ...
 
 
 class SearchPort(Protocol):
@@ -106,23 +94,18 @@ class SearchPort(Protocol):
 
     def progressed(self, attempt: "GatewayAttempt", status: int, session: bytes, now: Instant) -> None:
         """Report a provisional response."""
-        ...
 
     def fork_changed(self, attempt: "GatewayAttempt", before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Report that another fork of an INVITE sends early media or answers, by the tags of both."""
-        ...
 
     def attempt_failed(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
         """Report a final refusal of a gateway."""
-        ...
 
     def attempt_silent(self, attempt: "GatewayAttempt", outcome: AttemptOutcome, now: Instant) -> None:
         """Report a gateway that sent no response, or could not be reached."""
-        ...
 
     def session_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
         """Report a gateway whose answer, in a 200 or a reliable response before it, the caller cannot be sent."""
-        ...
 
 
 class TransferPort(Protocol):
@@ -130,15 +113,12 @@ class TransferPort(Protocol):
 
     def progressed(self, status: int, now: Instant) -> None:
         """Report that the target rings."""
-        ...
 
     def answered(self, now: Instant) -> None:
         """Report that the target has answered."""
-        ...
 
     def failed(self, status: int, now: Instant) -> None:
         """Report that the target was not reached."""
-        ...
 
 
 class ConversationPort(Protocol):
@@ -150,41 +130,32 @@ class ConversationPort(Protocol):
     @property
     def bridge(self) -> "Bridge | None":
         """Bridge between the two legs; made when the first request within a dialog needs it."""
-        ...
 
     @property
     def transfer(self) -> TransferPort | None:
         """The transfer of one of its sides, or to its callee, while it is in progress."""
-        ...
 
     @property
     def is_established(self) -> bool:
         """Whether both legs are established and have agreed on a session."""
-        ...
 
     def bridge_to(self, callee: "GatewayAttempt") -> "Bridge":
         """Return the bridge between the two legs."""
-        ...
 
     def offer_answer(self, now: Instant) -> None:
         """Report that an UPDATE of before the answer was refused."""
-        ...
 
     def has_transfer_keys(self, leg: "Leg") -> bool:
         """Return whether the keys of a leg may transfer the call."""
-        ...
 
     def asked(self, leg: "Leg", event: RequestArrived) -> None:
         """Report an INVITE, UPDATE, PRACK, INFO or REFER."""
-        ...
 
     def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether the caller describes media at an address that may have none, and that is new in its call."""
-        ...
 
     def taken_over(self, newcomer: "Caller", far: "Leg", now: Instant) -> "Leg":
         """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
-        ...
 
 
 class CallPort(Protocol):
@@ -204,82 +175,64 @@ class CallPort(Protocol):
     @property
     def board(self) -> SwitchPort:
         """The switch, for this call."""
-        ...
 
     @property
     def search(self) -> SearchPort | None:
         """The search for a callee; None once one has answered: what others report then changes nothing."""
-        ...
 
     @property
     def conversation(self) -> ConversationPort:
         """The conversation of the two sides."""
-        ...
 
     # -- an attempt ---------------------------------------------------------------------------------------------
 
     def answered(self, attempt: "GatewayAttempt", now: Instant) -> None:
         """Report the answer of a gateway."""
-        ...
 
     def sent(
         self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant, *, has_waited: bool = True
     ) -> None:
         """Report an INVITE that has left after a wait, or a 200 to one."""
-        ...
 
     def not_sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Report one that the door has not let out; return whether it was of the call itself, and is dealt with."""
-        ...
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
         """Report the answer of another fork, or the first one of an attempt given up."""
-        ...
 
     # -- the caller ---------------------------------------------------------------------------------------------
 
     def caller_answered(self, now: Instant) -> bool:
         """Ask to send the caller's 200; False = it must not be sent."""
-        ...
 
     def take_answer_back(self, now: Instant) -> bool:
         """Take the caller's 200 back if it waits to leave by the door; return whether it does."""
-        ...
 
     def caller_unreachable(self, now: Instant) -> None:
         """Report that the caller sent no PRACK."""
-        ...
 
     def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
-        ...
 
     # -- an answered call ---------------------------------------------------------------------------------------
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """Ask to end the call, answered or not."""
-        ...
 
     def acknowledged(self, leg: "Leg", session: bytes, now: Instant) -> None:
         """Report the ACK of our 200."""
-        ...
 
     def ack_missing(self, leg: "Leg", now: Instant) -> None:
         """Report that our 200 was never acknowledged."""
-        ...
 
     def watch(self) -> None:
         """Report that a session was agreed or refreshed, which may move the deadline."""
-        ...
 
     def deadline_due(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit."""
-        ...
 
     def lost(self, leg: "Leg", status: int, now: Instant) -> None:
         """Report that a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
-        ...
 
     def hung_up(self, leg: "Leg | None", cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """Report a BYE with its Q.850 cause; ``at`` is when, if it is processed later; None = a caller without leg."""
-        ...

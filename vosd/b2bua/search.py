@@ -55,7 +55,6 @@ class SearchingConversation(ConversationPort, Protocol):
 
     def drop_bridge(self, now: Instant) -> None:
         """Abandon a change of the session in progress, before the dialogs end."""
-        ...
 
 
 class SearchingCall(CallPort, Protocol):
@@ -64,11 +63,9 @@ class SearchingCall(CallPort, Protocol):
     @property
     def conversation(self) -> "SearchingConversation":
         """The conversation of the two sides."""
-        ...
 
     def search_failed(self, failure: Failure, now: Instant) -> None:
         """End the call: no gateway is left to try."""
-        ...
 
 
 class CalleeSearch(msgspec.Struct, eq=False):

@@ -33,4 +33,3 @@ class Clock(Protocol):
 
     def now(self) -> Instant:
         """Return the current instant."""
-        ...

@@ -25,7 +25,6 @@ class TextInput(Protocol):
 
     def readline(self, size: int, /) -> str:
         """Return up to ``size`` characters of a line; nothing at the end."""
-        ...
 
 
 def bounded_lines(text: TextInput) -> Iterator[str]:
@@ -91,7 +90,6 @@ class TextOutput(Protocol):
 
     def write(self, text: str, /) -> object:
         """Write text."""
-        ...
 
 
 class CsvWriter:

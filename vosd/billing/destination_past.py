@@ -35,7 +35,6 @@ class DestinationPast(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def begun_in(self, account: str, spans: Sequence[Span], digits: int) -> Sequence[PastUsage]:
         """Return what the answered calls of an account used that began in each of the spans.
@@ -43,7 +42,6 @@ class DestinationPast(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def ended_in(self, account: str, span: Span, digits: int, longest_ms: int) -> Sequence[PastUsage]:
         """Return what the answered calls of an account used that ended in a span; none is longer than ``longest_ms``.
@@ -51,7 +49,6 @@ class DestinationPast(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
 
 def same_hours(hour: int, days: int) -> list[Span]:

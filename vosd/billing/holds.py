@@ -45,28 +45,22 @@ class Pool(Protocol):
     @property
     def account(self) -> str:
         """The account that it belongs to."""
-        ...
 
     @property
     def own_limit(self) -> Decimal | None:
         """Amount below zero to which calls may take it, apart from an outage; None = it has no limit."""
-        ...
 
     def reach(self, hold: "AccountHold", target_s: int) -> int:
         """Return up to when a hold may be extended, at most to ``target_s``; nothing is changed."""
-        ...
 
     def covers(self, more: Decimal) -> bool:
         """Return whether that much more may be taken."""
-        ...
 
     def grant(self, hold: "AccountHold", until_s: int, over_s: int) -> None:
         """Extend a hold to a second that ``reach`` has allowed; the first ``over_s`` are over."""
-        ...
 
     def release(self, hold: "AccountHold") -> None:
         """Take back what a call holds, because it has ended."""
-        ...
 
 
 class AccountHold(msgspec.Struct, eq=False, gc=False):

@@ -58,16 +58,13 @@ class SpendingCall(Protocol):
     @property
     def is_further(self) -> bool:
         """Return whether the call before, of which ``closing`` was called, is another hold of the same call."""
-        ...
 
     @property
     def over(self) -> Decimal:
         """Price of the seconds that were over when it was granted more last, or less where more is held ahead."""
-        ...
 
     def cost_before(self, ago_ms: int) -> Decimal:
         """Return at most what it had cost so many milliseconds ago."""
-        ...
 
 
 class SpendingCalls(Protocol):
@@ -76,12 +73,10 @@ class SpendingCalls(Protocol):
     @property
     def holds(self) -> Collection[SpendingCall]:
         """Return all of them."""
-        ...
 
     @property
     def over(self) -> Decimal:
         """Return the sum of ``over`` of all."""
-        ...
 
 
 class _NoCalls:

@@ -30,32 +30,25 @@ class Numbers(Protocol):
     @property
     def context(self) -> str:
         """Return the phone-context of the number that ``called`` has returned last; empty = it has none."""
-        ...
 
     @property
     def is_withheld(self) -> bool:
         """Return whether the header of the number that ``calling`` has returned last asks to withhold it."""
-        ...
 
     def called(self, source: CalleeSource) -> str:
         """Return the called number as received."""
-        ...
 
     def calling(self, order: Iterable[CallerSource]) -> str:
         """Return the calling number of the first source that has one, as received; empty for none."""
-        ...
 
     def is_forwarded(self) -> bool:
         """Return whether the call was meant for another number before."""
-        ...
 
     def agent(self) -> str | None:
         """Return the User-Agent; empty for none, None where it does not matter."""
-        ...
 
     def media_hosts(self) -> Collection[str]:
         """Return the addresses that media are offered at."""
-        ...
 
 
 class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -39,11 +39,9 @@ class Asker(Protocol):
 
     def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Return the answer if it is known at once. None: it is passed to ``Switch.take_answer`` with the ticket."""
-        ...
 
     def cancel(self, ticket: Ticket, *, is_overdue: bool = False) -> None:
         """Abandon the question: its deadline has passed (``is_overdue``), or the call is over."""
-        ...
 
 
 class CannotAsk:

@@ -35,7 +35,6 @@ class DeckStore(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def all_current(self) -> Sequence[DeckVersion]:
         """Return the current version of each deck, by group.
@@ -43,7 +42,6 @@ class DeckStore(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a version, also of one that is not current any more, in parts of any size.
@@ -53,7 +51,6 @@ class DeckStore(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
 
 def place_of_deck(version: DeckVersion) -> SourceLine:

@@ -53,7 +53,6 @@ class SwitchOverrides(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def load(self) -> Overrides:
         """Return all overrides, also those that have expired and are not noted as such yet.
@@ -61,7 +60,6 @@ class SwitchOverrides(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def expire(self, now: int) -> None:
         """Remove what has expired by ``now`` (UTC milliseconds), and note it.
@@ -69,7 +67,6 @@ class SwitchOverrides(Protocol):
         Raises:
             StoreUnavailable: probably nothing was changed; try again.
         """
-        ...
 
 
 class NoOverrides:

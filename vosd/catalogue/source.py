@@ -46,11 +46,9 @@ class Origin(Protocol):
     @property
     def place(self) -> SourceLine:
         """The place of the definition as a whole."""
-        ...
 
     def place_of(self, key: str) -> SourceLine:
         """Return the place of one of its keys, or of the whole where that key is not written."""
-        ...
 
 
 class WholeOrigin:

@@ -141,11 +141,9 @@ class ObjectStore(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def last_change(self, until: int) -> tuple[int, int] | None:
         """Return the last version of all definitions, up to one, that a change of objects made, and the time of it.
 
         None = there was no change. Raises StoreUnavailable: try again.
         """
-        ...

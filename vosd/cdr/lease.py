@@ -64,7 +64,6 @@ class Lease(Protocol):
             LeaseHeld: another switch has it.
             StoreUnavailable: the holder is not known; try again.
         """
-        ...
 
     async def release(self, claimant: Claimant) -> None:
         """Release the lease for other switches; nothing happens if ``claimant`` does not have it.
@@ -72,7 +71,6 @@ class Lease(Protocol):
         Raises:
             StoreUnavailable: the lease is probably not released, and will run out.
         """
-        ...
 
 
 def refusal(wanted_by: Claimant, held_by: Claimant, age_ms: int) -> LeaseHeld:

@@ -106,7 +106,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: some rows may be missing; try again.
         """
-        ...
 
     async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
         """Return those of the accounts whose rows another transaction holds now, without waiting for it.
@@ -114,7 +113,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: the database cannot say which they are.
         """
-        ...
 
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Set the currency of each account that has a row and no ledger entries in another currency.
@@ -124,7 +122,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: some may be set; try again.
         """
-        ...
 
     async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Return the accounts that ``settle_currencies`` would refuse, each with its currency; nothing is changed.
@@ -132,7 +129,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
         """Return the currency of each account that has a row; None = its money is from before there were currencies.
@@ -140,7 +136,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         """Book whole calls in one transaction.
@@ -154,7 +149,6 @@ class Books(Protocol):
             RowsLocked: nothing was booked, because of a row that another transaction holds.
             RejectedRecords: these records can never be booked; all others are committed.
         """
-        ...
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
         """Return the records that are not booked, of calls that leave entries or a CDR.
@@ -162,11 +156,9 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     def newest_commit(self) -> int:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
-        ...
 
     async def spent_since(self, account: str, since: int) -> Decimal:
         """Return what the calls of an account have cost that ended since then (UTC milliseconds).
@@ -174,7 +166,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row; the mark is 0.
@@ -182,7 +173,6 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
@@ -190,4 +180,3 @@ class Books(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...

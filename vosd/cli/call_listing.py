@@ -41,16 +41,13 @@ class ListingForm(Protocol):
 
     def add(self, call: "StoredCall") -> None:
         """Add the next call."""
-        ...
 
     @property
     def call_ids(self) -> tuple[str, ...]:
         """Calls whose ids are shown by their beginnings."""
-        ...
 
     def finish(self, short: Mapping[str, str]) -> None:
         """Print the rest, with those beginnings."""
-        ...
 
 
 class CsvForm:

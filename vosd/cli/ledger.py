@@ -99,11 +99,9 @@ class _Form(Protocol):
 
     def add(self, entry: "ListedEntry") -> None:
         """Print the next entry."""
-        ...
 
     def finish(self) -> None:
         """Print the end."""
-        ...
 
 
 class _Csv:

@@ -65,11 +65,9 @@ class _Form(Protocol):
 
     def add(self, sheet: "StatementSheet") -> None:
         """Print the next statement."""
-        ...
 
     def finish(self) -> None:
         """Print the end."""
-        ...
 
 
 class _Csv:

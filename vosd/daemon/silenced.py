@@ -30,11 +30,9 @@ class BlockedSources(Protocol):
 
     def blocked(self) -> Mapping[str, float]:
         """Return the release time of each blocked address, in seconds of the monotonic clock."""
-        ...
 
     def release(self, host: str) -> bool:
         """Unblock a source; return False if it was not blocked."""
-        ...
 
 
 class Silenced(Counting):

@@ -50,15 +50,12 @@ class Addresses(Protocol):
 
     def addresses(self, gateway: RoutingGateway, /) -> Sequence[Address]:
         """Return where one call may try the gateway, in order; empty where nothing is known."""
-        ...
 
     def knows(self, gateway: RoutingGateway, /) -> bool:
         """Return whether any address of the gateway is known."""
-        ...
 
     def resolved(self, configured: Sequence[Address], /) -> Sequence[Address]:
         """Return where addresses of a gateway are, in order; empty where nothing is known."""
-        ...
 
 
 class VendorLinks(Counting):
@@ -91,15 +88,12 @@ class Tokens(Protocol):
 
     def token(self) -> str:
         """Return an unguessable SIP token."""
-        ...
 
     def entropy(self) -> bytes:
         """Return ten random bytes."""
-        ...
 
     def secret(self) -> bytes:
         """Return a key for HMAC-SHA256."""
-        ...
 
 
 class NamedAddresses(Addresses, Protocol):
@@ -107,15 +101,12 @@ class NamedAddresses(Addresses, Protocol):
 
     def locate(self, hop: Hop, seen_at: Peer | None, /) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``)."""
-        ...
 
     def hosts(self) -> Set[str]:
         """Return the addresses of all gateways with names."""
-        ...
 
     def names_at(self, host: str, /) -> Collection[str]:
         """Return the names of routing gateways that have an address."""
-        ...
 
 
 class Surroundings(NamedTuple):

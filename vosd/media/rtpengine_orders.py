@@ -408,24 +408,19 @@ class MediaEngines(Protocol):
 
     def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
         """Set the receiver of rtpengines that are lost, and what says which calls go on (``RtpEnginePool``)."""
-        ...
 
     def begin(self) -> None:
         """Ping all of them from now on."""
-        ...
 
     def replace(self, engines: Sequence[RtpEngine]) -> None:
         """Use these from now on."""
-        ...
 
     @property
     def is_usable(self) -> bool:
         """Whether any rtpengine works."""
-        ...
 
     def ports_used(self) -> Sequence[tuple[str, float]]:
         """Return which percentage of the ports of each rtpengine is in use that works and says so."""
-        ...
 
     def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> bytes:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
@@ -434,11 +429,9 @@ class MediaEngines(Protocol):
         the next one gets the order if it is silent or full. ``done`` is called once, later, or at once if there is none
         to ask.
         """
-        ...
 
     def cancel(self, cookie: bytes) -> None:
         """Wait for an answer no more; a call that the order has made is ended."""
-        ...
 
     def forget(self, engine: str, call: str, leg: str = "", done: Done | None = None) -> None:
         """End a call at an rtpengine, now or as soon as it can be reached.
@@ -446,7 +439,6 @@ class MediaEngines(Protocol):
         ``leg`` is one of its two: the answer for ``done`` has the final figures of both then. It is None where the
         rtpengine does not answer in time.
         """
-        ...
 
 
 def datagram_of(cookie: bytes, order: RtpOrder) -> bytes:

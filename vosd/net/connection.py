@@ -60,34 +60,27 @@ class Owner(Protocol):
 
     def opened(self, connection: "Connection") -> None:
         """Called when a connection can be written to."""
-        ...
 
     def message_came(self, connection: "Connection", data: bytes) -> bool:
         """Called with each complete message; return whether it is served, not refused or dropped."""
-        ...
 
     def serve(self) -> None:
         """Called after ``message_came`` was called with all messages of a turn."""
-        ...
 
     def knows(self, connection: "Connection") -> bool:
         """Return whether the peer is a gateway or a registered user by now, and update ``connection.origin``."""
-        ...
 
     def is_known(self, connection: "Connection") -> bool:
         """Return whether the peer is a gateway or a registered user now, also on a connection that we opened."""
-        ...
 
     def has_call(self, connection: "Connection") -> bool:
         """Return whether the connection has brought one of the last messages of a call that has not ended."""
-        ...
 
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
         """Called when a connection is closed; ``why`` is given where its peer misbehaved.
 
         ``in_doubt``: the bytes sent last may not have been delivered.
         """
-        ...
 
 
 class Framer(Protocol):
@@ -102,54 +95,42 @@ class Framer(Protocol):
     @property
     def idle_frames(self) -> int:
         """Number of keep-alives and short frames beyond messages, in the last call of ``feed``."""
-        ...
 
     @property
     def is_ready(self) -> bool:
         """Return whether messages can be sent."""
-        ...
 
     @property
     def is_over(self) -> bool:
         """Return whether the peer has closed in the way of the protocol."""
-        ...
 
     @property
     def is_amid_message(self) -> bool:
         """Return whether a message has begun and not ended."""
-        ...
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes; return messages completed by now, so few that a turn of the event loop stays short."""
-        ...
 
     def take_pings(self) -> int:
         """Return the number of keep-alives of the peer since the last call."""
-        ...
 
     def take_pong(self) -> bool:
         """Return whether a keep-alive of ours was answered since the last call."""
-        ...
 
     def answer(self, pings: int) -> bytes:
         """Return the bytes that the peer is owed, with answers to so many keep-alives."""
-        ...
 
     def framed(self, message: bytes) -> bytes:
         """Return the bytes of a message to send."""
-        ...
 
     def ping(self) -> bytes:
         """Return the bytes of a keep-alive of ours."""
-        ...
 
     def expect_no_pong(self) -> None:
         """Take nothing received from now on for the answer to it."""
-        ...
 
     def closing_bytes(self) -> bytes:
         """Return the last bytes of a connection that we close."""
-        ...
 
 
 class NamedUse:

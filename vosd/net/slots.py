@@ -49,11 +49,9 @@ class OwnConnection(Protocol):
     @property
     def is_unused(self) -> bool:
         """Return whether nothing waits for an answer on it."""
-        ...
 
     def close(self) -> None:
         """Close it after everything is written."""
-        ...
 
 
 class ConnectionSlots:

@@ -38,28 +38,22 @@ class Pinged(Protocol):
     @property
     def has_unread(self) -> bool:
         """Whether bytes of the peer wait for their turn; none is read behind them."""
-        ...
 
     @property
     def opened_to(self) -> tuple[str, int] | None:
         """The address that we have opened the connection to; None = its peer has opened it."""
-        ...
 
     def wants_pings(self) -> bool:
         """Return whether the peer is a gateway or a registered user by now."""
-        ...
 
     def ping(self) -> None:
         """Send a keep-alive."""
-        ...
 
     def expect_no_pong(self) -> None:
         """Take nothing received from now on for the answer to the last keep-alive."""
-        ...
 
     def cut(self, why: str) -> None:
         """Abort at once."""
-        ...
 
 
 class PingedConnection:

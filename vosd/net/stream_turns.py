@@ -30,11 +30,9 @@ class HeldConnection(Protocol):
 
     def go_on(self) -> None:
         """Pass on a few of the messages; wait again if more are left."""
-        ...
 
     def drop_if_closed(self) -> bool:
         """Drop what was received and was not passed on if the peer has closed; return whether nothing is left."""
-        ...
 
 
 class HeldConnections:

@@ -67,31 +67,24 @@ class PortOwner(SenderOwner, Protocol):
 
     def changed(self, port: "MediaPort") -> None:
         """Write the state of a port into its record at the end of this turn."""
-        ...
 
     def serve(self, sock: PlainSocket, handler: Callable[[], None]) -> None:
         """Call another function from now on when there is something to receive."""
-        ...
 
     def key_pressed(self, port: int, pressed: PressedKey) -> None:
         """Report a key of the peer."""
-        ...
 
     def source_found(self, port: int, leg: int, host: str) -> None:
         """Report an address that media of a leg come from, and that is to be judged."""
-        ...
 
     def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
         """Return the ports of a host to which media may be sent."""
-        ...
 
     def take_back(self, *ports: "MediaPort") -> None:
         """Let the kernel forward nothing from and to ports."""
-        ...
 
     def left_over(self, port: "MediaPort") -> None:
         """Take the stream of a port back of which a packet came that the kernel has not forwarded."""
-        ...
 
 
 class MediaPort:

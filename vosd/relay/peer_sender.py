@@ -28,7 +28,6 @@ class SenderOwner(Protocol):
 
     def sends_itself(self, sender: "PeerSender", due_ns: int) -> None:
         """Call ``send_due`` at a moment, and then as long as it says when."""
-        ...
 
 
 class PeerSender:

@@ -66,38 +66,30 @@ class AuthGate(Protocol):
     @property
     def has_users(self) -> bool:
         """Whether anyone may authenticate; if not, requests of unknown sources are dropped."""
-        ...
 
     def may_have_user_at(self, source: Peer) -> bool:
         """Return whether someone may authenticate from a source; if not, its requests are those of an unknown one."""
-        ...
 
     @property
     def examines(self) -> bool:
         """Whether ``examine`` is asked: someone may authenticate, or a certificate may say who calls."""
-        ...
 
     @property
     def locked(self) -> Sized:
         """The lock-outs, some of which may be over; while there are none, ``is_locked_out`` is not asked."""
-        ...
 
     def is_locked_out(self, source: Peer, now: Instant) -> bool:
         """Return whether new requests of a source are dropped."""
-        ...
 
     def may_prove(self, source: Peer, now: Instant) -> bool:
         """Return whether an INVITE or REGISTER of a locked-out source is examined: users are at home there."""
-        ...
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Decide on a REGISTER, an INVITE, or another request that begins something."""
-        ...
 
     @property
     def refusal_of(self) -> Callable[[Peer], SourceRefusal | None] | None:
         """Function that returns why new requests of a source get 403; None = no source is refused like that."""
-        ...
 
 
 class _OpenGate:

@@ -86,7 +86,6 @@ class Locator(Protocol):
 
         ``seen_at`` is the peer that uses the name, where it was seen; None if it was not.
         """
-        ...
 
 
 def resolve_no_name(_hop: Hop, _seen_at: Peer | None) -> Hop | None:

@@ -30,11 +30,9 @@ class ClientOwner(Protocol):
 
     def response_came(self, event: "ResponseArrived", /) -> None:
         """Handle a response."""
-        ...
 
     def no_response(self, event: "NoResponse", /) -> None:
         """Handle that there was no final response in time, or no connection."""
-        ...
 
 
 class Witness(Protocol):
@@ -42,7 +40,6 @@ class Witness(Protocol):
 
     def unwanted_answer(self, event: "UnwantedAnswer", /) -> None:
         """Record the answer: it may cost money."""
-        ...
 
 
 class InviteServerOwner(Protocol):
@@ -51,11 +48,9 @@ class InviteServerOwner(Protocol):
     @property
     def dialog(self) -> "Dialog | None":
         """The dialog that the INVITE has made or changes."""
-        ...
 
     def cancelled(self, event: "CancelArrived", /) -> None:
         """Handle a CANCEL that came before the answer."""
-        ...
 
 
 class AcceptanceOwner(InviteServerOwner, Protocol):
@@ -63,7 +58,6 @@ class AcceptanceOwner(InviteServerOwner, Protocol):
 
     def ack_missing(self, event: "AckMissing", /) -> None:
         """Handle that the ACK did not come in time."""
-        ...
 
 
 class ProvisionalOwner(Protocol):
@@ -72,11 +66,9 @@ class ProvisionalOwner(Protocol):
     @property
     def dialog(self) -> "Dialog | None":
         """The dialog of the INVITE."""
-        ...
 
     def provisional_unacknowledged(self, event: "ProvisionalUnacknowledged", /) -> None:
         """Handle that the PRACK did not come in time."""
-        ...
 
 
 class AlarmOwner(Protocol):
@@ -84,7 +76,6 @@ class AlarmOwner(Protocol):
 
     def alarm_fired(self, event: "AlarmFired", /) -> None:
         """Do what the alarm was set for."""
-        ...
 
 
 class DialogKeeper(Protocol):
@@ -93,21 +84,17 @@ class DialogKeeper(Protocol):
     @property
     def dialog(self) -> "Dialog | None":
         """The dialog as it stands, or None while there is none."""
-        ...
 
     @property
     def forks(self) -> "Mapping[str, Dialog]":
         """Early dialogs that share our tag, by the tags of those who answered (RFC 3261 section 12.1)."""
-        ...
 
     @property
     def acceptance(self) -> "Acceptance | None":
         """Our 2xx that has no ACK yet, if there is one."""
-        ...
 
     def moved(self) -> None:
         """Note that the peer of the dialog is reached at another address from now on."""
-        ...
 
 
 class KeyPauses(Protocol):
@@ -115,7 +102,6 @@ class KeyPauses(Protocol):
 
     def answer_repeated(self, request: "Request", now: "Instant", /) -> None:
         """Process that an INFO of the peer has come again, and was answered again."""
-        ...
 
 
 class DialogOwner(DialogKeeper, Witness, Protocol):
@@ -124,16 +110,12 @@ class DialogOwner(DialogKeeper, Witness, Protocol):
     @property
     def keypad(self) -> KeyPauses | None:
         """The keys of the peer; None where they are all for the other side."""
-        ...
 
     def request_came(self, event: "RequestArrived", /) -> None:
         """Handle a request other than ACK."""
-        ...
 
     def ack_came(self, event: "AckArrived", /) -> None:
         """Handle the ACK of a 2xx of ours."""
-        ...
 
     def earlier_answer_came(self, event: "EarlierAnswer", /) -> None:
         """Handle a 2xx to a re-INVITE that was given up, or is not known any more; it may be a repeated one."""
-        ...

@@ -48,14 +48,12 @@ class BindingStore(Protocol):
         Raises:
             StoreUnavailable: try again.
         """
-        ...
 
     async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> bool:
         """Write to the copy of the store, where it has one, what ``save`` will write; return False to be asked again.
 
         The copy reports its failures itself.
         """
-        ...
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write bindings, new or not, and remove others, in one transaction; missing ones count as removed.
@@ -64,4 +62,3 @@ class BindingStore(Protocol):
             StoreUnavailable: nothing was changed, as far as is known; repeat the call.
             VosError: something of it can never be stored; nothing was changed.
         """
-        ...

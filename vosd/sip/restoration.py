@@ -26,11 +26,9 @@ class TransactionSnapshot(Protocol[Transaction_co]):
     @property
     def key(self) -> bytes:
         """The key of the transaction."""
-        ...
 
     def restored(self, restoration: "Restoration") -> Transaction_co:
         """Return the transaction."""
-        ...
 
 
 class Restoration:

@@ -37,15 +37,12 @@ class Writer(Protocol):
 
     async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
         """Advance the counter of commits by ``count`` and return the last number taken; holds its lock."""
-        ...
 
     async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
         """Insert encoded rows; columns as in ``schema``, without a generated id."""
-        ...
 
     async def save_accounts(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
         """Set id, balance, seq and changed of existing accounts."""
-        ...
 
 
 def writer_for(database: Database) -> Writer:

@@ -115,11 +115,9 @@ class MessageFacts(Protocol):
 
     def fact(self, name: str) -> str:
         """Return one of ``FACTS`` as it may be shown to the peer; empty if it is unknown or withheld."""
-        ...
 
     def hides_caller(self) -> bool:
         """Return whether the message that is forwarded is of a party that the peer must not see."""
-        ...
 
 
 class _Fact(NamedTuple):

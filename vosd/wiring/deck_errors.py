@@ -18,8 +18,6 @@ class DeckSteps(Protocol):
 
     def begin(self, step: str, whole: int | None = None) -> None:
         """Begin a step; the one before is finished."""
-        ...
 
     def at(self, done: int, whole: int | None = None) -> None:
         """Say how far the step is."""
-        ...

@@ -10,7 +10,6 @@ class HasDescriptor(Protocol):
 
     def fileno(self) -> int:
         """Return its file descriptor."""
-        ...
 
 
 _Source = TypeVar("_Source", bound=HasDescriptor)

@@ -124,90 +124,69 @@ class ConfiguredObjects(Protocol):
 
     def accounts(self, ended: Sequence[ObjectVersion] = ()) -> Mapping[str, Account]:
         """Return the accounts, or those that ended, by versions in the database; for these it raises ConfigError."""
-        ...
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
-        ...
 
     def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
-        ...
 
     def written_names(self, kind: str, template: str | None = None) -> Collection[str]:
         """Return the names of the objects of a kind that the files have; raises ConfigError.
 
         ``template``: only of those that take keys from it.
         """
-        ...
 
     async def search_text(self, kind: str) -> "SearchText":
         """Return the texts by which the objects of a kind are found, of files and database; raises ConfigError."""
-        ...
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         """Return one of them; None where the files have none of that name; raises ConfigError."""
-        ...
 
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
-        ...
 
     def named_groups(self) -> "NamedGroups":
         """Return the rate groups that gateways, phones and other rate groups name."""
-        ...
 
     def accounts_of(self, *kinds: str) -> Callable[[], Mapping[str, str]]:
         """Return what finds the account of each object of some kinds that names one, in a thread if they are many."""
-        ...
 
     def calendars(self) -> Mapping[str, Calendar]:
         """Return the calendars by name."""
-        ...
 
     def calendar(self, name: str, keys: Mapping[str, Any]) -> Calendar:
         """Return a calendar made of keys as an object has them; raises ConfigError."""
-        ...
 
     def destination_classes(self) -> Collection[str]:
         """Return the names of the classes of destinations."""
-        ...
 
     async def rate_groups(self) -> "Sequence[RateGroupSheet]":
         """Return every rate group; raises ConfigError."""
-        ...
 
     def rate_group(self, name: str) -> "RateGroup | None":
         """Return one rate group with its rates; None where there is none; raises ConfigError."""
-        ...
 
     def rates_of(self, account: Account, *, is_vendor: bool) -> "Rates | None":
         """Return the rates that price the calls of an account; None where its group is missing; raises ConfigError."""
-        ...
 
     def decimals_of(self, account: Account) -> int:
         """Return how many decimals the money of an account has: its own, else those of its currency, else eight."""
-        ...
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
-        ...
 
     def parameters(self) -> Sequence[ParameterSheet]:
         """Return the parameters in force, and those of the files that have no effect; raises ConfigError."""
-        ...
 
     def key_sheets(self, kind: str) -> ObjectKindSheet:
         """Return the keys of a kind of ``stored_objects.KINDS`` as they are declared."""
-        ...
 
     def checked(self, planned: Sequence[ObjectVersion] = ()) -> "CheckedDefinitions":
         """Check the whole configuration as it is now, and, where it is valid, at the first planned moments."""
-        ...
 
     def number_for_text(self, kind: str, keys: Any) -> tuple[str, Any] | None:
         """Return the first key that shall be text and has a number or a boolean, with that; None = there is none."""
-        ...
 
     async def check_objects(self, asked: "ChangeCheck") -> "CheckedObjects":
         """Check the configuration in each state of a change, and return the findings.
@@ -215,7 +194,6 @@ class ConfiguredObjects(Protocol):
         Raises:
             ConfigError: it would not be valid.
         """
-        ...
 
     def catalogue(
         self, file: Path | None = None, versions: Sequence[ObjectVersion] = (), *, written_rates_win: bool = False
@@ -225,36 +203,28 @@ class ConfiguredObjects(Protocol):
         ``versions`` are objects as they shall be, in the place of those of the database. ``written_rates_win``: rates
         of the files take the place of a deck of the same rate group, which else is an error.
         """
-        ...
 
     @property
     def settings(self) -> "Settings":
         """Settings of the node, with paths as they are found from here; raises ConfigError."""
-        ...
 
     def export_profile(self, file: Path) -> "ExportProfile":
         """Return the columns and format of an export that a file says; raises ConfigError."""
-        ...
 
     def cdr_map(self, file: Path, price: str | None = None, vendor: str | None = None) -> "CdrMap":
         """Return the columns of another switch's call records that a file says; raises ConfigError.
 
         With ``vendor`` they are those of calls of that account.
         """
-        ...
 
     def notice_days_of_deck(self, rate_group: str) -> int:
         """Return how many days ahead increases of a deck have to be known; raises where the group has no deck."""
-        ...
 
     def files(self) -> Sequence[Path]:
         """Return the files of the configuration, the main one first."""
-        ...
 
     def claimed(self) -> AbstractContextManager[None]:
         """Hold the state directory, so that no switch starts meanwhile; raises StateDirectoryError."""
-        ...
 
     def confirm_above(self, login: str) -> Decimal | None:
         """Return the highest amount that the person of a login books alone; None = any."""
-        ...

@@ -144,7 +144,6 @@ class WrittenKeys(Protocol):
 
     def place_of(self, key: str) -> SourceLine:
         """Return the place of a key."""
-        ...
 
 
 def with_mail_password(keys: InstallationKeys, document: Section) -> InstallationKeys:

@@ -48,15 +48,12 @@ class CsvLines(Protocol):
     @property
     def line_num(self) -> int:
         """The number of the last line that was read."""
-        ...
 
     def __iter__(self) -> Iterator[list[str]]:
         """Return itself."""
-        ...
 
     def __next__(self) -> list[str]:
         """Return the cells of the next line."""
-        ...
 
 
 def read_rate_file(path: Path, named_at: SourceLine, key: str, problems: ProblemList) -> Iterator[CsvRow]:

@@ -86,19 +86,15 @@ class PlacedRates(Protocol):
     @property
     def reported(self) -> int | None:
         """The number of problems that the report on rounding has; None = not counted yet."""
-        ...
 
     def to_report(self) -> Iterable[PlacedRate]:
         """Return at least the rates that the report on rounding names, in the order of the source."""
-        ...
 
     def large(self) -> Iterable[PlacedRate]:
         """Return at least the rates whose price is large, in the order of the source."""
-        ...
 
     def every(self) -> Iterable[PlacedRate]:
         """Return all rates, in the order of the source."""
-        ...
 
 
 class ReadGroup(NamedTuple):

@@ -47,7 +47,6 @@ class RateTables(Protocol):
 
     def compiled(self, orders: Sequence[RateOrder], problems: ProblemList) -> Sequence[Compiled | None]:
         """Return the table of each order; None means that ``problems`` has grown by at least one error."""
-        ...
 
 
 class TablesOnce:

@@ -37,16 +37,13 @@ class Source(Protocol):
     @property
     def place(self) -> SourceLine:
         """Place of its first line."""
-        ...
 
     @property
     def values(self) -> Mapping[str, Any]:
         """Return dictionaries, lists and text, by the model's keys."""
-        ...
 
     def spot(self, trail: Trail) -> Spot:
         """Return the deepest part of the trail that is present."""
-        ...
 
 
 def read_section(

@@ -59,7 +59,6 @@ class Texts(Protocol):
             OSError: it cannot be read.
             ValueError: it has an impossible name.
         """
-        ...
 
     def matching(self, pattern: str) -> list[str]:
         """Return the files that fit a pattern.
@@ -67,7 +66,6 @@ class Texts(Protocol):
         Raises:
             ValueError: it is no pattern.
         """
-        ...
 
 
 class DiskTexts:

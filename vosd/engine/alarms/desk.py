@@ -39,15 +39,12 @@ class NotedEvents(Protocol):
     @property
     def are_wanted(self) -> bool:
         """Whether anyone follows."""
-        ...
 
     def noted(self, name: str, facts: Mapping[str, object], at: int, /) -> None:
         """Take an event of the log."""
-        ...
 
     def alarm(self, alarm: AlarmRow, at: int, /, *, is_raised: bool) -> None:
         """Take an alarm that was raised or cleared."""
-        ...
 
 
 class KeptDesk(NamedTuple):

@@ -41,24 +41,19 @@ class WatchedSwitch(Protocol):
     @property
     def live(self) -> LiveState:
         """The counters and blocks."""
-        ...
 
     @property
     def catalogue(self) -> Catalogue:
         """The catalogue in force."""
-        ...
 
     def attach(self, now: Instant) -> None:
         """Count running calls that are not counted: of an earlier run, or of accounts watched from now on."""
-        ...
 
     def hang_up(self, use: DestinationUse) -> int:
         """End the answered calls that a use counts; return how many there were."""
-        ...
 
     async def blocks_changed(self) -> None:
         """Read the blocks of the database again; raises StoreUnavailable."""
-        ...
 
 
 class BlockStore(Protocol):
@@ -66,13 +61,11 @@ class BlockStore(Protocol):
 
     async def block(self, block: Override, now: int) -> None:
         """Set a block; raises StoreUnavailable and ContentRefused."""
-        ...
 
     async def changes(
         self, limit: int, name: str | None = None, target: Target | None = None
     ) -> Sequence[OverrideRecord]:
         """Return the latest changes, newest first; raises StoreUnavailable."""
-        ...
 
 
 class FraudWatch:

@@ -139,103 +139,78 @@ class Measures(Protocol):
 
     def gateways(self) -> Iterable[str]:
         """Return the names of the routing gateways."""
-        ...
 
     def quality(self, gateway: str, slices: int) -> QualityFigures:
         """Return the latest figures of a routing gateway."""
-        ...
 
     def processes(self) -> Mapping[str, int]:
         """Return the ids of the processes whose use of a processor bounds what the switch carries, by their names."""
-        ...
 
     def unbooked(self) -> Unbooked:
         """Return which calls are not in the database."""
-        ...
 
     def journal_sync_s(self) -> float:
         """Return how many seconds the journal's slowest sync took since this was asked last."""
-        ...
 
     def long_calls(self, longer_than_s: int) -> Iterable[LongCall]:
         """Return the calls that last longer, without those of accounts that want no such alarm."""
-        ...
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
-        ...
 
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account is still low."""
-        ...
 
     def setups(self) -> tuple[int, float]:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
-        ...
 
     def customers(self) -> Iterable[str]:
         """Return the names of the mapping gateways that have had calls; phones are none."""
-        ...
 
     def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
         """Return the latest calls of a mapping gateway, of an hour at most where they are too few."""
-        ...
 
     def media_losses(self) -> Iterable[tuple[str, float | None]]:
         """Return which percentage of the packets of each routing gateway is lost; None = too few to say."""
-        ...
 
     def customer_media_losses(self) -> Iterable[tuple[str, float | None]]:
         """Return the same of each mapping gateway."""
-        ...
 
     def media_ports_used(self) -> Iterable[PortsUsed]:
         """Return the use of each range of ports for media, and of the ports of each rtpengine."""
-        ...
 
     def short_calls(self) -> Iterable[ShortCalls]:
         """Return the gateways, and destinations of gateways, with too many short calls."""
-        ...
 
     def takings(self) -> Mapping[Pair, Takings]:
         """Return what calls have brought and cost since the start, by the currencies of both."""
-        ...
 
     def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
         """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""
-        ...
 
     def calls_without_cdr(self) -> int:
         """Return how many calls have left no CDR since the start."""
-        ...
 
     def overdrafts(self) -> Iterable[tuple[str, float | None]]:
         """Return which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
-        ...
 
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""
-        ...
 
     def calendars(self) -> Iterable[Calendar]:
         """Return the work calendars."""
-        ...
 
     def signing_certificate(self) -> tuple[str, int] | None:
         """Return the address of our certificate for signing calls, and its end, UTC milliseconds; None = unknown."""
-        ...
 
     def certificate_ends(self) -> Mapping[str, int]:
         """Return when our certificates for TLS end, by file, UTC milliseconds."""
-        ...
 
     def trusted_files(self) -> Iterable[TrustedFile]:
         """Return the files by which callers' signatures are verified."""
-        ...
 
     def expiries(self) -> Iterable[tuple[str, int | None]]:
         """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
-        ...
 
 
 class Watch:

@@ -27,12 +27,10 @@ class BookingProgress(Protocol):
     @property
     def ended(self) -> int:
         """Number of calls that were given to it."""
-        ...
 
     @property
     def confirmed(self) -> int:
         """Number of them, from the oldest on, that the database has."""
-        ...
 
 
 class AwayTerms:

@@ -21,14 +21,12 @@ class LastStandings(Protocol):
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
-        ...
 
     async def note(self, standings: Sequence[LastStanding]) -> bool:
         """Write the standings of accounts that have changed; return whether that was possible.
 
         The copy reports its failures itself.
         """
-        ...
 
     async def known_at(self) -> int | None:
         """Return when the switch ran last, UTC milliseconds; None = it is not known.
@@ -36,11 +34,9 @@ class LastStandings(Protocol):
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
-        ...
 
     async def note_time(self, at: int) -> None:
         """Write that the switch runs at this time, UTC milliseconds; the copy reports its failures itself."""
-        ...
 
 
 class NoLastStandings:

@@ -64,7 +64,6 @@ class _Request(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether the peer has answered, or had time enough to do so."""
-        ...
 
 
 _log = structlog.get_logger()

@@ -49,13 +49,11 @@ class CallIntake(Protocol):
         self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant, *, is_called: bool
     ) -> Call | int:
         """Set up the call to a transfer's target; return a status if it is refused."""
-        ...
 
     def book_late_answer(
         self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant, ended_mono: int | None
     ) -> None:
         """Book what a vendor charges for its answer to an attempt that was given up."""
-        ...
 
 
 class LiveCall:

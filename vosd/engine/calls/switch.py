@@ -65,7 +65,6 @@ class CallPart(Protocol):
     @property
     def call(self) -> Call | TrialCall:
         """The call."""
-        ...
 
 
 class Switch(Counting):

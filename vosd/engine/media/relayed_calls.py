@@ -44,11 +44,9 @@ class LateFigures(Protocol):
 
     def expect(self, call_id: str) -> None:
         """Note that figures of a call that ends now will come, or that they will not."""
-        ...
 
     def came(self, call_id: str, document: str | None) -> None:
         """Take the document of a call with its final figures; None = the one that its record has stands."""
-        ...
 
 
 class RelayedCalls:

@@ -86,7 +86,6 @@ class PortTurned(Protocol):
 
     def __call__(self, *, is_done: bool, now: Instant) -> None:
         """Go on."""
-        ...
 
 
 class WaitsAnswered(Protocol):
@@ -94,7 +93,6 @@ class WaitsAnswered(Protocol):
 
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
         """Do something with a message between two events; an error ends its call."""
-        ...
 
 
 class RtpEngineCalls:

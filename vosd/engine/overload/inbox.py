@@ -86,7 +86,6 @@ class Handle(Protocol):
 
     def cancel(self) -> None:
         """Cancel the call."""
-        ...
 
 
 class Scheduler(Protocol):
@@ -94,11 +93,9 @@ class Scheduler(Protocol):
 
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Call in the next turn of the event loop."""
-        ...
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Handle:
         """Call after ``delay`` seconds."""
-        ...
 
 
 class Inbox(Counting):

@@ -57,7 +57,6 @@ class Resolver(Protocol):
         Raises:
             NoAnswerError: no name server gave a usable answer.
         """
-        ...
 
 
 class CachedName:

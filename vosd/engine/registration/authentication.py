@@ -72,11 +72,9 @@ class RegistrationLookup(Protocol):
 
     def knows(self, host: str, port: int) -> bool:
         """Return whether a user is registered from an address."""
-        ...
 
     def is_at(self, name: str, host: str, port: int) -> bool:
         """Return whether that user is registered from an address."""
-        ...
 
 
 class _Nowhere:

@@ -120,7 +120,6 @@ class Presence(Protocol):
 
     def __call__(self, phone: str, place: Peer | None, /, *, is_online: bool) -> None:
         """Called with a phone and its address, or last address; None if that is not known any more."""
-        ...
 
 
 class Registrations(Counting):

@@ -32,11 +32,9 @@ class RegisteredEndpoints(Protocol):
 
     def peers(self) -> Sequence[Peer]:
         """Return their addresses, each once."""
-        ...
 
     def hidden_peers(self) -> Sequence[Peer]:
         """Return only those that are not at the address of their Contact, or whose Contact or Via is private."""
-        ...
 
 
 class KeepAlives(Counting):

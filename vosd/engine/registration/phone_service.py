@@ -43,7 +43,6 @@ class RegisteredPhones(Protocol):
 
     def listed(self) -> Iterable[ListedBinding]:
         """Return every binding."""
-        ...
 
 
 class PhoneReport(NamedTuple):

@@ -17,11 +17,9 @@ class Courier(Protocol):
         Raises:
             UndeliveredError: there was no answer in time, or one that asks to try again.
         """
-        ...
 
     def hang_up(self) -> None:
         """Close what was kept open for the next report."""
-        ...
 
 
 class HttpCourier:

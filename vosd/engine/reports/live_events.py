@@ -87,7 +87,6 @@ class EventReceiver(Protocol):
 
     def put(self, event: SwitchEvent, /) -> None:
         """Take an event."""
-        ...
 
 
 class EventFollower:

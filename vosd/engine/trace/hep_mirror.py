@@ -43,11 +43,9 @@ class CopyScheduler(Protocol):
 
     def call_soon(self, work: Callable[[], object], /) -> object:
         """Do something at the next turn."""
-        ...
 
     def call_later(self, seconds: float, work: Callable[[], object], /) -> object:
         """Do something after a time."""
-        ...
 
 
 class HepMirror:

@@ -35,15 +35,12 @@ class _Way(Protocol):
 
     async def closed(self) -> None:
         """Wait until packets must take another connection."""
-        ...
 
     def send(self, packet: bytes) -> bool:
         """Send a packet; False = it is dropped."""
-        ...
 
     def hang_up(self) -> None:
         """Close the connection; packets that wait are dropped."""
-        ...
 
 
 class _Datagrams:

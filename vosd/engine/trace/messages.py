@@ -59,15 +59,12 @@ class MessageMirror(Protocol):
 
     def turn(self, call: CallPort, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
         """Copy a message of a call, and those that were sent for it."""
-        ...
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         """Copy a message that belongs to no event of a call."""
-        ...
 
     def ended(self, record: CallRecord, messages: Iterable[Traced], *, has_failed: bool) -> None:
         """Copy what is due at the end of a call."""
-        ...
 
 
 class CallTraces:

@@ -81,23 +81,18 @@ class Doorkeeper(Protocol):
 
     def passes(self, message: Outgoing, owner: "DoorOwner") -> bool:
         """Return whether a message leaves as it is; else it is examined."""
-        ...
 
     def examine(self, waiting: "WaitingMessage", now: Instant) -> MessageChange | MessageWait | None:
         """Change a message, let it wait for an answer, or let it leave as it is (None)."""
-        ...
 
     def forget(self, waiting: "WaitingMessage") -> None:
         """Ask no more for the answer: the message was withdrawn, or its time is over."""
-        ...
 
     def number_of_leg(self) -> int:
         """Return a number for a new leg, by which its session descriptions name it as their author; 0 = none."""
-        ...
 
     def leg_over(self, owner: "DoorOwner", now: Instant) -> None:
         """Note that a leg has ended; for some legs it is called more than once."""
-        ...
 
     def refuses(
         self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant, *, is_final: bool = False
@@ -107,22 +102,18 @@ class Doorkeeper(Protocol):
         ``is_final``: it is that of a gateway that has answered, before the answer is journalled. Then what it changes
         of both legs belongs to them from now on; else nothing is changed.
         """
-        ...
 
     def session_returned(self, author: "DoorOwner", reader: "DoorOwner", now: Instant) -> None:
         """Note that the latest description of a caller holds with the gateway that has answered, its reader.
 
         Early dialogs with others have ended, and what was agreed there is not in force any more.
         """
-        ...
 
     def answer_kept(self, author: "DoorOwner", reader: "DoorOwner") -> None:
         """Note that the other leg is not sent the latest answer of a leg, which changes nothing for it."""
-        ...
 
     def offer_forgotten(self, owner: "DoorOwner", now: Instant) -> None:
         """Note that an offer of a leg, if it has one that is open, gets no final response."""
-        ...
 
 
 class DoorOwner(Protocol):
@@ -131,19 +122,15 @@ class DoorOwner(Protocol):
     @property
     def call(self) -> object:
         """The call that is ended after an error here."""
-        ...
 
     def send(self, message: Outgoing, now: Instant, *, is_examined: bool = False) -> None:
         """Hand a message that was examined to its transaction."""
-        ...
 
     def sent(self, message: Outgoing, now: Instant) -> None:
         """Note that a message has left which did not at once."""
-        ...
 
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """Handle that a message that may fail was not let out."""
-        ...
 
 
 KeeperFailed = Callable[["WaitingMessage", Exception, Instant], None]

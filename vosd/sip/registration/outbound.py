@@ -45,7 +45,6 @@ class ChangeListener(Protocol):
 
     def __call__(self, registration: "OutboundRegistration", change: RegistrationChange, /) -> None:
         """Called with a change."""
-        ...
 
 
 Draw = Callable[[int], int]

@@ -27,7 +27,6 @@ class TimerOwner(Protocol):
 
     def timer_due(self, now: Instant) -> Event | None:
         """Act on the timer; return the event for the user of the endpoint, if there is one."""
-        ...
 
 
 class Sender(TimerOwner, Protocol):
@@ -35,7 +34,6 @@ class Sender(TimerOwner, Protocol):
 
     def transport_failed(self, now: Instant) -> Event | None:
         """Act on the end of the connection that the message was sent on (RFC 3261 section 8.1.3.1)."""
-        ...
 
 
 class RegisteredPlace(NamedTuple):
