@@ -77,6 +77,15 @@ def test_an_account_of_the_database_with_money_in_another_currency_is_named_as_o
     assert str(refused).startswith(mistake)
 
 
+def test_a_check_says_that_the_database_has_to_be_migrated_before_a_start(installation: Installation) -> None:
+    assert installation.vosd("check").stderr == ""
+    installation.tamper("UPDATE alembic_version SET version_num = '0104'")
+    checked = installation.vosd("check")
+    assert (checked.exit_code, "holds:" in checked.stdout) == (0, True), checked.output
+    assert "a start would fail: " in checked.stderr
+    assert checked.stderr.endswith("run vosd migrate\n")
+
+
 def test_a_check_warns_of_a_planned_moment_at_which_the_files_will_not_do(installation: Installation) -> None:
     text = installation.config.read_text()
     more = text.replace(

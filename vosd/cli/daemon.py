@@ -132,9 +132,13 @@ def _checked(invocation: Invocation, path: Path) -> "Loaded":
 
 def _checked_beside_database(invocation: Invocation, path: Path, loaded: "Loaded") -> "Loaded":
     """Return the configuration with warnings of planned moments; raises ConfigError for currencies of accounts."""
+    from vosd.wiring.database import outdated_in
+
     url = _database_of(path, loaded)
     if url is None:
         return loaded
+    if outdated := outdated_in(url):
+        invocation.remark(f"a start would fail: {outdated}")
     _require_currencies(url, loaded)
     return _with_warnings_of_moments(invocation, url, loaded)
 

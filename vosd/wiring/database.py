@@ -9,7 +9,7 @@ from typing import TypeVar
 from vosd.base.errors import VosError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.storage.currencies import others_than
-from vosd.storage.database import COMMAND_PATIENCE_S, Database
+from vosd.storage.database import COMMAND_PATIENCE_S, Database, SchemaOutdated
 from vosd.storage.stored_objects import SqlObjects
 
 Answer = TypeVar("Answer")
@@ -29,6 +29,19 @@ def planned_in(url: str) -> Sequence[ObjectVersion]:
 def held_in(url: str, wanted: Mapping[str, str]) -> Mapping[str, str]:
     """Return the accounts with money in another currency than is wanted, with that; none if it cannot be read."""
     return _answer(url, lambda database: others_than(database, wanted), otherwise={})
+
+
+def outdated_in(url: str) -> str:
+    """Return why no switch of this version starts on the tables, and what to do; empty if one does, or it is away."""
+
+    async def judged(database: Database) -> str:
+        try:
+            await database.check_schema()
+        except SchemaOutdated as error:
+            return str(error)
+        return ""
+
+    return _answer(url, judged, otherwise="")
 
 
 def _answer(url: str, ask: Callable[[Database], Awaitable[Answer]], otherwise: Answer) -> Answer:

@@ -512,3 +512,14 @@ def test_what_was_noted_last_is_written_also_by_a_thread_that_began_before(tmp_p
     memo.write()
     memo.write()
     assert memo.read() == later
+
+
+async def test_a_stop_that_has_no_answer_of_the_database_says_so(switch, server, monkeypatch):
+    async def silent(_claimant):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("vosd.engine.booking.database_watch.RELEASE_S", 0)
+    monkeypatch.setattr(server.lease, "release", silent)
+    with structlog.testing.capture_logs() as logged:
+        await switch.watch.end()
+    assert [(line["event"], line["error"]) for line in logged] == [("lease_not_released", "no answer in time")]

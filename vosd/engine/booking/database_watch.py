@@ -296,7 +296,8 @@ class DatabaseWatch(Counting):
                 await self._remember(complete=self.is_compared and not self._outage.goes_on)
                 await self._lease.release(self._claimant)
         except (StoreUnavailable, TimeoutError) as error:
-            _log.warning("lease_not_released", error=str(error), do="nothing, it runs out by itself")
+            why = str(error) or "no answer in time"
+            _log.warning("lease_not_released", error=why, do="nothing, it runs out by itself")
 
     async def look(self) -> None:
         """Renew the lease, and compare the state of the database with the last one."""
