@@ -6,6 +6,7 @@ Rows are read one at a time, so the size of a file does not matter. Nothing is r
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -30,6 +31,10 @@ _DAY_MS: Final = 86_400_000
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Calls begin from 1970 to before this; seconds that are milliseconds in truth, for one, come after it."""
 _BOM: Final = "\ufeff"
+_SHORTENED: Final = re.compile(r"\+?\d(?:[.,]\d+)?E\+?\d+", re.ASCII | re.IGNORECASE)
+"""A long number as a spreadsheet shows it in a narrow column, and writes it into a CSV file: 4.42012E+11."""
+_FRACTION: Final = re.compile(r"(\+?\d{5,})[.,]0", re.ASCII)
+"""A long number as programs write it that take a column with empty cells for fractions."""
 
 
 class ForeignFileError(VosError):
@@ -253,7 +258,9 @@ class _RowReader:
         if beyond and (any(beyond) or self._delimiter == ","):
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
         try:
-            callee = _text_of(row[columns.callee])
+            callee = _telephone_of(row[columns.callee])
+            if _SHORTENED.fullmatch(callee):
+                return BadRowError(f"called number {callee!r} has lost its digits: a spreadsheet has shortened it")
             prefix = next((each for each in layout.strip if callee.startswith(each)), "")
             if len(callee) == len(prefix):
                 return BadRowError("no called number")
@@ -267,7 +274,7 @@ class _RowReader:
                 account,
                 layout.gateways.get(gateway, gateway),
                 without_separators(callee[len(prefix) :]),
-                "" if columns.caller is None else without_separators(_text_of(row[columns.caller])),
+                "" if columns.caller is None else without_separators(_telephone_of(row[columns.caller])),
                 started_at,
                 self._length("duration", row[columns.duration].strip(), layout.duration_unit),
                 None if columns.price is None else self._price(row[columns.price].strip()),
@@ -334,6 +341,13 @@ class _RowReader:
 def _text_of(cell: str) -> str:
     """Return a number or name without the apostrophe that keeps a spreadsheet from taking it for a formula."""
     return unneutralised(cell.strip())
+
+
+def _telephone_of(cell: str) -> str:
+    """Return a telephone number without what a program has added to it that took it for a fraction."""
+    text = _text_of(cell)
+    found = _FRACTION.fullmatch(text)
+    return text if found is None else found[1]
 
 
 def _int_of(text: str, factor: int) -> int:

@@ -129,6 +129,23 @@ def test_a_file_for_spreadsheets_has_the_numbers_and_names_of_one_for_programs(s
     ]
 
 
+@pytest.mark.parametrize("mark", [".", ","])
+def test_numbers_that_a_spreadsheet_has_shortened_are_read_as_no_others(site: Site, mark: str) -> None:
+    """They would be calls that no one has made, and the whole bill would be in dispute."""
+    text = "Called;Customer;Begin;Seconds;Calling\n"
+    for callee in (f"4{mark}42012E+11", "4E+11", f"442012345678{mark}0", f"+442012345{mark}0", "44.20.12.34.0", "x4e1"):
+        text += f"{callee};acme;2026-10-01T10:00:00Z;61;4930123456{mark}0\n"
+    columns = "callee: Called, account: Customer, caller: Calling, start: Begin, duration: Seconds"
+    *lost, whole, international, grouped, name = site.calls(f"columns: {{{columns}}}", text)
+    assert [str(each) for each in lost if isinstance(each, BadRowError)] == [
+        f"called number {callee!r} has lost its digits: a spreadsheet has shortened it"
+        for callee in (f"4{mark}42012E+11", "4E+11")
+    ]
+    calls = whole, international, grouped, name
+    assert [each.callee for each in calls] == ["442012345678", "+442012345", "442012340", "x4e1"]
+    assert {each.caller for each in calls} == {"4930123456"}
+
+
 def test_every_call_is_printed_as_csv(site: Site) -> None:
     rows = site.verb("--csv-raw").stdout.splitlines()
     assert rows[0].startswith(
