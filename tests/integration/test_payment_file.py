@@ -35,6 +35,20 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     assert "booked before: 2, 1244.50 USD" in installation.vosd(*words).stdout
 
 
+@pytest.mark.parametrize("shortened", ["2.02611E+14", '"2,02611E+14"', "2E+14", "2.026e+014"])
+def test_a_reference_that_a_spreadsheet_has_shortened_keeps_a_file_from_being_booked(
+    installation: Installation, shortened: str
+) -> None:
+    """The file of the next day has the same one: its payment would count as booked before."""
+    file = installation.config.with_name("bank.csv")
+    file.write_text(f"account,amount,reference\ncustomer-1,100,2026111200001\ncustomer-1,100,{shortened}\n")
+    refused = installation.vosd("payment", "import", str(file))
+    reference = shortened.strip('"')
+    said = f"line 3: reference {reference} has lost its digits: a spreadsheet has shortened it"
+    assert (refused.exit_code, said in refused.stderr) == (1, True)
+    assert installation.document("ledger", "list") == []
+
+
 def test_a_payment_has_no_more_decimals_than_its_currency(installation: Installation) -> None:
     installation.config.write_text(f"{installation.config.read_text()}currencies: [{{code: USD, fee_precision: 2}}]\n")
     file = installation.config.with_name("bank.csv")

@@ -17,7 +17,14 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from vosd.base.csv_text import bounded_lines, has_joined_rows, named_separator, swallowed_rows, unneutralised
+from vosd.base.csv_text import (
+    bounded_lines,
+    has_joined_rows,
+    is_shortened,
+    named_separator,
+    swallowed_rows,
+    unneutralised,
+)
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
@@ -31,8 +38,6 @@ _DAY_MS: Final = 86_400_000
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Calls begin from 1970 to before this; seconds that are milliseconds in truth, for one, come after it."""
 _BOM: Final = "\ufeff"
-_SHORTENED: Final = re.compile(r"\+?\d(?:[.,]\d+)?E\+?\d+", re.ASCII | re.IGNORECASE)
-"""A long number as a spreadsheet shows it in a narrow column, and writes it into a CSV file: 4.42012E+11."""
 _FRACTION: Final = re.compile(r"(\+?\d{5,})[.,]0", re.ASCII)
 """A long number as programs write it that take a column with empty cells for fractions."""
 
@@ -259,7 +264,7 @@ class _RowReader:
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
         try:
             callee = _telephone_of(row[columns.callee])
-            if _SHORTENED.fullmatch(callee):
+            if is_shortened(callee):
                 return BadRowError(f"called number {callee!r} has lost its digits: a spreadsheet has shortened it")
             prefix = next((each for each in layout.strip if callee.startswith(each)), "")
             if len(callee) == len(prefix):

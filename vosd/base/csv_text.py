@@ -17,6 +17,7 @@ Apostrophes of its own may stand before it: it gets one more, which is taken awa
 _NEUTRALISED: Final = re.compile(r"(\A|[;\t\r\n])'(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?[\r\n]*\Z', re.IGNORECASE)
+_SHORTENED: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
@@ -83,6 +84,14 @@ def neutralised(cell: Any) -> Any:
 def unneutralised(cell: str) -> str:
     """Return a cell without the apostrophes of ``neutralised``."""
     return _NEUTRALISED.sub(r"\1", cell) if "'" in cell else cell
+
+
+def is_shortened(cell: str) -> bool:
+    """Return whether a spreadsheet has shortened a long number, such as 442012345678, to 4.42012E+11.
+
+    It shows and saves numbers of twelve digits and more so: what begins alike is the same then.
+    """
+    return _SHORTENED.fullmatch(cell) is not None
 
 
 class TextOutput(Protocol):

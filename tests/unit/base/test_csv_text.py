@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from vosd.base.csv_text import LINE_MAX, CsvWriter, bounded_lines, neutralised, unneutralised
+from vosd.base.csv_text import LINE_MAX, CsvWriter, bounded_lines, is_shortened, neutralised, unneutralised
 
 CELLS = ["10\r00", "10\n00", "10\r\n00", '10"00', "10,00;00", "=1+1", "+4930123", "", "ends\r", "ends\r\n", " a "]
 
@@ -64,6 +64,18 @@ def test_for_people_no_cell_begins_a_formula(cell, shown):
     assert [*csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True)] == [
         ["" if shown is None else str(shown), "x"]
     ]
+
+
+@pytest.mark.parametrize("cell", ["4.42012E+11", "4,42012E+11", "4E+11", "1.2e+012"])
+def test_a_number_that_a_spreadsheet_has_shortened_is_known(cell):
+    assert is_shortened(cell)
+
+
+@pytest.mark.parametrize(
+    "cell", ["442012345678", "12E45", "E+11", "INV-1E+5", "4.42012E+11-2", "44.2E+11", "4E-11", ""]
+)
+def test_a_number_or_name_of_another_form_is_not_shortened(cell):
+    assert not is_shortened(cell)
 
 
 def test_a_line_without_end_is_not_read_into_memory():

@@ -33,7 +33,7 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.base.csv_text import has_joined_rows, named_separator
+from vosd.base.csv_text import has_joined_rows, is_shortened, named_separator
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
@@ -157,8 +157,8 @@ def read_payment_file(
     said. ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
     Raises:
-        BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero, or the
-            file is no text.
+        BadPaymentFile: a column is missing, or lines have no account, no reference, a shortened one or no amount above
+            zero, or the file is no text.
     """
     rows, number = iter(lines), 1
     header = next(rows, "").removeprefix("\ufeff")
@@ -284,6 +284,11 @@ def _read(
         missing = [name for name in _NEEDED if not values[name]]
         if missing:
             faults.append(f"line {line}: no {' and no '.join(missing)}")
+            continue
+        if is_shortened(values["reference"]):  # the next payment has the same, and would count as booked before
+            faults.append(
+                f"line {line}: reference {values['reference']} has lost its digits: a spreadsheet has shortened it"
+            )
             continue
         try:
             amount = _amount(values["amount"], has_comma=has_comma)
