@@ -59,8 +59,7 @@ def _enabled_chain(
     disabled = next((name for name in chain if not accounts[name].enabled), None)
     if disabled is not None:
         who = "it" if disabled == account else f"agent {disabled} above it"
-        message = f"{called} {account} may not act: {who} is disabled (enabled: no)"
-        raise MayNotActError(message)
+        raise MayNotActError(f"{called} {account} may not act: {who} is disabled (enabled: no)")
     return hierarchy, chain
 
 

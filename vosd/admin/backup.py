@@ -196,11 +196,10 @@ def _check_was_old(path: Path) -> None:
         BackupError: its calls may be in neither of the two.
     """
     if path.suffix in {IN_USE, UNBOOKED}:
-        message = (
+        raise BackupError(
             f"{path} was removed while the journal was copied, and the backup might lack its calls: try again, and keep"
             " booked files with journal.keep_minutes and journal.keep_files"
         )
-        raise BackupError(message)
 
 
 def _add_configuration(writer: BackupWriter, files: ConfigurationFiles) -> list[str]:
@@ -213,8 +212,7 @@ def _add_configuration(writer: BackupWriter, files: ConfigurationFiles) -> list[
         except (FileNotFoundError, PermissionError, IsADirectoryError):
             missing.append(str(path))
     if str(files.main) in missing:
-        message = f"{files.main} cannot be read"
-        raise BackupError(message)
+        raise BackupError(f"{files.main} cannot be read")
     return missing
 
 

@@ -148,8 +148,7 @@ def written(target: Path) -> Iterator[BackupWriter]:
         OSError: it cannot be written.
     """
     if target.exists():
-        message = f"{target} is there already: say another name"
-        raise BackupError(message)
+        raise BackupError(f"{target} is there already: say another name")
     _remove_left_drafts(target.parent)
     draft = _draft_of(target)
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -279,8 +278,7 @@ def opened(path: Path) -> Iterator[BackupReader]:
         with zipfile.ZipFile(path) as archive:
             yield BackupReader(archive, _manifest(archive, path))
     except zipfile.BadZipFile as error:
-        message = f"{path} is no backup, or is not whole ({error}): take another one"
-        raise BackupError(message) from error
+        raise BackupError(f"{path} is no backup, or is not whole ({error}): take another one") from error
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> BackupManifest:
@@ -288,16 +286,14 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> BackupManifest:
         with archive.open(MANIFEST) as file:
             manifest = msgspec.json.decode(file.read(_MANIFEST_BYTES_MAX), type=BackupManifest)
     except (KeyError, msgspec.DecodeError, EOFError) as error:
-        message = f"{path} is no backup of vosd: {MANIFEST} is missing or damaged; take another one"
-        raise BackupError(message) from error
+        raise BackupError(f"{path} is no backup of vosd: {MANIFEST} is missing or damaged; take another one") from error
     if manifest.format != FORMAT:
         message = f"{path} was made by vosd {manifest.version} in another form ({manifest.format}): use that version"
         raise BackupError(message)
     for name in (*(member.name for member in manifest.members), manifest.configuration):
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts:
-            message = f"{path} names a file outside of it ({name}): it was not made by vosd backup"
-            raise BackupError(message)
+            raise BackupError(f"{path} names a file outside of it ({name}): it was not made by vosd backup")
     return manifest
 
 

@@ -180,14 +180,12 @@ class ExportDirectory:
             return None
         except OSError as error:
             advice = f"if another user ran the export, give {self._directory} to the user of the switch (chown -R)"
-            message = f"{self._state_file} cannot be read ({error.strerror}): {advice}"
-            raise ExportBlocked(message) from error
+            raise ExportBlocked(f"{self._state_file} cannot be read ({error.strerror}): {advice}") from error
         try:
             found = msgspec.json.decode(text, type=ExportState)
         except msgspec.DecodeError as error:
             advice = "remove it, and say `after` with the last of the newest manifest"
-            message = f"{self._state_file} is damaged ({error}): {advice}"
-            raise ExportBlocked(message) from error
+            raise ExportBlocked(f"{self._state_file} is damaged ({error}): {advice}") from error
         if found.version != STATE_VERSION:
             message = f"{self._state_file} was written by another version of vosd (form {found.version}): use that one"
             raise ExportBlocked(message)
@@ -233,14 +231,12 @@ def opened(directory: Path, name: str, mode: int = FETCHED) -> Iterator[ExportDi
     try:
         lock = open_private(directory / f".{name}.lock", mode)
     except FileNotFoundError as error:
-        message = f"{directory} is no directory: make it, for the user who runs this"
-        raise ExportBlocked(message) from error
+        raise ExportBlocked(f"{directory} is no directory: make it, for the user who runs this") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            message = f"another run exports {name} to {directory} now: wait for its end"
-            raise ExportBlocked(message) from error
+            raise ExportBlocked(f"another run exports {name} to {directory} now: wait for its end") from error
         yield ExportDirectory(directory, name)
 
 

@@ -167,10 +167,9 @@ class ForeignFile:
                 if row:
                     yield line, read.call(row)
         except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
-            message = (
+            raise ForeignFileError(
                 f"line {line + 1} or one soon after it cannot be read ({error}); the map says {self._layout.encoding}"
-            )
-            raise ForeignFileError(message) from error
+            ) from error
 
 
 @contextmanager
@@ -186,8 +185,7 @@ def opened(path: Path, layout: ForeignLayout) -> Iterator[ForeignFile]:
             lines = io.TextIOWrapper(content, encoding=layout.encoding, newline="")
             yield ForeignFile(raw, path.stat().st_size, lines, layout)
     except (OSError, EOFError, csv.Error, UnicodeDecodeError, LookupError) as error:
-        message = f"{path} cannot be read: {error}"
-        raise ForeignFileError(message) from error
+        raise ForeignFileError(f"{path} cannot be read: {error}") from error
 
 
 class _Columns(NamedTuple):
@@ -212,8 +210,7 @@ def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
             return names.index(name)
         if name.isdecimal() and 1 <= int(name) <= len(names):
             return int(name) - 1
-        message = f"no column {name!r} in the file; there are {', '.join(map(repr, names))}"
-        raise ForeignFileError(message)
+        raise ForeignFileError(f"no column {name!r} in the file; there are {', '.join(map(repr, names))}")
 
     def optional(name: str | None) -> int | None:
         return None if name is None else place(name)
@@ -309,8 +306,7 @@ class _RowReader:
             return (moment - _EPOCH) // _MS, max(_ONCE, again) // _MS
         except (ValueError, OverflowError):
             written = form if isinstance(form, str) else form.value
-            message = f"start {text!r} is not of the form {written}"
-            raise BadRowError(message) from None
+            raise BadRowError(f"start {text!r} is not of the form {written}") from None
 
     def _billed_seconds(self, text: str) -> int | None:
         unit = DurationUnit.CLOCK if ":" in text else self._layout.billed_unit
@@ -325,8 +321,7 @@ class _RowReader:
         else:
             ms = int(self._number(name, text) * _MS_OF[unit]) if text else 0
         if not 0 <= ms <= 366 * _DAY_MS:
-            message = f"{name} {text!r} is not the length of a call"
-            raise BadRowError(message)
+            raise BadRowError(f"{name} {text!r} is not the length of a call")
         return ms
 
     def _price(self, text: str) -> Decimal | None:
@@ -338,8 +333,7 @@ class _RowReader:
         except InvalidOperation:
             number = Decimal("NaN")
         if not number.is_finite() or abs(number) > LIMIT:
-            message = f"{name} {text!r} is not a number"
-            raise BadRowError(message)
+            raise BadRowError(f"{name} {text!r} is not a number")
         return number
 
 
@@ -376,6 +370,5 @@ def _clock_ms(name: str, text: str) -> int:
     except ValueError:
         parts = []
     if not 2 <= len(parts) <= 3:
-        message = f"{name} {text!r} is not of the form 1:02:03"
-        raise BadRowError(message)
+        raise BadRowError(f"{name} {text!r} is not of the form 1:02:03")
     return ms

@@ -271,8 +271,7 @@ class _OfLedger:
             opening = self._opening.get(account, ("", ZERO))[1]
             if opening + self._moved[account] != closing:
                 amounts = map(format_amount, (opening, self._moved[account], closing))
-                message = "account {} opens with {}, moves by {}, closes with {}".format(account, *amounts)
-                raise BooksMovedError(message)
+                raise BooksMovedError("account {} opens with {}, moves by {}, closes with {}".format(account, *amounts))
 
     def moved(self) -> tuple[LedgerMoney, ...]:
         return tuple(

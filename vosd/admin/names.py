@@ -67,8 +67,7 @@ def end_reason(text: str) -> str:
     if found is None:
         meant = near(text, reasons.values())
         hint = f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"one of {', '.join(reasons.values())}"
-        message = f"{text!r} is no end reason: {hint}"
-        raise UnknownNameError(message)
+        raise UnknownNameError(f"{text!r} is no end reason: {hint}")
     return found
 
 
@@ -82,8 +81,7 @@ def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
     if account is None:
         found = near(account_id, accounts)
         hint = f"did you mean {' or '.join(map(repr, found))}?" if found else "vosd account list names them"
-        message = f"no account {account_id!r} is configured; {hint}"
-        raise UnknownAccountError(message)
+        raise UnknownAccountError(f"no account {account_id!r} is configured; {hint}")
     return account
 
 

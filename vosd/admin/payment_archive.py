@@ -61,10 +61,9 @@ class PaymentArchive:
         """
         sums, lines = _Sums(), hashlib.sha256()
         if self.path.exists():
-            message = (
+            raise ArchiveFault(
                 f"{self.path} has payments that the database still has: it is of an earlier time; move the file away"
             )
-            raise ArchiveFault(message)
         try:
             if self._mode == KEPT:
                 make_kept_directory(self._part.parent)
@@ -85,8 +84,7 @@ class PaymentArchive:
             add({"entries": sums.entries, "amounts": sums.shown(), "sha256": lines.hexdigest()})
             part.finish()
         except OSError as error:
-            message = f"{self._part.parent} cannot be written to: {error.strerror or error}"
-            raise ArchiveFault(message) from error
+            raise ArchiveFault(f"{self._part.parent} cannot be written to: {error.strerror or error}") from error
         checked_archive(self._part)
 
     def publish(self) -> None:
@@ -101,11 +99,9 @@ class PaymentArchive:
                 self._part.replace(self.path)
                 sync_directory(self.path.parent)
         except OSError as error:
-            message = f"{self.path} cannot be written: {error.strerror or error}"
-            raise ArchiveFault(message) from error
+            raise ArchiveFault(f"{self.path} cannot be written: {error.strerror or error}") from error
         if not self.path.exists():
-            message = f"{self.path} is missing, of whose payments some were dropped already: put it back"
-            raise ArchiveFault(message)
+            raise ArchiveFault(f"{self.path} is missing, of whose payments some were dropped already: put it back")
         checked_archive(self.path)
 
     def batches(self, size: int) -> Iterator[list[LedgerEntry]]:
@@ -138,18 +134,14 @@ def checked_archive(path: Path) -> ArchiveSheet:
                     sums.add(_entry(document))
         first, end = next(_documents(path)), msgspec.json.decode(last)
         if first.get("archive") != _TITLE or first.get("version") != _VERSION:
-            message = f"{path} is no archive of payments of this version"
-            raise ArchiveFault(message)
+            raise ArchiveFault(f"{path} is no archive of payments of this version")
         said = {"entries": sums.entries, "amounts": sums.shown(), "sha256": lines.hexdigest()}
         if end != said:
-            message = f"{path} is damaged: its last line says {end}, it has {said}"
-            raise ArchiveFault(message)
+            raise ArchiveFault(f"{path} is damaged: its last line says {end}, it has {said}")
     except FileNotFoundError as error:
-        message = f"{path} is not there"
-        raise ArchiveFault(message) from error
+        raise ArchiveFault(f"{path} is not there") from error
     except (OSError, EOFError, ValueError, KeyError, StopIteration) as error:
-        message = f"{path} is damaged, or no archive of payments: {error}"
-        raise ArchiveFault(message) from error
+        raise ArchiveFault(f"{path} is damaged, or no archive of payments: {error}") from error
     return ArchiveSheet(str(path), first["dropped_before"], sums.entries, sums.shown(), lines.hexdigest())
 
 

@@ -114,16 +114,13 @@ def explain_rate(
     rates = rates_named_by(account, rates_of)
     applied = rate_in(rates, callee, wall_ms, caller)
     if isinstance(applied, Refusal):
-        message = f"{applied.reason.text}: rate group {rates.name} has none for {callee}"
-        raise NoRateError(message)
+        raise NoRateError(f"{applied.reason.text}: rate group {rates.name} has none for {callee}")
     permitted = of_allowed_type(account, applied)
     if isinstance(permitted, Refusal):
-        message = f"{permitted.reason.text}: {permitted.detail}"
-        raise NoRateError(message)
+        raise NoRateError(f"{permitted.reason.text}: {permitted.detail}")
     parties = rated_agents(_agents_above(account, accounts), rates_of, callee, wall_ms, caller)
     if isinstance(parties, Refusal):
-        message = f"{parties.reason.text}: {parties.detail}"
-        raise NoRateError(message)
+        raise NoRateError(f"{parties.reason.text}: {parties.detail}")
     found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
     explained = _explained(permitted, duration_ms, found)
     return msgspec.structs.replace(explained, agents=tuple(_charged(each, duration_ms) for each in parties))
@@ -132,12 +129,10 @@ def explain_rate(
 def rates_named_by(account: Account, rates_of: Callable[[Account], Rates | None]) -> Rates:
     """Return the rates of an account; raises NoRateError where it has none."""
     if not account.names_rates:
-        message = f"account {account.id} has no rate_group, so nothing has a price on it"
-        raise NoRateError(message)
+        raise NoRateError(f"account {account.id} has no rate_group, so nothing has a price on it")
     rates = rates_of(account)
     if rates is None:
-        message = f"rate group {account.rate_group} of account {account.id} is not configured"
-        raise NoRateError(message)
+        raise NoRateError(f"rate group {account.rate_group} of account {account.id} is not configured")
     return rates
 
 

@@ -126,10 +126,9 @@ def check_fits(backup: BackupReader, database: Database) -> None:
         message = f"the backup is of {manifest.database}, database.url is of {kind}: restore into the same kind"
         raise BackupError(message)
     if manifest.schema not in revisions():
-        message = (
+        raise BackupError(
             f"the backup was made by vosd {manifest.version} (schema {manifest.schema}): use that version or a newer"
         )
-        raise BackupError(message)
 
 
 async def restore_database(
@@ -180,12 +179,11 @@ def check_state(backup: BackupReader, settings: Settings, choice: JournalChoice 
         return None
     if choice is not None or not names or _is_later(settings.state_dir, backup):
         return choice or JournalChoice.KEEP
-    message = (
+    raise BackupError(
         f"the journal in {journal} is not known to be later than that of the backup, whose calls may be nowhere else:"
         " `vosd restore FILE --state replace` restores that of the backup and moves this one aside, `--state keep`"
         " goes on with this one"
     )
-    raise BackupError(message)
 
 
 def restore_state(
@@ -240,8 +238,7 @@ def restore_configuration(backup: BackupReader, directory: Path) -> Path:
             _make_directory(path.parent)
             backup.extract(name, path)
     except FileExistsError as error:
-        message = f"{error.filename} is there already: say an empty directory"
-        raise BackupError(message) from error
+        raise BackupError(f"{error.filename} is there already: say an empty directory") from error
     return directory / backup.manifest.configuration
 
 

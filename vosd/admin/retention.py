@@ -139,11 +139,10 @@ class Retention:
         settings = self._settings
         ages = settings.calls, settings.ledger, settings.payments, settings.numbers, settings.daily_totals
         if all(age is None for age in ages):
-            message = (
+            raise RetentionError(
                 "`retention` in this configuration does not say how long records are kept: nothing is dropped or "
                 "masked; a configuration for the owner of the tables needs the `retention` of the switch, too"
             )
-            raise RetentionError(message)
         with _alone(self._state_dir):
             begun_at = self._now()
             sheets: list[KindSheet] = []
@@ -309,13 +308,11 @@ def _alone(state_dir: Path) -> Iterator[None]:
     try:
         lock = os.open(state_dir / "retention.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        message = f"state_dir {state_dir} cannot be used: {error.strerror}"
-        raise RetentionError(message) from error
+        raise RetentionError(f"state_dir {state_dir} cannot be used: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        message = "another run drops records now: wait until it has ended"
-        raise RetentionError(message) from error
+        raise RetentionError("another run drops records now: wait until it has ended") from error
     finally:
         os.close(lock)

@@ -66,17 +66,15 @@ async def messages_of(switch: RunningSwitch, record: CallRecord) -> EndedCallMes
     legs = tuple(leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg)
     found = await switch.ask(FindMessages(legs))
     if not found.messages and record.end_reason == EndReason.NORMAL.text:
-        message = (
+        raise NothingKeptError(
             f"no message of call {record.call_id} is kept: those of a call that ended normally are dropped with it,"
             " unless `vosd trace` runs; trace the next call"
         )
-        raise NothingKeptError(message)
     if not found.messages:
-        message = (
+        raise NothingKeptError(
             f"no message of call {record.call_id} is kept any more: the switch was started since, or later calls took"
             " the room (trace.recent_mb and trace.failed_mb say how much there is)"
         )
-        raise NothingKeptError(message)
     return found
 
 

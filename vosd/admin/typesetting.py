@@ -63,11 +63,10 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
             raise TypesettingError(str(error)) from error
     letter = _missing_letter("".join(msgspec.json.decode(printed, type=list[str])))
     if letter is not None:
-        message = (
+        raise MissingLetterError(
             f"no font on the machine of the switch has the letter {letter}, which would be printed: install one, such "
             "as Debian's fonts-noto-cjk and fonts-noto-core"
         )
-        raise MissingLetterError(message)
     return made
 
 

@@ -35,5 +35,4 @@ class BriefWait:
                 return await reading()
         except TimeoutError as error:
             self._until = now() + PAUSE_S
-            message = f"the database did not answer within {ANSWER_S:g} s"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"the database did not answer within {ANSWER_S:g} s") from error

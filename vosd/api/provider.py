@@ -131,10 +131,9 @@ class Provider:
                 server = HttpServer(url, _NAMES)
                 answer = await server.ask_once(method, server.target, fields, body)
         except NO_ANSWER as error:
-            said = (
+            raise ProviderUnavailableError(
                 f"the identity provider does not answer at {url}: {str(error) or type(error).__name__}; passwords work"
-            )
-            raise ProviderUnavailableError(said) from error
+            ) from error
         if method == "POST" and answer.status in {400, 401}:
             raise _refusal(answer.body)
         if answer.status != 200:

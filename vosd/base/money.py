@@ -45,8 +45,7 @@ def parse_amount(text: str) -> Decimal:
         ValueError: for an exponent, a separator, more than eight places or more than twelve digits.
     """
     if not _AMOUNT.match(text):
-        message = f"{text!r} is not an amount: at most 12 digits, then at most 8 decimals, such as 10.50"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not an amount: at most 12 digits, then at most 8 decimals, such as 10.50")
     return Decimal(text)
 
 
@@ -57,8 +56,7 @@ def comma_to_point(text: str) -> str:
         ValueError: a point does not separate thousands. Without the check 12.50 would be 1250.
     """
     if not _WITH_COMMA.match(text):
-        message = f"{text!r} is not an amount with a decimal comma, such as 1.234,50 or 1234,50"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not an amount with a decimal comma, such as 1.234,50 or 1234,50")
     return text.replace(".", "").replace(",", ".")
 
 

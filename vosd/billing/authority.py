@@ -45,8 +45,7 @@ class Authority:
             NoAgentError: it is none.
         """
         if not was_agent and not hierarchy.is_agent(agent):
-            message = f"account {agent} is no agent: no account names it as its agent"
-            raise NoAgentError(message)
+            raise NoAgentError(f"account {agent} is no agent: no account names it as its agent")
         rights = rights_of[agent]
         for above in hierarchy.above(agent):
             rights &= rights_of[above]
@@ -60,8 +59,7 @@ class Authority:
     def require_visible(self, account: str) -> None:
         """Raise OutOfScopeError for an account that the agent does not see."""
         if account != self.agent and account not in self.below:
-            message = f"{self.called} {self.agent} has no account {account}"
-            raise OutOfScopeError(message)
+            raise OutOfScopeError(f"{self.called} {self.agent} has no account {account}")
 
     def require_below(self, account: str, right: Right) -> None:
         """Check that the agent may change an account by a right; its own account is not its to change.
@@ -71,8 +69,7 @@ class Authority:
             RightLackingError: it has not the right.
         """
         if account == self.agent:
-            message = f"{self.called} {self.agent} changes accounts below it, not its own"
-            raise OutOfScopeError(message)
+            raise OutOfScopeError(f"{self.called} {self.agent} changes accounts below it, not its own")
         self.require_visible(account)
         self.require(right)
 

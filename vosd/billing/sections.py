@@ -30,8 +30,7 @@ def parse_sections(text: str) -> tuple[RateSection, ...]:
     """
     written = text.split(";")
     if len(written) > SECTIONS_MAX:
-        message = f"at most {SECTIONS_MAX} sections"
-        raise ValueError(message)
+        raise ValueError(f"at most {SECTIONS_MAX} sections")
     sections: list[RateSection] = []
     for each in written:
         amount_text, at, seconds = each.strip().partition("@")
@@ -43,12 +42,10 @@ def parse_sections(text: str) -> tuple[RateSection, ...]:
             raise ValueError(_FORM) from None
         until_s = int(seconds) if len(seconds) <= len(str(SECTION_SECONDS_MAX)) else 0
         if amount.is_signed() or not 1 <= until_s <= SECTION_SECONDS_MAX:
-            message = f"{_FORM}: amounts of 0 or more, seconds from 1 to {SECTION_SECONDS_MAX}"
-            raise ValueError(message)
+            raise ValueError(f"{_FORM}: amounts of 0 or more, seconds from 1 to {SECTION_SECONDS_MAX}")
         before = sections[-1] if sections else _NONE_COMPLETED
         if until_s <= before.until_s or amount < before.amount:
-            message = "each section longer than the one before and not cheaper: amounts are of the whole call"
-            raise ValueError(message)
+            raise ValueError("each section longer than the one before and not cheaper: amounts are of the whole call")
         sections.append(RateSection(amount, until_s))
     return tuple(sections)
 

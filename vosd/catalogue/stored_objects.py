@@ -40,8 +40,7 @@ class BadObjectError(VosError):
 def check_kind(kind: str) -> None:
     """Raise BadObjectError where the database cannot define objects of a kind."""
     if kind not in KINDS:
-        message = f"{kind!r} is no kind of object; {suggestion(kind, KINDS)}"
-        raise BadObjectError(message)
+        raise BadObjectError(f"{kind!r} is no kind of object; {suggestion(kind, KINDS)}")
 
 
 class ObjectsMoved(VosError):  # noqa: N818 - states what was found

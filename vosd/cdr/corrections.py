@@ -128,8 +128,7 @@ def corrected(
         if place is None:
             level = f" of level {change.level}" if change.level else ""
             known = ", ".join(f"{each.role} {each.account}" for each in charges) or "none"
-            message = f"call {correction.call_id} has no charge for the {change.role}{level}; it has: {known}"
-            raise NoSuchCharge(message)
+            raise NoSuchCharge(f"call {correction.call_id} has no charge for the {change.role}{level}; it has: {known}")
         row = charges[place]
         before = Amounts(row.fee, row.tax, row.billed_seconds)
         rate_before = tax_rates.get(place + 1)

@@ -70,14 +70,12 @@ def add(invocation: Invocation, account_id: str) -> None:
     path = invocation.config_path()
     place = invocation.excerpt.accounts().place_of(account_id)
     if place is not None:
-        message = f"account {account_id} is defined at {place}"
-        raise OperationError(message)
-    message = (
+        raise OperationError(f"account {account_id} is defined at {place}")
+    raise OperationError(
         f"accounts are defined in the configuration: add these lines to {path}, or to a file that it includes, then "
         f"say vosd check and vosd reload\n\naccounts:\n  - id: {account_id}\n    rate_group: NAME      # one of"
         " rate_groups\n    overdraft_limit: 0    # how far below zero its calls may go"
     )
-    raise OperationError(message)
 
 
 @account.command("show")

@@ -184,5 +184,4 @@ def _said(consequence: str) -> "Iterator[None]":
     try:
         yield
     except OSError as error:
-        message = f"{error.filename or 'the file'}: {error.strerror or error}; {consequence}"
-        raise OperationError(message) from error
+        raise OperationError(f"{error.filename or 'the file'}: {error.strerror or error}; {consequence}") from error

@@ -65,8 +65,7 @@ def _said_of(out: Path) -> "Iterator[None]":
         advice = "the next run goes on where this one ended"
         if isinstance(error, PermissionError):
             advice = f"give all of {out} to the user that exports (chown -R)"
-        message = f"{error.filename or out} cannot be written: {error.strerror}; {advice}"
-        raise OperationError(message) from error
+        raise OperationError(f"{error.filename or out} cannot be written: {error.strerror}; {advice}") from error
 
 
 def _print_files(files: "Iterable[ExportManifest]") -> None:

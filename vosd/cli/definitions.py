@@ -201,8 +201,7 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
         change_objects(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
         return
     if len(more) % 2:
-        message = f"{more[-1]}: expected a kind and a name of each object"
-        raise click.UsageError(message)
+        raise click.UsageError(f"{more[-1]}: expected a kind and a name of each object")
     pairs = ((kind, name), *zip(more[::2], more[1::2], strict=True))
     ended = tuple(WantedObject(*each, None) for each in pairs)
     change_objects(invocation, set_objects, lambda **order: SetObjects(objects=ended, **order), **terms)
@@ -437,5 +436,4 @@ def _text_of(file: Path) -> tuple[str, str]:
     try:
         return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode(), called
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{called}: {error}"
-        raise OperationError(message) from error
+        raise OperationError(f"{called}: {error}") from error

@@ -38,8 +38,7 @@ def _context_of(command: click.Command, words: tuple[str, ...]) -> click.Context
     for word in words:
         found = ctx.command.get_command(ctx, word) if isinstance(ctx.command, click.Group) else None
         if found is None:
-            message = f"there is no {ctx.command_path} {word}; vosd help lists the verbs"
-            raise click.UsageError(message)
+            raise click.UsageError(f"there is no {ctx.command_path} {word}; vosd help lists the verbs")
         ctx = click.Context(found, info_name=word, parent=ctx, max_content_width=_WIDTH)
     return ctx
 

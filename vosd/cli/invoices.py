@@ -254,8 +254,7 @@ def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
         why = ", ".join(f"{count} {outcome.value}" for outcome, count in missing.items())
         shorter = ", in shorter periods where the agent changed" if InvoiceOutcome.AGENT_CHANGED in missing else ""
         again = f"see the detail, then run the period again{shorter}"
-        message = f"{missing.total()} accounts have no invoice yet ({why}): {again}"
-        raise OperationError(message)
+        raise OperationError(f"{missing.total()} accounts have no invoice yet ({why}): {again}")
 
 
 _SHOWN: Final = (

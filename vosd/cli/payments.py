@@ -267,8 +267,7 @@ def _booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool) -
         output.document(done)
     if is_trial:
         raise OperationError("nothing was booked (--dry-run): it would wait for a second person")
-    message = f"not booked yet: it waits for a second person, who says vosd payment confirm {done.id}"
-    raise OperationError(message)
+    raise OperationError(f"not booked yet: it waits for a second person, who says vosd payment confirm {done.id}")
 
 
 @payment.command("waiting")

@@ -174,8 +174,7 @@ def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
     if missing:
         output.remark(f"{missing} calls of this time are not compared: they are not added up yet; vosd report rebuild")
     if found:
-        message = f"{len(found)} sums differ from their calls: vosd report rebuild makes them anew"
-        raise OperationError(message)
+        raise OperationError(f"{len(found)} sums differ from their calls: vosd report rebuild makes them anew")
 
 
 @report.command("rebuild")
@@ -278,8 +277,7 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
                 await _added(office, who)
             except ContentRefused as error:
                 count = await count_not_added(office, who, CheckReports(0, office.now()))
-                message = f"{count} calls could not be added: {error}"
-                raise OperationError(message) from error
+                raise OperationError(f"{count} calls could not be added: {error}") from error
         return {"done_until": done_until}
 
 

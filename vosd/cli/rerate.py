@@ -60,11 +60,9 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
 
 def _check_all_booked(answer: Mapping[str, Any]) -> None:
     if "booked" in answer and (repeated := answer["booked"]["repeated"]):
-        message = f"{repeated} were corrected under this reference before and differ: give another one"
-        raise OperationError(message)
+        raise OperationError(f"{repeated} were corrected under this reference before and differ: give another one")
     if "booked" in answer and (overtaken := answer["booked"]["overtaken"]):
-        message = f"{overtaken} calls were corrected while the run went on, and stay so: say it again"
-        raise OperationError(message)
+        raise OperationError(f"{overtaken} calls were corrected while the run went on, and stay so: say it again")
 
 
 def _print_rerated(answer: dict[str, Any], *, is_booked: bool) -> None:

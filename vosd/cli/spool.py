@@ -118,8 +118,7 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
     if book and target is not None:
         raise click.UsageError("--book or --output, not both")
     if not _examined(has_records, file):
-        message = f"{file} has no record that can be read: vosd spool check says what it holds"
-        raise OperationError(message)
+        raise OperationError(f"{file} has no record that can be read: vosd spool check says what it holds")
     if book:
         _book(invocation, file, as_json=as_json)
     else:
@@ -138,8 +137,7 @@ def _examined(read: Any, path: Path) -> Any:
     try:
         return read(path)
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
-        raise OperationError(message) from error
+        raise OperationError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_json: bool) -> None:

@@ -51,8 +51,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
     try:
         file = open_growing(path)
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise OperationError(message) from error
+        raise OperationError(f"{path} cannot be written: {error.strerror}") from error
     with closing(file):
         file.write(FILE_HEADER)
         yield Capture(file)

@@ -434,8 +434,7 @@ class Excerpt:
         section = groups.get(name)
         if section is None:
             near = suggestion(name, groups) if groups else "there is none"
-            message = f"no rate group {name!r} is configured; {near}"
-            raise NoDeckGroupError(message)
+            raise NoDeckGroupError(f"no rate group {name!r} is configured; {near}")
         if name not in deck_names([section]):
             message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
             raise NoDeckGroupError(message)

@@ -263,14 +263,12 @@ def read_object(kind: str, name: str, text: str, file: str, environ: Mapping[str
         return Object(kind, name, text.strip())
     keys, name_key = plain_keys(_read(text, file, environ)), KINDS[kind]
     if not keys:
-        message = (
+        raise BadObjectError(
             f"{file} is empty: expected keys and values, at least {name_key or 'one'}, or the value of a parameter"
         )
-        raise BadObjectError(message)
     written = name if name_key is None else keys.pop(name_key, name)
     if written != name:
-        message = f"{file}: {name_key}: value {written!r}: expected {name}, the name that was given"
-        raise BadObjectError(message)
+        raise BadObjectError(f"{file}: {name_key}: value {written!r}: expected {name}, the name that was given")
     return Object(kind, name, keys)
 
 
@@ -296,11 +294,9 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
     numbers = Counter((each.kind, each.name) for each in found)
     for (kind, name), number in numbers.items():
         if number > 1:
-            message = f"{file}: {kind}: value {name!r}: expected each object once"
-            raise BadObjectError(message)
+            raise BadObjectError(f"{file}: {kind}: value {name!r}: expected each object once")
     if not found:
-        message = f"{file} has no objects: expected sections such as accounts"
-        raise BadObjectError(message)
+        raise BadObjectError(f"{file} has no objects: expected sections such as accounts")
     return found
 
 
@@ -312,8 +308,7 @@ def _item(kind: str, node: Node) -> Object:
         name = keys.pop(name_key, None)
         if isinstance(name, str):
             return Object(kind, name, keys)
-    message = f"{node.place}: {kind}.{name_key}: expected keys and values in each item, with its name"
-    raise BadObjectError(message)
+    raise BadObjectError(f"{node.place}: {kind}.{name_key}: expected keys and values in each item, with its name")
 
 
 def _read(text: str, file: str, environ: Mapping[str, str]) -> Section:

@@ -187,8 +187,7 @@ class RunningSwitch:
         except msgspec.MsgspecError as error:
             if order.is_change:
                 raise self._lost("it went away") from error
-            message = f"the switch at {self.control_socket} went away before it answered"
-            raise DaemonUnreachableError(message) from error
+            raise DaemonUnreachableError(f"the switch at {self.control_socket} went away before it answered") from error
         is_understood = tag_of(type(order)) in OF_ALL_VERSIONS and (
             answer.error is None or answer.code not in _NOT_UNDERSTOOD
         )

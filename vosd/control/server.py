@@ -347,7 +347,6 @@ def _remove_left_over(path: Path) -> None:
             path.unlink()  # left behind by a process that was killed
             return
         except OSError as error:
-            message = f"control_socket {path} cannot be examined: {error.strerror or error}"
-            raise ControlSocketError(message) from error
+            raise ControlSocketError(f"control_socket {path} cannot be examined: {error.strerror or error}") from error
     message = f"another switch answers at control_socket {path}; stop it, or set control_socket elsewhere"
     raise ControlSocketError(message)

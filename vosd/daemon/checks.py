@@ -219,8 +219,7 @@ class ChecksForFronts:
             message = f"{order.configuration} is not the configuration of this switch, which is {self._config}"
             raise OtherConfigurationError(message)
         if self._under_way > WAITING_MAX:
-            message = f"{WAITING_MAX} checks of changes wait already"
-            raise ManyChecksError(message)
+            raise ManyChecksError(f"{WAITING_MAX} checks of changes wait already")
         self._under_way += 1
         try:
             return msgspec.Raw(await self._checks.answer(self._config, bytes(order.question)))

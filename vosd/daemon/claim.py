@@ -67,8 +67,7 @@ class StateDirectory:
             advice = "make it writable for vosd"
             if error.errno == errno.EROFS:
                 advice += f"; under systemd ReadWritePaths={self.path} (systemctl edit vosd)"
-            message = f"state_dir {self.path} cannot be used: {error.strerror}; {advice}"
-            raise StateDirectoryError(message) from error
+            raise StateDirectoryError(f"state_dir {self.path} cannot be used: {error.strerror}; {advice}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -80,11 +79,10 @@ class StateDirectory:
         if self._installation is not None:
             if recorded is not None and not recorded.is_of(Path(self._installation.configuration)):
                 os.close(lock)
-                message = (
+                raise StateDirectoryError(
                     f"state_dir {self.path} has the journal of the switch {recorded}; give this configuration a "
                     f"state_dir of its own, or, if it replaces that one, rename or remove {recorded.configuration}"
                 )
-                raise StateDirectoryError(message)
             recorded = self._installation
         self._left = _first_line(lock)
         _record(lock, str(os.getpid()) if self._installation is None else f"{os.getpid()} {_RUNNING}", recorded)

@@ -316,8 +316,7 @@ class Commands:
         try:
             outcome = await self._service.spool.salvage(Path(order.file))
         except OSError as error:
-            message = f"the switch cannot read {order.file}: {error.strerror or error}"
-            raise UnreadableJournalError(message) from error
+            raise UnreadableJournalError(f"the switch cannot read {order.file}: {error.strerror or error}") from error
         _log.info("journal_file_salvaged", file=order.file, booked=len(outcome.booked), refused=len(outcome.refused))
         return outcome
 
@@ -326,8 +325,7 @@ class Commands:
         try:
             unblocked = self._silenced.unblock(order.address)
         except ValueError as error:
-            message = f"{order.address} is no IP address"
-            raise NoAddressError(message) from error
+            raise NoAddressError(f"{order.address} is no IP address") from error
         return UnblockOutcome(order.address, unblocked)
 
     async def locked_out(self, _order: ListLockedOut) -> list[SilencedSource]:

@@ -148,8 +148,7 @@ class StoredDefinitions:
             async with asyncio.timeout(patience_s):
                 version = await store.version()
         except TimeoutError as error:
-            message = f"the database did not answer within {patience_s:g} s"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"the database did not answer within {patience_s:g} s") from error
         known, objects = wanted.known, self._objects(database)
         if self._trusts_switch and known is None:
             version = await self._version_kept(store, version, kept, wanted)
@@ -201,8 +200,7 @@ class StoredDefinitions:
             async with asyncio.timeout(ROWS_S):
                 return await rows
         except TimeoutError as error:
-            message = f"the database did not give its objects within {ROWS_S:g} s"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"the database did not give its objects within {ROWS_S:g} s") from error
 
     async def _known_since(self, known: Stored, version: int, objects: ObjectStore) -> tuple[int, int] | None:
         """Return the version and the moment after which a database has to be read; None = it has to be read as a whole.

@@ -270,8 +270,7 @@ async def _readiness(channel: socket.socket) -> SuccessorReport:
         async with asyncio.timeout(READY_S):
             await is_readable.wait()
     except TimeoutError as error:
-        message = f"the successor was not ready within {READY_S:.0f} s; this switch goes on"
-        raise NotRestartedError(message) from error
+        raise NotRestartedError(f"the successor was not ready within {READY_S:.0f} s; this switch goes on") from error
     finally:
         loop.remove_reader(channel)
     said = channel.recv(_MESSAGE_MAX)

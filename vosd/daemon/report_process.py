@@ -116,15 +116,13 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
 async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
     missing = (await stores.traffic.missing(order.since, order.until)).calls
     if missing:
-        message = f"{missing} calls of the period are not added up yet"
-        raise ReportIncompleteError(message)
+        raise ReportIncompleteError(f"{missing} calls of the period are not added up yet")
     times = {"since": order.since, "until": order.until, "group": order.group, "zone": order.zone}
     wanted = msgspec.convert({"name": order.report, **times, **order.criteria}, ShowReport)
     beside = AccountsBeside(order.terms.get, order.terms.keys())
     sheet = await report_of(stores, wanted, Scope(None), now, beside, order.below, is_inside=True, is_exact=True)
     if sheet.missing:
-        message = f"{sheet.missing} calls of the period are not in the sums that were read"
-        raise ReportIncompleteError(message)
+        raise ReportIncompleteError(f"{sheet.missing} calls of the period are not in the sums that were read")
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: ReportSheet.csv,
     }  # fmt: skip

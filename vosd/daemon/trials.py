@@ -59,8 +59,7 @@ class Trials:
             TrunkUnderTestError, StoppingError: it takes no test call now.
         """
         if order.via in self._running:
-            message = f"{order.via} has a test call already: wait for its end"
-            raise TrunkUnderTestError(message)
+            raise TrunkUnderTestError(f"{order.via} has a test call already: wait for its end")
         service, now = self._service, self._clock.now()
         if not service.switch.takes_calls:
             raise StoppingError("the switch is stopping")

@@ -72,5 +72,4 @@ async def _attempt(check: Callable[[], Awaitable[None]], within_s: float | None)
         async with asyncio.timeout(within_s):
             await check()
     except TimeoutError as error:
-        message = f"the database did not answer within {within_s:.0f} s"
-        raise StoreUnavailable(message) from error
+        raise StoreUnavailable(f"the database did not answer within {within_s:.0f} s") from error

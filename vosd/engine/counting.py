@@ -28,8 +28,7 @@ def census_of(parts: Iterable[Counting]) -> dict[str, int]:
     for part in parts:
         for figure, count in part.census().items():
             if figure.value in found:
-                message = f"two parts of the switch count {figure}"
-                raise ValueError(message)
+                raise ValueError(f"two parts of the switch count {figure}")
             found[figure.value] = count
     return found
 

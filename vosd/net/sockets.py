@@ -63,8 +63,7 @@ def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> sock
         sock.close()
         where = f"{_NAMES[kind]}:{bracketed(host)}:{port}"
         advice = _ADVICE.get(error.errno or 0, "change sip.listen")
-        message = f"cannot listen on {where}: {error.strerror or error}; {advice}"
-        raise ListenerUnusableError(message) from error
+        raise ListenerUnusableError(f"cannot listen on {where}: {error.strerror or error}; {advice}") from error
     return sock
 
 

@@ -206,8 +206,7 @@ class SqlAccess(SqlStore):
         own = update(_token).where(_token.c.id == token_id, _token.c.revoked_at.is_(None))
         async with self._database.writing() as connection:
             if (await connection.execute(own.values(revoked_at=at))).rowcount != 1:
-                message = f"no token {token_id} that could be revoked: vosd token list has them"
-                raise NoSuchTokenError(message)
+                raise NoSuchTokenError(f"no token {token_id} that could be revoked: vosd token list has them")
             await note(connection, audit)
 
     async def note_use(self, token_id: str, at: int) -> None:

@@ -330,11 +330,10 @@ def check_size(account: str, amount: Decimal, after: Decimal, dialect: str) -> N
     """Raise BalanceTooLarge where an amount, or the balance of the account with it, fits in no column."""
     most = largest_money(dialect)
     if max(abs(amount), abs(after)) > most:
-        message = (
+        raise BalanceTooLarge(
             f"account {account} would have {format_amount(after)} with the amount {format_amount(amount)}: "
             f"amounts and balances are at most {format_amount(most)}"
         )
-        raise BalanceTooLarge(message)
 
 
 async def lock_accounts(
@@ -431,8 +430,7 @@ async def _not_yet_booked(connection: AsyncConnection, batch: list[PreparedCall]
             new.append(call)
         elif record.recorded or any(taken[key].call_id is not None for key in entries):
             account, reference = entries[0]
-            message = f"reference {reference} of account {account} is booked for another call"
-            raise ContentRefused(message)
+            raise ContentRefused(f"reference {reference} of account {account} is booked for another call")
     return new
 
 

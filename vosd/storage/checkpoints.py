@@ -71,12 +71,10 @@ class SqlCheckpoints(SqlStore):
             BadClosingDate: it is in the future, or a later one is closed.
         """
         if until > now:
-            message = f"{iso_utc(until)} is in the future: a period is closed when it is over"
-            raise BadClosingDate(message)
+            raise BadClosingDate(f"{iso_utc(until)} is in the future: a period is closed when it is over")
         latest = await self.closed_until()
         if latest is not None and latest > until:
-            message = f"the books are closed until {iso_utc(latest)} already: close a later date"
-            raise BadClosingDate(message)
+            raise BadClosingDate(f"the books are closed until {iso_utc(latest)} already: close a later date")
 
     async def close(
         self, until: int, operator: str, memo: str | None, now: int, audit: AuditLine | None = None

@@ -192,8 +192,7 @@ def _repeated(
     then = {each.position: each.before for each in reversed(later)}
     places = {each.position for each in booked}
     if is_other or any(then.get(each.position) != each.after for each in changes if each.position not in places):
-        message = f"reference {correction.reference} has corrected call {correction.call_id} otherwise"
-        raise ReferenceTaken(message)
+        raise ReferenceTaken(f"reference {correction.reference} has corrected call {correction.call_id} otherwise")
     outdated = {each.position for each in changes}
     return [each._replace(is_repeated=True, is_outdated=each.position in outdated) for each in booked]
 
@@ -202,8 +201,7 @@ def _check_currencies(changes: Iterable[CorrectedCharge], accounts: Mapping[str,
     for each in changes:
         held = accounts[each.account].currency
         if held is not None and each.currency is not None and held != each.currency:
-            message = f"account {each.account} has its money in {held}, the charge is in {each.currency}"
-            raise OtherCurrency(message)
+            raise OtherCurrency(f"account {each.account} has its money in {held}, the charge is in {each.currency}")
 
 
 async def _add_charges_of_earlier_versions(

@@ -455,8 +455,7 @@ class Database:
         if found is None or found in earlier or str(found) < wanted:
             raise SchemaOutdated(self._outdated(f"has schema {found or 'none'}, not {wanted}"))
         if await self._oldest() not in {*earlier, wanted}:
-            message = f"{self.place} was migrated by a newer vosd (schema {found}): install that version"
-            raise SchemaOutdated(message)
+            raise SchemaOutdated(f"{self.place} was migrated by a newer vosd (schema {found}): install that version")
 
     async def _oldest(self) -> str | None:
         """Return the oldest schema whose programs work with that of the database; None = it does not say."""
@@ -632,8 +631,7 @@ def _parse(url: str) -> URL:
         message = f"database.url is not a URL such as {_SQLITE}:///var/vosd.db or {_MYSQL}://user@host/vosd"
         raise UnsupportedDatabase(message) from error
     if parsed.drivername not in {_SQLITE, _MYSQL}:
-        message = f"database.url begins with {parsed.drivername}; vosd uses {_SQLITE} or {_MYSQL}"
-        raise UnsupportedDatabase(message)
+        raise UnsupportedDatabase(f"database.url begins with {parsed.drivername}; vosd uses {_SQLITE} or {_MYSQL}")
     return parsed
 
 

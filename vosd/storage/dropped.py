@@ -75,8 +75,7 @@ def check_there(dropped: int, since: int, what: str) -> None:
         DroppedPeriod: older ones than ``dropped`` were dropped.
     """
     if since < dropped:
-        message = f"{what} from before {iso_utc(dropped)} were dropped, because their time was over"
-        raise DroppedPeriod(message)
+        raise DroppedPeriod(f"{what} from before {iso_utc(dropped)} were dropped, because their time was over")
 
 
 def check_unmasked(masked: int, since: int | None) -> None:

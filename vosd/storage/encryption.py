@@ -106,11 +106,10 @@ def _identify(context: ssl.SSLContext, certificate: str, key: str | None) -> Non
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except OSError as error:
-        message = (
+        raise EncryptionUnusable(
             f"database.url: {_CERTIFICATE}: {certificate} and its key {key or certificate} cannot be used ({error}):"
             " expected PEM, a key that fits and has no password"
-        )
-        raise EncryptionUnusable(message) from error
+        ) from error
 
 
 def _no_password() -> str:

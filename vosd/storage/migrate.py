@@ -91,10 +91,9 @@ def _make_file(file: Path) -> None:
                 advice = "there is a file in the place of its directory: move that away"
             case _:
                 advice = "make its directory"
-        message = (
+        raise StoreUnavailable(
             f"the file {file} of database.url cannot be made or opened: {error.strerror}; {advice}, or change the URL"
-        )
-        raise StoreUnavailable(message) from error
+        ) from error
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -36,11 +36,10 @@ async def alone(connection: AsyncConnection, place: str) -> AsyncIterator[None]:
         yield
         return
     if not await connection.scalar(_LOCK):
-        message = (
+        raise StoreUnavailable(
             f"another vosd migrate or restore works on {place}, or the server completes a statement of one that was"
             " killed: wait until it has ended"
         )
-        raise StoreUnavailable(message)
     try:
         yield
         await connection.exec_driver_sql("COMMIT")

@@ -23,8 +23,7 @@ def migrations_path() -> Path:
     for candidate in (_PACKAGE / "_migrations", _PACKAGE.parent / "migrations"):
         if (candidate / "env.py").is_file():
             return candidate
-    message = f"this installation has no migrations below {_PACKAGE}: install vosd again"
-    raise MigrationsMissing(message)
+    raise MigrationsMissing(f"this installation has no migrations below {_PACKAGE}: install vosd again")
 
 
 def revisions() -> list[str]:
@@ -43,8 +42,7 @@ def revisions() -> list[str]:
     while (following := after.get(ordered[-1] if ordered else None)) is not None:
         ordered.append(following)
     if not ordered:
-        message = f"this installation has no migrations in {migrations_path()}: install vosd again"
-        raise MigrationsMissing(message)
+        raise MigrationsMissing(f"this installation has no migrations in {migrations_path()}: install vosd again")
     return ordered
 
 

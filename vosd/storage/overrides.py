@@ -28,8 +28,7 @@ def _require_set_by(overrides: Collection[Override], operators: Collection[str] 
     """Raise SetByOthersError where one was set by none of these operators; None = by any."""
     for each in overrides:
         if operators is not None and each.operator not in operators:
-            message = f"{each.setting.value} of {each.name} was not set by {by}, nor by one below it"
-            raise SetByOthersError(message)
+            raise SetByOthersError(f"{each.setting.value} of {each.name} was not set by {by}, nor by one below it")
 
 
 def require_seen(overrides: Collection[Override], seen_at: int | None) -> None:

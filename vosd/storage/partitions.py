@@ -78,11 +78,10 @@ async def add_months(connection: AsyncConnection, now: int, most_rows: int | Non
         rows = f"SELECT 1 FROM {table} PARTITION ({LATER}) LIMIT :most"  # noqa: S608 - names of our own schema
         count = text(f"SELECT COUNT(*) FROM ({rows}) AS later")  # noqa: S608 - as above
         if most_rows is not None and await connection.scalar(count, {"most": most_rows + 1}) > most_rows:
-            message = (
+            raise PartitionRefused(
                 f"more than {most_rows} rows of {table} lie behind its last month, and new months would copy them while"
                 " bookings wait: run vosd migrate at a quiet hour"
             )
-            raise PartitionRefused(message)
         bounds = ", ".join([*(bound(table, month) for month in months), last_bound(table)])
         async with impatient(connection):
             await connection.exec_driver_sql(f"ALTER TABLE {table} REORGANIZE PARTITION {LATER} INTO ({bounds})")
@@ -119,5 +118,4 @@ async def impatient(connection: AsyncConnection) -> AsyncIterator[None]:
 async def _check_is_month(connection: AsyncConnection, table: str, name: str) -> None:
     names = {each.name for each in await partitions_of(connection, table) if each.until is not None}
     if table not in TABLES or name not in names:
-        message = f"{name} is no month of {table}"
-        raise PartitionRefused(message)
+        raise PartitionRefused(f"{name} is no month of {table}")

@@ -128,8 +128,7 @@ async def book_openings(
     for asked in waiting:
         noted, _ = await ask(connection, asked)
         if noted.state == REFUSED:
-            message = f"{asked.reference} of account {asked.account} was refused: give another reference"
-            raise NotWaiting(message)
+            raise NotWaiting(f"{asked.reference} of account {asked.account} was refused: give another reference")
     if payments:
         mark = await writer_for(database).take_numbers(connection, 1)
         for payment in sorted(payments, key=lambda each: each.account):
@@ -205,8 +204,7 @@ def _reference(payment: Payment) -> str:
 async def _check_exists(connection: AsyncConnection, payment: Payment) -> None:
     known = select(_account.c.id).where(_account.c.id == _name(payment))
     if payment.must_exist and await connection.scalar(known) is None:
-        message = f"account {payment.account} is in no ledger"
-        raise NoSuchAccount(message)
+        raise NoSuchAccount(f"account {payment.account} is in no ledger")
 
 
 async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | None:

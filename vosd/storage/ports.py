@@ -354,11 +354,10 @@ def check_same_currency(transfer: MoneyTransfer, source: str | None, target: str
         OtherCurrency: they differ.
     """
     if source != target:
-        message = (
+        raise OtherCurrency(
             f"account {transfer.source} has money in {source}, account {transfer.target} in {target}: an operator "
             f"books a payment on each, with what the other currency was bought for"
         )
-        raise OtherCurrency(message)
 
 
 def both_or_none(transfer: MoneyTransfer, receipts: Sequence[Receipt | None]) -> tuple[Receipt, Receipt] | None:
@@ -389,14 +388,12 @@ def receipt_of_earlier(
     """
     other_end = payment.other_end
     if other_end is not None and memo is not None and memo != other_end and not memo.startswith(f"{other_end}: "):
-        message = (
+        raise ReferenceTaken(
             f"reference {payment.reference} of account {payment.account} is another transfer: give another reference"
         )
-        raise ReferenceTaken(message)
     if payment.kind not in _COMPUTED and amount != payment.amount:
-        message = (
+        raise ReferenceTaken(
             f"reference {payment.reference} of account {payment.account} was booked for "
             f"{format_amount(amount)}, not {format_amount(payment.amount)}: give another reference"
         )
-        raise ReferenceTaken(message)
     return Receipt(balance_after - amount, balance_after, repeated=True, entry=entry)

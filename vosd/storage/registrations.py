@@ -83,8 +83,7 @@ class SqlRegistrations:
         row["user_agent"] = descriptive(binding.user_agent, schema.AGENT_LENGTH)
         for name, most in _LENGTHS.items():
             if len(row[name]) > most:
-                message = f"{name} of a binding of {binding.name} has more than {most} characters"
-                raise ContentRefused(message)
+                raise ContentRefused(f"{name} of a binding of {binding.name} has more than {most} characters")
         return row
 
 

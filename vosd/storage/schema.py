@@ -126,8 +126,7 @@ def _type(column: CdrColumn) -> TypeEngine[Any]:
         case ColumnKind.DOCUMENT:
             return Document()
         case ColumnKind.ROWS:
-            message = f"{column.name} is a table of its own"
-            raise ValueError(message)
+            raise ValueError(f"{column.name} is a table of its own")
 
 
 counter: Final = Table(

@@ -52,8 +52,7 @@ def money_units(amount: Decimal) -> int:
     scaled = amount.scaleb(PLACES)
     units = int(scaled) if scaled.is_finite() else None
     if units is None or units != scaled or not -_INT64_MAX <= units <= _INT64_MAX:
-        message = f"{amount} does not fit in 64 bits at {PLACES} decimals"
-        raise Unstorable(message)
+        raise Unstorable(f"{amount} does not fit in 64 bits at {PLACES} decimals")
     return units
 
 
@@ -77,8 +76,7 @@ def exact_money(amount: Decimal) -> Decimal:
         Unstorable: for more than eight decimals.
     """
     if amount and (not amount.is_finite() or amount.scaleb(PLACES) % 1):
-        message = f"{amount} has more than {PLACES} decimals"
-        raise Unstorable(message)
+        raise Unstorable(f"{amount} has more than {PLACES} decimals")
     return amount
 
 
@@ -106,8 +104,7 @@ def call_key(call_id: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 16:
-        message = f"call id {call_id!r} is not a UUID"
-        raise Unstorable(message)
+        raise Unstorable(f"call id {call_id!r} is not a UUID")
     return key
 
 
@@ -129,8 +126,7 @@ def moment_text(wall_ms: int) -> str:
     try:
         return iso_utc(wall_ms)
     except OverflowError as error:
-        message = f"{wall_ms} ms since 1970 is outside the calendar"
-        raise Unstorable(message) from error
+        raise Unstorable(f"{wall_ms} ms since 1970 is outside the calendar") from error
 
 
 def moment_literal(wall_ms: int) -> str:
@@ -189,8 +185,7 @@ def identifying(text: str, length: int) -> str:
             name another account.
     """
     if descriptive(text, length) != text or text.endswith(" "):
-        message = f"{text[:80]!r} cannot name anything here: at most {length} characters, no space at the end"
-        raise Unstorable(message)
+        raise Unstorable(f"{text[:80]!r} cannot name anything here: at most {length} characters, no space at the end")
     return text
 
 
@@ -242,8 +237,7 @@ class MoneySum(Money):
         if value is None or dialect.name != "sqlite":
             return super().process_bind_param(value, dialect)
         if abs(value) > _DECIMAL_MAX:
-            message = f"{value} has more than twelve digits before the point"
-            raise Unstorable(message)
+            raise Unstorable(f"{value} has more than twelve digits before the point")
         return sum_units(value)
 
 

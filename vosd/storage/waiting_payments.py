@@ -110,11 +110,10 @@ async def ask(
     )
     if is_other and wanted.kind is not EntryKind.ZERO:
         shown = " ".join(filter(None, (format_amount(earlier.amount), earlier.currency)))
-        message = (
+        raise ReferenceTaken(
             f"reference {wanted.reference} of account {wanted.account} was asked for with {shown}: "
             "give another reference"
         )
-        raise ReferenceTaken(message)
     return earlier, is_repeated
 
 

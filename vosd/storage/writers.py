@@ -173,8 +173,7 @@ def _packets(rows: list[str], room: int) -> Iterator[str]:
     for index, row in enumerate(rows):
         needed = (len(row) + 1) * (1 if row.isascii() else _BYTES_PER_CHARACTER)
         if needed > room:
-            message = f"a row of {needed} bytes exceeds the server's max_allowed_packet"
-            raise ContentRefused(message)
+            raise ContentRefused(f"a row of {needed} bytes exceeds the server's max_allowed_packet")
         if size + needed > room:
             yield ",".join(rows[start:index])
             start, size = index, 0
@@ -253,8 +252,7 @@ class CommitOrder:
             return
         newest = await connection.scalar(_newest) or 0
         if newest >= first:
-            message = f"call number {newest} exists and {first} is the next one: {COUNTER_BEHIND}"
-            raise StoreDamaged(message)
+            raise StoreDamaged(f"call number {newest} exists and {first} is the next one: {COUNTER_BEHIND}")
 
     def committed(self, last: int) -> None:
         """Note the last number of a transaction that was committed."""

@@ -77,8 +77,7 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
     """
     since, until = since // SLOT_MS * SLOT_MS, -(-until // SLOT_MS) * SLOT_MS
     if since >= until:
-        message = "the report ends before it begins"
-        raise EmptySpan(message)
+        raise EmptySpan("the report ends before it begins")
     if grouping is Grouping.WHOLE:
         return [ReportSpan(since, until, "")]
     moments = [since]
@@ -88,10 +87,9 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
         if moment > since:
             moments.append(moment)
         if len(moments) > SPANS_MAX:
-            message = (
+            raise TooManySpans(
                 f"the report would have more than {SPANS_MAX} spans of {grouping.value}: ask for less, or longer ones"
             )
-            raise TooManySpans(message)
     has_times = grouping in {Grouping.FIVE_MINUTES, Grouping.HOUR}
     shown = "%Y-%m-%dT%H:%M%z" if has_times else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
     return [ReportSpan(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]

@@ -101,8 +101,7 @@ class ConfiguredSwitch:
             raise NoConfigurationError(f"no configuration: this user may not look into {hidden}: {advice}")
         places = ", ".join(map(str, CONFIG_PLACES))
         example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""
-        message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."
-        raise NoConfigurationError(message)
+        raise NoConfigurationError(f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}.")
 
     @property
     def texts(self) -> "Texts | None":

@@ -190,8 +190,7 @@ def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
     try:
         write_parts(file, (zlib.decompress(chunk.compressed) for chunk in chunks), 0o644 & ~_umask())
     except OSError as error:
-        message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
-        raise DeckFileError(message) from error
+        raise DeckFileError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
 def _umask() -> int:

@@ -85,8 +85,7 @@ def _groups_with(switch: ConfiguredSwitch, rate_group: str, path: Path) -> Seque
     try:
         groups = switch.excerpt.rate_groups_of(rate_group, path)
     except ConfigError as error:
-        message = f"the switch would refuse these rates, and nothing was imported:\n{error}"
-        raise RatesRefusedError(message) from error
+        raise RatesRefusedError(f"the switch would refuse these rates, and nothing was imported:\n{error}") from error
     assert groups, "the group is configured"
     return groups
 

@@ -258,8 +258,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         wanted = [*listed(chain(accounts, left_over(changes)))]
     sheets = await _sheets(office, scope, wanted, changes)
     if order.group is not None and agent is None and not sheets:
-        message = f"no account has the group {order.group!r}; vosd account groups lists them"
-        raise NoSuchGroupError(message)
+        raise NoSuchGroupError(f"no account has the group {order.group!r}; vosd account groups lists them")
     shown = sheets[:limit]
     if order.last_call:
         shown = await _with_last_calls(office, scope, shown)

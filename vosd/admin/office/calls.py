@@ -164,8 +164,7 @@ async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -
                 yield replace(update, unaudited=done.unaudited)
             if update.is_over:
                 return
-    message = "the switch went away while calls were followed"
-    raise DaemonUnreachableError(message)
+    raise DaemonUnreachableError("the switch went away while calls were followed")
 
 
 def _subject_of(sought: CallSought) -> str:
@@ -203,12 +202,11 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
     ending = office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
     outcome = await office.carried_out(ending, who, order, subject)
     if outcome.fitting > outcome.ended:
-        message = (
+        raise TooManyCallsError(
             f"{outcome.fitting} calls begin with {selection.call_id} and none was ended; say more of the id"
             if names_one
             else f"{outcome.fitting} calls fit and none was ended; say `confirm` to end them all"
         )
-        raise TooManyCallsError(message)
     if not outcome.ended:
         if names_one:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")

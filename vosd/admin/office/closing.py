@@ -94,14 +94,12 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
     balance = await _check_owes_nothing(stores.queries, accounts[name])
     if balance and not order.pay_out:
-        message = f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund"
-        raise MoneyLeftError(message)
+        raise MoneyLeftError(f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund")
     if confirm_above is not None and balance > confirm_above:
-        message = (
+        raise AboveLimitError(
             f"account {name} has {format_amount(balance)}, more than billing.confirm_above of "
             f"{format_amount(confirm_above)}: book the refund first, a second person confirms it (vosd payment add)"
         )
-        raise AboveLimitError(message)
     was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
     since = now if was is None else was.since  # from then on it has no minimum consumption
     closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
@@ -147,11 +145,10 @@ async def _book_minimum(office: Office, who: Principal, account: Account, *, is_
     except DroppedPeriod as error:
         if is_waived:
             return
-        message = (
+        raise MinimumUnknownError(
             f"calls of {order.month} were dropped, and no minimum consumption of account {account.id} is booked for it:"
             " `without_minimum` closes it without one"
-        )
-        raise MinimumUnknownError(message) from error
+        ) from error
     for sheet in sheets:
         if sheet.outcome == MinimumOutcome.WAITING.value:
             message = f"calls of account {account.id} of {sheet.month} are not booked yet: its minimum is not known"
@@ -189,8 +186,7 @@ async def _check_idle(switch: RunningSwitch, account_id: str) -> None:
         raise AccountInUseError(message)
     committed = (await commitments(switch)).get(account_id)
     if committed is not None:
-        message = (
+        raise AccountInUseError(
             f"calls of account {account_id} reserve {committed.reserved}, and {committed.unbooked} is not booked yet: "
             "try again when they have ended and are booked"
         )
-        raise AccountInUseError(message)

@@ -177,11 +177,10 @@ def _check_limit(office: Office, who: Principal, wanted: Iterable[CorrectedCharg
     for each in wanted:
         if each.is_new and needs_second(office, who, each.amount):
             limit = alone_at_most(office, who) or ZERO
-            message = (
+            raise AboveLimitError(
                 f"account {each.account} would get {format_amount(each.amount)}, more than billing.confirm_above of "
                 f"{format_amount(limit)}: a person with a higher limit corrects it"
             )
-            raise AboveLimitError(message)
 
 
 class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,8 +218,7 @@ def changes_of(
         charge = charges.get((role, level))
         if charge is None:
             known = ", ".join(f"{each.role} {each.account}" for each in charges_of(record)) or "none"
-            message = f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}"
-            raise NoSuchCharge(message)
+            raise NoSuchCharge(f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}")
         fee = charge.fee if what.fee is None else what.fee
         percent = tax_rates.get((role, level))
         if what.tax is None:

@@ -192,8 +192,7 @@ async def _provision(
         waits = payment is not None and needs_second(office, who, payment.amount)
         sheet = None if payment is None else _shown(payment, waits=waits, is_trial=order.is_trial)
         if payment is not None and await office.stores.payments.earlier(payment) is not None:
-            message = f"reference {reference} was used for another payment to account {order.account}"
-            raise ReferenceTaken(message)
+            raise ReferenceTaken(f"reference {reference} was used for another payment to account {order.account}")
         if order.is_trial:
             return sheet, False
         line = audit_line(office, who, order, plan.versions)
@@ -268,8 +267,7 @@ async def _repeated(
     wanted, payment = order.objects(), msgspec.convert(detail["payment"], FirstPaymentSheet | None)
     amount = None if order.payment is None else format_amount(order.payment.amount)
     if {f"{each.kind} {each.name}" for each in wanted} != made.keys() or amount != (payment and payment.amount):
-        message = f"reference {order.reference} was used for another order of customer {order.account}"
-        raise ReferenceTaken(message)
+        raise ReferenceTaken(f"reference {order.reference} was used for another order of customer {order.account}")
     for each in wanted:
         version = numbered(await office.stores.objects.history(each.kind, each.name), made[f"{each.kind} {each.name}"])
         changes.append(

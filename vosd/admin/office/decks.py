@@ -203,11 +203,10 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
     if not prepared.changes_something:
         return prepared.report()
     if not order.is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
-        message = (
+        raise ManyClosedError(
             f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed or taken "
             "out, and nothing was imported: see `dry_run`; if that is meant, say `force`"
         )
-        raise ManyClosedError(message)
     version = 1 if before is None else before.version + 1
     deck = StoredDeck(
         rate_group=order.rate_group,
@@ -260,22 +259,19 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         raise StaleVersionError(f"deck {rate_group} has version {newest.version} by now: look at it before you go back")
     number = newest.replaced if order.to is None else order.to
     if number is None:
-        message = f"deck {rate_group} has only one version: there is nothing to go back to"
-        raise NoSuchDeckError(message)
+        raise NoSuchDeckError(f"deck {rate_group} has only one version: there is nothing to go back to")
     if number == 0 and not newest.rates:
         raise NoSuchDeckError(f"deck {rate_group} has no rates: there is nothing to take out")
     # 0 is also what clients send for a field that was never set
     if number == 0 and order.if_version is None and not order.force:
-        message = (
+        raise ManyClosedError(
             f"all rates of deck {rate_group} would be taken out, and nothing was done; if that is meant, say `force`"
         )
-        raise ManyClosedError(message)
     wanted, chunks = (
         await _without_rates(decks, newest) if number == 0 else (_numbered(versions, number, rate_group), ())
     )
     if wanted.content == newest.content:
-        message = f"the rates of version {number} of deck {rate_group} are in force already"
-        raise NoSuchDeckError(message)
+        raise NoSuchDeckError(f"the rates of version {number} of deck {rate_group} are in force already")
     deck = msgspec.structs.replace(
         wanted,
         version=newest.version + 1,
@@ -362,8 +358,7 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
     versions = await _versions(decks, rate_group)
     deck = next((each for each in versions if each.made_at <= at), None)
     if deck is None:
-        message = f"deck {rate_group} was first imported at {iso_utc(versions[-1].made_at)}"
-        raise NoSuchDeckError(message)
+        raise NoSuchDeckError(f"deck {rate_group} was first imported at {iso_utc(versions[-1].made_at)}")
     digits = number.removeprefix("+")
     chunks = await decks.chunks(deck, prefixes_of(digits))
     header, lines = header_and_lines(chunk.compressed for chunk in chunks)
@@ -498,8 +493,7 @@ def _decks_for(office: Office, rate_group: str) -> "SqlDecks":
 async def _versions(decks: "SqlDecks", rate_group: str) -> Sequence[StoredDeck]:
     versions = await decks.versions(rate_group)
     if not versions:
-        message = f"rate group {rate_group} has no deck yet: vosd rates import {rate_group} FILE"
-        raise NoSuchDeckError(message)
+        raise NoSuchDeckError(f"rate group {rate_group} has no deck yet: vosd rates import {rate_group} FILE")
     return versions
 
 
@@ -507,8 +501,7 @@ def _numbered(versions: Sequence[StoredDeck], number: int, rate_group: str) -> S
     for each in versions:
         if each.version == number:
             return each
-    message = f"deck {rate_group} has no version {number}; the newest is {versions[0].version}"
-    raise NoSuchDeckError(message)
+    raise NoSuchDeckError(f"deck {rate_group} has no version {number}; the newest is {versions[0].version}")
 
 
 async def _content(decks: "SqlDecks", deck: StoredDeck) -> tuple[str, Iterator[str]]:

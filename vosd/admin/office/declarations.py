@@ -31,8 +31,7 @@ async def show_kind(office: Office, who: Principal, order: ShowKind) -> ObjectKi
     is_operator = office.scope_of(who).agent is None
     kinds = KINDS if is_operator else SETTABLE
     if order.kind not in kinds:
-        message = f"{order.kind!r} is no kind of object; there are {', '.join(kinds)}"
-        raise NoSuchObjectError(message)
+        raise NoSuchObjectError(f"{order.kind!r} is no kind of object; there are {', '.join(kinds)}")
     # Meanings are read from the sources once in a process, which takes up to a second.
     sheet = await asyncio.to_thread(office.definitions.key_sheets, order.kind)
     if is_operator:

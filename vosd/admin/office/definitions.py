@@ -340,19 +340,17 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
         if standing is None:
             continue
         if standing.balance:
-            message = f"the balance of account {name} is not zero"
-            raise AccountNotSettledError(message)
+            raise AccountNotSettledError(f"the balance of account {name} is not zero")
         has_one = name in accounts and accounts[name].minimum_consumption
         if not has_one and name not in having_had_one:
             continue
         overrides = (await office.stores.overrides.load()).at(office.now())
         if not overrides.has(Target.ACCOUNT, name, Setting.CLOSED):
-            message = (
+            raise AccountNotSettledError(
                 f"account {name} has a minimum consumption, and is not closed"
                 if has_one
                 else f"account {name} had a minimum consumption at the end of the last month, and is not closed"
             )
-            raise AccountNotSettledError(message)
 
 
 async def _check_unused(office: Office, versions: Sequence[ObjectVersion]) -> None:
@@ -373,8 +371,7 @@ async def _check_unused(office: Office, versions: Sequence[ObjectVersion]) -> No
     ]
     if named:
         more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
-        message = f"running calls use what the change removes: {', '.join(named[:_NAMED_AT_MOST])}{more}"
-        raise UsedByCallsError(message)
+        raise UsedByCallsError(f"running calls use what the change removes: {', '.join(named[:_NAMED_AT_MOST])}{more}")
 
 
 class _InUse(NamedTuple):
@@ -502,11 +499,10 @@ async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:
         async with asyncio.timeout_at(office.until):
             return await step
     except TimeoutError as error:
-        message = (
+        raise CheckTooSlowError(
             "the change has waited for others, or was checked, for too long, and nothing was changed: send it again,"
             " or make many changes by one order"
-        )
-        raise CheckTooSlowError(message) from error
+        ) from error
 
 
 async def _checked(
@@ -576,10 +572,9 @@ def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:
         changed = {each.name: json.loads(each.body).get("agent") for each in accounts if each.body is not None}
         for name, agent in (dict(office.definitions.agents()) | changed).items():
             if agent in ended and name not in ended:
-                message = (
+                raise AccountsBelowError(
                     f"account {agent} has accounts below it, such as {name}: end them or move them to another agent"
                 )
-                raise AccountsBelowError(message)
 
 
 async def _agent_sources(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentSources | None":
@@ -878,8 +873,7 @@ def _compared(
 def _check_expected(wanted: WantedObject, found: ObjectVersion | None, then: ObjectVersion | None) -> None:
     version = None if found is None or found.body is None else found.version
     if wanted.is_new and version is not None:
-        message = f"the database defines {wanted.kind} {wanted.name} already, by version {version}"
-        raise AlreadyDefinedError(message)
+        raise AlreadyDefinedError(f"the database defines {wanted.kind} {wanted.name} already, by version {version}")
     is_other = wanted.if_version is not None and (then is None or then.version != wanted.if_version)
     if is_other or wanted.if_exists not in {None, version is not None}:
         # A version that is planned in between is what the change is made to: who names the one of now has not seen it.

@@ -181,12 +181,11 @@ class Export:
         if until >= state.last and replaced is None:
             return
         found = f"number {replaced} is another call's now" if replaced else f"its newest number is {until}"
-        message = (
+        raise ExportBlocked(
             f"calls up to number {state.last} were exported, but {found}: the database has lost commits or is another"
             " one. Export to another directory with `after` and a number from before the loss; call_id says which calls"
             " were exported twice (docs/operations/exports.md)"
         )
-        raise ExportBlocked(message)
 
 
 def _further(position: Position, page: Sequence[Call], last: int) -> Position:

@@ -109,8 +109,7 @@ async def book_for(
     month, zone = order.month, ZoneInfo(order.zone)
     since, until = month.bounds(zone)
     if until > now:
-        message = f"{month} is not over in {zone.key}: its minimum is booked afterwards"
-        raise MonthNotOverError(message)
+        raise MonthNotOverError(f"{month} is not over in {zone.key}: its minimum is booked afterwards")
     sheets = []
     closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
     closed_until = await stores.checkpoints.closed_until() or 0

@@ -36,8 +36,7 @@ def require(who: Principal, permission: Permission) -> None:
         PermissionLackingError: it has not.
     """
     if permission not in who.permissions:
-        message = f"{who.name} may not do this: it needs the permission {permission.value}"
-        raise PermissionLackingError(message)
+        raise PermissionLackingError(f"{who.name} may not do this: it needs the permission {permission.value}")
 
 
 def needs(

@@ -155,8 +155,7 @@ async def history_of(office: Office, kind: str, name: str, owned: AgentObjects |
     if owned is not None:
         versions = owned.history(versions, office.now())
     if not versions:
-        message = f"the database has never defined {kind} {name}: see vosd definitions list {kind}"
-        raise NoSuchObjectError(message)
+        raise NoSuchObjectError(f"the database has never defined {kind} {name}: see vosd definitions list {kind}")
     return versions
 
 

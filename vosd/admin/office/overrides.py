@@ -445,8 +445,7 @@ def _require_trunk(office: Office, scope: Scope, name: str, settings: Collection
     is_phone = name in definitions.gateways_by_list()["phones"]
     account = definitions.accounts_of("mapping_gateways", "phones")().get(name)
     if account == scope.agent or not (account is not None and scope.sees(account)):
-        message = f"agent {scope.agent} has no gateway or phone {name} below it"
-        raise OutOfScopeError(message)
+        raise OutOfScopeError(f"agent {scope.agent} has no gateway or phone {name} below it")
     for setting in settings:
         of_gateway = Right.GATEWAYS if setting is Setting.BLOCKED else Right.GATEWAY_CAPACITY
         scope.require_below(account, Right.PHONES if is_phone else of_gateway)
@@ -497,15 +496,13 @@ async def _set(
     """Override settings of an object, of both where a name means two; a setting that only one has is set there."""
     now, until = office.now(), order.until
     if until is not None and until <= now:
-        message = f"`until` {iso_utc(until)} is in the past"
-        raise UnfitSettingError(message)
+        raise UnfitSettingError(f"`until` {iso_utc(until)} is in the past")
     if until is not None and until > NEVER:
         raise OrderError("until", "is after the year 9999")
     for setting in values:
         if not any(setting in SETTINGS[target] for target in targets):
             kinds = " and ".join(target.value for target in targets)
-            message = f"{name} is a {kinds} gateway, which has no {setting.value}"
-            raise UnfitSettingError(message)
+            raise UnfitSettingError(f"{name} is a {kinds} gateway, which has no {setting.value}")
     wanted = [
         Override(target, name, setting, value, who.recorded, now, until, order.memo)
         for target in targets

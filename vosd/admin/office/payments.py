@@ -410,11 +410,10 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     """
     asked = await office.stores.waiting_payments.find(order.id)
     if who.person == await _person_behind(office, asked.login) or who.recorded == asked.operator:
-        message = (
+        raise OwnPaymentError(
             f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it; "
             "a token counts as the person who has made it"
         )
-        raise OwnPaymentError(message)
     confirmed, is_zero = f"{_CONFIRMED} by {who.recorded}", asked.kind is EntryKind.ZERO
     wanted = ManualBooking(
         account=asked.account, kind=asked.kind, reference=asked.reference, target=asked.target, forced=asked.forced,
@@ -423,11 +422,10 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     )  # fmt: skip
     account = office.definitions.accounts().get(asked.account)
     if account is not None and asked.currency not in {None, account.currency}:
-        message = (
+        raise OtherCurrency(
             f"payment {order.id} was asked for in {asked.currency}, the configuration says {account.currency} for "
             f"account {account.id}: set its currency back, or refuse the payment and order it anew"
         )
-        raise OtherCurrency(message)
     settles = Settlement(order.id, who.recorded, office.now())
     line = office.audit_line(who, order, f"payment {order.id}")
     try:

@@ -274,11 +274,10 @@ async def _changeable(office: Office, who: Principal, name: str, *, is_let_in: b
 def _require_unbound(who: Principal, role: RoleSheet) -> None:
     """Raise TooPowerfulError where a token with networks or an end lets in a person who has neither."""
     if who.bounds is not None and role.acts_for is ActsFor.INSTALLATION:
-        message = (
+        raise TooPowerfulError(
             f"{who.name} has networks or an end, and a person of the role {role.name} would have neither: use a token"
             " without them, or a person"
         )
-        raise TooPowerfulError(message)
 
 
 async def _known(office: Office, name: str) -> StoredPerson:

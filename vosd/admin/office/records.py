@@ -202,14 +202,12 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
     if call is not None:
         return RecordSheet(record=call.record, export_seq=call.export_seq)
     if scope.agent is not None:
-        message = (
+        raise NoRecordError(
             f"no call {order.call_id} of account {scope.agent} in the database; a call is booked a moment after it ends"
         )
-        raise NoRecordError(message)
     running = await _still_running(office, order.call_id)
     hint = "`ladder` draws what was said so far, vosd calls lists it"
-    message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
-    raise NoRecordError(message)
+    raise NoRecordError(f"call {running.call_id} still runs and has no CDR yet: {hint}")
 
 
 class ShowCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -384,8 +382,7 @@ async def booked_call(queries: "SqlQueries", beginning: str, scope: Scope | None
     """
     call = await _the_one(queries, beginning, scope)
     if call is None:
-        message = f"no call {beginning} in the database: say the id of a call that has a CDR"
-        raise NoRecordError(message)
+        raise NoRecordError(f"no call {beginning} in the database: say the id of a call that has a CDR")
     return call
 
 

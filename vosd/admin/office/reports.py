@@ -498,8 +498,7 @@ async def _read(
         read = await stores.traffic_sums.rows_by_five(spans, [query for _, query in own])
         if read.by_five_since is None or spans[0].since < read.by_five_since:
             begun = "none" if read.by_five_since is None else f"those from {iso_utc(read.by_five_since)} on"
-            message = f"of calls and attempts, {begun} are counted by five minutes"
-            raise NotByFiveError(message)
+            raise NotByFiveError(f"of calls and attempts, {begun} are counted by five minutes")
     else:
         read = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
     by_source = [(source, rows) for (source, _), rows in zip(own, read.rows[: len(own)], strict=True)]
@@ -555,8 +554,7 @@ async def _read_calls(
     counted = await stores.traffic_sums.rows(whole, [TrafficQuery(TrafficKind.CALL, (), ("calls",), found_by)])
     calls = sum(row.sums[0] for row in counted.rows[0])
     if calls > READ_MAX:
-        message = f"the report would read {calls:,} calls one by one, and {READ_MAX:,} are the most"
-        raise TooManyToReadError(message)
+        raise TooManyToReadError(f"the report would read {calls:,} calls one by one, and {READ_MAX:,} are the most")
     (source,) = layout.sources(report)
     digits = order.caller_digits, order.callee_digits
     query = PrefixQuery(
@@ -597,8 +595,7 @@ def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> li
 
 def _check_rows(count: int) -> None:
     if count > ROWS_MAX:
-        message = f"the report would have {count:,} rows, and {ROWS_MAX:,} are the most"
-        raise TooManyRowsError(message)
+        raise TooManyRowsError(f"the report would have {count:,} rows, and {ROWS_MAX:,} are the most")
 
 
 async def _ledger_report(

@@ -211,11 +211,10 @@ def _check_limit(office: Office, who: Principal, order: RerateCalls, would_be: "
     amount = sum((abs(each) for each in would_be.amounts.values()), ZERO)
     if needs_second(office, who, amount):
         limit = alone_at_most(office, who) or ZERO
-        message = (
+        raise AboveLimitError(
             f"account {order.account} would be corrected by {format_amount(amount)}, more than billing.confirm_above "
             f"of {format_amount(limit)}: a person with a higher limit books it"
         )
-        raise AboveLimitError(message)
 
 
 async def _is_or_was_agent(office: Office, account: str | None) -> bool:

@@ -100,13 +100,11 @@ def scope_of(
     if principal.role in {Role.OPERATOR, Role.PROGRAM} and principal.account is None:
         return Scope(None)
     if principal.account not in accounts and principal.means in {Means.PAGE, Means.TOKEN}:
-        message = (
+        raise MayNotActError(
             f"{principal.name}, {principal.role.value}, may not act: account {principal.account} is not configured"
         )
-        raise MayNotActError(message)
     if principal.role is Role.AGENT and principal.account is not None:
         return Scope(authority_of(accounts, agents, principal.account, was_agent=was_agent))
     if principal.role is Role.CUSTOMER and principal.account is not None:
         return Scope(authority_of_customer(accounts, agents, principal.account))
-    message = f"{principal.name}, {principal.role.value}, may not act for account {principal.account}"
-    raise MayNotActError(message)
+    raise MayNotActError(f"{principal.name}, {principal.role.value}, may not act for account {principal.account}")

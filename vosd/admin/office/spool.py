@@ -130,8 +130,7 @@ def _whole_id(quarantine: Quarantine, beginning: str) -> str:
     if not found:
         raise _not_refused(beginning)
     if len(found) > 1:
-        message = f"{len(found)} refused records begin with {beginning}: {', '.join(found[:_NAMED])}"
-        raise NoRefusedRecordError(message)
+        raise NoRefusedRecordError(f"{len(found)} refused records begin with {beginning}: {', '.join(found[:_NAMED])}")
     return found[0]
 
 

@@ -145,24 +145,21 @@ def _lines_of_csv(
                 number = lines.line_num
                 if number >= header_line:
                     if width and has_joined_rows(cells, delimiter, width):
-                        message = (
+                        raise SheetError(
                             f"{path}:{number}: expected one row, not several in a cell: is a quotation mark missing?"
                         )
-                        raise SheetError(message)
                     width = width or len(cells)
                     yield SheetLine(number, cells)
                 if not number % _REPORTED_LINES:
                     progress(file.tell(), whole)
             progress(whole, whole)
     except OSError as error:
-        message = f"{path}: {(error.strerror or str(error)).lower()}"
-        raise SheetError(message) from error
+        raise SheetError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         message = f"{path}: behind line {number}: expected text in {encoding}: save it again as CSV UTF-8"
         raise SheetError(message) from error
     except csv.Error as error:
-        message = f"{path}:{number + 1}: expected valid CSV: {error}"
-        raise SheetError(message) from error
+        raise SheetError(f"{path}:{number + 1}: expected valid CSV: {error}") from error
 
 
 def _text(file: BinaryIO, encoding: str) -> TextIOWrapper:
@@ -176,10 +173,9 @@ def _is_workbook(path: Path) -> bool:
 def _check_is_text(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(4) in _BINARY:
-            message = (
+            raise SheetError(
                 f"{path}: expected CSV, or a workbook named .xlsx or .xlsm: save the sheet as XLSX, or as CSV UTF-8"
             )
-            raise SheetError(message)
 
 
 def _delimiter(path: Path, header_line: int, encoding: str) -> tuple[str, int]:

@@ -165,8 +165,7 @@ def _text(value: object, number: int) -> str:
         if exact != exact.to_integral_value():
             return format(exact, "f")
         if abs(exact) >= _EXACT_MAX:
-            message = f":{number}: expected numbers of more than 15 digits as text, not {exact:f}"
-            raise _RowError(message)
+            raise _RowError(f":{number}: expected numbers of more than 15 digits as text, not {exact:f}")
         return str(int(exact))
     if isinstance(value, datetime):
         is_day = value.time() == time()

@@ -59,8 +59,7 @@ def rows_of(
         while not (found := _received(process, process.stdout, path)).is_finished:
             yield from found.rows
             if found.failure:
-                message = f"{path}{found.failure}"
-                raise SheetError(message)
+                raise SheetError(f"{path}{found.failure}")
             if found.rows:
                 progress(found.rows[-1][0], found.height)
         yield from found.rows
@@ -79,11 +78,10 @@ def _received(process: "subprocess.Popen[bytes]", pipe: IO[bytes], path: Path) -
         if process.wait() == -signal.SIGXCPU:
             message = f"{path}: expected a workbook that is read in {CPU_SECONDS_MAX} seconds: save it as CSV UTF-8"
             raise SheetError(message)
-        message = (
+        raise SheetError(
             f"{path}: expected a workbook that fits into {MEMORY_MAX >> 20} MiB of memory: the process that read it "
             "ended; save the sheet with the rates as a workbook of its own, or as CSV UTF-8"
         )
-        raise SheetError(message)
     return _decode(content)
 
 
@@ -92,17 +90,14 @@ def _check_size(path: Path) -> None:
         with ZipFile(path) as archive:
             unpacked = sum(each.file_size for each in archive.infolist())
     except OSError as error:
-        message = f"{path}: {(error.strerror or str(error)).lower()}"
-        raise SheetError(message) from error
+        raise SheetError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     except (BadZipFile, ValueError) as error:
-        message = f"{path}: expected an XLSX file: {error}"
-        raise SheetError(message) from error
+        raise SheetError(f"{path}: expected an XLSX file: {error}") from error
     if unpacked > UNPACKED_MAX:
-        message = (
+        raise SheetError(
             f"{path}: expected a workbook that unpacks to at most {UNPACKED_MAX >> 20} MiB, not {unpacked >> 20}: save "
             "the sheet with the rates as a workbook of its own, or as CSV UTF-8"
         )
-        raise SheetError(message)
 
 
 _decode: Final = msgspec.msgpack.Decoder(FoundRows).decode

@@ -357,6 +357,5 @@ def _deliver(
             try:
                 server.login(settings.username, settings.password.reveal())
             except UnicodeError as error:
-                why = "the user name or the password is not ASCII"
-                raise smtplib.SMTPException(why) from error
+                raise smtplib.SMTPException("the user name or the password is not ASCII") from error
         return server.send_message(message, to_addrs=recipients)

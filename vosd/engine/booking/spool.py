@@ -141,11 +141,10 @@ class Spool(Counting):
             async with asyncio.timeout(TURN_S):
                 await self._one_at_a_time.acquire()
         except TimeoutError as error:
-            message = (
+            raise StoreUnavailable(
                 f"nothing was booked: the switch has waited for its database for {TURN_S:g} s;"
                 " try again when vosd status says that it is well"
-            )
-            raise StoreUnavailable(message) from error
+            ) from error
         try:
             yield
         finally:

@@ -242,8 +242,7 @@ class TrialCall(WithoutCaller):
             raise GatewayBusyError(f"{gateway.name} is an announcement: there is no peer to call")
         addresses = self._live.addresses_of(gateway)
         if not addresses:
-            message = f"no address of {gateway.name} is known: vosd status --gateways says why"
-            raise GatewayBusyError(message)
+            raise GatewayBusyError(f"no address of {gateway.name} is known: vosd status --gateways says why")
         self._take_places(gateway, now)
         refusal = self._hold_money(gateway)
         if refusal is not None:

@@ -183,8 +183,7 @@ async def put_rows(database: Database, table: str, file: IO[bytes], show: Callab
         packet = await _packet(connection)
         known = (await columns_of(connection)).get(table, {})
     if not set(columns) <= known.keys() or not all(map(_NAME.match, columns)):
-        message = f"the copy of table {table} has other columns than the table"
-        raise StoreDamaged(message)
+        raise StoreDamaged(f"the copy of table {table} has other columns than the table")
     head = _head(table, columns)
     most = _values_at_most(packet, head)
     statements = _statements(rows, min(STATEMENT_BYTES, most))

@@ -42,8 +42,7 @@ def copy_database(source: Path, target: Path, begun: Callable[[], None], show: C
                 )
                 writer.execute("PRAGMA journal_mode = DELETE")  # one file; the switch sets its own mode again
     except sqlite3.Error as error:
-        message = f"{source} cannot be copied ({error}): is there room for a copy of it?"
-        raise StoreUnavailable(message) from error
+        raise StoreUnavailable(f"{source} cannot be copied ({error}): is there room for a copy of it?") from error
 
 
 def check_copy(file: Path) -> dict[str, int]:
@@ -56,12 +55,10 @@ def check_copy(file: Path) -> dict[str, int]:
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                message = f"{file} is damaged: {found}"
-                raise StoreDamaged(message)
+                raise StoreDamaged(f"{file} is damaged: {found}")
             return _rows_in(connection)
     except sqlite3.Error as error:
-        message = f"{file} is no sound database ({error})"
-        raise StoreDamaged(message) from error
+        raise StoreDamaged(f"{file} is no sound database ({error})") from error
 
 
 def rows_of_file(file: Path) -> dict[str, int]:

@@ -41,11 +41,10 @@ async def check_free(database: Database, *, may_replace: bool) -> bool:
             and (await connection.execute(select(literal_column("1")).select_from(table).limit(1))).scalar()
         ]
     if filled and not may_replace:
-        message = (
+        raise DatabaseOccupied(
             f"{database.place} is not empty ({', '.join(sorted(filled)[:3])} ...): restore into an empty database, or"
             " say `replace`, and what it has is lost"
         )
-        raise DatabaseOccupied(message)
     return bool(filled)
 
 
@@ -64,10 +63,9 @@ async def check_untouched(database: Database, known: frozenset[tuple[object, ...
         DatabaseOccupied: one has, such as one that could not reach it before.
     """
     if await leases(database) != known:
-        message = (
+        raise DatabaseOccupied(
             f"a switch has begun to use {database.place} during the restore: stop it, and restore again with `replace`"
         )
-        raise DatabaseOccupied(message)
 
 
 async def empty(connection: AsyncConnection) -> None:
