@@ -220,6 +220,12 @@ SILENCE: Final = "no response"
 """Shown instead of the status of an attempt without final response."""
 
 
+class _Refused(msgspec.Struct):
+    """The part of the verdicts of a call that its line has (``callcontrol.verdicts``)."""
+
+    refusal: str = ""
+
+
 class _CallLine(msgspec.Struct, omit_defaults=True):
     """The fields of a call's line; empty ones are left out."""
 
@@ -249,6 +255,8 @@ class _CallLine(msgspec.Struct, omit_defaults=True):
     tax: str | None = None
     cost: str | None = None
     currency: str | None = None
+    refusal: str | None = None
+    """Why the switch has refused the call, in words: the list, the limit, the prefix."""
     event: str | None = None
     level: str | None = None
     timestamp: str | None = None
@@ -270,10 +278,18 @@ class _Calls:
 _log = structlog.get_logger()
 _calls: Final = _Calls()
 _encode_line: Final = msgspec.json.Encoder().encode
+_refused_in: Final = msgspec.json.Decoder(_Refused).decode
 
 
 def _without_code(attempt: Attempt) -> str:
     return SILENCE if attempt.was_sent and attempt.reason not in ELSEWHERE else attempt.reason.lower()
+
+
+def _refusal_in(verdicts: str) -> str | None:
+    try:
+        return _refused_in(verdicts).refusal or None
+    except msgspec.DecodeError:  # `vosd cdr show --why` does without them, too
+        return None
 
 
 def call_line(record: CallRecord) -> None:
@@ -288,7 +304,7 @@ def call_line(record: CallRecord) -> None:
     tried = ""
     for attempt in record.attempts:
         tried = f"{tried}{', ' if tried else ''}{attempt.gateway} {attempt.code or _without_code(attempt)}"
-    line = _CallLine(  # by position: to find 25 fields by their names takes longer than to encode them
+    line = _CallLine(  # by position: to find 26 fields by their names takes longer than to encode them
         record.call_id,
         record.end_reason,
         record.sip_code,
@@ -314,6 +330,7 @@ def call_line(record: CallRecord) -> None:
         format_amount(record.tax) if record.tax else None,
         format_amount(record.cost) if record.cost else None,
         record.currency,
+        None if record.verdicts is None or record.answered_at is not None else _refusal_in(record.verdicts),
     )
     if _calls.direct is None:
         _log.info("call", **{name: value for name, value in msgspec.structs.asdict(line).items() if value is not None})

@@ -99,6 +99,28 @@ def test_what_did_not_happen_is_left_out_of_the_call_line() -> None:
     assert not {"fee", "hold_ms", "routing_gateway", "pdd_ms"} & line.keys()
 
 
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"verdicts": '{"plan":"a","refusal":"pbx: called number 1900 is denied by list:bad"}'}, True),
+        ({"verdicts": '{"plan":"a"}'}, False),
+        ({"verdicts": "damaged"}, False),
+        ({}, False),
+    ],
+)
+def test_the_line_of_a_refused_call_says_which_list_or_limit_was_the_reason(
+    changes: dict[str, str], *, refusal: bool
+) -> None:
+    stream = io.StringIO()
+    configure("info", stream)
+    refused = CallRecord(
+        call_id="x", node="sw1", started_at=1, ended_at=1, hangup_source="switch", end_reason="Number Not Allowed"
+    )
+    call_line(msgspec.structs.replace(refused, **changes))
+    (line,) = lines(stream)
+    assert line.get("refusal") == ("pbx: called number 1900 is denied by list:bad" if refusal else None)
+
+
 def test_nothing_is_written_below_the_level() -> None:
     stream = io.StringIO()
     configure("warning", stream)
