@@ -1206,3 +1206,69 @@ async def test_an_error_about_one_port_costs_no_other_its_media(stage, peers, ha
     sent = one.send((HOST, first.rtp), 5)
     assert await received(other, 5) == sent
     assert stage.relay.links[0].pid == pid
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_call_that_has_come_back_to_the_switch_is_heard_through_both_of_its_pairs_of_ports(
+    tmp_path, peers, workers
+):
+    """A PBX that forwards a call with the description that it got, or connects two calls, names ports of ours."""
+    stage, announced = RelayStage(tmp_path, HOST, workers=workers), "198.51.100.1"
+    await stage.relay.start()
+    stage.relay.spare([(HOST, PORTS), (announced, PORTS)])
+    stage.relay.announce(HOST, announced)
+    one, other = peers(), peers(ssrc=0x9999)
+    near, out, back, far = (stage.open() for _ in range(4))
+    stage.relay.expect(near, source(one.host, one.port))
+    stage.relay.connect(near, out)
+    stage.relay.expect(back, replace(source(announced, out.rtp, rtcp=out.rtcp), judged_for=40))
+    stage.relay.connect(back, far)
+    stage.relay.expect(far, source(other.host, other.port))
+    stage.relay.expect(out, source(HOST, back.rtp, rtcp=back.rtcp))
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    for _ in range(2):
+        sent = one.send((HOST, near.rtp), 5)
+        assert await received(other, 5) == sent
+        sent = other.send((HOST, far.rtp), 5)
+        assert await received(one, 5) == sent
+        one.sock.sendto(sender_report(one.ssrc), (HOST, near.rtcp))
+        assert await received(other, 1) == [sender_report(one.ssrc)]
+        for link in stage.relay.links:
+            killed = link.pid
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda link=link, killed=killed: link.pid != killed)
+    await stage.relay.stop(keep=False)
+
+
+@pytest.mark.parametrize(("bound", "announced"), [("0.0.0.0", "198.51.100.1"), ("::", "2001:db8::1")])
+async def test_ports_at_all_addresses_reach_each_other_where_calls_have_come_back(tmp_path, bound, announced):
+    """The announced address may be that of a NAT before the machine."""
+    stage = RelayStage(tmp_path, bound)
+    await stage.relay.start()
+    stage.relay.announce(bound, announced)
+    out, back = stage.open(), stage.open()
+    for port, peer in ((out, back), (back, out)):
+        stage.relay.expect(port, source(announced, peer.rtp, rtcp=peer.rtcp))
+    stage.relay.play_ring_back(out, 0, 0)
+    await stage.until(back, lambda figures: figures.packets_in > 10)
+    await stage.relay.stop(keep=False)
+
+
+@pytest.mark.parametrize("closes_by", ["description", "connection"])
+async def test_no_packet_goes_round_between_calls_that_have_come_back(stage, peers, closes_by):
+    stage.relay.spare([(HOST, PORTS)])
+    near, out, back, far = (stage.open() for _ in range(4))
+    stage.relay.connect(back, far)
+    if closes_by == "description":
+        stage.relay.connect(near, out)
+    for port, peer in ((out, back), (back, out), (far, near), (near, far)):
+        stage.relay.expect(port, source(HOST, peer.rtp, rtcp=peer.rtcp))
+    if closes_by == "connection":
+        stage.relay.connect(near, out)
+    playing = out if closes_by == "description" else far
+    stage.relay.play_ring_back(playing, 0, 0)
+    await stage.until(playing, lambda figures: figures.packets_out > 10)
+    assert stage.relay.figures(near).packets_in == stage.relay.figures(out).packets_in == 0
+    third = peers()
+    stage.relay.expect(playing, source(third.host, third.port))
+    assert len(await received(third, 3)) >= 3

@@ -15,7 +15,13 @@ class MediaRelay(Protocol):
     """The ports of a relay. Nothing waits: what the workers do of it follows."""
 
     def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
-        """Send nothing to these addresses and ports either, from now on: they are our own."""
+        """Send nothing to these addresses and ports either, from now on: they are our own.
+
+        Left out are open ports of calls that have come back to the switch, so that media reach their other side.
+        """
+
+    def announce(self, host: str, announced: str) -> None:
+        """Know the ports at an address by the one that is announced for it, too."""
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port at this address, with one for RTCP unless ``is_multiplexed``; None = none is free."""

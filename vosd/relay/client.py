@@ -18,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
-from vosd.base.host import bracketed
+from vosd.base.host import bracketed, plain_host
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.sounds import EncodedSound
@@ -52,7 +52,7 @@ from vosd.relay.shared_sounds import SharedSounds
 from vosd.relay.sockets import PlainSocket, bound_sockets, received_socket
 from vosd.relay.source_filter import drops_of
 from vosd.relay.worker_process import is_served
-from vosd.trunks.media import PortRange
+from vosd.trunks.media import MediaTrust, PortRange
 
 TRIES: Final = 256
 """Ports that are tried for one leg, each from a new place: programs may occupy many in a row."""
@@ -61,6 +61,8 @@ LOOK_S: Final = 1.0
 _LISTING_S: Final = 5.0
 _IDS_PER_MS: Final = 1_024
 _SOCKETS: Final = "media-{}.sock"
+_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses at which our ports reach those that are bound to all addresses, and that they come from then."""
 _PAIR_ORDERS: Final = 13
 """Most orders by which a worker is given two ports (``Relay._give``) and their connection."""
 
@@ -76,6 +78,8 @@ class _ServedPort(msgspec.Struct, eq=False):
     link: WorkerLink
     record: int
     source: MediaSource | None = None
+    beside: RelayPort | None = None
+    """The port of ours that the source is: its call has come back to the switch; None = it is none."""
     left: tuple[str, int] | None = None
     """Address that was believed when a description named another place: the next worker sends nothing there, though
     the worker before has died without the description, and without a packet of the peer from its new place."""
@@ -130,6 +134,10 @@ class Relay:
         self._loads: dict[WorkerLink, int] = {}
         self._ports: dict[int, _ServedPort] = {}
         self._pools: dict[str, PortPool] = {}
+        self._places: dict[tuple[str, int], _ServedPort] = {}
+        """Open ports by their addresses."""
+        self._hosts: dict[str, dict[str, None]] = {}
+        """Our addresses by those that are announced for them."""
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
@@ -245,6 +253,10 @@ class Relay:
             for link in self.links:
                 self._order_spared(link)
 
+    def announce(self, host: str, announced: str) -> None:
+        """Know the ports at an address by the one that is announced for it, too."""
+        self._hosts.setdefault(announced, {})[host] = None
+
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port of a range, with one for RTCP unless ``is_multiplexed``; None if none is to be had.
 
@@ -327,14 +339,14 @@ class Relay:
             if served.source is not None and not source.is_where(served.source):
                 served.left = served.figures().latched
             served.source = source
-            served.link.order(ExpectSource(port.id, source), may_wait=self._is_one_sided(served))
+            self._expect(served, may_wait=self._is_one_sided(served))
 
     def widen(self, port: RelayPort, source: MediaSource) -> None:
         """Take more payload types from a source that is as it was else."""
         served = self._ports.get(port.id)
         if served is not None:
             served.source = source
-            served.link.order(WidenSource(port.id, source), may_wait=self._is_one_sided(served))
+            served.link.order(WidenSource(port.id, _seen_from_here(served)), may_wait=self._is_one_sided(served))
 
     def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
         """Take media from a host that ``source_found`` has named, or drop them."""
@@ -352,6 +364,9 @@ class Relay:
             return
         first.other, second.other = other.id, one.id
         first.link.order(ConnectPorts(one.id, other.id), may_wait=first.source is None or second.source is None)
+        for each in (first, second):
+            if each.source is not None and each.beside is not self._beside(each):
+                self._expect(each)  # packets would go round now, or do so no more
 
     def report_keys(
         self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
@@ -458,6 +473,7 @@ class Relay:
         served = self._ports.pop(port.id, None)
         if served is None:
             return PortFigures(port.id)
+        del self._places[port.host, port.rtp]
         figures = served.figures()
         if served.other is not None:
             self._part(served)
@@ -490,10 +506,41 @@ class Relay:
 
     def _serve(self, port: RelayPort, tos: int, sockets: list[PlainSocket], link: WorkerLink, record: int) -> None:
         """Let a worker serve a port that is bound."""
-        self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
+        self._ports[port.id] = self._places[port.host, port.rtp] = _ServedPort(port, tos, sockets, link, record)
         self._loads[link] += 1
         link.records.begin(record, None)
         link.order(OpenPort(port, tos, record), map(PlainSocket.fileno, sockets), may_wait=True)
+
+    def _expect(self, served: _ServedPort, believed: tuple[str, int] | None = None, *, may_wait: bool = False) -> None:
+        """Order a worker to take media from the source of a port."""
+        served.beside = self._beside(served)
+        source, is_ours = _seen_from_here(served), served.beside is not None
+        served.link.order(ExpectSource(served.port.id, source, believed, is_ours), may_wait=may_wait)
+
+    def _beside(self, served: _ServedPort) -> RelayPort | None:
+        """Return the port of ours that the source of a port is, unless packets would go round.
+
+        So they would where the call of that port, or one that it leads to in the same way, leads back to this one.
+        """
+        first = each = self._own_source(served)
+        passed = {served.port.id, served.other}
+        while each is not None:
+            if each.port.id in passed:
+                return None
+            passed.update((each.port.id, each.other))
+            partner = None if each.other is None else self._ports.get(each.other)
+            each = None if partner is None else self._own_source(partner)
+        return None if first is None else first.port
+
+    def _own_source(self, served: _ServedPort) -> _ServedPort | None:
+        """Return the open port of ours that the source of a port is; None = it is none."""
+        if served.source is None:
+            return None
+        host, rtp = plain_host(served.source.host), served.source.rtp
+        for each in (host, *self._hosts.get(host, ())):
+            if (found := self._places.get((each, rtp))) is not None:
+                return found
+        return None
 
     def _is_one_sided(self, served: _ServedPort) -> bool:
         """Return whether nothing is forwarded to a port, nor from it: the other side has not described its media."""
@@ -532,7 +579,7 @@ class Relay:
         served.link.order(order, map(PlainSocket.fileno, served.sockets))
         if served.source is not None:
             believed = None if before.latched == served.left else before.latched
-            served.link.order(ExpectSource(served.port.id, served.source, believed))
+            self._expect(served, believed)
         if served.keys[0]:
             served.link.order(ReportKeys(served.port.id, *served.keys))
         if served.recording is not None:
@@ -614,7 +661,8 @@ class Relay:
         """Take over a port that a worker serves for a switch before."""
         port = listed.port
         sockets = [received_socket(port.host, each) for each in descriptors]
-        served = self._ports[port.id] = _ServedPort(port, listed.tos, sockets, link, listed.record)
+        served = _ServedPort(port, listed.tos, sockets, link, listed.record)
+        self._ports[port.id] = self._places[port.host, port.rtp] = served
         served.source, served.other = listed.source, listed.other
         served.recording = None if listed.recording is None else Path(listed.recording)
         served.playing = listed.playing
@@ -634,6 +682,17 @@ class Relay:
             self._sounds.died(link)
             self._ending.append(asyncio.create_task(link.stop(keep=False)))
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _seen_from_here(served: _ServedPort) -> MediaSource:
+    """Return the source of a port for its worker: a port of ours has the address that it is bound to, and no other."""
+    source, beside = served.source, served.beside
+    assert source is not None, "there is nothing to take media from"
+    if beside is None:
+        return source
+    host = _LOOPBACKS.get(beside.host, beside.host)
+    place = {"host": host, "rtp": beside.rtp, "rtcp_host": host, "rtcp": beside.rtcp}
+    return replace(source, **place, trust=MediaTrust.SDP, judged_for=0)
 
 
 def _place_in_pairs(served: _ServedPort) -> tuple[int, int]:

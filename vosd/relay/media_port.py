@@ -92,7 +92,7 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_handshake_from", "_is_unread",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_handshake_from", "_is_ours", "_is_unread",
         "_key_reader", "_key_units", "_out", "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent",
         "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread",
         "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered",
@@ -121,6 +121,8 @@ class MediaPort:
         """Milliseconds of a unit of the time stamps of the first codec of the peer's description."""
         self._is_unread = self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
+        self._is_ours = False
+        """Whether the peer is a port of ours, of another call."""
         self._announced_control: Address | None = None
         self._handshake_from: Address | None = None
         """Source of the last DTLS, which answers to it are sent to before one is believed: it may be behind NAT."""
@@ -616,9 +618,9 @@ class MediaPort:
 
     # ---- what the switch orders ----
 
-    def expect(self, source: MediaSource, believed: Address | None) -> None:
-        """Note a new session description."""
-        self.source = source
+    def expect(self, source: MediaSource, believed: Address | None, *, is_ours: bool = False) -> None:
+        """Note a new session description; ``is_ours``: that of a port of ours, with that very address alone."""
+        self.source, self._is_ours = source, is_ours
         self._note_payloads()
         self.sender.describe(source)
         self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
@@ -680,7 +682,13 @@ class MediaPort:
         return self._control_believed or self._announced_control
 
     def _may_send(self, address: Address) -> bool:
-        return address[1] in self._owner.open_ports(self.port.host, address[0], address[1:2])
+        return address[1] in self._open_ports(address[0], address[1:2])
+
+    def _open_ports(self, host: str, ports: Sequence[int]) -> Collection[int]:
+        """Return the ports of a host to which media may be sent: of ours those of the peer alone."""
+        if self._is_ours and self.source is not None:
+            return [each for each in ports if each in {self.source.rtp, self.source.rtcp}]
+        return self._owner.open_ports(self.port.host, host, ports)
 
     def _announced(self, source: MediaSource, host: str, *ports: int) -> list[Address | None]:
         """Return announced addresses of a host, None in place of those to which no media may be sent.
@@ -690,7 +698,7 @@ class MediaPort:
         is_hidden = is_private(host) and not is_private(plain_host(source.sip_host))
         if not any(ports) or (is_hidden and source.trust is MediaTrust.LEARN):
             return [None for _ in ports]
-        found = self._owner.open_ports(self.port.host, host, ports)
+        found = self._open_ports(host, ports)
         if ":" in host:
             return [(host, port, 0, 0) if port in found else None for port in ports]
         return [(host, port) if port in found else None for port in ports]

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 19
+PROTOCOL: Final = 20
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -41,6 +41,8 @@ class ExpectSource(msgspec.Struct, frozen=True, array_like=True, tag=1):
     source: MediaSource
     believed: tuple[str, int] | None = None
     """Source that another worker believed before this one."""
+    is_ours: bool = False
+    """Whether it is a port of ours, of another call: that one has come back to the switch."""
 
 
 class WidenSource(msgspec.Struct, frozen=True, array_like=True, tag=19):

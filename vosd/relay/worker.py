@@ -574,7 +574,7 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             believed: Address | None = order.believed
             if believed is not None and ":" in believed[0]:
                 believed = (*believed[:2], 0, 0)
-            port.expect(order.source, believed)
+            port.expect(order.source, believed, is_ours=order.is_ours)
         case WidenSource():
             port.widen(order.source)
         case JudgeSource():

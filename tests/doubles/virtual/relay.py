@@ -55,10 +55,15 @@ class VirtualRelay:
         self.recordings: list[Path] = []
         self.receiving_since_ms = 0
         self.spared: set[tuple[str, PortRange]] = set()
+        self.announced: dict[str, str] = {}
 
     def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
         """Note our own addresses and ports (``MediaRelay``)."""
         self.spared.update(ranges)
+
+    def announce(self, host: str, announced: str) -> None:
+        """Note that peers are told another address of ours (``MediaRelay``)."""
+        self.announced[announced] = host
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port (``MediaRelay``)."""

@@ -1,6 +1,6 @@
 """Ports of legs at the relay of the switch: opened with their first description, and gone on with after a restart.
 
-Nothing is sent to them: packets would go round.
+Nothing is sent to them but what another call has for them, which has come back to the switch: packets would go round.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,6 +85,7 @@ class LegPorts:
         if (address, ports) not in self._spared:
             self._spared.add((address, ports))
             self.relay.spare(((address.bind, ports), (address.announced, ports)))
+            self.relay.announce(address.bind, address.announced)
 
     def open(
         self, media: LegMedia, index: int, address: MediaAddress, now: Instant, *, is_multiplexed: bool = False
