@@ -46,8 +46,9 @@ export class CutOff extends Error {}
 /** What browsers call an end before its time: a failure to fetch; by HTTP/1.0 it is no failure, and half of a document. */
 const OF_CUT = [TypeError, SyntaxError];
 
-/** Throw what kept an answer from being read whole. */
+/** Throw what kept an answer from being read whole: it was cut off, or has not come to its end in time. */
 function failReading(failure: Error): never {
+  if (isTimeout(failure)) throw new Unreachable(failure.message, { cause: failure });
   throw OF_CUT.some((kind) => failure instanceof kind) ? new CutOff(failure.message, { cause: failure }) : failure;
 }
 
@@ -165,7 +166,7 @@ export async function sent(request: Request): Promise<Response> {
     answer.status === HTTP_UNAUTHORIZED &&
     !isEnding &&
     !request.url.endsWith(`${API}/session`) &&
-    !OF_PROOFS.has(await codeOf(answer))
+    isOfSession(await codeOf(answer))
   ) {
     const isBack = ended();
     return !again && (await isBack) ? sent(request) : answer;
@@ -183,6 +184,9 @@ function limitOf({ method, url, headers }: Request): number {
   const isFile = ![null, "application/json"].includes(headers.get("Content-Type"));
   return isFile || SLOW.test(path) ? 0 : ORDER_MS;
 }
+
+/** Whether the code of a refusal says that there is no session; a proxy that wants proof of its own has none. */
+const isOfSession = (code: unknown): boolean => code !== undefined && !OF_PROOFS.has(code);
 
 /** The code of a problem, whose content stays to be read. */
 async function codeOf(answer: Response): Promise<unknown> {

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { ChangedSince, CutOff, Problem, send, Unreachable, unlessOther } from "./client";
+import { ChangedSince, CutOff, isLate, Problem, send, Unreachable, unlessOther } from "./client";
 import { endOf, type Job, resultOf } from "./jobs";
 import { DoneOtherwise, isPageOld, mayBeCarriedOut, Orders } from "./orders";
 import { noteAnswer } from "./untold";
@@ -165,6 +165,19 @@ it("looks at a long job more seldom, and tells soon that a short one is over", a
   expect(lookedAt[0]).toBeLessThan(500);
   expect(lookedAt.length).toBeLessThan(50);
   vi.useRealTimers();
+});
+
+it("says of an order whose answer stands still in its middle that it has not come in time", async () => {
+  const still = new ReadableStream({
+    start(body) {
+      body.enqueue(new TextEncoder().encode('{"receipts": ['));
+      body.error(new DOMException("signal timed out", "TimeoutError"));
+    },
+  });
+  answered.mockImplementation(async () => new Response(still, { headers: { "Content-Type": "application/json" } }));
+  const failure = await send("post", "/payments").catch((thrown: Error) => thrown);
+  expect(failure).toBeInstanceOf(Unreachable);
+  expect([isLate(failure as Error), mayBeCarriedOut(failure)]).toEqual([true, true]);
 });
 
 it("takes the result of a job for the answer to what it has changed", async () => {

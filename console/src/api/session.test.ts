@@ -29,6 +29,8 @@ const change = () =>
     new Request("https://switch.example/api/v1/jobs", { method: "POST", body: "{}", headers: { "X-CSRF-Token": OLD } }),
   );
 
+const noSession = () => Response.json({ code: "unauthorized" }, { status: 401 });
+
 const timer = globalThis.setTimeout;
 
 beforeEach(() => {
@@ -68,7 +70,7 @@ it("reads again, once the person has logged in again, what a session that ended 
   let asked = 0;
   vi.stubGlobal("fetch", async () => {
     asked += 1;
-    return new Response(null, { status: asked === 1 ? 401 : 200 });
+    return asked === 1 ? noSession() : new Response(null);
   });
   const read = sent(new Request("https://switch.example/api/v1/cdrs"));
   await vi.waitFor(() => expect(ended).toHaveBeenCalled());
@@ -90,7 +92,7 @@ it("reads again what met the old id of a session while its proof was changed", a
       isNew = true; // with the answer comes the new cookie
       return Response.json({});
     }
-    if (!isNew) return new Response(null, { status: 401 });
+    if (!isNew) return noSession();
     return path.endsWith("/session") ? Response.json(session("ann", NEW)) : Response.json({ calls: [] });
   });
   const put = sent(new Request("https://switch.example/api/v1/session/totp", { method: "PUT", body: "{}" }));
@@ -107,7 +109,7 @@ it("looks for the session a second time, once for all requests, where another ta
     const isSession = !(asked instanceof Request);
     if (isSession) looks += 1;
     // the other tab has its answer, and the browser the new cookie, after the first look
-    if (looks < 2) return new Response(null, { status: 401 });
+    if (looks < 2) return noSession();
     return Response.json(isSession ? session("ann", NEW) : { calls: [] });
   });
   const read = (path: string) => sent(new Request(`https://switch.example/api/v1/${path}`));
@@ -123,7 +125,7 @@ it.each([204, 503])("says that a session has ended only where it was not logged 
   const ending = vi
     .spyOn(client, "DELETE")
     .mockReturnValue(new Promise<Response>((resolve) => (answer = resolve)).then(problemOf) as never);
-  vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
+  vi.stubGlobal("fetch", async () => noSession());
   const read = () => sent(new Request("https://switch.example/api/v1/status"));
   const isOver = endSession().then(
     () => true,
@@ -146,7 +148,7 @@ it.each(["code_missing", "log_in_refused"])("goes on with the session where a pr
 });
 
 it("asks for no log-in where none is known yet", async () => {
-  vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
+  vi.stubGlobal("fetch", async () => noSession());
   expect((await sent(new Request("https://switch.example/api/v1/session"))).status).toBe(401);
   expect(ended).not.toHaveBeenCalled();
 });
@@ -174,4 +176,12 @@ it("waits for an order as long as the switch may take, and for a file, a backup 
     await ordered(path);
   await ordered("/decks/sell", "text/csv");
   expect(limits).toEqual([90_000]);
+});
+
+it("takes the refusal of a proxy that wants proof of its own for no end of the session", async () => {
+  vi.stubGlobal("fetch", async () => new Response("<html>401 Authorization Required", { status: 401 }));
+  for (const method of ["GET", "POST"]) {
+    expect((await sent(new Request("https://switch.example/api/v1/alarms", { method }))).status).toBe(401);
+  }
+  expect(ended).not.toHaveBeenCalled();
 });
