@@ -35,6 +35,11 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
 Of ``database.url`` a reload takes user and password.
 """
 
+_OF_A_RESTART: Final = "a restart: the change takes effect after it"
+_OF_ANOTHER_STATE_DIR: Final = (
+    "the content of the directory of before in it: the journal there has the running calls, and those that are not"
+    " booked yet. Stop the switch, move it, start"
+)
 _FOLLOWING: Final = frozenset({"advertise", "media"})
 """Settings that follow from ``sip.listen`` and ``sip.advertise`` where their key is left out."""
 
@@ -127,5 +132,5 @@ def _waiting(path: Path, kept: Mapping[str, object], running: Loaded, loaded: Lo
             continue
         if kept[field] != getattr(loaded.settings, field):
             place = loaded.places.get(key, SourceLine(str(path), 0))
-            problems.warning(place, key, "a restart: the change takes effect after it")
+            problems.warning(place, key, _OF_ANOTHER_STATE_DIR if field == "state_dir" else _OF_A_RESTART)
     return problems.in_order()
