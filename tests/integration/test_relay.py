@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -209,6 +210,39 @@ async def test_the_next_worker_sends_on_what_waited_at_many_ports(stage, peers, 
     assert [heard_by(peer) for peer in receivers] == sent
     assert opened == connections
     assert len(opened) > 2
+
+
+async def test_the_log_says_that_orders_were_lost_for_want_of_descriptors(stage, monkeypatch):
+    """Copies wait for a worker that does not read; those that were made before the limit are closed again."""
+
+    def dup(descriptor):
+        if len(copies) % 2:
+            copies.append(-1)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        copies.append(copy(descriptor))
+        return copies[-1]
+
+    (link,) = stage.relay.links
+    await until(lambda: link.records.turn_at_ns() > 0)
+    link._channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    copies, copy = list[int](), os.dup
+    os.kill(link.pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as limited, capture_logs() as logs:
+            limited.setattr(os, "dup", dup)
+            while not copies:
+                stage.open()
+                link.flush()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(copies[0])
+            stage.open()
+            link.flush()
+    finally:
+        os.kill(link.pid, signal.SIGCONT)
+    assert copies[1::2] == [-1, -1]
+    (lost,) = logs
+    assert (lost["event"], lost["pid"]) == ("media_orders_lost", link.pid)
+    assert lost["do"] == "let the service open more files (LimitNOFILE)"
 
 
 async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, peers, monkeypatch):

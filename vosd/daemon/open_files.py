@@ -11,16 +11,19 @@ from vosd.trunks.media import PortRange
 FILES_BESIDE: Final = 500
 """Files that the process has open besides connections and media ports, at most: listeners, journal, commands."""
 
+COPIES: Final = 2
+"""Files for each media port at most: a worker that is started in the place of another one is sent a copy of each."""
+
 _log = structlog.get_logger()
 
 
 def allow_files(loaded: Loaded, *, relays: bool) -> None:
     """Let this process open what a configuration may need, and warn where the operator's limit is lower.
 
-    ``relays`` says whether the switch relays media itself: then each port is a file.
+    ``relays`` says whether the switch relays media itself: then each port is a file, and for moments two.
     """
     connections, ports = loaded.transports.connections.most, media_ports(loaded) if relays else 0
-    wanted = connections + ports + FILES_BESIDE
+    wanted = connections + COPIES * ports + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

@@ -42,12 +42,12 @@ class MessageChannel:
 
         Raises:
             ChannelFullError: too many messages are kept.
-            OSError: the other side has ended.
+            OSError: the other side has ended, or this process may have no more descriptors (``EMFILE``).
         """
         if len(self._queue) >= self._limit:
             raise ChannelFullError
         if self._queue or not self._is_sent(content, descriptors):
-            self._queue.append((content, [os.dup(each) for each in descriptors]))
+            self._queue.append((content, _copies(descriptors)))
 
     def flush(self) -> bool:
         """Send messages that were kept, as far as the socket takes them; return whether all are; raises OSError."""
@@ -91,6 +91,16 @@ class MessageChannel:
         while self._queue:
             close_all(self._queue.popleft()[1])
         self.sock.close()
+
+
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    copies: list[int] = []
+    try:
+        copies.extend(os.dup(each) for each in descriptors)
+    except OSError:
+        close_all(copies)
+        raise
+    return copies
 
 
 def close_all(descriptors: Sequence[int]) -> None:

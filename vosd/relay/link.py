@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from vosd.obs.log import LogLimiter
+from vosd.processes.spare_descriptors import is_used_up
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.protocol import (
     MESSAGE_BYTES,
@@ -117,6 +119,7 @@ class WorkerLink:
         self._receiving_since_ms = 0
         """Start of the worker if it was started in the place of one that had ended, or the last moment at which it was
         seen to start still."""
+        self._log_limiter = LogLimiter()
         self._failures = 0
         """Starts in a row that did not last."""
         self._restart: asyncio.TimerHandle | None = None
@@ -190,13 +193,21 @@ class WorkerLink:
         except ChannelFullError:
             self.replace()
             return
-        except OSError:
-            return  # it has ended: the reader learns of it
+        except OSError as error:
+            if is_used_up(error):  # no later order can make up for these
+                self._log_lost(error)
+            return  # else it has ended: the reader learns of it
         finally:
             for sock in closing:
                 sock.close()
         if channel.is_waiting:
             self._loop.add_writer(channel.sock.fileno(), self._write)
+
+    def _log_lost(self, error: OSError) -> None:
+        if self._log_limiter.admits("lost", monotonic_ns() // 1_000_000):
+            _log.error(
+                "media_orders_lost", pid=self.pid, error=str(error), do="let the service open more files (LimitNOFILE)"
+            )
 
     def _send(self, channel: MessageChannel, orders: Sequence[WorkerOrder], descriptors: Sequence[int]) -> None:
         """Send orders as one message, or as several where they are too long for one: peers write descriptions."""
