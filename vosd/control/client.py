@@ -175,7 +175,8 @@ class RunningSwitch:
     def _absent(self, pid: int) -> str:
         return (
             f"the switch (pid {pid}) does not listen at {self.control_socket}: it starts or stops, or that socket was"
-            " removed, and its log says so. Try again in 10 seconds"
+            " removed, and its log says so: try again in 10 seconds. Or control_socket was changed since its start:"
+            " systemctl restart vosd"
         )
 
     def _lost(self, reason: str) -> AnswerLostError:

@@ -138,6 +138,7 @@ def test_a_switch_that_starts_is_named_in_place_of_advice_about_its_socket(tmp_p
     said = " ".join(started.stderr.split())
     assert f"the switch (pid {os.getpid()}) does not listen at" in said
     assert "it starts or stops, or that socket was removed" in said
+    assert "control_socket was changed" in said
     assert "relative" not in started.stderr
     assert "is it started on this configuration" in " ".join(ended.stderr.split())
 
