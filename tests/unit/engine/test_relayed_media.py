@@ -258,6 +258,7 @@ def test_a_family_without_an_address_of_ours_leaves_the_address_of_the_sip():
     call, there = scene.talk(Intent(in_version_6(OFFER)))
     assert (place(call.theirs)[0], place(there.theirs)[0]) == ("203.0.113.9", "203.0.113.9")
     assert {each.port.host for each in relay.open_ports.values()} == {"10.1.1.1"}
+    assert relay.announced["203.0.113.9"] == "10.1.1.1", "a call may come back with the announced address"
     scene.finish(call)
 
 
