@@ -5,11 +5,14 @@ from ipaddress import IPV4LENGTH, IPV6LENGTH
 from typing import Any, Final
 
 from vosd.base.networks import bits_of
+from vosd.base.number import without_separators
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
 from vosd.routing.number_rules import LIST
+from vosd.routing.patterns import has_separators
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 
 _HOST_BITS: Final = {4: 24, 6: 112}
 """By version of IP: networks with more bits for hosts are a good part of the internet."""
@@ -54,11 +57,29 @@ def check_denied(gateway: MappingGateway, definition: Definition[Any], problems:
     numbers = gateway.numbers
     if numbers is None:
         return
+    warn_of_separators(numbers, definition, problems)
     for key, patterns in (("callee_deny", numbers.callee_deny), ("callee_allow", numbers.callee_allow)):
         for each in patterns:
             if not each.startswith(LIST) and each.isdigit() and len(each) in _SHORT_DIGITS:
                 expected = f"{each}* for all numbers that begin with it; {each} is this number alone"
                 problems.warning(*definition.at(key), expected, each)
+
+
+def warn_of_separators(
+    numbers: IncomingNumbers | OutgoingNumbers, definition: Definition[Any], problems: ProblemList
+) -> None:
+    """Warn of patterns that fit no number, for they have visual separators: what they deny is let through."""
+    patterns = {"caller_allow": numbers.caller_allow, "caller_deny": numbers.caller_deny}
+    if isinstance(numbers, IncomingNumbers):
+        patterns |= {"callee_allow": numbers.callee_allow, "callee_deny": numbers.callee_deny}
+    for key, entries in patterns.items():
+        for each in filter(has_separators, entries):
+            problems.warning(*definition.at(key), bare_number(each), each)
+
+
+def bare_number(pattern: str) -> str:
+    """Return what is expected in place of a number with visual separators."""
+    return f"{without_separators(pattern)}: numbers are compared without separators, and {pattern} fits names alone"
 
 
 def warn_of_late_protection(

@@ -12,7 +12,13 @@ import msgspec
 
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account, AccountType
-from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_late_protection, warn_of_unlimited
+from vosd.catalogue.doubtful_trunks import (
+    check_denied,
+    check_sources,
+    warn_of_late_protection,
+    warn_of_separators,
+    warn_of_unlimited,
+)
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_own_groups, groups_of, with_groups
 from vosd.catalogue.overrides import destination_name
@@ -160,6 +166,8 @@ def settled_vendor(
     """
     vendor = definition.value
     check_vendor(definition, source, problems)
+    if vendor.numbers is not None:
+        warn_of_separators(vendor.numbers, definition, problems)
     check_own_groups(definition, source, problems)
     if vendor.protect_ms is not None and source.parameters is not None:
         own = (each.value.search_ms or 0 for each in source.routing_plans.sound.values())

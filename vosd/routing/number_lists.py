@@ -8,10 +8,10 @@ Prefixes, longer numbers and text are a ``PatternSet``.
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from vosd.routing.patterns import PatternSet, is_pattern
+from vosd.routing.patterns import PatternSet, has_separators, is_pattern
 
 _DIGITS_MAX: Final = 15
 _MARK: Final = b"1"
@@ -50,12 +50,14 @@ class PackedLines(NamedTuple):
 class NumberList:
     """One list; equal content has an equal ``version``."""
 
-    __slots__ = ("__weakref__", "_numbers", "_others", "version")
+    __slots__ = ("__weakref__", "_numbers", "_others", "separated", "version")
 
-    def __init__(self, numbers: "array[float]", others: Iterable[str], version: str) -> None:
+    def __init__(self, numbers: "array[float]", others: Collection[str], version: str) -> None:
         """``numbers`` are packed and sorted."""
         self._numbers = numbers
         self._others = PatternSet(others)
+        self.separated = next(filter(has_separators, others), None)
+        """The first pattern that is written as a number with visual separators, and fits none."""
         self.version = version
 
     def __len__(self) -> int:

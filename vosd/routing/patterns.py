@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 
 ANY_REST: Final = "*"
 """Ends a prefix."""
@@ -19,6 +19,11 @@ _PATTERN: Final = re.compile(r"[0-9A-Za-z*#._-]{1,64}\Z")
 def is_pattern(text: str) -> bool:
     """Return whether a text may stand in a list of patterns: letters, digits, ``*#._-``, at most 64 of them."""
     return bool(_PATTERN.match(text))
+
+
+def has_separators(pattern: str) -> bool:
+    """Return whether a pattern is written as a number with visual separators, without which numbers are compared."""
+    return ("-" in pattern or "." in pattern) and without_separators(pattern) != pattern
 
 
 def compared_caller(caller: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from vosd.catalogue.doubtful_trunks import bare_number
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import full_conversion, require_all_used
@@ -35,6 +36,8 @@ def number_list(written: Written[NumberListKeys], problems: ProblemList) -> Numb
         found = NumberList(lines.numbers, lines.others, version_of(keys.patterns))
     if not found:
         problems.warning(written.section.place, written.label, "at least one number or prefix")
+    if found.separated is not None:
+        problems.warning(written.section.place, written.label, bare_number(found.separated), found.separated)
     return found
 
 
