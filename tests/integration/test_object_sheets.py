@@ -132,6 +132,10 @@ def test_one_bad_value_is_named_with_line_and_column_and_nothing_is_stored_or_bo
         ("Customers: 1\n", "F:2: expected 10 cells, as the header has, not 1"),
         (SOUTH.replace("south,", "#N/A,"), "F:2: Account ID: value '#N/A': expected a value, not an error"),
         (SOUTH.replace("South Ltd", "#REF!"), "F:2: Account name: value '#REF!': expected a value, not an error"),
+        (
+            SOUTH.replace("south,", "4.71202E+11,"),
+            "F:2: Account ID: value '4.71202E+11': expected a value with all its digits",
+        ),
         (SOUTH.replace(",Lock,", ",Open,"), "F:2: Lock type: value 'Open': expected one of no lock, lock"),
         (
             NORTH + AGAIN.replace("Telecom", "Tel"),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import Field, model_validator
 
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
+from vosd.base.csv_text import is_shortened
 from vosd.base.money import comma_to_point, parse_amount
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
@@ -236,6 +237,8 @@ class _SheetReading:
                 expected = "a cell of its own in each row and column, not a merged one"
             elif cell in ERRORS:
                 expected = "a value, not an error or a formula that was not computed"
+            elif is_shortened(cell):
+                expected = "a value with all its digits, not one that a spreadsheet has shortened"
             else:
                 continue
             self._problems.error(place, title, expected, cell)
