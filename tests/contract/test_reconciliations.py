@@ -248,6 +248,16 @@ async def test_a_comparison_says_how_many_calls_had_their_cost_corrected_since(s
         assert (await show_reconciliation(site.office, operator(), order)).corrected == corrected
 
 
+async def test_times_without_seconds_are_noticed_and_match_by_a_greater_tolerance(site: Site) -> None:
+    whole, span = [row(each) for each in CALLS], {"since": 0, "until": NOW}
+    cut_off = [[number, f"{start[:17]}00Z", *others] for number, start, *others in whole]
+    made = await site.imported(cut_off, **span)
+    assert made.comparison.lacks_seconds
+    again = await site.imported(cut_off, again=True, tolerance=60.0, **span)
+    assert (set(classes(again)), again.comparison.lacks_seconds) == ({("matched", "")}, False)
+    assert not (await site.imported(whole, name="whole.csv", **span)).comparison.lacks_seconds
+
+
 @pytest.mark.parametrize("name", ["dropped_calls", "masked_calls"])
 async def test_a_comparison_that_cannot_be_made_again_does_not_ask_for_it(
     site: Site, database: Database, name: str

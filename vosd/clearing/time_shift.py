@@ -1,4 +1,4 @@
-"""Find out whether the times of a vendor's file are hours away from ours: another zone than its map says."""
+"""Find out why the times of a vendor's file are away from ours: another zone than its map says, or no seconds."""
 
 from collections import Counter
 from typing import Final
@@ -10,7 +10,8 @@ SAMPLE: Final = 5_000
 _STEP_MS: Final = 900_000
 """Zones differ by quarters of an hour."""
 _LEAST: Final = 5
-"""Calls that must be shifted alike."""
+"""Calls that must be shifted alike, or lack their seconds."""
+_MINUTE_MS: Final = 60_000
 
 
 class TimeShift:
@@ -50,6 +51,20 @@ class TimeShift:
         if not best or best[0][1] < max(_LEAST, len(self._theirs) // 5):
             return None
         return best[0][0]
+
+    def lacks_seconds(self) -> bool:
+        """Return whether the starts of the file are whole minutes, and a fifth of its calls are ours but for that."""
+        if any(billed.at % _MINUTE_MS for billed in self._theirs):
+            return False
+        cut_off = sum(
+            any(
+                0 < call.at - billed.at < _MINUTE_MS
+                and abs(call.duration_ms - billed.duration_ms) <= self._length_tolerance
+                for call in self._ours.get(billed.number, ())
+            )
+            for billed in self._theirs
+        )
+        return cut_off >= max(_LEAST, len(self._theirs) // 5)
 
     def _shift(self, difference_ms: int) -> int:
         """Return the quarters of an hour that a difference is near to, in milliseconds; 0 = it is near to none."""

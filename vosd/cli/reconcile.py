@@ -200,6 +200,8 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
         output.remark(
             f"the times of the file seem to be {compared.time_shift / 3600:+g} h from ours: see start in the map"
         )
+    if compared.lacks_seconds:
+        output.remark("the times of the file have no seconds: import it --again with --tolerance 60")
     if compared.bad_rows:
         output.remark(f"{compared.bad_rows} of {compared.rows} rows could not be read:")
         for bad in compared.first_bad_rows:

@@ -274,6 +274,7 @@ function Compared({ row }: { row: Sheet }) {
           ...(comparison.time_shift
             ? [[t("bills.shift"), t("bills.shift_by", { seconds: comparison.time_shift })] as const]
             : []),
+          ...(comparison.lacks_seconds ? [[t("bills.shift"), t("bills.lacks_seconds")] as const] : []),
         ]}
       />
       <Title order={2} size="h4">

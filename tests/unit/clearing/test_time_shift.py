@@ -33,3 +33,24 @@ def test_nothing_stands_out_where_the_differences_are_any():
     assert shift_of(*range(60_000, 800_000, 17_777)) is None
     assert shift_of(*[HOUR_MS] * 4) is None
     assert shift_of() is None
+
+
+def lacks_seconds(*starts_ms: tuple[int, int]) -> bool:
+    """Return whether seconds are found to be lacking, of calls that began for us and in the file at these times."""
+    found = TimeShift(3_000, 2_000)
+    for index, (ours, theirs) in enumerate(starts_ms):
+        found.add_ours(SentCall(ours, "44", str(index), "", 9_000, 9_000, 0, Decimal(0), "", "", 0, ""))
+        found.add_theirs(BilledCall(theirs, "44", index, "", 9_000, None, None))
+    return found.lacks_seconds()
+
+
+def test_starts_that_were_cut_off_to_whole_minutes_are_found():
+    minutes = [HOUR_MS * number for number in range(5)]
+    cut_off = [(at + 4_000 + 11_000 * number, at) for number, at in enumerate(minutes)]
+    assert lacks_seconds(*cut_off)
+    assert lacks_seconds(*cut_off, *((at + 600_000, at + 900_000) for at in minutes * 3))
+    assert not lacks_seconds(*cut_off[1:])
+    assert not lacks_seconds(*cut_off, (HOUR_MS, HOUR_MS + 1_000))
+    assert not lacks_seconds(*((at + 60_000, at) for at in minutes))
+    assert not lacks_seconds(*((at, at + 60_000) for at in minutes))
+    assert not lacks_seconds()

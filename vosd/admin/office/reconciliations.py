@@ -148,6 +148,8 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Calls and money by class and explanation."""
     time_shift: int | None = None
     """Seconds by which the times of the file seem to be after ours: the zone of the map may be wrong; null = none."""
+    lacks_seconds: bool = False
+    """Whether the starts of the file seem to be cut off to whole minutes, and most calls are missing for that."""
     zone: str | None = None
     """Zone of the times of the file that have none of their own; null = an earlier version has compared it."""
     unbooked: int = 0
@@ -438,6 +440,7 @@ class _Work:
             duration_tolerance=self._order.duration_tolerance,
             classes=tuple(comparison.sums.sheets()),
             time_shift=None if shift_ms is None else shift_ms // 1_000,
+            lacks_seconds=self._time_shift.lacks_seconds(),
             zone=str(self._wanted.layout.zone),
             unbooked=self._unbooked,
             latest_correction=self._latest_correction,
