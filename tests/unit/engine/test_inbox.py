@@ -15,6 +15,7 @@ from vosd.engine.overload.inbox import (
     OTHERS_MAX,
     REFUSALS_AT_ONCE,
     RUNNING_FIFO_MAX,
+    STILL_S,
     TURN_S,
     UNKNOWN_MAX,
     Inbox,
@@ -156,15 +157,30 @@ def test_what_came_since_it_goes_on_is_not_served_first_however_late_the_sockets
     world.cost_s = TURN_S / 10
     world.come(Rank.RUNNING, GATEWAY, *["INFO"] * RUNNING_FIFO_MAX, waited_s=START_S / 2)
     world.inbox.serve()
-    world.now += 3.0
-    world.come(Rank.RUNNING, GATEWAY, *["flood"] * 2 * RUNNING_FIFO_MAX, waited_s=2.5)
-    world.come(Rank.RUNNING, PHONE, "BYE", waited_s=2.5)
+    assert world.inbox.is_behind()
+    for _ in range(5):
+        world.now += 0.9 * STILL_S
+        world.come(Rank.RUNNING, GATEWAY, "flood", waited_s=0.8 * STILL_S)
+    world.come(Rank.RUNNING, GATEWAY, *["flood"] * 2 * RUNNING_FIFO_MAX, waited_s=0.8 * STILL_S)
+    world.come(Rank.RUNNING, PHONE, "BYE", waited_s=0.8 * STILL_S)
     while world.inbox.is_behind():
         world.turn()
     assert world.served[:RUNNING_FIFO_MAX] == ["INFO"] * RUNNING_FIFO_MAX
     while "BYE" not in world.served:
         world.turn()
     assert world.served.count("flood") <= RUNNING_FIFO_MAX + 1
+
+
+def test_limits_hold_beside_a_flood_that_is_served_as_fast_as_it_is_read(world):
+    """Something was waiting whenever a timer was due: what was read late took the place of what had been served."""
+    world.cost_s = TURN_S / 10
+    world.come(Rank.RUNNING, GATEWAY, "200")
+    for waited_s in [0.3 * number for number in range(9)] + [2.5] * 20:
+        world.now += 0.3
+        world.turn()
+        world.come(Rank.RUNNING, GATEWAY, *["200"] * 15, waited_s=waited_s)
+        world.inbox.serve()
+        assert not world.inbox.is_behind()
 
 
 def test_limits_hold_again_though_more_has_waited_than_can_be_served(world):

@@ -29,10 +29,7 @@ RUNNING_MAX: Final = 20_000
 WAITED_MAX: Final = 65_536
 """Queue limit for those of them that have waited in the sockets; what comes beyond is queued as ever."""
 BEHIND_S: Final = 5.0
-"""For so long these are served first, and no timer fires; what then is left is queued as ever.
-
-A flood keeps the sockets late for as long as it lasts: limits of calls would not hold for so long.
-"""
+"""For so long these are served first, and no timer fires; what then is left is queued as ever: it may be a flood."""
 RUNNING_FIFO_MAX: Final = 64
 """So many of them are served first in, first out; the rest by source in turn."""
 CALLS_MAX: Final = 2_000
@@ -54,8 +51,13 @@ Of so many of these, one is of an unknown source.
 """
 REFUSALS_PER_S: Final = 8_000
 REFUSALS_AT_ONCE: Final = 800
+STILL_S: Final = 1.0
+"""Behind a longer time without a message, those that have waited came while this process stood still.
+
+Beside a flood all messages have waited, for as long as it lasts: limits of calls would not hold for so long.
+"""
 WAITED_S: Final = 0.1
-"""Longer in the socket, a message came while this process started or stood still."""
+"""Longer in the socket, a message has waited."""
 MEASURE_S: Final = 0.02
 """Interval at which the lag is measured while there is work."""
 
@@ -133,7 +135,9 @@ class Inbox(Counting):
         They are served first of all.
         """
         self._resumed = 0.0
-        """Time of ``attach``, or at which the first message was read that had waited since."""
+        """Time of ``attach``, or at which this process has gone on; what came before has waited."""
+        self._taken_at = 0.0
+        """Time of the latest message."""
         self._behind_until: float | None = None
         """Until when ``_waited`` is served before all others; None = no turn has begun with it."""
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
@@ -210,25 +214,26 @@ class Inbox(Counting):
         """
         if self._scheduler is None:
             return
+        now = self._clock()
+        if now - self._taken_at > STILL_S:
+            self._resumed, self._behind_until = max(self._resumed, now - WAITED_S), None
+        self._taken_at = now
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
                 return  # ACK of a stateless refusal
-            now = self._clock()
-            if came < now - WAITED_S and not self._waited and not self._running:
-                self._resumed, self._behind_until = now, None
             is_first = bool(self._waited) or not self._running  # else it would overtake one that came before
             if came < self._resumed and is_first and len(self._waited) < WAITED_MAX:
                 self._waited.append((flow, data, host, port, came))
             else:
                 self._queue_running((flow, data, host, port, came))
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
-            surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
+            surplus = self._calls.put(host, QueuedMessage(now, flow, data, host, port))
             if surplus is not None:
                 self._refuse_waiting(surplus)
         elif rank is Rank.OTHER:
-            self._put_other(QueuedMessage(self._clock(), flow, data, host, port))
+            self._put_other(QueuedMessage(now, flow, data, host, port))
         else:
-            self._put_unknown(QueuedMessage(self._clock(), flow, data, host, port))
+            self._put_unknown(QueuedMessage(now, flow, data, host, port))
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request above a limit; drop it when too many are refused already."""
