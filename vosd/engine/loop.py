@@ -40,6 +40,9 @@ PEERS_MAX: Final = 4_096
 RETRY_AFTER_MAX_S: Final = 5
 """Longest Retry-After of a refusal for overload; each gets a random one, so that retries are spread."""
 
+STILL_S: Final = 1.0
+"""A timer that fires so late has found that this process stood still: what waits in the sockets came before it."""
+
 BOOKING_S: Final = 0.4
 """Longest wait of messages for the booking of the calls that they end: peers repeat theirs after T1, 0.5 s."""
 
@@ -76,6 +79,10 @@ class Loop:
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
+        self._wake_at = 0.0
+        """When that is due, on the clock of the event loop."""
+        self._has_waited = False
+        """Whether it was put off until the sockets were read."""
         self._log_limiter = LogLimiter()
         self._is_over = False
         """Whether nothing happens to calls any more: they may be written down for the next process."""
@@ -302,12 +309,21 @@ class Loop:
         if self._wake is not None:
             self._wake.cancel()
         if self._asyncio is not None:
+            self._wake_at = self._asyncio.time() + seconds
             self._wake = self._asyncio.call_later(seconds, self._fire)
 
     def _fire(self) -> None:
-        """Fire all due timers, then set the timer for the next."""
+        """Fire all due timers, then set the timer for the next; once the sockets were read, where it is much too late.
+
+        The event loop calls timers first when it goes on: a limit ended calls whose BYE had come before.
+        """
         self._wake = None
         self._wake_is_near = True
+        is_late = self._asyncio is not None and self._asyncio.time() - self._wake_at > STILL_S
+        self._has_waited = is_late and not self._has_waited  # a busy loop may be as late each time
+        if self._has_waited:
+            self._wake_in(TICK_S)
+            return
         now = self._clock.now()
         try:
             if not self.stands_still() and not self.is_behind():

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -378,6 +379,47 @@ async def test_no_timer_of_a_call_fires_before_all_that_waited_for_the_start_is_
     async with asyncio.timeout(30):
         await fired.wait()
     assert asked == [True] * 5 + ["timer"]
+
+
+class StoppedClock:
+    """The timers of an event loop whose process may stand still."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.due: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> SimpleNamespace:
+        self.due.append(callback)
+        return SimpleNamespace(cancel=self.due.clear)
+
+    def go_on(self, behind_s: float) -> None:
+        """Let so many seconds pass, and call what is due."""
+        self.now_s += behind_s
+        due, self.due = self.due, []
+        for callback in due:
+            callback()
+
+
+def test_a_timer_of_a_process_that_stood_still_fires_once_the_sockets_were_read(core, monkeypatch):
+    """The event loop calls timers first when it goes on, and a BYE may have come before the limit of its call."""
+    clock = StoppedClock()
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
+    loop.attach([core.transmit, core.transmit])
+    core.timers = [in_ms(0)]
+    loop.flush(SystemClock().now())
+    clock.go_on(behind_s=4.0)
+    assert "timer" not in core.said
+    clock.go_on(behind_s=4.0)  # a busy event loop may be as late each time
+    assert core.said.count("timer") == 1
+    core.timers = [in_ms(0)]
+    loop.flush(SystemClock().now())
+    clock.go_on(behind_s=0.5)
+    assert core.said.count("timer") == 2
+    loop.detach()
 
 
 async def test_no_timer_and_no_answer_is_processed_while_the_process_has_stood_still(core, loop):
