@@ -183,7 +183,9 @@ class Books:
         self.balances = Balances(self.store, ManualClock())
         self.desk: Desk | None = None
         measures = SimpleNamespace(
-            unbooked=lambda: Unbooked(0, 0), is_low=lambda name: self.balances.credits[name].is_low
+            unbooked=lambda: Unbooked(0, 0),
+            journal_sync_s=lambda: 0.0,
+            is_low=lambda name: self.balances.credits[name].is_low,
         )
         self._watch = Watch(measures, ManualClock(), AlarmSettings(), Path("/"), self._lows)
 
