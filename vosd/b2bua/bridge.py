@@ -195,17 +195,24 @@ class Bridge:
         else:
             self.other = newcomer
 
-    def refuse_agreed(self, leg: Leg, transaction: Server | InviteServer, status: int, now: Instant) -> None:
+    def refuse_agreed(
+        self,
+        leg: Leg,
+        transaction: Server | InviteServer,
+        status: int,
+        now: Instant,
+        reason: EndReason = EndReason.NO_COMMON_CODEC,
+    ) -> None:
         """Refuse an offer of a leg that the other one has accepted by an answer that this one cannot be sent.
 
-        That ends what has such a session now: a gateway that still rings, else the call.
+        That ends what has such a session now: a gateway that still rings, else the call, by that ``reason``.
         """
         call = leg.call
         leg.respond(transaction, status, now)
         if call.search is not None and call.callee is not None and call.callee.leg is not leg:
             call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
         else:
-            call.end(EndReason.NO_COMMON_CODEC, now)
+            call.end(reason, now)
 
     def settled(self, proposal: Proposal) -> None:
         """Note the end of a proposal."""

@@ -294,8 +294,8 @@ class Call:
             self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
             self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
-    def lost(self, leg: Leg, status: int, now: Instant) -> None:
-        """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
+    def lost(self, leg: Leg, status: int, now: Instant, reason: EndReason = EndReason.NO_COMMON_CODEC) -> None:
+        """End a call: a leg has no such dialog (481), does not answer (408), or has no session (488, ``reason``)."""
         if not self._accepts(CallEvent.LEG_LOST):
             return
         side = self._side_of(leg)
@@ -310,7 +310,7 @@ class Call:
             side.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
             self.hung_up(leg, None, now)
         else:
-            self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
+            self._end_from_switch(reason if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
     def hung_up(self, leg: Leg | None, cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later.

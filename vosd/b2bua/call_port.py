@@ -231,8 +231,8 @@ class CallPort(Protocol):
     def deadline_due(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit."""
 
-    def lost(self, leg: "Leg", status: int, now: Instant) -> None:
-        """Report that a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
+    def lost(self, leg: "Leg", status: int, now: Instant, reason: EndReason = EndReason.NO_COMMON_CODEC) -> None:
+        """Report that a leg has no such dialog (481), does not answer (408), or has no session (488, ``reason``)."""
 
     def hung_up(self, leg: "Leg | None", cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """Report a BYE with its Q.850 cause; ``at`` is when, if it is processed later; None = a caller without leg."""

@@ -551,18 +551,26 @@ class Leg:
                     owner.no_response(NoResponse(owner, transaction, now, is_unreachable=True))
             case OutgoingAck(transaction=transaction, dialog=dialog):
                 self.send(OutgoingAck("", b"", transaction, dialog), now, is_examined=True)
-                self.call.lost(self, 488, now)  # its offer has no answer that it may be sent
+                # Its offer has no answer that it may be sent.
+                self.call.lost(self, 488, now, self._withheld_for)
             case OutgoingSuccess() if not self.call.not_sent(self, message, now):
                 self._refuse_instead(message, 500, now)
                 if message.is_agreed:
-                    self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
+                    # The other side has its answer: they have no session in common.
+                    self.call.lost(self, 488, now, self._withheld_for)
             case OutgoingResponse(transaction=transaction, agreed_in=agreed_in) if (
                 (bridge := self.call.conversation.bridge) is not None
                 and bridge is agreed_in  # else that other side has left the call
             ):
-                bridge.refuse_agreed(self, transaction, 500, now)
+                bridge.refuse_agreed(self, transaction, 500, now, self._withheld_for)
             case OutgoingResponse(transaction=transaction):
                 self.respond(transaction, 500, now)
+
+    @property
+    def _withheld_for(self) -> EndReason:
+        """Why the call ends where the doorkeeper has withheld the description of the other side."""
+        refusal = None if self.facts.media is None else self.facts.media.refusal
+        return EndReason.NO_COMMON_CODEC if refusal is None else refusal.end_reason
 
     def _refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""

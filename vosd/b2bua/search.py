@@ -25,7 +25,6 @@ from vosd.b2bua.takeover import in_place_of
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import ANNOUNCEMENT, LATE_ANSWER, PICKED_UP_ELSEWHERE, REFUSED_ELSEWHERE, Attempt
-from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.pairing import answer_of
@@ -39,13 +38,6 @@ _ELSEWHERE: Final[Mapping[str, int]] = {SIP: 200}
 """Cause of the CANCEL to a telephone whose call another one has taken: it lists no missed call (RFC 3326 3.1)."""
 TOGETHER_MAX: Final = 20
 """Most telephones of a call that ring at the same time; the others ring when none of these has answered."""
-_WITHHELD: Final = {
-    MediaRefusal.NO_COMMON_CODEC: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.BAD_SESSION: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.NOT_ENCRYPTED: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
-}
-"""End reason of an attempt whose INVITE was not sent."""
 _RINGING: Final = 180
 _PROGRESS: Final = 183
 
@@ -188,7 +180,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         media, code = attempt.leg.facts.media, 0
         refusal = None if media is None else media.refusal
-        reason = EndReason.NO_COMMON_CODEC if refusal is None else _WITHHELD[refusal]
+        reason = EndReason.NO_COMMON_CODEC if refusal is None else refusal.end_reason
         answered = None
         if attempt.leg.dialog is not None:
             code = 200
@@ -234,7 +226,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         media = leg.facts.media
         refusal = None if media is None else media.refusal
-        reason = EndReason.NO_MEDIA_PORT if refusal is None else _WITHHELD[refusal]  # None: there was no answer in time
+        reason = EndReason.NO_MEDIA_PORT if refusal is None else refusal.end_reason  # None: there was no answer in time
         self._note_unsent(attempt)
         # it says nothing of the vendor
         self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, is_telling=False)

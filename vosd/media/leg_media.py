@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.media.figures import PortFigures
 from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import SessionFault
@@ -26,6 +27,11 @@ class MediaRefusal(Enum):
     BAD_SESSION = "bad session"
     NOT_ENCRYPTED = "not encrypted"
     NO_MEDIA_PORT = "no media port"
+
+    @property
+    def end_reason(self) -> EndReason:
+        """Why a call or an attempt ends by it."""
+        return EndReason.NO_MEDIA_PORT if self is MediaRefusal.NO_MEDIA_PORT else EndReason.NO_COMMON_CODEC
 
 
 class RtpCall(msgspec.Struct, frozen=True, gc=False):

@@ -530,7 +530,7 @@ def test_a_side_on_hold_from_the_start_that_answers_with_the_other_family_than_i
     there.will("INVITE", Reply(200, revised(in_version_6(ANSWER))))
     scene.propose(call, wait_ms=3_000)
     assert call.is_over
-    assert scene.close().end_reason == "No Common Codec"
+    assert scene.close().end_reason == "No Media Port"
     assert engines.calls == {}
 
 
@@ -604,6 +604,26 @@ def test_a_call_that_is_cancelled_while_the_next_rtpengine_is_asked_leaves_nothi
     assert len(engines.sessions) == 1
     assert (engines.calls, [name for name, _ in engines.forgotten]) == ({}, ["two"])
     scene.close()
+
+
+@pytest.mark.parametrize("asks_for_an_offer", [False, True])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_call_whose_rtpengine_is_silent_between_an_offer_and_its_answer_ends_for_want_of_ports(
+    side, asks_for_an_offer
+):
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    party, other = (call, there) if side == "caller" else (there, call)
+    other.will("INVITE", Reply(after_ms=300))
+    answer = party.ask("INVITE", body="" if asks_for_an_offer else revised(party.mine))
+    scene.wire.run_for(200)
+    engines.is_silent = True
+    scene.wire.run_for(3_000)
+    assert answer.final.status >= 500
+    assert call.is_over
+    assert there.is_over
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Media Port", "switch")
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -391,7 +391,7 @@ def test_a_call_ends_by_an_answer_to_an_update_that_an_rtpengine_has_no_ports_fo
     asking.propose("a=sendonly", method="UPDATE")
     scene.wire.run_until(lambda: call.is_over and there.is_over)
     assert asking.got["UPDATE"] == [500]
-    assert scene.close().end_reason == "No Common Codec"
+    assert scene.close().end_reason == "No Media Port"
 
 
 @pytest.mark.parametrize("another", ["fork", "gateway"])

@@ -394,7 +394,7 @@ class TrialCall(WithoutCaller):
             self._log.reason = self.journey.reason_text
             self._ended(HangupSource.CALLEE, now)
 
-    def lost(self, _leg: Leg, _status: int, now: Instant) -> None:
+    def lost(self, _leg: Leg, _status: int, now: Instant, _reason: EndReason = EndReason.NO_COMMON_CODEC) -> None:
         """End: the vendor does not know the dialog any more."""
         self.end(EndReason.NORMAL, now)
 
