@@ -215,6 +215,18 @@ def test_a_further_time_that_it_stands_still_counts_anew(world):
     assert world.inbox.is_behind()
 
 
+def test_what_waited_a_further_time_does_not_overtake_what_came_in_between(world):
+    world.cost_s = TURN_S
+    world.come(Rank.RUNNING, GATEWAY, "INFO", "UPDATE", waited_s=START_S)
+    world.inbox.serve()
+    world.come(Rank.RUNNING, GATEWAY, "ACK")
+    world.now += 4.0
+    world.come(Rank.RUNNING, GATEWAY, "BYE", waited_s=3.0)
+    for _ in range(4):
+        world.inbox.serve()
+    assert world.served == ["INFO", "UPDATE", "ACK", "BYE"]
+
+
 def test_running_calls_go_first_whatever_came_before(world):
     world.come(Rank.OTHER, PHONE, "REGISTER")
     world.come(Rank.CALL, GATEWAY, "INVITE")

@@ -215,7 +215,7 @@ class Inbox(Counting):
         if self._scheduler is None:
             return
         now = self._clock()
-        if now - self._taken_at > STILL_S:
+        if now - self._taken_at > STILL_S and not self._waited and not self._running:
             self._resumed, self._behind_until = max(self._resumed, now - WAITED_S), None
         self._taken_at = now
         if rank is Rank.RUNNING:
