@@ -1306,3 +1306,29 @@ async def test_no_packet_goes_round_between_calls_that_have_come_back(stage, pee
     third = peers()
     stage.relay.expect(playing, source(third.host, third.port))
     assert len(await received(third, 3)) >= 3
+
+
+@pytest.mark.parametrize(("bound", "announced"), [("0.0.0.0", "198.51.100.1"), ("::", "2001:db8::1")])
+async def test_calls_that_have_come_back_are_heard_where_a_worker_dies_after_a_restart_of_the_switch(
+    tmp_path, bound, announced
+):
+    """A worker lists its sources as it was told them: by addresses of ours that no peer is told."""
+    stage = RelayStage(tmp_path, bound)
+    await stage.relay.start()
+    stage.relay.spare([(bound, PORTS)])
+    stage.relay.announce(bound, announced)
+    out, back = stage.open(), stage.open()
+    for port, peer in ((out, back), (back, out)):
+        stage.relay.expect(port, source(announced, peer.rtp, rtcp=peer.rtcp))
+    stage.relay.play_ring_back(out, 0, 0)
+    await stage.until(back, lambda figures: figures.packets_in > 10)
+    await stage.relay.stop(keep=True)
+    later = RelayStage(tmp_path, bound)
+    await later.relay.start()
+    later.relay.spare([(bound, PORTS)])
+    later.relay.announce(bound, announced)
+    await later.kill_worker()
+    before = later.relay.figures(back).packets_in
+    later.relay.play_ring_back(out, 0, 0)
+    await later.until(back, lambda figures: figures.packets_in > before + 10)
+    await later.relay.stop(keep=False)

@@ -136,8 +136,8 @@ class Relay:
         self._pools: dict[str, PortPool] = {}
         self._places: dict[tuple[str, int], _ServedPort] = {}
         """Open ports by their addresses."""
-        self._hosts: dict[str, dict[str, None]] = {}
-        """Our addresses by those that are announced for them."""
+        self._hosts: dict[str, dict[str, None]] = {here: {host: None} for host, here in _LOOPBACKS.items()}
+        """Our addresses by those that are announced for them, and by those that workers list after a restart."""
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
