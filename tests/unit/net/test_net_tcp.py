@@ -27,6 +27,8 @@ INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
 RESET = b"\1\0\0\0\0\0\0\0"
 """SO_LINGER with which closing resets the connection."""
+KERNEL_TICK_S = 0.02
+"""The kernel's clock of connections goes on every 4 or 10 ms."""
 
 
 # -- what comes ---------------------------------------------------------------------------------------------------
@@ -111,14 +113,15 @@ async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it
         await node.ear.message()
         began = time.monotonic()
         peer.sendall(bye + INVITE)
-        while time.monotonic() < began + 0.2:  # nothing is read meanwhile
+        sent = time.monotonic()
+        while time.monotonic() < sent + 0.2:  # nothing is read meanwhile
             pass
         assert [(await node.ear.message())[1] for _ in range(2)] == [bye, INVITE]
-        assert node.ear.came[-2:] == [pytest.approx(began, abs=0.1)] * 2
+        assert all(began - KERNEL_TICK_S <= came <= sent + KERNEL_TICK_S for came in node.ear.came[-2:])
         read_at = time.monotonic()
         peer.sendall(bye)
         await node.ear.message()
-        assert node.ear.came[-1] >= read_at
+        assert node.ear.came[-1] >= read_at - KERNEL_TICK_S
 
 
 async def test_an_answer_takes_the_connection_that_its_request_came_on(opened, connect):
