@@ -34,6 +34,7 @@ from vosd.admin.office.people import AddPerson, add_person
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import AddToken, add_token, principal_of
+from vosd.storage.books import SqlBooks
 from vosd.storage.ports import BalanceMoved, OtherCurrency, ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
@@ -64,6 +65,10 @@ class ByHand:
         amount = None if kind is PaymentType.ZERO else Decimal(amount)
         wanted = {"account": "acme", "amount": amount, "type": kind, "reference": "bank-1"} | changes
         return await book_payment(self.at(), who, BookPayment(**wanted))
+
+    async def move(self, amount, currency="USD"):
+        order = MoveMoney(source="acme", target="other", amount=Decimal(amount), reference="move-1")
+        return await move_money(self.at(currency=currency), ANN, order)
 
     async def person(self, name):
         """Add a person of the page."""
@@ -126,6 +131,17 @@ async def test_a_payment_is_booked_in_the_currency_that_it_was_asked_for_in(data
     assert await by_hand.waiting() == [waits]
     (receipt,) = await by_hand.confirm(waits.id, BOB)
     assert (receipt.after, receipt.currency) == ("500.00", "USD")
+
+
+async def test_a_transfer_between_two_currencies_is_refused_and_does_not_wait(database, by_hand):
+    """The account that gets the money would be held in the other currency, and the configuration be refused."""
+    euros = {"acme": "EUR", "other": "USD"}
+    with pytest.raises(OtherCurrency, match=r"^account acme has money in EUR, account other in USD: "):
+        await by_hand.move("500", currency="EUR")
+    assert await by_hand.waiting() == []
+    assert await SqlBooks(database).other_currencies(euros) == {}
+    waits = await by_hand.move("500")
+    assert (waits.currency, waits.target) == ("USD", "other")
 
 
 async def test_a_token_counts_as_the_person_who_has_made_it_or_the_token_that_has_made_it(database, by_hand):

@@ -48,6 +48,7 @@ from vosd.storage.ports import (
     Settlement,
     TooLittleLeft,
     UndoneEntry,
+    check_same_currency,
     other_ends,
 )
 from vosd.storage.waiting_values import WAITING, WaitingPayment
@@ -505,12 +506,15 @@ async def book_by_hand(
             if office.scope_of(who).agent is None:
                 raise
             raise TooLittleLeft(error.said) from error  # agents cannot force it
-    for name in filter(None, (wanted.account, wanted.target)):
+    ends = [*filter(None, (wanted.account, wanted.target))]
+    for name in ends:
         await known_standing(lambda: accounts, stores.queries, name)
-    account = accounts.get(wanted.account)
+    currencies = {name: each.currency for name, each in (await payees(office, ends)).items()}
+    if len({*currencies.values()}) > 1:  # while it waits, both accounts are held in one
+        check_same_currency(_transfer(wanted, who.recorded, now, None, None), *map(currencies.get, ends))
     waiting = WaitingPayment(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
-        who.recorded, who.login, now, currency=None if account is None else account.currency,
+        who.recorded, who.login, now, currency=currencies.get(wanted.account),
     )  # fmt: skip
     asked, is_repeated = await stores.waiting_payments.ask(waiting, audit, is_trial=wanted.is_trial)
     if asked.state != WAITING:
