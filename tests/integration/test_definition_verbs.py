@@ -152,6 +152,10 @@ def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(inst
     assert (shown["account"], shown["gross"]) == ("shop", "11.00")
     recipient = shown["document"]["recipient"]
     assert (recipient["name"], recipient["address"]) == ("Shop Ltd", ["Way 2"])
+    (line,) = shown["document"]["lines"]
+    header, row = installation.vosd("invoice", "show", made["number"]).stdout.splitlines()[-3:-1]
+    assert header.split()[-4:] == ["price", "per", "tax_rate", "net"]
+    assert row.split()[-3:] == [line["price"], "minute", "10.00"]
     sent = installation.vosd("invoice", "send", made["number"])
     assert "no mail server is configured" in sent.stderr  # it has the address
 

@@ -270,7 +270,7 @@ def _show(found: "InvoiceDetail", *, as_json: bool) -> None:
     values = {name: getattr(found, name) for name in _SHOWN} | {"state": found.state.value}
     values["credit_note"] = found.credit_note.number if found.credit_note else None
     output.sheet({name: value for name, value in values.items() if value not in {None, ""}})
-    columns = ("section", "area", "prefix", "calls", "seconds", "price", "tax_rate", "net")
+    columns = ("section", "area", "prefix", "calls", "seconds", "price", "per", "tax_rate", "net")
     output.records(columns, found.document.lines, empty="no lines")
     for tax in found.document.taxes:
         output.line(f"tax {'not known' if tax.rate is None else f'{tax.rate} %'}: {tax.tax} on {tax.net}")
