@@ -84,6 +84,20 @@ async def test_money_that_waits_for_an_account_without_a_row_keeps_its_currency(
     assert await books.currencies(["acme"]) == {"acme": "USD"}
 
 
+async def test_what_an_earlier_version_has_asked_for_does_not_hide_the_currency_of_what_waits_besides(database):
+    """A process of it may go on behind the migration."""
+    books, waiting = SqlBooks(database), SqlWaitingPayments(database)
+    for reference, currency in (("1", None), ("2", "USD"), ("3", None)):
+        await waiting.ask(
+            WaitingPayment(
+                0, "acme", "", EntryKind.PAYMENT, reference, Decimal(5), False, None, "ann", "ann", STARTED,
+                currency=currency,
+            )
+        )  # fmt: skip
+    assert await books.other_currencies({"acme": "EUR"}) == {"acme": "USD"}
+    assert await books.other_currencies({"acme": "USD"}) == {}
+
+
 async def test_an_open_account_takes_the_currency_of_its_money_that_waits(database):
     """It was opened in another one, before the configuration changed; no switch runs."""
     books, waiting = SqlBooks(database), SqlWaitingPayments(database)

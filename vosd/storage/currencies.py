@@ -130,7 +130,7 @@ async def _of_waiting(connection: AsyncConnection) -> dict[str, str | None]:
     """
     payment = schema.waiting_payment.c
     query = select(payment.account, payment.target, payment.currency).where(payment.state == WAITING)
-    rows = (await connection.execute(query)).all()
+    rows = (await connection.execute(query.order_by(payment.currency))).all()  # null first: what is known holds
     return {name: row.currency for row in rows for name in (row.account, row.target) if name}
 
 
