@@ -227,6 +227,31 @@ def test_what_waited_a_further_time_does_not_overtake_what_came_in_between(world
     assert world.served == ["INFO", "UPDATE", "ACK", "BYE"]
 
 
+def test_limits_hold_though_it_stands_still_again_and_again(world):
+    """As under a load at which each turn of the event loop takes longer than a second."""
+    world.cost_s = TURN_S
+    world.come(Rank.RUNNING, GATEWAY, *["INFO"] * 9, waited_s=START_S)
+    until = world.now + BEHIND_S
+    while world.now <= until:
+        world.inbox.serve()
+        world.now += 1.1 * STILL_S
+        world.come(Rank.RUNNING, GATEWAY, *["INFO"] * 3, waited_s=STILL_S)
+    world.inbox.serve()
+    assert not world.inbox.is_behind()
+
+
+def test_limits_wait_for_what_has_waited_though_messages_were_queued_when_it_stopped(world):
+    world.cost_s = TURN_S
+    world.come(Rank.RUNNING, GATEWAY, "INFO", "ACK")
+    world.inbox.serve()
+    world.now += 4.0
+    world.come(Rank.RUNNING, GATEWAY, "BYE of the gateway", waited_s=3.0)
+    world.come(Rank.RUNNING, PHONE, "BYE of the phone", waited_s=2.0)
+    while world.inbox.is_behind():
+        world.turn()
+    assert world.served == ["INFO", "ACK", "BYE of the gateway", "BYE of the phone"]
+
+
 def test_running_calls_go_first_whatever_came_before(world):
     world.come(Rank.OTHER, PHONE, "REGISTER")
     world.come(Rank.CALL, GATEWAY, "INVITE")

@@ -215,8 +215,10 @@ class Inbox(Counting):
         if self._scheduler is None:
             return
         now = self._clock()
-        if now - self._taken_at > STILL_S and not self._waited and not self._running:
-            self._resumed, self._behind_until = max(self._resumed, now - WAITED_S), None
+        if now - self._taken_at > STILL_S:
+            self._behind_until = self._behind_until if self._waited else None
+            self._waited.extend(iter(self._running.take, None))  # else it would overtake those
+            self._resumed = max(self._resumed, now - WAITED_S)
         self._taken_at = now
         if rank is Rank.RUNNING:
             if data[:4] == b"ACK " and self._refusal_tag in data:
