@@ -1,7 +1,6 @@
 """``vosd cdr export``: calls in the order of their booking, for other programs."""
 
 import asyncio
-import sys
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -80,7 +79,7 @@ async def _print(invocation: Invocation, after: int, profile: str | None, *, as_
     async with office_of(invocation) as office, aclosing(read_export(office, principal(), order)) as parts:
         async for part in parts:
             if not as_json:
-                sys.stdout.write(part.decode())
+                output.output_of_files().write(part.decode())
                 continue
             for line in part.splitlines():
                 array.add(msgspec.Raw(line))

@@ -226,7 +226,10 @@ def _wait_for_no_name_server() -> None:
 
 
 def _print_any_letter() -> None:
-    """Have letters that the locale lacks printed by number: an error would come once the order is carried out."""
+    """Have letters that the locale lacks printed by number: an error would come once the order is carried out.
+
+    CSV and other documents are UTF-8 (``output.output_of_files``).
+    """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

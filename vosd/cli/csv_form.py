@@ -1,11 +1,11 @@
 """``--csv`` and ``--csv-raw`` of listings: CSV for people, or with the cells as they are for programs."""
 
-import sys
 from typing import Any, Final
 
 import click
 
 from vosd.base.csv_text import CsvWriter
+from vosd.cli.output import output_of_files
 
 _FOR_PEOPLE: Final = "people"
 _RAW: Final = "raw"
@@ -30,4 +30,4 @@ def csv_option(command: Any) -> Any:
 
 def csv_writer(as_csv: str | None) -> CsvWriter:
     """Return the writer of a listing to standard output, as ``csv_option`` says."""
-    return CsvWriter(sys.stdout, for_people=as_csv != _RAW)
+    return CsvWriter(output_of_files(), for_people=as_csv != _RAW)

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from io import TextIOWrapper
 from textwrap import indent
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO, TypeVar
 
 import click
 import msgspec
@@ -30,6 +31,13 @@ def document(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def output_of_files() -> TextIO:
+    """Return standard output for what programs read, such as CSV: UTF-8 whatever the locale is, as in files."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
+
+
 def outcome(value: object, said: str, *, as_json: bool) -> None:
     """Print the outcome of a verb: a sentence, or the document."""
     if as_json:
@@ -47,7 +55,7 @@ class Documents:
     def add(self, value: object) -> None:
         """Print the next item."""
         text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-        click.echo(f"{'[' if self._is_empty else ','}\n{indent(text, '  ')}", nl=False)
+        click.echo(f"{'[' if self._is_empty else ','}\n{indent(text, '  ')}".encode(), nl=False)
         self._is_empty = False
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Files and directories that a verb writes where its user says."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 import click
 
 from vosd.cli.command import OperationError
+from vosd.cli.output import output_of_files
 from vosd.processes.whole_file import open_whole, write_parts
 
 TEXT_FILE: Final = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
@@ -36,7 +36,7 @@ def written_text(path: Path) -> Iterator[Callable[[str], object]]:
         OperationError: it cannot be written; the message names it. The file of before stays.
     """
     if path == _OUTPUT:
-        yield sys.stdout.write
+        yield output_of_files().write
         return
     try:
         with open_whole(path, 0o600) as file:

@@ -1,6 +1,8 @@
 """Results for people and for programs."""
 
+import io
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ from rich.cells import cell_len
 
 from vosd.admin.office.jobs import JobKind
 from vosd.cli import output
+from vosd.cli.csv_form import csv_writer
 from vosd.cli.output import ScreenColumn
 from vosd.storage.jobs import JobState
 
@@ -40,6 +43,18 @@ def test_a_dialled_escape_sequence_does_not_reach_the_terminal(capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert r"44\x1b[2J[bold]" in out
+
+
+def test_what_programs_read_is_utf_8_though_the_locale_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1", errors="backslashreplace"))
+    csv_writer("raw").rows([("中", "é")])
+    documents = output.Documents()
+    documents.add("😀")
+    documents.close()
+    output.document("中")
+    sys.stdout.flush()
+    assert printed.getvalue().decode() == '中,é\n[\n  "😀"\n]\n"中"\n'
 
 
 def test_remarks_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
