@@ -496,7 +496,6 @@ def test_a_browser_whose_storage_is_off_or_full_shows_the_console_in_the_chosen_
     page.get_by_role("link", name="费率", exact=True).click()
     again = page.get_by_role("button", name="重试")
     expect(again).to_be_enabled()
-    page.wait_for_load_state("networkidle")
     assert loads == [], "what cannot be noted is not done by itself, or it would be done for ever"
     page.unroute("**/assets/rates-*")
     with page.expect_event("load"):
