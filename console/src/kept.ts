@@ -1,4 +1,4 @@
-/** What the browser keeps between visits. Where its storage is full, broken or switched off, the console does without. */
+/** Texts that the browser keeps between visits. Where its storage is full, broken or switched off, the console does without. */
 
 type Area = "localStorage" | "sessionStorage";
 

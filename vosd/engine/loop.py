@@ -80,7 +80,7 @@ class Loop:
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
         self._wake_at = 0.0
-        """When that is due, on the clock of the event loop."""
+        """Time at which ``_wake`` is due, on the clock of the event loop."""
         self._has_waited = False
         """Whether it was put off until the sockets were read."""
         self._log_limiter = LogLimiter()

@@ -72,7 +72,7 @@ class Latch:
         Where it announces the same address as before, the believed source stays until another one takes its place: a
         peer on hold sends nothing, but wants its music where it was. ``believed`` is one from before a restart.
         """
-        is_same = self._source is not None and source.is_where(self._source)
+        is_same = self._source is not None and source.is_at_place_of(self._source)
         self._source, self._announced = source, (plain_host(source.host), source.rtp)
         self._hosts = source.hosts()
         self._candidates.clear()

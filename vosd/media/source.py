@@ -62,7 +62,7 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return frozenset((host, plain_host(self.sip_host)))
         return frozenset((host,))
 
-    def is_where(self, before: "MediaSource") -> bool:
+    def is_at_place_of(self, before: "MediaSource") -> bool:
         """Return whether the peer is where a description before has announced it: who is believed stays."""
         return (plain_host(self.host), self.rtp, self.trust, self.sip_host) == (
             plain_host(before.host),

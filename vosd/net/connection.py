@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 
 from vosd.base.bucket import Bucket
 from vosd.base.host import source_of
+from vosd.net.entrance import LATE_S
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
-from vosd.net.stream_turns import STILL_S, StreamTurns
+from vosd.net.stream_turns import StreamTurns
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -372,7 +373,7 @@ class Connection(asyncio.Protocol):
         if sock is None:
             return 0.0
         _, ms_ago = LAST_RECEIVED.unpack(sock.getsockopt(IPPROTO_TCP, TCP_INFO, LAST_RECEIVED.size))
-        return now - ms_ago / 1_000 if ms_ago > 1_000 * STILL_S else 0.0
+        return now - ms_ago / 1_000 if ms_ago > 1_000 * LATE_S else 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner that the connection is gone, after the messages of a known source that were received."""

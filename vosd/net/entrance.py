@@ -28,6 +28,8 @@ IDLE_MAX: Final = 1_000
 
 Each event allows for one more: in calls that go well, every sixth message is none.
 """
+LATE_S: Final = 2.0
+"""Longer in its socket, a message counts as of when it came: this process, or its event loop, has stood still."""
 REPEATED_S: Final = 4.0
 """Longest wait of a new call until this process starts or goes on: a caller that is still there repeats its INVITE."""
 GIVEN_UP_S: Final = 32.0

@@ -10,6 +10,8 @@ import time
 from collections import OrderedDict, deque
 from typing import Final, Protocol
 
+from vosd.net.entrance import LATE_S
+
 TURN_S: Final = 0.004
 """Longest time for messages of connections before other sockets are read, but for the step that exceeds it."""
 REST_S: Final = 0.1
@@ -19,8 +21,6 @@ LEFT_S: Final = 5.0
 it sends more than can be served, and no longer waits for the answers.
 """
 
-STILL_S: Final = 2.0
-"""Longer in its socket, a message counts as of when it came: this process, or its event loop, has stood still."""
 BEHIND_S: Final = 5.0
 """For so long after such a time without a message the kernel is asked when messages came."""
 
@@ -80,7 +80,7 @@ class StreamTurns:
 
     def stood_still(self, now: float) -> bool:
         """Note that a connection is read; return whether what it brings may have waited, for lack of a reader."""
-        if now - self._read_at > STILL_S:
+        if now - self._read_at > LATE_S:
             self._behind_until = now + BEHIND_S
         self._read_at = now
         return now < self._behind_until

@@ -23,7 +23,7 @@ import structlog
 from vosd.base.host import bracketed
 from vosd.net import icmp_errors
 from vosd.net.datagrams import BATCH, DATAGRAM_MAX, FIRST_SECONDS, Datagrams
-from vosd.net.entrance import Entrance
+from vosd.net.entrance import LATE_S, Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.sockets import Marker, bound
 from vosd.obs.log import LogLimiter
@@ -33,8 +33,6 @@ BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Receive and send buffer requested from the kernel, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
 """Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
-LATE_S: Final = 2.0
-"""Longer in the socket, a datagram counts as of when it came: this process, or its event loop, has stood still."""
 WAITING_MAX: Final = 65_536
 """Most datagrams read at once by a start: more than fit into the buffer."""
 

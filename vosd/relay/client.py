@@ -336,7 +336,7 @@ class Relay:
         """Take media from the source of a new session description from now on."""
         served = self._ports.get(port.id)
         if served is not None:
-            if served.source is not None and not source.is_where(served.source):
+            if served.source is not None and not source.is_at_place_of(served.source):
                 served.left = served.figures().latched
             served.source = source
             self._expect(served, may_wait=self._is_one_sided(served))

@@ -43,7 +43,7 @@ export class Unreachable extends Error {}
 /** An answer that has begun and does not come to its end: the session has ended, or the network or the switch is away. */
 export class CutOff extends Error {}
 
-/** What browsers call an end before its time: a failure to fetch; by HTTP/1.0 it is no failure, and half of a document. */
+/** Errors of browsers where an answer ends before its time: a failure to fetch, or by HTTP/1.0 half of a document. */
 const OF_CUT = [TypeError, SyntaxError];
 
 /** Throw what kept an answer from being read whole: it was cut off, or has not come to its end in time. */
@@ -86,7 +86,7 @@ const repeated = new Set<string>();
 export const wasRepeated = (key: string): boolean => repeated.delete(key);
 
 const API = "/api/v1";
-/** How long an answer about the present state may take, which is not searched for; what is takes its time. */
+/** Longest time of an answer about the present state, which is not searched for: searches take their time. */
 const STATE_MS = 10_000;
 const OF_STATE = /^\/(status|calls|alarms|gateways\/quality|registrations|jobs\/\d+)$/;
 /** How long an order may take that the switch carries out at once: it gives up before that. */

@@ -13,7 +13,7 @@ const LOOKED_MS = 300;
 const LOOKED_MAX_MS = 2_000;
 /** By how much longer it waits each time. */
 const SLOWER = 1.25;
-/** How often one question about a job is asked: a proxy, a network or a database may be away for a moment. */
+/** Most times that one question about a job is asked: a proxy, a network or a database may be away for a moment. */
 const ASKED_MAX = 15;
 const HTTP_TOO_MANY = 429;
 const HTTP_FAILED = 500;

@@ -14,7 +14,7 @@ import { Moment } from "./values";
 
 export type Change = Schemas["ChangeSheet"];
 
-/** What begins at once must not seem to begin later where the clock of the browser is some seconds behind. */
+/** A change that begins at once must not seem to begin later where the clock of the browser is some seconds behind. */
 const CLOCKS_DIFFER_MS = 60_000;
 
 /** A trial in words: what each object gets, from when, and which calls use it. */

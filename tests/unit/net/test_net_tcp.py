@@ -103,9 +103,9 @@ async def test_requests_that_their_senders_have_given_up_before_a_start_are_not_
 
 
 async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it_came(opened, monkeypatch):
-    """What comes next counts as it is read, and new calls are served: no caller repeats its INVITE on a connection."""
-    monkeypatch.setattr(stream_turns, "STILL_S", 0.05)
-    monkeypatch.setattr(patience, "STILL_S", 0.05)
+    """Messages behind it count as they are read. New calls are served: no caller repeats its INVITE on a connection."""
+    monkeypatch.setattr(stream_turns, "LATE_S", 0.05)
+    monkeypatch.setattr(patience, "LATE_S", 0.05)
     node = await opened()
     bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
     with socket.create_connection(node.address()) as peer:

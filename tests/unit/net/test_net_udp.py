@@ -201,7 +201,7 @@ async def test_more_than_a_turn_that_has_waited_meanwhile_counts_from_when_it_ca
 
 
 async def test_what_a_turn_has_left_and_is_late_then_counts_from_when_it_came(opened, monkeypatch):
-    """What was read before was not late yet: it had waited for less than two seconds."""
+    """Those that were read before were not late yet: they had waited for less than two seconds."""
     monkeypatch.setattr(udp, "BATCHES_AT_ONCE", 1)
     monkeypatch.setattr(udp, "LATE_S", 45.0)
     node = await opened(("udp", "127.0.0.1"))

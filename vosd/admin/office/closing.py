@@ -88,11 +88,10 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     if waits is not None:
         message = f"payment {waits.id} of account {name} waits for a second person: confirm or refuse it first"
         raise MoneyLeftError(message)
-    await _check_owes_nothing(
-        stores.queries, accounts[name]
-    )  # else the minimum is booked, and the close refused all the same
-    await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
-    balance = await _check_owes_nothing(stores.queries, accounts[name])
+    account = accounts[name]
+    await _check_owes_nothing(stores.queries, account)  # else the minimum is booked, and the close refused nevertheless
+    await _book_minimum(office, who, account, is_waived=order.without_minimum)
+    balance = await _check_owes_nothing(stores.queries, account)
     if balance and not order.pay_out:
         raise MoneyLeftError(f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund")
     if confirm_above is not None and balance > confirm_above:

@@ -76,7 +76,7 @@ class JournalOutput:
         self._being_synced = -1
         """Descriptor that a thread syncs; -1 = there is none."""
         self._sync_began: float | None = None
-        """When that began, on the clock of the event loop."""
+        """Time at which that sync began, on the clock of the event loop; None = no thread syncs."""
         self._slowest_sync_s = 0.0
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
