@@ -358,6 +358,10 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
             order = ReadInvoicedCalls(id=detail.id)
             text = "".join([part async for part in read_invoiced_calls(site.office, operator(), order)])
             listed = list(csv.DictReader(io.StringIO(text)))
+            for each in listed:
+                of = records[each["call_id"]]
+                times = [iso_utc(of.started_at), iso_utc(of.answered_at), str(of.hold_time_s)]
+                assert [each["started_at"], each["answered_at"], each["hold_time_s"]] == times
             minimum = sum(1 for each in charged if each.kind == "minimum") * Decimal("0.07")
             assert sum((Decimal(each["gross"]) for each in listed), Decimal(0)) == Decimal(detail.gross) - minimum
             closing[name] = detail.closing

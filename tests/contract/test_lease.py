@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from vosd.cdr.lease import Claimant, LeaseHeld
 from vosd.storage import schema
 from vosd.storage.database import Database, SchemaOutdated
-from vosd.storage.lease import SqlLease
+from vosd.storage.lease import SqlLease, last_holder
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
 AGAIN = Claimant("sw1", "holder-2", "host-a", 200, "boot/2")
@@ -70,6 +70,17 @@ async def test_the_lease_of_a_process_that_has_ended_is_free_at_once(lease, ende
     ended.add(ONE)
     second = await lease.hold(AGAIN)
     assert (second.epoch, second.renewals) == (first.epoch + 1, first.renewals + 1)
+
+
+async def test_the_last_holder_of_a_node_is_known_until_the_next_one_takes_the_lease(database, ended):
+    assert await last_holder(database, ONE.node) is None
+    lease = SqlLease(database, ended.__contains__)
+    await lease.hold(ONE)
+    await lease.release(ONE)
+    assert await last_holder(database, ONE.node) == ONE
+    assert await last_holder(database, OTHER_NODE.node) is None
+    await lease.hold(AGAIN)
+    assert await last_holder(database, ONE.node) == AGAIN
 
 
 async def move_renewal(database: Database, by_ms: int) -> None:

@@ -27,3 +27,16 @@ def test_calls_go_on_over_a_kill_after_the_journal_was_removed(stage, tmp_path):
     assert scene.events("journal_removed")[-1]["means"].endswith("are lost")
     scene.daemon.succeed("alarms", "--confirm", "journal_removed", "--note", "compared")
     assert alarms(scene) == []
+
+
+def test_a_start_in_another_directory_says_that_the_calls_of_before_are_not_there(stage, tmp_path):
+    scene = stage()
+    config = tmp_path / "vosd.yaml"
+    scene.answered(2)
+    scene.daemon.kill()
+    text = config.read_text()
+    (tmp_path / "moved").mkdir()
+    config.write_text(text.replace(str(tmp_path / "var"), str(tmp_path / "moved")))
+    scene.daemon.start()
+    assert alarms(scene) == ["journal_removed"]
+    assert "another state_dir" in scene.events("journal_removed")[-1]["means"]

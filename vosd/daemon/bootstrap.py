@@ -37,7 +37,7 @@ from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
 from vosd.daemon.checks import Checks, ChecksForFronts, forked_from
 from vosd.daemon.claim import EndOfClaim, StateDirectory, expected_usable, warning_to_root
-from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
+from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms, worked_elsewhere
 from vosd.daemon.commands import Commands
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
@@ -90,7 +90,7 @@ from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseRefusesU
 from vosd.storage.database_clock import latest_call
 from vosd.storage.decks import SqlDecks
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
-from vosd.storage.lease import SqlLease
+from vosd.storage.lease import SqlLease, last_holder
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
@@ -512,13 +512,22 @@ class Daemon:
             self._still_away = error
             self._outage.found()
 
+    @property
+    def _begins_empty(self) -> bool:
+        """Whether the ``state_dir`` has no journal yet, or none any more."""
+        return is_removed(self._settings.state_dir / "journal")
+
     @cached_property
     def _claimant(self) -> Claimant:
         """This process, the same in all attempts: one whose answer was lost may have taken the lease."""
         return claimant_of(self._settings.node, self._settings.state_dir)
 
     async def _begin_lease(self) -> None:
+        before = await last_holder(self._database, self._settings.node)
         await self.service.database.begin(self._claimant)
+        if before is not None and self._begins_empty and worked_elsewhere(before, self._settings.state_dir):
+            means = "the switch of before had another state_dir, its calls are in the journal there"
+            _log.error(Event.JOURNAL_REMOVED, file="journal", means=means)
 
     async def _start_switch(self) -> None:
         self.service.loop.give_orders = self._media.give_orders
@@ -527,8 +536,7 @@ class Daemon:
 
     async def _start_service(self) -> None:
         await self.service.countries.adjust(self._settings.country_file)  # registrations are restored by it
-        state_dir = self._settings.state_dir
-        if is_removed(state_dir / "journal") and KeptCatalogue(state_dir).manifest().files:  # a switch was ready here
+        if self._begins_empty and KeptCatalogue(self._settings.state_dir).manifest().files:  # a switch was ready here
             means = "calls that ran, or waited for the database, are lost"
             _log.error(Event.JOURNAL_REMOVED, file="journal", means=means)
         if self._still_away is None:

@@ -66,15 +66,30 @@ def has_ended(other: Claimant, state_dir: Path) -> bool:
 
     ``state_dir`` is locked by this process.
     """
-    words = other.process.split(" ")
-    if len(words) != len(_Process._fields):
-        return False
-    theirs, ours = _Process(*words), _this_process(state_dir)
-    if not _same_boot(theirs, ours):
+    theirs, ours = _of_this_boot(other, state_dir)
+    if theirs is None:
         return False
     if theirs.state_dir and theirs.state_dir == ours.state_dir:
         return True
     return bool(theirs.pid_namespace) and theirs.pid_namespace == ours.pid_namespace and _is_gone(other.pid, theirs)
+
+
+def worked_elsewhere(other: Claimant, state_dir: Path) -> bool:
+    """Return whether an earlier holder of this host had another ``state_dir``; False if that cannot be known.
+
+    After a boot it cannot: a disk may have another number then.
+    """
+    theirs, ours = _of_this_boot(other, state_dir)
+    return theirs is not None and bool(theirs.state_dir) and theirs.state_dir != ours.state_dir
+
+
+def _of_this_boot(other: Claimant, state_dir: Path) -> tuple[_Process | None, _Process]:
+    """Return another process, None where it is not known to be of this boot of this host, and this one."""
+    words, ours = other.process.split(" "), _this_process(state_dir)
+    if len(words) != len(_Process._fields):
+        return None, ours
+    theirs = _Process(*words)
+    return theirs if _same_boot(theirs, ours) else None, ours
 
 
 def _same_boot(theirs: _Process, ours: _Process) -> bool:

@@ -405,7 +405,7 @@ def calls_within(
     columns = (
         _entry.seq, _entry.reference, _entry.call_id, _entry.created_at, _cdr.caller_in, _cdr.callee_in, _cdr.rate_area,
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
-        TAX_OF_ENTRY, _entry.kind,
+        TAX_OF_ENTRY, _entry.kind, _cdr.started_at, _cdr.answered_at, _cdr.hold_time_s,
     )  # fmt: skip
     wanted = [_within(_entry, account, begin, until, end_seq, open_seq), _entry.kind.in_(_OF_CALLS), not_(IS_OF_VENDOR)]
     if after is not None:

@@ -202,6 +202,10 @@ class InvoicedCall(NamedTuple):
     """As the ledger has it: negative = the account pays."""
     tax: Decimal | None
     kind: str
+    started_at: int | None
+    """UTC milliseconds, as ``answered_at``."""
+    answered_at: int | None
+    hold_time_s: int | None
 
 
 class InvoicesSeen(NamedTuple):

@@ -84,6 +84,17 @@ class SqlLease:
             raise refusal(claimant, holder, now - row.renewed_at)
 
 
+async def last_holder(database: Database, node: str) -> Claimant | None:
+    """Return the process that had the lease of a node last, or has it; None = no switch of that name was here.
+
+    Raises:
+        StoreUnavailable: not known; try again.
+    """
+    columns = (_lease.c.node, _lease.c.holder, _lease.c.host, _lease.c.pid, _lease.c.process)
+    rows = await database.rows(select(*columns).where(_lease.c.node == node))
+    return Claimant(*rows[0]) if rows else None
+
+
 async def is_held(connection: AsyncConnection) -> bool:
     """Return whether a switch runs on the database: for so long after one was killed, too, as a lease holds."""
     clock = database_clock(is_sqlite=connection.dialect.name == "sqlite")

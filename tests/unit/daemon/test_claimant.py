@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from vosd.daemon import claimant as module
-from vosd.daemon.claimant import claimant_of, has_ended
+from vosd.daemon.claimant import claimant_of, has_ended, worked_elsewhere
 
 
 @pytest.fixture
@@ -75,3 +75,18 @@ def test_without_a_boot_id_the_boot_time_decides(tmp_path, other):
 @pytest.mark.parametrize("process", ["", "x", " b c d e", "a b c d e f"])
 def test_the_process_format_of_another_version_is_not_understood(tmp_path, other, process):
     assert not has_ended(other(1)._replace(process=process), tmp_path)
+
+
+def test_a_holder_of_this_boot_worked_elsewhere_where_its_state_directory_is_another(tmp_path, other):
+    claim = other(1)
+    assert worked_elsewhere(claim, tmp_path)
+    assert not worked_elsewhere(claim, tmp_path / "theirs")
+
+
+@pytest.mark.parametrize("changes", [{"boot_id": "another"}, {"state_dir": ""}])
+def test_of_another_boot_or_an_unknown_directory_nothing_is_said(tmp_path, other, changes):
+    assert not worked_elsewhere(other(1, **changes), tmp_path)
+
+
+def test_of_a_holder_whose_process_is_not_known_nothing_is_said(tmp_path, other):
+    assert not worked_elsewhere(other(1)._replace(process=""), tmp_path)

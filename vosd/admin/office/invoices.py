@@ -83,6 +83,7 @@ MOST_BYTES_OF_CALLS: Final = 10 << 20
 """Size of the file of calls that a mail may have: many mail servers take no more than 20 MiB with its encoding."""
 CALL_COLUMNS: Final = (
     "call_id", "ended_at", "caller", "callee", "area", "prefix", "billed_seconds", "net", "tax", "gross", "kind",
+    "started_at", "answered_at", "hold_time_s",
 )  # fmt: skip
 
 
@@ -1091,6 +1092,9 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
                     format_amount(-(each.tax or ZERO)),
                     format_amount(-each.amount),
                     each.kind,
+                    "" if each.started_at is None else iso_utc(each.started_at),
+                    "" if each.answered_at is None else iso_utc(each.answered_at),
+                    "" if each.hold_time_s is None else str(each.hold_time_s),
                 ]
                 for each in page
             )
