@@ -140,7 +140,7 @@ def test_the_console_speaks_chinese_and_keeps_the_language(site: Watched, visit:
     balances = page.get_by_label("balances").locator("tbody tr")
     balances.filter(has_text=re.compile("客户（direct）.*无限制")).first.wait_for()  # noqa: RUF001
     page.goto(f"{visitor.base}/reports?name=clearing")
-    page.get_by_text("此报表针对一个账户").first.wait_for()
+    page.get_by_text("供应商、合作伙伴、代理和客户的账户").first.wait_for()
     assert english_in(page) == []
     visitor.turn("/alarms")
     page.get_by_role("cell", name="提示", exact=True).first.wait_for()

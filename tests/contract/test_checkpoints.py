@@ -219,7 +219,7 @@ async def test_balances_at_many_moments_are_those_at_each_of_them(database, seed
         for name, turnover in turnovers.items():
             statement = await ledger.statement(name, begin, end)
             movements = {each.kind: (each.entries, each.amount) for each in statement.movements}
-            assert turnover == (statement.opening, movements, statement.closing)
+            assert turnover[1:] == (statement.opening, movements, statement.closing)
 
 
 @pytest.mark.parametrize("older_days", [3, 60])

@@ -1,4 +1,4 @@
-"""Rows of the reports over the ledger: balances, payments, the account of a partner."""
+"""Rows of the reports over the ledger: balances, payments, accounts from balance to balance."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -54,7 +54,6 @@ class AccountsBeside(NamedTuple):
 
 
 _NO_ENTRIES: Final = (0, ZERO)
-_NOTHING: Final = Turnover(ZERO, {}, ZERO)
 _PAID: Final = {EntryKind.PAYMENT.value, EntryKind.REFUND.value, EntryKind.TRANSFER.value}
 
 
@@ -72,17 +71,14 @@ async def ledger_rows(
         report: one of ``LEDGER_REPORTS``.
         spans: times, one behind the other.
         accounts: those that the report is about; None = all.
-        beside: what balances show beside the ledger.
+        beside: what reports show beside the ledger.
 
     Raises:
         DroppedPeriod: entries of then were dropped.
         StoreUnavailable: try again.
     """
-    if report.name == "balances":
-        rows = await _balances(stores, spans, accounts, beside)
-    else:
-        make = {"payments": _payments, "clearing": _clearing}[report.name]
-        rows = await make(stores, spans, accounts)
+    make = {"balances": _balances, "payments": _payments, "clearing": _clearing}[report.name]
+    rows = await make(stores, spans, accounts, beside)
     return rows, _totals(report, rows)
 
 
@@ -109,11 +105,7 @@ async def _balances(
             rows.append(
                 {
                     "span": span.label,
-                    "account": each.account,
-                    "name": terms.name if terms else "",
-                    "agent": terms.agent if terms else "",
-                    "currency": each.currency or "",
-                    "type": terms.type if terms else "",
+                    **_shown(each.account, each.currency, terms),
                     "balance": format_amount(each.balance),
                     "overdraft_limit": terms.overdraft_limit if terms else "",
                     "reserved": None if committed is None else committed.reserved,
@@ -133,12 +125,23 @@ def asked_of(names: Collection[str], accounts: Collection[str] | None) -> Collec
     return names if accounts is None else {*names} & {*accounts}
 
 
+def _shown(account: str, currency: str | None, terms: AccountTerms | None) -> ReportCells:
+    """Return what a row has of its account; ``terms`` None = it is not configured any more."""
+    return {
+        "account": account,
+        "name": terms.name if terms else "",
+        "agent": terms.agent if terms else "",
+        "currency": currency or "",
+        "type": terms.type if terms else "",
+    }
+
+
 def _currency(terms: AccountTerms | None) -> str | None:
     return None if terms is None else terms.currency
 
 
 async def _payments(
-    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, _beside: AccountsBeside
 ) -> list[ReportCells]:
     return [
         {
@@ -154,20 +157,15 @@ async def _payments(
 
 
 async def _clearing(
-    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, beside: AccountsBeside
 ) -> list[ReportCells]:
-    names = sorted(accounts or ())
-    currencies = await stores.books.currencies(names)
-    turnovers = await stores.ledger.turnovers(spans[0].since, [span.until for span in spans], names)
+    """Return the accounts over each time; one that had neither a balance nor an entry then is left out."""
+    turnovers = await stores.ledger.turnovers(spans[0].since, [span.until for span in spans], accounts)
     return [
-        {
-            "span": span.label,
-            "account": name,
-            "currency": currencies.get(name) or "",
-            **_of(of_span.get(name, _NOTHING)),
-        }
+        {"span": span.label, **_shown(name, each.currency, beside.terms(name)), **_of(each)}
         for span, of_span in zip(spans, turnovers, strict=True)
-        for name in names
+        for name, each in sorted(of_span.items())
+        if each.opening or each.by_kind
     ]
 
 

@@ -521,12 +521,12 @@ class SqlLedger(SqlStore):
         return found
 
     async def turnovers(
-        self, since: int, ends: Sequence[int], accounts: Collection[str]
+        self, since: int, ends: Sequence[int], accounts: Collection[str] | None
     ) -> Sequence[Mapping[str, Turnover]]:
         """Return the sums of ``statement`` over some times, by account, of one reading of the entries.
 
-        The first time begins at ``since``, each other one at the end of the one before it. Accounts without a row are
-        left out.
+        The first time begins at ``since``, each other one at the end of the one before it; ``accounts`` = those alone,
+        None = all. Accounts without a row are left out.
 
         Raises:
             DroppedPeriod: entries of then were dropped.
@@ -545,17 +545,17 @@ class SqlLedger(SqlStore):
                 before, *times = of_accounts[row.id]
                 balance = (row.closed or ZERO) + sum((each.amount for each in before), ZERO)
                 for place, of_time in enumerate(times):
-                    turnover = _turnover(balance, of_time)
+                    turnover = _turnover(row.currency, balance, of_time)
                     found[place][row.id], balance = turnover, turnover.closing
         return found
 
 
-def _turnover(opening: Decimal, counted: Iterable["_Counted"]) -> Turnover:
+def _turnover(currency: str | None, opening: Decimal, counted: Iterable["_Counted"]) -> Turnover:
     by_kind: dict[str, tuple[int, Decimal]] = {}
     for each in counted:
         entries, amount = by_kind.get(each.kind, (0, ZERO))
         by_kind[each.kind] = entries + each.entries, amount + each.amount
-    return Turnover(opening, by_kind, opening + sum((amount for _, amount in by_kind.values()), ZERO))
+    return Turnover(currency, opening, by_kind, opening + sum((amount for _, amount in by_kind.values()), ZERO))
 
 
 async def _closed_before(connection: AsyncConnection, moment: int, names: Sequence[str]) -> Sequence[Any]:

@@ -110,6 +110,7 @@ class Statement(NamedTuple):
 class Turnover(NamedTuple):
     """An account over a time, as in a statement without taxes."""
 
+    currency: str | None
     opening: Decimal
     by_kind: Mapping[str, tuple[int, Decimal]]
     """Number and sum of the entries, as movements have them."""

@@ -23,8 +23,6 @@ class LedgerReport(NamedTuple):
     columns: tuple[LedgerColumn, ...]
     group: str = "whole"
     """Spans into which it is divided where the order says none."""
-    is_of_one: bool = False
-    """Whether an account must be named."""
     groups: tuple[str, ...] = SUMMED_GROUPS
     """Spans into which it can be divided."""
     criteria: tuple[str, ...] = ("account", "below")
@@ -33,16 +31,17 @@ class LedgerReport(NamedTuple):
 
 _ACCOUNT: Final = LedgerColumn("account", "text", "account of the ledger")
 _CURRENCY: Final = LedgerColumn("currency", "text", "currency of its amounts")
+_OWNER: Final = tuple(LedgerColumn(name, "text", meaning) for name, meaning in OWNER.items())
+_TYPE: Final = LedgerColumn("type", "text", "type of the account; empty = it is no longer configured")
 _REPORTS: Final = (
     LedgerReport(
         "balances",
         "Balances of all accounts at the end of a time, and when each was paid last.",
         (
             _ACCOUNT,
-            LedgerColumn("name", "text", OWNER["name"]),
-            LedgerColumn("agent", "text", OWNER["agent"]),
+            *_OWNER,
             _CURRENCY,
-            LedgerColumn("type", "text", "type of the account; empty = it is no longer configured"),
+            _TYPE,
             LedgerColumn("balance", "money", "balance at the end of the time"),
             LedgerColumn("overdraft_limit", "text", "amount to which calls may take it below zero, as configured now"),
             LedgerColumn("reserved", "money", "what running calls hold; only where the time ends now"),
@@ -65,10 +64,12 @@ _REPORTS: Final = (
     ),
     LedgerReport(
         "clearing",
-        "The account of a partner, vendor or agent: opening balance, calls, payments, closing balance.",
+        "Accounts of vendors, partners, agents and customers: opening balance, calls, payments, closing balance.",
         (
             _ACCOUNT,
+            *_OWNER,
             _CURRENCY,
+            _TYPE,
             LedgerColumn("opening", "money", "balance before"),
             LedgerColumn("calls", "count", "entries of calls that the account pays, or that a vendor is paid for"),
             LedgerColumn("charged", "money", "sum of these entries, with tax"),
@@ -80,7 +81,6 @@ _REPORTS: Final = (
             LedgerColumn("closing", "money", "balance behind: the sum of the amounts before"),
         ),
         group="month",
-        is_of_one=True,
     ),
 )
 LEDGER_REPORTS: Final[Mapping[str, LedgerReport]] = {report.name: report for report in _REPORTS}

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
 BALANCES: Final = "balances"
-WITH_TERMS: Final = frozenset({BALANCES, *(each.name for each in REPORTS.values() if each.shows_owner)})
+WITH_TERMS: Final = frozenset({BALANCES, "clearing", *(each.name for each in REPORTS.values() if each.shows_owner)})
 """Reports that show terms of accounts."""
 NOTHING_BESIDE: Final = AccountsBeside()
 ROWS_MAX: Final = 50_000
@@ -608,8 +608,6 @@ async def _ledger_report(
     below: Sequence[str],
 ) -> ReportSheet:
     _check_criteria(report, order)
-    if report.is_of_one and order.account is None:
-        raise OrderError("account", "is missing", "this report is about one account")
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
     if order.account is not None:
         scope.require_ledger(order.account)
@@ -617,10 +615,8 @@ async def _ledger_report(
     zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
-    if report.name == "balances":  # known before they are read: a row for each account and span
+    if report.name in WITH_TERMS:  # known before they are read: a row for each account and span
         _check_rows(len(spans) * len(asked_of(beside.names, accounts)))
-    elif report.is_of_one:
-        _check_rows(len(spans) * len(accounts or ()))
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
     _check_rows(len(rows))
     columns = _columns_of_ledger(report, group)
