@@ -448,9 +448,31 @@ async def test_another_switch_that_took_the_lease_ends_the_taking_of_calls_until
 async def test_a_stop_releases_the_lease_and_notes_that_nothing_is_left_to_compare(switch, server):
     await switch.watch.end()
     assert switch.memo.read() == Memo(
-        switch.watch._known, None, complete=True, compare_from_s=switch.memo.read().compare_from_s
+        switch.watch._known, None, complete=True, compare_from_s=switch.memo.read().compare_from_s, node="sw1"
     )
     await server.hold(OTHER)
+
+
+async def test_a_switch_that_was_renamed_has_lost_nothing(tmp_path, switch, server):
+    """Each name has a count of renewals of its own."""
+    await switch.watch.look()
+    await switch.watch.end()
+
+    again = Installation(tmp_path, server)
+    await again.watch.begin(ONE._replace(node="sw2"))
+    assert again.watch.report().state == "well"
+    assert again.watch.was_held_elsewhere
+
+
+async def test_a_switch_that_was_renamed_finds_that_the_database_is_an_older_one(tmp_path, switch, server):
+    await switch.end_calls(answered_call(1))
+    await switch.watch.look()
+    await switch.watch.end()
+    server.replace_by(MemoryStore())
+
+    again = Installation(tmp_path, server)
+    await again.watch.begin(ONE._replace(node="sw2"))
+    assert again.watch.report().state == "regressed"
 
 
 def test_a_memo_that_cannot_be_read_is_as_none(tmp_path):

@@ -65,6 +65,8 @@ class Memo(msgspec.Struct, frozen=True):
     """Place of the journal up to which all calls are booked again, if ``regressed``."""
     kind: str = ""
     """Kind of the database, as ``database.url`` begins: sqlite or mysql; empty = an earlier version has written it."""
+    node: str = ""
+    """The node whose renewals ``state`` counts; empty = an earlier version has written it."""
 
 
 def kind_of(url: str) -> str:
@@ -234,16 +236,20 @@ class DatabaseWatch(Counting):
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
         self._note_held(seen, asked_ms)
-        self._was_held_elsewhere = earlier is None or seen.epoch > earlier.state.epoch + 1
+        is_renamed = earlier is not None and earlier.node not in {"", claimant.node}
+        self._was_held_elsewhere = earlier is None or is_renamed or seen.epoch > earlier.state.epoch + 1
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one
             self._since_s = 0 if earlier is None else earlier.compare_from_s
             self._comparison_wanted.set()
         if earlier is not None:
-            again = regression(earlier.state, seen)
+            known = (
+                earlier.state._replace(renewals=0) if is_renamed else earlier.state
+            )  # each node has a count of its own
+            again = regression(known, seen)
             self._is_left = earlier.regressed is not None
-            self._notice(earlier.regressed or again, earlier.state, seen)
+            self._notice(earlier.regressed or again, known, seen)
             if earlier.regressed is not None and again is None and seen.server == earlier.state.server:
                 self._mended_to = JournalPlace(*earlier.mended_to)
         await self._remember()
@@ -466,9 +472,11 @@ class DatabaseWatch(Counting):
 
     async def _remember(self, *, complete: bool = False) -> None:
         assert self._known is not None, "begin() comes first"
+        assert self._claimant is not None, "begin() comes first"
         since_s = self._clock.now().wall // 1_000 - MEMO_AGE_S
         if self._is_comparing or self._comparison_wanted.is_set():
             since_s = min(since_s, self._since_s)
         state = self._known._replace(commits=max(self._known.commits, self._mended_commits))
-        self._memo.note(Memo(state, self._regressed, complete, since_s, self._mended_to))
+        memo = Memo(state, self._regressed, complete, since_s, self._mended_to, node=self._claimant.node)
+        self._memo.note(memo)
         await asyncio.to_thread(self._memo.write)
