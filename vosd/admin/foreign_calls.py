@@ -40,6 +40,11 @@ _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _BOM: Final = "\ufeff"
 _FRACTION: Final = re.compile(r"(\+?\d{5,})[.,]0", re.ASCII)
 """A long number as programs write it that take a column with empty cells for fractions."""
+_UNSEEN: Final = {
+    **dict.fromkeys(map(ord, "\u00a0\u2007\u202f"), " "),
+    **dict.fromkeys([0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF]),
+}
+"""No-break spaces, and invisible characters such as marks of direction, which are pasted with numbers."""
 
 
 class ForeignFileError(VosError):
@@ -343,8 +348,8 @@ def _text_of(cell: str) -> str:
 
 
 def _telephone_of(cell: str) -> str:
-    """Return a telephone number without what a program has added to it that took it for a fraction."""
-    text = _text_of(cell)
+    """Return a telephone number without what programs add: the end of a fraction, invisible characters."""
+    text = _text_of(cell if cell.isascii() else cell.translate(_UNSEEN))
     found = _FRACTION.fullmatch(text)
     return text if found is None else found[1]
 

@@ -196,8 +196,10 @@ def test_numbers_with_separators_are_rated_as_those_of_calls(site: Site) -> None
     strip: ["00"]
     """
     text = "Customer,Called,Calling,Begin,Seconds\nacme,0044-20-12345,+1(205)555-1234,2026-10-01T10:00:00Z,60\n"
-    (call,) = site.calls(map_text, text)
+    pasted = "acme,\u202a0044\u00a020\u202f12345\u202c,\ufeffJohn\u00a0Doe,2026-10-01T10:00:00Z,60\n"
+    call, other = site.calls(map_text, text + pasted)
     assert (call.callee, call.caller) == ("442012345", "+12055551234")
+    assert (other.callee, other.caller) == ("442012345", "John Doe")
 
 
 @pytest.mark.parametrize(
