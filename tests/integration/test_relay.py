@@ -7,16 +7,18 @@ import signal
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 from doubles.data.wavs import wav
+from doubles.home import Namespace, NoNamespacesError, expect_tools
 from doubles.sockets.relay import PORTS, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 from doubles.turns import turns
+from e2e.namespaces import do_without
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -1338,3 +1340,108 @@ async def test_calls_that_have_come_back_are_heard_where_a_worker_dies_after_a_r
     later.relay.play_ring_back(out, 0, 0)
     assert (await later.until(back, lambda figures: figures.packets_in > before + 10)).dropped.unknown == 0
     await later.relay.stop(keep=False)
+
+
+OWN_ADDRESSES = pytest.mark.parametrize("own", ["10.99.0.1", "10.99.0.2", "2001:db8::9"])
+"""Addresses of a machine, of which the kernel reaches the second from the first."""
+
+
+@pytest.fixture
+def machine() -> Iterator[None]:
+    """Let this thread, and the workers that it starts, be on a machine with these addresses."""
+    network = Namespace(f"vosd-{os.getpid()}-machine")
+    try:
+        expect_tools()
+        network.make()
+        for own in ("10.99.0.1/24", "10.99.0.2/24", "2001:db8::9/64"):
+            network.run("ip", "address", "add", own, "dev", "lo", *(("nodad",) if ":" in own else ()))
+        with network.inside():
+            yield
+    except NoNamespacesError as reason:
+        do_without(str(reason))
+    finally:
+        network.remove()
+
+
+def that_have_come_back_to(stage: RelayStage, own: str) -> tuple[RelayPort, RelayPort]:
+    """Return ports of two calls that name each other: one at all addresses, one at an address of ours; both play."""
+    everywhere = "::" if ":" in own else "0.0.0.0"
+    stage.relay.spare([(everywhere, PORTS), (own, PORTS)])
+    announce_both(stage, own, everywhere)
+    out = stage.open()
+    stage.host = own
+    back = stage.open()
+    stage.relay.expect(out, source(own, back.rtp, rtcp=back.rtcp))
+    stage.relay.expect(back, source("198.51.100.1", out.rtp, rtcp=out.rtcp))
+    return out, back
+
+
+def announce_both(stage: RelayStage, own: str, everywhere: str) -> None:
+    stage.relay.announce(everywhere, "198.51.100.1")
+    stage.relay.announce(own, own)
+
+
+async def expect_both_hear(stage: RelayStage, ports: tuple[RelayPort, RelayPort]) -> None:
+    before = {port: stage.relay.figures(port).packets_in for port in ports}
+    for port in ports:
+        stage.relay.play_ring_back(port, 0, 0)
+    for port in ports:
+        await stage.until(port, lambda figures, port=port: figures.packets_in > before[port] + 10)
+        assert stage.relay.figures(port).dropped.unknown == 0
+
+
+@OWN_ADDRESSES
+async def test_ports_at_all_addresses_and_at_one_reach_each_other_where_calls_have_come_back(machine, tmp_path, own):
+    everywhere = "::" if ":" in own else "0.0.0.0"
+    stage = RelayStage(tmp_path, everywhere)
+    await stage.relay.start()
+    ports = that_have_come_back_to(stage, own)
+    await expect_both_hear(stage, ports)
+    await stage.relay.stop(keep=True)
+    later = RelayStage(tmp_path, everywhere)
+    await later.relay.start()
+    later.relay.spare([(everywhere, PORTS), (own, PORTS)])
+    announce_both(later, own, everywhere)
+    await later.kill_worker()
+    await expect_both_hear(later, ports)
+    await later.relay.stop(keep=False)
+
+
+def in_a_circle(stage: RelayStage) -> list[RelayPort]:
+    """Return the ports of two calls that have come back, and whose outer ports name each other: nothing is sent."""
+    stage.relay.spare([(HOST, PORTS)])
+    near, out, back, far = ports = [stage.open() for _ in range(4)]
+    stage.relay.connect(near, out)
+    stage.relay.connect(back, far)
+    for port, peer in ((out, back), (back, out), (far, near), (near, far)):
+        stage.relay.expect(port, source(HOST, peer.rtp, rtcp=peer.rtcp))
+    return ports
+
+
+def describe_elsewhere(stage: RelayStage, ports: Sequence[RelayPort]) -> None:
+    _, out, back, _ = ports
+    for port in (out, back):
+        stage.relay.expect(port, source("127.78.0.9", 40_000))
+
+
+def connect_elsewhere(stage: RelayStage, ports: Sequence[RelayPort]) -> None:
+    for port in ports[1:3]:
+        stage.relay.connect(port, stage.open())
+
+
+def close_inner(stage: RelayStage, ports: Sequence[RelayPort]) -> None:
+    for port in ports[1:3]:
+        stage.close(port)
+
+
+@pytest.mark.parametrize("open_circle", [describe_elsewhere, connect_elsewhere, close_inner])
+async def test_ports_reach_each_other_once_the_circle_that_they_were_in_is_open(
+    stage, open_circle: Callable[[RelayStage, Sequence[RelayPort]], None]
+):
+    ports = in_a_circle(stage)
+    open_circle(stage, ports)
+    near, far = ports[0], ports[3]
+    for port in (near, far):
+        stage.relay.play_ring_back(port, 0, 0)
+    for port in (near, far):
+        assert (await stage.until(port, lambda figures: figures.packets_in > 10)).dropped.unknown == 0

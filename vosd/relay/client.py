@@ -18,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
-from vosd.base.host import bracketed, plain_host
+from vosd.base.host import UNSPECIFIED, bracketed, plain_host
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.sounds import EncodedSound
@@ -49,7 +49,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.routes import HAS_POLICIES
 from vosd.relay.shared_sounds import SharedSounds
-from vosd.relay.sockets import PlainSocket, bound_sockets, received_socket
+from vosd.relay.sockets import PlainSocket, address_towards, bound_sockets, received_socket
 from vosd.relay.source_filter import drops_of
 from vosd.relay.worker_process import is_served
 from vosd.trunks.media import MediaTrust, PortRange
@@ -61,8 +61,6 @@ LOOK_S: Final = 1.0
 _LISTING_S: Final = 5.0
 _IDS_PER_MS: Final = 1_024
 _SOCKETS: Final = "media-{}.sock"
-_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses at which our ports reach those that are bound to all addresses, and that they come from then."""
 _PAIR_ORDERS: Final = 13
 """Most orders by which a worker is given two ports (``Relay._give``) and their connection."""
 
@@ -136,8 +134,10 @@ class Relay:
         self._pools: dict[str, PortPool] = {}
         self._places: dict[tuple[str, int], _ServedPort] = {}
         """Open ports by their addresses."""
-        self._hosts: dict[str, dict[str, None]] = {here: {host: None} for host, here in _LOOPBACKS.items()}
+        self._hosts: dict[str, dict[str, None]] = {}
         """Our addresses by those that are announced for them, and by those that workers list after a restart."""
+        self._in_circles: set[int] = set()
+        """Ports whose source is a port of ours from which they get nothing, as packets would go round."""
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
@@ -254,8 +254,13 @@ class Relay:
                 self._order_spared(link)
 
     def announce(self, host: str, announced: str) -> None:
-        """Know the ports at an address by the one that is announced for it, too."""
+        """Know the ports at an address by the one that is announced for it, too.
+
+        Those at all addresses are known by the one that reaches them from this one: a worker that a switch before has
+        left lists it as their source.
+        """
         self._hosts.setdefault(announced, {})[host] = None
+        self._hosts.setdefault(address_towards(host), {})["::" if ":" in host else "0.0.0.0"] = None
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port of a range, with one for RTCP unless ``is_multiplexed``; None if none is to be had.
@@ -340,6 +345,7 @@ class Relay:
                 served.left = served.figures().latched
             served.source = source
             self._expect(served, may_wait=self._is_one_sided(served))
+            self._look_at_circles()
 
     def widen(self, port: RelayPort, source: MediaSource) -> None:
         """Take more payload types from a source that is as it was else."""
@@ -367,6 +373,7 @@ class Relay:
         for each in (first, second):
             if each.source is not None and each.beside is not self._beside(each):
                 self._expect(each)  # packets would go round now, or do so no more
+        self._look_at_circles()
 
     def report_keys(
         self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
@@ -474,6 +481,7 @@ class Relay:
         if served is None:
             return PortFigures(port.id)
         del self._places[port.host, port.rtp]
+        self._in_circles.discard(port.id)
         figures = served.figures()
         if served.other is not None:
             self._part(served)
@@ -481,6 +489,7 @@ class Relay:
         served.link.close(ClosePort(port.id), served.sockets)
         served.link.records.give_back(served.record)
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
+        self._look_at_circles()
         return figures
 
     # ---- workers ----
@@ -514,8 +523,18 @@ class Relay:
     def _expect(self, served: _ServedPort, believed: tuple[str, int] | None = None, *, may_wait: bool = False) -> None:
         """Order a worker to take media from the source of a port."""
         served.beside = self._beside(served)
-        source, is_ours = _seen_from_here(served), served.beside is not None
-        served.link.order(ExpectSource(served.port.id, source, believed, is_ours), may_wait=may_wait)
+        is_ours = served.beside is not None
+        self._in_circles.discard(served.port.id)
+        if not is_ours and self._own_source(served) is not None:
+            self._in_circles.add(served.port.id)
+        order = ExpectSource(served.port.id, _seen_from_here(served), believed, is_ours)
+        served.link.order(order, may_wait=may_wait)
+
+    def _look_at_circles(self) -> None:
+        """Let ports take media from their sources where packets go round no more."""
+        for served in [self._ports[number] for number in self._in_circles]:
+            if self._beside(served) is not None:
+                self._expect(served)
 
     def _beside(self, served: _ServedPort) -> RelayPort | None:
         """Return the port of ours that the source of a port is, unless packets would go round.
@@ -685,12 +704,15 @@ class Relay:
 
 
 def _seen_from_here(served: _ServedPort) -> MediaSource:
-    """Return the source of a port for its worker: a port of ours has the address that it is bound to, and no other."""
+    """Return the source of a port for its worker: a port of ours has the address that it is bound to, and no other.
+
+    One that is bound to all addresses has the one that the kernel gives its packets to the port.
+    """
     source, beside = served.source, served.beside
     assert source is not None, "there is nothing to take media from"
     if beside is None:
         return source
-    host = _LOOPBACKS.get(beside.host, beside.host)
+    host = address_towards(served.port.host) if beside.host in UNSPECIFIED else beside.host
     place = {"host": host, "rtp": beside.rtp, "rtcp_host": host, "rtcp": beside.rtcp}
     return replace(source, **place, trust=MediaTrust.SDP, judged_for=0)
 

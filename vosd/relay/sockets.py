@@ -55,6 +55,19 @@ def received_socket(host: str, descriptor: int) -> PlainSocket:
     return PlainSocket(_VERSION6 if ":" in host else _VERSION4, _KIND, 0, descriptor)
 
 
+def address_towards(own: str) -> str:
+    """Return the address that packets to one of our addresses come from, of a socket that is bound to all of them.
+
+    Packets to it reach that socket from there.
+    """
+    with socket.socket(_VERSION6 if ":" in own else _VERSION4, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((own, _DISCARD))
+        except OSError:  # this machine does not have it, now
+            return own
+        return str(probe.getsockname()[0])
+
+
 class MediaReach(Enum):
     """Hosts that a packet to an address would come to."""
 
