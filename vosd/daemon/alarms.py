@@ -1,7 +1,7 @@
 """Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -9,6 +9,7 @@ from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, ListAlarms, MachineUse
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
+from vosd.engine.alarms.machine import has_address
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, PortsUsed, Unbooked, Watch
@@ -18,7 +19,7 @@ from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.counting import census_of
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import AlarmSettings, Settings
+from vosd.engine.settings import AlarmSettings, Settings, SipListener
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
@@ -60,7 +61,7 @@ class AlarmPart:
             events,
         )
         self._watch: Final = Watch(
-            SwitchMeasures(service, clock, certificate_ends, processes),
+            SwitchMeasures(service, clock, certificate_ends, processes, settings.listen),
             clock,
             settings.alarms,
             settings.state_dir,
@@ -130,9 +131,11 @@ class SwitchMeasures:
         clock: Clock,
         certificate_ends: Callable[[], Mapping[str, int]],
         processes: Callable[[], Mapping[str, int]],
+        listen: Iterable[SipListener],
     ) -> None:
         self._service = service
         self._clock = clock
+        self._listen = listen
         self._certificate_ends = certificate_ends
         self.processes = processes
 
@@ -149,6 +152,13 @@ class SwitchMeasures:
         service = self._service
         figures = census_of(part for part in service.parts if part is not service.switch)
         return Unbooked(figures[Figure.SPOOL_OLDEST_S], figures[Figure.QUARANTINED])
+
+    def addresses_gone(self) -> Collection[str]:
+        """Return the addresses for SIP and media that the machine has no more."""
+        wanted, media = {each.host for each in self._listen}, self._service.node.media
+        if media is not None and media.parts.relay is not None:
+            wanted.update(each.bind for addresses in media.parts.addresses for each in addresses)
+        return [each for each in wanted if not has_address(each)]
 
     def journal_sync_s(self) -> float:
         """Return how many seconds the journal's slowest sync took since this was asked last."""

@@ -86,6 +86,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CATALOGUE_FALLBACK: AlarmKind(_CRITICAL),
     Event.RTP_PORT_EXHAUSTED: AlarmKind(_CRITICAL, ("rtpengine",)),
     Event.DISK_LOW: AlarmKind(_CRITICAL),
+    Event.ADDRESS_GONE: AlarmKind(_CRITICAL, ("address",)),
     Event.JOURNAL_RECORD_UNREADABLE: AlarmKind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_FILE_SET_ASIDE: AlarmKind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_KEPT_FILE_REMOVED: AlarmKind(_WARNING, passes=True),

@@ -63,6 +63,9 @@ class Event(StrEnum):
     GATEWAY_UP = "gateway_up"
     """A routing gateway answers again."""
     GATEWAY_DOWN = "gateway_down"
+    ADDRESS_GONE = "address_gone"
+    """The machine has an address no more at which the switch listens, or from which it sends media."""
+    ADDRESS_BACK = "address_back"
     GATEWAY_NAME_LOST = "gateway_name_lost"
     """A gateway's name cannot be resolved; known addresses are used for a while."""
     GATEWAY_NAME_FOUND = "gateway_name_found"
@@ -320,6 +323,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.DATABASE_REGRESSED: Event.DATABASE_MENDED,
     Event.CDR_QUEUE_LONG: Event.CDR_QUEUE_SHORT,
     Event.LEASE_LOST: Event.LEASE_REGAINED,
+    Event.ADDRESS_GONE: Event.ADDRESS_BACK,
     Event.JOURNAL_WRITE_FAILED: Event.JOURNAL_RECOVERED,
     Event.PHONE_OFFLINE: Event.PHONE_ONLINE,
     Event.PHONE_SERVICE_DOWN: Event.PHONE_SERVICE_UP,

@@ -28,7 +28,7 @@ def measured(at: str, **terms):
     answered_at = call.call.journey.answered_at
     wall_ms = round(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1_000)
     clock = SimpleNamespace(now=lambda: Instant(answered_at.mono + 60_000, wall_ms))
-    return SwitchMeasures(SimpleNamespace(switch=switch), clock, dict, dict)
+    return SwitchMeasures(SimpleNamespace(switch=switch), clock, dict, dict, ())
 
 
 @pytest.mark.parametrize(("limit_s", "count"), [(59, 1), (60, 1), (61, 0)])

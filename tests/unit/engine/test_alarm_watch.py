@@ -14,7 +14,14 @@ from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.engine.alarms import machine, margins
-from vosd.engine.alarms.machine import MachineMeter, MinuteRate, disk_free_percent, memory_percent, network_bytes
+from vosd.engine.alarms.machine import (
+    MachineMeter,
+    MinuteRate,
+    disk_free_percent,
+    has_address,
+    memory_percent,
+    network_bytes,
+)
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, PortsUsed, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
@@ -53,6 +60,7 @@ class Measured:
         self.short: list[ShortCalls] = []
         self.without_cdr = 0
         self.pids: dict[str, int] = {}
+        self.gone: list[str] = []
 
     def processes(self) -> dict[str, int]:
         return self.pids
@@ -66,6 +74,9 @@ class Measured:
 
     def unbooked(self) -> Unbooked:
         return self.books
+
+    def addresses_gone(self) -> list[str]:
+        return self.gone
 
     def journal_sync_s(self) -> float:
         return self.sync_s
@@ -585,6 +596,28 @@ def test_a_disk_that_is_slow_for_the_journal_is_reported():
             scene.measured.sync_s = seconds
             scene.watch.check_books()
     assert [(line["event"], line["value"]) for line in logs] == [("journal_slow", 1_500), ("journal_in_time", 200)]
+
+
+def test_an_address_that_the_machine_has_no_more_is_reported_until_it_is_back():
+    scene = Scene()
+    with capture_logs() as logs:
+        for gone in (["192.0.2.1"], ["192.0.2.2", "192.0.2.1"], ["192.0.2.2"], []):
+            scene.measured.gone = gone
+            scene.watch.check_addresses()
+    assert [(line["event"], line["address"]) for line in logs] == [
+        ("address_gone", "192.0.2.1"),
+        ("address_gone", "192.0.2.2"),
+        ("address_back", "192.0.2.1"),
+        ("address_back", "192.0.2.2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("0.0.0.0", True), ("192.0.2.77", False), ("::", True), ("2001:db8::77", False)],
+)
+def test_a_machine_has_the_addresses_that_can_be_bound(host: str, expected: bool):
+    assert has_address(host) is expected
 
 
 def test_a_rate_is_averaged_over_a_minute():

@@ -1,7 +1,9 @@
 """Measure what the machine has left: disk, processors, memory; and what the network carries."""
 
 import asyncio
+import errno
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,6 +18,16 @@ MACHINE: Final = "machine"
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 Found = TypeVar("Found")
+
+
+def has_address(host: str) -> bool:
+    """Return whether this machine has an IP address; True where it cannot be known."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 class MinuteRate:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from pathlib import Path
@@ -149,6 +149,9 @@ class Measures(Protocol):
     def unbooked(self) -> Unbooked:
         """Return which calls are not in the database."""
 
+    def addresses_gone(self) -> Collection[str]:
+        """Return the addresses for SIP and media that the machine has no more."""
+
     def journal_sync_s(self) -> float:
         """Return how many seconds the journal's slowest sync took since this was asked last."""
 
@@ -215,6 +218,9 @@ class Measures(Protocol):
 
 class Watch:
     """Watches one switch. ``tick`` and ``check`` are its steps, ``run`` does them in time."""
+
+    _gone: frozenset[str] = frozenset()
+    """Addresses that the machine has no more."""
 
     def __init__(
         self,
@@ -336,6 +342,7 @@ class Watch:
 
     async def check_switch(self) -> None:
         """Compare the values of the switch with their limits."""
+        self.check_addresses()
         self.check_books()
         self.check_calls()
         now = self._clock.now()
@@ -357,6 +364,15 @@ class Watch:
             await self.check_expiries(now.wall)
         self._checks += 1
         await self.check_gateways()
+
+    def check_addresses(self) -> None:
+        """Report the addresses that the machine has no more, and those that it has again."""
+        gone = frozenset(self._measures.addresses_gone())
+        for address in sorted(gone - self._gone):
+            _log.error(Event.ADDRESS_GONE.value, address=address)
+        for address in sorted(self._gone - gone):
+            _log.info(Event.ADDRESS_BACK.value, address=address)
+        self._gone = gone
 
     def check_books(self) -> None:
         """Look at the disk of the journal, at what waits for the database, and at the balances that were low."""
