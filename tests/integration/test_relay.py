@@ -1172,6 +1172,19 @@ async def test_a_recording_that_stops_in_the_middle_is_an_alarm(stage, peers, tm
     assert Event.RECORDING_STOPPED in KINDS
 
 
+async def test_the_last_packets_of_a_recording_that_find_no_room_are_an_alarm(stage, peers, tmp_path, monkeypatch):
+    """The disk is full when the call has ended."""
+    (path := tmp_path / "call.pcap").symlink_to("/dev/full")
+    one = peers()
+    first, second = connected(stage, one, peers(ssrc=0x9999))
+    with capture_logs() as logs:
+        assert stage.relay.record(first, second, path)
+        stage.close(first)
+        stage.close(second)
+        await until(lambda: bool(logs))
+    assert [(line["event"], line["file"]) for line in logs] == [(Event.RECORDING_NOT_BEGUN, str(path))]
+
+
 async def test_the_log_says_that_a_worker_cannot_mark_packets(stage):
     (link,) = stage.relay.links
     with capture_logs() as logs:

@@ -643,10 +643,11 @@ class Relay:
             self.source_found(served.port, report.leg, report.host)
 
     def _recording_stopped(self, report: RecordingStopped) -> None:
-        served = self._ports.get(report.id)
-        if served is None or served.recording is None:
+        served, file = self._ports.get(report.id), report.file
+        if served is not None and served.recording is not None:
+            file, served.recording = str(served.recording), None
+        if not file:
             return
-        file, served.recording = str(served.recording), None
         if not report.has_begun:
             if self._log_limiter.admits("begin", monotonic_ns() // 1_000_000):
                 _log.warning(Event.RECORDING_NOT_BEGUN, file=file, error=report.error)

@@ -27,7 +27,7 @@ _NOT_OPEN: Final = -1
 class Recording:
     """One file: packets of both legs of a call. It is opened, and its beginning written, by the thread."""
 
-    __slots__ = ("_buffer", "_writer", "descriptor", "error", "has_begun", "is_over", "path", "ports")
+    __slots__ = ("_buffer", "_writer", "descriptor", "error", "has_begun", "is_closed", "is_over", "path", "ports")
 
     def __init__(self, path: Path, writer: "RecordingWriter") -> None:
         self.path = path
@@ -36,6 +36,8 @@ class Recording:
         """Whether there is a file."""
         self.is_over = False
         """Whether it stopped: there is no file, the disk is full, or too slow."""
+        self.is_closed = False
+        """Whether all is written, and the file closed."""
         self.error = ""
         self.ports = 0
         """Ports that are recorded."""
@@ -98,15 +100,15 @@ class RecordingWriter:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             recording, content = item
-            if content is None:
-                if recording.descriptor != _NOT_OPEN:
-                    os.close(recording.descriptor)
-                continue
             try:
-                _write(recording, content)
+                if content is not None:
+                    _write(recording, content)
+                elif recording.descriptor != _NOT_OPEN:
+                    os.close(recording.descriptor)  # a disk in the network may find only now that it has no room
             except OSError as error:
                 recording.stop(str(error))
-            self._written += len(content)
+            recording.is_closed = content is None
+            self._written += len(content or b"")
 
 
 def _write(recording: Recording, content: bytes) -> None:
@@ -118,8 +120,8 @@ def _write(recording: Recording, content: bytes) -> None:
         os.close(deleted)
     if recording.descriptor == _NOT_OPEN:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        recording.has_begun = _has_content(recording.path)  # also where nothing can be written any more
         recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        recording.has_begun = bool(os.fstat(recording.descriptor).st_size)
     if not has_room(recording.descriptor):
         if not recording.has_begun:
             _leave_nothing(recording)
@@ -135,6 +137,14 @@ def _write(recording: Recording, content: bytes) -> None:
             _leave_nothing(recording)
         raise
     recording.has_begun = True
+
+
+def _has_content(path: Path) -> bool:
+    """Return whether there is a file with a beginning."""
+    try:
+        return bool(path.stat().st_size)
+    except FileNotFoundError:
+        return False
 
 
 def _leave_nothing(recording: Recording) -> None:

@@ -126,6 +126,8 @@ class Worker:
         self._writer: RecordingWriter | None = None
         self._recordings: dict[str, Recording] = {}
         """Recordings by their files."""
+        self._closing: list[Recording] = []
+        """Recordings without ports, whose last packets are not written yet."""
         self._descriptor = -1
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
@@ -265,7 +267,7 @@ class Worker:
     def _look_for_silence(self, now_ns: int) -> None:
         """Let the kernel take all sources at ports whose source may have moved."""
         self._look_ns = now_ns + LOOK_NS
-        if self._recordings:
+        if self._recordings or self._closing:
             self._look_at_recordings()
         for port in self._ports.values():
             if port.is_filtered and now_ns - port.reception.last_ns >= MOVED_NS:
@@ -479,7 +481,7 @@ class Worker:
                 port.sender.record(recording)
                 recording.ports += 1
 
-    def _end_recording(self, port: MediaPort) -> None:
+    def _end_recording(self, port: MediaPort, *, is_reported: bool = False) -> None:
         recording = port.sender.recording
         if recording is None:
             return
@@ -488,6 +490,8 @@ class Worker:
         if not recording.ports:
             if self._recordings.get(str(recording.path)) is recording:
                 del self._recordings[str(recording.path)]
+            if not is_reported:
+                self._closing.append(recording)
             recording.close()
 
     def _mark(self, sockets: Sequence[PlainSocket], host: str, tos: int) -> None:
@@ -508,8 +512,12 @@ class Worker:
         for port in self._ports.values():
             stopped = port.sender.recording
             if stopped is not None and stopped.is_over:
-                self._end_recording(port)
+                self._end_recording(port, is_reported=True)
                 self._report(RecordingStopped(port.port.id, stopped.error, stopped.has_begun))
+        for closed in [each for each in self._closing if each.is_closed]:
+            self._closing.remove(closed)
+            if closed.is_over:
+                self._report(RecordingStopped(0, closed.error, closed.has_begun, str(closed.path)))
 
     def _use_records(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -10,6 +10,7 @@ from vosd.relay import recording as module
 from vosd.relay.recording import Recording, RecordingWriter
 
 FULL = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
 SOURCE, DESTINATION = ("192.0.2.10", 4_000), ("192.0.2.1", 5_000)
 
 
@@ -131,6 +132,46 @@ def test_a_file_that_goes_on_once_there_is_room_again_has_no_part_of_a_packet_in
     again.finish()
     whole = record(b"before", SOURCE, DESTINATION, 7) + record(b"after", SOURCE, DESTINATION, 7)
     assert path.read_bytes() == HEADER + whole
+
+
+def test_an_error_when_a_file_is_closed_costs_no_other_recording(tmp_path, writer, monkeypatch):
+    """A disk in the network says only then that it has no room (close(2))."""
+    close, errors = os.close, [FULL]
+
+    def closed(descriptor):
+        close(descriptor)
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(os, "close", closed)
+    first, second = (Recording(tmp_path / name, writer) for name in ("first.pcap", "second.pcap"))
+    for each in (first, second):
+        each.add(b"packet", SOURCE, DESTINATION)
+        each.close()
+    writer.finish()
+    assert [(each.is_closed, each.is_over, each.error) for each in (first, second)] == [
+        (True, True, str(FULL)),
+        (True, False, ""),
+    ]
+    assert (tmp_path / "second.pcap").stat().st_size > len(HEADER)
+
+
+def test_there_is_a_file_where_it_cannot_be_gone_on_with(tmp_path, writer, monkeypatch):
+    """A disk with errors is read-only from then on; a session that is refreshed has its recording go on."""
+    path = tmp_path / "call.pcap"
+    first = Recording(path, writer)
+    first.close()
+    writer.finish()
+    monkeypatch.setattr(os, "open", refused)
+    later = RecordingWriter()
+    second = Recording(path, later)
+    second.close()
+    later.finish()
+    assert (second.has_begun, second.is_over, second.error) == (True, True, str(READ_ONLY))
+
+
+def refused(*_file):
+    raise READ_ONLY
 
 
 def test_a_device_that_is_full_stays(tmp_path, writer):
