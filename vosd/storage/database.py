@@ -72,7 +72,11 @@ _SESSION_OF_MYSQL: Final = (
     "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
     # No limit: from 200 keys in a statement on the server would go by the statistics of the table instead of looking
     # into the index. Those of a table that has grown since it was opened are old, and it reads all rows.
-    "eq_range_index_dive_limit = 0"
+    "eq_range_index_dive_limit = 0, "
+    # Those of a server may be set for people at a terminal: rows beyond a limit would be missing without an error, long
+    # lists would be refused, and so would a change without a key; each COMMIT would begin another transaction, or end
+    # the connection.
+    "sql_select_limit = 18446744073709551615, sql_big_selects = ON, sql_safe_updates = OFF, completion_type = 0"
     # On from MariaDB 11.6.2: an UPDATE without an index would wait for rows that it does not change.
     " /*M!110602 , innodb_snapshot_isolation = OFF */"
 )
