@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 from doubles import daemon as forked
+from doubles.certificates import Authority, Certificate
 from doubles.full_disk import fill, mounted
 from doubles.process.daemon import Daemon, DaemonError
 from doubles.service_manager import ServiceManager
@@ -509,6 +510,38 @@ def test_a_killed_switch_comes_back_by_the_last_good_configuration_while_its_fil
     daemon.configure(FASTER)
     daemon.start()
     assert catalogue_of(daemon)["error"] is None
+
+
+def test_a_killed_switch_is_tried_again_until_the_files_that_its_configuration_names_are_right(
+    tmp_path: Path, migrated: Path
+) -> None:
+    """The renewal of a certificate has put the next key in its place, and not yet the chain."""
+    authority = Authority(tmp_path)
+    before, after = (authority.issue(name, f"{NETWORK}.9") for name in ("before", "after"))
+    in_use = Certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    shutil.copy(before.file, in_use.file)
+    shutil.copy(before.key, in_use.key)
+    listen = f'{{listen: ["udp:{NETWORK}.9:14061", "tls:{NETWORK}.9:14063"], tls: {{certificate: {in_use.file},'
+    secure = re.sub("sip: .*", f"sip: {listen} private_key: {in_use.key}}}}}", CONFIGURATION)
+    daemon = started(tmp_path, migrated, secure)
+    try:
+        eventually(lambda: KeptCatalogue(daemon.directory / "var").manifest().files, "its configuration is kept")
+        shutil.copy(after.key, in_use.key)
+        assert daemon.verb("reload").code == 3
+        os.kill(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+        for _ in range(2):
+            refused = refused_start(daemon)
+            assert refused.returncode == 1, "systemd does not try again after 3"
+            assert "sip.tls.private_key" in refused.stderr
+            assert "Traceback" not in refused.stderr
+        shutil.copy(after.file, in_use.file)
+        daemon.start()
+        assert daemon.interrupt() == 0
+        shutil.copy(before.key, in_use.key)
+        assert refused_start(daemon).returncode == 3, "a switch that was stopped needs good files"
+    finally:
+        daemon.kill()
 
 
 EURO = CONFIGURATION.replace("name: sell\n", "name: sell\n    currency: EUR\n").replace(

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from vosd.base.errors import VosError
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, SourceLine
 from vosd.cdr.ports import StoreUnavailable
@@ -41,6 +42,20 @@ class Started(NamedTuple):
     """The question of the load to the database; None = another catalogue than that of the load is in force."""
 
 
+class StartPutOffError(VosError):
+    """The files are bad, and so is what the switch before, which was killed, has left: a start may succeed later.
+
+    No mistake of a person who waits for this start: with the exit code of a bad configuration the service manager
+    would not try again, and calls would end although the files are mended a minute later.
+    """
+
+    def __init__(self, fault: ConfigError) -> None:
+        super().__init__(
+            "the switch before was killed, and has left no configuration that can be loaded: mend the files; a service"
+            f" manager tries again until then\n{fault.in_brief()}"
+        )
+
+
 def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Started:
     """Load the configuration with the definitions of the database.
 
@@ -51,7 +66,8 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     together.
 
     Raises:
-        ConfigError: the files are bad, and the switch before ended in order or has left no good catalogue.
+        ConfigError: the files are bad, and the switch before ended in order.
+        StartPutOffError: they are, and the switch before was killed and has left no catalogue that can be loaded.
     """
     remembered, texts, asked = Remembered(), DiskTexts(), list[Wanted]()
     load_calls = partial(load, config, tables=tables_of_switch)
@@ -91,7 +107,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
             _log.error("last_good_catalogue_unusable", why=why)
     in_force = last_good or alone
     if in_force is None:
-        raise fault
+        raise StartPutOffError(fault) if goes_on else fault
     _log.error(
         Event.CATALOGUE_FALLBACK.value,
         why=fault.in_brief(),
