@@ -38,19 +38,36 @@ def form_of(settings: "InvoiceSettings") -> bytes:
         InvoiceFormError: a file cannot be read, or the labels are no JSON of words by language.
     """
     try:
-        labels = _labels((FORM / LABELS).read_bytes())
-        if settings.labels_file is not None:
-            for language, words in _labels(settings.labels_file.read_bytes()).items():
-                labels[language] = labels.get(language, {}) | words
         files = {
             TEMPLATE: (settings.template_file or FORM / TEMPLATE).read_bytes(),
-            LABELS: msgspec.json.encode(labels, order="sorted"),
+            LABELS: msgspec.json.encode(_labels_now(settings), order="sorted"),
         }
         if settings.logo_file is not None:
             files[LOGO + settings.logo_file.suffix.lower()] = settings.logo_file.read_bytes()
     except (OSError, msgspec.DecodeError) as error:
         raise InvoiceFormError(f"the form of invoices cannot be read: {error}") from error
     return msgspec.json.encode({name: base64.b64encode(content).decode() for name, content in files.items()})
+
+
+def words_now(settings: "InvoiceSettings", language: str) -> dict[str, str]:
+    """Return the words of a language by which invoices are printed now, English ones where it has none.
+
+    Raises:
+        InvoiceFormError: the labels cannot be read.
+    """
+    try:
+        labels = _labels_now(settings)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InvoiceFormError(f"the words of invoices cannot be read: {error}") from error
+    return labels["en"] | labels.get(language, {})
+
+
+def _labels_now(settings: "InvoiceSettings") -> dict[str, dict[str, str]]:
+    labels = _labels((FORM / LABELS).read_bytes())
+    if settings.labels_file is not None:
+        for language, words in _labels(settings.labels_file.read_bytes()).items():
+            labels[language] = labels.get(language, {}) | words
+    return labels
 
 
 def _labels(content: bytes) -> dict[str, dict[str, str]]:

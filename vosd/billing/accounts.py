@@ -69,6 +69,8 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
+    alarm_mail: tuple[str, ...] = ()
+    """Addresses of mails when little is left, and before it expires; also for the accounts directly below it."""
     record: int = 0
     """Percent of its relayed calls that are recorded."""
     long_call_alarm: LongCallAlarm = LongCallAlarm.YES

@@ -222,6 +222,11 @@ class AccountCredit:
         return self._balance + self._bound + self._unbooked - self._reserved
 
     @property
+    def left(self) -> Decimal:
+        """Amount that is left for calls; where the limit is unlimited the balance, less what calls hold and owe."""
+        return self._owned - self._reserved if self.available is None else self.available
+
+    @property
     def is_low(self) -> bool:
         """Whether less than ``low_below`` was left, and no money was added since that is enough."""
         return self._low_at is not None

@@ -8,6 +8,8 @@ from typing import Final
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, ListAlarms, MachineUse
+from vosd.daemon.account_mail import AccountMailTexts
+from vosd.engine.alarms.account_mail import AccountMail
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.machine import has_address
 from vosd.engine.alarms.mail import Mail
@@ -43,12 +45,16 @@ class AlarmPart:
         events: LiveEvents,
         certificate_ends: Callable[[], Mapping[str, int]],
         processes: Callable[[], Mapping[str, int]],
+        settings_now: Callable[[], Settings],
     ) -> None:
         """``certificate_ends`` returns when our certificates for TLS end, by file, UTC milliseconds.
 
-        ``processes`` returns the ids of the processes of the switch by their names.
+        ``processes`` returns the ids of the processes of the switch by their names, ``settings_now`` the settings in
+        force.
         """
         self._service: Final = service
+        texts = AccountMailTexts(service, clock, settings_now)
+        self._account_mail: Final = AccountMail(clock, settings.alarms.mail, texts.composer)
         self._desk: Final = AlarmDesk(
             stream,
             clock,
@@ -56,6 +62,7 @@ class AlarmPart:
             {
                 "webhook": AlarmWebhook(settings.node, clock, settings.alarms.webhook),
                 "mail": Mail(settings.node, clock, settings.alarms.mail),
+                "account_mail": self._account_mail,
             },
             AlarmFile(settings.state_dir / "alarms.json"),
             events,
@@ -78,6 +85,7 @@ class AlarmPart:
         Parts that hold a state of before the start, and report changes only, report it once more.
         """
         self._watch.serves_calls = True
+        self._account_mail.serves.set()
         for event in (Event.GATEWAY_UNREGISTERED, Event.PHONE_OFFLINE):
             self._service.node.registrar.report_absent(self._desk.subjects_of(event))
         gateways = self._service.switch.catalogue.routing_gateways.values()

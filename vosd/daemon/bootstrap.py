@@ -330,6 +330,7 @@ class Daemon:
             self._events.events,
             lambda: self.configuration.loaded.certificate_ends,
             self._busy_processes,
+            lambda: self.configuration.loaded.settings,
         )
         status = Status(
             self.service,

@@ -12,6 +12,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vosd.base.host import bracketed
 from vosd.base.secret import Secret
 from vosd.billing.invoice_terms import IssuerTerms
@@ -462,6 +464,18 @@ class InvoiceSettings:
     labels_file: Path | None = None
     logo_file: Path | None = None
     lock_after_days: int | None = None
+
+    def terms_of(self, issuer: str, name: str | None) -> IssuerTerms:
+        """Return the terms of an issuer; empty = the installation.
+
+        An agent without own ones has its account's ``name``, else its id, with numbers and days of the installation.
+        """
+        if not issuer:
+            return self.issuer
+        found = self.agents.get(issuer)
+        if found is not None:
+            return found if found.name else msgspec.structs.replace(found, name=name or issuer)
+        return msgspec.structs.replace(self.issuer, name=name or issuer, address=(), tax_id="", bank=(), contact=())
 
 
 class ReportForm(Enum):

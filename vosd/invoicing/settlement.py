@@ -45,7 +45,7 @@ class Owed(NamedTuple):
     @property
     def payable(self) -> Decimal:
         """The amount in whole units of the currency, without the rest that no bank transfers."""
-        return _whole_units(self.gross, self.currency)
+        return whole_units(self.gross, self.currency)
 
 
 class Credit(NamedTuple):
@@ -113,13 +113,13 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
         pool += taken
         back -= taken
     debt = max(ZERO, -opening) + back + max(ZERO, away)
-    rest = debt - _whole_units(debt, owed[0].currency) if owed else ZERO
+    rest = debt - whole_units(debt, owed[0].currency) if owed else ZERO
     left = _spend(pool + rest, [each.payable for each in owed], range(len(owed)), paid)
     _spend(left - rest, [each.gross for each in owed], range(len(owed)), paid)
     return paid
 
 
-def _whole_units(amount: Decimal, currency: str) -> Decimal:
+def whole_units(amount: Decimal, currency: str) -> Decimal:
     """Return an amount without the rest below the smallest unit of its currency."""
     unit = unit_of_currency(currency)
     units = EXACT.divide(amount, unit).quantize(Decimal(1), ROUND_DOWN, EXACT)

@@ -93,3 +93,20 @@ def test_a_minimum_that_no_night_books_is_a_warning(site):
         assert "`vosd month close` or `vosd ledger minimum` each month" in warning
         assert "of these accounts: 2" in warning
     assert warnings("nightly: {at: '04:30'}\n") == []
+
+
+def test_owners_who_are_mailed_by_no_server_are_a_warning(site):
+    rest = (
+        "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\n"
+        "accounts: [{id: a, rate_group: g, alarm_mail: [a@example.com, b@example.com]}, {id: b, rate_group: g}]\n"
+    )
+
+    def warnings(text: str) -> list[str]:
+        return [str(each) for each in site.load(text + rest).problems if "alarm_mail" in str(each)]
+
+    [warning] = warnings("")
+    assert "accounts[a].alarm_mail: expected alarms.mail as well, whose server sends them" in warning
+    assert "accounts[a] get no mails" in warning
+    assert (
+        warnings("alarms: {mail: {server: mail.example.com, sender: v@example.com, recipients: n@example.com}}\n") == []
+    )

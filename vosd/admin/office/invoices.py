@@ -607,18 +607,9 @@ class _Terms:
         return None if _is_vendor(await self.account(name)) else (await self.of_account(name)).cycle
 
     async def of_issuer(self, issuer: str) -> IssuerTerms:
-        """Return the terms of an issuer; an agent without own ones has the numbers and days of the installation."""
-        ours = self.settings.issuer
-        if not issuer:
-            return ours
-        found = self.settings.agents.get(issuer)
-        if found is not None and found.name:
-            return found
-        account = await self.account(issuer)
-        name = (account.name if account is not None else None) or issuer
-        if found is not None:
-            return msgspec.structs.replace(found, name=name)
-        return msgspec.structs.replace(ours, name=name, address=(), tax_id="", bank=(), contact=())
+        """Return the terms of an issuer, as ``InvoiceSettings`` has them."""
+        account = await self.account(issuer) if issuer else None
+        return self.settings.terms_of(issuer, None if account is None else account.name)
 
     async def issuing_party(self, issuer: str) -> InvoiceParty:
         """Return an issuer as it is printed."""

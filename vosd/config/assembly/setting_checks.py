@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 from vosd.billing.accounts import Account
 from vosd.billing.destinations import DestinationClass
@@ -24,6 +25,9 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.engine.settings import HttpListener
 from vosd.net.settings import VerifyClient
 from vosd.trunks.gateways import MappingGateway
+
+_ALARM_MAIL: Final = attrgetter("value.alarm_mail")
+"""Chooses accounts whose owners are mailed; it is asked about each account, and no function of Python."""
 
 
 def check_settings(
@@ -59,6 +63,8 @@ def check_settings(
         _warn_of_short_past(keys, origin, problems)
     if keys.sip.tls.verify_client is VerifyClient.NO:
         _warn_of_certificates(items, problems)
+    if not keys.alarms.mail.server:
+        _warn_of_mails(items, problems)
     if keys.nightly.at is None or not keys.nightly.minimum:
         _warn_of_minimums(items, problems)
 
@@ -80,6 +86,14 @@ def _warn_of_certificates(items: ReadItems, problems: ProblemList) -> None:
             "sip.tls.verify_client optional or required: no caller is asked for a certificate, and those of "
             f"{found.named}{found.others} are not known by theirs"
         )
+        problems.warning(found.place, found.key, expected)
+
+
+def _warn_of_mails(items: ReadItems, problems: ProblemList) -> None:
+    """Warn, once for all of them, of accounts whose owners are mailed by no server."""
+    found = named_first([("alarm_mail", items.chosen("accounts", _ALARM_MAIL))])
+    if found is not None:
+        expected = f"alarms.mail as well, whose server sends them; {found.named}{found.others} get no mails"
         problems.warning(found.place, found.key, expected)
 
 

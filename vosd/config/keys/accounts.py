@@ -27,6 +27,7 @@ from vosd.config.reader.fields import (
     choice,
     limit,
     line_of_text,
+    mail_address,
     moment,
     object_name,
     one_or_many,
@@ -86,6 +87,10 @@ class AccountKeys(Keys):
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
+    alarm_mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    """Addresses that are mailed when less than ``balance_low`` is left, and before it expires (``alarms.expiry_days``),
+    by the server of ``alarms.mail``; one or a list. An agent gets these mails about the accounts directly below it,
+    too. See docs/operations/alarms.md."""
     record: Annotated[int, recorded_share()] = 0
     """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none: those
     that its trunks and phones make, and those to them. Trunks have the same key; the highest share holds."""

@@ -7,6 +7,7 @@ import asyncio
 import smtplib
 import socket
 import ssl
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
 LATE_MS: Final = 7_200_000
 """Time for which a mail is tried again for recipients that are put off: by greylisting for some minutes."""
+_FOR_GOOD: Final = 500
+"""Codes from here on refuse for good (RFC 5321 4.2.1)."""
 LATE_MAX: Final = 100
 """Mails that are tried again for some of their recipients."""
 
@@ -66,44 +69,45 @@ class _LateMail(NamedTuple):
     """Monotonic milliseconds at which they are given up."""
 
 
-class Mail(AlarmOutput[MailSettings]):
-    """Sends the changes since the last mail in one."""
+class MailOutput(AlarmOutput[MailSettings]):
+    """Sends mails about changes, one after the other, by a server that may be away."""
 
-    def __init__(self, node: str, clock: Clock, settings: MailSettings | None) -> None:
-        """``node`` names this switch in the subject."""
-        super().__init__("mail", settings, lambda alarms: alarms.mail)
-        self._node = node
+    def __init__(
+        self, name: str, clock: Clock, settings: MailSettings | None, *, has_own_recipients: bool = False
+    ) -> None:
+        """``has_own_recipients``: each mail has others, so the next ones do not wait for one that its own refuse."""
+        super().__init__(name, settings, lambda alarms: alarms.mail)
+        self._has_own_recipients = has_own_recipients
         self._clock = clock
-        self._threads = DaemonThreads(8, "mail of alarms")
+        self._threads = DaemonThreads(8, f"{name} of alarms")
         """Some may still wait for a server that a reload has replaced."""
         self._late: list[_LateMail] = []
         self._is_late = asyncio.Event()
 
     async def run(self) -> None:
-        """Send a mail when something has changed, at most one in ``interval_s``; runs until cancelled."""
+        """Send mails while something has changed; runs until cancelled."""
         async with asyncio.TaskGroup() as both:  # a recipient that is put off does not hold up the others
-            for queued, send in ((self._queued, self._gather_and_send), (self._is_late, self._send_late)):
+            for queued, send in ((self._queued, self._send_next), (self._is_late, self._send_late)):
                 both.create_task(send_queued(queued, send, BACK_OFF_S, BACK_OFF_MAX_S, self._pause))
 
-    async def _gather_and_send(self) -> bool:
-        await asyncio.sleep(GATHER_S)
-        settings = self._settings
-        if settings is None:
-            self._queued.clear()
-        elif await self._send(settings):
-            await self._pause(settings.interval_s - GATHER_S)
-        else:
-            return settings is not self._settings  # another server is asked at once, and with the first pause again
-        return True
+    @abstractmethod
+    async def _send_next(self) -> bool:
+        """Send what waits; return False if the server does not take it."""
+
+    @abstractmethod
+    async def _next(self, settings: MailSettings) -> EmailMessage | None:
+        """Return the next mail about what is ``taken`` of the changes; None = nothing waits."""
 
     async def _send(self, settings: MailSettings) -> bool:
-        """Send what waits; return False if the server does not take it."""
-        changes, dropped = self._changes.taken()
-        if not changes:
+        """Send the next mail; return False if the server does not take it."""
+        message = await self._next(settings)
+        if message is None:
             self._queued.clear()
             return True
-        message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
-        refused, why = {}, ""
+        if settings is not self._settings:
+            return False
+        refused: Mapping[str, tuple[int, bytes]] = {}
+        why = ""
         self._adjusted.clear()
         adjusted = asyncio.create_task(self._adjusted.wait())
         sending = asyncio.get_running_loop().run_in_executor(self._threads, deliver, settings, message)
@@ -113,7 +117,8 @@ class Mail(AlarmOutput[MailSettings]):
             if settings is self._settings:
                 refused = await sending
         except (OSError, smtplib.SMTPException) as error:
-            why = why_not_sent(error)
+            refused = _refusing(message, error) if self._has_own_recipients else {}
+            why = "" if refused else why_not_sent(error)
         finally:
             adjusted.cancel()
             sending.cancel()
@@ -157,7 +162,7 @@ class Mail(AlarmOutput[MailSettings]):
         settings = self._settings
         if settings is None:
             return
-        recipients = [each for each in late.recipients if each in settings.recipients]
+        recipients = [each for each in late.recipients if self._has_own_recipients or each in settings.recipients]
         if not recipients:
             return
         send = partial(deliver, settings, late.message, recipients)
@@ -169,6 +174,40 @@ class Mail(AlarmOutput[MailSettings]):
                 refused |= error.recipients
         if refused:
             self._note_refused(late.message, refused, late.until)
+
+
+class Mail(MailOutput):
+    """Sends the changes since the last mail in one, at most one in ``interval_s``, to the operators."""
+
+    def __init__(self, node: str, clock: Clock, settings: MailSettings | None) -> None:
+        """``node`` names this switch in the subject."""
+        super().__init__("mail", clock, settings)
+        self._node = node
+
+    async def _send_next(self) -> bool:
+        await asyncio.sleep(GATHER_S)
+        settings = self._settings
+        if settings is None:
+            self._queued.clear()
+        elif await self._send(settings):
+            await self._pause(settings.interval_s - GATHER_S)
+        else:
+            return settings is not self._settings  # another server is asked at once, and with the first pause again
+        return True
+
+    async def _next(self, settings: MailSettings) -> EmailMessage | None:
+        changes, dropped = self._changes.taken()
+        return composed(self._node, settings, changes, dropped, self._clock.now().wall) if changes else None
+
+
+def _refusing(message: EmailMessage, error: OSError | smtplib.SMTPException) -> Mapping[str, tuple[int, bytes]]:
+    """Return the recipients that refuse a mail; none where the server itself is not well."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return error.recipients
+    if isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _FOR_GOOD:
+        said = error.smtp_error
+        return {str(message["To"]): (error.smtp_code, said.encode() if isinstance(said, str) else said)}
+    return {}
 
 
 def composed(

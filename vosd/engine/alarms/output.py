@@ -113,17 +113,12 @@ def _is_end_of(beginning: AlarmChange, change: AlarmChange) -> bool:
     return not change.is_raised and alarm.subject == begun.subject and alarm.event is begun.event
 
 
-def _receiving(settings: Receiver | None) -> Receiver | None:
-    """Return the settings of a receiver that gets alarms; a mail server may be there for invoices and reports alone."""
-    return None if settings is None or settings.level is Level.OFF else settings
-
-
 class AlarmOutput(Generic[Receiver]):
     """Queue of changes for a receiver, and the task that sends them."""
 
     def __init__(self, name: str, settings: Receiver | None, own: Callable[[AlarmSettings], Receiver | None]) -> None:
         """``settings`` None = there is no such receiver; ``own`` returns them of others."""
-        self._settings: Receiver | None = _receiving(settings)
+        self._settings: Receiver | None = self._receiving(settings)
         self._own: Callable[[AlarmSettings], Receiver | None] = own
         self._changes = ChangeQueue()
         self._name = name
@@ -156,7 +151,7 @@ class AlarmOutput(Generic[Receiver]):
 
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings; what waits goes to the new receiver."""
-        own = _receiving(self._own(settings))
+        own = self._receiving(self._own(settings))
         if own == self._settings:
             return
         self._settings = own
@@ -164,6 +159,10 @@ class AlarmOutput(Generic[Receiver]):
         if own is None:
             self._changes = ChangeQueue()
             self._outage.over()
+
+    def _receiving(self, settings: Receiver | None) -> Receiver | None:
+        """Return the settings of a receiver that gets alarms: a mail server may be there for invoices and reports."""
+        return None if settings is None or settings.level is Level.OFF else settings
 
     def _wants(self, change: AlarmChange) -> bool:
         return self._settings is not None and change.alarm.level.rank >= self._settings.level.rank

@@ -502,13 +502,10 @@ class Balances(Counting):
         for credit in low:
             if not credit.is_low:
                 continue  # money was added meanwhile, or its terms have changed
-            left = (
-                credit.available if credit.available is not None else credit.balance + credit.unbooked - credit.reserved
-            )
             _log.warning(
                 Event.BALANCE_LOW.value,
                 account=credit.account,
-                left=format_amount(left),
+                left=format_amount(credit.left),
                 currency=self._currencies.get(credit.account),
                 balance=format_amount(credit.balance),
                 reserved=format_amount(credit.reserved),
