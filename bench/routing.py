@@ -97,7 +97,7 @@ def microseconds(catalogue: Catalogue, mapping: str, numbers: Sequence[str]) -> 
     gateway = catalogue.mapping_gateways[mapping]
     account, taken = catalogue.accounts[gateway.account], []
     for place, number in enumerate(numbers):
-        call = CallRequest("10.0.0.1", 5060, 69, looped=False, at=Instant(20 * place, WALL_MS))
+        call = CallRequest("10.0.0.1", 5060, 69, at=Instant(20 * place, WALL_MS))
         call.mapping, call.account = gateway, account
         call.callee = call.callee_billing = number
         call.caller = "12025550100"

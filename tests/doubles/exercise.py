@@ -25,7 +25,7 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.registration.registrar import Binding, register, user_of
-from vosd.sip.screening import has_looped, hops_left, objection
+from vosd.sip.screening import hops_left, objection, own_branch
 from vosd.sip.settings import Limits, RegistrarSettings
 from vosd.sip.wire.body import session_of, unknown_types
 from vosd.sip.wire.compose import response, response_stem
@@ -80,7 +80,7 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     lambda request: request.target.param("transport"),
     objection,
     hops_left,
-    lambda request: has_looped(request, "z9hG4bKours"),
+    lambda request: own_branch(request, "z9hG4bKours"),
     lambda request: InviteNumbers(request).called(CalleeSource.REQUEST_URI),
     lambda request: InviteNumbers(request).calling(tuple(CallerSource)),
     caller_identity_of,

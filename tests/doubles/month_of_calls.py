@@ -157,7 +157,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         if found.rate is None or found.choice is None:
             continue
         at, rings_ms, lag_ms = Instant(5_000_000, wall_ms), random.randrange(30_000), random.choice([0, 1, 250, 1_500])
-        request = CallRequest("", 0, 70, looped=False, at=at)
+        request = CallRequest("", 0, 70, at=at)
         request.mapping, request.account = gateway, catalogue.accounts[gateway.account]
         request.rate, request.callee_billing = found.rate, callee
         request.agents = _agents(catalogue, gateway.account, callee, wall_ms, found.choice.caller_out)

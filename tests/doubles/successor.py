@@ -88,7 +88,7 @@ def setup_of(live_call: LiveCall) -> Any:
     choices = list(request.choices)
     request.choices = iter(choices)
     question = None if setup.asked is None else setup.asked.question
-    return waiting.ticket, question, setup.steps_left, request.looped, request.closed, request.at, choices
+    return waiting.ticket, question, setup.steps_left, request.sent_back_from, request.closed, request.at, choices
 
 
 class Tokens:

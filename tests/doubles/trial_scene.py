@@ -39,7 +39,7 @@ class Trial:
         self.call = TrialCall(
             self.exchange.endpoint, live_switch.live, live_switch.services.sink, "sw1",
             RouteChoice(gateway, "*", CALLEE, order.get("caller", ""), terms_of), TrialOrder(CALLEE, **order), now,
-            attested(CallRequest("", 0, 0, looped=False, at=now), order.get("caller", ""), live_switch.catalogue),
+            attested(CallRequest("", 0, 0, at=now), order.get("caller", ""), live_switch.catalogue),
             CallSettings(charges_ringing=charges_ringing),
         )  # fmt: skip
 

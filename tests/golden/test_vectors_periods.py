@@ -57,7 +57,7 @@ def site(directory, groups, calendars, periods, parameters=None):
 
 def rate_at(catalogue, number, moment):
     """Return the rate that the set-up of a call finds."""
-    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, ms(moment)), callee=number)
+    call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, ms(moment)), callee=number)
     call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
     assert Admission(catalogue, LiveState()).find_sell_rate(call) is None
     return call.rate

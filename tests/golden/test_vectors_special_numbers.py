@@ -40,7 +40,7 @@ def billed(given) -> CallRequest:
     """Return a call to a number after the step that finds what is billed."""
     content = catalogue([mapping_gateway("acme", "192.0.2.1/32")], special_numbers=numbers_of(given))
     call = CallRequest(
-        source_host="192.0.2.1", source_port=5060, hops=69, looped=False, at=Instant(0, 0),
+        source_host="192.0.2.1", source_port=5060, hops=69, at=Instant(0, 0),
         callee=given["called"], callee_billing=given["called"], mapping=content.mapping_gateways["acme"],
         account=content.accounts["acme"],
     )  # fmt: skip

@@ -23,6 +23,9 @@ OTHER_VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.35", 5060)
 CUSTOMER_PROXY: Final = Endpoint(f"{NETWORK}.33", 5060)
 VENDOR_PROXY: Final = Endpoint(f"{NETWORK}.34", 5060)
 
+FORWARDING_PROXY: Final = Endpoint(f"{NETWORK}.46", 5060)
+"""Sends the calls of the switch back to it."""
+
 REGISTERING_SWITCH: Final = Endpoint(f"{NETWORK}.2", 5062)
 """A switch whose vendor is a registrar."""
 VENDOR_REGISTRAR: Final = Endpoint(f"{NETWORK}.36", 5060)

@@ -54,7 +54,8 @@ request_route {{
         exit;
     }}
     t_check_trans();
-    record_route();
+    {record_route}
+    {change}
     $du = "sip:{next_hop};transport={next_transport}";
     xlog("L_WARN", "began $rm $cs $ci from $pr:$si:$sp\\n");
     t_relay();
@@ -86,8 +87,13 @@ class Kamailio(Program):
         *,
         transports: Sequence[str] = ("udp",),
         next_transport: str = "udp",
+        change: str = "",
+        stays: bool = True,
     ) -> None:
-        """Write the configuration of a proxy that listens at ``address`` and sends what begins to ``next_hop``."""
+        """Write the configuration of a proxy that listens at ``address`` and sends what begins to ``next_hop``.
+
+        ``change`` is a statement for what begins, ``stays`` whether later requests have to pass it.
+        """
         self.address = address
         configuration = directory / "kamailio.cfg"
         configuration.write_text(
@@ -96,6 +102,8 @@ class Kamailio(Program):
                 listeners="\n".join(f"listen={transport}:{address}" for transport in transports),
                 next_hop=next_hop,
                 next_transport=next_transport,
+                change=change,
+                record_route="record_route();" if stays else "",
             )
         )
         super().__init__(

@@ -145,7 +145,7 @@ class ComingAndGoing(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_call_is_answered(self, data):
         name = data.draw(st.sampled_from(sorted(self.configured)))
-        call = CallRequest(f"198.51.100.{10 + NAMES.index(name)}", 5060, 70, False, self.clock.now(), Dialled())
+        call = CallRequest(f"198.51.100.{10 + NAMES.index(name)}", 5060, 70, self.clock.now(), numbers=Dialled())
         admission = self.service.switch.admission
         for step in ("identify", "check_account", "find_sell_rate", "take_hold"):
             if getattr(type(admission), step)(admission, call) is not None:

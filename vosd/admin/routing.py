@@ -203,7 +203,6 @@ def explain_route(
         source_host=source,
         source_port=0,
         hops=_HOPS_LEFT,
-        looped=False,
         at=at,
         numbers=numbers,
         closed=closed,

@@ -140,7 +140,7 @@ def _signed(
     if dialect.stir is None and not identity.signatures:
         return None
     account = None if caller is None else catalogue.accounts.get(caller.account)
-    call = CallRequest("", 0, 0, looped=False, at=now, mapping=caller, account=account)
+    call = CallRequest("", 0, 0, at=now, mapping=caller, account=account)
     terms = attested(call, choice.caller_out, catalogue)
     return signature_lines(identity, choice, terms, shows_number=shows_number(identity, dialect), now=now)
 

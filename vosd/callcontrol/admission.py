@@ -261,12 +261,10 @@ class Admission:
         return call.closed
 
     def check_loop(self, call: CallRequest) -> Refusal | None:
-        """Refuse a call that has passed this switch before (482), or too many hops (483)."""
-        if call.looped:
-            return Refusal(EndReason.LOOP, 482, "a Via of this switch is in the request already")
-        if call.hops < 0:
+        """Refuse a call that goes in a circle (482), or has passed too many hops (483)."""
+        if call.looped is None and call.hops < 0:
             return Refusal(EndReason.LOOP, 483, "Max-Forwards is used up")
-        return None
+        return call.looped
 
     def check_gateway(self, call: CallRequest) -> Refusal | None:
         """Reserve capacity of the mapping gateway and its groups."""

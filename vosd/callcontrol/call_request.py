@@ -95,6 +95,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Fingerprints of the tokens that the call has used up."""
     is_sampled: bool = False
     """The record of the call says how its route was found, also if the call is answered."""
+    sent_back_from: str = ""
+    """Id of the call of ours whose INVITE a proxy has sent back to another number; empty = none has."""
 
 
 class CallRequest(SetupFacts):
@@ -104,9 +106,10 @@ class CallRequest(SetupFacts):
     source_port: int
     hops: int
     """Max-Forwards of the outgoing INVITE; below zero it is used up."""
-    looped: bool
     at: Instant
     """When the INVITE arrived. Limits use the monotonic part, which moves on with each answer to a question."""
+    looped: Refusal | None = None
+    """Why it is refused as a call that was here before; None = it is not."""
     numbers: Numbers | None = None
     """None once the numbers are read, or if the call was identified elsewhere."""
     closed: Refusal | None = None

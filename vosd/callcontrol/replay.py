@@ -62,7 +62,6 @@ class Replay:
             source_host="",
             source_port=0,
             hops=_HOPS_LEFT,
-            looped=False,
             at=Instant(past.started_at, past.started_at),
             numbers=_Stored(past.caller_in, past.callee_in, past.forward_prefix is not None),
             user=past.mapping_gateway or "",

@@ -102,6 +102,6 @@ class Trials:
             callee, caller = vendors.numbers_out(gateway, callee, caller, is_emergency=is_emergency)
         choice = RouteChoice(gateway, "*", callee, caller, terms, hides_caller=not shows_caller)
         sink, live = switch.services.sink, switch.live
-        signed = attested(CallRequest("", 0, 0, looped=False, at=now), caller, switch.catalogue)  # of no customer: C
+        signed = attested(CallRequest("", 0, 0, at=now), caller, switch.catalogue)  # of no customer: C
         endpoint, settings = service.node.endpoint, switch.terms.call_settings
         return TrialCall(endpoint, live, sink, self._node, choice, wanted, now, signed, settings)

@@ -201,8 +201,8 @@ def hops_left(request: Request) -> int:
     return min(int(value), 70) - 1
 
 
-def has_looped(request: Request, mark: str) -> bool:
-    """Return whether a request of ours has come back to us (RFC 3261 section 16.3 item 4).
+def own_branch(request: Request, mark: str) -> str:
+    """Return our branch in a request of ours that has come back to us (RFC 3261 section 16.3 item 4), else nothing.
 
     Every branch of ours begins with ``mark``. Addresses say nothing: machines behind a customer's proxy may have our
     private ones.
@@ -212,7 +212,8 @@ def has_looped(request: Request, mark: str) -> bool:
     """
     vias = request.header("via") or ""
     if mark in vias and (request.prefix or request.via.branch).startswith(mark):
-        return True
+        return request.via.branch
     if "," not in vias and not request.comes_twice("via"):
-        return False
-    return any(mark in via and branch_of(via).startswith(mark) for via in request.headers("via")[1:])
+        return ""
+    branches = (branch_of(via) for via in request.headers("via")[1:] if mark in via)
+    return next((branch for branch in branches if branch.startswith(mark)), "")

@@ -71,7 +71,7 @@ def _call(
     found = replay.route(PastCall(**values))
     if found.rate is None or found.choice is None:
         return None
-    request = CallRequest("", 0, 70, looped=False, at=at)
+    request = CallRequest("", 0, 70, at=at)
     request.mapping, request.account = gateway, catalogue.accounts[gateway.account]
     request.rate, request.callee_billing = found.rate, shape.callee
     agents = rated_agents(

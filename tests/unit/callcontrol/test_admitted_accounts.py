@@ -13,9 +13,7 @@ from vosd.callcontrol.live_state import LiveState
 
 
 def refusal_at(wall_ms: int, by_ledger: int | None = None, **terms) -> Refusal | None:
-    call = CallRequest(
-        "198.51.100.1", 5060, 69, looped=False, at=Instant(1_000, wall_ms), account=account("acme", **terms)
-    )
+    call = CallRequest("198.51.100.1", 5060, 69, at=Instant(1_000, wall_ms), account=account("acme", **terms))
     credit = AccountCredit("acme", limit=None)
     credit.expires_at = by_ledger
     return Admission(catalogue([]), LiveState({"acme": credit})).check_account(call)

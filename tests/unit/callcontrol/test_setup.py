@@ -43,7 +43,7 @@ class Recorded:
 
 
 def request():
-    return CallRequest("192.0.2.10", 5060, 69, looped=False, at=NOW, numbers=Dialled(), user="acme")
+    return CallRequest("192.0.2.10", 5060, 69, at=NOW, numbers=Dialled(), user="acme")
 
 
 def taking(log, *names):

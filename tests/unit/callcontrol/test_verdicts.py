@@ -89,7 +89,7 @@ def test_each_reason_begins_with_the_word_that_explain_uses(cause):
 
 
 def test_the_document_is_bounded():
-    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), refusal="x" * 5_000)
+    call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, 0), refusal="x" * 5_000)
     call.left = [LeftOut(routing_gateway(f"{number:0>64}"), Cause.LOSS, "y" * 500) for number in range(LEFT_MAX + 7)]
     document = verdicts(call, None)
     assert document is not None
@@ -100,7 +100,7 @@ def test_the_document_is_bounded():
 
 def test_the_longest_document_fits_its_column():
     """Control characters take six characters each in JSON."""
-    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), refusal="\x01" * 5_000)
+    call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, 0), refusal="\x01" * 5_000)
     call.left = [LeftOut(routing_gateway("g" * 64), Cause.CALLER, "\x01" * 500)] * LEFT_MAX
     (column,) = [each for each in RECORD_COLUMNS if each.name == "verdicts"]
     document = verdicts(call, None)
@@ -109,7 +109,7 @@ def test_the_longest_document_fits_its_column():
 
 
 def test_text_that_is_not_utf_8_is_escaped():
-    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), refusal="sell rates no \udcff")
+    call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, 0), refusal="sell rates no \udcff")
     document = verdicts(call, None)
     assert document is not None
     assert msgspec.json.decode(document, type=Verdicts).refusal == r"sell rates no \udcff"

@@ -53,7 +53,7 @@ def site(directory, changes: dict[str, Any]) -> Loaded:
 def priced_by(loaded: Loaded) -> tuple[str, str]:
     """Return the source and the group of the rate of a customer's call."""
     catalogue = loaded.catalogue
-    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), callee="4420")
+    call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, 0), callee="4420")
     call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
     assert Admission(catalogue, LiveState()).find_sell_rate(call) is None
     assert call.rate is not None
@@ -272,7 +272,7 @@ def test_the_rates_of_both_sides_depend_on_the_caller_s_origin(tmp_path):
     catalogue = site(tmp_path, {"rate_groups": {"origins": [*ORIGINS, HIDDEN]}}).catalogue
     vendors, trunk = LiveVendors(catalogue, LiveState()), catalogue.routing_gateways["trunk"]
     for caller, name in (("+4930123456", "own"), ("+12015551234", "sell"), ("", "night")):
-        call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), caller=caller, callee="4420")
+        call = CallRequest("192.0.2.1", 5060, 70, at=Instant(0, 0), caller=caller, callee="4420")
         call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
         assert Admission(catalogue, LiveState()).find_sell_rate(call) is None
         assert call.rate.group == name

@@ -287,7 +287,7 @@ def test_an_address_is_not_enough_for_a_trunk_with_credentials():
     """The authentication gate refuses it earlier; if it ever did not, the steps would."""
     proven = acme(credentials=credentials("acme", "secret"))
     admission = Admission(catalogue([proven]), LiveState())
-    call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, looped=False, at=START, numbers=TransferNumbers("1", CALLEE))
+    call = CallRequest(CUSTOMER.host, CUSTOMER.port, 69, at=START, numbers=TransferNumbers("1", CALLEE))
     refusal = Setup(admission, call, iter(STEPS)).advance()
     assert (refusal.reason.text, refusal.status) == ("Authentication Failed", 401)
     call.user = "acme"

@@ -30,7 +30,7 @@ BUY = applied_rate("0.30", 60)
 
 
 APPLICATION = CallRequest(
-    caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, looped=False, at=ARRIVED,
+    caller="4930", callee="4420", source_host="192.0.2.10", source_port=5060, hops=69, at=ARRIVED,
     callee_billing="4420", mapping=mapping_gateway("acme-pbx", "192.0.2.10"), rate=SELL, hold=None,
     account=Account("acme", AccountType.DIRECT, "sell", Decimal(0), "USD"),
 )  # fmt: skip

@@ -125,7 +125,7 @@ def _arguments() -> tuple[Any, Any, Any, Any]:
 
     at = Instant(1_000, 1_790_000_000_000)
     arrival = Arrival(call_id(1), "4930123", "4420123", "x@y", "192.0.2.1:5060", at)
-    return arrival, Journey(), CallRequest("192.0.2.1", 5060, 70, looped=False, at=at), None
+    return arrival, Journey(), CallRequest("192.0.2.1", 5060, 70, at=at), None
 
 
 async def test_an_interim_answer_says_nothing_of_the_report():

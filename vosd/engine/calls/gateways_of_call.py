@@ -56,7 +56,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         services, call_request = live_call.services, live_call.call_request
         live = services.live
         wall_ms, caller_at = call_request.at.wall, call_request.caller_at
-        if address.host == call_request.source_host and self._comes_back(next_hop):
+        if (call_request.sent_back_from or address.host == call_request.source_host) and self._comes_back(next_hop):
             self._leave_out(LeftOut(gateway, Cause.LOOP))
             return None
         if choice.is_redirected and not self.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
@@ -117,7 +117,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live_call, gateway = self._live_call, choice.gateway
         live, vendors, call_request = live_call.services.live, self.vendors, live_call.call_request
         caller = call_request.caller_at(gateway)
-        if address.host == call_request.source_host and self._comes_back(next_hop):
+        if (call_request.sent_back_from or address.host == call_request.source_host) and self._comes_back(next_hop):
             return False
         if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
@@ -178,13 +178,19 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 )
 
     def _comes_back(self, next_hop: NextHop) -> bool:
-        """Return whether the next hop, where the call comes from, has got it from us and would get it again (ADR 211).
+        """Return whether the next hop has got the call from us and would get it again (ADRs 211 and 247).
 
-        An unanswered call from elsewhere is there with the same numbers, and Max-Forwards has become less on the way.
-        A call to an emergency number is never taken for one that comes back.
+        A proxy that has sent it back had it with that number before. Where the call comes from a B2BUA, an unanswered
+        call from elsewhere is there with the same numbers, and Max-Forwards has become less on the way; a call to an
+        emergency number is never taken for one that comes back so.
         """
         choice, address = next_hop
         live_call, call_request = self._live_call, self._live_call.call_request
+        passed = live_call.services.running.passed(call_request.sent_back_from)
+        if any(each.gateways.is_trying_at(address, choice.callee_out) for each in passed):
+            return True
+        if address.host != call_request.source_host:
+            return False
         caller = _digits(choice.caller_out)
         if not caller or caller != _digits(call_request.caller_in) or self._live_call.is_emergency:
             return False
@@ -195,11 +201,13 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             for each in islice(reversed(sent), _COMPARED_MAX)
         )
 
-    def is_trying_at(self, address: Address) -> bool:
-        """Return whether an attempt at an address is in progress."""
+    def is_trying_at(self, address: Address, callee: str | None = None) -> bool:
+        """Return whether an attempt at an address is in progress; ``callee``: with that called number."""
         search = self._live_call.call.search
         return search is not None and any(
-            (each.address.host, each.address.port) == (address.host, address.port) for each in search.in_progress
+            (each.address.host, each.address.port) == (address.host, address.port)
+            and callee in {None, each.choice.callee_out}
+            for each in search.in_progress
         )
 
     def _take_shared(self, choice: RouteChoice, now: Instant) -> bool:

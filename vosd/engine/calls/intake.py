@@ -38,6 +38,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
+from vosd.engine.calls.spirals import sent_back
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.family import family_of
 from vosd.sip.dialog.session_wish import Wish, objection
@@ -46,7 +47,7 @@ from vosd.sip.events import InviteArrived
 from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
-from vosd.sip.screening import has_looped, hops_left
+from vosd.sip.screening import hops_left, own_branch
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.outgoing import Peer
@@ -175,12 +176,14 @@ class Intake:
         if request.header("replaces") is not None:
             self._take_over(event)
             return
-        flows, services, identity = self._endpoint.flows, self._services, caller_identity_of(request)
+        services, identity = self._services, caller_identity_of(request)
+        branch = own_branch(request, self._endpoint.flows.mark)
+        back = sent_back(request, branch, self._endpoint, services.running) if branch else ""
         call_request = CallRequest(
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=has_looped(request, flows.mark),
+            looped=back if isinstance(back, Refusal) else None,
             at=at,
             numbers=(numbers := InviteNumbers(request)),
             closed=self._closed(),
@@ -190,6 +193,7 @@ class Intake:
             radius_classes=event.radius_classes,
             required_types=request.required_types,
             media_family=family_of(request.body) if self._has_both_families else 0,
+            sent_back_from="" if isinstance(back, Refusal) else back,
         )
         if not identity.is_simple:
             call_request.caller_privacy = identity.privacy
@@ -296,7 +300,6 @@ class Intake:
             source_host=transferor.host,
             source_port=transferor.port,
             hops=paid_by.hops - 1,  # ends the calls of two phones that move each other every call
-            looped=False,
             at=now,
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
@@ -354,7 +357,7 @@ class Intake:
         refusal = origin_objection(source.host, newcomer, account, numbers, admission.live.country_of)
         if refusal is None:
             return False
-        call_request = CallRequest(source.host, source.port, 0, looped=False, at=at, user=event.user)
+        call_request = CallRequest(source.host, source.port, 0, at=at, user=event.user)
         call_request.mapping, call_request.account = newcomer, account
         caller, callee = numbers.calling(newcomer.dialect.caller_from), numbers.called()
         came = at.came if at.waited_ms else at

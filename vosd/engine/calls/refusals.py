@@ -154,7 +154,7 @@ class Refusals:
         if request is None or request.method != "INVITE":
             return
         is_recorded = self._records_illegal and self._illegal.admits(event)
-        call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
+        call_request = CallRequest(event.source.host, event.source.port, 0, at=event.at)
         if not is_recorded:
             self._count(TrafficKind.UNKNOWN, call_request, event.at, EndReason.UNKNOWN_SOURCE, event.status)
         if not (is_recorded or self._observer.are_present):
@@ -228,7 +228,7 @@ class Refusals:
         request, source, at = event.request, event.source, event.at
         numbers = InviteNumbers(request)
         call_request = CallRequest(
-            source.host, source.port, 0, looped=False, at=at, numbers=numbers, user=event.user, refusal=event.why
+            source.host, source.port, 0, at=at, numbers=numbers, user=event.user, refusal=event.why
         )
         with suppress(ParseError):
             refused = self._admission.identify(call_request)

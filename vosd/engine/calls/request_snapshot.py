@@ -119,7 +119,6 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
             source_host=self.source_host,
             source_port=self.source_port,
             hops=self.hops,
-            looped=False,
             at=self.at,
             user=self.user,
             caller_in=self.caller_in,

@@ -40,7 +40,6 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Steps behind the one that has asked."""
     number: int
     """Number of the question."""
-    looped: bool = False
     closed: Refusal | None = None
     choices: tuple[ChoiceSnapshot, ...] = ()
     step: str = ""
@@ -53,12 +52,12 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         choices = tuple(request.choices)
         request.choices = iter(choices)
         found = tuple(map(ChoiceSnapshot.of, choices))
-        return cls(setup.steps_left, setup.number, request.looped, request.closed, found, setup.step)
+        return cls(setup.steps_left, setup.number, request.closed, found, setup.step)
 
     def restored(self, request: CallRequest, services: CallServices, known: KnownObjects) -> Setup:
         """Return the set-up of a call request that occupies again what it did; gateways that are gone are left out."""
         gateways = known.called
-        request.looped, request.closed = self.looped, self.closed
+        request.closed = self.closed
         request.choices = iter([each.restored(gateways) for each in self.choices if each.gateway in gateways])
         step = self.step
         if not step and request.signed is not None:  # by a version that did not name the step

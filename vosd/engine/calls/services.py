@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.wheel import TICK_MS, TimerWheel
@@ -67,6 +68,13 @@ class RunningCalls:
     def get(self, call_id: str) -> "LiveCall | None":
         """Return the live call with that id."""
         return self._by_id.get(call_id)
+
+    def passed(self, call_id: str) -> "Iterator[LiveCall]":
+        """Yield a call, the one whose INVITE a proxy has sent back as it, and so on, as far as they last."""
+        call = self._by_id.get(call_id)
+        while call is not None:
+            yield call
+            call = self._by_id.get(call.call_request.sent_back_from)
 
     def all(self) -> "tuple[LiveCall, ...]":
         """Return the live calls, oldest first."""

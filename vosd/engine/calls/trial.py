@@ -187,7 +187,7 @@ class TrialCall(WithoutCaller):
         self._order, self._began = order, now
         self._log = TrialLog(order, now)
         self.arrival = Arrival(uuid7(now.wall, live.entropy()), order.caller, order.callee, "", "", now)
-        self._request = CallRequest(source_host="", source_port=0, hops=_HOPS, looped=False, at=now)
+        self._request = CallRequest(source_host="", source_port=0, hops=_HOPS, at=now)
         self._request.callee_billing = for_matching(order.callee)
         self._called_off: tuple[EndReason, Instant] | None = None
         """Why and when it was cancelled."""

@@ -12,6 +12,7 @@ import structlog
 
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.bucket import Bucket
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
@@ -38,7 +39,7 @@ from vosd.obs.log import LogLimiter
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StandaloneArrived
 from vosd.sip.nat import is_answered_where_seen
-from vosd.sip.screening import has_looped, hops_left
+from vosd.sip.screening import hops_left, own_branch
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.message import Response
@@ -53,6 +54,7 @@ BURST: Final = 10
 _STEPS: Final = (Admission.identify, Admission.check_open, Admission.check_loop)
 _BUSY: Final = "Retry-After: 5\r\n"
 _MINUTE: Final = "Retry-After: 60\r\n"
+_LOOPED: Final = Refusal(EndReason.LOOP, 482, "a Via of this switch is in the request already")
 _OF_OUR_REQUEST: Final = {
     401: 503, 402: 503, 407: 503, 408: 480, 430: 480, 420: 503, 421: 503, 422: 503, 483: 480, 494: 503,
 }  # fmt: skip
@@ -140,7 +142,7 @@ class MessageRelay(Counting):
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=has_looped(request, self._endpoint.flows.mark),
+            looped=_LOOPED if own_branch(request, self._endpoint.flows.mark) else None,
             at=event.at,
             numbers=InviteNumbers(request),
             closed=self._closed(),
