@@ -72,12 +72,17 @@ class AlarmPart:
             clock,
             settings.alarms,
             settings.state_dir,
-            lambda: self._desk.subjects_of(Event.BALANCE_LOW),
+            self._low_accounts,
         )
 
     async def begin(self) -> None:
         """Begin before the database is there, so that its absence is an alarm."""
         self._desk.begin(self._watch.run)
+
+    def _low_accounts(self) -> Iterable[str]:
+        """Return the accounts whose balance was reported as low, and not yet as recovered."""
+        low = Event.BALANCE_LOW
+        return {*self._desk.subjects_of(low), *self._account_mail.mailed_of(low)}
 
     def serve(self) -> None:
         """Look at the values of the switch from now on: the start is over, and its state is known.

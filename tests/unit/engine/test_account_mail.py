@@ -7,6 +7,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.postbox import Postbox
 from doubles.turns import turns
@@ -15,9 +16,11 @@ from structlog.testing import capture_logs
 
 from vosd.base.errors import VosError
 from vosd.engine.alarms import mail
+from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.account_mail import AccountMail, Composer
+from vosd.engine.alarms.output import KeptOutput
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings
-from vosd.obs.alarms import AlarmChange, Alarms, Level
+from vosd.obs.alarms import Alarms, Level
 from vosd.obs.events import Event
 
 PATIENCE_S = 30.0
@@ -28,9 +31,13 @@ def addressed(*recipients: str) -> tuple[str, ...]:
     return (*COMMANDS, *(f"rcpt to:<{each}@example.com>" for each in recipients), "data")
 
 
-def about(account: str, event: Event = Event.BALANCE_LOW) -> AlarmChange:
-    (change,) = Alarms().note(event.value, {"account": account}, 1)
-    return change
+def waiting(output: AccountMail) -> list[str]:
+    return [each.alarm.subject for each in output.kept().changes]
+
+
+def low(output: AccountMail, *accounts: str) -> None:
+    for each in accounts:
+        output.noted(Event.BALANCE_LOW, {"account": each}, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -81,14 +88,16 @@ async def test_each_owner_is_mailed_once_the_accounts_are_known_whatever_the_ope
     postbox.coming = [addressed("acme"), addressed("shop")]
     clock = ManualClock()
     output = AccountMail(clock, replace(settings_of(postbox), level=Level.OFF), to_the_owner)
-    (ended,) = (each for each in [AlarmChange(about("acme").alarm, is_raised=False)])
-    (other,) = Alarms().note("gateway_down", {"gateway": "acme"}, 1)
-    for change in (about("acme"), ended, other, about("paid"), about("shop", Event.ACCOUNT_EXPIRES)):
-        output.put(change)
-    assert [each.alarm.subject for each in output.kept().changes] == ["acme", "paid", "shop"]
+    (alarm,) = Alarms().note("balance_low", {"account": "other"}, 1)
+    output.put(alarm)
+    output.noted(Event.GATEWAY_DOWN, {"gateway": "acme"}, 1)
+    output.noted(Event.BALANCE_RECOVERED, {"account": "shop"}, 1)
+    low(output, "acme", "paid")
+    output.noted(Event.ACCOUNT_EXPIRES, {"account": "shop", "days": 7}, 1)
+    assert waiting(output) == ["acme", "paid", "shop"]
     async with sending(output) as logs:
         await turns(5)
-        assert (postbox.mails.qsize(), len(output.kept().changes)) == (0, 3)
+        assert (postbox.mails.qsize(), len(waiting(output))) == (0, 3)
         output.serves.set()
         found = [await received(postbox) for _ in range(2)]
         await turns(5)
@@ -104,8 +113,7 @@ async def test_an_address_that_is_refused_holds_up_no_other_and_is_named(postbox
     postbox.coming = [(*COMMANDS, "rcpt to:<someone>", "rset"), addressed("shop")]
     output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
     output.serves.set()
-    output.put(about("acme"))
-    output.put(about("shop"))
+    low(output, "acme", "shop")
     async with sending(output) as logs:
         assert (await received(postbox))["To"] == "shop@example.com"
         await asyncio.wait_for(emptied(output), PATIENCE_S)
@@ -113,11 +121,11 @@ async def test_an_address_that_is_refused_holds_up_no_other_and_is_named(postbox
         ("alarm_output_down", "acme@example.com is refused: 503 bad sequence"),
         ("alarm_output_up", None),
     ]
-    assert output.kept().changes == ()
+    assert waiting(output) == []
 
 
 async def emptied(output: AccountMail) -> None:
-    while output.kept().changes:
+    while waiting(output):
         await turns(1)
 
 
@@ -128,12 +136,12 @@ async def test_a_mail_whose_content_is_refused_holds_up_no_other(
     postbox.taken_answer = b"554 looks like spam"
     output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
     output.serves.set()
-    output.put(about("acme"))
+    low(output, "acme")
     async with sending(output) as logs:
         await received(postbox)
         await asyncio.wait_for(emptied(output), PATIENCE_S)
         postbox.taken_answer = b"250 taken"
-        output.put(about("shop"))
+        low(output, "shop")
         assert (await received(postbox))["To"] == "shop@example.com"
         await asyncio.wait_for(emptied(output), PATIENCE_S)
     assert logs[0]["error"] == "acme@example.com is refused: 554 looks like spam"
@@ -149,8 +157,7 @@ async def test_mails_wait_for_a_server_that_is_away_and_are_about_what_holds_the
 
     output = AccountMail(ManualClock(), settings_of(postbox), composer)
     output.serves.set()
-    output.put(about("acme"))
-    output.put(about("shop"))
+    low(output, "acme", "shop")
     async with sending(output) as logs:
         while not logs:
             await turns(1)
@@ -177,7 +184,7 @@ async def test_words_that_cannot_be_read_are_an_outage_until_they_are_mended(pos
 
     output = AccountMail(ManualClock(), settings_of(postbox), composer)
     output.serves.set()
-    output.put(about("acme"))
+    low(output, "acme")
     async with sending(output) as logs:
         await received(postbox)
         await asyncio.wait_for(emptied(output), PATIENCE_S)
@@ -189,10 +196,40 @@ async def test_words_that_cannot_be_read_are_an_outage_until_they_are_mended(pos
 
 async def test_without_a_mail_server_nothing_waits(postbox: Postbox) -> None:
     output = AccountMail(ManualClock(), None, to_the_owner)
-    output.put(about("acme"))
-    assert output.kept().changes == ()
+    low(output, "acme")
+    assert waiting(output) == []
     output.adjust(AlarmSettings(mail=settings_of(postbox)))
-    output.put(about("acme"))
-    assert len(output.kept().changes) == 1
+    low(output, "acme")
+    assert waiting(output) == ["acme"]
     output.adjust(AlarmSettings())
-    assert output.kept().changes == ()
+    assert waiting(output) == []
+
+
+async def test_thousands_are_mailed_once_for_each_stage_also_over_a_restart(postbox: Postbox) -> None:
+    output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    names = [str(number) for number in range(3 * output_of_alarms.WAITING_MAX)]
+    low(output, *names, *names)
+    assert waiting(output) == names
+    later = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    later.restore(msgspec.convert(msgspec.to_builtins(output.kept()), KeptOutput))
+    low(later, *names)
+    assert waiting(later) == names
+    later.noted(Event.BALANCE_RECOVERED, {"account": "7"}, 2)
+    assert {*later.mailed_of(Event.BALANCE_LOW)} == {*names} - {"7"}
+    low(later, "7")
+    ends = {"account": "7", "expires_at": "2026-12-01T00:00:00.000Z"}
+    for days in (7, 7, 3):
+        later.noted(Event.ACCOUNT_EXPIRES, ends | {"days": days}, 2)
+    assert waiting(later)[len(names) :] == ["7", "7", "7"]
+
+
+async def test_an_account_that_gets_no_mail_is_asked_about_again_after_a_restart(postbox: Postbox) -> None:
+    output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    output.serves.set()
+    kept = asyncio.Event()
+    output.on_delivery = kept.set
+    low(output, "paid")
+    assert kept.is_set()
+    async with sending(output):
+        await asyncio.wait_for(emptied(output), PATIENCE_S)
+    assert output.kept() == KeptOutput("account_mail")

@@ -1,24 +1,34 @@
-"""Mails to the owners of accounts about their own alarms: little money is left, or the account expires soon.
+"""Mails to the owners of accounts about these: little money is left, or the account expires soon.
 
-What such a mail says is found out when it is sent: one that waits for the mail server says what holds then, and one
-about a balance that was paid meanwhile is not sent.
+They follow from the events of the log and not from the alarms, of which a limited number is kept: there may be many
+accounts. Which events were mailed is kept over a restart, after which all that still hold are logged again. What such
+a mail says is found out when it is sent: one that waits for the mail server says what holds then, and one about a
+balance that was paid meanwhile is not sent.
 """
 
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.engine.alarms.mail import MailOutput
+from vosd.engine.alarms.output import KeptOutput
 from vosd.engine.settings import MailSettings
-from vosd.obs.alarms import AlarmChange
-from vosd.obs.events import Event
+from vosd.obs.alarms import KINDS, Alarm, AlarmChange
+from vosd.obs.events import BACK, Event
 
-ABOUT: Final = frozenset({Event.BALANCE_LOW, Event.ACCOUNT_EXPIRES})
-"""Alarms that owners get by mail."""
+ABOUT: Final = (Event.BALANCE_LOW, Event.ACCOUNT_EXPIRES)
+"""Events that owners get by mail."""
+_ENDS: Final = {BACK[event]: event for event in ABOUT}
+
+_STAGE: Final = ("expires_at", "days")
+"""Facts that say in which stage an event is."""
 
 Composer = Callable[[str, int], EmailMessage]
 """Makes a mail of its sender and the time, UTC milliseconds; it may read files, and raise VosError."""
@@ -30,9 +40,11 @@ class AccountMail(MailOutput):
     def __init__(
         self, clock: Clock, settings: MailSettings | None, composer: Callable[[Event, str], Composer | None]
     ) -> None:
-        """``composer`` returns what makes the mail about an account; None = it gets none, or the alarm is over."""
-        super().__init__("account_mail", clock, settings, has_own_recipients=True)
+        """``composer`` returns what makes the mail about an account; None = it gets none, or its event is over."""
+        super().__init__("account_mail", clock, settings, has_own_recipients=True, most=sys.maxsize)
         self._composer = composer
+        self._mailed: dict[str, str] = {}
+        """Events with their accounts that were queued, or mailed, and are not over, with the stage of each."""
         self.serves = asyncio.Event()
         """Set once the accounts and their balances are known."""
 
@@ -44,8 +56,39 @@ class AccountMail(MailOutput):
     def _receiving(self, settings: MailSettings | None) -> MailSettings | None:
         return settings  # whatever level the operators want
 
-    def _wants(self, change: AlarmChange) -> bool:
-        return self._settings is not None and change.is_raised and change.alarm.event in ABOUT
+    def put(self, change: AlarmChange) -> None:
+        """Leave alarms alone: the events say what is to be mailed."""
+
+    def noted(self, event: Event, facts: Mapping[str, object], at: int) -> None:
+        """Queue a mail about an event that was not mailed in this stage, and forget those that are over."""
+        account = str(facts.get("account"))
+        if event in _ENDS:
+            self._mailed.pop(_key(_ENDS[event], account), None)
+            self.on_delivery()
+        elif event in ABOUT and self._settings is not None:
+            key, stage = _key(event, account), " ".join(str(facts[name]) for name in _STAGE if name in facts)
+            if self._mailed.get(key) != stage:
+                self._mailed[key] = stage
+                level = KINDS[event].level
+                self._changes.put(AlarmChange(Alarm(event, account, level, at, at, 1, ""), is_raised=True))
+                self._queued.set()
+                self.on_delivery()
+
+    def mailed_of(self, event: Event) -> Iterable[str]:
+        """Return the accounts whose owners were mailed about an event that is not over."""
+        prefix = _key(event, "")
+        return [each.removeprefix(prefix) for each in self._mailed if each.startswith(prefix)]
+
+    def kept(self) -> KeptOutput:
+        """Return what the next start goes on with."""
+        return msgspec.structs.replace(super().kept(), mailed=dict(self._mailed))
+
+    def restore(self, kept: KeptOutput) -> None:
+        """Go on with the mails that were not sent before the start."""
+        self._mailed = dict(kept.mailed)
+        if kept.changes and self._settings is not None:
+            self._changes.restore(kept.changes, 0)
+            self._queued.set()
 
     async def _send_next(self) -> bool:
         settings = self._settings
@@ -65,5 +108,10 @@ class AccountMail(MailOutput):
             if compose is not None:
                 made = partial(compose, settings.sender, self._clock.now().wall)
                 return await asyncio.get_running_loop().run_in_executor(self._threads, made)
+            self._mailed.pop(_key(change.alarm.event, change.alarm.subject), None)
             self._delivered()
         return None
+
+
+def _key(event: Event, account: str) -> str:
+    return f"{event.value} {account}"

@@ -175,6 +175,8 @@ class AlarmDesk:
         for name, facts, at in self._stream.taken():
             if self._events is not None:
                 self._events.noted(name, facts, at)
+            for output in self._outputs.values():
+                output.noted(Event(name), facts, at)
             self._pass(self._alarms.note(name, facts, at))
         now = self._clock.now().wall
         self._pass(self._alarms.expire(now))

@@ -73,10 +73,16 @@ class MailOutput(AlarmOutput[MailSettings]):
     """Sends mails about changes, one after the other, by a server that may be away."""
 
     def __init__(
-        self, name: str, clock: Clock, settings: MailSettings | None, *, has_own_recipients: bool = False
+        self,
+        name: str,
+        clock: Clock,
+        settings: MailSettings | None,
+        *,
+        has_own_recipients: bool = False,
+        most: int | None = None,
     ) -> None:
         """``has_own_recipients``: each mail has others, so the next ones do not wait for one that its own refuse."""
-        super().__init__(name, settings, lambda alarms: alarms.mail)
+        super().__init__(name, settings, lambda alarms: alarms.mail, most)
         self._has_own_recipients = has_own_recipients
         self._clock = clock
         self._threads = DaemonThreads(8, f"{name} of alarms")

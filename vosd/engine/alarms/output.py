@@ -3,7 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -26,6 +26,8 @@ class KeptOutput(msgspec.Struct, frozen=True):
     changes: tuple[AlarmChange, ...] = ()
     dropped: int = 0
     """Number of changes that were dropped since the last report."""
+    mailed: dict[str, str] = {}
+    """Alarms, by name and subject, that their own owners have got, with the stage of each."""
 
 
 class ChangeQueue:
@@ -34,7 +36,9 @@ class ChangeQueue:
     Those of a report that is on its way do not count as waiting; unless it was taken, they stand in the next report.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """``most`` may wait; None = ``WAITING_MAX``."""
+        self._most = most
         self._waiting: dict[int, AlarmChange] = {}
         """By number, in order."""
         self._sending: dict[int, AlarmChange] = {}
@@ -88,7 +92,8 @@ class ChangeQueue:
     def _add(self, changes: dict[int, AlarmChange]) -> None:
         self._waiting |= changes
         self._levels.update(change.alarm.level for change in changes.values())
-        while len(self._waiting) > WAITING_MAX:
+        most = WAITING_MAX if self._most is None else self._most
+        while len(self._waiting) > most:
             self._drop()
 
     def _drop(self) -> None:
@@ -116,15 +121,22 @@ def _is_end_of(beginning: AlarmChange, change: AlarmChange) -> bool:
 class AlarmOutput(Generic[Receiver]):
     """Queue of changes for a receiver, and the task that sends them."""
 
-    def __init__(self, name: str, settings: Receiver | None, own: Callable[[AlarmSettings], Receiver | None]) -> None:
-        """``settings`` None = there is no such receiver; ``own`` returns them of others."""
+    def __init__(
+        self,
+        name: str,
+        settings: Receiver | None,
+        own: Callable[[AlarmSettings], Receiver | None],
+        most: int | None = None,
+    ) -> None:
+        """``settings`` None = there is no such receiver; ``own`` returns them of others; ``most`` changes may wait."""
+        self._most = most
         self._settings: Receiver | None = self._receiving(settings)
         self._own: Callable[[AlarmSettings], Receiver | None] = own
-        self._changes = ChangeQueue()
+        self._changes = ChangeQueue(most)
         self._name = name
         self._queued = asyncio.Event()
         self._adjusted = asyncio.Event()
-        # Called when the receiver has taken a report.
+        # Called when the receiver has taken a report, and when there is something else to be kept.
         self.on_delivery: Callable[[], None] = lambda: None
         self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output=name)
 
@@ -133,6 +145,9 @@ class AlarmOutput(Generic[Receiver]):
         if self._wants(change):
             self._changes.put(change)
             self._queued.set()
+
+    def noted(self, event: Event, facts: Mapping[str, object], at: int) -> None:
+        """Take an event of the log, before the alarms that follow from it."""
 
     def resume_outage(self) -> None:
         """Take the receiver for away, as an earlier process has logged, until it takes a report."""
@@ -157,7 +172,7 @@ class AlarmOutput(Generic[Receiver]):
         self._settings = own
         self._adjusted.set()
         if own is None:
-            self._changes = ChangeQueue()
+            self._changes = ChangeQueue(self._most)
             self._outage.over()
 
     def _receiving(self, settings: Receiver | None) -> Receiver | None:
