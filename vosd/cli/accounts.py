@@ -83,14 +83,12 @@ def add(invocation: Invocation, account_id: str) -> None:
 @click.option("--consumption", is_flag=True, help="Also what its calls cost today and this month, without tax.")
 @as_option
 @json_verb
-def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None, as_json: bool) -> None:
+def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     from vosd.admin.office.accounts import ShowAccount, show_account
 
     shown = ordered(invocation, show_account, ShowAccount(account_id, consumption), principal(acting=acting))
-    if as_json:
-        output.document(shown)
-    else:
+    if not output.printed_as_json(shown):
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
     if shown.configured_currency is not msgspec.UNSET:
         output.remark(f"the configuration says {shown.configured_currency}, which is not in force")
@@ -121,19 +119,16 @@ def list_all(
     consumption: bool,
     limit: int | None,
     acting: str | None,
-    as_json: bool,
 ) -> None:
     """List accounts in the order of the configuration: all, those of a group, or those below an agent."""
     from vosd.admin.office.accounts import ListAccounts, list_accounts
 
-    most = limit or (None if as_json else FOR_PEOPLE)
+    most = limit or (None if output.wants_json() else FOR_PEOPLE)
     some = None if most is None else most + 1
     order = ListAccounts(group=group, agent=agent, all=is_whole, limit=some, consumption=consumption)
     found = ordered(invocation, list_accounts, order, principal(acting=acting))
     sheets = output.first(found, most, "accounts")
-    if as_json:
-        output.document(sheets)
-    else:
+    if not output.printed_as_json(sheets):
         _print_accounts(sheets, _ON_SCREEN | _CONSUMPTION if consumption else _ON_SCREEN)
 
 
@@ -143,18 +138,15 @@ def list_all(
 @limit_option
 @as_option
 @json_verb
-def rates(
-    invocation: Invocation, account_id: str, prefix: str, limit: int | None, acting: str | None, as_json: bool
-) -> None:
+def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | None, acting: str | None) -> None:
     """List what calls of an account cost now, by prefix: without tax, in its currency."""
     from vosd.admin.office.rates import ListPrices, list_prices
 
-    most = limit or (None if as_json else FOR_PEOPLE)
+    most = limit or (None if output.wants_json() else FOR_PEOPLE)
     order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
     found = ordered(invocation, list_prices, order, principal(acting=acting), with_database=False)
     sheets = output.first(found, most, "prefixes")
-    if as_json:
-        output.document(sheets)
+    if output.printed_as_json(sheets):
         return
     rows = [[*(getattr(sheet, key) for key in _PRICES), "closed" if sheet.closed else ""] for sheet in sheets]
     columns = [*_PRICES.values(), ScreenColumn("", rank=1)]
@@ -163,13 +155,12 @@ def rates(
 
 @account.command("groups")
 @json_verb
-def groups(invocation: Invocation, as_json: bool) -> None:
+def groups(invocation: Invocation) -> None:
     """Add up balances and reserved amounts of each group of accounts, in each currency."""
     from vosd.admin.office.accounts import ListAccountGroups, list_account_groups
 
     sums = ordered(invocation, list_account_groups, ListAccountGroups())
-    if as_json:
-        output.document(sums)
+    if output.printed_as_json(sums):
         return
     rows = [[each.group or "(none)", each.currency, each.accounts, each.balance, each.reserved] for each in sums]
     output.table(("group", "currency", "accounts", "balance", "reserved"), rows, empty="no accounts")
@@ -189,7 +180,6 @@ def set_values(
     expires_at: "Expiry | None",
     operator: str,
     acting: str | None,
-    as_json: bool,
     **terms: Any,
 ) -> None:
     """Override values of an account: how far below zero calls may take its balance, until when it may be used.
@@ -203,15 +193,15 @@ def set_values(
         from vosd.admin.office.overrides import SetOverdraftLimit, set_overdraft_limit
 
         limit = SetOverdraftLimit(account=account_id, overdraft_limit=overdraft_limit, **terms)
-        show_set(ordered(invocation, set_overdraft_limit, limit, who), as_json=as_json)
+        show_set(ordered(invocation, set_overdraft_limit, limit, who))
     elif terms["until"] is not None:
         raise click.UsageError("--until is not for --expires-at, which is a time itself")
     elif expires_at is not None:
-        _set_expiry(invocation, who, account_id, expires_at, terms["memo"], as_json=as_json)
+        _set_expiry(invocation, who, account_id, expires_at, terms["memo"])
 
 
 def _set_expiry(
-    invocation: Invocation, who: "Principal", account_id: str, expires_at: "Expiry", memo: str | None, *, as_json: bool
+    invocation: Invocation, who: "Principal", account_id: str, expires_at: "Expiry", memo: str | None
 ) -> None:
     from vosd.admin.office.accounts import SetExpiry, set_expiry
 
@@ -219,7 +209,7 @@ def _set_expiry(
     changed = ordered(invocation, set_expiry, order, who)
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
-    output.outcome(changed, f"account {account_id}: expires {changed.expires_at or 'never'}", as_json=as_json)
+    output.outcome(changed, f"account {account_id}: expires {changed.expires_at or 'never'}")
 
 
 def _destination_option(command: Any) -> Any:
@@ -233,20 +223,13 @@ def _destination_option(command: Any) -> Any:
 @order_options
 @pass_invocation
 def block(
-    invocation: Invocation,
-    /,
-    account_id: str,
-    destination: str | None,
-    operator: str,
-    acting: str | None,
-    as_json: bool,
-    **terms: Any,
+    invocation: Invocation, /, account_id: str, destination: str | None, operator: str, acting: str | None, **terms: Any
 ) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.admin.office.overrides import BlockAccount, block_account
 
     order = BlockAccount(account=account_id, destination=destination, **terms)
-    show_set(ordered(invocation, block_account, order, principal(operator, acting)), as_json=as_json)
+    show_set(ordered(invocation, block_account, order, principal(operator, acting)))
 
 
 @account.command("unblock")
@@ -256,25 +239,19 @@ def block(
 @as_option
 @json_verb
 def unblock(
-    invocation: Invocation,
-    /,
-    account_id: str,
-    destination: str | None,
-    operator: str,
-    acting: str | None,
-    as_json: bool,
+    invocation: Invocation, /, account_id: str, destination: str | None, operator: str, acting: str | None
 ) -> None:
     """End the block of an account; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockAccount, unblock_account
 
     outcome = ordered(invocation, unblock_account, UnblockAccount(account_id, destination), principal(operator, acting))
     what = f"account {account_id}" if destination is None else f"destination {account_id}/{destination}"
-    show_unblocked(outcome, what, as_json=as_json)
+    show_unblocked(outcome, what)
 
 
 @account.command("rights")
 @json_verb
-def rights(invocation: Invocation, as_json: bool) -> None:
+def rights(invocation: Invocation) -> None:
     """List the agents with their rights, and the people and programs that act for each.
 
     Accounts that were given rights and have no account below are listed, too: their rights have no effect until then.
@@ -282,8 +259,7 @@ def rights(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.agent_rights import ListAgents, list_agents
 
     found = ordered(invocation, list_agents, ListAgents())
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     sheets = [msgspec.structs.asdict(each) for each in found]
     rows = [[" ".join(cell) if isinstance(cell, tuple) else cell for cell in each.values()] for each in sheets]
@@ -294,7 +270,7 @@ def rights(invocation: Invocation, as_json: bool) -> None:
 @click.argument("account_id", metavar="ID")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
 @json_verb
-def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) -> None:
+def history(invocation: Invocation, account_id: str, limit: int) -> None:
     """List what changed the money and the limits of an account, beside its calls: who, when, before, after.
 
     The newest first; changes of the configuration file are not in it.
@@ -302,8 +278,7 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
     from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
 
     changes = ordered(invocation, show_account_history, ShowAccountHistory(account_id, limit))
-    if as_json:
-        output.document(changes)
+    if output.printed_as_json(changes):
         return
     rows = [[getattr(change, key) for key in _HISTORY] for change in changes]
     output.listing([*_HISTORY.values()], rows, empty="nothing was changed")
@@ -316,7 +291,7 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
 @click.option("--memo", metavar="TEXT")
 @operator_option
 @json_verb
-def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bool, **terms: Any) -> None:
+def close(invocation: Invocation, /, account_id: str, operator: str, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 
     Refused while its calls run or wait to be booked, while money of it waits for a second person, and where its
@@ -328,6 +303,4 @@ def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bo
     closed = ordered(invocation, close_account, CloseAccount(account=account_id, **terms), principal(operator))
     if closed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")
-    output.outcome(
-        closed, f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}", as_json=as_json
-    )
+    output.outcome(closed, f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}")

@@ -20,44 +20,38 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 @click.option("--subject", metavar="SUBJECT", help="With --confirm: subject of the alarm, where several hold.")
 @click.option("--note", metavar="TEXT", help="With --confirm: a note for the other operators.")
 @json_verb
-def alarms(
-    invocation: Invocation, history: bool, confirm: str | None, subject: str | None, note: str | None, as_json: bool
-) -> None:
+def alarms(invocation: Invocation, history: bool, confirm: str | None, subject: str | None, note: str | None) -> None:
     """List the alarms that hold, the most urgent first.
 
     What held before a restart holds on; it is cleared after five minutes unless its cause reports it again. While no
     switch runs, these are the alarms that it left. An alarm about lost payments holds until --confirm.
     """
     if confirm is not None:
-        _confirm(invocation, confirm, subject, note, as_json=as_json)
+        _confirm(invocation, confirm, subject, note)
         return
     if subject is not None or note is not None:
         raise click.UsageError("--subject and --note are of --confirm")
-    _list(invocation, history=history, as_json=as_json)
+    _list(invocation, history=history)
 
 
-def _list(invocation: Invocation, *, history: bool, as_json: bool) -> None:
+def _list(invocation: Invocation, *, history: bool) -> None:
     from vosd.admin.office.alarms import list_alarms
     from vosd.wiring.kept_state import kept_alarms
 
     who, order = principal(), ListAlarms(history)
     kept = partial(kept_alarms, history=history)
     answer = in_office_or_kept(invocation, lambda office: list_alarms(office, who, order), kept)
-    if as_json:
-        output.document(answer.alarms)
-    else:
+    if not output.printed_as_json(answer.alarms):
         _show(answer, history=history)
     _say_left_out(answer.left_out)
 
 
-def _confirm(invocation: Invocation, alarm: str, subject: str | None, note: str | None, *, as_json: bool) -> None:
+def _confirm(invocation: Invocation, alarm: str, subject: str | None, note: str | None) -> None:
     from vosd.admin.office.alarms import NoteAlarm, confirm_alarm
 
     done = ordered(invocation, confirm_alarm, NoteAlarm(alarm=alarm, subject=subject, note=note), with_database=False)
     found = outcome_of(done)
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         over = "" if found.cleared_at is None else ", and is over"
         output.line(f"{f'{alarm} {found.subject}'.strip()} is confirmed{over}")
 

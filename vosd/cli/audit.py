@@ -18,11 +18,9 @@ from vosd.cli.office import ordered
 @click.option("--since", type=MOMENT, help="Lines from then on.")
 @click.option("--until", type=MOMENT, help="Lines before.")
 @json_verb
-def audit(invocation: Invocation, /, operator: str | None, as_json: bool, **wanted: Any) -> None:
+def audit(invocation: Invocation, /, operator: str | None, **wanted: Any) -> None:
     """List who has booked, confirmed or closed what, by which login, the newest first."""
     from vosd.admin.office.audit import ListAudit, list_audit
 
     found = ordered(invocation, list_audit, ListAudit(principal=operator, **wanted))
-    output.records(
-        ("at", "principal", "login", "action", "subject"), found, empty="nothing was changed yet", as_json=as_json
-    )
+    output.records(("at", "principal", "login", "action", "subject"), found, empty="nothing was changed yet")

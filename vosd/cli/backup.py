@@ -30,7 +30,7 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 @click.command(cls=Verb)
 @click.argument("place", type=_PLACE, metavar="DIR_OR_FILE")
 @json_verb
-def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
+def backup(invocation: Invocation, place: Path) -> None:
     """Write a backup to a file: database, journal, and configuration with the files that it names.
 
     The switch may run meanwhile. In a directory the file is named after the node and the time. It contains passwords
@@ -45,7 +45,7 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
         made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))
     for path in made.manifest.missing:
         output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
-    output.outcome({"file": made.file, "bytes": made.bytes, **_shown(made.manifest)}, _summary(made), as_json=as_json)
+    output.outcome({"file": made.file, "bytes": made.bytes, **_shown(made.manifest)}, _summary(made))
 
 
 def _summary(made: "BackupSheet") -> str:
@@ -90,7 +90,6 @@ def restore(
     replace: bool,
     journal: str | None,
     verify: bool,
-    as_json: bool,
 ) -> None:
     """Put a backup into an empty database, and its journal into a state_dir that has none.
 
@@ -103,31 +102,29 @@ def restore(
         with meter("bytes checked") as shown:
             reader.check(shown.show)
         if config_to is not None:
-            _restore_configuration(reader, config_to, as_json=as_json)
+            _restore_configuration(reader, config_to)
         elif only_check:
             said = f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}"
-            output.outcome({"file": str(file), **_shown(reader.manifest)}, said, as_json=as_json)
+            output.outcome({"file": str(file), **_shown(reader.manifest)}, said)
         else:
             restored = asyncio.run(_put_back(invocation, reader, journal, may_replace=replace))
-            _finish(invocation, restored, is_verified=verify, as_json=as_json)
+            _finish(invocation, restored, is_verified=verify)
 
 
-def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: bool) -> None:
+def _restore_configuration(reader: "BackupReader", directory: Path) -> None:
     from vosd.admin.restore import restore_configuration
 
     main = restore_configuration(reader, directory)
     output.outcome(
-        {"configuration": str(main)},
-        f"the configuration is {main}: look at its paths and addresses before you use it",
-        as_json=as_json,
+        {"configuration": str(main)}, f"the configuration is {main}: look at its paths and addresses before you use it"
     )
 
 
-def _finish(invocation: Invocation, restored: "Restored", *, is_verified: bool, as_json: bool) -> None:
+def _finish(invocation: Invocation, restored: "Restored", *, is_verified: bool) -> None:
     found: list[BookDifference] = []
     if is_verified:
         in_office(invocation, lambda office: office.stores.verify(found.append, whole=True))
-    if as_json:
+    if output.wants_json():
         verified = [str(each) for each in found] if is_verified else None
         output.document({**_document(restored), "differences": verified})
     else:

@@ -48,19 +48,16 @@ def calls(
     is_whole: bool,
     gateway: str | None,
     longer_ms: int | None,
-    as_json: bool,
 ) -> None:
     """List the running calls, oldest first; in ladders digest credentials and media keys are blanked."""
     if ladder_of is not None:
-        _draw(invocation, ladder_of, as_json=as_json)
+        _draw(invocation, ladder_of)
         return
     from vosd.admin.office.calls import ListRunningCalls, list_running_calls
 
     order = ListRunningCalls(account=account, agent=agent, all=is_whole, gateway=gateway, longer_ms=longer_ms)
     running = ordered(invocation, list_running_calls, order, with_database=False)
-    if as_json:
-        output.document(running)
-    else:
+    if not output.printed_as_json(running):
         _print_running(running)
 
 
@@ -81,15 +78,13 @@ def _to(call: CallSnapshot) -> str | None:
     return f"{call.routing_gateway} +{len(call.rings_beside)}" if call.rings_beside else call.routing_gateway
 
 
-def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
+def _draw(invocation: Invocation, call_id: str) -> None:
     from vosd.admin.office.calls import DrawRunningCall, draw_running_call
     from vosd.admin.tracing import call_json
 
     done = ordered(invocation, draw_running_call, DrawRunningCall(call_id), with_database=False)
     found = outcome_of(done)
-    if as_json:
-        output.document(call_json(found))
-    else:
+    if not output.printed_as_json(call_json(found)):
         ladder(found)
 
 
@@ -97,16 +92,14 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
 @click.argument("call_id", type=CALL_ID)
 @as_option
 @json_verb
-def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_json: bool) -> None:
+def show_call(invocation: Invocation, /, call_id: str, acting: str | None) -> None:
     """Show a call as it runs, with legs, timers, attempts and charges so far; one that is over as it is recorded."""
     from vosd.admin.office.records import ShowCall, show_call
     from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
 
     found = ordered(invocation, show_call, ShowCall(call_id=call_id), principal(acting=acting), with_database=False)
     document = found.document(KEYS if acting is None else KEYS_FOR_AGENTS)
-    if as_json:
-        output.document(document)
-    else:
+    if not output.printed_as_json(document):
         _print_call(document)
 
 
@@ -131,10 +124,10 @@ def _print_call(document: dict[str, Any]) -> None:
 @click.option("--older-than", "older_than_s", type=Count(0), metavar="SECONDS", help="Long calls.")
 @click.option("--yes", is_flag=True, help="End them even where they are many.")
 @json_verb
-def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any) -> None:
+def hangup(invocation: Invocation, /, yes: bool, **selection: Any) -> None:
     """End calls: the one whose id is or begins with CALL_ID, or all that match every option given."""
     from vosd.admin.office.calls import HangUp, hang_up
 
     order = HangUp(CallSelection(**selection), ends_many=yes)
     outcome = outcome_of(ordered(invocation, hang_up, order, with_database=False))
-    output.outcome(outcome, f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}", as_json=as_json)
+    output.outcome(outcome, f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}")

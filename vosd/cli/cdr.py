@@ -77,23 +77,21 @@ cdr.add_command(corrections)
 @csv_option
 @as_option
 @json_verb
-def list_calls(
-    invocation: Invocation, /, as_csv: str | None, acting: str | None, as_json: bool, **criteria: Any
-) -> None:
+def list_calls(invocation: Invocation, /, as_csv: str | None, acting: str | None, **criteria: Any) -> None:
     """List calls, newest first.
 
     On a terminal the columns that fit are shown, with the beginning of each call id, which other verbs accept.
     Longer listings: page by page with --before, or at once with --csv or --json and a high --limit. With --as the
     calls of the agent's account and of those below it, without the vendor's side.
     """
-    if as_csv and as_json:
+    if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     keys = KEYS if acting is None else KEYS_FOR_AGENTS
     form = (
         CsvForm(keys, csv_writer(as_csv))
         if as_csv
         else JsonForm(keys)
-        if as_json
+        if output.wants_json()
         else TableForm(criteria["limit"], keys)
     )
     asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
@@ -118,13 +116,7 @@ async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, An
 @as_option
 @json_verb
 def show(
-    invocation: Invocation,
-    call_id: str,
-    as_ladder: bool,
-    pcap: Path | None,
-    as_why: bool,
-    acting: str | None,
-    as_json: bool,
+    invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_why: bool, acting: str | None
 ) -> None:
     """Show everything about one call; the first digits of CALL_ID are enough.
 
@@ -137,13 +129,13 @@ def show(
     _check_forms(wanted, acting)
     who = principal(acting=acting)
     if as_ladder or pcap is not None:
-        _draw(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
+        _draw(invocation, call_id, pcap, as_ladder=as_ladder)
     elif as_why:
         reasons = ordered(invocation, explain_record, ExplainRecord(call_id=call_id), who)
-        _show_why(reasons, as_json=as_json)
+        _show_why(reasons)
     else:
         found = ordered(invocation, show_record, ShowRecord(call_id=call_id), who)
-        _show_record(found, None if acting is None else KEYS_FOR_AGENTS, as_json=as_json)
+        _show_record(found, None if acting is None else KEYS_FOR_AGENTS)
 
 
 def _check_forms(wanted: list[str], acting: str | None) -> None:
@@ -156,7 +148,7 @@ def _check_forms(wanted: list[str], acting: str | None) -> None:
         raise OrderError(wanted[0], "is not for agents")
 
 
-def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder: bool, as_json: bool) -> None:
+def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder: bool) -> None:
     """Draw what was said, or write it to a capture file; without a ladder the record is shown, too."""
     from vosd.admin.office.records import DrawRecord, draw_record
     from vosd.admin.tracing import call_json, messages_json
@@ -166,17 +158,17 @@ def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder:
         output.remark(f"{drawn.left_out} later messages are left out: there is a bound to an answer")
     with capture(pcap) as file:
         file.add(drawn.traced.messages)
-    if as_ladder and not as_json:
+    if as_ladder and not output.wants_json():
         ladder(drawn.traced)
     elif drawn.sheet is not None:
         messages = messages_json(drawn.traced.messages) if as_ladder else None
-        _show_record(drawn.sheet, None, messages, as_json=as_json)
-    elif as_json:
+        _show_record(drawn.sheet, None, messages)
+    elif output.wants_json():
         output.document(call_json(drawn.traced))
 
 
 def _show_record(
-    found: "RecordSheet", keys: "Sequence[str] | None", messages: list[dict[str, Any]] | None = None, *, as_json: bool
+    found: "RecordSheet", keys: "Sequence[str] | None", messages: list[dict[str, Any]] | None = None
 ) -> None:
     """Print a record; ``keys`` of None: all, and for people the profit."""
     shown = json_object(found.record, found.export_seq)
@@ -184,9 +176,7 @@ def _show_record(
         shown = {key: shown[key] for key in keys}
     if messages is not None:
         shown["messages"] = messages
-    if as_json:
-        output.document(shown)
-    else:
+    if not output.printed_as_json(shown):
         _show_sheets(_with_profit(shown, found.record) if keys is None else shown)
 
 
@@ -229,10 +219,9 @@ def _show_sheets(shown: dict[str, Any]) -> None:
         output.table((party, "figures"), output.figures(steps), empty="no steps")
 
 
-def _show_why(found: dict[str, Any], *, as_json: bool) -> None:
+def _show_why(found: dict[str, Any]) -> None:
     """Print why a call went where it did."""
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     output.sheet({name: value for name, value in found.items() if name not in _TABLES and value is not None})
     if found["chosen"] is not None:
@@ -257,7 +246,7 @@ _SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
 @cdr.command("charges")
 @click.argument("call_id", type=CALL_ID)
 @json_verb
-def charges(invocation: Invocation, call_id: str, as_json: bool) -> None:
+def charges(invocation: Invocation, call_id: str) -> None:
     """Show what everyone pays or is paid for a call, with the steps; the first digits of CALL_ID are enough.
 
     Calls that leave ledger entries and no CDR have their charges, too.
@@ -268,8 +257,7 @@ def charges(invocation: Invocation, call_id: str, as_json: bool) -> None:
     shown = [charge_object(each) for each in found]
     for each in shown:
         each["breakdown"] = _steps(each["breakdown"])
-    if as_json:
-        output.document(shown)
+    if output.printed_as_json(shown):
         return
     charge_table(shown)
     for each in shown:

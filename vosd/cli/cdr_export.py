@@ -30,9 +30,7 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 )
 @click.option("--out", type=_DIRECTORY, metavar="DIR", help="Write files there, each call once; go on at the next run.")
 @json_verb
-def export(
-    invocation: Invocation, /, after: int | None, profile_file: Path | None, out: Path | None, as_json: bool
-) -> None:
+def export(invocation: Invocation, /, after: int | None, profile_file: Path | None, out: Path | None) -> None:
     """Write calls in the order in which they were booked, each after the ones before it.
 
     Without --out they are printed. With --out each run writes what was booked since the run before to new files, each
@@ -42,16 +40,14 @@ def export(
 
     profile = None if profile_file is None else str(profile_file)
     if out is None:
-        asyncio.run(_print(invocation, after or 0, profile, as_json=as_json))
+        asyncio.run(_print(invocation, after or 0, profile))
         return
     order = WriteExport(out=str(out), after=after, profile=profile)
     with _said_of(out):
         written = outcome_of(ordered(invocation, write_export, order))
     if after is not None and written.goes_on:
         output.remark(f"{out} goes on where its last run ended: --after {after} is for the first run only")
-    if as_json:
-        output.document(written.files)
-    else:
+    if not output.printed_as_json(written.files):
         _print_files(written.files)
 
 
@@ -72,16 +68,16 @@ def _print_files(files: "Iterable[ExportManifest]") -> None:
     output.table(("file", "first", "last", "calls", "corrected"), rows, empty="nothing new")
 
 
-async def _print(invocation: Invocation, after: int, profile: str | None, *, as_json: bool) -> None:
+async def _print(invocation: Invocation, after: int, profile: str | None) -> None:
     from vosd.admin.office.export import ReadExport, read_export
 
-    order, array = ReadExport(after=after, profile=profile, as_json=as_json), output.Documents()
+    order, array = ReadExport(after=after, profile=profile, as_json=output.wants_json()), output.Documents()
     async with office_of(invocation) as office, aclosing(read_export(office, principal(), order)) as parts:
         async for part in parts:
-            if not as_json:
+            if not output.wants_json():
                 output.output_of_files().write(part.decode())
                 continue
             for line in part.splitlines():
                 array.add(msgspec.Raw(line))
-    if as_json:
+    if output.wants_json():
         array.close()

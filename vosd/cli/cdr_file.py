@@ -37,20 +37,20 @@ _COLUMNS: Final = (
 @csv_option
 @json_verb
 def cdr_file(
-    invocation: Invocation, /, file: Path, map_file: Path, diff: str | None, top: int, as_csv: str | None, as_json: bool
+    invocation: Invocation, /, file: Path, map_file: Path, diff: str | None, top: int, as_csv: str | None
 ) -> None:
     """Rate a call record file of another switch with our rates, and show the differences by account, prefix and call.
 
     Nothing is booked and the running switch is not asked. A file that ends in .gz is decompressed.
     With --csv every call is printed instead of the sums.
     """
-    if as_csv and as_json:
+    if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     from vosd.admin.office.foreign_calls import RateForeignCalls
 
     order = RateForeignCalls(file=str(file), map=str(map_file), price=diff, top=top)
     answer = _rated(invocation, order, as_csv)
-    if as_json:
+    if output.wants_json():
         output.document(answer)
     elif not as_csv:
         _show(answer)

@@ -32,6 +32,8 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 PROGRESS_S: Final = 2.0
 """Seconds between two messages of progress."""
 
+JSON: Final = "as_json"
+
 
 class OperationError(click.ClickException):
     """The operation failed: exit code 1."""
@@ -102,8 +104,13 @@ def _config_option() -> click.Option:
 
 
 def json_option(command: Any) -> Any:
-    """Add ``--json`` to a verb: one document on standard output, nothing else there."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+    """Add ``--json`` to a verb: one document on standard output, nothing else there (``output.printed_as_json``)."""
+    text = "Print one JSON document."
+    return click.option("--json", JSON, is_flag=True, expose_value=False, callback=_remember_json, help=text)(command)
+
+
+def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    ctx.meta[JSON] = value
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

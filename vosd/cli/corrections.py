@@ -67,7 +67,6 @@ def correct(
     reference: str | None,
     operator: str,
     dry_run: bool,
-    as_json: bool,
     **amounts: Any,
 ) -> None:
     """Set right what a call has cost; the ledger gets entries of the difference.
@@ -82,8 +81,8 @@ def correct(
     changes = corrected.changes
     if corrected.untold:
         output.remark(f"booked, but the running switch has not taken the new balance yet: {corrected.untold}")
-    _print(changes, as_json=as_json, empty="nothing to correct: the call costs that already")
-    if changes and not as_json:
+    _print(changes, empty="nothing to correct: the call costs that already")
+    if changes and not output.wants_json():
         _say_how(changes, dry_run=dry_run)
 
 
@@ -97,16 +96,16 @@ def _say_how(changes: "list[CorrectionSheet]", *, dry_run: bool) -> None:
 @click.command("corrections", cls=Verb)
 @click.argument("call_id", type=CALL_ID)
 @json_verb
-def corrections(invocation: Invocation, call_id: str, as_json: bool) -> None:
+def corrections(invocation: Invocation, call_id: str) -> None:
     """List what was corrected of a call: who, when, before, after and why."""
     from vosd.admin.office.corrections import ListCorrections, list_corrections
 
     changes = ordered(invocation, list_corrections, ListCorrections(call_id))
-    _print(changes, as_json=as_json, empty="nothing was corrected", more=_OF_ALL)
+    _print(changes, empty="nothing was corrected", more=_OF_ALL)
 
 
-def _print(changes: "list[CorrectionSheet]", *, as_json: bool, empty: str, more: tuple[str, ...] = ()) -> None:
-    output.records((*more, *_SHOWN), changes, empty=empty, as_json=as_json)
+def _print(changes: "list[CorrectionSheet]", *, empty: str, more: tuple[str, ...] = ()) -> None:
+    output.records((*more, *_SHOWN), changes, empty=empty)
 
 
 def _wanted(

@@ -81,7 +81,7 @@ def _print_greeting(config: Path, loaded: "Loaded") -> None:
 @click.option("--diff", is_flag=True, help="Show what differs from the configuration that is running.")
 @click.option("--report", type=_FILE, metavar="FILE", help="Write every problem to this file, a line for each.")
 @json_verb
-def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool) -> None:
+def check(invocation: Invocation, diff: bool, report: Path | None) -> None:
     """Validate the configuration and list every problem: exit code 0 or 3.
 
     Mistakes that the configuration will have at the first 20 moments at which planned versions begin are warnings.
@@ -99,13 +99,13 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
         if not diff:  # else the switch says it
             loaded = _checked_beside_database(invocation, path, loaded)
     except ConfigError as error:
-        _show_mistakes(path, error, report, as_json=as_json)
+        _show_mistakes(path, error, report)
         sys.exit(BAD_CONFIGURATION)
     _warn_user(invocation, path, loaded)
     if diff:
-        _compare(_switch_beside(invocation), path, loaded, as_json=as_json)
+        _compare(_switch_beside(invocation), path, loaded)
     else:
-        _show_loaded(path, loaded, report, as_json=as_json)
+        _show_loaded(path, loaded, report)
 
 
 def _warn_user(invocation: Invocation, path: Path, loaded: "Loaded") -> None:
@@ -181,26 +181,26 @@ def _with_warnings_of_moments(invocation: Invocation, url: str, loaded: "Loaded"
     return replace(loaded, problems=(*loaded.problems, *warnings_of_moments(Loads(invocation), planned)))
 
 
-def _show_mistakes(path: Path, error: "ConfigError", report: Path | None, *, as_json: bool) -> None:
+def _show_mistakes(path: Path, error: "ConfigError", report: Path | None) -> None:
     with _ReportFile(report) as file:
-        _show_problems(file.noting(error.problems), as_json)
-    if as_json:
+        _show_problems(file.noting(error.problems))
+    if output.wants_json():
         output.remark(f"{path} is not valid: standard output lists its problems")
 
 
-def _show_loaded(path: Path, loaded: "Loaded", report: Path | None, *, as_json: bool) -> None:
+def _show_loaded(path: Path, loaded: "Loaded", report: Path | None) -> None:
     with _ReportFile(report) as file:
-        if as_json:
-            _show_problems(file.noting(chain(loaded.problems, *loaded.reports_by_group())), as_json)
+        if output.wants_json():
+            _show_problems(file.noting(chain(loaded.problems, *loaded.reports_by_group())))
             return
         _print_warnings(loaded, file, report)
     output.line(f"{path} holds: {_summary(loaded)}")
 
 
 def _print_warnings(loaded: "Loaded", file: "_ReportFile", report: Path | None) -> None:
-    _show_problems(file.noting(loaded.problems), False)
+    _show_problems(file.noting(loaded.problems))
     for found in map(file.noting, loaded.reports_by_group()):
-        _show_problems(islice(found, _NAMED_OF_GROUP), False)
+        _show_problems(islice(found, _NAMED_OF_GROUP))
         if more := sum(1 for _ in found):
             where = report or "vosd check --report FILE"
             output.line(f"and {more} more such warnings as the last one: {where} has all")
@@ -248,8 +248,8 @@ class _ReportFile:
         return OperationError(f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}")
 
 
-def _show_problems(problems: Iterable["DefinitionProblem"], as_json: bool) -> None:
-    if as_json:
+def _show_problems(problems: Iterable["DefinitionProblem"]) -> None:
+    if output.wants_json():
         array = output.Documents()
         for problem in problems:
             array.add({**problem._asdict(), "severity": problem.severity.value})
@@ -320,8 +320,8 @@ def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[RunningDiff
     return [*compare(running, file), *differences_of(overrides, file)]
 
 
-def _compare(switch: "RunningSwitch", path: Path, loaded: "Loaded", *, as_json: bool) -> None:
-    _show_differences(_differences(switch, loaded), as_json)
+def _compare(switch: "RunningSwitch", path: Path, loaded: "Loaded") -> None:
+    _show_differences(_differences(switch, loaded))
     _try_reload(switch, path)
 
 
@@ -351,9 +351,8 @@ async def _running(switch: "RunningSwitch") -> "tuple[Description, list[Override
     return await switch.ask(GetConfiguration()), await switch.ask(ListOverrides())
 
 
-def _show_differences(differences: "list[RunningDifference]", as_json: bool) -> None:
-    if as_json:
-        output.document(differences)
+def _show_differences(differences: "list[RunningDifference]") -> None:
+    if output.printed_as_json(differences):
         return
     output.table(
         ("object", "key", "running", "file", "override"),
@@ -408,7 +407,7 @@ def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tupl
 @click.command(cls=Verb)
 @click.option("--yes", is_flag=True, help="Take it even where it removes gateways or accounts in use, or many.")
 @json_verb
-def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
+def reload(invocation: Invocation, yes: bool) -> None:
     """Have the running switch load the configuration again; an invalid one changes nothing.
 
     One that removes a gateway or account with running calls, or a fifth of the gateways, accounts or rates, is taken
@@ -421,15 +420,14 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     try:
         done = ordered(invocation, reload_configuration, order, with_database=False)
     except ConfigError as error:
-        _refused(str(error), list(map(str, error.problems)), as_json)
+        _refused(str(error), list(map(str, error.problems)))
     except DaemonRefusedError as refused:
-        _refused(str(refused), list(refused.problems), as_json)
-    _show_reload(outcome_of(done), as_json=as_json)
+        _refused(str(refused), list(refused.problems))
+    _show_reload(outcome_of(done))
 
 
-def _show_reload(outcome: "ReloadOutcome", *, as_json: bool) -> None:
-    if as_json:
-        output.document(outcome)
+def _show_reload(outcome: "ReloadOutcome") -> None:
+    if output.printed_as_json(outcome):
         return
     for problem in outcome.problems:
         output.remark(problem)
@@ -439,7 +437,7 @@ def _show_reload(outcome: "ReloadOutcome", *, as_json: bool) -> None:
 @click.command(cls=Verb)
 @click.option("--end-calls", is_flag=True, help="Restart also where the installed version cannot read running calls.")
 @json_verb
-def restart(invocation: Invocation, end_calls: bool, as_json: bool) -> None:
+def restart(invocation: Invocation, end_calls: bool) -> None:
     """Have the running switch hand its calls over to a new process of the installed version.
 
     That process loads the program, reads the configuration and tries to read the calls before the running one stops.
@@ -451,17 +449,15 @@ def restart(invocation: Invocation, end_calls: bool, as_json: bool) -> None:
     try:
         done = ordered(invocation, restart_switch, order, with_database=False)
     except DaemonRefusedError as refused:
-        _refused(str(refused), list(refused.problems), as_json)
-    _show_successor(outcome_of(done), ends_calls=end_calls, as_json=as_json)
+        _refused(str(refused), list(refused.problems))
+    _show_successor(outcome_of(done), ends_calls=end_calls)
 
 
-def _show_successor(successor: "SwitchStatus", *, ends_calls: bool, as_json: bool) -> None:
+def _show_successor(successor: "SwitchStatus", *, ends_calls: bool) -> None:
     """Print what has taken over; where calls have ended that the operator did not mean to end, exit code 1 says so."""
     from vosd.obs.figures import Figure
 
-    if as_json:
-        output.document(successor.document())
-    else:
+    if not output.printed_as_json(successor.document()):
         calls = successor.figures[Figure.CALLS]
         output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {calls} calls")
     lost = successor.figures.get(Figure.CALLS_LOST, 0)
@@ -471,9 +467,9 @@ def _show_successor(successor: "SwitchStatus", *, ends_calls: bool, as_json: boo
             sys.exit(OperationError.exit_code)
 
 
-def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
+def _refused(message: str, problems: list[str]) -> NoReturn:
     """End ``reload`` if nothing was changed: a list of problems means an invalid file."""
-    if as_json:
+    if output.wants_json():
         output.document({"error": message, "problems": problems})
         output.remark(message)
         sys.exit(BAD_CONFIGURATION if problems else OperationError.exit_code)
@@ -484,23 +480,22 @@ def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
 @click.option("--gateways", is_flag=True, help="Every gateway instead: state, calls of limit, ASR, ACD, PDD.")
 @click.option("--explain", is_flag=True, help="Say what each figure counts instead.")
 @json_verb
-def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool) -> None:
+def status(invocation: Invocation, gateways: bool, explain: bool) -> None:
     """Show the state of the running switch."""
     if explain:
-        _explain_figures(as_json=as_json)
+        _explain_figures()
     elif gateways:
-        show_gateways(invocation, as_json=as_json)
+        show_gateways(invocation)
     else:
-        _show_status(invocation, as_json=as_json)
+        _show_status(invocation)
 
 
-def _show_status(invocation: Invocation, *, as_json: bool) -> None:
+def _show_status(invocation: Invocation) -> None:
     from vosd.admin.office.installation import ShowStatus, show_status
 
     answer = ordered(invocation, show_status, ShowStatus(), with_database=False)
     document = answer.document()
-    if as_json:
-        output.document(document)
+    if output.printed_as_json(document):
         return
     for name in ("catalogue", "session_refresh_failed", "database", "machine", "listen"):
         del document[name]
@@ -520,14 +515,12 @@ def _show_status(invocation: Invocation, *, as_json: bool) -> None:
         output.line(reason)
 
 
-def _explain_figures(*, as_json: bool) -> None:
+def _explain_figures() -> None:
     """Print the meaning of each figure; no switch needs to run."""
     from vosd.obs.figures import Figure
 
     meanings = {figure.value: figure.meaning for figure in Figure}
-    if as_json:
-        output.document(meanings)
-    else:
+    if not output.printed_as_json(meanings):
         output.sheet(meanings)
 
 

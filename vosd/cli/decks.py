@@ -88,7 +88,7 @@ rates.add_command(areas)
 @_MEMO
 @operator_option
 @json_verb
-def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: str, as_json: bool, **terms: Any) -> None:
+def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: str, **terms: Any) -> None:
     """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
 
     Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
@@ -97,9 +97,7 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
     if terms["traffic"] is not None and not terms["is_dry"]:
         raise click.UsageError("--traffic is for --dry-run")
     document, report = _imported(invocation, principal(operator), rate_group, file, terms)
-    if as_json:
-        output.document(document)
-    else:
+    if not output.printed_as_json(document):
         from vosd.cli.deck_report import show_import
 
         show_import(report, document)
@@ -124,14 +122,13 @@ def _imported(
 @rates.command("versions")
 @_GROUP
 @json_verb
-def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
+def versions(invocation: Invocation, rate_group: str) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
     from vosd.admin.office.decks import ListDeckVersions, list_versions
 
     found = ordered(invocation, list_versions, ListDeckVersions(rate_group))
     documents = [_document(deck) for deck in found]
-    if as_json:
-        output.document(documents)
+    if output.printed_as_json(documents):
         return
     rows = map(_version_row, documents)
     output.listing(_VERSIONS, rows, empty=f"nothing was imported into deck {rate_group} yet")
@@ -152,18 +149,14 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 @_MEMO
 @operator_option
 @json_verb
-def rollback(
-    invocation: Invocation, /, rate_group: str, to: int | None, operator: str, as_json: bool, **terms: Any
-) -> None:
+def rollback(invocation: Invocation, /, rate_group: str, to: int | None, operator: str, **terms: Any) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back
     from vosd.processes.life import give_way
 
     give_way()
     made = ordered(invocation, roll_back, RollBackDeck(rate_group=rate_group, to=to, **terms), principal(operator))
-    if as_json:
-        output.document(_document(made))
-    else:
+    if not output.printed_as_json(_document(made)):
         rates = "without rates" if to == 0 else f"with the rates of {made.content}"
         output.line(f"version {made.version} of deck {rate_group} is in force, {rates}")
 
@@ -173,7 +166,7 @@ def rollback(
 @click.argument("number")
 @click.option("--at", type=COMING, metavar="TIME", help="The moment of the call; default: now.")
 @json_verb
-def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None, as_json: bool) -> None:
+def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None) -> None:
     """Show the rate of NUMBER in deck GROUP, of which version it is, and what shorter prefixes have.
 
     For a moment in the past the version that was in force then is asked.
@@ -181,9 +174,7 @@ def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None,
     from vosd.admin.office.decks import LookUpRate, look_up
 
     found = ordered(invocation, look_up, LookUpRate(rate_group, number, at))
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         _show_rate(found)
     if found.rate is None:
         sys.exit(OperationError.exit_code)
@@ -204,20 +195,20 @@ def _show_rate(found: "FoundRate") -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--version", type=Count(1), metavar="N", help="An earlier version; default: that in force.")
 @json_verb
-def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
+def export(invocation: Invocation, rate_group: str, file: Path, version: int | None) -> None:
     """Write the rates of deck GROUP to FILE as CSV, - for standard output; an import of it changes nothing."""
     from vosd.admin.office.decks import ReadDeck, read_deck
     from vosd.wiring.deck_import import write_content
 
     is_printed, order = str(file) == "-", ReadDeck(rate_group, version)
-    if is_printed and as_json:
+    if is_printed and output.wants_json():
         raise click.UsageError("--json or - as FILE, not both")
     deck, chunks = ordered(invocation, read_deck, order)
     if is_printed:
         _print_content(chunks)
         return
     write_content(file, chunks)
-    output.outcome(_document(deck), f"{deck.rates} rates of version {deck.version} written to {file}", as_json=as_json)
+    output.outcome(_document(deck), f"{deck.rates} rates of version {deck.version} written to {file}")
 
 
 def _print_content(chunks: "Iterable[Chunk]") -> None:

@@ -107,19 +107,18 @@ def definitions() -> None:
 @click.option("--planned", "is_planned", is_flag=True, help="List the versions that begin later instead (--at).")
 @limit_option
 @json_verb
-def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_planned: bool, as_json: bool) -> None:
+def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_planned: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
     from vosd.admin.office.object_versions import sheet_of
     from vosd.admin.office.shown_objects import ListObjects, list_objects
 
-    most = limit or (None if as_json else FOR_PEOPLE)
+    most = limit or (None if output.wants_json() else FOR_PEOPLE)
     if is_planned:
-        _list_planned(invocation, kind, most, as_json=as_json)
+        _list_planned(invocation, kind, most)
         return
     listed = ordered(invocation, list_objects, ListObjects(kind, None if most is None else most + 1))
     found = output.first(listed, most, "objects")
-    if as_json:
-        output.document([sheet_of(each) for each in found])
+    if output.printed_as_json([sheet_of(each) for each in found]):
         return
     rows = map(_object_row, found)
     output.listing(_LISTED, rows, output.columns_of_screen() or 80, empty="the database defines none")
@@ -129,13 +128,12 @@ def _object_row(each: "ObjectVersion") -> tuple[object, ...]:
     return each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or ""
 
 
-def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *, as_json: bool) -> None:
+def _list_planned(invocation: Invocation, kind: str | None, most: int | None) -> None:
     from vosd.admin.office.planned_versions import ListPlanned, list_planned
 
     planned = ordered(invocation, list_planned, ListPlanned(kind))
     found = output.first(planned, most, "versions")
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     changed = (_changed(each.keys, is_end=not each.defined) for each in found)
     rows = [
@@ -151,16 +149,14 @@ def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *,
 @click.option("--version", type=Count(1), metavar="N", help="This version; default: the one in force.")
 @click.option("--secrets", is_flag=True, help="Show passwords too.")
 @json_verb
-def show(invocation: Invocation, kind: str, name: str, version: int | None, secrets: bool, as_json: bool) -> None:
+def show(invocation: Invocation, kind: str, name: str, version: int | None, secrets: bool) -> None:
     """Show the keys of one object as YAML."""
     from vosd.admin.office.shown_objects import ShowObject, show_object
     from vosd.config.stored_text import yaml_of
 
     sheet = ordered(invocation, show_object, ShowObject(kind=kind, name=name, version=version, secrets=secrets))
     found = sheet.version
-    if as_json:
-        output.document(sheet.sheet())
-    else:
+    if not output.printed_as_json(sheet.sheet()):
         output.remark(f"version {found.version} of {kind} {name}, from {iso_utc(found.begins_at)}, by {found.operator}")
         click.echo(yaml_of(sheet.keys), nl=False)
 
@@ -211,13 +207,12 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
 @_KIND
 @_NAME
 @json_verb
-def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None:
+def history(invocation: Invocation, kind: str, name: str) -> None:
     """List the versions of one object, newest first: what each changed, when, who made it and why."""
     from vosd.admin.office.object_versions import ListVersions, list_versions
 
     found = ordered(invocation, list_versions, ListVersions(kind, name))
-    if as_json:
-        output.document([each.sheet() for each in found])
+    if output.printed_as_json([each.sheet() for each in found]):
         return
     output.listing(_VERSIONS, [*map(_version_row, found)], output.columns_of_screen() or 80, empty="none")
 
@@ -238,14 +233,14 @@ def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
 @click.option("--from", "first", type=Count(1), metavar="N", help="Default: the version before.")
 @click.option("--to", "last", type=Count(1), metavar="N", help="Default: the newest version.")
 @json_verb
-def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None, as_json: bool) -> None:
+def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None) -> None:
     """Show what differs between two versions of one object."""
     from vosd.admin.office.object_versions import CompareVersions, compare_versions
 
     found = ordered(invocation, compare_versions, CompareVersions(kind=kind, name=name, first=first, last=last))
-    if as_json:
-        output.document({"kind": kind, "name": name, "from": found.first, "to": found.last, "keys": found.keys})
-    else:
+    if not output.printed_as_json(
+        {"kind": kind, "name": name, "from": found.first, "to": found.last, "keys": found.keys}
+    ):
         _show_keys(found.keys)
 
 
@@ -364,7 +359,6 @@ def change_objects(
     is_dry: bool,
     yes: bool,
     operator: str,
-    as_json: bool,
     **terms: Any,
 ) -> None:
     """Carry out the order that ``make`` makes of the terms, and show what it changes."""
@@ -373,9 +367,7 @@ def change_objects(
         output.remark("no switch runs: the change holds from its next start")
     for warning in changed.warnings:
         output.remark(warning)
-    if as_json:
-        output.document(changed)
-    else:
+    if not output.printed_as_json(changed):
         _show(changed)
     if changed.untold:
         raise DaemonAwayError(f"stored, but the running switch has not taken it yet: {changed.untold}")

@@ -35,13 +35,12 @@ def did() -> None:
 @click.option("--account", metavar="ID", help="Only those of this account.")
 @click.option("--free", is_flag=True, help="Only those that no account has.")
 @json_verb
-def list_(invocation: Invocation, number: str | None, account: str | None, free: bool, as_json: bool) -> None:
+def list_(invocation: Invocation, number: str | None, account: str | None, free: bool) -> None:
     """List the numbers with their accounts and what they ring; of NUMBER who had it when, the latest first."""
     from vosd.admin.office.dids import ListDids, list_dids
 
     found = ordered(invocation, list_dids, ListDids(account=account, free=free, number=number))
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     rows = [
         (each.number, each.account or "free", _rings(each), each.since or "in files", each.by or "", each.memo or "")

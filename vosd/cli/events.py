@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )
 @json_verb
-def events(
-    invocation: Invocation, types: str | None, account: str | None, gateway: str | None, seconds: int, as_json: bool
-) -> None:
+def events(invocation: Invocation, types: str | None, account: str | None, gateway: str | None, seconds: int) -> None:
     """Print the live events of calls, gateways, alarms, balances, overrides and definitions; Ctrl-C ends it.
 
     With --json, each is one line of JSON.
@@ -34,12 +32,12 @@ def events(
 
     order = WatchEvents(types=types, account=account, gateway=gateway, seconds=seconds)
     try:
-        asyncio.run(_follow(invocation, order, as_json=as_json))
+        asyncio.run(_follow(invocation, order))
     except KeyboardInterrupt:
         output.remark("interrupted")
 
 
-async def _follow(invocation: Invocation, order: "WatchEvents", *, as_json: bool) -> None:
+async def _follow(invocation: Invocation, order: "WatchEvents") -> None:
     from msgspec import to_builtins
 
     from vosd.admin.office.events import follow_events
@@ -54,7 +52,7 @@ async def _follow(invocation: Invocation, order: "WatchEvents", *, as_json: bool
             async with asyncio.timeout(order.seconds):
                 async for event, seen in found:
                     number += 1
-                    if as_json:
+                    if output.wants_json():
                         output.line(document_of(event, str(number), seen).decode())
                         continue
                     named = to_builtins(event.data) if seen is None else seen

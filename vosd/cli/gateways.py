@@ -25,13 +25,12 @@ _ON_SCREEN: Final = {
 }
 
 
-def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
+def show_gateways(invocation: Invocation) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
     from vosd.admin.office.trunks import list_gateways
 
     listed = from_memory(invocation, lambda office: list_gateways(office, principal(), ListGateways()))
-    if as_json:
-        output.document(listed)
+    if output.printed_as_json(listed):
         return
     rows = [*map(asdict, listed)]
     blocked = {row["gateway"]: row["blocked"] for row in rows if row["blocked"] is not None}
@@ -61,21 +60,20 @@ def _state(row: dict[str, Any]) -> str:
 
 @click.command("list", cls=Verb)
 @json_verb
-def list_all(invocation: Invocation, as_json: bool) -> None:
+def list_all(invocation: Invocation) -> None:
     """List every gateway of the running switch: state, calls of limit, ASR, ACD, PDD."""
-    show_gateways(invocation, as_json=as_json)
+    show_gateways(invocation)
 
 
 @click.command("show", cls=Verb)
 @click.argument("name")
 @json_verb
-def show(invocation: Invocation, name: str, as_json: bool) -> None:
+def show(invocation: Invocation, name: str) -> None:
     """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
     from vosd.admin.office.trunks import ShowTrunk, show_trunk
 
     found = ordered(invocation, show_trunk, ShowTrunk(name), with_database=False)
-    if as_json:
-        output.document({"defined": found.defined, "running": found.running or []})
+    if output.printed_as_json({"defined": found.defined, "running": found.running or []}):
         return
     for each in found.defined:
         output.line(f"{each.list}, defined at {each.at}")

@@ -49,14 +49,14 @@ def invoice() -> None:
 @click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet, drafts aside.")
 @operator_option
 @json_verb
-def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
+def run(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
     """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
     from vosd.admin.office.invoices import RunInvoices, run_invoices
 
     who, order = principal(operator), RunInvoices(**wanted)
     with meter("accounts") as shown:
         found = in_office(invocation, lambda office: run_invoices(office, who, order, shown.show))
-    _show_run(found, as_json=as_json)
+    _show_run(found)
 
 
 @invoice.command("list")
@@ -66,7 +66,7 @@ def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) 
 @as_option
 @csv_option
 @json_verb
-def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **wanted: Any) -> None:
+def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
     from vosd.admin.office.invoices import ListInvoices, list_invoices
     from vosd.invoicing.settlement import InvoiceState
@@ -74,12 +74,12 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
     found = ordered(invocation, list_invoices, order, principal(acting=acting))
-    if as_csv and not as_json:
+    if as_csv and not output.wants_json():
         names = _CSV_COLUMNS
         rows = [[each.state.value if name == "state" else getattr(each, name) for name in names] for each in found]
         csv_writer(as_csv).rows([names, *rows])
     else:
-        output.records(_COLUMNS, found, empty="no invoices", as_json=as_json)
+        output.records(_COLUMNS, found, empty="no invoices")
 
 
 @invoice.command()
@@ -87,7 +87,7 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
 @click.option("--calls", type=TEXT_FILE, metavar="FILE", help="Write its calls: CSV.")
 @as_option
 @json_verb
-def show(invocation: Invocation, number: str, calls: Path | None, acting: str | None, as_json: bool) -> None:
+def show(invocation: Invocation, number: str, calls: Path | None, acting: str | None) -> None:
     """Show an invoice: lines, taxes, payments and balances."""
     from vosd.admin.office.invoices import ShowInvoice, show_invoice
 
@@ -98,20 +98,20 @@ def show(invocation: Invocation, number: str, calls: Path | None, acting: str | 
             await _write_calls(office, who, found, calls)
         return await show_invoice(office, who, ShowInvoice(id=found))
 
-    _show(_of(invocation, number, who, shown), as_json=as_json)
+    _show(_of(invocation, number, who, shown))
 
 
 @invoice.command()
 @_NUMBER
 @operator_option
 @json_verb
-def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> None:
+def issue(invocation: Invocation, number: str, operator: str) -> None:
     """Issue a draft: it gets its number, and never changes any more."""
     from vosd.admin.office.invoices import IssueInvoice, issue_invoice
 
     who = principal(operator)
     made = _of(invocation, number, who, lambda office, found: issue_invoice(office, who, IssueInvoice(id=found)))
-    output.outcome(made, f"invoice {made.number} over {made.gross} {made.currency} is issued", as_json=as_json)
+    output.outcome(made, f"invoice {made.number} over {made.gross} {made.currency} is issued")
 
 
 @invoice.command()
@@ -121,13 +121,13 @@ def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> 
 @click.option("--memo", metavar="TEXT")
 @operator_option
 @json_verb
-def pay(invocation: Invocation, /, number: str, operator: str, as_json: bool, **wanted: Any) -> None:
+def pay(invocation: Invocation, /, number: str, operator: str, **wanted: Any) -> None:
     """Book a payment for an invoice."""
     from vosd.admin.office.invoices import PayInvoice, pay_invoice
 
     who = principal(operator)
     done = _of(invocation, number, who, lambda office, found: pay_invoice(office, who, PayInvoice(id=found, **wanted)))
-    show_booked(done, as_json=as_json)
+    show_booked(done)
 
 
 @invoice.command()
@@ -135,7 +135,7 @@ def pay(invocation: Invocation, /, number: str, operator: str, as_json: bool, **
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
 @json_verb
-def cancel(invocation: Invocation, number: str, memo: str | None, operator: str, as_json: bool) -> None:
+def cancel(invocation: Invocation, number: str, memo: str | None, operator: str) -> None:
     """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
     from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
 
@@ -143,7 +143,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
     made = _of(
         invocation, number, who, lambda office, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
     )
-    output.outcome(made, f"credit note {made.number} over {made.gross} {made.currency} takes it back", as_json=as_json)
+    output.outcome(made, f"credit note {made.number} over {made.gross} {made.currency} takes it back")
 
 
 @invoice.command()
@@ -155,9 +155,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option
 @json_verb
-def send(
-    invocation: Invocation, /, number: str | None, period: str | None, operator: str, as_json: bool, **how: Any
-) -> None:
+def send(invocation: Invocation, /, number: str | None, period: str | None, operator: str, **how: Any) -> None:
     """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
     from vosd.admin.office.invoices import SendInvoice, send_invoice
 
@@ -166,13 +164,10 @@ def send(
         raise click.UsageError("NUMBER or --period")
     if number is None:
         sent_ones, failed = in_office(invocation, lambda office: _send_all(office, who, str(period), how))
-        _show_sent(sent_ones, failed, as_json=as_json)
+        _show_sent(sent_ones, failed)
         return
     sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
-    if as_json:
-        output.document(sent)
-        return
-    _show_sent([sent], {}, as_json=False)
+    output.outcome(sent, f"invoice {sent.number} is sent")
 
 
 async def _send_all(
@@ -194,10 +189,8 @@ async def _send_all(
     return sent, failed
 
 
-def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str], *, as_json: bool) -> None:
-    if as_json:
-        output.document(sent)
-    else:
+def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str]) -> None:
+    if not output.printed_as_json(sent):
         for each in sent:
             output.line(f"invoice {each.number} is sent")
         if not sent and not failed:
@@ -245,10 +238,10 @@ def template(_invocation: Invocation, directory: Path) -> None:
 _RUN_COLUMNS: Final = ("account", "outcome", "number", "id", "net", "tax", "gross", "currency", "detail")
 
 
-def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
+def _show_run(found: "list[InvoiceRunSheet]") -> None:
     from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome
 
-    output.records(_RUN_COLUMNS, found, empty="no account has charges of that period", as_json=as_json)
+    output.records(_RUN_COLUMNS, found, empty="no account has charges of that period")
     missing = Counter(each.outcome for each in found if each.outcome in UNFINISHED)
     if missing:
         why = ", ".join(f"{count} {outcome.value}" for outcome, count in missing.items())
@@ -263,9 +256,8 @@ _SHOWN: Final = (
 )  # fmt: skip
 
 
-def _show(found: "InvoiceDetail", *, as_json: bool) -> None:
-    if as_json:
-        output.document(found)
+def _show(found: "InvoiceDetail") -> None:
+    if output.printed_as_json(found):
         return
     values = {name: getattr(found, name) for name in _SHOWN} | {"state": found.state.value}
     values["credit_note"] = found.credit_note.number if found.credit_note else None

@@ -23,40 +23,39 @@ def jobs() -> None:
 
 @jobs.command("list")
 @json_verb
-def list_all(invocation: Invocation, as_json: bool) -> None:
+def list_all(invocation: Invocation) -> None:
     """List the newest jobs of all, the newest first."""
     from vosd.admin.office.jobs import ListJobs, list_jobs
 
     found = ordered(invocation, list_jobs, ListJobs())
-    output.records(_COLUMNS, found, empty="there are no jobs", as_json=as_json)
+    output.records(_COLUMNS, found, empty="there are no jobs")
 
 
 @jobs.command()
 @_NUMBER
 @json_verb
-def show(invocation: Invocation, number: int, as_json: bool) -> None:
+def show(invocation: Invocation, number: int) -> None:
     """Show the state of job ID, and why it has failed."""
     from vosd.admin.office.jobs import ShowJob, show_job
 
-    _show(ordered(invocation, show_job, ShowJob(number)), as_json=as_json)
+    _show(ordered(invocation, show_job, ShowJob(number)))
 
 
 @jobs.command()
 @_NUMBER
 @operator_option
 @json_verb
-def cancel(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
+def cancel(invocation: Invocation, number: int, operator: str) -> None:
     """Cancel job ID, which has made no change yet."""
     from vosd.admin.office.jobs import CancelJob, cancel_job
 
-    _show(ordered(invocation, cancel_job, CancelJob(number), principal(operator)), as_json=as_json)
+    _show(ordered(invocation, cancel_job, CancelJob(number), principal(operator)))
 
 
-def _show(job: "JobSheet", *, as_json: bool) -> None:
+def _show(job: "JobSheet") -> None:
     import msgspec
 
-    if as_json:
-        output.document(job)
+    if output.printed_as_json(job):
         return
     found = msgspec.to_builtins(job)
     problem = found.pop("problem")

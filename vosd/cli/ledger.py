@@ -82,15 +82,13 @@ ledger.add_command(profit)
 @as_option
 @csv_option
 @json_verb
-def list_entries(
-    invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **criteria: Any
-) -> None:
+def list_entries(invocation: Invocation, /, acting: str | None, as_csv: str | None, **criteria: Any) -> None:
     """List entries as they were booked, with the balance after each; with --as those of the agent unless --account."""
     from vosd.admin.office.ledger import ListEntries
 
-    if as_csv and as_json:
+    if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
-    form = _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()
+    form = _Csv(as_csv) if as_csv else _Json() if output.wants_json() else _Lines()
     asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria), form))
 
 
@@ -170,7 +168,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries", 
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @operator_option
 @json_verb
-def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", operator: str, as_json: bool) -> None:
+def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", operator: str) -> None:
     """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
@@ -179,9 +177,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 
     order = BookMinimums(month, "" if zone is None else zone.key)
     sheets = ordered(invocation, book_minimums, order, principal(operator))
-    if as_json:
-        output.document(sheets)
-    else:
+    if not output.printed_as_json(sheets):
         rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
         empty = "no account has a minimum_consumption"
         output.table(("account", "minimum", "consumed", "charged", "outcome"), rows, empty=empty)
@@ -198,9 +194,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 @yes_option
 @operator_option
 @json_verb
-def close(
-    invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool, operator: str, as_json: bool
-) -> None:
+def close(invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool, operator: str) -> None:
     """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
 
     A date begins in the zone of `invoices.timezone`. It asks before. The ledger is verified first. What is booked later
@@ -216,16 +210,14 @@ def close(
     with meter("calls") as shown:
         closing = in_office(invocation, lambda office: close_period(office, who, order, shown.show))
     output.outcome(
-        closing,
-        f"closed until {closing.closed_until}: {closing.accounts} accounts, {closing.entries} entries",
-        as_json=as_json,
+        closing, f"closed until {closing.closed_until}: {closing.accounts} accounts, {closing.entries} entries"
     )
 
 
 @ledger.command("verify")
 @click.option("--whole", is_flag=True, help="From the first entry, not from the latest close.")
 @json_verb
-def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
+def verify(invocation: Invocation, whole: bool) -> None:
     """Recompute balances from entries and entries from call records, and compare them with the journal.
 
     Calls on their way to the database are no difference. Exit code 1 if anything differs.
@@ -233,14 +225,13 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     from vosd.admin.office.ledger import VerifyLedger, verify_ledger
     from vosd.cli.progress import meter
 
-    differences = _Differences(is_printed=not as_json)
+    differences = _Differences(is_printed=not output.wants_json())
     order, who = VerifyLedger(whole), principal()
     with meter("calls") as shown:
         result = in_office(invocation, lambda office: verify_ledger(office, who, order, differences.add, shown.show))
     output.outcome(
         asdict(result) | {"differences": [_difference(each) for each in differences.kept]},
         f"{_verified(result)}: {differences.count or 'no'} differences",
-        as_json=as_json,
     )
     if differences.count:
         sys.exit(OperationError.exit_code)

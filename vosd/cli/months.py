@@ -32,7 +32,7 @@ def month() -> None:
 @yes_option
 @operator_option
 @json_verb
-def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, as_json: bool, **given: Any) -> None:
+def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, **given: Any) -> None:
     """Close a month: check the books, book minimums, close the ledger, make invoices, files and a page for the auditor.
 
     It begins and ends in the zone of `invoices.timezone`. It asks before. Nothing is closed while work is missing.
@@ -48,11 +48,11 @@ def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, a
         ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
     with meter("calls") as shown:
         found = in_office(invocation, lambda office: close_month(office, principal(operator), order, shown.show))
-    _show(found, as_json=as_json)
+    _show(found)
 
 
-def _show(found: "ClosedMonthSheet", *, as_json: bool) -> None:
-    if as_json:
+def _show(found: "ClosedMonthSheet") -> None:
+    if output.wants_json():
         output.document(found)
     elif found.page is not None:
         from vosd.admin.month_page import page_as_text

@@ -15,6 +15,8 @@ import click
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from vosd.cli.command import JSON
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -38,11 +40,22 @@ def output_of_files() -> TextIO:
     return sys.stdout
 
 
-def outcome(value: object, said: str, *, as_json: bool) -> None:
-    """Print the outcome of a verb: a sentence, or the document."""
-    if as_json:
+def wants_json() -> bool:
+    """Return whether the verb was called with ``--json``."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and ctx.meta.get(JSON, False)
+
+
+def printed_as_json(value: object) -> bool:
+    """Print one JSON document where ``--json`` asks for it, and return whether it does."""
+    if wants_json():
         document(value)
-    else:
+    return wants_json()
+
+
+def outcome(value: object, said: str) -> None:
+    """Print the outcome of a verb: a sentence, or the document."""
+    if not printed_as_json(value):
         line(said)
 
 
@@ -154,13 +167,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     _print(shown)
 
 
-def records(columns: Sequence[str], rows: Sequence[object], *, empty: str, as_json: bool = False) -> None:
+def records(columns: Sequence[str], rows: Sequence[object], *, empty: str) -> None:
     """Print structs under the names of some of their fields; a field that a struct lacks is an empty cell.
 
-    With ``as_json`` they are printed whole, as one document.
+    With ``--json`` they are printed whole, as one document.
     """
-    if as_json:
-        document(rows)
+    if printed_as_json(rows):
         return
     table(columns, [[_listed(getattr(row, column, None)) for column in columns] for row in rows], empty=empty)
 

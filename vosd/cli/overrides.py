@@ -69,12 +69,12 @@ gateway.add_command(gateways.show)
 @click.argument("name")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool, **terms: Any) -> None:
+def block(invocation: Invocation, /, name: str, operator: str, acting: str | None, **terms: Any) -> None:
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
     from vosd.admin.office.overrides import BlockGateway, block_gateway
 
     order = BlockGateway(name=name, **terms)
-    show_set(ordered(invocation, block_gateway, order, principal(operator, acting)), as_json=as_json)
+    show_set(ordered(invocation, block_gateway, order, principal(operator, acting)))
 
 
 @gateway.command("unblock")
@@ -82,12 +82,12 @@ def block(invocation: Invocation, /, name: str, operator: str, acting: str | Non
 @operator_option
 @as_option
 @json_verb
-def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool) -> None:
+def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None) -> None:
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockGateway, unblock_gateway
 
     outcome = ordered(invocation, unblock_gateway, UnblockGateway(name), principal(operator, acting))
-    show_unblocked(outcome, f"gateway {name}", as_json=as_json)
+    show_unblocked(outcome, f"gateway {name}")
 
 
 @gateway.command("set")
@@ -98,9 +98,7 @@ def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | N
 @click.option("--max-cps", metavar="N", help="Calls a second; none lifts the limit.")
 @order_options
 @pass_invocation
-def set_values(
-    invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool, **terms: Any
-) -> None:
+def set_values(invocation: Invocation, /, name: str, operator: str, acting: str | None, **terms: Any) -> None:
     """Set values of gateway or phone NAME; each is an override of its own."""
     from vosd.admin.office.overrides import SetGateway, set_gateway
     from vosd.catalogue.overrides import Setting
@@ -109,7 +107,7 @@ def set_values(
     given = {setting: terms.pop(setting.value) for setting in settings}
     values = {setting: value for setting, value in given.items() if value is not None}
     order = SetGateway(name=name, values=values, **terms)
-    show_set(ordered(invocation, set_gateway, order, principal(operator, acting)), as_json=as_json)
+    show_set(ordered(invocation, set_gateway, order, principal(operator, acting)))
 
 
 @click.group(cls=Family)
@@ -122,25 +120,24 @@ def overrides() -> None:
 @click.option("--name", metavar="NAME", help="Of objects of this name only.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
 @json_verb
-def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int, as_json: bool) -> None:
+def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int) -> None:
     """List the overrides in force, with who set them, until when and why."""
     from vosd.admin.office.overrides import ShowOverrideChanges, ShowOverrides, show_override_changes, show_overrides
 
     who = principal()
     if is_history:
         changes = ordered(invocation, show_override_changes, ShowOverrideChanges(limit=limit, name=name), who)
-        _show([*map(asdict, changes)], _CHANGES, as_json=as_json)
+        _show([*map(asdict, changes)], _CHANGES)
         return
     found = ordered(invocation, show_overrides, ShowOverrides(name), who)
-    _show([*map(asdict, found)], _ON_SCREEN, as_json=as_json)
-    for each in () if as_json else found:
+    _show([*map(asdict, found)], _ON_SCREEN)
+    for each in () if output.wants_json() else found:
         if not each.applies:
             output.remark(f"{each.setting} of {each.target} {each.name} applies to nothing: it is not configured")
 
 
-def _show(rows: list[dict[str, Any]], columns: dict[str, ScreenColumn], *, as_json: bool) -> None:
-    if as_json:
-        output.document(rows)
+def _show(rows: list[dict[str, Any]], columns: dict[str, ScreenColumn]) -> None:
+    if output.printed_as_json(rows):
         return
     cells = [[_cell(row, key) for key in columns] for row in rows]
     empty = "no overrides" if columns is _ON_SCREEN else "nothing was overridden"
@@ -163,9 +160,7 @@ def _cell(row: dict[str, Any], key: str) -> Any:
 @click.option("--yes", is_flag=True, help="Clear all overrides, where no NAME is given and there is more than one.")
 @operator_option
 @json_verb
-def clear_all(
-    invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str, as_json: bool
-) -> None:
+def clear_all(invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str) -> None:
     """Clear the overrides of everything called NAME, or all; the configuration holds again."""
     from vosd.admin.office.overrides import ClearOverrides, clear_overrides
 
@@ -173,9 +168,9 @@ def clear_all(
     order = ClearOverrides(name=name, setting=wanted, clears_many=yes)
     outcome = ordered(invocation, clear_overrides, order, principal(operator))
     _remark(outcome)
-    if as_json:
-        output.document(outcome.overrides)
-    for each in () if as_json else outcome.overrides:
+    if output.printed_as_json(outcome.overrides):
+        return
+    for each in outcome.overrides:
         output.line(f"cleared {each.setting} of {each.target} {each.name}")
 
 
@@ -189,21 +184,21 @@ def _setting(text: str) -> "Setting":
         raise click.BadParameter(f"{text!r}: expected one of {names}", param_hint="--setting") from None
 
 
-def show_set(outcome: "OverrideOutcome", *, as_json: bool) -> None:
+def show_set(outcome: "OverrideOutcome") -> None:
     """Print what was set."""
     _remark(outcome)
-    if as_json:
-        output.document(outcome.overrides)
-    for each in () if as_json else outcome.overrides:
+    if output.printed_as_json(outcome.overrides):
+        return
+    for each in outcome.overrides:
         value = "" if each.value is None else f" {each.value}"
         until = "until it is cleared" if each.until is None else f"until {each.until}"
         output.line(f"{each.target} {each.name}: {each.setting}{value} {until}")
 
 
-def show_unblocked(outcome: "OverrideOutcome", what: str, *, as_json: bool) -> None:
+def show_unblocked(outcome: "OverrideOutcome", what: str) -> None:
     """Print what was unblocked."""
     _remark(outcome)
-    output.outcome(outcome.overrides, f"{what} is unblocked", as_json=as_json)
+    output.outcome(outcome.overrides, f"{what} is unblocked")
 
 
 def _remark(outcome: "OverrideOutcome") -> None:

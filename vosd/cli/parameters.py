@@ -11,7 +11,7 @@ from vosd.cli.office import ordered
 
 @click.command(cls=Verb)
 @json_verb
-def parameters(invocation: Invocation, as_json: bool) -> None:
+def parameters(invocation: Invocation) -> None:
     """List the parameters of VOS3000: value, source and meaning of each.
 
     The source is ``default``, the file with its line, or the database; a running switch has them since its last reload.
@@ -19,8 +19,7 @@ def parameters(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.parameters import ListParameters, list_parameters
 
     found = ordered(invocation, list_parameters, ListParameters(), with_database=False)
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     width = output.columns_of_screen() or 80
     for each in found:

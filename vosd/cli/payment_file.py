@@ -36,7 +36,6 @@ def import_file(
     decimal_comma: bool,
     encoding: str,
     operator: str,
-    as_json: bool,
 ) -> None:
     """Book the payments of a CSV file with a header: account, amount, reference; memo and currency if there are any.
 
@@ -47,8 +46,7 @@ def import_file(
     from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
 
     found = ordered(invocation, import_payments, ImportPayments(tuple(wanted), is_trial), principal(operator))
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     rows = [[each.line, each.account, each.amount, each.currency, each.reference, each.outcome] for each in found]
     output.table(("line", "account", "amount", "currency", "reference", "outcome"), rows, empty="no payments")

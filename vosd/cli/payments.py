@@ -85,7 +85,6 @@ def add(
     operator: str,
     acting: str | None,
     yes: bool,
-    as_json: bool,
     **terms: Any,
 ) -> None:
     """Book money on an account and print its balance before and after.
@@ -102,15 +101,14 @@ def add(
             output.remark("a payment below zero takes money: say why by --type adjustment or refund (without a sign)")
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
     done = ordered(invocation, book_payment, order, who)
-    show_booked(done, as_json=as_json, is_trial=order.is_trial)
+    show_booked(done, is_trial=order.is_trial)
 
 
-def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool = False) -> None:
+def show_booked(done: "Receipts | WaitingSheet", *, is_trial: bool = False) -> None:
     """Print a payment that was booked, or would be; end with exit code 1 where it waits for a second person."""
-    receipt = _booked(done, as_json=as_json, is_trial=is_trial)[-1]
+    receipt = _booked(done, is_trial=is_trial)[-1]
     _remark(receipt)
-    if as_json:
-        output.document(receipt)
+    if output.printed_as_json(receipt):
         return
     _say_repeated(receipt)
     shown = {"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after}
@@ -130,7 +128,7 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
 @csv_option
 @json_verb
 def list_all(
-    invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, xlsx: Path | None, **criteria: Any
+    invocation: Invocation, /, acting: str | None, as_csv: str | None, xlsx: Path | None, **criteria: Any
 ) -> None:
     """List payments, refunds, adjustments, zeroings and transfers with the balance before and after each.
 
@@ -138,12 +136,12 @@ def list_all(
     """
     from vosd.admin.office.ledger import ListEntries
 
-    if sum((bool(as_csv), as_json, xlsx is not None)) > 1:
+    if sum((bool(as_csv), output.wants_json(), xlsx is not None)) > 1:
         raise click.UsageError("--csv, --xlsx or --json: one of them")
     found = asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria)))
     if xlsx is not None:
         _write_sheet(xlsx, found)
-    elif as_json:
+    elif output.wants_json():
         output.document(found)
     elif as_csv:
         _print_csv(found, csv_writer(as_csv))
@@ -183,7 +181,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") 
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
 @json_verb
-def undo(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
+def undo(invocation: Invocation, number: int, memo: str | None, operator: str) -> None:
     """Take back the payment, adjustment, refund, zeroing or transfer whose entry has the number ID, once.
 
     It books the reverse, whatever is left on the account, of a transfer on both accounts. The validity that a payment
@@ -193,9 +191,9 @@ def undo(invocation: Invocation, number: int, memo: str | None, operator: str, a
 
     done = ordered(invocation, undo_payment, UndoPayment(id=number, memo=memo), principal(operator))
     if isinstance(done, tuple) and len(done) > 1:
-        _show_receipts(done, as_json=as_json)
+        _show_receipts(done)
     else:
-        show_booked(done, as_json=as_json)
+        show_booked(done)
 
 
 @payment.command("transfer")
@@ -213,7 +211,6 @@ def transfer(
     operator: str,
     acting: str | None,
     yes: bool,
-    as_json: bool,
     **terms: Any,
 ) -> None:
     """Move money between two accounts of one currency: both entries or none.
@@ -227,7 +224,7 @@ def transfer(
     if not order.is_trial:
         _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
     done = ordered(invocation, move_money, order, who)
-    _show_receipts(_booked(done, as_json=as_json, is_trial=order.is_trial), as_json=as_json)
+    _show_receipts(_booked(done, is_trial=order.is_trial))
 
 
 def _ask_above(invocation: Invocation, amount: Decimal, what: str, *, yes: bool) -> None:
@@ -237,10 +234,9 @@ def _ask_above(invocation: Invocation, amount: Decimal, what: str, *, yes: bool)
         ask(f"This books {what}, more than billing.ask_above of {limit:f}. Book it?", yes=yes)
 
 
-def _show_receipts(receipts: "Receipts", *, as_json: bool) -> None:
+def _show_receipts(receipts: "Receipts") -> None:
     _remark(receipts[0])
-    if as_json:
-        output.document(receipts)
+    if output.printed_as_json(receipts):
         return
     _say_repeated(receipts[0])
     rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
@@ -257,14 +253,13 @@ def _say_repeated(receipt: "PaymentReceipt") -> None:
         output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
 
 
-def _booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool) -> "Receipts":
+def _booked(done: "Receipts | WaitingSheet", *, is_trial: bool) -> "Receipts":
     """Return what was booked, or would be; end with exit code 1 where the order waits for a second person."""
     if isinstance(done, tuple):
-        if is_trial and not as_json:
+        if is_trial and not output.wants_json():
             output.line("nothing was booked (--dry-run)")
         return done
-    if as_json:
-        output.document(done)
+    output.printed_as_json(done)
     if is_trial:
         raise OperationError("nothing was booked (--dry-run): it would wait for a second person")
     raise OperationError(f"not booked yet: it waits for a second person, who says vosd payment confirm {done.id}")
@@ -272,13 +267,12 @@ def _booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool) -
 
 @payment.command("waiting")
 @json_verb
-def waiting(invocation: Invocation, as_json: bool) -> None:
+def waiting(invocation: Invocation) -> None:
     """List the payments that wait for a second person, the oldest first (`billing.confirm_above`)."""
     from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
 
     found = ordered(invocation, list_waiting_payments, ListWaitingPayments())
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     names = ("id", "type", "account", "target", "amount", "currency", "asked_by", "asked_at", "memo")
     rows = [[getattr(each, name) for name in names] for each in found]
@@ -290,7 +284,7 @@ def waiting(invocation: Invocation, as_json: bool) -> None:
 @click.argument("number", type=Count(1), metavar="ID")
 @operator_option
 @json_verb
-def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
+def confirm(invocation: Invocation, number: int, operator: str) -> None:
     """Book a payment that waits; another person than the one who has asked for it.
 
     The entry has who asked as operator, and who confirmed in its memo.
@@ -298,7 +292,7 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
     from vosd.admin.office.payments import ConfirmPayment, confirm_payment
 
     receipts = ordered(invocation, confirm_payment, ConfirmPayment(number), principal(operator))
-    _show_receipts(receipts, as_json=as_json)
+    _show_receipts(receipts)
 
 
 @payment.command("refuse")
@@ -306,13 +300,9 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 @click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
 @operator_option
 @json_verb
-def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
+def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str) -> None:
     """Refuse a payment that waits, or take back one's own."""
     from vosd.admin.office.payments import RefusePayment, refuse_payment
 
     found = ordered(invocation, refuse_payment, RefusePayment(number, memo), principal(operator))
-    output.outcome(
-        found,
-        f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}",
-        as_json=as_json,
-    )
+    output.outcome(found, f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}")

@@ -38,7 +38,7 @@ _AREAS: Final = (
 @click.command("groups", cls=Verb)
 @as_option
 @json_verb
-def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
+def groups(invocation: Invocation, acting: str | None) -> None:
     """List the rate groups: how many rates each has and from where, who names it, and its memo.
 
     Accounts and gateways, which include phones, are those that name it as rate_group or private_rate_group. With --as
@@ -49,8 +49,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
 
     give_way()  # rates that are not compiled yet are read for it
     found = ordered(invocation, list_rate_groups, ListRateGroups(), principal(acting=acting), with_database=False)
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     output.listing(_GROUPS, map(astuple, found), empty="no rate groups")
 
@@ -58,7 +57,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
 @click.command("areas", cls=Verb)
 @click.argument("rate_group", metavar="GROUP")
 @json_verb
-def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
+def areas(invocation: Invocation, rate_group: str) -> None:
     """List the areas of rate group GROUP: their prefixes, and the lowest and highest price of a minute.
 
     Of the rates in force now, without tax; a first period and other additions are not in the price.
@@ -68,9 +67,7 @@ def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
 
     give_way()
     found = ordered(invocation, list_areas, ListAreas(rate_group), with_database=False)
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         _print_areas(found)
 
 

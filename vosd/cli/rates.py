@@ -41,16 +41,13 @@ def explain(
     at: int | None,
     buy: bool,
     acting: str | None,
-    as_json: bool,
 ) -> None:
     """Rate an imaginary call: which rate, which seconds, which roundings."""
     from vosd.admin.office.rates import ExplainRate, explain_rate
 
     order = ExplainRate(account=account_id, callee=callee, duration_ms=duration_ms, caller=caller, at=at, buy=buy)
     explanation = ordered(invocation, explain_rate, order, principal(acting=acting), with_database=False)
-    if as_json:
-        output.document(explanation)
-    else:
+    if not output.printed_as_json(explanation):
         _show(explanation)
 
 

@@ -46,7 +46,7 @@ def reconcile() -> None:
 @click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
 @operator_option
 @json_verb
-def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
+def import_file(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
     """Compare the calls that a vendor's FILE has with those that we have sent to ACCOUNT; nothing is booked.
 
     A file is compared once: the same file again shows the comparison of then. One that ends in .gz is decompressed.
@@ -58,19 +58,18 @@ def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wante
         found = in_office(invocation, lambda office: import_bill(office, who, order, shown.show))
     if found.repeated:
         output.remark(f"this file was imported before, as reconciliation {found.id}; --again compares it once more")
-    _show(found, as_json=as_json)
+    _show(found)
 
 
 @reconcile.command("list")
 @click.option("--account", metavar="ID", help="Of this vendor alone.")
 @json_verb
-def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None:
+def list_all(invocation: Invocation, account: str | None) -> None:
     """List comparisons, the newest first."""
     from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
 
     found = ordered(invocation, list_reconciliations, ListReconciliations(account=account))
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     columns = ("id", "account", "file", "since", "until", "theirs", "ours", "difference", "currency")
     rows = [[*(getattr(each, name) for name in columns), each.dispute and each.dispute.state] for each in found]
@@ -82,14 +81,14 @@ def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None
 @click.option("--class", "result", type=click.Choice(_CLASSES), help="Calls of this class alone, with --calls.")
 @_CALLS
 @json_verb
-def show(invocation: Invocation, number: int, result: str | None, calls: Path | None, as_json: bool) -> None:
+def show(invocation: Invocation, number: int, result: str | None, calls: Path | None) -> None:
     """Show comparison ID: calls and money by class and explanation, and its dispute."""
     from vosd.admin.office.reconciliations import ShowReconciliation, show_reconciliation
 
     found = ordered(invocation, show_reconciliation, ShowReconciliation(id=number))
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, result, calls))
-    _show(found, as_json=as_json)
+    _show(found)
 
 
 @reconcile.command()
@@ -106,7 +105,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: Path | 
 @operator_option
 @json_verb
 def dispute(
-    invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None, operator: str, as_json: bool,
+    invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None, operator: str,
     **wanted: Any,
 ) -> None:  # fmt: skip
     """Open a dispute about comparison ID, or change its state and amount.
@@ -125,14 +124,14 @@ def dispute(
         written = ordered(invocation, write_letter, WriteLetter(id=number))
         with written_text(letter) as write:
             write(written.text)
-    _show(found, as_json=as_json)
+    _show(found)
 
 
 @reconcile.command()
 @click.argument("account")
 @click.option("--until", type=MOMENT, help="End of the hour that is compared; default: five minutes ago, or less.")
 @json_verb
-def partner(invocation: Invocation, account: str, until: int | None, as_json: bool) -> None:
+def partner(invocation: Invocation, account: str, until: int | None) -> None:
     """Compare an hour of calls with the switch of partner ACCOUNT now; exit code 1 if they differ.
 
     The running switch does it every five minutes by itself, for partners that `bilateral` names.
@@ -140,20 +139,19 @@ def partner(invocation: Invocation, account: str, until: int | None, as_json: bo
     from vosd.admin.office.partners import ComparePartner, compare_partner
 
     found = ordered(invocation, compare_partner, ComparePartner(account=account, until=until))
-    _show_partner(found, as_json=as_json)
+    _show_partner(found)
 
 
-def _show_partner(found: "PartnerOutcome", *, as_json: bool) -> None:
-    if as_json:
-        output.document(found)
-    for each in () if as_json else found.deviations:
-        output.line(f"{each.since} to {each.until}: {each.what}")
-        output.line(f"  prefixes {', '.join(each.prefixes)}; gateways {', '.join(each.gateways)}")
+def _show_partner(found: "PartnerOutcome") -> None:
+    if not output.printed_as_json(found):
+        for each in found.deviations:
+            output.line(f"{each.since} to {each.until}: {each.what}")
+            output.line(f"  prefixes {', '.join(each.prefixes)}; gateways {', '.join(each.gateways)}")
     if found.failed:
         raise OperationError(f"nothing was compared: {found.failed}")
     if found.deviations:
         sys.exit(OperationError.exit_code)
-    if not as_json:
+    if not output.wants_json():
         output.line("both switches agree")
 
 
@@ -167,12 +165,11 @@ async def _write_calls(office: "Office", number: int, result: str | None, file: 
             write(part)
 
 
-def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
+def _show(found: "ReconciliationSheet") -> None:
     from vosd.admin.office.reconciliations import creditable
     from vosd.base.money import format_amount
 
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     compared, disputed = found.comparison, found.dispute
     names = ("id", "account", "file", "since", "until", "currency", "theirs", "ours", "difference", "disputable")

@@ -34,17 +34,15 @@ _ON_SCREEN: Final = {
 @click.command(cls=Verb)
 @click.option("--forget", metavar="NAME", help="Remove what this phone or gateway has registered instead.")
 @json_verb
-def registrations(invocation: Invocation, forget: str | None, as_json: bool) -> None:
+def registrations(invocation: Invocation, forget: str | None) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
     from vosd.admin.office.trunks import list_registrations
 
     if forget is not None:
-        _forget(invocation, forget, as_json=as_json)
+        _forget(invocation, forget)
         return
     rows = ordered(invocation, list_registrations, ListRegistrations(), with_database=False)
-    if as_json:
-        output.document(rows)
-    else:
+    if not output.printed_as_json(rows):
         _print_rows(rows)
 
 
@@ -58,13 +56,13 @@ def _print_rows(rows: Sequence[InboundRow | OutboundRow]) -> None:
     output.listing([*_ON_SCREEN.values()], cells, width, empty="no registrations")
 
 
-def _forget(invocation: Invocation, name: str, *, as_json: bool) -> None:
+def _forget(invocation: Invocation, name: str) -> None:
     """Remove the bindings of a phone or gateway; exit code 1 if it has none."""
     from vosd.admin.office.trunks import forget_registration
 
     done = ordered(invocation, forget_registration, ForgetRegistration(name), with_database=False)
     outcome = outcome_of(done)
-    output.outcome(outcome, f"{name} is no longer registered; it may register again", as_json=as_json)
+    output.outcome(outcome, f"{name} is no longer registered; it may register again")
 
 
 def _on_screen(row: InboundRow | OutboundRow) -> dict[str, Any]:

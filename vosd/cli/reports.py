@@ -105,7 +105,7 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     def show(invocation: Invocation, /, zone: "ZoneInfo | None", acting: str | None, **given: Any) -> None:
         from vosd.admin.office.reports import ShowReport
 
-        forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx", "pdf")}
+        forms = {name: given.pop(name) for name in ("as_csv", "xlsx", "pdf")}
         order = ShowReport(name=shown.name, zone="" if zone is None else zone.key, **given)
         made = _made(invocation, acting, order)
         _print(made, **forms)
@@ -124,13 +124,12 @@ for _other in LEDGER_REPORTS.values():
 @report.command("list")
 @as_option
 @json_verb
-def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
+def list_all(invocation: Invocation, acting: str | None) -> None:
     """List the reports with their columns."""
     from vosd.admin.office.reports import ListReports, list_reports
 
     found = ordered(invocation, list_reports, ListReports(), principal(acting=acting))
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     output.table(
         ("report", "meaning", "columns"),
@@ -141,7 +140,7 @@ def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
 
 @report.command("scheduled")
 @json_verb
-def scheduled(invocation: Invocation, as_json: bool) -> None:
+def scheduled(invocation: Invocation) -> None:
     """List the reports that the switch makes at fixed times, and why one has failed."""
     from vosd.admin.office.reports import list_scheduled_reports
     from vosd.control.installation import ListScheduledReports
@@ -153,21 +152,17 @@ def scheduled(invocation: Invocation, as_json: bool) -> None:
         lambda office: list_scheduled_reports(office, who, ListScheduledReports()),
         lambda state_dir: kept_schedule(state_dir, invocation.settings.reports, time.time_ns() // 1_000_000),
     )
-    output.records(
-        _SCHEDULED, found, empty="no report is made at a fixed time: reports of the configuration", as_json=as_json
-    )
+    output.records(_SCHEDULED, found, empty="no report is made at a fixed time: reports of the configuration")
 
 
 @report.command("verify")
 @_FIRST
 @_LAST
 @json_verb
-def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
+def verify(invocation: Invocation, since: int, until: int) -> None:
     """Count the calls of a time again; exit code 1 where a sum differs. Needs the calls: none that were dropped."""
     found, missing = asyncio.run(_differences(invocation, since, until))
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         columns = ("at", "figure", "stored", "counted", "of")
         said = [each | {"of": ", ".join(f"{key} {value}" for key, value in each["of"].items())} for each in found]
         output.table(columns, [[each[name] for name in columns] for each in said], empty="all sums agree")
@@ -181,7 +176,7 @@ def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
 @_SINCE
 @_UNTIL
 @json_verb
-def rebuild(invocation: Invocation, since: int | None, until: int | None, as_json: bool) -> None:
+def rebuild(invocation: Invocation, since: int | None, until: int | None) -> None:
     """Add up the calls that are missing in the sums; with --since and --until then make the sums of that time anew.
 
     It may be interrupted, and be repeated: what is done stays.
@@ -189,8 +184,7 @@ def rebuild(invocation: Invocation, since: int | None, until: int | None, as_jso
     if (since is None) != (until is None):
         raise click.UsageError("--since and --until, or neither")
     done = asyncio.run(_rebuilt(invocation, since, until))
-    if as_json:
-        output.document(done)
+    output.printed_as_json(done)
 
 
 def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "ReportSheet":
@@ -200,7 +194,7 @@ def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "R
     return in_reporting_office(invocation, lambda office: show_report(office, who, order))
 
 
-def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None, pdf: Path | None) -> None:
+def _print(sheet: "ReportSheet", as_csv: str | None, xlsx: Path | None, pdf: Path | None) -> None:
     if xlsx is not None:
         from vosd.admin.spreadsheet import workbook_of
 
@@ -211,7 +205,7 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
 
         write_file(pdf, report_pdf(sheet))
         output.remark(f"{len(sheet.rows)} rows: {pdf}")
-    elif as_json:
+    elif output.wants_json():
         output.document(sheet)
     elif as_csv:
         csv_writer(as_csv).rows(sheet.table())

@@ -33,7 +33,7 @@ from vosd.cli.progress import SpanMeter, meter
 )
 @operator_option
 @json_verb
-def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
+def rerate(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 
     With unchanged rates nothing does; charges that were corrected by hand stay as they are, and are counted. Only with
@@ -51,9 +51,7 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
         output.remark(f"booked, but the running switch has not taken the new balances yet: {found.untold}")
     answer: dict[str, Any] = msgspec.to_builtins(found)
     answer.pop("untold", None)
-    if as_json:
-        output.document(answer)
-    else:
+    if not output.printed_as_json(answer):
         _print_rerated(answer, is_booked=order.book)
     _check_all_booked(answer)
 

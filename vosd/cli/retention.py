@@ -33,7 +33,7 @@ def retention() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would go, and drop nothing.")
 @operator_option
 @json_verb
-def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
+def run(invocation: Invocation, dry_run: bool, operator: str) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
     The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over, or if `retention`
@@ -48,9 +48,7 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     if not dry_run:
         warn_root(invocation)
     done = in_office(invocation, lambda office: run_retention(office, who, order, _Progress().show))
-    if as_json:
-        output.document(done)
-    else:
+    if not output.printed_as_json(done):
         _print_run(done, is_trial=dry_run)
     if any(sheet.held for sheet in done.kinds):
         sys.exit(OperationError.exit_code)
@@ -103,7 +101,7 @@ def _amounts(amounts: "Mapping[str, Mapping[str, str]]") -> str:
 
 @retention.command("history")
 @json_verb
-def history(invocation: Invocation, as_json: bool) -> None:
+def history(invocation: Invocation) -> None:
     """List what was dropped or masked, the latest first: records and sums of each run and month."""
     from vosd.admin.office.retention import ListDrops, list_drops
     from vosd.cdr.columns import iso_utc
@@ -111,8 +109,7 @@ def history(invocation: Invocation, as_json: bool) -> None:
     found = ordered(invocation, list_drops, ListDrops())
     times = ("dropped_before", "begun_at", "ended_at")
     shown = [{**each._asdict(), **{name: iso_utc(getattr(each, name)) for name in times}} for each in found]
-    if as_json:
-        output.document(shown)
+    if output.printed_as_json(shown):
         return
     columns = ("ended_at", "operator", "kind", "month", "records", "amounts", "dropped_before")
     rows = [[_amounts(row[name]) if name == "amounts" else row[name] for name in columns] for row in shown]
@@ -122,13 +119,12 @@ def history(invocation: Invocation, as_json: bool) -> None:
 @retention.command("archive")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @json_verb
-def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
+def archive(invocation: Invocation, file: Path) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
     from vosd.admin.office.retention import CheckArchive, check_archive
 
     found = ordered(invocation, check_archive, CheckArchive(str(file)), with_database=False)
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     amounts = ", ".join(f"{amount} {currency}" for currency, amount in found.amounts.items())
     output.line(f"{found.file}: complete, {found.entries} entries closed before {found.dropped_before}, {amounts}")
@@ -139,15 +135,14 @@ def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
 @click.option("--until", default="9999-12-31", type=_DAY, help="Last day.")
 @click.option("--by-month", is_flag=True, help="Months instead of days.")
 @json_verb
-def totals(invocation: Invocation, since: object, until: object, by_month: bool, as_json: bool) -> None:
+def totals(invocation: Invocation, since: object, until: object, by_month: bool) -> None:
     """Show totals of dropped calls by day, accounts, gateways and currencies; calls that are there do not count."""
     from vosd.admin.office.retention import ShowDroppedTotals, show_dropped_totals
 
     order = ShowDroppedTotals(first=str(since)[:10], last=str(until)[:10], by_month=by_month)
     found = ordered(invocation, show_dropped_totals, order)
     shown = [_line(each) for each in found]
-    if as_json:
-        output.document(shown)
+    if output.printed_as_json(shown):
         return
     columns = tuple(shown[0]) if shown else ()
     output.table(columns, [list(row.values()) for row in shown], empty="no calls were dropped")

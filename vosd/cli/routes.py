@@ -52,7 +52,7 @@ route.add_command(simulate)
 @click.option("--plan", metavar="NAME", help="Routing plan by which it goes; default that of its gateway or account.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
 @json_verb
-def explain(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
+def explain(invocation: Invocation, /, **wanted: Any) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     from vosd.admin.office.routes import ExplainCall, explain_call
 
@@ -62,9 +62,7 @@ def explain(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
         output.remark("overrides are not considered")
     if found.is_past:
         output.remark(f"as at that moment: overrides, calendars, validity, rates by their dates. {_NOT_KEPT}")
-    if as_json:
-        output.document(found.sheet)
-    else:
+    if not output.printed_as_json(found.sheet):
         _show(found.sheet)
 
 

@@ -42,7 +42,7 @@ _OF_VENDORS: Final = ("calls", "cost", "margin", "loss_calls", "loss")
     help="Rows of destinations, and of areas and vendors.",
 )
 @json_verb
-def simulate(invocation: Invocation, /, other: Path | None, as_json: bool, **wanted: Any) -> None:
+def simulate(invocation: Invocation, /, other: Path | None, **wanted: Any) -> None:
     """Route the calls of a span again, and show what would change by vendor, gateway and destination.
 
     Nothing is booked. The calls pass the steps of a real call, without live state: no limit is reached, no gateway is
@@ -57,9 +57,7 @@ def simulate(invocation: Invocation, /, other: Path | None, as_json: bool, **wan
     with meter("calls") as shown:
         passed = SpanMeter(shown, order.since, order.until)
         answer = in_office(invocation, lambda office: simulate_routes(office, principal(), order, passed.passed))
-    if as_json:
-        output.document(answer)
-    else:
+    if not output.printed_as_json(answer):
         _show(answer)
 
 

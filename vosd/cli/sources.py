@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("address", required=False)
 @click.option("--list", "lists", is_flag=True, help="List who is locked out instead.")
 @json_verb
-def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json: bool) -> None:
+def unblock(invocation: Invocation, /, address: str | None, lists: bool) -> None:
     """Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if it was not.
 
     Of IPv6 the /64 is locked out: give it, or any address of it.
@@ -30,21 +30,20 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if lists == (address is not None):
         raise click.UsageError("say either ADDRESS or --list")
     if address is None:
-        _list(invocation, as_json)
+        _list(invocation)
         return
     from vosd.admin.office.alarms import unblock_source
 
     outcome = outcome_of(ordered(invocation, unblock_source, Unblock(address), with_database=False))
-    output.outcome(outcome, f"{outcome.address} is unblocked", as_json=as_json)
+    output.outcome(outcome, f"{outcome.address} is unblocked")
 
 
-def _list(invocation: Invocation, as_json: bool) -> None:
+def _list(invocation: Invocation) -> None:
     from vosd.admin.office.alarms import list_locked_out
 
     who = principal()
     locked_out = from_memory(invocation, lambda office: list_locked_out(office, who, ListLockedOut()))
-    if as_json:
-        output.document(locked_out)
+    if output.printed_as_json(locked_out):
         return
     rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in locked_out]
     output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")
@@ -60,7 +59,7 @@ def blacklist() -> None:
 
 @blacklist.command("list")
 @json_verb
-def list_callers(invocation: Invocation, as_json: bool) -> None:
+def list_callers(invocation: Invocation) -> None:
     """List the callers on the list, the one that was put there first at the top.
 
     While no switch runs, these are the callers that its next start will find there.
@@ -70,13 +69,13 @@ def list_callers(invocation: Invocation, as_json: bool) -> None:
 
     who, kept = principal(), partial(kept_blacklist, now_ms=time.time_ns() // 1_000_000)
     rows = in_office_or_kept(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), kept)
-    output.records(_COLUMNS, rows, empty="no caller is on the list", as_json=as_json)
+    output.records(_COLUMNS, rows, empty="no caller is on the list")
 
 
 @blacklist.command("clear")
 @click.argument("number", required=False)
 @json_verb
-def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
+def clear(invocation: Invocation, /, number: str | None) -> None:
     """Take NUMBER off the list, or all callers; exit code 1 if NUMBER is not on it.
 
     A leading + makes no difference. While no switch runs, the list is meant that its next start will find.
@@ -86,7 +85,7 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
     who, order = principal(), ClearBlacklist(number)
     kept = partial(_clear_kept, invocation, who, order)
     outcome = outcome_of(in_office_or_kept(invocation, lambda office: clear_blacklist(office, who, order), kept))
-    output.outcome(outcome, f"{outcome.cleared} taken off the list", as_json=as_json)
+    output.outcome(outcome, f"{outcome.cleared} taken off the list")
 
 
 def _clear_kept(

@@ -30,15 +30,13 @@ def spool() -> None:
 
 @spool.command("list")
 @json_verb
-def list_refused(invocation: Invocation, as_json: bool) -> None:
+def list_refused(invocation: Invocation) -> None:
     """List the records that the database refused, with the reason."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
     found = ordered(invocation, list_refused, ListRefused(), with_database=False)
     rows = [_summary(each) for each in found.records]
-    if as_json:
-        output.document(rows)
-    else:
+    if not output.printed_as_json(rows):
         output.table(_LISTED, [[row[key] for key in _LISTED] for row in rows], empty="nothing was refused")
     for why in found.unreadable:
         output.remark(why)
@@ -47,14 +45,12 @@ def list_refused(invocation: Invocation, as_json: bool) -> None:
 @spool.command("show")
 @click.argument("call_id", type=CallId())
 @json_verb
-def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
+def show(invocation: Invocation, call_id: str) -> None:
     """Show everything about a refused record."""
     from vosd.admin.office.spool import ShowRefused, show_refused
 
     shown = _whole(ordered(invocation, show_refused, ShowRefused(call_id), with_database=False))
-    if as_json:
-        output.document(shown)
-    else:
+    if not output.printed_as_json(shown):
         output.sheet({key: value for key, value in shown.items() if key != "record"})
         output.line("")
         output.sheet(shown["record"])
@@ -63,35 +59,33 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
 @spool.command("retry")
 @click.argument("call_ids", nargs=-1, type=CallId(), metavar="[CALL_ID]...")
 @json_verb
-def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> None:
+def retry(invocation: Invocation, call_ids: Sequence[str]) -> None:
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     from vosd.admin.office.spool import BookRefused, book_refused
 
-    _report(ordered(invocation, book_refused, BookRefused(tuple(call_ids)), with_database=False), as_json)
+    _report(ordered(invocation, book_refused, BookRefused(tuple(call_ids)), with_database=False))
 
 
 @spool.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @json_verb
-def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
+def export(invocation: Invocation, file: Path | None) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
     found = ordered(invocation, list_refused, ListRefused(), with_database=False)
-    _deliver([*map(_whole, found.records)], "records", file, as_json=as_json)
+    _deliver([*map(_whole, found.records)], "records", file)
 
 
 @spool.command("check")
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @json_option
-def check(files: Sequence[Path], as_json: bool) -> None:
+def check(files: Sequence[Path]) -> None:
     """Read journal files and print what they contain; exit code 1 if a part is damaged."""
     from vosd.engine.journal.salvage import examine
 
     found = [_examined(examine, path) for path in files]
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         for each in found:
             counts = ", ".join(f"{count} {kind}" for kind, count in each.records.items() if count)
             output.line(f"{each.file}: {counts or 'no records'}; {each.damages or 'no'} damaged parts")
@@ -107,7 +101,7 @@ def check(files: Sequence[Path], as_json: bool) -> None:
 @click.option("--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 @click.option("--book", is_flag=True, help="Book the records instead of writing them.")
 @json_verb
-def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool, as_json: bool) -> None:
+def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool) -> None:
     """Read the ended calls of a journal file, also of a damaged one; write them as a JSON array, or book them.
 
     Calls that are booked already are not booked again. A record that the database refuses goes to the quarantine.
@@ -120,17 +114,17 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
     if not _examined(has_records, file):
         raise OperationError(f"{file} has no record that can be read: vosd spool check says what it holds")
     if book:
-        _book(invocation, file, as_json=as_json)
+        _book(invocation, file)
     else:
         records = [_with_postings(record) for record in _examined(ended_in, file)]
-        _deliver(records, "ended calls", target, as_json=as_json)
+        _deliver(records, "ended calls", target)
 
 
-def _book(invocation: Invocation, file: Path, *, as_json: bool) -> None:
+def _book(invocation: Invocation, file: Path) -> None:
     from vosd.admin.office.spool import BookJournalFile, book_journal_file
 
     booked = ordered(invocation, book_journal_file, BookJournalFile(str(file.absolute())), with_database=False)
-    _report(booked, as_json)
+    _report(booked)
 
 
 def _examined(read: Any, path: Path) -> Any:
@@ -140,7 +134,7 @@ def _examined(read: Any, path: Path) -> Any:
         raise OperationError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_json: bool) -> None:
+def _deliver(records: list[dict[str, Any]], what: str, file: Path | None) -> None:
     """Write a JSON array to a file, or print it if no file is given.
 
     Raises:
@@ -152,9 +146,7 @@ def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_
         output.document(records)
         return
     write_file(file, msgspec.json.encode(records) + b"\n")
-    output.outcome(
-        {"file": str(file), "records": len(records)}, f"{len(records)} {what} written to {file}", as_json=as_json
-    )
+    output.outcome({"file": str(file), "records": len(records)}, f"{len(records)} {what} written to {file}")
 
 
 def _summary(refused: "Refused") -> dict[str, Any]:
@@ -194,12 +186,10 @@ def _with_postings(record: Any) -> dict[str, Any]:
     return {**json_object(record, None), "postings": postings}
 
 
-def _report(done: "Done[BookingOutcome]", as_json: bool) -> None:
+def _report(done: "Done[BookingOutcome]") -> None:
     outcome = outcome_of(done)
     booked, refused = outcome.booked, outcome.refused
-    if as_json:
-        output.document(outcome)
-    else:
+    if not output.printed_as_json(outcome):
         for call_id, why in refused.items():
             output.line(f"{call_id}: {why}")
         output.line(f"{len(booked)} booked, {len(refused)} refused")

@@ -44,17 +44,16 @@ def statement(
     zone: "ZoneInfo | None",
     acting: str | None,
     as_csv: str | None,
-    as_json: bool,
 ) -> None:
     """Show a month of accounts: balance at its beginning, movements by kind with net and tax, balance at its end.
 
     Of one --account one document or table; of several, of a --group or of --all an array, or CSV with the account in
     each row. With --as the agent may name one account.
     """
-    if as_csv and as_json:
+    if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     is_one = len(account_ids) == 1
-    form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
+    form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if output.wants_json() else _Tables()
     span = {"month": month, "zone": "" if zone is None else zone.key}
     wanted = {**span, "accounts": account_ids, "group": group, "of_all": of_all}
     asyncio.run(_print(invocation, principal(acting=acting), wanted, form))
@@ -139,17 +138,17 @@ async def _print(invocation: Invocation, who: "Principal", wanted: dict[str, Any
 @click.option("--at", "moment", type=MOMENT, required=True, metavar="TIME", help="Entries dated before count.")
 @csv_option
 @json_verb
-def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: bool) -> None:
+def balances(invocation: Invocation, moment: int, as_csv: str | None) -> None:
     """Show the balance of every account at a moment, as its statement opens that begins then.
 
     Calls are dated by their end: one that ran then counts later. An account that was opened later has 0.00.
     """
-    if as_csv and as_json:
+    if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     from vosd.admin.office.ledger import ListBalances, list_balances
 
     found = ordered(invocation, list_balances, ListBalances(moment))
-    if as_json:
+    if output.wants_json():
         output.document({"at": iso_utc(moment), "accounts": found})
     elif as_csv:
         csv_writer(as_csv).rows([_BALANCE, *map(astuple, found)])
@@ -161,7 +160,7 @@ def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: b
 @click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Calls that ended then or later.")
 @click.option("--until", type=MOMENT, required=True, metavar="TIME", help="Calls that ended before.")
 @json_verb
-def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
+def profit(invocation: Invocation, since: int, until: int) -> None:
     """Show what the calls of a time have brought and cost, without tax, in each currency.
 
     A call is paid for by the highest account above it: its last agent, else the customer. Minimums, and calls without
@@ -170,4 +169,4 @@ def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
     from vosd.admin.office.ledger import ShowProfit, show_profit
 
     found = ordered(invocation, show_profit, ShowProfit(since, until))
-    output.records(_PROFIT, found, empty="no calls", as_json=as_json)
+    output.records(_PROFIT, found, empty="no calls")

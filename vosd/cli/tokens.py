@@ -35,43 +35,38 @@ def add(
     networks: tuple[str, ...],
     expires: int | None,
     operator: str,
-    as_json: bool,
 ) -> None:
     """Make a token for the program NAME, and print it this once."""
     from vosd.admin.office.tokens import AddToken, add_token
 
     order = AddToken(name=name, role=role, scopes=scopes, account=account, networks=networks, expires_at=expires)
     made = ordered(invocation, add_token, order, principal(operator))
-    if as_json:
-        output.document(made)
-    else:
+    if not output.printed_as_json(made):
         output.sheet({"id": made.id, "token": made.token})
 
 
 @token.command("list")
 @click.option("--revoked", is_flag=True, help="Also those that were revoked.")
 @json_verb
-def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
+def list_all(invocation: Invocation, revoked: bool) -> None:
     """List the tokens, the oldest first."""
     from vosd.admin.office.tokens import ListTokens, list_tokens
 
     found = ordered(invocation, list_tokens, ListTokens(revoked))
-    output.records((*_COLUMNS, *(["revoked"] if revoked else [])), found, empty="there are no tokens", as_json=as_json)
+    output.records((*_COLUMNS, *(["revoked"] if revoked else [])), found, empty="there are no tokens")
 
 
 @token.command("show")
 @click.argument("token_id", metavar="ID")
 @json_verb
-def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
+def show(invocation: Invocation, token_id: str) -> None:
     """Show a token, and which permissions its role, its scopes and its maker leave."""
     from msgspec import to_builtins
 
     from vosd.admin.office.tokens import ShowToken, show_token
 
     found = ordered(invocation, show_token, ShowToken(token_id))
-    if as_json:
-        output.document(found)
-    else:
+    if not output.printed_as_json(found):
         values = to_builtins(found)
         output.sheet({name: ", ".join(each) if isinstance(each, list) else each for name, each in values.items()})
 
@@ -80,9 +75,9 @@ def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
 @click.argument("token_id", metavar="ID")
 @operator_option
 @json_verb
-def revoke(invocation: Invocation, token_id: str, operator: str, as_json: bool) -> None:
+def revoke(invocation: Invocation, token_id: str, operator: str) -> None:
     """End a token at once."""
     from vosd.admin.office.tokens import RevokeToken, revoke_token
 
     ended = ordered(invocation, revoke_token, RevokeToken(token_id), principal(operator))
-    output.outcome(ended, f"token {ended.id} of {ended.name} is revoked", as_json=as_json)
+    output.outcome(ended, f"token {ended.id} of {ended.name} is revoked")

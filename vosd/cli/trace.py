@@ -68,7 +68,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
 )
 @click.option("--pcap", "pcap", type=CAPTURE, metavar="FILE", help="Write a capture for Wireshark, too.")
 @json_verb
-def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: bool, **sought: str | None) -> None:
+def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, **sought: str | None) -> None:
     """Follow new calls that match every option given, and draw each when it has ended; Ctrl-C draws the rest.
 
     Digest credentials and media keys are blanked.
@@ -76,7 +76,7 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: b
     from vosd.control.traces import CallSought, FollowCalls
 
     with capture(pcap) as file:
-        screen = _Screen(file, seconds, as_json=as_json)
+        screen = _Screen(file, seconds)
         try:
             asyncio.run(_follow(invocation, FollowCalls(CallSought(**sought), seconds), screen))
         except KeyboardInterrupt:
@@ -98,13 +98,12 @@ async def _follow(invocation: Invocation, order: "FollowCalls", screen: "_Screen
 class _Screen:
     """Output of the followed calls: drawn one by one, or collected for the one document at the end."""
 
-    def __init__(self, file: Capture, seconds: int, *, as_json: bool) -> None:
+    def __init__(self, file: Capture, seconds: int) -> None:
         from vosd.admin.tracing import FollowedCalls
 
         self._greeting = f"following new calls for {seconds} s; Ctrl-C ends it"
         self._followed = FollowedCalls()
         self._file = file
-        self._as_json = as_json
         self._kept: list[TracedCall] = []
 
     def take(self, update: "TraceUpdate") -> None:
@@ -130,7 +129,7 @@ class _Screen:
         """Show the calls that still go on, and the remarks."""
         for call in self._followed.going_on.values():
             self._show(call)
-        if self._as_json:
+        if output.wants_json():
             from vosd.admin.tracing import call_json
 
             output.document([call_json(call) for call in self._kept])
@@ -138,7 +137,7 @@ class _Screen:
             output.remark(f"{self._followed.left_out} more calls fitted: too many at a time, say more of what you want")
 
     def _show(self, call: "TracedCall") -> None:
-        if self._as_json:
+        if output.wants_json():
             self._kept.append(call)
         else:
             ladder(call)

@@ -57,25 +57,21 @@ call.add_command(show_call)
     help="Hang up so long after the answer.",
 )
 @json_verb
-def test(
-    invocation: Invocation, /, via: str, callee: str, caller: str, ring_only: bool, seconds: int, as_json: bool
-) -> None:
+def test(invocation: Invocation, /, via: str, callee: str, caller: str, ring_only: bool, seconds: int) -> None:
     """Have the running switch call a number through one gateway, without a customer, and show each step.
 
     The session is on hold: no media is sent. The vendor charges an answered call like any other, so it is booked on the
     vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
     """
     wanted = MakeTestCall(via=via, callee=callee, caller=caller, is_ring_only=ring_only, talk_s=seconds)
-    report = asyncio.run(_call(invocation, wanted, as_json=as_json))
-    if as_json:
-        output.document(report)
-    else:
+    report = asyncio.run(_call(invocation, wanted))
+    if not output.printed_as_json(report):
         _show(report)
     if report.result not in _WELL:
         raise OperationError(f"the test call has ended: {report.result.value}")
 
 
-async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:
+async def _call(invocation: Invocation, wanted: MakeTestCall) -> TrialReport:
     """Print the steps as they come, and return the outcome."""
     from vosd.admin.office.calls import make_test_call
 
@@ -85,7 +81,7 @@ async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) 
         aclosing(make_test_call(office, principal(), wanted)) as updates,
     ):
         async for update in updates:
-            if not as_json:
+            if not output.wants_json():
                 for step in update.steps:
                     output.line(output.printable(f"{step.ms / 1_000:8.3f} s  {step.what}"))
             report = update.report or report

@@ -18,14 +18,13 @@ def trunk() -> None:
 @click.option("--message", required=True, type=TextFile(), metavar="FILE", help="An INVITE, or a response.")
 @click.option("--from", "source", metavar="NAME", help="Mapping gateway that the INVITE came from.")
 @json_verb
-def explain(invocation: Invocation, gateway: str, message: str, source: str | None, as_json: bool) -> None:
+def explain(invocation: Invocation, gateway: str, message: str, source: str | None) -> None:
     """Show the message that would leave for the one in FILE, and the rules that change its headers; nothing is sent."""
     from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 
     order = ExplainTrunk(gateway=gateway, message=message, source=source)
     found = ordered(invocation, explain_trunk, order, with_database=False)
-    if as_json:
-        output.document(found)
+    if output.printed_as_json(found):
         return
     click.echo(found.message.replace("\r\n", "\n").rstrip("\n"))
     for each in found.rules:

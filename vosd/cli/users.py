@@ -28,31 +28,31 @@ def user() -> None:
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
 @json_verb
-def add(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
+def add(invocation: Invocation, name: str, role: str, account: str | None, operator: str) -> None:
     """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
     from vosd.admin.office.people import AddPerson, add_person
 
     order = AddPerson(name=name, role=role, account=account)
-    _print_link(invocation, ordered(invocation, add_person, order, principal(operator)), as_json)
+    _print_link(invocation, ordered(invocation, add_person, order, principal(operator)))
 
 
 @user.command("reset")
 @click.argument("name")
 @operator_option
 @json_verb
-def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+def reset(invocation: Invocation, name: str, operator: str) -> None:
     """Forget password, second factor and sessions of NAME, and print a link for a new password."""
     from vosd.admin.office.people import ResetPerson, reset_person
 
     link = ordered(invocation, reset_person, ResetPerson(name), principal(operator))
-    _print_link(invocation, link, as_json)
+    _print_link(invocation, link)
 
 
 @user.command("first")
 @click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
 @operator_option
 @json_verb
-def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> None:
+def first(invocation: Invocation, wait: bool, operator: str) -> None:
     """Print the address of the console, with a one-time link while no administrator can log in.
 
     The link makes the person admin with the role administrator; it ends after use, or after 24 hours. It is not printed
@@ -67,7 +67,7 @@ def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> N
         return
     link = None if is_journal() else ordered(invocation, invite_first, InviteFirst(), principal(operator))
     address = f"{_address(api)}{'/' if link is None else link.link}"
-    output.outcome({"console": address}, f"console: {address}", as_json=as_json)
+    output.outcome({"console": address}, f"console: {address}")
 
 
 def _address(api: "ApiSettings") -> str:
@@ -75,49 +75,45 @@ def _address(api: "ApiSettings") -> str:
     return f"{'http' if api.certificate is None else 'https'}://{host}:{api.listen.port}"
 
 
-def _print_link(invocation: Invocation, made: "PersonLink", as_json: bool) -> None:
+def _print_link(invocation: Invocation, made: "PersonLink") -> None:
     """Print a link as an address of the API, or its path where none is configured."""
     api = invocation.settings.api
     shown = {"name": made.name, "link": ("" if api is None else _address(api)) + made.link, "until": made.until}
-    if as_json:
-        output.document(shown)
-    else:
+    if not output.printed_as_json(shown):
         output.sheet(shown)
 
 
 @user.command("list")
 @json_verb
-def list_all(invocation: Invocation, as_json: bool) -> None:
+def list_all(invocation: Invocation) -> None:
     """List the people by name."""
     from vosd.admin.office.people import ListPeople, list_people
 
     found = ordered(invocation, list_people, ListPeople())
-    output.records(
-        ("name", "role", "account", "state", "totp", "last_login"), found, empty="there are no people", as_json=as_json
-    )
+    output.records(("name", "role", "account", "state", "totp", "last_login"), found, empty="there are no people")
 
 
 @user.command("disable")
 @click.argument("name")
 @operator_option
 @json_verb
-def disable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+def disable(invocation: Invocation, name: str, operator: str) -> None:
     """Have NAME log in no more, and end its sessions."""
     from vosd.admin.office.people import DisablePerson, disable_person
 
     sheet = ordered(invocation, disable_person, DisablePerson(name), principal(operator))
-    _print_changed(sheet, as_json)
+    _print_changed(sheet)
 
 
 @user.command("enable")
 @click.argument("name")
 @operator_option
 @json_verb
-def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+def enable(invocation: Invocation, name: str, operator: str) -> None:
     """Let NAME log in again, with the password that it had."""
     from vosd.admin.office.people import EnablePerson, enable_person
 
-    _print_changed(ordered(invocation, enable_person, EnablePerson(name), principal(operator)), as_json)
+    _print_changed(ordered(invocation, enable_person, EnablePerson(name), principal(operator)))
 
 
 @user.command("role")
@@ -126,19 +122,19 @@ def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
 @json_verb
-def give(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
+def give(invocation: Invocation, name: str, role: str, account: str | None, operator: str) -> None:
     """Give NAME another ROLE; its sessions end."""
     from vosd.admin.office.people import GiveRole, give_role
 
     order = GiveRole(name=name, role=role, account=account)
-    _print_changed(ordered(invocation, give_role, order, principal(operator)), as_json)
+    _print_changed(ordered(invocation, give_role, order, principal(operator)))
 
 
 @user.command("passwd")
 @click.argument("name")
 @operator_option
 @json_verb
-def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+def passwd(invocation: Invocation, name: str, operator: str) -> None:
     """Set the password of NAME, which is read from the terminal or as a line of standard input."""
     from vosd.admin.office.people import SetPassword, set_password
 
@@ -147,22 +143,21 @@ def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> N
     else:
         password = sys.stdin.readline().rstrip("\n")
     order = SetPassword(name=name, password=password)
-    _print_changed(ordered(invocation, set_password, order, principal(operator)), as_json)
+    _print_changed(ordered(invocation, set_password, order, principal(operator)))
 
 
-def _print_changed(person: "PersonSheet", as_json: bool) -> None:
-    output.outcome(person, f"{person.name}: {person.role}, {person.state}; its sessions have ended", as_json=as_json)
+def _print_changed(person: "PersonSheet") -> None:
+    output.outcome(person, f"{person.name}: {person.role}, {person.state}; its sessions have ended")
 
 
 @user.command("roles")
 @json_verb
-def roles(invocation: Invocation, as_json: bool) -> None:
+def roles(invocation: Invocation) -> None:
     """List the roles with their permissions: those that ship, then the installation's own."""
     from vosd.admin.office.roles import ListRoles, list_roles
 
     found = ordered(invocation, list_roles, ListRoles())
-    if as_json:
-        output.document([_shown(each) for each in found])
+    if output.printed_as_json([_shown(each) for each in found]):
         return
     rows = [
         (each.name, each.acts_for.value, "yes" if each.wants_totp else "no", " ".join(sorted(each.permissions)))
@@ -187,7 +182,6 @@ def role_set(
     acts_for: str | None,
     totp: bool | None,
     operator: str,
-    as_json: bool,
 ) -> None:
     """Make or change the role NAME; of a role that ships only --totp can be changed."""
     from vosd.admin.office.permissions import ActsFor
@@ -196,7 +190,7 @@ def role_set(
     whose = None if acts_for is None else ActsFor(acts_for)
     order = SetRole(name=name, permissions=_permissions(permissions), acts_for=whose, wants_totp=totp)
     role = ordered(invocation, set_role, order, principal(operator))
-    output.outcome(_shown(role), f"role {role.name}: {' '.join(sorted(role.permissions))}", as_json=as_json)
+    output.outcome(_shown(role), f"role {role.name}: {' '.join(sorted(role.permissions))}")
 
 
 def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
@@ -213,12 +207,12 @@ def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
 @click.argument("name")
 @operator_option
 @json_verb
-def role_drop(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+def role_drop(invocation: Invocation, name: str, operator: str) -> None:
     """Remove the role NAME, which neither people nor tokens have."""
     from vosd.admin.office.roles import DropRole, drop_role
 
     role = ordered(invocation, drop_role, DropRole(name), principal(operator))
-    output.outcome(_shown(role), f"role {role.name} is removed", as_json=as_json)
+    output.outcome(_shown(role), f"role {role.name} is removed")
 
 
 def _shown(role: "RoleSheet") -> dict[str, object]:

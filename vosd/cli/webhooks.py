@@ -27,7 +27,7 @@ def webhooks() -> None:
 @webhooks.command("list")
 @click.argument("receiver", required=False)
 @json_verb
-def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) -> None:
+def list_letters(invocation: Invocation, receiver: str | None) -> None:
     """List the events that RECEIVER, or all, did not get and will not get, unless they are replayed."""
     from vosd.admin.office.webhooks import list_dead_letters
     from vosd.control.events import ListDeadLetters
@@ -35,7 +35,7 @@ def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) ->
     who, order = principal(), ListDeadLetters(receiver)
     kept = partial(_kept_letters, invocation, receiver)
     letters = in_office_or_kept(invocation, lambda office: list_dead_letters(office, who, order), kept)
-    output.records(_COLUMNS, letters, empty="there is none", as_json=as_json)
+    output.records(_COLUMNS, letters, empty="there is none")
 
 
 def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path") -> "LeftState[list[DeadLetter]]":
@@ -52,10 +52,10 @@ def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path
 @click.argument("receiver")
 @click.argument("number", required=False, type=Count(1))
 @json_verb
-def replay(invocation: Invocation, receiver: str, number: int | None, as_json: bool) -> None:
+def replay(invocation: Invocation, receiver: str, number: int | None) -> None:
     """Deliver the dead letter NUMBER of RECEIVER again, or all."""
     from vosd.admin.office.webhooks import replay_dead_letters
     from vosd.control.events import ReplayDeadLetters
 
     outcome = outcome_of(ordered(invocation, replay_dead_letters, ReplayDeadLetters(receiver, number)))
-    output.outcome(outcome, f"{outcome.replayed} events wait for {receiver} again", as_json=as_json)
+    output.outcome(outcome, f"{outcome.replayed} events wait for {receiver} again")

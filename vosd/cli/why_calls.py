@@ -37,7 +37,7 @@ _NO_DAEMON: Final = "no switch answers: this is from the database alone, without
 @click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
 @json_verb
-def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
+def why(invocation: Invocation, /, **wanted: Any) -> None:
     """Say why calls ended as they did: what to read first, then every detail, newest call first.
 
     Running calls and the messages of calls are shown if the switch runs; in ladders credentials are blanked.
@@ -47,9 +47,7 @@ def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     page = ordered(invocation, explain_calls, ExplainCalls(**wanted))
     if page.unaudited:
         output.remark(f"the audit has no line of it: {page.unaudited}")
-    if as_json:
-        output.document(page_json(page))
-    else:
+    if not output.printed_as_json(page_json(page)):
         show(page)
 
 
