@@ -8,7 +8,7 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vosd.admin.office.accounts import AccountSheet
-    from vosd.admin.office.principal import Principal
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
@@ -83,11 +82,11 @@ def add(invocation: Invocation, account_id: str) -> None:
 @click.option("--consumption", is_flag=True, help="Also what its calls cost today and this month, without tax.")
 @as_option
 @json_verb
-def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None) -> None:
+def show(invocation: Invocation, account_id: str, consumption: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     from vosd.admin.office.accounts import ShowAccount, show_account
 
-    shown = ordered(invocation, show_account, ShowAccount(account_id, consumption), principal(acting=acting))
+    shown = ordered(invocation, show_account, ShowAccount(account_id, consumption))
     if not output.printed_as_json(shown):
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
     if shown.configured_currency is not msgspec.UNSET:
@@ -112,13 +111,7 @@ def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenC
 @as_option
 @json_verb
 def list_all(
-    invocation: Invocation,
-    group: str | None,
-    agent: str | None,
-    is_whole: bool,
-    consumption: bool,
-    limit: int | None,
-    acting: str | None,
+    invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, consumption: bool, limit: int | None
 ) -> None:
     """List accounts in the order of the configuration: all, those of a group, or those below an agent."""
     from vosd.admin.office.accounts import ListAccounts, list_accounts
@@ -126,7 +119,7 @@ def list_all(
     most = limit or (None if output.wants_json() else FOR_PEOPLE)
     some = None if most is None else most + 1
     order = ListAccounts(group=group, agent=agent, all=is_whole, limit=some, consumption=consumption)
-    found = ordered(invocation, list_accounts, order, principal(acting=acting))
+    found = ordered(invocation, list_accounts, order)
     sheets = output.first(found, most, "accounts")
     if not output.printed_as_json(sheets):
         _print_accounts(sheets, _ON_SCREEN | _CONSUMPTION if consumption else _ON_SCREEN)
@@ -138,13 +131,13 @@ def list_all(
 @limit_option
 @as_option
 @json_verb
-def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | None, acting: str | None) -> None:
+def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | None) -> None:
     """List what calls of an account cost now, by prefix: without tax, in its currency."""
     from vosd.admin.office.rates import ListPrices, list_prices
 
     most = limit or (None if output.wants_json() else FOR_PEOPLE)
     order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
-    found = ordered(invocation, list_prices, order, principal(acting=acting), with_database=False)
+    found = ordered(invocation, list_prices, order, with_database=False)
     sheets = output.first(found, most, "prefixes")
     if output.printed_as_json(sheets):
         return
@@ -173,14 +166,7 @@ def groups(invocation: Invocation) -> None:
 @order_options
 @pass_invocation
 def set_values(
-    invocation: Invocation,
-    /,
-    account_id: str,
-    overdraft_limit: str | None,
-    expires_at: "Expiry | None",
-    operator: str,
-    acting: str | None,
-    **terms: Any,
+    invocation: Invocation, /, account_id: str, overdraft_limit: str | None, expires_at: "Expiry | None", **terms: Any
 ) -> None:
     """Override values of an account: how far below zero calls may take its balance, until when it may be used.
 
@@ -188,25 +174,22 @@ def set_values(
     """
     if (overdraft_limit is None) == (expires_at is None):
         raise click.UsageError("say --overdraft-limit or --expires-at, one at a time")
-    who = principal(operator, acting)
     if overdraft_limit is not None:
         from vosd.admin.office.overrides import SetOverdraftLimit, set_overdraft_limit
 
         limit = SetOverdraftLimit(account=account_id, overdraft_limit=overdraft_limit, **terms)
-        show_set(ordered(invocation, set_overdraft_limit, limit, who))
+        show_set(ordered(invocation, set_overdraft_limit, limit))
     elif terms["until"] is not None:
         raise click.UsageError("--until is not for --expires-at, which is a time itself")
     elif expires_at is not None:
-        _set_expiry(invocation, who, account_id, expires_at, terms["memo"])
+        _set_expiry(invocation, account_id, expires_at, terms["memo"])
 
 
-def _set_expiry(
-    invocation: Invocation, who: "Principal", account_id: str, expires_at: "Expiry", memo: str | None
-) -> None:
+def _set_expiry(invocation: Invocation, account_id: str, expires_at: "Expiry", memo: str | None) -> None:
     from vosd.admin.office.accounts import SetExpiry, set_expiry
 
     order = SetExpiry(account=account_id, expires_at=expires_at.wall_ms, memo=memo)
-    changed = ordered(invocation, set_expiry, order, who)
+    changed = ordered(invocation, set_expiry, order)
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
     output.outcome(changed, f"account {account_id}: expires {changed.expires_at or 'never'}")
@@ -222,14 +205,12 @@ def _destination_option(command: Any) -> Any:
 @_destination_option
 @order_options
 @pass_invocation
-def block(
-    invocation: Invocation, /, account_id: str, destination: str | None, operator: str, acting: str | None, **terms: Any
-) -> None:
+def block(invocation: Invocation, /, account_id: str, destination: str | None, **terms: Any) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.admin.office.overrides import BlockAccount, block_account
 
     order = BlockAccount(account=account_id, destination=destination, **terms)
-    show_set(ordered(invocation, block_account, order, principal(operator, acting)))
+    show_set(ordered(invocation, block_account, order))
 
 
 @account.command("unblock")
@@ -238,13 +219,11 @@ def block(
 @operator_option
 @as_option
 @json_verb
-def unblock(
-    invocation: Invocation, /, account_id: str, destination: str | None, operator: str, acting: str | None
-) -> None:
+def unblock(invocation: Invocation, /, account_id: str, destination: str | None) -> None:
     """End the block of an account; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockAccount, unblock_account
 
-    outcome = ordered(invocation, unblock_account, UnblockAccount(account_id, destination), principal(operator, acting))
+    outcome = ordered(invocation, unblock_account, UnblockAccount(account_id, destination))
     what = f"account {account_id}" if destination is None else f"destination {account_id}/{destination}"
     show_unblocked(outcome, what)
 
@@ -291,7 +270,7 @@ def history(invocation: Invocation, account_id: str, limit: int) -> None:
 @click.option("--memo", metavar="TEXT")
 @operator_option
 @json_verb
-def close(invocation: Invocation, /, account_id: str, operator: str, **terms: Any) -> None:
+def close(invocation: Invocation, /, account_id: str, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 
     Refused while its calls run or wait to be booked, while money of it waits for a second person, and where its
@@ -300,7 +279,7 @@ def close(invocation: Invocation, /, account_id: str, operator: str, **terms: An
     """
     from vosd.admin.office.closing import CloseAccount, close_account
 
-    closed = ordered(invocation, close_account, CloseAccount(account=account_id, **terms), principal(operator))
+    closed = ordered(invocation, close_account, CloseAccount(account=account_id, **terms))
     if closed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")
     output.outcome(closed, f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}")

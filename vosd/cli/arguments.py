@@ -18,11 +18,14 @@ import click
 
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import parse_amount
+from vosd.cli.command import remember
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
 
 
+ACTING: Final = "acting"
+OPERATOR: Final = "operator"
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
@@ -323,12 +326,15 @@ class Operator(click.ParamType[str]):
 
 
 def operator_option(command: Any) -> Any:
-    """Add ``--operator`` to a verb that books or overrides; the verb gets the name to record."""
+    """Add ``--operator`` to a verb that books or overrides: the name to record (``cli.office.principal``)."""
     return click.option(
         "--operator",
+        OPERATOR,
         type=Operator(),
         default=operator,
         metavar="NAME",
+        expose_value=False,
+        callback=remember,
         help="Who does it, for the records; default: who called sudo, else who is logged in.",
     )(command)
 
@@ -340,9 +346,14 @@ def limit_option(command: Any) -> Any:
 
 
 def as_option(command: Any) -> Any:
-    """Add ``--as`` to a verb; the verb gets the id of the agent, None for an operator."""
-    help_text = "Act as this agent: with its rights, on its account and those below it."
-    return click.option("--as", "acting", metavar="AGENT", help=help_text)(command)
+    """Add ``--as`` to a verb that an agent may use, too (``cli.office.principal``)."""
+    text = "Act as this agent: with its rights, on its account and those below it."
+    return click.option("--as", ACTING, metavar="AGENT", expose_value=False, callback=remember, help=text)(command)
+
+
+def acts_as_agent() -> bool:
+    """Return whether the verb was called with ``--as``."""
+    return click.get_current_context().meta.get(ACTING) is not None
 
 
 def operator(environ: Mapping[str, str] = os.environ) -> str:

@@ -9,9 +9,9 @@ from msgspec.structs import astuple, replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, DURATION, Count, as_option
+from vosd.cli.arguments import CALL_ID, DURATION, Count, acts_as_agent, as_option
 from vosd.cli.command import Invocation, Verb, json_verb
-from vosd.cli.office import ordered, outcome_of, principal
+from vosd.cli.office import ordered, outcome_of
 from vosd.cli.output import ScreenColumn
 from vosd.cli.trace import ladder
 from vosd.control.calls import CallSelection, CallSnapshot, LegRow
@@ -92,13 +92,13 @@ def _draw(invocation: Invocation, call_id: str) -> None:
 @click.argument("call_id", type=CALL_ID)
 @as_option
 @json_verb
-def show_call(invocation: Invocation, /, call_id: str, acting: str | None) -> None:
+def show_call(invocation: Invocation, /, call_id: str) -> None:
     """Show a call as it runs, with legs, timers, attempts and charges so far; one that is over as it is recorded."""
     from vosd.admin.office.records import ShowCall, show_call
     from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
 
-    found = ordered(invocation, show_call, ShowCall(call_id=call_id), principal(acting=acting), with_database=False)
-    document = found.document(KEYS if acting is None else KEYS_FOR_AGENTS)
+    found = ordered(invocation, show_call, ShowCall(call_id=call_id), with_database=False)
+    document = found.document(KEYS_FOR_AGENTS if acts_as_agent() else KEYS)
     if not output.printed_as_json(document):
         _print_call(document)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
-from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, Count, as_option
+from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, Count, acts_as_agent, as_option
 from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_verb
@@ -23,7 +23,6 @@ from vosd.wiring.office import office_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vosd.admin.office.principal import Principal
     from vosd.admin.office.records import RecordSheet
     from vosd.cdr.record import CallRecord
 
@@ -77,7 +76,7 @@ cdr.add_command(corrections)
 @csv_option
 @as_option
 @json_verb
-def list_calls(invocation: Invocation, /, as_csv: str | None, acting: str | None, **criteria: Any) -> None:
+def list_calls(invocation: Invocation, /, as_csv: str | None, **criteria: Any) -> None:
     """List calls, newest first.
 
     On a terminal the columns that fit are shown, with the beginning of each call id, which other verbs accept.
@@ -86,7 +85,7 @@ def list_calls(invocation: Invocation, /, as_csv: str | None, acting: str | None
     """
     if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
-    keys = KEYS if acting is None else KEYS_FOR_AGENTS
+    keys = KEYS_FOR_AGENTS if acts_as_agent() else KEYS
     form = (
         CsvForm(keys, csv_writer(as_csv))
         if as_csv
@@ -94,13 +93,13 @@ def list_calls(invocation: Invocation, /, as_csv: str | None, acting: str | None
         if output.wants_json()
         else TableForm(criteria["limit"], keys)
     )
-    asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
+    asyncio.run(_list(invocation, criteria, form))
 
 
-async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: ListingForm) -> None:
+async def _list(invocation: Invocation, criteria: dict[str, Any], form: ListingForm) -> None:
     from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
-    order = ListRecords(**criteria)
+    who, order = principal(), ListRecords(**criteria)
     async with office_of(invocation) as office:
         async with aclosing(list_records(office, who, order)) as calls:
             async for call in calls:
@@ -115,9 +114,7 @@ async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, An
 @click.option("--why", "as_why", is_flag=True, help="Say why it went where it did, and which gateways were left out.")
 @as_option
 @json_verb
-def show(
-    invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_why: bool, acting: str | None
-) -> None:
+def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_why: bool) -> None:
     """Show everything about one call; the first digits of CALL_ID are enough.
 
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
@@ -126,25 +123,24 @@ def show(
     from vosd.admin.office.records import ExplainRecord, ShowRecord, explain_record, show_record
 
     wanted = [name for name, is_wanted in (("why", as_why), ("ladder", as_ladder), ("pcap", pcap)) if is_wanted]
-    _check_forms(wanted, acting)
-    who = principal(acting=acting)
+    _check_forms(wanted)
     if as_ladder or pcap is not None:
         _draw(invocation, call_id, pcap, as_ladder=as_ladder)
     elif as_why:
-        reasons = ordered(invocation, explain_record, ExplainRecord(call_id=call_id), who)
+        reasons = ordered(invocation, explain_record, ExplainRecord(call_id=call_id))
         _show_why(reasons)
     else:
-        found = ordered(invocation, show_record, ShowRecord(call_id=call_id), who)
-        _show_record(found, None if acting is None else KEYS_FOR_AGENTS)
+        found = ordered(invocation, show_record, ShowRecord(call_id=call_id))
+        _show_record(found, KEYS_FOR_AGENTS if acts_as_agent() else None)
 
 
-def _check_forms(wanted: list[str], acting: str | None) -> None:
+def _check_forms(wanted: list[str]) -> None:
     """Check that the forms of one call go together, and that an agent asks for none."""
     from vosd.admin.office.errors import OrderError
 
     if wanted[:1] == ["why"] and len(wanted) > 1:
         raise click.UsageError("--why or --ladder with --pcap, not both")
-    if acting is not None and wanted:
+    if acts_as_agent() and wanted:
         raise OrderError(wanted[0], "is not for agents")
 
 

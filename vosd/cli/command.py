@@ -32,8 +32,6 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 PROGRESS_S: Final = 2.0
 """Seconds between two messages of progress."""
 
-JSON: Final = "as_json"
-
 
 class OperationError(click.ClickException):
     """The operation failed: exit code 1."""
@@ -106,11 +104,12 @@ def _config_option() -> click.Option:
 def json_option(command: Any) -> Any:
     """Add ``--json`` to a verb: one document on standard output, nothing else there (``output.printed_as_json``)."""
     text = "Print one JSON document."
-    return click.option("--json", JSON, is_flag=True, expose_value=False, callback=_remember_json, help=text)(command)
+    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=remember, help=text)(command)
 
 
-def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    ctx.meta[JSON] = value
+def remember(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    """Keep the value of an option while the verb runs, in place of handing it to the verb."""
+    ctx.meta[str(param.name)] = value
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

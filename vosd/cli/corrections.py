@@ -11,7 +11,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, Count, operator_option
 from vosd.cli.command import Invocation, Verb, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.office.corrections import CorrectionSheet, WantedCharge
@@ -60,14 +60,7 @@ _LEVEL: Final = Count(1)
 @operator_option
 @json_verb
 def correct(
-    invocation: Invocation,
-    /,
-    call_id: str,
-    memo: str,
-    reference: str | None,
-    operator: str,
-    dry_run: bool,
-    **amounts: Any,
+    invocation: Invocation, /, call_id: str, memo: str, reference: str | None, dry_run: bool, **amounts: Any
 ) -> None:
     """Set right what a call has cost; the ledger gets entries of the difference.
 
@@ -77,7 +70,7 @@ def correct(
     from vosd.admin.office.corrections import CorrectCall, correct_call
 
     order = CorrectCall(call_id=call_id, charges=_wanted(**amounts), memo=memo, reference=reference, is_trial=dry_run)
-    corrected = ordered(invocation, correct_call, order, principal(operator))
+    corrected = ordered(invocation, correct_call, order)
     changes = corrected.changes
     if corrected.untold:
         output.remark(f"booked, but the running switch has not taken the new balance yet: {corrected.untold}")

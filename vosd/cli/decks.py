@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vosd.admin.office.decks import FoundRate, ImportReport
-    from vosd.admin.office.principal import Principal
     from vosd.billing.deck_content import Chunk
     from vosd.storage.deck_values import StoredDeck
 
@@ -88,7 +87,7 @@ rates.add_command(areas)
 @_MEMO
 @operator_option
 @json_verb
-def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: str, **terms: Any) -> None:
+def import_(invocation: Invocation, /, rate_group: str, file: Path, **terms: Any) -> None:
     """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
 
     Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
@@ -96,7 +95,7 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
     """
     if terms["traffic"] is not None and not terms["is_dry"]:
         raise click.UsageError("--traffic is for --dry-run")
-    document, report = _imported(invocation, principal(operator), rate_group, file, terms)
+    document, report = _imported(invocation, rate_group, file, terms)
     if not output.printed_as_json(document):
         from vosd.cli.deck_report import show_import
 
@@ -106,7 +105,7 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
 
 
 def _imported(
-    invocation: Invocation, who: "Principal", rate_group: str, file: Path, terms: dict[str, Any]
+    invocation: Invocation, rate_group: str, file: Path, terms: dict[str, Any]
 ) -> "tuple[dict[str, Any], ImportReport]":
     from vosd.billing.decks import Mode
     from vosd.cli.progress import DeckProgress
@@ -116,7 +115,7 @@ def _imported(
     give_way()
     wanted = DeckFile(rate_group=rate_group, file=file, name=str(file), **terms | {"mode": Mode(terms["mode"])})
     with DeckProgress() as steps:
-        return in_office(invocation, lambda office: import_deck(invocation, office, who, wanted, steps))
+        return in_office(invocation, lambda office: import_deck(invocation, office, principal(), wanted, steps))
 
 
 @rates.command("versions")
@@ -149,13 +148,13 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 @_MEMO
 @operator_option
 @json_verb
-def rollback(invocation: Invocation, /, rate_group: str, to: int | None, operator: str, **terms: Any) -> None:
+def rollback(invocation: Invocation, /, rate_group: str, to: int | None, **terms: Any) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back
     from vosd.processes.life import give_way
 
     give_way()
-    made = ordered(invocation, roll_back, RollBackDeck(rate_group=rate_group, to=to, **terms), principal(operator))
+    made = ordered(invocation, roll_back, RollBackDeck(rate_group=rate_group, to=to, **terms))
     if not output.printed_as_json(_document(made)):
         rates = "without rates" if to == 0 else f"with the rates of {made.content}"
         output.line(f"version {made.version} of deck {rate_group} is in force, {rates}")

@@ -20,7 +20,7 @@ from vosd.cli.command import (
     json_verb,
     pass_invocation,
 )
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
@@ -358,11 +358,10 @@ def change_objects(
     *,
     is_dry: bool,
     yes: bool,
-    operator: str,
     **terms: Any,
 ) -> None:
     """Carry out the order that ``make`` makes of the terms, and show what it changes."""
-    changed = ordered(invocation, act, make(is_trial=is_dry, is_confirmed=yes, **terms), principal(operator))
+    changed = ordered(invocation, act, make(is_trial=is_dry, is_confirmed=yes, **terms))
     if changed.in_force is False and not changed.untold:
         output.remark("no switch runs: the change holds from its next start")
     for warning in changed.warnings:

@@ -49,11 +49,11 @@ def invoice() -> None:
 @click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet, drafts aside.")
 @operator_option
 @json_verb
-def run(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
+def run(invocation: Invocation, /, **wanted: Any) -> None:
     """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
     from vosd.admin.office.invoices import RunInvoices, run_invoices
 
-    who, order = principal(operator), RunInvoices(**wanted)
+    who, order = principal(), RunInvoices(**wanted)
     with meter("accounts") as shown:
         found = in_office(invocation, lambda office: run_invoices(office, who, order, shown.show))
     _show_run(found)
@@ -66,14 +66,14 @@ def run(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
 @as_option
 @csv_option
 @json_verb
-def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, **wanted: Any) -> None:
+def list_all(invocation: Invocation, /, as_csv: str | None, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
     from vosd.admin.office.invoices import ListInvoices, list_invoices
     from vosd.invoicing.settlement import InvoiceState
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
-    found = ordered(invocation, list_invoices, order, principal(acting=acting))
+    found = ordered(invocation, list_invoices, order)
     if as_csv and not output.wants_json():
         names = _CSV_COLUMNS
         rows = [[each.state.value if name == "state" else getattr(each, name) for name in names] for each in found]
@@ -87,30 +87,27 @@ def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, 
 @click.option("--calls", type=TEXT_FILE, metavar="FILE", help="Write its calls: CSV.")
 @as_option
 @json_verb
-def show(invocation: Invocation, number: str, calls: Path | None, acting: str | None) -> None:
+def show(invocation: Invocation, number: str, calls: Path | None) -> None:
     """Show an invoice: lines, taxes, payments and balances."""
     from vosd.admin.office.invoices import ShowInvoice, show_invoice
 
-    who = principal(acting=acting)
-
-    async def shown(office: "Office", found: int) -> "InvoiceDetail":
+    async def shown(office: "Office", who: "Principal", found: int) -> "InvoiceDetail":
         if calls is not None:
             await _write_calls(office, who, found, calls)
         return await show_invoice(office, who, ShowInvoice(id=found))
 
-    _show(_of(invocation, number, who, shown))
+    _show(_of(invocation, number, shown))
 
 
 @invoice.command()
 @_NUMBER
 @operator_option
 @json_verb
-def issue(invocation: Invocation, number: str, operator: str) -> None:
+def issue(invocation: Invocation, number: str) -> None:
     """Issue a draft: it gets its number, and never changes any more."""
     from vosd.admin.office.invoices import IssueInvoice, issue_invoice
 
-    who = principal(operator)
-    made = _of(invocation, number, who, lambda office, found: issue_invoice(office, who, IssueInvoice(id=found)))
+    made = _of(invocation, number, lambda office, who, found: issue_invoice(office, who, IssueInvoice(id=found)))
     output.outcome(made, f"invoice {made.number} over {made.gross} {made.currency} is issued")
 
 
@@ -121,12 +118,11 @@ def issue(invocation: Invocation, number: str, operator: str) -> None:
 @click.option("--memo", metavar="TEXT")
 @operator_option
 @json_verb
-def pay(invocation: Invocation, /, number: str, operator: str, **wanted: Any) -> None:
+def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
     """Book a payment for an invoice."""
     from vosd.admin.office.invoices import PayInvoice, pay_invoice
 
-    who = principal(operator)
-    done = _of(invocation, number, who, lambda office, found: pay_invoice(office, who, PayInvoice(id=found, **wanted)))
+    done = _of(invocation, number, lambda office, who, found: pay_invoice(office, who, PayInvoice(id=found, **wanted)))
     show_booked(done)
 
 
@@ -135,13 +131,12 @@ def pay(invocation: Invocation, /, number: str, operator: str, **wanted: Any) ->
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
 @json_verb
-def cancel(invocation: Invocation, number: str, memo: str | None, operator: str) -> None:
+def cancel(invocation: Invocation, number: str, memo: str | None) -> None:
     """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
     from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
 
-    who = principal(operator)
     made = _of(
-        invocation, number, who, lambda office, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
+        invocation, number, lambda office, who, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
     )
     output.outcome(made, f"credit note {made.number} over {made.gross} {made.currency} takes it back")
 
@@ -155,18 +150,17 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str)
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option
 @json_verb
-def send(invocation: Invocation, /, number: str | None, period: str | None, operator: str, **how: Any) -> None:
+def send(invocation: Invocation, /, number: str | None, period: str | None, **how: Any) -> None:
     """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
     from vosd.admin.office.invoices import SendInvoice, send_invoice
 
-    who = principal(operator)
     if (number is None) == (period is None):
         raise click.UsageError("NUMBER or --period")
     if number is None:
-        sent_ones, failed = in_office(invocation, lambda office: _send_all(office, who, str(period), how))
+        sent_ones, failed = in_office(invocation, lambda office: _send_all(office, principal(), str(period), how))
         _show_sent(sent_ones, failed)
         return
-    sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
+    sent = _of(invocation, number, lambda office, who, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
     output.outcome(sent, f"invoice {sent.number} is sent")
 
 
@@ -208,12 +202,11 @@ def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str]) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: NUMBER.pdf.")
 @as_option
 @pass_invocation
-def pdf(invocation: Invocation, number: str, out: Path | None, acting: str | None) -> None:
+def pdf(invocation: Invocation, number: str, out: Path | None) -> None:
     """Print an invoice: PDF. It looks the same for ever, whatever is configured later."""
     from vosd.admin.office.invoices import PrintInvoice, print_invoice
 
-    who = principal(acting=acting)
-    content = _of(invocation, number, who, lambda office, found: print_invoice(office, who, PrintInvoice(id=found)))
+    content = _of(invocation, number, lambda office, who, found: print_invoice(office, who, PrintInvoice(id=found)))
     file = out or Path(f"{number.replace('/', '-').replace('#', 'draft-')}.pdf")
     write_file(file, content)
     output.line(str(file))
@@ -270,15 +263,14 @@ def _show(found: "InvoiceDetail") -> None:
         output.line(output.printable(f"{each.date} {each.kind} {each.amount} {each.reference} {each.memo}".strip()))
 
 
-def _of(
-    invocation: Invocation, number: str, who: "Principal", order: "Callable[[Office, int], Awaitable[Result]]"
-) -> Result:
+def _of(invocation: Invocation, number: str, order: "Callable[[Office, Principal, int], Awaitable[Result]]") -> Result:
     """Carry out an order about the invoice of a number."""
     from vosd.admin.office.invoices import FindInvoice, find_invoice
 
     async def carried_out(office: "Office") -> Result:
+        who = principal()
         found = await find_invoice(office, who, FindInvoice(number))
-        return await order(office, found.id)
+        return await order(office, who, found.id)
 
     return in_office(invocation, carried_out)
 

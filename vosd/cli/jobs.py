@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import Count, operator_option
 from vosd.cli.command import Family, Invocation, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.office.jobs import JobSheet
@@ -45,11 +45,11 @@ def show(invocation: Invocation, number: int) -> None:
 @_NUMBER
 @operator_option
 @json_verb
-def cancel(invocation: Invocation, number: int, operator: str) -> None:
+def cancel(invocation: Invocation, number: int) -> None:
     """Cancel job ID, which has made no change yet."""
     from vosd.admin.office.jobs import CancelJob, cancel_job
 
-    _show(ordered(invocation, cancel_job, CancelJob(number), principal(operator)))
+    _show(ordered(invocation, cancel_job, CancelJob(number)))
 
 
 def _show(job: "JobSheet") -> None:

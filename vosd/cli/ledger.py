@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from vosd.admin.ledger import ListedEntry, Month
     from vosd.admin.office.ledger import ListEntries, VerifiedLedger
-    from vosd.admin.office.principal import Principal
     from vosd.storage.faults import BookDifference
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
@@ -82,14 +81,14 @@ ledger.add_command(profit)
 @as_option
 @csv_option
 @json_verb
-def list_entries(invocation: Invocation, /, acting: str | None, as_csv: str | None, **criteria: Any) -> None:
+def list_entries(invocation: Invocation, /, as_csv: str | None, **criteria: Any) -> None:
     """List entries as they were booked, with the balance after each; with --as those of the agent unless --account."""
     from vosd.admin.office.ledger import ListEntries
 
     if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     form = _Csv(as_csv) if as_csv else _Json() if output.wants_json() else _Lines()
-    asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria), form))
+    asyncio.run(_list(invocation, ListEntries(**criteria), form))
 
 
 class _Form(Protocol):
@@ -154,10 +153,10 @@ class _Lines:
             output.line("no entries")
 
 
-async def _list(invocation: Invocation, who: "Principal", order: "ListEntries", form: _Form) -> None:
+async def _list(invocation: Invocation, order: "ListEntries", form: _Form) -> None:
     from vosd.admin.office.ledger import list_entries
 
-    async with office_of(invocation) as office, aclosing(list_entries(office, who, order)) as found:
+    async with office_of(invocation) as office, aclosing(list_entries(office, principal(), order)) as found:
         async for entry in found:
             form.add(entry)
         form.finish()
@@ -168,7 +167,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries", 
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @operator_option
 @json_verb
-def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", operator: str) -> None:
+def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None") -> None:
     """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
@@ -176,7 +175,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
     from vosd.admin.office.minimum import BookMinimums, book_minimums
 
     order = BookMinimums(month, "" if zone is None else zone.key)
-    sheets = ordered(invocation, book_minimums, order, principal(operator))
+    sheets = ordered(invocation, book_minimums, order)
     if not output.printed_as_json(sheets):
         rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
         empty = "no account has a minimum_consumption"
@@ -194,7 +193,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 @yes_option
 @operator_option
 @json_verb
-def close(invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool, operator: str) -> None:
+def close(invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool) -> None:
     """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
 
     A date begins in the zone of `invoices.timezone`. It asks before. The ledger is verified first. What is booked later
@@ -206,7 +205,7 @@ def close(invocation: Invocation, until: "int | date", memo: str | None, force: 
     from vosd.admin.office.ledger import ClosePeriod, close_period
     from vosd.cli.progress import meter
 
-    order, who = ClosePeriod(until, memo, force), principal(operator)
+    order, who = ClosePeriod(until, memo, force), principal()
     with meter("calls") as shown:
         closing = in_office(invocation, lambda office: close_period(office, who, order, shown.show))
     output.outcome(

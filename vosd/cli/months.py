@@ -32,7 +32,7 @@ def month() -> None:
 @yes_option
 @operator_option
 @json_verb
-def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, **given: Any) -> None:
+def close(invocation: Invocation, /, month: "Month", yes: bool, **given: Any) -> None:
     """Close a month: check the books, book minimums, close the ledger, make invoices, files and a page for the auditor.
 
     It begins and ends in the zone of `invoices.timezone`. It asks before. Nothing is closed while work is missing.
@@ -47,7 +47,7 @@ def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, *
         warn_root(invocation)
         ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
     with meter("calls") as shown:
-        found = in_office(invocation, lambda office: close_month(office, principal(operator), order, shown.show))
+        found = in_office(invocation, lambda office: close_month(office, principal(), order, shown.show))
     _show(found)
 
 

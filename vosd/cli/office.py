@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vosd.cli import output
+from vosd.cli.arguments import ACTING, OPERATOR
 from vosd.cli.arguments import operator as login
 from vosd.cli.command import DaemonAwayError, Invocation
 from vosd.wiring.office import office_of
@@ -127,8 +128,8 @@ def warn_root(invocation: Invocation) -> None:
         invocation.remark(warning)
 
 
-def principal(operator: str | None = None, acting: str | None = None) -> "Principal":
-    """Return who gives the order: the person at the terminal, under the name of ``--operator``, or an agent.
+def principal() -> "Principal":
+    """Return who gives the order: the person at the terminal, as ``--operator`` says, or the agent of ``--as``.
 
     Raises:
         UsageError: ``--operator`` and ``--as`` name two.
@@ -136,12 +137,12 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     from vosd.admin.office.permissions import ALL, SHIPPED
     from vosd.admin.office.principal import Means, Principal, Role
 
-    proved = login()
+    proved, ctx = login(), click.get_current_context()
+    acting = ctx.meta.get(ACTING)
     if acting is None:
-        return Principal(
-            role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL, permissions=ALL
-        )
-    source = click.get_current_context().get_parameter_source("operator")
+        name = ctx.meta.get(OPERATOR) or proved
+        return Principal(role=Role.OPERATOR, name=name, login=proved, means=Means.TERMINAL, permissions=ALL)
+    source = ctx.get_parameter_source(OPERATOR)
     if source not in {None, ParameterSource.DEFAULT}:
         raise click.UsageError("--as says who does it: leave out --operator")
     of_agents = SHIPPED["agent"].permissions

@@ -15,8 +15,6 @@ import click
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from vosd.cli.command import JSON
-
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -43,7 +41,7 @@ def output_of_files() -> TextIO:
 def wants_json() -> bool:
     """Return whether the verb was called with ``--json``."""
     ctx = click.get_current_context(silent=True)
-    return ctx is not None and ctx.meta.get(JSON, False)
+    return ctx is not None and ctx.meta.get("as_json", False)
 
 
 def printed_as_json(value: object) -> bool:

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from vosd.cli import gateways, output
 from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
 from vosd.cli.command import Family, Invocation, json_option, json_verb, pass_invocation
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 from vosd.wiring.office import now_ms
 
@@ -69,12 +69,12 @@ gateway.add_command(gateways.show)
 @click.argument("name")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, name: str, operator: str, acting: str | None, **terms: Any) -> None:
+def block(invocation: Invocation, /, name: str, **terms: Any) -> None:
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
     from vosd.admin.office.overrides import BlockGateway, block_gateway
 
     order = BlockGateway(name=name, **terms)
-    show_set(ordered(invocation, block_gateway, order, principal(operator, acting)))
+    show_set(ordered(invocation, block_gateway, order))
 
 
 @gateway.command("unblock")
@@ -82,11 +82,11 @@ def block(invocation: Invocation, /, name: str, operator: str, acting: str | Non
 @operator_option
 @as_option
 @json_verb
-def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None) -> None:
+def unblock(invocation: Invocation, /, name: str) -> None:
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
     from vosd.admin.office.overrides import UnblockGateway, unblock_gateway
 
-    outcome = ordered(invocation, unblock_gateway, UnblockGateway(name), principal(operator, acting))
+    outcome = ordered(invocation, unblock_gateway, UnblockGateway(name))
     show_unblocked(outcome, f"gateway {name}")
 
 
@@ -98,7 +98,7 @@ def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | N
 @click.option("--max-cps", metavar="N", help="Calls a second; none lifts the limit.")
 @order_options
 @pass_invocation
-def set_values(invocation: Invocation, /, name: str, operator: str, acting: str | None, **terms: Any) -> None:
+def set_values(invocation: Invocation, /, name: str, **terms: Any) -> None:
     """Set values of gateway or phone NAME; each is an override of its own."""
     from vosd.admin.office.overrides import SetGateway, set_gateway
     from vosd.catalogue.overrides import Setting
@@ -107,7 +107,7 @@ def set_values(invocation: Invocation, /, name: str, operator: str, acting: str 
     given = {setting: terms.pop(setting.value) for setting in settings}
     values = {setting: value for setting, value in given.items() if value is not None}
     order = SetGateway(name=name, values=values, **terms)
-    show_set(ordered(invocation, set_gateway, order, principal(operator, acting)))
+    show_set(ordered(invocation, set_gateway, order))
 
 
 @click.group(cls=Family)
@@ -124,12 +124,11 @@ def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limi
     """List the overrides in force, with who set them, until when and why."""
     from vosd.admin.office.overrides import ShowOverrideChanges, ShowOverrides, show_override_changes, show_overrides
 
-    who = principal()
     if is_history:
-        changes = ordered(invocation, show_override_changes, ShowOverrideChanges(limit=limit, name=name), who)
+        changes = ordered(invocation, show_override_changes, ShowOverrideChanges(limit=limit, name=name))
         _show([*map(asdict, changes)], _CHANGES)
         return
-    found = ordered(invocation, show_overrides, ShowOverrides(name), who)
+    found = ordered(invocation, show_overrides, ShowOverrides(name))
     _show([*map(asdict, found)], _ON_SCREEN)
     for each in () if output.wants_json() else found:
         if not each.applies:
@@ -160,13 +159,13 @@ def _cell(row: dict[str, Any], key: str) -> Any:
 @click.option("--yes", is_flag=True, help="Clear all overrides, where no NAME is given and there is more than one.")
 @operator_option
 @json_verb
-def clear_all(invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str) -> None:
+def clear_all(invocation: Invocation, /, name: str | None, setting: str | None, yes: bool) -> None:
     """Clear the overrides of everything called NAME, or all; the configuration holds again."""
     from vosd.admin.office.overrides import ClearOverrides, clear_overrides
 
     wanted = None if setting is None else _setting(setting)
     order = ClearOverrides(name=name, setting=wanted, clears_many=yes)
-    outcome = ordered(invocation, clear_overrides, order, principal(operator))
+    outcome = ordered(invocation, clear_overrides, order)
     _remark(outcome)
     if output.printed_as_json(outcome.overrides):
         return

@@ -8,7 +8,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Invocation, Verb, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.office.payment_file import FilePayment
@@ -29,13 +29,7 @@ if TYPE_CHECKING:
 @operator_option
 @json_verb
 def import_file(
-    invocation: Invocation,
-    file: Path,
-    is_trial: bool,
-    columns: tuple[str, ...],
-    decimal_comma: bool,
-    encoding: str,
-    operator: str,
+    invocation: Invocation, file: Path, is_trial: bool, columns: tuple[str, ...], decimal_comma: bool, encoding: str
 ) -> None:
     """Book the payments of a CSV file with a header: account, amount, reference; memo and currency if there are any.
 
@@ -45,7 +39,7 @@ def import_file(
     wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
     from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
 
-    found = ordered(invocation, import_payments, ImportPayments(tuple(wanted), is_trial), principal(operator))
+    found = ordered(invocation, import_payments, ImportPayments(tuple(wanted), is_trial))
     if output.printed_as_json(found):
         return
     rows = [[each.line, each.account, each.amount, each.currency, each.reference, each.outcome] for each in found]

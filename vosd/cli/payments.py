@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from vosd.admin.office.bookings import PaymentReceipt
     from vosd.admin.office.ledger import ListEntries
     from vosd.admin.office.payments import Receipts, WaitingSheet
-    from vosd.admin.office.principal import Principal
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"
@@ -76,17 +75,7 @@ payment.add_command(import_file)
 )
 @_booking_options
 @pass_invocation
-def add(
-    invocation: Invocation,
-    /,
-    account_id: str,
-    amount: Decimal | None,
-    kind: str,
-    operator: str,
-    acting: str | None,
-    yes: bool,
-    **terms: Any,
-) -> None:
+def add(invocation: Invocation, /, account_id: str, amount: Decimal | None, kind: str, yes: bool, **terms: Any) -> None:
     """Book money on an account and print its balance before and after.
 
     On a vendor's account a payment is what you have paid to the vendor. With --as an account below the agent gets it
@@ -94,7 +83,7 @@ def add(
     """
     from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 
-    who = principal(operator, acting)
+    who = principal()
     order = BookPayment(account=account_id, amount=amount, type=PaymentType(kind), **terms)
     if amount is not None and not order.is_trial:
         if amount < 0 and order.type is PaymentType.PAYMENT:
@@ -127,9 +116,7 @@ def show_booked(done: "Receipts | WaitingSheet", *, is_trial: bool = False) -> N
 @as_option
 @csv_option
 @json_verb
-def list_all(
-    invocation: Invocation, /, acting: str | None, as_csv: str | None, xlsx: Path | None, **criteria: Any
-) -> None:
+def list_all(invocation: Invocation, /, as_csv: str | None, xlsx: Path | None, **criteria: Any) -> None:
     """List payments, refunds, adjustments, zeroings and transfers with the balance before and after each.
 
     With --as those of the agent unless --account.
@@ -138,7 +125,7 @@ def list_all(
 
     if sum((bool(as_csv), output.wants_json(), xlsx is not None)) > 1:
         raise click.UsageError("--csv, --xlsx or --json: one of them")
-    found = asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria)))
+    found = asyncio.run(_list(invocation, ListEntries(**criteria)))
     if xlsx is not None:
         _write_sheet(xlsx, found)
     elif output.wants_json():
@@ -169,10 +156,10 @@ def _print_csv(found: "Sequence[PaymentSheet]", writer: CsvWriter) -> None:
     writer.rows(msgspec.structs.astuple(each) for each in found)
 
 
-async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") -> "list[PaymentSheet]":
+async def _list(invocation: Invocation, order: "ListEntries") -> "list[PaymentSheet]":
     from vosd.admin.office.ledger import list_payments
 
-    async with office_of(invocation) as office, aclosing(list_payments(office, who, order)) as found:
+    async with office_of(invocation) as office, aclosing(list_payments(office, principal(), order)) as found:
         return [each async for each in found]
 
 
@@ -181,7 +168,7 @@ async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") 
 @click.option("--memo", metavar="TEXT", help="Why.")
 @operator_option
 @json_verb
-def undo(invocation: Invocation, number: int, memo: str | None, operator: str) -> None:
+def undo(invocation: Invocation, number: int, memo: str | None) -> None:
     """Take back the payment, adjustment, refund, zeroing or transfer whose entry has the number ID, once.
 
     It books the reverse, whatever is left on the account, of a transfer on both accounts. The validity that a payment
@@ -189,7 +176,7 @@ def undo(invocation: Invocation, number: int, memo: str | None, operator: str) -
     """
     from vosd.admin.office.payments import UndoPayment, undo_payment
 
-    done = ordered(invocation, undo_payment, UndoPayment(id=number, memo=memo), principal(operator))
+    done = ordered(invocation, undo_payment, UndoPayment(id=number, memo=memo))
     if isinstance(done, tuple) and len(done) > 1:
         _show_receipts(done)
     else:
@@ -202,24 +189,14 @@ def undo(invocation: Invocation, number: int, memo: str | None, operator: str) -
 @click.option("--amount", type=AMOUNT, required=True, metavar="DECIMAL")
 @_booking_options
 @pass_invocation
-def transfer(
-    invocation: Invocation,
-    /,
-    source: str,
-    target: str,
-    amount: Decimal,
-    operator: str,
-    acting: str | None,
-    yes: bool,
-    **terms: Any,
-) -> None:
+def transfer(invocation: Invocation, /, source: str, target: str, amount: Decimal, yes: bool, **terms: Any) -> None:
     """Move money between two accounts of one currency: both entries or none.
 
     Refused where more would be moved than the first account has available.
     """
     from vosd.admin.office.payments import MoveMoney, move_money
 
-    who = principal(operator, acting)
+    who = principal()
     order = MoveMoney(source=source, target=target, amount=amount, **terms)
     if not order.is_trial:
         _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
@@ -284,14 +261,14 @@ def waiting(invocation: Invocation) -> None:
 @click.argument("number", type=Count(1), metavar="ID")
 @operator_option
 @json_verb
-def confirm(invocation: Invocation, number: int, operator: str) -> None:
+def confirm(invocation: Invocation, number: int) -> None:
     """Book a payment that waits; another person than the one who has asked for it.
 
     The entry has who asked as operator, and who confirmed in its memo.
     """
     from vosd.admin.office.payments import ConfirmPayment, confirm_payment
 
-    receipts = ordered(invocation, confirm_payment, ConfirmPayment(number), principal(operator))
+    receipts = ordered(invocation, confirm_payment, ConfirmPayment(number))
     _show_receipts(receipts)
 
 
@@ -300,9 +277,9 @@ def confirm(invocation: Invocation, number: int, operator: str) -> None:
 @click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
 @operator_option
 @json_verb
-def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str) -> None:
+def refuse_waiting(invocation: Invocation, number: int, memo: str | None) -> None:
     """Refuse a payment that waits, or take back one's own."""
     from vosd.admin.office.payments import RefusePayment, refuse_payment
 
-    found = ordered(invocation, refuse_payment, RefusePayment(number, memo), principal(operator))
+    found = ordered(invocation, refuse_payment, RefusePayment(number, memo))
     output.outcome(found, f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}")

@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from vosd.cli import output
 from vosd.cli.arguments import as_option
 from vosd.cli.command import Invocation, Verb, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _AREAS: Final = (
 @click.command("groups", cls=Verb)
 @as_option
 @json_verb
-def groups(invocation: Invocation, acting: str | None) -> None:
+def groups(invocation: Invocation) -> None:
     """List the rate groups: how many rates each has and from where, who names it, and its memo.
 
     Accounts and gateways, which include phones, are those that name it as rate_group or private_rate_group. With --as
@@ -48,7 +48,7 @@ def groups(invocation: Invocation, acting: str | None) -> None:
     from vosd.processes.life import give_way
 
     give_way()  # rates that are not compiled yet are read for it
-    found = ordered(invocation, list_rate_groups, ListRateGroups(), principal(acting=acting), with_database=False)
+    found = ordered(invocation, list_rate_groups, ListRateGroups(), with_database=False)
     if output.printed_as_json(found):
         return
     output.listing(_GROUPS, map(astuple, found), empty="no rate groups")

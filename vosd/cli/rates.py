@@ -8,7 +8,7 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.rating import RateExplanation
@@ -32,21 +32,13 @@ rate.add_command(cdr_file)
 @as_option
 @json_verb
 def explain(
-    invocation: Invocation,
-    /,
-    account_id: str,
-    callee: str,
-    duration_ms: int,
-    caller: str,
-    at: int | None,
-    buy: bool,
-    acting: str | None,
+    invocation: Invocation, /, account_id: str, callee: str, duration_ms: int, caller: str, at: int | None, buy: bool
 ) -> None:
     """Rate an imaginary call: which rate, which seconds, which roundings."""
     from vosd.admin.office.rates import ExplainRate, explain_rate
 
     order = ExplainRate(account=account_id, callee=callee, duration_ms=duration_ms, caller=caller, at=at, buy=buy)
-    explanation = ordered(invocation, explain_rate, order, principal(acting=acting), with_database=False)
+    explanation = ordered(invocation, explain_rate, order, with_database=False)
     if not output.printed_as_json(explanation):
         _show(explanation)
 

@@ -46,14 +46,14 @@ def reconcile() -> None:
 @click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
 @operator_option
 @json_verb
-def import_file(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
+def import_file(invocation: Invocation, /, **wanted: Any) -> None:
     """Compare the calls that a vendor's FILE has with those that we have sent to ACCOUNT; nothing is booked.
 
     A file is compared once: the same file again shows the comparison of then. One that ends in .gz is decompressed.
     """
     from vosd.admin.office.reconciliations import ImportBill, import_bill
 
-    who, order = principal(operator), ImportBill(**wanted)
+    who, order = principal(), ImportBill(**wanted)
     with meter("calls") as shown:
         found = in_office(invocation, lambda office: import_bill(office, who, order, shown.show))
     if found.repeated:
@@ -105,7 +105,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: Path | 
 @operator_option
 @json_verb
 def dispute(
-    invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None, operator: str,
+    invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None,
     **wanted: Any,
 ) -> None:  # fmt: skip
     """Open a dispute about comparison ID, or change its state and amount.
@@ -117,7 +117,7 @@ def dispute(
 
     state = wanted.pop("state")
     order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)
-    found = ordered(invocation, dispute_bill, order, principal(operator))
+    found = ordered(invocation, dispute_bill, order)
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
     if letter is not None:

@@ -102,12 +102,12 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @csv_option
     @json_option
     @pass_invocation
-    def show(invocation: Invocation, /, zone: "ZoneInfo | None", acting: str | None, **given: Any) -> None:
+    def show(invocation: Invocation, /, zone: "ZoneInfo | None", **given: Any) -> None:
         from vosd.admin.office.reports import ShowReport
 
         forms = {name: given.pop(name) for name in ("as_csv", "xlsx", "pdf")}
         order = ShowReport(name=shown.name, zone="" if zone is None else zone.key, **given)
-        made = _made(invocation, acting, order)
+        made = _made(invocation, order)
         _print(made, **forms)
         if any(given[name] is not None and iso_utc(given[name]) != getattr(made, name) for name in ("since", "until")):
             output.remark(f"from {made.since} to {made.until}: reports are of whole quarters of an hour")
@@ -124,11 +124,11 @@ for _other in LEDGER_REPORTS.values():
 @report.command("list")
 @as_option
 @json_verb
-def list_all(invocation: Invocation, acting: str | None) -> None:
+def list_all(invocation: Invocation) -> None:
     """List the reports with their columns."""
     from vosd.admin.office.reports import ListReports, list_reports
 
-    found = ordered(invocation, list_reports, ListReports(), principal(acting=acting))
+    found = ordered(invocation, list_reports, ListReports())
     if output.printed_as_json(found):
         return
     output.table(
@@ -187,10 +187,10 @@ def rebuild(invocation: Invocation, since: int | None, until: int | None) -> Non
     output.printed_as_json(done)
 
 
-def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "ReportSheet":
+def _made(invocation: Invocation, order: "ShowReport") -> "ReportSheet":
     from vosd.admin.office.reports import show_report
 
-    who = principal(acting=acting)
+    who = principal()
     return in_reporting_office(invocation, lambda office: show_report(office, who, order))
 
 

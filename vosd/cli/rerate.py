@@ -33,7 +33,7 @@ from vosd.cli.progress import SpanMeter, meter
 )
 @operator_option
 @json_verb
-def rerate(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
+def rerate(invocation: Invocation, /, **wanted: Any) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 
     With unchanged rates nothing does; charges that were corrected by hand stay as they are, and are counted. Only with
@@ -43,7 +43,7 @@ def rerate(invocation: Invocation, /, operator: str, **wanted: Any) -> None:
     """
     from vosd.admin.office.rerating import RerateCalls, rerate_calls
 
-    who, order = principal(operator), RerateCalls(**wanted)
+    who, order = principal(), RerateCalls(**wanted)
     with meter("calls") as shown:
         passed = SpanMeter(shown, order.since, order.until)
         found = in_office(invocation, lambda office: rerate_calls(office, who, order, passed.passed))

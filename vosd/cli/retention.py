@@ -33,7 +33,7 @@ def retention() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would go, and drop nothing.")
 @operator_option
 @json_verb
-def run(invocation: Invocation, dry_run: bool, operator: str) -> None:
+def run(invocation: Invocation, dry_run: bool) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
     The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over, or if `retention`
@@ -44,7 +44,7 @@ def run(invocation: Invocation, dry_run: bool, operator: str) -> None:
     give_way()
     from vosd.admin.office.retention import RunRetention, run_retention
 
-    who, order = principal(operator), RunRetention(dry_run)
+    who, order = principal(), RunRetention(dry_run)
     if not dry_run:
         warn_root(invocation)
     done = in_office(invocation, lambda office: run_retention(office, who, order, _Progress().show))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import Month, StatementSheet
-    from vosd.admin.office.principal import Principal
 
 _LINE: Final = ("line", "count", "amount", "net", "tax")
 _PROFIT: Final = ("currency", "calls", "income", "cost", "profit", "margin_percent", "in_two_currencies")
@@ -42,7 +41,6 @@ def statement(
     of_all: bool,
     month: "Month",
     zone: "ZoneInfo | None",
-    acting: str | None,
     as_csv: str | None,
 ) -> None:
     """Show a month of accounts: balance at its beginning, movements by kind with net and tax, balance at its end.
@@ -56,7 +54,7 @@ def statement(
     form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if output.wants_json() else _Tables()
     span = {"month": month, "zone": "" if zone is None else zone.key}
     wanted = {**span, "accounts": account_ids, "group": group, "of_all": of_all}
-    asyncio.run(_print(invocation, principal(acting=acting), wanted, form))
+    asyncio.run(_print(invocation, wanted, form))
 
 
 class _Form(Protocol):
@@ -122,12 +120,12 @@ def _rows(sheet: "StatementSheet") -> "list[tuple[object, ...]]":
     ]
 
 
-async def _print(invocation: Invocation, who: "Principal", wanted: dict[str, Any], form: _Form) -> None:
+async def _print(invocation: Invocation, wanted: dict[str, Any], form: _Form) -> None:
     from vosd.admin.office.ledger import ShowStatements, show_statements
 
     async with (
         office_of(invocation) as office,
-        aclosing(show_statements(office, who, ShowStatements(**wanted))) as found,
+        aclosing(show_statements(office, principal(), ShowStatements(**wanted))) as found,
     ):
         async for sheet in found:
             form.add(sheet)

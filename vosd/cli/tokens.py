@@ -7,7 +7,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, operator_option
 from vosd.cli.command import Family, Invocation, json_verb
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 _COLUMNS: Final = ("id", "name", "role", "account", "maker", "expires", "last_used")
 
@@ -34,13 +34,12 @@ def add(
     account: str | None,
     networks: tuple[str, ...],
     expires: int | None,
-    operator: str,
 ) -> None:
     """Make a token for the program NAME, and print it this once."""
     from vosd.admin.office.tokens import AddToken, add_token
 
     order = AddToken(name=name, role=role, scopes=scopes, account=account, networks=networks, expires_at=expires)
-    made = ordered(invocation, add_token, order, principal(operator))
+    made = ordered(invocation, add_token, order)
     if not output.printed_as_json(made):
         output.sheet({"id": made.id, "token": made.token})
 
@@ -75,9 +74,9 @@ def show(invocation: Invocation, token_id: str) -> None:
 @click.argument("token_id", metavar="ID")
 @operator_option
 @json_verb
-def revoke(invocation: Invocation, token_id: str, operator: str) -> None:
+def revoke(invocation: Invocation, token_id: str) -> None:
     """End a token at once."""
     from vosd.admin.office.tokens import RevokeToken, revoke_token
 
-    ended = ordered(invocation, revoke_token, RevokeToken(token_id), principal(operator))
+    ended = ordered(invocation, revoke_token, RevokeToken(token_id))
     output.outcome(ended, f"token {ended.id} of {ended.name} is revoked")

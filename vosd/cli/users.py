@@ -9,7 +9,7 @@ from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.console_start import answers_soon, is_journal
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.office.people import PersonLink, PersonSheet
@@ -28,23 +28,23 @@ def user() -> None:
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
 @json_verb
-def add(invocation: Invocation, name: str, role: str, account: str | None, operator: str) -> None:
+def add(invocation: Invocation, name: str, role: str, account: str | None) -> None:
     """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
     from vosd.admin.office.people import AddPerson, add_person
 
     order = AddPerson(name=name, role=role, account=account)
-    _print_link(invocation, ordered(invocation, add_person, order, principal(operator)))
+    _print_link(invocation, ordered(invocation, add_person, order))
 
 
 @user.command("reset")
 @click.argument("name")
 @operator_option
 @json_verb
-def reset(invocation: Invocation, name: str, operator: str) -> None:
+def reset(invocation: Invocation, name: str) -> None:
     """Forget password, second factor and sessions of NAME, and print a link for a new password."""
     from vosd.admin.office.people import ResetPerson, reset_person
 
-    link = ordered(invocation, reset_person, ResetPerson(name), principal(operator))
+    link = ordered(invocation, reset_person, ResetPerson(name))
     _print_link(invocation, link)
 
 
@@ -52,7 +52,7 @@ def reset(invocation: Invocation, name: str, operator: str) -> None:
 @click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
 @operator_option
 @json_verb
-def first(invocation: Invocation, wait: bool, operator: str) -> None:
+def first(invocation: Invocation, wait: bool) -> None:
     """Print the address of the console, with a one-time link while no administrator can log in.
 
     The link makes the person admin with the role administrator; it ends after use, or after 24 hours. It is not printed
@@ -65,7 +65,7 @@ def first(invocation: Invocation, wait: bool, operator: str) -> None:
         raise OperationError("there is no console: say api.listen, such as 127.0.0.1:8080")
     if wait and not answers_soon(api.listen, has_tls=api.certificate is not None):
         return
-    link = None if is_journal() else ordered(invocation, invite_first, InviteFirst(), principal(operator))
+    link = None if is_journal() else ordered(invocation, invite_first, InviteFirst())
     address = f"{_address(api)}{'/' if link is None else link.link}"
     output.outcome({"console": address}, f"console: {address}")
 
@@ -97,11 +97,11 @@ def list_all(invocation: Invocation) -> None:
 @click.argument("name")
 @operator_option
 @json_verb
-def disable(invocation: Invocation, name: str, operator: str) -> None:
+def disable(invocation: Invocation, name: str) -> None:
     """Have NAME log in no more, and end its sessions."""
     from vosd.admin.office.people import DisablePerson, disable_person
 
-    sheet = ordered(invocation, disable_person, DisablePerson(name), principal(operator))
+    sheet = ordered(invocation, disable_person, DisablePerson(name))
     _print_changed(sheet)
 
 
@@ -109,11 +109,11 @@ def disable(invocation: Invocation, name: str, operator: str) -> None:
 @click.argument("name")
 @operator_option
 @json_verb
-def enable(invocation: Invocation, name: str, operator: str) -> None:
+def enable(invocation: Invocation, name: str) -> None:
     """Let NAME log in again, with the password that it had."""
     from vosd.admin.office.people import EnablePerson, enable_person
 
-    _print_changed(ordered(invocation, enable_person, EnablePerson(name), principal(operator)))
+    _print_changed(ordered(invocation, enable_person, EnablePerson(name)))
 
 
 @user.command("role")
@@ -122,19 +122,19 @@ def enable(invocation: Invocation, name: str, operator: str) -> None:
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @operator_option
 @json_verb
-def give(invocation: Invocation, name: str, role: str, account: str | None, operator: str) -> None:
+def give(invocation: Invocation, name: str, role: str, account: str | None) -> None:
     """Give NAME another ROLE; its sessions end."""
     from vosd.admin.office.people import GiveRole, give_role
 
     order = GiveRole(name=name, role=role, account=account)
-    _print_changed(ordered(invocation, give_role, order, principal(operator)))
+    _print_changed(ordered(invocation, give_role, order))
 
 
 @user.command("passwd")
 @click.argument("name")
 @operator_option
 @json_verb
-def passwd(invocation: Invocation, name: str, operator: str) -> None:
+def passwd(invocation: Invocation, name: str) -> None:
     """Set the password of NAME, which is read from the terminal or as a line of standard input."""
     from vosd.admin.office.people import SetPassword, set_password
 
@@ -143,7 +143,7 @@ def passwd(invocation: Invocation, name: str, operator: str) -> None:
     else:
         password = sys.stdin.readline().rstrip("\n")
     order = SetPassword(name=name, password=password)
-    _print_changed(ordered(invocation, set_password, order, principal(operator)))
+    _print_changed(ordered(invocation, set_password, order))
 
 
 def _print_changed(person: "PersonSheet") -> None:
@@ -176,12 +176,7 @@ def roles(invocation: Invocation) -> None:
 @operator_option
 @json_verb
 def role_set(
-    invocation: Invocation,
-    name: str,
-    permissions: tuple[str, ...],
-    acts_for: str | None,
-    totp: bool | None,
-    operator: str,
+    invocation: Invocation, name: str, permissions: tuple[str, ...], acts_for: str | None, totp: bool | None
 ) -> None:
     """Make or change the role NAME; of a role that ships only --totp can be changed."""
     from vosd.admin.office.permissions import ActsFor
@@ -189,7 +184,7 @@ def role_set(
 
     whose = None if acts_for is None else ActsFor(acts_for)
     order = SetRole(name=name, permissions=_permissions(permissions), acts_for=whose, wants_totp=totp)
-    role = ordered(invocation, set_role, order, principal(operator))
+    role = ordered(invocation, set_role, order)
     output.outcome(_shown(role), f"role {role.name}: {' '.join(sorted(role.permissions))}")
 
 
@@ -207,11 +202,11 @@ def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
 @click.argument("name")
 @operator_option
 @json_verb
-def role_drop(invocation: Invocation, name: str, operator: str) -> None:
+def role_drop(invocation: Invocation, name: str) -> None:
     """Remove the role NAME, which neither people nor tokens have."""
     from vosd.admin.office.roles import DropRole, drop_role
 
-    role = ordered(invocation, drop_role, DropRole(name), principal(operator))
+    role = ordered(invocation, drop_role, DropRole(name))
     output.outcome(_shown(role), f"role {role.name} is removed")
 
 
