@@ -172,7 +172,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
         parts = [_schemas()[1][kind.__name__]["required"] for kind in kinds if issubclass(kind, msgspec.Struct)]
         return ",".join(dict.fromkeys([name for part in parts for name in part] or [*each.columns()][:2]))
     if listing is not None and name in {"cursor", *listing.filters}:
-        item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
+        item = ANSWERS.get(each.route) or _example("", _schemas()[0][each.result])
         if name == "cursor":
             keys = identity(listing, item) or [0]
             return closed_cursor(None, keys[0] if listing.cursor else [False, "", *keys])
@@ -231,7 +231,7 @@ def _body(each: Operation) -> dict[str, Any]:
     }
     required = [field.name for field in each.fields() if field.place is FieldPlace.BODY and field.is_required]
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-    example = BODIES.get(f"{each.method} {each.path}")
+    example = BODIES.get(each.route)
     if example is None:
         example = {name: _example(name, properties[name]) for name in required}
     return {"schema": schema, "example": example}
@@ -264,7 +264,7 @@ def _responses(each: Operation) -> dict[str, Any]:
     if each.is_live:
         content = {EVENT_STREAM: {"schema": schema}}
     elif each.result is not bytes:
-        found = ANSWERS.get(f"{each.method} {each.path}")
+        found = ANSWERS.get(each.route)
         example = _example("", schema) if found is None else found
         content = {"application/json": {"schema": schema, "example": example}}
     if each.listing is not None:

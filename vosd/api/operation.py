@@ -135,19 +135,18 @@ class Given(NamedTuple):
     """Fields that follow from other parts of the request."""
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True):
     """One route: what it takes, what it needs, what it does and returns."""
 
-    method: str
-    path: str
-    """Below ``/api/v1``; ``{field}`` is a field of the order."""
+    route: str
+    """Method and path below ``/api/v1``; ``{field}`` is a field of the order."""
     meaning: str
+    run: Run
+    """The use case."""
     permission: Permission | None = _OF_RUN
     """That of ``run``, where none is given. None = no token is needed, unless ``is_for_everyone``."""
     takes: type[msgspec.Struct] = _OF_RUN
     """The order: that of ``run``, where none is given."""
-    run: Run
-    """The use case."""
     result: Any = _OF_RUN
     """Type of the result, or of the items of a list: that of ``run``, where none is given."""
     fixed: Mapping[str, Any] = {}
@@ -208,6 +207,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "result", NoneType if result is None else result)
         if self.permission is _OF_RUN:
             msgspec.structs.force_setattr(self, "permission", permission_of(self.run))
+
+    @property
+    def method(self) -> str:
+        """Method of the request."""
+        return self.route.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """Path below ``/api/v1``."""
+        return self.route.partition(" ")[2]
 
     @property
     def is_write(self) -> bool:

@@ -18,7 +18,7 @@ from vosd.api.operation import Operation
 from vosd.api.table import OPERATIONS
 
 APPLICATION = unasked_application()
-NAMED = {f"{each.method} {each.path}": each for each in OPERATIONS}
+NAMED = {each.route: each for each in OPERATIONS}
 WRONG = {"bad_field", "unknown_field", "bad_parameter", "bad_key", "bad_json", "stale_version", "content_type"}
 
 

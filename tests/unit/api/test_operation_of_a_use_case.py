@@ -22,7 +22,7 @@ async def answer(_office: Office, _who: Principal, _order: Question) -> None:
 
 
 def operation(run: Any, **given: Any) -> Operation:
-    return Operation(method="GET", path="/people", meaning="", run=run, **given)
+    return Operation("GET /people", "", run, **given)
 
 
 def test_order_result_and_permission_are_those_of_the_use_case():

@@ -40,7 +40,7 @@ FREE = {
 }
 BUT = "all but "
 """Beginning of a token with every permission but the one that follows."""
-NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
+NAMED = [each.route for each in OPERATIONS]
 
 NAMED_PATHS = {each.path: each for each in OPERATIONS if each.method == "GET"}
 
@@ -140,11 +140,7 @@ def test_a_token_and_an_address_have_so_many_requests_a_second(
 
 def test_every_request_of_a_page_that_may_change_something_needs_the_csrf_token() -> None:
     """Those that do not: to log in, to use a link, which has a secret of its own, and questions."""
-    free = {
-        f"{each.method} {each.path}"
-        for each in OPERATIONS
-        if each.method != "GET" and not each.is_write and each.session is None
-    }
+    free = {each.route for each in OPERATIONS if each.method != "GET" and not each.is_write and each.session is None}
     assert free == FREE
 
 
@@ -165,7 +161,7 @@ def test_every_list_has_items_and_a_limit() -> None:
 def test_a_path_of_what_is_not_built_yet_says_so() -> None:
     listed = NAMED_PATHS["/status"]
     for path in ("/packages", "/packages/gold", "/packages/gold/versions"):
-        status, problem = asked(msgspec.structs.replace(listed, path=path), "unknown")
+        status, problem = asked(msgspec.structs.replace(listed, route=f"GET {path}"), "unknown")
         assert (status, problem["code"]) == (501, "not_built"), path
 
 

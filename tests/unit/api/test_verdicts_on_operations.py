@@ -590,7 +590,7 @@ def verdicts() -> dict[str, str]:
 
 
 def named(operation: Operation) -> str:
-    return f"{operation.method} {operation.path}"
+    return operation.route
 
 
 CASES: Final = [each for each in OPERATIONS if each.permission is not None]

@@ -7,10 +7,9 @@ from vosd.api.operation import Operation
 
 OPERATIONS: Final = (
     Operation(
-        method="GET",
-        path="/bilateral/{account}",
-        meaning="Totals of the calls of an account by five minutes, gateway and prefix, for the switch of a partner.",
-        run=show_totals,
+        "GET /bilateral/{account}",
+        "Totals of the calls of an account by five minutes, gateway and prefix, for the switch of a partner.",
+        show_totals,
         problems=("out_of_scope", "unknown_account"),
     ),
 )

@@ -14,10 +14,9 @@ def _place_of(made: CustomerSheet) -> str:
 
 OPERATIONS: Final = (
     Operation(
-        method="POST",
-        path="/customers",
-        meaning="Make a customer: account, rate group, gateways, phones and first payment, all of it or nothing.",
-        run=provision_customer,
+        "POST /customers",
+        "Make a customer: account, rate group, gateways, phones and first payment, all of it or nothing.",
+        provision_customer,
         problems=(
             "already_defined",
             "busy",

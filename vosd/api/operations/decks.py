@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from vosd.admin.office.decks import (
     ListDeckVersions,
@@ -189,12 +190,11 @@ def _sheet(deck: StoredDeck) -> DeckSheet:
 
 _OPERATIONS: Final = (
     Operation(
-        method="POST",
-        path="/decks/{rate_group}/imports",
-        meaning="Job: import a sheet of rates, CSV or XLSX of up to 200 MiB, or try it; the result has every change.",
+        "POST /decks/{rate_group}/imports",
+        "Job: import a sheet of rates, CSV or XLSX of up to 200 MiB, or try it; the result has every change.",
+        never,
         permission=permission_of(prepare_import),
         takes=UploadDeck,
-        run=never,
         is_for_operators=True,
         problems=("no_deck_group",),
         status=HTTPStatus.ACCEPTED,
@@ -210,72 +210,61 @@ _OPERATIONS: Final = (
         ),
     ),
     Operation(
-        method="GET",
-        path="/decks/{rate_group}/versions",
+        "GET /decks/{rate_group}/versions",
+        "The versions of a deck, and what each has changed.",
+        list_deck_versions,
         is_for_operators=True,
-        meaning="The versions of a deck, and what each has changed.",
         permission=permission_of(list_versions),
-        run=list_deck_versions,
         problems=("no_deck_group",),
         listing=Listing("version", filters=("operator", "mode", "memo"), sorts=("version", "made_at")),
     ),
     Operation(
-        method="GET",
-        path="/decks/{rate_group}/rates",
+        "GET /decks/{rate_group}/rates",
+        "All rates of a version of a deck as CSV; an import of it changes nothing.",
+        read_chunks,
         is_for_operators=True,
-        meaning="All rates of a version of a deck as CSV; an import of it changes nothing.",
         permission=permission_of(read_deck),
-        run=read_chunks,
         result=bytes,
         problems=("no_deck_group", "no_such_deck"),
         answer=rates_answer,
         forms={CSV: bytes},
     ),
     Operation(
-        method="POST",
-        path="/decks/{rate_group}/rollback",
-        meaning="Put the rates of an earlier version of a deck in force again, as a new version.",
+        "POST /decks/{rate_group}/rollback",
+        "Put the rates of an earlier version of a deck in force again, as a new version.",
+        roll_back_deck,
         permission=permission_of(roll_back),
-        run=roll_back_deck,
         problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
     ),
     Operation(
-        method="GET",
-        path="/decks/{rate_group}/lookup",
-        meaning="The rate of a number in a deck now or at a time, with those of shorter prefixes.",
-        run=look_up,
+        "GET /decks/{rate_group}/lookup",
+        "The rate of a number in a deck now or at a time, with those of shorter prefixes.",
+        look_up,
         problems=("no_deck_group", "no_such_deck"),
     ),
     Operation(
-        method="GET",
-        path="/rates/groups",
-        meaning="All rate groups, of files and database: rates, currency, users.",
-        run=list_rate_groups,
+        "GET /rates/groups",
+        "All rate groups, of files and database: rates, currency, users.",
+        list_rate_groups,
         needs_database=False,
         listing=Listing("name", filters=("name", "currency"), sorts=("name", "rates")),
     ),
     Operation(
-        method="GET",
-        path="/rates/lookup",
-        meaning="The rate of a number in every rate group now or at a time; of decks by the version in force then.",
-        run=find_rates,
+        "GET /rates/lookup",
+        "The rate of a number in every rate group now or at a time; of decks by the version in force then.",
+        find_rates,
         listing=Listing("rate_group", sorts=("rate_group", "billing_rate")),
     ),
     Operation(
-        method="GET",
-        path="/rates/groups/{rate_group}/areas",
-        meaning="The destinations of a rate group with their lowest and highest price.",
-        run=list_areas,
+        "GET /rates/groups/{rate_group}/areas",
+        "The destinations of a rate group with their lowest and highest price.",
+        list_areas,
         problems=("unknown_name",),
     ),
 )
 _SHORT: Final = {"POST /decks/{rate_group}/imports", "GET /decks/{rate_group}/rates"}
 """Operations that have the path of their deck, too."""
 OPERATIONS: Final = (
-    *(
-        msgspec.structs.replace(each, path="/decks/{rate_group}")
-        for each in _OPERATIONS
-        if f"{each.method} {each.path}" in _SHORT
-    ),
+    *(replace(each, route=f"{each.method} /decks/{{rate_group}}") for each in _OPERATIONS if each.route in _SHORT),
     *_OPERATIONS,
 )

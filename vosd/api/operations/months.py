@@ -61,12 +61,11 @@ async def close(office: Office, who: Principal, order: CloseOneMonth, work: Work
 
 OPERATIONS: Final = (
     Operation(
-        method="POST",
-        path="/months/{month}/close",
-        meaning="Job: close a month with a page for the auditor, once; `dry_run` says what is missing before.",
+        "POST /months/{month}/close",
+        "Job: close a month with a page for the auditor, once; `dry_run` says what is missing before.",
+        never,
         permission=permission_of(close_month),
         takes=CloseOneMonth,
-        run=never,
         is_for_operators=True,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.MONTH_CLOSE, close, is_always=True, subject="month"),

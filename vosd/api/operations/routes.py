@@ -93,25 +93,23 @@ _TRIED: Final = ("already_defined", "defined_in_files", "no_such_object", "stale
 
 OPERATIONS: Final = (
     Operation(
-        method="POST",
-        path="/routes/explain",
-        meaning="Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not; "
+        "POST /routes/explain",
+        "Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not; "
         "prices with `rates.see` alone, margins with `books.see`.",
+        explain,
         permission=permission_of(explain_call),
-        run=explain,
         is_for_operators=True,
         problems=(*_TRIED, "daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
         needs_database=False,
     ),
     Operation(
-        method="POST",
-        path="/routes/simulate",
-        is_for_operators=True,
-        meaning="Route the calls of a span again: what would change by vendor, gateway and destination; needs "
+        "POST /routes/simulate",
+        "Route the calls of a span again: what would change by vendor, gateway and destination; needs "
         "`routes.see`, too, and has fees, costs, margins and losses with `books.see` alone (`lacking` says so).",
+        simulate,
+        is_for_operators=True,
         permission=permission_of(simulate_routes),
-        run=simulate,
         long=Long(
             JobKind.SIMULATE, simulate_long, check=lambda _office, who, order: require_to_simulate(who, order.objects)
         ),
@@ -119,27 +117,24 @@ OPERATIONS: Final = (
         is_question=True,
     ),
     Operation(
-        method="POST",
-        path="/rates/explain",
-        meaning="Cost of an imaginary call, and each step of its computation.",
-        run=explain_rate,
+        "POST /rates/explain",
+        "Cost of an imaginary call, and each step of its computation.",
+        explain_rate,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         is_question=True,
     ),
     Operation(
-        method="GET",
-        path="/accounts/{account}/rates",
-        meaning="What calls of an account cost now, by prefix.",
-        run=list_prices,
+        "GET /accounts/{account}/rates",
+        "What calls of an account cost now, by prefix.",
+        list_prices,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         needs_database=False,
         listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
     ),
     Operation(
-        method="GET",
-        path="/gateways/quality",
-        meaning="State, calls and figures of the last hour of every gateway.",
-        run=list_gateways,
+        "GET /gateways/quality",
+        "State, calls and figures of the last hour of every gateway.",
+        list_gateways,
         problems=("daemon_unreachable",),
         needs_database=False,
         is_of_all=True,
@@ -150,18 +145,16 @@ OPERATIONS: Final = (
         ),
     ),
     Operation(
-        method="GET",
-        path="/gateways/{name}",
-        meaning="A gateway or phone as the files define it, and as it runs.",
-        run=show_trunk,
+        "GET /gateways/{name}",
+        "A gateway or phone as the files define it, and as it runs.",
+        show_trunk,
         problems=("daemon_unreachable", "no_such_trunk"),
         needs_database=False,
     ),
     Operation(
-        method="GET",
-        path="/registrations",
-        meaning="Phones and gateways that are registered, and our own registrations with vendors.",
-        run=list_registrations,
+        "GET /registrations",
+        "Phones and gateways that are registered, and our own registrations with vendors.",
+        list_registrations,
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing(
@@ -171,10 +164,9 @@ OPERATIONS: Final = (
         ),
     ),
     Operation(
-        method="DELETE",
-        path="/registrations/{name}",
-        meaning="Remove what a phone or gateway has registered; it may register again at once.",
-        run=forget_registration,
+        "DELETE /registrations/{name}",
+        "Remove what a phone or gateway has registered; it may register again at once.",
+        forget_registration,
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),
         needs_database=False,
     ),

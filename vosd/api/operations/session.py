@@ -186,8 +186,7 @@ async def _is_answered_elsewhere(_office: Office, _who: Principal, _order: Any) 
 
 
 def _operation(
-    method: str,
-    path: str,
+    route: str,
     meaning: str,
     takes: type[msgspec.Struct],
     result: Any,
@@ -196,17 +195,9 @@ def _operation(
     problems: Sequence[str] = (),
 ) -> Operation:
     return Operation(
-        method=method,
-        path=path,
-        meaning=meaning,
-        permission=None,
-        takes=takes,
-        run=_is_answered_elsewhere,
-        result=result,
-        session=session,
-        status=status,
-        problems=problems,
-    )
+        route, meaning, _is_answered_elsewhere, permission=None, takes=takes, result=result, session=session,
+        status=status, problems=problems, takes_any_query=takes is ComeBack
+    )  # fmt: skip
 
 
 _OF_SESSION: Final = ("csrf", "unauthorized")
@@ -214,8 +205,7 @@ _OF_PASSWORD: Final = (*_OF_SESSION, "changed_meanwhile", "code_missing", "log_i
 
 OPERATIONS: Final = (
     _operation(
-        "POST",
-        "/session",
+        "POST /session",
         "Log in: the answer sets a cookie.",
         LogIn,
         SessionSheet,
@@ -224,15 +214,14 @@ OPERATIONS: Final = (
         ("code_missing", "log_in_refused", "too_many_guesses"),
     ),
     _operation(
-        "GET", "/session", "The session of the cookie.", AskNothing, SessionSheet, _show, problems=("unauthorized",)
+        "GET /session", "The session of the cookie.", AskNothing, SessionSheet, _show, problems=("unauthorized",)
     ),
-    _operation("DELETE", "/session", "Log out.", AskNothing, None, _close, HTTPStatus.NO_CONTENT, _OF_SESSION),
+    _operation("DELETE /session", "Log out.", AskNothing, None, _close, HTTPStatus.NO_CONTENT, _OF_SESSION),
     _operation(
-        "DELETE", "/sessions", "Log out everywhere.", AskNothing, None, _close_all, HTTPStatus.NO_CONTENT, _OF_SESSION
+        "DELETE /sessions", "Log out everywhere.", AskNothing, None, _close_all, HTTPStatus.NO_CONTENT, _OF_SESSION
     ),
     _operation(
-        "POST",
-        "/session/link",
+        "POST /session/link",
         "Set the password by a one-time link.",
         UseLink,
         UsedLink,
@@ -240,8 +229,7 @@ OPERATIONS: Final = (
         problems=("changed_meanwhile", "link_refused", "too_many_guesses"),
     ),
     _operation(
-        "PUT",
-        "/session/password",
+        "PUT /session/password",
         "Change the password; the other sessions end.",
         ChangePassword,
         None,
@@ -250,8 +238,7 @@ OPERATIONS: Final = (
         ("second_factor_missing", *_OF_PASSWORD),
     ),
     _operation(
-        "POST",
-        "/session/totp",
+        "POST /session/totp",
         "Begin to set up a second factor.",
         BeginTotp,
         BegunTotp,
@@ -259,8 +246,7 @@ OPERATIONS: Final = (
         problems=_OF_PASSWORD,
     ),
     _operation(
-        "GET",
-        "/session/oidc",
+        "GET /session/oidc",
         "Begin to log in by the identity provider: redirects the browser to it.",
         AskNothing,
         None,
@@ -268,22 +254,17 @@ OPERATIONS: Final = (
         HTTPStatus.SEE_OTHER,
         ("no_provider", "provider_unavailable"),
     ),
-    msgspec.structs.replace(
-        _operation(
-            "GET",
-            "/session/oidc/callback",
-            "Log in by the answer of the identity provider: sets the cookie, and redirects the browser to the page.",
-            ComeBack,
-            None,
-            _open_by_provider,
-            HTTPStatus.SEE_OTHER,
-            ("log_in_refused", "no_provider", "provider_unavailable", "too_many_guesses"),
-        ),
-        takes_any_query=True,
+    _operation(
+        "GET /session/oidc/callback",
+        "Log in by the answer of the identity provider: sets the cookie, and redirects the browser to the page.",
+        ComeBack,
+        None,
+        _open_by_provider,
+        HTTPStatus.SEE_OTHER,
+        ("log_in_refused", "no_provider", "provider_unavailable", "too_many_guesses"),
     ),
     _operation(
-        "PUT",
-        "/session/totp",
+        "PUT /session/totp",
         "Put it in force by a code of it.",
         ConfirmTotp,
         RecoveryCodes,

@@ -118,11 +118,10 @@ async def _all(trace: Trace) -> AsyncGenerator[TraceUpdate, None]:
 
 OPERATIONS: Final = (
     Operation(
-        method="GET",
-        path="/calls/trace",
-        meaning="Follow new calls with their messages: a line or a ladder for each that ends, or a capture that grows.",
+        "GET /calls/trace",
+        "Follow new calls with their messages: a line or a ladder for each that ends, or a capture that grows.",
+        begin_trace,
         permission=permission_of(follow_new_calls),
-        run=begin_trace,
         result=dict[str, Any],
         problems=("daemon_refused", "daemon_unreachable", "unknown_name"),
         answer=answer_of,

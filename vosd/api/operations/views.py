@@ -19,35 +19,28 @@ def _place_of(view: ViewSheet) -> str:
 
 OPERATIONS: Final = (
     Operation(
-        method="GET",
-        path="/views",
-        meaning="The views of pages of the console that the person or token keeps, and those that operators share.",
-        run=list_views,
+        "GET /views",
+        "The views of pages of the console that the person or token keeps, and those that operators share.",
+        list_views,
         listing=Listing("page,name,id", filters=("page", "owner", "shared"), sorts=("name", "owner", "changed_at")),
     ),
     Operation(
-        method="POST",
-        path="/views",
-        meaning="Keep a view of a page of the console by name.",
-        run=add_view,
+        "POST /views",
+        "Keep a view of a page of the console by name.",
+        add_view,
         problems=("operators_only", "too_many_views", "view_exists"),
         status=HTTPStatus.CREATED,
         etag=_version_of,
         location=_place_of,
     ),
     Operation(
-        method="PUT",
-        path="/views/{id}",
-        meaning="Change name, query and sharing of a view: of one's own, or as an administrator of any.",
-        run=change_view,
+        "PUT /views/{id}",
+        "Change name, query and sharing of a view: of one's own, or as an administrator of any.",
+        change_view,
         problems=(*_CHANGES, "operators_only", "view_exists"),
         etag=_version_of,
     ),
     Operation(
-        method="DELETE",
-        path="/views/{id}",
-        meaning="Delete a view: one's own, or as an administrator any.",
-        run=drop_view,
-        problems=_CHANGES,
+        "DELETE /views/{id}", "Delete a view: one's own, or as an administrator any.", drop_view, problems=_CHANGES
     ),
 )
