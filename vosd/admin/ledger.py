@@ -14,6 +14,7 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import Standing
+from vosd.cdr.shown import shown_as
 from vosd.control.money import Commitments
 from vosd.storage.ledger_values import LedgerEntry, Statement
 
@@ -178,21 +179,7 @@ class ClosingSheet(msgspec.Struct, frozen=True):
 
 def entry_sheet(entry: LedgerEntry) -> EntrySheet:
     """Return an entry for people and programs."""
-    return EntrySheet(
-        id=entry.id,
-        account=entry.account,
-        seq=entry.seq,
-        amount=format_amount(entry.amount),
-        balance_after=format_amount(entry.balance_after),
-        kind=entry.kind,
-        reference=entry.reference,
-        call_id=entry.call_id,
-        operator=entry.operator,
-        memo=entry.memo,
-        created_at=iso_utc(entry.created_at),
-        currency=entry.currency,
-        **_net_and_tax(entry.amount, entry.tax),
-    )
+    return shown_as(EntrySheet, entry, **_net_and_tax(entry.amount, entry.tax))
 
 
 def listed_entry(entry: LedgerEntry, taken_back_by: int | None) -> ListedEntry:

@@ -35,6 +35,7 @@ from vosd.callcontrol.signatures import WhichCertificates, attestation_outlook, 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
+from vosd.cdr.shown import shown_as
 from vosd.control.routes import (
     CandidateSheet,
     LeftOutSheet,
@@ -77,20 +78,7 @@ def _described(rate: AppliedRate, typical_s: int) -> RateSheet:
 
 
 def _offered(choice: Offered) -> CandidateSheet:
-    sheet = CandidateSheet(
-        routing_gateway=choice.routing_gateway,
-        position=choice.position,
-        callee_out=choice.callee_out,
-        caller_out=choice.caller_out,
-        reason=choice.reason,
-        prefix=choice.prefix,
-        priority=choice.priority,
-        weight=choice.weight,
-        cost=choice.cost,
-        currency=choice.currency,
-        effective_cost=choice.effective_cost,
-        margin=choice.margin,
-    )
+    sheet = shown_as(CandidateSheet, choice, attestation=choice.attestation or msgspec.UNSET)
     if choice.media is not None:
         sheet = msgspec.structs.replace(sheet, relayed=choice.media.is_relayed, media_step=choice.media.step)
         if choice.media.steps:
@@ -98,8 +86,6 @@ def _offered(choice: Offered) -> CandidateSheet:
             sheet = msgspec.structs.replace(sheet, media_steps=steps)
         if choice.media.encryption:
             sheet = msgspec.structs.replace(sheet, encryption=choice.media.encryption)
-    if choice.attestation is not None:
-        sheet = msgspec.structs.replace(sheet, attestation=choice.attestation)
     quality = choice.quality
     if quality is None:
         return sheet

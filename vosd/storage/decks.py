@@ -131,39 +131,20 @@ def _chunk_row(deck: StoredDeck, position: int, chunk: Chunk) -> dict[str, Any]:
 
 
 def _row_of(deck: StoredDeck) -> dict[str, Any]:
-    return {
+    values = msgspec.structs.asdict(deck)
+    return values | {
+        "mode": values.pop("way").value,
         "rate_group": identifying(deck.rate_group, NAME_LENGTH),
-        "version": deck.version,
-        "content": deck.content,
-        "replaced": deck.replaced,
-        "made_at": deck.made_at,
         "operator": descriptive(deck.operator, NAME_LENGTH),
-        "mode": deck.way.value,
-        "effective": deck.effective,
-        "rates": deck.rates,
-        "digest": deck.digest,
         "changes": msgspec.json.encode(deck.changes).decode(),
         "memo": None if deck.memo is None else descriptive(deck.memo, schema.MEMO_LENGTH),
-        "layout": deck.layout,
     }
 
 
 def _deck_of(row: Row[Any]) -> StoredDeck:
-    return StoredDeck(
-        rate_group=row.rate_group,
-        version=row.version,
-        content=row.content,
-        replaced=row.replaced,
-        made_at=row.made_at,
-        operator=row.operator,
-        way=Way(row.mode),
-        effective=row.effective,
-        rates=row.rates,
-        digest=row.digest,
-        changes=msgspec.json.decode(row.changes, type=dict[str, int]),
-        memo=row.memo,
-        layout=row.layout,
-    )
+    values = dict(row._mapping)
+    way, changes = Way(values.pop("mode")), msgspec.json.decode(values.pop("changes"), type=dict[str, int])
+    return StoredDeck(**values, way=way, changes=changes)
 
 
 def _as_switch_sees(deck: StoredDeck) -> DeckVersion:

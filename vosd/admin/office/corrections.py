@@ -21,9 +21,9 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount, has_more_decimals
 from vosd.billing.rater import Step, tax_by
 from vosd.cdr.charges import charges_of, decimals_of, steps_of, tax_rate_of, with_breakdowns
-from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
+from vosd.cdr.shown import shown_as
 
 BILLED_SECONDS_MAX: Final = 2**31 - 1
 """Most seconds that the columns of a call take."""
@@ -265,11 +265,9 @@ def _computed(charge: ChargeRow, fee: Decimal, percent: Decimal | None) -> Decim
 
 
 def _sheet(change: CorrectedCharge) -> CorrectionSheet:
-    return CorrectionSheet(
-        call_id=change.call_id,
-        account=change.account,
-        role=change.role,
-        level=change.level,
+    return shown_as(
+        CorrectionSheet,
+        change,
         fee_before=format_amount(change.before.fee),
         fee_after=format_amount(change.after.fee),
         tax_before=format_amount(change.before.tax),
@@ -278,12 +276,6 @@ def _sheet(change: CorrectedCharge) -> CorrectionSheet:
         tax_rate_after=_percent(change.tax_rate_after),
         billed_seconds_before=change.before.billed_seconds,
         billed_seconds_after=change.after.billed_seconds,
-        amount=format_amount(change.amount),
-        currency=change.currency,
-        reference=change.reference,
-        operator=change.operator,
-        memo=change.memo,
-        corrected_at=iso_utc(change.corrected_at),
         repeated=change.is_repeated,
     )
 

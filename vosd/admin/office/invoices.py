@@ -45,6 +45,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.shown import shown_as
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import UnansweredMailError, deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
@@ -1162,28 +1163,11 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
             if invoice.kind == INVOICE:
                 state = state_of(invoice.gross, paid, invoice.currency, invoice.due_at or 0, now)
     is_due = invoice.kind == INVOICE and invoice.state is StoredState.ISSUED
-    return InvoiceSheet(
-        id=invoice.id,
-        number=invoice.number,
-        kind=invoice.kind,
+    return shown_as(
+        InvoiceSheet,
+        invoice,
         state=state,
-        account=invoice.account,
-        issuer=invoice.issuer,
-        period=invoice.period,
-        since=iso_utc(invoice.since),
-        until=iso_utc(invoice.until),
-        currency=invoice.currency,
-        net=format_amount(invoice.net),
-        tax=format_amount(invoice.tax),
-        gross=format_amount(invoice.gross),
         paid=format_amount(paid),
-        opening=format_amount(invoice.opening),
-        closing=format_amount(invoice.closing),
-        issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
         due_at=iso_utc(invoice.due_at) if is_due and invoice.due_at is not None else None,
         due_on=None,
-        sent_at=None if invoice.sent_at is None else iso_utc(invoice.sent_at),
-        cancels=invoice.cancels,
-        digest=invoice.digest,
-        operator=invoice.operator,
     )

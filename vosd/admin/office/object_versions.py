@@ -19,7 +19,7 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion, check_kind
-from vosd.cdr.columns import iso_utc
+from vosd.cdr.shown import shown_as
 
 _place: Final = attrgetter("place")
 """Key by which versions of an object are sorted as they come into force."""
@@ -68,16 +68,7 @@ class ObjectSheet(msgspec.Struct, frozen=True):
 
 def sheet_of(version: ObjectVersion) -> VersionSheet:
     """Return a version as programs read it."""
-    return VersionSheet(
-        kind=version.kind,
-        name=version.name,
-        version=version.version,
-        begins_at=iso_utc(version.begins_at),
-        made_at=iso_utc(version.made_at),
-        operator=version.operator,
-        memo=version.memo,
-        defined=version.body is not None,
-    )
+    return shown_as(VersionSheet, version, defined=version.body is not None)
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import NO_LIMIT, SETTINGS, UNLIMITED, Key, Override, Setting, Target, destination_name
 from vosd.catalogue.ports import NOT_KNOWN
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.shown import shown_as
 from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.control.installation import OverrideRow, RefreshOverrides
 
@@ -362,16 +363,7 @@ async def show_override_changes(office: Office, who: Principal, order: ShowOverr
 
 def shown(override: Override) -> OverrideRow:
     """Return an override for people and programs."""
-    return OverrideRow(
-        target=override.target.value,
-        name=override.name,
-        setting=override.setting.value,
-        value=override.value or None,
-        operator=override.operator,
-        since=iso_utc(override.since),
-        until=None if override.until is None else iso_utc(override.until),
-        memo=override.memo,
-    )
+    return shown_as(OverrideRow, override, value=override.value or None)
 
 
 async def tell_overrides(switch: RunningSwitch) -> str:

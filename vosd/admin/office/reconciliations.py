@@ -41,8 +41,8 @@ from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import EXACT, ZERO, AmountText, Rounding, format_amount, round_to_unit
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
+from vosd.cdr.shown import shown_as
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
@@ -787,17 +787,9 @@ def _disputable(stored: StoredReconciliation) -> Decimal:
 
 
 def _made_sheet(stored: StoredReconciliation, dispute: StoredDispute | None) -> ReconciliationSheet:
-    return ReconciliationSheet(
-        id=stored.id,
-        account=stored.account,
-        file=stored.file,
-        since=iso_utc(stored.since),
-        until=iso_utc(stored.until),
-        made_at=iso_utc(stored.made_at),
-        operator=stored.operator,
-        currency=stored.currency,
-        ours=format_amount(stored.ours),
-        theirs=format_amount(stored.theirs),
+    return shown_as(
+        ReconciliationSheet,
+        stored,
         difference=format_amount(EXACT.subtract(stored.theirs, stored.ours)),
         disputable=format_amount(_disputable(stored)),
         comparison=_comparison(stored),
@@ -806,15 +798,9 @@ def _made_sheet(stored: StoredReconciliation, dispute: StoredDispute | None) -> 
 
 
 def _dispute_sheet(dispute: StoredDispute) -> DisputeSheet:
-    return DisputeSheet(
-        state=dispute.state,
+    return shown_as(
+        DisputeSheet,
+        dispute,
         may_become=tuple(each for each in DisputeState if each in _FOLLOWING[dispute.state]),
-        amount=format_amount(dispute.amount),
-        reference=dispute.reference,
-        memo=dispute.memo,
-        booked=None if dispute.booked is None else format_amount(dispute.booked),
         booked_as=None if dispute.booked is None else dispute.settled_as,
-        opened_at=iso_utc(dispute.opened_at),
-        changed_at=iso_utc(dispute.changed_at),
-        operator=dispute.operator,
     )

@@ -18,8 +18,8 @@ from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
-from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
+from vosd.cdr.shown import shown_as
 from vosd.storage.saved_views import StoredView
 
 VIEWS_MAX: Final = 100
@@ -234,16 +234,4 @@ def _subject(view: StoredView) -> str:
 
 
 def _sheet(who: Principal, view: StoredView) -> ViewSheet:
-    return ViewSheet(
-        id=view.id,
-        page=view.page,
-        name=view.name,
-        query=view.query,
-        shared=view.shared,
-        owner=view.owner,
-        own=view.owner == _owner(who),
-        may_change=_may_change(who, view),
-        version=view.version,
-        changed_at=iso_utc(view.changed_at),
-        changed_by=view.changed_by,
-    )
+    return shown_as(ViewSheet, view, own=view.owner == _owner(who), may_change=_may_change(who, view))

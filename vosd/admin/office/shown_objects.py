@@ -28,7 +28,7 @@ from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.base.parts import in_parts
 from vosd.catalogue.stored_objects import ObjectVersion, check_kind, in_force_at
-from vosd.cdr.columns import iso_utc
+from vosd.cdr.shown import shown_as
 
 _HIDDEN_AT_ONCE: Final = 500
 """Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
@@ -223,17 +223,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
 
 
 def _defined(version: ObjectVersion) -> DefinitionSheet:
-    return DefinitionSheet(
-        kind=version.kind,
-        name=version.name,
-        source="database",
-        version=version.version,
-        begins_at=iso_utc(version.begins_at),
-        made_at=iso_utc(version.made_at),
-        operator=version.operator,
-        memo=version.memo,
-        keys=hidden("", json.loads(version.body or "{}")),
-    )
+    return shown_as(DefinitionSheet, version, source="database", keys=hidden("", json.loads(version.body or "{}")))
 
 
 def _written(office: Office, kind: str, name: str, owned: AgentObjects | None) -> DefinitionSheet | None:

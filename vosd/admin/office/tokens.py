@@ -23,6 +23,7 @@ from vosd.admin.office.principal import Means, Principal, Role, TokenBounds
 from vosd.admin.office.roles import check_account, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.shown import shown_as
 from vosd.storage.access import (
     AT_TERMINAL,
     MAKERS_MAX,
@@ -397,15 +398,10 @@ def _sheet(token: StoredToken) -> TokenSheet:
     def moment(at: int | None) -> str | None:
         return None if at is None else iso_utc(at)
 
-    return TokenSheet(
-        id=token.id,
-        name=token.name,
-        role=token.role,
-        scopes=token.scopes,
-        account=token.account,
-        networks=token.networks,
+    return shown_as(
+        TokenSheet,
+        token,
         created=iso_utc(token.created_at),
-        created_by=token.created_by,
         expires=moment(token.expires_at),
         last_used=moment(token.used_at),
         revoked=moment(token.revoked_at),

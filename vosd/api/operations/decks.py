@@ -33,7 +33,7 @@ from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.jobs import never
 from vosd.billing.deck_content import Chunk
 from vosd.billing.decks import Mode
-from vosd.cdr.columns import iso_utc
+from vosd.cdr.shown import shown_as
 from vosd.config.decks.workbooks import SheetError
 from vosd.storage.deck_values import StoredDeck
 
@@ -172,20 +172,7 @@ async def rates_answer(_office: Office, _request: HttpRequest, chunks: list[Chun
 
 
 def _sheet(deck: StoredDeck) -> DeckSheet:
-    return DeckSheet(
-        rate_group=deck.rate_group,
-        version=deck.version,
-        content=deck.content,
-        replaced=deck.replaced,
-        made_at=iso_utc(deck.made_at),
-        operator=deck.operator,
-        mode=deck.way.value,
-        effective=None if deck.effective is None else iso_utc(deck.effective),
-        rates=deck.rates,
-        digest=deck.digest,
-        changes=dict(deck.changes),
-        memo=deck.memo,
-    )
+    return shown_as(DeckSheet, deck, mode=deck.way.value, changes=dict(deck.changes))
 
 
 _OPERATIONS: Final = (

@@ -15,6 +15,7 @@ from vosd.base.text import escaped
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord, too_dear
+from vosd.cdr.shown import shown_as
 from vosd.control.call_states import CallStateReport
 from vosd.engine.settings import CallReportState
 from vosd.routing.pipeline import RouteChoice
@@ -101,44 +102,17 @@ def _called_beside(journey: Journey) -> list[str]:
 def of_ended_call(record: CallRecord) -> CallStateReport:
     """Return the report that a call has ended, by its record."""
     seq = _STEP * (len(record.attempts) - too_dear(record)) + _STEP
-    return CallStateReport(
+    return shown_as(
+        CallStateReport,
+        record,
         id=f"{record.call_id}-{seq}",
         seq=seq,
-        node=record.node,
-        call_id=record.call_id,
         state=CallReportState.ENDED.value,
         at=iso_utc(record.ended_at),
-        mapping_gateway=record.mapping_gateway,
-        routing_gateway=record.routing_gateway,
-        customer_account=record.customer_account,
-        vendor_account=record.vendor_account,
         caller_in=record.caller_in[:TEXT_MAX],
         callee_in=record.callee_in[:TEXT_MAX],
-        caller_out=record.caller_out,
-        callee_out=record.callee_out,
-        callee_billing=record.callee_billing,
         sip_call_id_in=record.sip_call_id_in[:TEXT_MAX],
-        source_address=record.source_address,
-        started_at=iso_utc(record.started_at),
-        ringing_at=None if record.ringing_at is None else iso_utc(record.ringing_at),
-        answered_at=None if record.answered_at is None else iso_utc(record.answered_at),
-        ended_at=iso_utc(record.ended_at),
-        sip_code=record.sip_code,
-        q850_cause=record.q850_cause,
-        hangup_source=record.hangup_source,
-        end_reason=record.end_reason,
         reason_text=record.reason_text[:TEXT_MAX] if record.reason_text else None,
-        hold_time_ms=record.hold_time_ms,
-        hold_time_s=record.hold_time_s,
-        billed_seconds=record.billed_seconds,
-        vendor_billed_seconds=record.vendor_billed_seconds,
-        fee=format_amount(record.fee),
-        tax=format_amount(record.tax),
-        currency=record.currency,
-        cost=format_amount(record.cost),
-        cost_tax=format_amount(record.cost_tax),
-        vendor_currency=record.vendor_currency,
-        codec=record.codec,
     )
 
 
