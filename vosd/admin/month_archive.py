@@ -35,18 +35,8 @@ LEDGER: Final = "ledger.csv.gz"
 BALANCES: Final = "balances.csv"
 INVOICES: Final = "invoices.csv"
 _INVOICE: Final = (
-    "number",
-    "kind",
-    "period",
-    "account",
-    "issuer",
-    "issued_at",
-    "currency",
-    "net",
-    "tax",
-    "gross",
-    "digest",
-)
+    "number", "kind", "period", "account", "issuer", "issued_at", "currency", "net", "tax", "gross", "digest",
+)  # fmt: skip
 _CALL_SUMS: Final = ("currency", "fee", "tax", "vendor_currency", "cost", "cost_tax", "answered_at")
 
 

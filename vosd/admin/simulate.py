@@ -32,14 +32,10 @@ _MINUTE_MS: Final = 60_000
 _TENTH: Final = Decimal("0.1")
 _JUDGED: Final = frozenset(
     {
-        EndReason.NO_AVAILABLE_ROUTE.text,
-        EndReason.NO_MATCHING_RATE.text,
-        EndReason.NUMBER_NOT_ALLOWED.text,
-        EndReason.RATE_TYPE_NOT_ALLOWED.text,
-        EndReason.ACCOUNT_DISABLED.text,
-        EndReason.ACCOUNT_EXPIRED.text,
+        EndReason.NO_AVAILABLE_ROUTE.text, EndReason.NO_MATCHING_RATE.text, EndReason.NUMBER_NOT_ALLOWED.text,
+        EndReason.RATE_TYPE_NOT_ALLOWED.text, EndReason.ACCOUNT_DISABLED.text, EndReason.ACCOUNT_EXPIRED.text,
     }
-)
+)  # fmt: skip
 """Refusals that a simulation decides again; others are due to live state, money, or the caller and its address."""
 
 _LIVE: Final = re.compile(

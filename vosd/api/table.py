@@ -26,22 +26,9 @@ from vosd.api.operations import (
 
 BASE: Final = "/api/v1"
 _OTHERS: Final[tuple[Operation, ...]] = (
-    *installation.OPERATIONS,
-    *session.OPERATIONS,
-    *views.OPERATIONS,
-    *definitions.OPERATIONS,
-    *customers.OPERATIONS,
-    *money.OPERATIONS,
-    *calls.OPERATIONS,
-    *traces.OPERATIONS,
-    *reports.OPERATIONS,
-    *routes.OPERATIONS,
-    *jobs.OPERATIONS,
-    *decks.OPERATIONS,
-    *reconciliations.OPERATIONS,
-    *invoices.OPERATIONS,
-    *months.OPERATIONS,
-    *bilateral.OPERATIONS,
+    *installation.OPERATIONS, *session.OPERATIONS, *views.OPERATIONS, *definitions.OPERATIONS, *customers.OPERATIONS,
+    *money.OPERATIONS, *calls.OPERATIONS, *traces.OPERATIONS, *reports.OPERATIONS, *routes.OPERATIONS, *jobs.OPERATIONS,
+    *decks.OPERATIONS, *reconciliations.OPERATIONS, *invoices.OPERATIONS, *months.OPERATIONS, *bilateral.OPERATIONS,
     *watch.OPERATIONS,
-)
+)  # fmt: skip
 OPERATIONS: Final[tuple[Operation, ...]] = (*_OTHERS, *access.operations_beside(_OTHERS))

@@ -52,20 +52,9 @@ class Call:
     """One call: its two sides, its state, its history, and what each event makes of them."""
 
     __slots__ = (
-        "_asks",
-        "arrival",
-        "board",
-        "callee",
-        "caller",
-        "conversation",
-        "endpoint",
-        "journey",
-        "lifetime",
-        "refused",
-        "search",
-        "settings",
-        "state",
-    )
+        "_asks", "arrival", "board", "callee", "caller", "conversation", "endpoint", "journey", "lifetime", "refused",
+        "search", "settings", "state",
+    )  # fmt: skip
     __deletable__ = ("caller",)  # for a compiler (ADR 84)
 
     def __init__(

@@ -80,23 +80,9 @@ class Leg:
     """One leg of a call."""
 
     __slots__ = (
-        "_endpoint",
-        "acceptance",
-        "call",
-        "dialog",
-        "door",
-        "early",
-        "facts",
-        "informing",
-        "keypad",
-        "moving",
-        "proposing",
-        "route_choice",
-        "sent_as",
-        "sessions",
-        "supervision",
-        "timer",
-    )
+        "_endpoint", "acceptance", "call", "dialog", "door", "early", "facts", "informing", "keypad", "moving",
+        "proposing", "route_choice", "sent_as", "sessions", "supervision", "timer",
+    )  # fmt: skip
 
     call: "CallPort"
     dialog: Dialog | None

@@ -17,16 +17,8 @@ class Substitute:
     """Calling side without a leg: reports to the transfer of its call what would be sent to the caller."""
 
     __slots__ = (
-        "call",
-        "caller_identity",
-        "dialect",
-        "left_media",
-        "named",
-        "offer",
-        "progress",
-        "reasons",
-        "takes_100rel",
-    )
+        "call", "caller_identity", "dialect", "left_media", "named", "offer", "progress", "reasons", "takes_100rel",
+    )  # fmt: skip
 
     inviter = leg = shown = None
     """The customer has left the call."""

@@ -103,26 +103,9 @@ class AccountCredit:
     """
 
     __slots__ = (
-        "_balance",
-        "_bound",
-        "_holds",
-        "_is_trial",
-        "_low_at",
-        "_over",
-        "_reserved",
-        "_seq",
-        "_unbooked",
-        "account",
-        "expires_at",
-        "is_capped",
-        "is_frozen",
-        "limit",
-        "low_below",
-        "lows",
-        "own_limit",
-        "spending",
-        "withheld",
-    )
+        "_balance", "_bound", "_holds", "_is_trial", "_low_at", "_over", "_reserved", "_seq", "_unbooked", "account",
+        "expires_at", "is_capped", "is_frozen", "limit", "low_below", "lows", "own_limit", "spending", "withheld",
+    )  # fmt: skip
 
     def __init__(
         self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0, *,

@@ -13,16 +13,8 @@ class RateGroup:
     """A named table of rates in one currency, with the rounding of what is charged by it."""
 
     __slots__ = (
-        "_applied",
-        "currency",
-        "name",
-        "origins",
-        "period_rates",
-        "policy",
-        "rate_version",
-        "table",
-        "version",
-    )
+        "_applied", "currency", "name", "origins", "period_rates", "policy", "rate_version", "table", "version",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -88,21 +88,9 @@ class Spending:
     """Cost of one account's calls in the present hour and day, against its limits."""
 
     __slots__ = (
-        "_before",
-        "_bounds",
-        "_calls",
-        "_closing",
-        "_earlier",
-        "_granted",
-        "_limits",
-        "_looked_at",
-        "_of_ended",
-        "_refusing",
-        "_reported",
-        "_spent",
-        "_unseen",
-        "_zone",
-    )
+        "_before", "_bounds", "_calls", "_closing", "_earlier", "_granted", "_limits", "_looked_at", "_of_ended",
+        "_refusing", "_reported", "_spent", "_unseen", "_zone",
+    )  # fmt: skip
 
     def __init__(
         self, limits: Sequence[SpendLimit], zone: str, wall_ms: int, calls: SpendingCalls | None = None

@@ -24,21 +24,10 @@ from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion, Step
 from vosd.callcontrol.signatures import verify_caller
 
 STEPS: Final[tuple[Step, ...]] = (
-    Admission.identify,
-    Admission.check_open,
-    Admission.check_loop,
-    Admission.check_gateway,
-    verify_caller,
-    Admission.check_number,
-    bill_number,
-    check_caller,
-    Admission.check_account,
-    find_routing_number,
-    Admission.find_sell_rate,
-    ask_redirect_server,
-    Admission.find_routes,
-    Admission.take_hold,
-)
+    Admission.identify, Admission.check_open, Admission.check_loop, Admission.check_gateway, verify_caller,
+    Admission.check_number, bill_number, check_caller, Admission.check_account, find_routing_number,
+    Admission.find_sell_rate, ask_redirect_server, Admission.find_routes, Admission.take_hold,
+)  # fmt: skip
 """The steps in their order; the first refusal ends the set-up. A step that asks comes after ``identify``."""
 
 

@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from vosd.cdr.record import Attempt
 
 _SHOWN_OF_CALL: Final = (
-    "callee_out",
-    "source_address",
-    "customer_account",
-    "reason_text",
-    "refusal",
-    "signature",
-    "plan",
-)
+    "callee_out", "source_address", "customer_account", "reason_text", "refusal", "signature", "plan",
+)  # fmt: skip
 _NO_DAEMON: Final = "no switch answers: this is from the database alone, without running calls and without ladders"
 
 

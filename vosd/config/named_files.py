@@ -16,23 +16,10 @@ from vosd.config.reader.texts import DiskTexts, Texts, absolute
 
 FILE_KEYS: Final = frozenset(
     {
-        "ca",
-        "certificate",
-        "crl",
-        "database",
-        "file",
-        "key",
-        "labels_file",
-        "logo_file",
-        "password_file",
-        "private_key",
-        "rates_file",
-        "roots",
-        "routes_file",
-        "secret_file",
-        "template_file",
+        "ca", "certificate", "crl", "database", "file", "key", "labels_file", "logo_file", "password_file",
+        "private_key", "rates_file", "roots", "routes_file", "secret_file", "template_file",
     }
-)
+)  # fmt: skip
 """Keys whose value is a file to read, or a list of them, relative to the file that names it."""
 
 TEXTS: Final = frozenset({("hep", "key")})

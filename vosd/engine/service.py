@@ -218,15 +218,9 @@ class SwitchService:
         bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
         peers = (
-            self.gateways,
-            self.directory,
-            self.signalling,
-            node.vendors,
-            self.lookups,
-            self.passwords,
-            self.hep_sender,
+            self.gateways, self.directory, self.signalling, node.vendors, self.lookups, self.passwords, self.hep_sender,
             node.messages,
-        )
+        )  # fmt: skip
         self.parts: Final[tuple[Counting, ...]] = (
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers, MediaFigures(node.media),
         )  # fmt: skip

@@ -75,16 +75,8 @@ class _Row:
     """The failures in a row at one address, and its rest."""
 
     __slots__ = (
-        "asked_until",
-        "began_at",
-        "payer",
-        "probed_until",
-        "refusals",
-        "rest_ms",
-        "silences",
-        "undelivered",
-        "until",
-    )
+        "asked_until", "began_at", "payer", "probed_until", "refusals", "rest_ms", "silences", "undelivered", "until",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.silences = 0

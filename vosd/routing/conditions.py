@@ -121,22 +121,11 @@ def without_room(gateway: RoutingGateway, limit: SharedLimit, full: Full) -> Lef
 
 
 _OF_CALL: Final[tuple[Condition, ...]] = (
-    _is_wanted,
-    _takes_bodies,
-    _is_verified,
-    _is_valid,
-    _takes_prefix,
-    _is_of_other_partner,
-)
+    _is_wanted, _takes_bodies, _is_verified, _is_valid, _takes_prefix, _is_of_other_partner,
+)  # fmt: skip
 _AT_LAST: Final[tuple[Condition, ...]] = (
-    _is_wanted,
-    _takes_bodies,
-    _is_verified,
-    _is_valid,
-    _is_in_calendar,
-    _takes_prefix_at_last,
-    _is_of_other_partner,
-)
+    _is_wanted, _takes_bodies, _is_verified, _is_valid, _is_in_calendar, _takes_prefix_at_last, _is_of_other_partner,
+)  # fmt: skip
 CONDITIONS: Final[tuple[Condition, ...]] = (*_AT_LAST, _has_room)
 """Conditions of few gateways or calls: examined only for those that are marked so, in this order."""
 

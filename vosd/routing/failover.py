@@ -105,15 +105,9 @@ _REASON_OF_CODE: Final = {
 }
 
 _ORDER_OF_REASONS: Final = (
-    EndReason.BUSY,
-    EndReason.NO_ANSWER,
-    EndReason.REJECTED,
-    EndReason.NOT_FOUND,
-    EndReason.UNAVAILABLE,
-    EndReason.UNREACHABLE,
-    EndReason.NO_COMMON_CODEC,
-    EndReason.NO_MEDIA_PORT,
-)
+    EndReason.BUSY, EndReason.NO_ANSWER, EndReason.REJECTED, EndReason.NOT_FOUND, EndReason.UNAVAILABLE,
+    EndReason.UNREACHABLE, EndReason.NO_COMMON_CODEC, EndReason.NO_MEDIA_PORT,
+)  # fmt: skip
 
 _NO_USER_RESPONDING: Final = 18
 _NO_ANSWER_FROM_USER: Final = 19

@@ -92,21 +92,9 @@ class RouteTable:
     """
 
     __slots__ = (
-        "_bindings",
-        "_by_prefix",
-        "_by_wildcards",
-        "_calendars",
-        "_fits",
-        "_has_more",
-        "_overridden",
-        "_phones",
-        "_rated",
-        "_rates",
-        "_wanted",
-        "gateways",
-        "limits",
-        "plan",
-    )
+        "_bindings", "_by_prefix", "_by_wildcards", "_calendars", "_fits", "_has_more", "_overridden", "_phones",
+        "_rated", "_rates", "_wanted", "gateways", "limits", "plan",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -36,24 +36,11 @@ Announcements = Mapping[str, str]
 
 ANNOUNCED: Final = frozenset(
     {
-        EndReason.BUSY,
-        EndReason.NO_ANSWER,
-        EndReason.REJECTED,
-        EndReason.NOT_FOUND,
-        EndReason.UNAVAILABLE,
-        EndReason.UNREACHABLE,
-        EndReason.NO_MATCHING_RATE,
-        EndReason.RATE_TYPE_NOT_ALLOWED,
-        EndReason.INSUFFICIENT_BALANCE,
-        EndReason.ACCOUNT_EXPIRED,
-        EndReason.ACCOUNT_DISABLED,
-        EndReason.ACCOUNT_CAPACITY,
-        EndReason.NO_AVAILABLE_ROUTE,
-        EndReason.GATEWAY_CAPACITY,
-        EndReason.GATEWAY_RATE_LIMIT,
-        EndReason.NUMBER_NOT_ALLOWED,
-        EndReason.NO_COMMON_CODEC,
-        EndReason.NO_MEDIA_PORT,
+        EndReason.BUSY, EndReason.NO_ANSWER, EndReason.REJECTED, EndReason.NOT_FOUND, EndReason.UNAVAILABLE,
+        EndReason.UNREACHABLE, EndReason.NO_MATCHING_RATE, EndReason.RATE_TYPE_NOT_ALLOWED,
+        EndReason.INSUFFICIENT_BALANCE, EndReason.ACCOUNT_EXPIRED, EndReason.ACCOUNT_DISABLED,
+        EndReason.ACCOUNT_CAPACITY, EndReason.NO_AVAILABLE_ROUTE, EndReason.GATEWAY_CAPACITY,
+        EndReason.GATEWAY_RATE_LIMIT, EndReason.NUMBER_NOT_ALLOWED, EndReason.NO_COMMON_CODEC, EndReason.NO_MEDIA_PORT,
     }
-)
+)  # fmt: skip
 """Reasons for which a call of a known trunk is refused by a decision about it."""

@@ -13,16 +13,9 @@ from vosd.processes.whole_file import open_growing
 from vosd.wiring.deck_errors import DeckFileError
 
 _OWN = (
-    "change",
-    "prefix",
-    "price_before",
-    "price_after",
-    "begins",
-    "price_then",
-    "prefix_then",
-    "planned_price",
+    "change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then", "planned_price",
     "planned_begins",
-)
+)  # fmt: skip
 
 
 class ChangesFile:

@@ -32,18 +32,8 @@ BEGUN_MS: Final = 600_000
 DRIFT_S: Final = 60
 """Seconds by which the clock of the provider may be off."""
 ALGORITHMS: Final = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "Ed25519",
-    "EdDSA",
-)
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA",
+)  # fmt: skip
 """Signatures by a key that only the provider has: none of a shared secret, and not ``none``."""
 SECOND_FACTOR: Final = "mfa"
 """Method of authentication by more than one factor (RFC 8176)."""

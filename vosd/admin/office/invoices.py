@@ -130,13 +130,10 @@ class InvoiceOutcome(Enum):
 
 UNFINISHED: Final = frozenset(
     {
-        InvoiceOutcome.WAITING,
-        InvoiceOutcome.EARLIER_MISSING,
-        InvoiceOutcome.AGENT_CHANGED,
-        InvoiceOutcome.UNSOUND,
+        InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.AGENT_CHANGED, InvoiceOutcome.UNSOUND,
         InvoiceOutcome.MOVED,
     }
-)
+)  # fmt: skip
 """Outcomes of accounts that have charges and no invoice."""
 
 

@@ -15,29 +15,10 @@ _CLOSED_WORDS: Final = frozenset(
 """Words in place of a price that say that calls are not taken. A dash is none: accounting formats write 0 so."""
 _DOLLARS: Final = frozenset(
     {
-        "USD",
-        "AUD",
-        "BBD",
-        "BMD",
-        "BND",
-        "BSD",
-        "BZD",
-        "CAD",
-        "FJD",
-        "GYD",
-        "HKD",
-        "JMD",
-        "KYD",
-        "LRD",
-        "NAD",
-        "NZD",
-        "SBD",
-        "SGD",
-        "TTD",
-        "TWD",
-        "XCD",
+        "USD", "AUD", "BBD", "BMD", "BND", "BSD", "BZD", "CAD", "FJD", "GYD", "HKD", "JMD", "KYD", "LRD", "NAD", "NZD",
+        "SBD", "SGD", "TTD", "TWD", "XCD",
     }
-)
+)  # fmt: skip
 _SYMBOLS: Final = {
     "€": frozenset({"EUR"}),
     "£": frozenset({"GBP", "EGP", "FKP", "GIP", "SHP"}),

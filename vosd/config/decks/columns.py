@@ -20,19 +20,10 @@ CURRENCY: Final = "currency"
 _REQUIRED: Final = (PREFIX, PRICE)
 _STATUS_WORDS: Final = frozenset(
     {
-        "status",
-        "action",
-        "change",
-        "changes",
-        "changed",
-        "changetype",
-        "blocked",
-        "deleted",
-        "closed",
-        "removed",
+        "status", "action", "change", "changes", "changed", "changetype", "blocked", "deleted", "closed", "removed",
         "barred",
     }
-)
+)  # fmt: skip
 """Headers of columns that may say that a row is no rate as the others."""
 _CURRENCY_WORDS: Final = frozenset({"currency", "currencycode", "ccy", "curr"})
 

@@ -45,20 +45,10 @@ _TOGETHER: Final = (
 """Columns of which one that a file has speaks for the others, too."""
 _STATUSES: Final = frozenset(
     {
-        "blocked",
-        "closed",
-        "barred",
-        "suspended",
-        "deleted",
-        "removed",
-        "withdrawn",
-        "discontinued",
-        "inactive",
-        "disabled",
-        "delete",
-        "remove",
+        "blocked", "closed", "barred", "suspended", "deleted", "removed", "withdrawn", "discontinued", "inactive",
+        "disabled", "delete", "remove",
     }
-)
+)  # fmt: skip
 """Words that may say that a row is no rate as the others, in a column that no map names."""
 _REMEMBERED: Final = 200_000
 _COUNTRIES: Final = re.compile(r"(?<!\d)(\d{1,3})\s*-\s*(\d{1,3})(?!\d)", re.ASCII)

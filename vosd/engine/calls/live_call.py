@@ -60,23 +60,9 @@ class LiveCall:
     """State of the switch for one call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
     __slots__ = (
-        "_ending",
-        "_intake",
-        "call",
-        "call_id",
-        "call_request",
-        "due_ms",
-        "established",
-        "gateways",
-        "has_moved",
-        "is_over",
-        "kept",
-        "media",
-        "money",
-        "open_setup",
-        "services",
-        "timer",
-    )
+        "_ending", "_intake", "call", "call_id", "call_request", "due_ms", "established", "gateways", "has_moved",
+        "is_over", "kept", "media", "money", "open_setup", "services", "timer",
+    )  # fmt: skip
     __deletable__ = ("call", "gateways", "media", "money")  # for a compiler (ADR 84)
 
     call: Call

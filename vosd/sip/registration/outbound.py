@@ -55,29 +55,10 @@ class OutboundRegistration:
     """One registration with a vendor."""
 
     __slots__ = (
-        "_address",
-        "_alarm",
-        "_answers",
-        "_asked",
-        "_draw",
-        "_endpoint",
-        "_expires_s",
-        "_lengthened",
-        "_listener",
-        "_series",
-        "_waits",
-        "contact",
-        "expires_at",
-        "failed_at",
-        "failures",
-        "last_status",
-        "next_attempt_at",
-        "registered_at",
-        "reported",
-        "service_route",
-        "state",
-        "terms",
-    )
+        "_address", "_alarm", "_answers", "_asked", "_draw", "_endpoint", "_expires_s", "_lengthened", "_listener",
+        "_series", "_waits", "contact", "expires_at", "failed_at", "failures", "last_status", "next_attempt_at",
+        "registered_at", "reported", "service_route", "state", "terms",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -68,24 +68,9 @@ class TransactionStore:
     """Live transactions by key, finished ones, timers, and the datagrams to send."""
 
     __slots__ = (
-        "byes_to_users",
-        "clients",
-        "finished",
-        "invites_to_users",
-        "merging",
-        "out",
-        "places_of",
-        "received_again",
-        "refused",
-        "reliable",
-        "sent_again",
-        "servers",
-        "streams",
-        "timers",
-        "unclaimed",
-        "unreachable",
-        "wheel",
-    )
+        "byes_to_users", "clients", "finished", "invites_to_users", "merging", "out", "places_of", "received_again",
+        "refused", "reliable", "sent_again", "servers", "streams", "timers", "unclaimed", "unreachable", "wheel",
+    )  # fmt: skip
 
     def __init__(self, timers: Timers, reliable: Sequence[bool] = (False,)) -> None:
         self.timers = timers

@@ -35,21 +35,9 @@ class StreamFramer:
     """
 
     __slots__ = (
-        "_awaits_pong",
-        "_blank_lines",
-        "_free_pings",
-        "_has_pong",
-        "_has_start_line",
-        "_is_behind_message",
-        "_length",
-        "_limits",
-        "_pending",
-        "_pings",
-        "_searched",
-        "has_more",
-        "idle_frames",
-        "lost",
-    )
+        "_awaits_pong", "_blank_lines", "_free_pings", "_has_pong", "_has_start_line", "_is_behind_message", "_length",
+        "_limits", "_pending", "_pings", "_searched", "has_more", "idle_frames", "lost",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
