@@ -283,6 +283,20 @@ async def test_a_stop_writes_the_true_ends(life, store, clock):
     assert len(await second.rows()) == 1
 
 
+@pytest.mark.parametrize("set_by_s", [800_000_000, -7_200], ids=["booted without the time", "booted ahead"])
+async def test_a_clock_that_was_set_after_phones_have_registered_ends_none_of_them(life, store, clock, set_by_s):
+    life.register(lifetime=600)
+    await life.writer.flush()
+    clock.set_wall(1_000 * set_by_s)
+    later(clock, 100)
+    await life.table.write_all()
+    later(clock, 100)
+    second = Life(store, clock)
+    await second.table.restore(USERS.get)
+    (found,) = second.table.listed()
+    assert found.binding.expires_at == clock.now().plus(400_000)
+
+
 async def test_a_store_that_went_back_to_an_older_state_is_brought_to_what_is_registered(life, store):
     life.register("1001")
     await life.rows()

@@ -36,6 +36,8 @@ PARTING_BATCH: Final = 1_000
 """Bindings in a transaction at a stop, when no packet waits."""
 AHEAD: Final = 2
 """Lifetimes by which a row outlasts its binding."""
+_SAME_MS: Final = 1_000
+"""Ends that differ by less are one and the same, computed at two moments."""
 LAST_WRITING_S: Final = 5.0
 """Longest time of a stop until everything is written."""
 
@@ -68,10 +70,10 @@ class RegistrationWriter:
     def put(self, name: str, binding: Binding, before: Binding | None) -> None:
         """Queue a new or renewed binding; ``before`` is its previous state."""
         key = BindingKey(name, binding.slot)
-        spare_ms = self._until.get(key, 0) - binding.expires_at.wall
+        spare_ms = self._until.get(key, 0) - self._end_of(binding)
         if before is not None and spare_ms >= 1_000 * binding.lifetime_s and is_refresh(before, binding):
             return
-        self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+        self._write(key, binding, self._end_of(binding, ahead=AHEAD))
 
     def drop(self, name: str, slot: int) -> None:
         """Queue the removal of a binding."""
@@ -131,7 +133,7 @@ class RegistrationWriter:
         for number, (name, bindings) in enumerate(users, 1):
             for binding in bindings:
                 key = BindingKey(name, binding.slot)
-                self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+                self._write(key, binding, self._end_of(binding, ahead=AHEAD))
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
         for number, row in enumerate(stored, 1):
@@ -162,9 +164,9 @@ class RegistrationWriter:
     async def write_all(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write everything with its true end, before a stop; not what the copy alone has, which may have ended."""
         for name, binding in bindings:
-            key = BindingKey(name, binding.slot)
-            if self._until.get(key, binding.expires_at.wall) != binding.expires_at.wall:
-                self._write(key, binding, binding.expires_at.wall)
+            key, end = BindingKey(name, binding.slot), self._end_of(binding)
+            if abs(self._until.get(key, end) - end) > _SAME_MS:
+                self._write(key, binding, end)
         try:
             async with asyncio.timeout(LAST_WRITING_S):
                 await self.flush(PARTING_BATCH)
@@ -211,6 +213,14 @@ class RegistrationWriter:
             binding = _binding_of(row, Peer(flow, row.host, row.port), now.plus(left_ms))
             peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
             yield row, None if peer is None else msgspec.structs.replace(binding, peer=peer)
+
+    def _end_of(self, binding: Binding, ahead: int = 0) -> int:
+        """Return when a binding ends, or so many of its lifetimes later, in UTC milliseconds of now.
+
+        The wall clock may have been set since it was made, as soon after a boot without the time.
+        """
+        now = self._clock.now()
+        return now.wall + binding.expires_at.mono - now.mono + ahead * 1_000 * binding.lifetime_s
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
