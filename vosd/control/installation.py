@@ -26,7 +26,7 @@ class MachineUse(msgspec.Struct, frozen=True):
     cpu_percent: float | None = None
     """Use of all processors of the machine together, in percent."""
     memory_percent: float | None = None
-    """Used part of the memory, in percent."""
+    """Used part of the memory, of the machine or of the limit of the service, whichever has less left, in percent."""
     disk_free_percent: float | None = None
     """Free part of the disk of ``state_dir``."""
     processes: dict[str, float] = {}

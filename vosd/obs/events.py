@@ -222,7 +222,7 @@ class Event(StrEnum):
     much of all its processors."""
     CPU_RECOVERED = "cpu_recovered"
     MEMORY_HIGH = "memory_high"
-    """More than ``alarms.memory`` percent of the machine's memory is in use."""
+    """More than ``alarms.memory`` percent of the memory of the machine, or of the service's limit, is in use."""
     MEMORY_RECOVERED = "memory_recovered"
     LOOP_LATE = "loop_late"
     """The event loop does its work later than ``alarms.loop_lag``, on average over ten seconds."""

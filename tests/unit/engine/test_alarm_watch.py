@@ -742,7 +742,30 @@ async def test_memory_and_disk_are_read_from_the_system(tmp_path: Path, monkeypa
         monkeypatch.setattr(machine.os, "statvfs", lambda _directory, disk=disk: disk)
         assert await disk_free_percent(tmp_path) == percent
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "missing")
+    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "missing")
     assert machine.memory_in_use() is None
+
+
+def test_memory_in_use_is_that_of_the_nearest_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A service of 2 GB on a machine of 64 GB is ended by the kernel while the machine has much left."""
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "groups")
+    (tmp_path / "meminfo").write_text("MemTotal: 100 kB\nMemAvailable: 90 kB\n")
+    (tmp_path / "cgroup").write_text("4:memory:/elsewhere\n0::/voice.slice/vosd.service\n")
+    assert machine.memory_in_use() == pytest.approx(10), "groups without the controller of memory have no limit"
+    service = tmp_path / "groups" / "voice.slice" / "vosd.service"
+    service.mkdir(parents=True)
+    counts = "anon 1500\nfile 300\nkernel 50\nshmem 50\ninactive_file 150\nactive_file 100\nslab_reclaimable 50\n"
+    for group, limit, current in ((service.parent, "max", 9_000), (service, "2000", 1_900)):
+        (group / "memory.max").write_text(f"{limit}\n")
+        (group / "memory.current").write_text(f"{current}\n")
+        (group / "memory.stat").write_text(counts)
+    assert machine.memory_in_use() == 80
+    (service.parent / "memory.max").write_text("9000\n")
+    assert machine.memory_in_use() == pytest.approx(100 * 8_700 / 9_000)
+    (tmp_path / "meminfo").write_text("MemTotal: 100 kB\nMemAvailable: 1 kB\n")
+    assert machine.memory_in_use() == pytest.approx(99)
 
 
 async def test_values_of_the_switch_are_not_judged_before_its_start_is_over():
@@ -760,6 +783,7 @@ async def test_memory_in_use_is_an_alarm(tmp_path: Path, monkeypatch: pytest.Mon
     scene = Scene(disk_free=0)
     file = tmp_path / "meminfo"
     monkeypatch.setattr(machine, "MEMINFO", file)
+    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "missing")
     with capture_logs() as logs:
         for available in (21, 19, 25, 29):
             file.write_text(f"MemTotal: 100 kB\nMemAvailable: {available} kB\n")

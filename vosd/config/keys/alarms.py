@@ -186,7 +186,8 @@ class AlarmKeys(Keys):
     """More use of one core by the switch, its bookkeeper or a media worker over a minute is `cpu_high`, and more use of
     all processors by the machine."""
     memory: Annotated[int, whole(0, 100, "percent")] = 80
-    """More use of the machine's memory is `memory_high`."""
+    """More use of the memory, of the machine or of what a limit such as `MemoryMax` leaves the service, is
+    `memory_high`."""
     loop_lag: Annotated[int, milliseconds(0, 10_000)] = 50
     """A later event loop, on average over ten seconds, is `loop_late`."""
     clock_jump: Annotated[int, milliseconds(0, 3_600_000)] = 2_000

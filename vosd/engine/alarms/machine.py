@@ -7,12 +7,16 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final, NamedTuple, TypeVar
 
 MEMINFO: Final = Path("/proc/meminfo")
 PROC: Final = Path("/proc")
+OWN_GROUP: Final = Path("/proc/self/cgroup")
+CGROUPS: Final = Path("/sys/fs/cgroup")
 SYS_NET: Final = Path("/sys/class/net")
+_RECLAIMABLE: Final = frozenset({"active_file", "inactive_file", "slab_reclaimable"})
+"""Counts of ``memory.stat`` of a group that the kernel takes back before it ends a process."""
 WINDOW_S: Final = 60
 MACHINE: Final = "machine"
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -143,11 +147,41 @@ def memory_percent(meminfo: str) -> float | None:
 
 
 def memory_in_use() -> float | None:
-    """Return how many percent of the machine's memory are in use; None where the system does not say."""
+    """Return how many percent of the memory are in use that this process may have; None where the system does not say.
+
+    That is the machine's, or what a group of processes is limited to that this one belongs to (``MemoryMax`` of its
+    service, a container), whichever has less left: the kernel ends a process where either is used up.
+    """
     try:
-        return memory_percent(MEMINFO.read_text(encoding="ascii"))
+        of_machine = memory_percent(MEMINFO.read_text(encoding="ascii"))
+    except OSError:
+        of_machine = None
+    shares = (of_machine, *map(_share_of_limit, _groups()))
+    return max((share for share in shares if share is not None), default=None)
+
+
+def _groups() -> list[Path]:
+    """Return the directories of the control groups of this process, of version 2, from the inside to the outside."""
+    try:
+        lines = OWN_GROUP.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), None)
+    return [] if found is None else [CGROUPS / each for each in (PurePath(found), *PurePath(found).parents)]
+
+
+def _share_of_limit(group: Path) -> float | None:
+    """Return how much of its limit a group uses, in percent; None where it has none, as the outermost of a machine."""
+    try:
+        limit, current, counts = (
+            (group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current", "memory.stat")
+        )
     except OSError:
         return None
+    if limit.strip() == "max":
+        return None
+    reclaimable = sum(int(count) for name, count in map(str.split, counts.splitlines()) if name in _RECLAIMABLE)
+    return 100 * max(0, int(current) - reclaimable) / max(1, int(limit))
 
 
 async def disk_free_percent(directory: Path) -> float | None:
