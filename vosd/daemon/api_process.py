@@ -31,8 +31,9 @@ class ApiProcess(ProcessBySettings[ApiSettings]):
             await keep_process(lambda: started(API, listener.fileno()), opening, _note_end)
 
 
-def _note_end(pause_s: float) -> None:
-    _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s)
+def _note_end(pause_s: float, fault: str) -> None:
+    error = {"error": fault} if fault else {}
+    _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:

@@ -53,33 +53,40 @@ class ProcessBySettings(ABC, Generic[Terms]):
 async def keep_process(
     start: Callable[[], Awaitable[Child]],
     opening: bytes,
-    note_end: Callable[[float], None],
+    note_end: Callable[[float, str], None],
     talk: Callable[[Child], Awaitable[object]] | None = None,
 ) -> NoReturn:
     """Start a process, send it its first message, and start it again whenever it has ended; runs until cancelled.
 
-    ``note_end`` gets the pause in seconds until the next start. ``talk`` exchanges messages with it until it has ended,
-    which raises EOFError or OSError; None = it sends none.
-
-    Raises:
-        OSError: it cannot be started.
+    ``note_end`` gets the pause in seconds until the next start, and why it could not be started, as where the machine
+    has no memory or no number for one more; else empty. ``talk`` exchanges messages with it until it has ended, which
+    raises EOFError or OSError; None = it sends none.
     """
     loop, pause_s = asyncio.get_running_loop(), RETRY_S
     while True:
-        begun_s = loop.time()
-        child = await start()
+        begun_s, fault = loop.time(), ""
         try:
-            send(child.writer, opening)
-            await (talk or _ended)(child)
-        except (EOFError, OSError):
-            pass
-        finally:
-            await ended(child)
+            child = await start()
+        except OSError as error:
+            fault = str(error)
+        else:
+            await _run(child, opening, talk or _ended)
         ran_s = loop.time() - begun_s
         pause_s = RETRY_S if ran_s >= RETRY_MAX_S else pause_s
-        note_end(pause_s)
+        note_end(pause_s, fault)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, RETRY_MAX_S)
+
+
+async def _run(child: Child, opening: bytes, talk: Callable[[Child], Awaitable[object]]) -> None:
+    """Send a process its first message, and talk to it until it has ended."""
+    try:
+        send(child.writer, opening)
+        await talk(child)
+    except (EOFError, OSError):
+        pass
+    finally:
+        await ended(child)
 
 
 async def _ended(child: Child) -> None:

@@ -140,5 +140,6 @@ async def _either(due: asyncio.Event, ended: asyncio.Task[bytes]) -> None:
         ended.result()
 
 
-def _note_end(pause_s: float) -> None:
-    _log.warning("traffic_process_ended", means="it is started again; calls are not affected", in_s=pause_s)
+def _note_end(pause_s: float, fault: str) -> None:
+    error = {"error": fault} if fault else {}
+    _log.warning("traffic_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)

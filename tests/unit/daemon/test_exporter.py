@@ -12,6 +12,7 @@ import pytest
 import structlog
 from e2e.conditions import a_moment
 
+from vosd.daemon import kept_process
 from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics import exporter
 from vosd.daemon.metrics.exporter import Exporter
@@ -22,7 +23,6 @@ from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics import exporter as exporter_process
 from vosd.metrics.exporter import AskedSwitch, Pages
 from vosd.metrics.reading import ExporterAnswer, GatewayReading, Sample
-from vosd.processes.channel import received
 
 WARNINGS = """\
 the database is away: calls are taken and wait in the journal
@@ -91,7 +91,7 @@ def children():
 
 
 async def test_the_process_is_started_again_when_it_was_killed_and_ends_with_the_switch(listen, monkeypatch):
-    monkeypatch.setattr(exporter, "RETRY_S", 0.01)
+    monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     async with running(MetricsSettings(listen)):
         assert 'vosd_calls{state="talking"} 3.0\n' in await asked(listen, "/metrics", 200)
         (first,) = children()
@@ -124,7 +124,6 @@ async def busy_switch(monkeypatch):
     made = Exporter(ReadingOfManyGateways(), status_of(), lambda: DaemonState.RUNNING, None)
     serving = asyncio.create_task(made._serve(child, MetricsSettings(HttpListener("127.0.0.1", 1))))
     reader, writer = await asyncio.open_connection(sock=for_pages)
-    await received(reader)
     switch = AskedSwitch(reader, writer)
     listening = asyncio.create_task(switch.listen())
     yield Pages(switch, 7)

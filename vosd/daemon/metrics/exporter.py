@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
-from vosd.daemon.kept_process import ProcessBySettings
+from vosd.daemon.kept_process import ProcessBySettings, keep_process
 from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.listening import listening
 from vosd.daemon.metrics.readings import Readings, readiness
@@ -16,12 +17,12 @@ from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
 from vosd.obs.events import Event
 from vosd.processes.channel import received, send
-from vosd.processes.child import Child, ended, started
+from vosd.processes.child import Child, started
 
 EXPORTER: Final = "vosd.metrics.exporter"
 """Module of the exporter; the switch does not import what that one needs."""
 RETRY_S: Final = 5.0
-"""Pause before a process that has ended is started again, or a busy port is tried again."""
+"""Pause before a busy port is tried again."""
 
 _log = structlog.get_logger()
 
@@ -39,16 +40,11 @@ class Exporter(ProcessBySettings[MetricsSettings]):
         self._encode = msgspec.msgpack.Encoder().encode
 
     async def _keep(self, settings: MetricsSettings) -> None:
+        opening = self._encode(ExporterOpening(tuple(map(str, settings.allow))))
         listener = await listening(settings.listen, RETRY_S, _note_busy)
         with listener:
-            while True:
-                child = await started(EXPORTER, listener.fileno())
-                try:
-                    await self._serve(child, settings)
-                finally:
-                    await ended(child)
-                _log.warning("metrics_process_ended", means="it is started again; calls are not affected")
-                await asyncio.sleep(RETRY_S)
+            serve = partial(self._serve, settings=settings)
+            await keep_process(lambda: started(EXPORTER, listener.fileno()), opening, _note_end, serve)
 
     async def _serve(self, child: Child, settings: MetricsSettings) -> None:
         """Answer questions until the process ends."""
@@ -56,7 +52,6 @@ class Exporter(ProcessBySettings[MetricsSettings]):
         reader, writer = child.reader, child.writer
         try:
             async with asyncio.TaskGroup() as readings:
-                send(writer, self._encode(ExporterOpening(tuple(map(str, settings.allow)))))
                 reading: asyncio.Task[None] | None = None
                 while True:
                     question = decode(await received(reader))
@@ -81,6 +76,11 @@ class Exporter(ProcessBySettings[MetricsSettings]):
         async for part in self._readings.parts(number, max_gateways):
             send(writer, self._encode(part))
             await writer.drain()
+
+
+def _note_end(pause_s: float, fault: str) -> None:
+    error = {"error": fault} if fault else {}
+    _log.warning("metrics_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:
