@@ -257,7 +257,14 @@ def test_both_parties_hear_each_other_and_the_record_says_how_well(relaying: Sta
     relaying.expect_nothing_left()
 
 
-def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(relaying: Stage) -> None:
+@pytest.mark.parametrize(
+    ("of_called", "events_of_called"), [(98, 96), (101, 97)], ids=["other numbers", "the numbers of the other codec"]
+)
+def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(
+    relaying: Stage, of_called: int, events_of_called: int
+) -> None:
+    """A number may be a codec to one side, and telephone events, which are taken out, to the other one."""
+
     def named(party: RtpPeer, codec: int, events: int) -> str:
         session = described(party).replace("AVP 0 101", f"AVP {codec} {events}").replace(":0 PCMU", f":{codec} iLBC")
         return session.replace(":101", f":{events}")
@@ -268,11 +275,11 @@ def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(relayin
             call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
             call.send(call.request("INVITE", body=named(caller, 97, 101)))
             incoming = vendor.expect("INVITE")
-            vendor.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=named(callee, 98, 96))
+            vendor.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=named(callee, of_called, events_of_called))
             of_caller = place(call.answered())
             vendor.expect("ACK")
             for sender, port, listener, payload in (
-                (caller, of_caller, callee, 98), (callee, place(incoming), caller, 97),
+                (caller, of_caller, callee, of_called), (callee, place(incoming), caller, 97),
             ):  # fmt: skip
                 eventually(
                     lambda sent=(sender, port, listener, payload): is_heard(*sent), "the other party hears the codec"

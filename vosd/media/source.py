@@ -1,5 +1,7 @@
 """Media ports of a leg, and the description of the peer that may send to them."""
 
+from itertools import islice
+
 import msgspec
 from msgspec.structs import replace
 
@@ -32,7 +34,10 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Address from which the peer's SIP comes."""
     trust: MediaTrust
     payloads: tuple[int, ...]
-    """RTP payload types that were agreed; empty = no RTP, such as T.38 over UDPTL, which is passed on unread."""
+    """RTP payload types that were agreed, twice where the sides have named one differently.
+
+    Empty = no RTP, such as T.38 over UDPTL, which is passed on unread.
+    """
     clocks: tuple[int, ...]
     """Clock rates of the payload types in Hz, one each."""
     codecs: tuple[str, ...] = ()
@@ -74,16 +79,22 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def with_payloads(
         self, payloads: tuple[int, ...], clocks: tuple[int, ...], codecs: tuple[str, ...]
     ) -> "MediaSource":
-        """Return a source that may send by these payload types as well: its opposite has named them."""
-        formats = dict(zip(self.payloads, zip(self.clocks, self.codecs, strict=True), strict=True))
+        """Return a source that may send by these payload types as well: its opposite has named them.
+
+        Both may have named one number for different codecs. The later entry says what is sent by it, as a party sends
+        by the numbers of the other one (RFC 3264 section 5.1).
+        """
+        own = list(zip(*self.taken(), strict=True))
+        known = {(payload, clock, codec.lower()) for payload, clock, codec in own}
+        before = zip(self.payloads, self.clocks, self.codecs, strict=True)
+        others = [each for each in islice(before, len(own), None) if each[0] not in payloads]
         for payload, clock, codec in zip(payloads, clocks, codecs, strict=True):
-            formats.setdefault(payload, (clock, codec))
-        if len(formats) == len(self.payloads):
+            if (payload, clock, codec.lower()) not in known:
+                others.append((payload, clock, codec))
+        if not others and not self.named:
             return self
-        clocks, codecs = zip(*formats.values(), strict=True)
-        return replace(
-            self, payloads=tuple(formats), clocks=clocks, codecs=codecs, named=self.named or len(self.payloads)
-        )
+        payloads, clocks, codecs = zip(*own, *others, strict=True)
+        return replace(self, payloads=payloads, clocks=clocks, codecs=codecs, named=len(own) if others else 0)
 
     def taken(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return payload types, clocks and names of what the peer takes."""

@@ -414,7 +414,9 @@ class MediaPort:
         if not self.are_keys_reported:
             return
         units = list(self._units)
-        for payload, clock, codec in zip(source.payloads, source.clocks, source.codecs, strict=False):
+        # Of a number that both sides have named the later entry holds, as for the units.
+        formats = dict(zip(source.payloads, zip(source.clocks, source.codecs, strict=False), strict=False))
+        for payload, (clock, codec) in formats.items():
             if codec.lower() == EVENT_NAME:
                 self._key_reader = reader = reader or KeyReader()
                 self._key_units[payload] = 1e9 / clock

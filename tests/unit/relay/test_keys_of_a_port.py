@@ -120,6 +120,29 @@ def test_a_side_that_sends_nothing_but_keys_is_believed_by_them():
     assert (worker.keys, port.latch.believed) == ([PressedKey("5", 100)], PEER)
 
 
+def test_a_number_that_both_sides_have_named_is_what_the_other_side_has_named():
+    """A party sends by the numbers of the other one (RFC 3264 section 5.1), which may name them otherwise later."""
+    peer, worker = Peer(), Worker()
+    port = port_of(peer, worker, ((0, 8_000, "PCMU"), (96, 8_000, "iLBC"), (101, 8_000, "telephone-event")))
+    assert port.source is not None
+    own = port.source.taken()
+    named = port.source.with_payloads((0, 96), (8_000, 8_000), ("pcmu", "telephone-event"))
+    assert (named.taken(), len(named.payloads)) == (own, 4)
+    port.widen(named)
+    for turn in range(1, 6):
+        body = bytes((5, 0x8A if turn == 5 else 0x0A)) + (turn * 160).to_bytes(2, "big")
+        peer.waiting.append(rtp(turn, 10_000, payload=96, body=body))
+    while peer.waiting:
+        port.receive()
+    assert worker.keys == [PressedKey("5", 100)]
+    anew = named.with_payloads((0, 96, 101), (8_000,) * 3, ("PCMU", "iLBC", "telephone-event"))
+    assert (anew, anew.named) == (port_of(peer, worker, zip(*own, strict=True)).source, 0)
+    port.widen(anew)
+    peer.waiting.append(rtp(6, 20_000, payload=96))
+    port.receive()
+    assert (worker.keys, port.reception.payload) == ([PressedKey("5", 100)], 96)
+
+
 class Listener:
     """A socket whose packets are kept, and the worker that it is of."""
 

@@ -52,8 +52,8 @@ class PassingSession(msgspec.Struct, frozen=True):
         """Return the source of an author's medium: it may send the payload types of either description.
 
         ``other`` is that of the reader; None = it has described none yet. A party sends by the numbers that the other
-        one has named (RFC 3264 section 5.1); many send by their own. One that names no address may still send from the
-        one that it had ``before``, as its own music on hold.
+        one has named (RFC 3264 section 5.1); many send by their own numbers. One that names no address may still
+        send from the one that it had ``before``, as its own music on hold.
         """
         dialog = self.author.dialog
         source = MediaSource(
@@ -76,9 +76,8 @@ class PassingSession(msgspec.Struct, frozen=True):
                 source = replace(
                     source, host=before.host, rtp=before.rtp, rtcp_host=before.rtcp_host, rtcp=rtcp, trust=before.trust
                 )
-        if other is None or not medium.payloads or other.payloads == medium.payloads:
-            return source
-        if set(other.payloads) <= set(medium.payloads):
+        formats = medium.payloads, medium.clocks, medium.codecs
+        if other is None or not medium.payloads or (other.payloads, other.clocks, other.codecs) == formats:
             return source
         return source.with_payloads(*other.taken())
 

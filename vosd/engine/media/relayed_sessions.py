@@ -94,11 +94,9 @@ class RelayedSessions:
                 source = self._judged(source, theirs)
             theirs.note_source(index, source)
             ports.relay.expect(far, source)
-            is_other = other is not None and bool(other.payloads) and other.payloads != medium.payloads
-            if other is not None and is_other and not set(medium.payloads) <= set(other.payloads):
-                other = other.with_payloads(medium.payloads, medium.clocks, medium.codecs)
-                own.note_source(index, other)
-                ports.relay.widen(port, other)
+            formats = medium.payloads, medium.clocks, medium.codecs
+            if other is not None and other.payloads and (other.payloads, other.clocks, other.codecs) != formats:
+                self._widen(own, index, port, other.with_payloads(*formats))
             if not is_first:
                 ports.relay.connect(port, far)
                 if index == own.audio:
@@ -110,6 +108,12 @@ class RelayedSessions:
         if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
             passing.leg.moved()
         return places
+
+    def _widen(self, media: LegMedia, index: int, port: RelayPort, source: MediaSource) -> None:
+        """Take from a leg what its opposite has named."""
+        if source != media.source(index) and self._parts.leg_ports is not None:
+            media.note_source(index, source)
+            self._parts.leg_ports.relay.widen(port, source)
 
     def _judged(self, source: MediaSource, theirs: LegMedia) -> MediaSource:
         """Return a source as rules of ``access`` have it: without its address, or judged before it is believed."""
