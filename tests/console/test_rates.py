@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from api.watched import Watched
 from doubles.workbook import xlsx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from console.conftest import NARROW, Visit, Visitor, violations
 from console.test_screens import logged_in_again, rows
@@ -132,6 +132,47 @@ def test_the_first_sheet_of_a_group_is_taken_back_and_leaves_no_rate(site: Watch
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Version 3 is in force").wait_for()
     assert site.items("/decks/begun/versions?sort=version")[-1]["content"] == 1
+
+
+def test_a_comparison_is_cancelled_by_its_button_and_with_its_page(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "long", "keys": {"deck": True}}).status == 201
+    cancelled: list[str] = []
+
+    def take_long(route: Route) -> None:
+        number = route.request.url.rpartition("/")[2]
+        if route.request.method == "DELETE":
+            cancelled.append(number)
+        job = site.api.ask("GET", f"/jobs/{number}").json
+        route.fulfill(json=job | {"state": "cancelled" if number in cancelled else "running"})
+
+    page = boss.go("/rates/long?tab=import", "long")
+    page.route(re.compile(r"/api/v1/jobs/\d+$"), take_long)
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
+    compares = page.get_by_role("button", name="Compare with the present rates")
+    cancels = page.get_by_role("button", name="Cancel", exact=True)
+    expect(compares).to_be_enabled()  # once the file is read
+    compares.press("Enter")
+    with page.expect_request(is_cancelling):
+        cancels.press("Enter")
+    expect(cancels).to_have_count(0)
+    expect(compares).to_be_focused()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    compares.press("Enter")
+    cancels.wait_for()
+    with page.expect_request(is_cancelling):
+        chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.31,30/6\n", "other.csv")
+    expect(compares).to_be_enabled()
+    compares.press("Enter")
+    cancels.wait_for()
+    with page.expect_request(is_cancelling):
+        page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")  # as by a tab that is closed
+    expect(page.get_by_role("alert")).to_contain_text("cancelled")
+    assert len(set(cancelled)) == len(cancelled) == 3
+    page.unroute_all()
+
+
+def is_cancelling(request: Request) -> bool:
+    return request.method == "DELETE" and "/api/v1/jobs/" in request.url
 
 
 def test_a_sheet_is_put_in_force_by_the_keyboard_alone(site: Watched, boss: Visitor) -> None:

@@ -39,8 +39,21 @@ async function answered<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 
 const unknownBy = ({ status, message }: Problem) => new Problem(status, OUTCOME_UNKNOWN, message, "", "");
 
-/** Wait until a job is over; one that did not succeed is a problem. */
-export async function endOf(begun: Job, note: (progress: number) => void = () => {}): Promise<Job> {
+/** Wait until a job is over; one that did not succeed is a problem. It is cancelled once `signal` says so. */
+export async function endOf(begun: Job, note?: (progress: number) => void, signal?: AbortSignal): Promise<Job> {
+  const params = { path: { id: begun.id } };
+  // also by a page that is being closed; who waits sees what has become of it
+  const cancel = () => void client.DELETE("/jobs/{id}", { params, keepalive: true }).catch(() => {});
+  signal?.addEventListener("abort", cancel);
+  if (signal?.aborted) cancel();
+  try {
+    return await whenOver(begun, note);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+  }
+}
+
+async function whenOver(begun: Job, note: (progress: number) => void = () => {}): Promise<Job> {
   let job = begun;
   const params = { path: { id: begun.id } };
   let wait = LOOKED_MS;
@@ -66,8 +79,8 @@ export async function endOf(begun: Job, note: (progress: number) => void = () =>
 }
 
 /** Wait for a job, and read its result, which is the answer to what it has changed. */
-export async function resultOf(begun: Job, note?: (progress: number) => void): Promise<Row> {
-  const { id } = await endOf(begun, note);
+export async function resultOf(begun: Job, note?: (progress: number) => void, signal?: AbortSignal): Promise<Row> {
+  const { id } = await endOf(begun, note, signal);
   const params = { path: { id } };
   const result = (await answered(() => content(client.GET("/jobs/{id}/result", { params })))) as Row;
   noteAnswer(result);

@@ -208,6 +208,30 @@ it("looks at a job again where the answer is late, cut off or refused for a mome
   vi.useRealTimers();
 });
 
+it("cancels a job, once, that nobody waits for any more, and none that is over", async () => {
+  vi.useFakeTimers();
+  const cancelled: string[] = [];
+  answered.mockReset().mockImplementation(async (request) => {
+    if (request.method === "DELETE") cancelled.push(request.url);
+    return Response.json({ id: 7, state: cancelled.length > 0 ? "cancelled" : "running", progress: 0 });
+  });
+  const waiting = new AbortController();
+  const failed = endOf(RUNNING, () => {}, waiting.signal).catch((failure: Error) => failure);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(cancelled).toEqual([]);
+  waiting.abort();
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(await failed).toMatchObject({ message: "cancelled" });
+  const begun = endOf(RUNNING, () => {}, waiting.signal).catch((failure: Error) => failure); // by an answer that has come later
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(await begun).toMatchObject({ message: "cancelled" });
+  const over = new AbortController();
+  await endOf({ id: 8, state: "done" } as unknown as Job, () => {}, over.signal);
+  over.abort();
+  expect(cancelled).toEqual(Array(2).fill("http://switch/api/v1/jobs/7"));
+  vi.useRealTimers();
+});
+
 it.each([
   ["for long", 503, 15],
   ["for good", 403, 1],

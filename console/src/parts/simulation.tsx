@@ -1,14 +1,15 @@
 /** What a change would have done to the calls of last week: routed again, with cost and margin before and after. */
 
-import { Modal, Progress, Stack, Table, Title } from "@mantine/core";
+import { Modal, Stack, Table, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, type Row, type Schemas } from "../api/client";
 import { present } from "../api/clock";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
+import { JobUnderWay } from "./jobunderway";
 import { NotShown, withMoney } from "./lacking";
 import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
@@ -54,8 +55,9 @@ export function Simulate({
   const { t } = useTranslation();
   const may = useMay("POST /routes/simulate");
   const [progress, setProgress] = useState(0);
+  const button = useRef<HTMLButtonElement>(null);
   const simulation = useMutation({
-    mutationFn: async () => {
+    mutationFn: async ({ signal }: AbortController) => {
       const now = present();
       const job = await content(
         client.POST("/routes/simulate", {
@@ -68,7 +70,7 @@ export function Simulate({
           } as never,
         }),
       );
-      return resultOf(job as unknown as Schemas["JobSheet"], setProgress);
+      return resultOf(job as unknown as Schemas["JobSheet"], setProgress, signal);
     },
     onMutate: () => onMistakes([]),
     onError: (failure) => onMistakes(mistakesOf(failure)),
@@ -77,18 +79,19 @@ export function Simulate({
   return (
     <>
       <OrderButton
+        ref={button}
         size="xs"
         variant="default"
         disabled={disabled}
         isAtWork={simulation.isPending}
         onClick={() => {
           setProgress(0);
-          simulation.mutate();
+          simulation.mutate(new AbortController());
         }}
       >
         {t("simulation.go")}
       </OrderButton>
-      {simulation.isPending && <Progress value={100 * progress} w={120} aria-label={t("column.progress")} />}
+      <JobUnderWay order={simulation} progress={progress} button={button} />
       {mistakesOf(simulation.error).length === 0 && <ProblemText error={simulation.error} />}
       <Modal
         opened={simulation.isSuccess}

@@ -1,20 +1,9 @@
 /** Import a sheet of rates: choose it, say what its columns are, look at the difference, put it in force. */
 
-import {
-  Alert,
-  Checkbox,
-  Group,
-  Progress,
-  SegmentedControl,
-  Select,
-  Stack,
-  Text,
-  TextInput,
-  Title,
-} from "@mantine/core";
+import { Alert, Checkbox, Group, SegmentedControl, Select, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
-import { memo, useMemo, useState } from "react";
+import { memo, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
 import { present } from "../api/clock";
@@ -23,6 +12,7 @@ import { amount, enteredMoment, moment } from "../format";
 import { keep, recall } from "../kept";
 import { Change, type Done, DoneText } from "../parts/change";
 import { FileField } from "../parts/filefield";
+import { JobUnderWay } from "../parts/jobunderway";
 import { MinuteInput } from "../parts/minute";
 import { OrderButton } from "../parts/orderbutton";
 import { Facts } from "../parts/page";
@@ -107,6 +97,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   /** Whether it may close many prefixes: said of the comparison that is shown, never of a later one. */
   const [force, setForce] = useState(false);
   const [progress, setProgress] = useState(0);
+  const comparing = useRef<HTMLButtonElement>(null);
   const [done, setDone] = useState<Done | null>(null);
   const [moved, setMoved] = useState<Problem | null>(null);
   /** Whether it was refused because it closes many prefixes. */
@@ -148,15 +139,15 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     );
   };
   const trial = useMutation({
-    mutationFn: async (): Promise<Trial> => {
+    mutationFn: async ({ signal }: AbortController): Promise<Trial> => {
       const read = map && beginning && withDecimal(map, beginning);
-      const job = await endOf(await send(true, read), setProgress);
+      const job = await endOf(await send(true, read), setProgress, signal);
       const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
       const rows: Row[] = [];
       // of 100,000 prices it takes a second, in which the page would stand still
       await stream(
         `/jobs/${job.id}/result`,
-        new AbortController().signal,
+        signal,
         () => {},
         (row) => {
           rows.push({ ...row, currency });
@@ -173,7 +164,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     setMoved(null);
     setForce(false);
     setClosesMany(false);
-    trial.mutate();
+    setProgress(0);
+    trial.mutate(new AbortController());
   };
   const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
     setTerms({ ...terms, [name]: value });
@@ -256,10 +248,16 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           {beginning && map && <Columns beginning={beginning} map={map} onMap={say} />}
           {chosen && !beginning && <Text className="quiet">{t("rates.workbook")}</Text>}
           <Group>
-            <OrderButton size="xs" type="submit" disabled={!chosen || versions.isLoading} isAtWork={trial.isPending}>
+            <OrderButton
+              ref={comparing}
+              size="xs"
+              type="submit"
+              disabled={!chosen || versions.isLoading}
+              isAtWork={trial.isPending}
+            >
               {t("rates.try")}
             </OrderButton>
-            {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
+            <JobUnderWay order={trial} progress={progress} button={comparing} />
           </Group>
         </Stack>
       </form>
