@@ -35,6 +35,10 @@ FADING: Final = (
 )
 """The times for which parts of a page fade from one look to the next, each once."""
 
+ENLARGED: Final = (320, 256)
+"""What a window of 1280 by 1024 has where everything in it is four times as large."""
+HEADER_PX: Final = 48
+
 
 @pytest.fixture(scope="module", autouse=True)
 def record(site: Watched) -> dict[str, str]:
@@ -144,6 +148,30 @@ def test_rows_are_gone_through_by_the_keyboard_and_have_their_times_in_utc_there
     expect(page.get_by_role("heading", level=1, name=record["call_id"])).to_be_focused()
     page.go_back()
     page.get_by_role("heading", level=1, name="Call search").wait_for()
+
+
+def test_a_time_in_utc_hides_no_link_that_has_the_focus(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("POST", "/accounts/acme/payments", {"amount": "1", "reference": "hidden"}).status == 201
+    page = visit().go("/payments", "Payments")
+    link = page.get_by_label("Booked", exact=True).get_by_role("link", name="acme", exact=True).first
+    link.wait_for()
+    page.keyboard.press("Tab")  # by the keyboard from here on
+    link.focus()
+    covers = """link => {
+        const { left, top, width, height } = link.getBoundingClientRect();
+        return link.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    }"""
+    assert link.evaluate("link => link.matches(':focus-visible')")
+    assert link.evaluate(covers)
+
+
+def test_rows_are_seen_where_letters_are_four_times_as_large(visit: Visit) -> None:
+    page = visit(size=ENLARGED).go("/parameters", "Parameters")
+    table = page.get_by_label("Parameters", exact=True)
+    table.locator("tbody tr").nth(9).wait_for()
+    frame = table.bounding_box()
+    assert frame is not None
+    assert ENLARGED[1] / 2 < frame["height"] < ENLARGED[1] - HEADER_PX
 
 
 def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:

@@ -52,6 +52,7 @@ export function AlarmsScreen() {
         .map((row) => (
           <Alert
             key={`${row.alarm} ${row.subject}`}
+            role="group"
             variant="outline"
             color="yellow"
             title={

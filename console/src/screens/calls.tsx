@@ -1,6 +1,6 @@
 /** Running calls: all, filtered or grouped; some or all are hung up. */
 
-import { Button, Group, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, Group, SegmentedControl, TextInput, VisuallyHidden } from "@mantine/core";
 import { useDocumentVisibility } from "@mantine/hooks";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -338,6 +338,7 @@ export function CallsScreen() {
       show: (row) => <CostOf calls={isGone(row) ? [] : pricedCalls(row.of as readonly Row[])} />,
     },
   ];
+  const number = t("calls.number_of", { count: fitting.length });
   return (
     <Page
       title={t("nav.calls")}
@@ -382,7 +383,11 @@ export function CallsScreen() {
               : t("calls.only", { group: t(`calls.${word}`), name: search[field] })}
           </Button>
         ))}
-        <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
+        {/* calls come and go all the time: the number is said aloud where another filter is typed, and not with each of them */}
+        <span>{read === "success" && number}</span>
+        <VisuallyHidden role="status">
+          {read === "success" && search.q && <AsItCame key={search.q} text={number} />}
+        </VisuallyHidden>
         {!isLive && <span className="quiet">{t("calls.not_live", { seconds: SILENT_MS / 1000 })}</span>}
         {running.isCrowded && <span className="quiet">{t("calls.crowded", { seconds: SILENT_MS / 1000 })}</span>}
       </Group>
@@ -427,6 +432,11 @@ export function CallsScreen() {
   );
 }
 
+/** A text as it was at first. */
+function AsItCame({ text }: { text: string }) {
+  return useState(text)[0];
+}
+
 /** The calls that are hung up, the first of them by name. */
 function Ending({ calls }: { calls: readonly Row[] }) {
   const { t } = useTranslation();
@@ -435,7 +445,7 @@ function Ending({ calls }: { calls: readonly Row[] }) {
       <ul className="words">
         {calls.slice(0, NAMED_CALLS).map((row) => (
           <li key={String(row.call_id)}>
-            {`${row.caller || "–"} → ${row.callee || "–"}`}
+            <bdi>{String(row.caller || "–")}</bdi> → <bdi>{String(row.callee || "–")}</bdi>
             {row.customer_account ? `, ${row.customer_account}` : ""}
           </li>
         ))}
