@@ -199,6 +199,20 @@ def test_each_version_stays_and_an_earlier_one_comes_back(installation: Installa
     assert shown.endswith("currency: USD\nrate_group: sell\noverdraft_limit: '10'\nmemo: VIP\n")
 
 
+def test_the_history_of_a_parameter_says_what_each_version_changed(installation: Installation) -> None:
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "900\n")
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "600\n", "--memo", "ticket 7")
+    installation.document("definitions", "delete", "parameters", "SS_SIP_SESSION_TTL")
+    shown = installation.vosd("definitions", "history", "parameters", "SS_SIP_SESSION_TTL").stdout
+    assert ["ends" in line for line in shown.splitlines()[1:]] == [True, False, False]
+    assert ["value: 900 -> 600" in shown, "value: (not set) -> 900" in shown] == [True, True]
+    define(installation, "accounts", "shop", BASIC)
+    define(installation, "accounts", "shop", BASIC + "rate_types: [international]\n")
+    define(installation, "accounts", "shop", BASIC + "rate_types: [international]\nmemo: VIP\noverdraft_limit: 10\n")
+    shown = installation.vosd("definitions", "history", "accounts", "shop").stdout
+    assert ["overdraft_limit, memo" in shown or "memo, overdraft_limit" in shown, "[" in shown] == [True, False]
+
+
 def test_an_end_keeps_the_versions_and_what_others_need_cannot_end(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC)
     define(installation, "mapping_gateways", "shop-trunk", TRUNK)

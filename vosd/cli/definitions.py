@@ -24,7 +24,7 @@ from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from decimal import Decimal
 
     from vosd.admin.office.definitions import CallsUsing, ChangeSheet, DifferenceSheet
@@ -223,8 +223,15 @@ def _version_row(each: "ObjectSheet") -> tuple[object, ...]:
     return made.version, iso_utc(made.begins_at), iso_utc(made.made_at), made.operator, changed, made.memo or ""
 
 
-def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
-    return "ends" if is_end else ", ".join(keys) or "nothing"
+def _changed(keys: "Any", *, is_end: bool) -> str:
+    """Return what a version changed: the keys, of a single one with a plain value also both values."""
+    if is_end:
+        return "ends"
+    if len(keys) == 1:
+        ((key, (before, after)),) = keys.items()
+        if isinstance(before or "", str) and isinstance(after or "", str):
+            return f"{key}: {_value(before)} -> {_value(after)}"
+    return ", ".join(keys) or "nothing"
 
 
 @definitions.command()
