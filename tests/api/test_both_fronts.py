@@ -287,6 +287,7 @@ BLACKLIST: Final = (Step("blacklist clear", "DELETE /blacklist", part=OUTCOME, b
 PHONES_GO: Final = (
     Step("registrations --forget 7001", "DELETE /registrations/7001", part=OUTCOME, before=register),
     Step("registrations --forget 7001", "DELETE /registrations/7001", is_refused=True),
+    Step("registrations --retry carrier-a", "POST /registrations/carrier-a/retry", is_refused=True),
 )
 TALKS: Final = (
     Step("calls", "GET /calls", passing=NOW),

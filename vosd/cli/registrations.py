@@ -11,7 +11,7 @@ from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered, outcome_of
 from vosd.cli.output import ScreenColumn
 from vosd.control.order import tag_of
-from vosd.control.peers import ForgetRegistration, InboundRow, ListRegistrations, OutboundRow
+from vosd.control.peers import ForgetRegistration, InboundRow, ListRegistrations, OutboundRow, RetryRegistration
 
 _COLUMNS: Final = (
     "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
@@ -33,11 +33,17 @@ _ON_SCREEN: Final = {
 
 @click.command(cls=Verb)
 @click.option("--forget", metavar="NAME", help="Remove what this phone or gateway has registered instead.")
+@click.option("--retry", metavar="NAME", help="Ask the vendor of this gateway for our registration at once instead.")
 @json_verb
-def registrations(invocation: Invocation, forget: str | None) -> None:
+def registrations(invocation: Invocation, forget: str | None, retry: str | None) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
     from vosd.admin.office.trunks import list_registrations
 
+    if forget is not None and retry is not None:
+        raise click.UsageError("--forget or --retry, not both")
+    if retry is not None:
+        _retry(invocation, retry)
+        return
     if forget is not None:
         _forget(invocation, forget)
         return
@@ -63,6 +69,15 @@ def _forget(invocation: Invocation, name: str) -> None:
     done = ordered(invocation, forget_registration, ForgetRegistration(name), with_database=False)
     outcome = outcome_of(done)
     output.outcome(outcome, f"{name} is no longer registered; it may register again")
+
+
+def _retry(invocation: Invocation, name: str) -> None:
+    """Have our registration for a gateway asked for; exit code 1 if the switch does not register for it."""
+    from vosd.admin.office.trunks import retry_registration
+
+    row = outcome_of(ordered(invocation, retry_registration, RetryRegistration(name), with_database=False))
+    when = "is asked now" if row.next_attempt_at is None else f"is asked at {row.next_attempt_at}"
+    output.outcome(row, f"{row.server} {when} for the registration of {name}")
 
 
 def _on_screen(row: InboundRow | OutboundRow) -> dict[str, Any]:

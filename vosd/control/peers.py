@@ -109,6 +109,15 @@ class OutboundRow(msgspec.Struct, frozen=True, tag_field="direction", tag="outbo
     """Code of the last response; null = none came."""
 
 
+class RetryRegistration(Order[OutboundRow | None], frozen=True, tag="retry_registration"):
+    """Have our registration with a vendor asked for at once, whatever it waits for; null = there is none."""
+
+    is_change = True
+
+    name: str
+    """Name of the routing gateway."""
+
+
 class ListRegistrations(Order[list[InboundRow | OutboundRow]], frozen=True, tag="registrations"):
     """List registrations in both directions."""
 

@@ -74,6 +74,7 @@ from vosd.control.peers import (
     ListLockedOut,
     ListRegistrations,
     OutboundRow,
+    RetryRegistration,
     SilencedSource,
     Unblock,
     UnblockOutcome,
@@ -135,6 +136,7 @@ class Commands:
         yield ListCalls.answered_by(self.calls)
         yield CountCalls.answered_by(self.count_calls)
         yield ListRegistrations.answered_by(self.registrations)
+        yield RetryRegistration.answered_by(self.retry_registration)
         yield ForgetRegistration.answered_by(self.forget_registration)
         yield Hangup.answered_by(self.hangup)
         yield Reload.answered_by(self.reload)
@@ -194,6 +196,10 @@ class Commands:
     async def forget_registration(self, order: ForgetRegistration) -> ForgottenRegistrations:
         """Remove the bindings of a phone or gateway; return how many there were."""
         return ForgottenRegistrations(order.name, self._service.registrations.forget(order.name))
+
+    async def retry_registration(self, order: RetryRegistration) -> OutboundRow | None:
+        """Have our registration with a vendor asked for at once; return it."""
+        return self._service.retry_registration(order.name)
 
     async def hangup(self, order: Hangup) -> HangupOutcome:
         """End the selected calls; return how many matched and how many were ended."""

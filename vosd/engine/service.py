@@ -22,6 +22,7 @@ from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import KeepSettings
+from vosd.control.peers import OutboundRow
 from vosd.engine.background import BackgroundTasks, every, report_dropped
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
@@ -483,6 +484,13 @@ class SwitchService:
         now = self._clock.now()
         self.node.vendors.registrations.retry(now)
         self.loop.flush(now)
+
+    def retry_registration(self, gateway: str) -> OutboundRow | None:
+        """Have the registration of one gateway with its vendor asked for at once; None = it has none."""
+        now = self._clock.now()
+        row = self.node.vendors.registrations.retry_of(gateway, now)
+        self.loop.flush(now)
+        return row
 
     async def check_catalogue(self, catalogue: Catalogue) -> None:
         """Raise the errors with which ``swap_catalogue`` would refuse a catalogue, and change nothing."""

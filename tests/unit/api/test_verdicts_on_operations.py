@@ -393,6 +393,7 @@ ASKS_SWITCH: Final = {
     "DELETE /calls/{call_id}",
     "GET /calls/{call_id}/ladder",
     "DELETE /registrations/{name}",
+    "POST /registrations/{name}/retry",
     "POST /webhooks/{receiver}/replay",
 }
 """Operations on objects that only the running switch knows, which is away here."""
@@ -518,6 +519,7 @@ VERDICTS: Final = """
     GET    /gateways/{name}                            xxxxx.x...
     GET    /registrations                              xxxxx.x.xx
     DELETE /registrations/{name}                       .x..x.....
+    POST   /registrations/{name}/retry                 .x..x.....
     GET    /jobs                                       xxxxxxxx..
     GET    /jobs/{id}                                  hhhoxhhh..
     DELETE /jobs/{id}                                  hhhoxhhh..

@@ -158,6 +158,37 @@ def test_an_operators_reload_sends_nothing_to_a_vendor_that_refuses_asks_for_res
     assert len(stage.registrar.asked_at) == asked == 1
 
 
+@pytest.mark.parametrize("told", [Told(403), Told(404), Told(503, ("Retry-After: 600",)), Told(500)])
+def test_one_that_an_operator_names_asks_at_once_whatever_it_waits_for(told):
+    stage = Stage(REGISTRATION)
+    registrations = stage.exchange.node.vendors.registrations
+    stage.registrar.always = told
+    stage.run(20_000)
+    stage.registrar.always, asked = None, len(stage.registrar.asked_at)
+    row = registrations.retry_of("vendor-0", stage.exchange.clock.now())
+    stage.run(100)
+    assert (row is not None, len(stage.registrar.asked_at)) == (True, asked + 1)
+    assert stage.states == [("vendor-0", "registered")]
+    assert registrations.retry_of("vendor-9", stage.exchange.clock.now()) is None
+
+
+def test_one_that_an_operator_names_again_and_again_asks_each_five_seconds_and_once_at_a_time():
+    stage = Stage(REGISTRATION)
+    stage.registrar.always = Told(403)
+    stage.run()
+    for _ in range(200):
+        stage.exchange.node.vendors.registrations.retry_of("vendor-0", stage.exchange.clock.now())
+        stage.run(100)
+    times = stage.registrar.asked_at
+    assert (len(times), min(later - at for at, later in pairwise(times)) >= RETRY_APART_MS) == (5, True)
+    stage.registrar.is_silent = True
+    stage.run(30_000)
+    asked = stage.registrar.asked_at[:]
+    stage.exchange.node.vendors.registrations.retry_of("vendor-0", stage.exchange.clock.now())
+    stage.run(100)
+    assert stage.registrar.asked_at == asked
+
+
 def test_registrations_that_ask_at_once_are_paced_behind_those_that_begin():
     exchange = Exchange(many())
     registrar = VendorRegistrar(exchange.wire, REGISTRAR, SWITCH)

@@ -9,19 +9,30 @@ from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.office import agent, customer, office_on, operator
 
+from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunks import (
     NoSuchTrunkError,
+    NotRegisteredError,
     ShowTrunk,
     forget_registration,
     list_gateways,
     list_registrations,
+    retry_registration,
     show_trunk,
 )
 from vosd.control.client import NoDaemonError
-from vosd.control.peers import ForgetRegistration, GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+from vosd.control.peers import (
+    ForgetRegistration,
+    GatewayRow,
+    InboundRow,
+    ListGateways,
+    ListRegistrations,
+    OutboundRow,
+    RetryRegistration,
+)
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
@@ -45,6 +56,7 @@ def office(database: Database, tmp_path: Path) -> Office:
         (list_gateways, ListGateways()),
         (show_trunk, ShowTrunk("7001")),
         (forget_registration, ForgetRegistration("7001")),
+        (retry_registration, RetryRegistration("carrier")),
     ],
 )
 async def test_trunks_and_phones_are_for_operators(
@@ -70,6 +82,19 @@ async def test_registrations_are_those_of_the_running_switch(office: Office, tmp
         await list_registrations(office, operator(), ListRegistrations())
     async with FakeSwitch(tmp_path / "vosd.sock").answers(ListRegistrations, []):
         assert await list_registrations(office, operator(), ListRegistrations()) == []
+
+
+async def test_a_registration_with_a_vendor_is_asked_for_by_name_with_a_line_in_the_audit(
+    office: Office, tmp_path: Path
+) -> None:
+    row = OutboundRow("carrier", "gateway", "refused", "sip:v", "u", None, None, None, "2026-11-30T09:00:05Z", 3, 404)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(RetryRegistration, None):
+        with pytest.raises(NotRegisteredError, match="does not register for other"):
+            await retry_registration(office, operator(), RetryRegistration("other"))
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(RetryRegistration, row):
+        assert (await retry_registration(office, operator(), RetryRegistration("carrier"))).outcome == row
+    (line,) = await list_audit(office, operator(), ListAudit())
+    assert (line.action, line.subject) == ("RetryRegistration", "carrier")
 
 
 async def test_an_agent_and_a_customer_see_the_registrations_of_their_own_phones(url: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from vosd.control.peers import (
     ListGateways,
     ListRegistrations,
     OutboundRow,
+    RetryRegistration,
 )
 
 
@@ -56,7 +57,7 @@ async def list_registrations(
 
 
 class NotRegisteredError(VosError):
-    """No phone or gateway of that name is registered with the switch."""
+    """No phone or gateway of that name is registered with the switch, or none that the switch registers for."""
 
 
 @needs(Permission.BLOCK)
@@ -73,6 +74,24 @@ async def forget_registration(
     if not outcome.bindings:
         raise NotRegisteredError(f"{order.name} is not registered with the switch; vosd registrations lists who is")
     return await office.noted(outcome, who, order, order.name)
+
+
+@needs(Permission.BLOCK)
+async def retry_registration(office: Office, who: Principal, order: RetryRegistration) -> Done[OutboundRow]:
+    """Have our registration with a vendor asked for at once, whatever it waits for: what was wrong is mended.
+
+    One that has failed, or was refused, less than 5 s ago is asked for after these.
+
+    Raises:
+        NotRegisteredError: the switch does not register for that gateway.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    row = await office.carried_out(office.switch.ask(order), who, order, order.name)
+    if row is None:
+        raise NotRegisteredError(
+            f"the switch does not register for {order.name}; vosd registrations lists where it does"
+        )
+    return await office.noted(row, who, order, order.name)
 
 
 class ShowTrunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

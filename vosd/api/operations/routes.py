@@ -14,7 +14,13 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import explain_rate, list_prices
 from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, require_to_simulate, simulate_routes
-from vosd.admin.office.trunks import forget_registration, list_gateways, list_registrations, show_trunk
+from vosd.admin.office.trunks import (
+    forget_registration,
+    list_gateways,
+    list_registrations,
+    retry_registration,
+    show_trunk,
+)
 from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.routes import RouteSheet
@@ -167,6 +173,13 @@ OPERATIONS: Final = (
         "DELETE /registrations/{name}",
         "Remove what a phone or gateway has registered; it may register again at once.",
         forget_registration,
+        problems=("daemon_refused", "daemon_unreachable", "not_registered"),
+        needs_database=False,
+    ),
+    Operation(
+        "POST /registrations/{name}/retry",
+        "Have our registration with a vendor asked for at once, whatever it waits for.",
+        retry_registration,
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),
         needs_database=False,
     ),

@@ -140,6 +140,17 @@ class OutboundRegistrations:
             ours.retry(at)
             at = at.plus(PACE_MS)
 
+    def retry_of(self, gateway: str, now: Instant) -> OutboundRow | None:
+        """Have the registration of a gateway asked for at once, whatever it waits for; None = it has none.
+
+        One that has just failed, or was refused, asks ``RETRY_APART_MS`` later.
+        """
+        entry = self._entries.get(gateway)
+        if entry is None:
+            return None
+        entry.ours.retry(max(now, entry.ours.failed_at.plus(RETRY_APART_MS)))
+        return outbound(gateway, entry.account.registration, entry.ours)
+
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""
         entries = list(dict.fromkeys(self._entries.values()))

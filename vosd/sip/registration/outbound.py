@@ -160,8 +160,9 @@ class OutboundRegistration:
         self.retry(at)
 
     def retry(self, at: Instant) -> None:
-        """Send the next REGISTER at ``at``, or earlier."""
-        self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
+        """Send the next REGISTER at ``at``, or earlier; one that waits for its response is the next one."""
+        if self._asked is None:
+            self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
 
     def set_rounds_max(self, rounds_max: int) -> None:
         """Change the number of challenges answered for one request; sends nothing."""
