@@ -605,6 +605,19 @@ def test_a_row_that_is_more_than_values_is_never_part_of_a_statement(row):
 
 
 @pytest.mark.parametrize("site", [MARIADB], indirect=True)
+def test_the_columns_of_one_table_are_read_without_those_of_the_others(site):
+    """A restore asks for them before it fills a table, and a server opens each table that it is asked about."""
+
+    async def read():
+        async with Database(site.url) as database, database.reading() as connection:
+            return await rows.columns_of(connection), await rows.columns_of(connection, "cdr")
+
+    every, one = asyncio.run(read())
+    assert every.keys() > {"cdr", "ledger_entry"}
+    assert one == {"cdr": every["cdr"]}
+
+
+@pytest.mark.parametrize("site", [MARIADB], indirect=True)
 def test_views_of_others_stay_where_a_database_is_replaced(site, tmp_path):
     site.book(calls(1))
     made = site.document("backup", str(tmp_path / "one.zip"))

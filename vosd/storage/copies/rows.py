@@ -37,11 +37,13 @@ UNFINISHED: Final = "0000_restoring"
 Check = Callable[[], Awaitable[None]]
 """Raises an error where no more rows shall be written."""
 
-_columns: Final = text(
+_COLUMNS: Final = (
     "SELECT table_name, column_name, data_type FROM information_schema.columns"
     " WHERE table_schema = DATABASE() AND COALESCE(generation_expression, '') = ''"
-    " ORDER BY table_name, ordinal_position"
 )
+_ORDER: Final = " ORDER BY table_name, ordinal_position"
+_columns: Final = text(_COLUMNS + _ORDER)
+_columns_of_one: Final = text(_COLUMNS + " AND table_name = :table" + _ORDER)
 
 
 class RowTooLong(VosError):  # noqa: N818 - states what was found
@@ -53,10 +55,14 @@ class RowTooLong(VosError):  # noqa: N818 - states what was found
     )
 
 
-async def columns_of(connection: AsyncConnection) -> dict[str, dict[str, str]]:
-    """Return the columns of each table of ours with their types, without those that the database computes."""
+async def columns_of(connection: AsyncConnection, one: str | None = None) -> dict[str, dict[str, str]]:
+    """Return the columns of each table of ours with their types, without those that the database computes.
+
+    ``one``: of this table alone; the server opens every table that it is asked about.
+    """
     found: dict[str, dict[str, str]] = {}
-    for table, column, kind in await connection.execute(_columns):
+    asked = _columns if one is None else _columns_of_one.bindparams(table=one)
+    for table, column, kind in await connection.execute(asked):
         if table in schema.metadata.tables:
             found.setdefault(table, {})[column] = str(kind).lower()
     return found
@@ -181,7 +187,7 @@ async def put_rows(database: Database, table: str, file: IO[bytes], show: Callab
     columns = next(rows, b"").decode(errors="replace").split(",")
     async with database.reading() as connection:
         packet = await _packet(connection)
-        known = (await columns_of(connection)).get(table, {})
+        known = (await columns_of(connection, table)).get(table, {})
     if not set(columns) <= known.keys() or not all(map(_NAME.match, columns)):
         raise StoreDamaged(f"the copy of table {table} has other columns than the table")
     head = _head(table, columns)
