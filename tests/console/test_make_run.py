@@ -14,7 +14,7 @@ from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, Page, expect
 
 from console.conftest import WAIT_MS, Visitor, violations
-from console.made_run import ROOT, VOSD, Example, example_run, first_log_in, make_run, said_in
+from console.made_run import ROOT, VOSD, Example, example_run, first_log_in, said_in
 
 SCREENS: Final = {
     "/calls": "Calls now",
@@ -47,43 +47,40 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_path: Path, page: Page) -> None:
-    config = tmp_path / "vosd.yaml"
-    api = free_endpoint()
-    config.write_text(CONFIGURATION.format(sip=free_endpoint(), api=api, directory=tmp_path))
-    with make_run(f"CONFIG={config}") as lines:
-        said = said_in(lines)
-        assert said["base"] == f"http://{api}"
-        first_log_in(page, f"{said['base']}/{said['link']}")
-        page.get_by_role("heading", level=1, name="Overview").wait_for()
-        first = subprocess.run(
-            [VOSD, "user", "first", "--wait", "-c", config],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert first.stdout == f"console: http://{api}/\n"
-    assert said["link"].rpartition("/")[2] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
-
-
-ENDED: Final = """
+RUNNING: Final = """
 import signal, sys
 from console.made_run import make_run, said_in
 with make_run("CONFIG=" + sys.argv[1]) as lines:
-    print(said_in(lines)["base"], flush=True)
+    print(said_in(lines)[0], flush=True)
     signal.pause()
 """
 
 
-def test_what_runs_make_run_and_is_ended_by_sigterm_leaves_no_switch(tmp_path: Path) -> None:
-    config, api = tmp_path / "vosd.yaml", free_endpoint()
+def test_the_link_of_make_run_makes_the_first_administrator_and_no_second_and_sigterm_leaves_no_switch(
+    tmp_path: Path, page: Page
+) -> None:
+    config = tmp_path / "vosd.yaml"
+    api = free_endpoint()
     config.write_text(CONFIGURATION.format(sip=free_endpoint(), api=api, directory=tmp_path))
-    command = [sys.executable, "-c", ENDED, config]
+    command = [sys.executable, "-c", RUNNING, config]
     with subprocess.Popen(command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"http://{api}\n"
-        process.terminate()
+        try:
+            said = said_in(iter(process.stdout.readline, ""))
+            assert said["base"] == f"http://{api}"
+            first_log_in(page, f"{said['base']}/{said['link']}")
+            page.get_by_role("heading", level=1, name="Overview").wait_for()
+            first = subprocess.run(
+                [VOSD, "user", "first", "--wait", "-c", config],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert first.stdout == f"console: http://{api}/\n"
+        finally:
+            process.terminate()
         assert process.wait(WAIT_MS / 1_000) == 128 + signal.SIGTERM
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((api.host, api.port))
+    assert said["link"].rpartition("/")[2] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
 
 
 @pytest.fixture(scope="module")

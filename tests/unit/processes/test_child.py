@@ -13,8 +13,8 @@ from vosd.processes import started_program
 from vosd.processes.child import Child, ended, started
 from vosd.processes.started_program import WatchedProcess, start_program
 
-MODULE = "vosd.wiring.check_process"
-"""Module of a process that ends when its channel is closed."""
+MODULE = "vosd.storage.bookkeeper"
+"""Module of a process that ends when its channel is closed; of all of them the one that imports least."""
 TOLD_BY_MESSAGE = [
     "vosd.api.job_process",
     "vosd.daemon.bilateral_process",
@@ -22,7 +22,7 @@ TOLD_BY_MESSAGE = [
     "vosd.daemon.report_process",
     "vosd.daemon.retention_process",
     "vosd.daemon.traffic_process",
-    "vosd.storage.bookkeeper",
+    "vosd.wiring.check_process",
     MODULE,
 ]
 """Modules of processes that wait for an order of the switch."""
