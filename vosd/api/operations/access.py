@@ -21,7 +21,7 @@ from vosd.admin.office.people import (
 )
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.roles import DropRole, ListRoles, SetRole, drop_role, list_roles, role_named, set_role
+from vosd.admin.office.roles import ListRoles, drop_role, list_roles, role_named, set_role
 from vosd.admin.office.tokens import (
     NewToken,
     PreviewToken,
@@ -97,16 +97,6 @@ def _in_order(permissions: Collection[Permission]) -> tuple[Permission, ...]:
 async def read_roles(office: Office, who: Principal, order: ListRoles) -> list[RoleDocument]:
     """Return all roles."""
     return [_document(each) for each in await list_roles(office, who, order)]
-
-
-async def change_role(office: Office, who: Principal, order: SetRole) -> RoleDocument:
-    """Make or change a role."""
-    return _document(await set_role(office, who, order))
-
-
-async def remove_role(office: Office, who: Principal, order: DropRole) -> RoleDocument:
-    """Remove a role."""
-    return _document(await drop_role(office, who, order))
 
 
 def _place_of_person(made: PersonLink) -> str:
@@ -202,15 +192,17 @@ _PEOPLE_AND_TOKENS: Final = (
     Operation(
         "PUT /roles/{name}",
         "Make or change a role of the installation's own; of one that ships, whether it wants a second factor.",
-        change_role,
-        permission=permission_of(set_role),
+        set_role,
+        result=RoleDocument,
+        shown=_document,
         problems=("last_administrator", "too_powerful"),
     ),
     Operation(
         "DELETE /roles/{name}",
         "Remove a role of the installation's own that neither people nor tokens have.",
-        remove_role,
-        permission=permission_of(drop_role),
+        drop_role,
+        result=RoleDocument,
+        shown=_document,
         problems=("last_administrator", "no_such_role", "role_in_use", "too_powerful"),
     ),
 )

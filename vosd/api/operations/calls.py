@@ -32,7 +32,7 @@ from vosd.admin.office.records import (
     show_charges,
     show_record,
 )
-from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
+from vosd.admin.office.why import explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.traces import FORMS
@@ -110,11 +110,6 @@ async def make_call(office: Office, who: Principal, order: MakeTestCall) -> Tria
             report = update.report or report
     assert report is not None, "else it was an error"
     return report
-
-
-async def why_calls(office: Office, who: Principal, order: ExplainCalls) -> dict[str, Any]:
-    """Return the page of the calls that fit."""
-    return page_json(await explain_calls(office, who, order))
 
 
 async def list_cdrs(office: Office, who: Principal, order: ListRecords) -> AsyncIterator[dict[str, Any]]:
@@ -217,8 +212,9 @@ OPERATIONS: Final = (
     Operation(
         "GET /calls/why",
         "The calls to a number, of an account or of a gateway: why they ended as they did, with every detail.",
-        why_calls,
-        permission=permission_of(explain_calls),
+        explain_calls,
+        result=_OBJECT,
+        shown=page_json,
         problems=("ambiguous_call", "no_record", "unknown_account", "unknown_name"),
     ),
     Operation(

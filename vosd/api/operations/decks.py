@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from vosd.admin.office.decks import (
     ListDeckVersions,
     ReadDeck,
-    RollBackDeck,
     find_rates,
     list_versions,
     look_up,
@@ -151,11 +150,6 @@ async def list_deck_versions(office: Office, who: Principal, order: ListDeckVers
     return [_sheet(each) for each in await list_versions(office, who, order)]
 
 
-async def roll_back_deck(office: Office, who: Principal, order: RollBackDeck) -> DeckSheet:
-    """Put the rates of an earlier version in force again, as a new version."""
-    return _sheet(await roll_back(office, who, order))
-
-
 async def read_chunks(office: Office, who: Principal, order: ReadDeck) -> list[Chunk]:
     """Return the content of a version."""
     return [*(await read_deck(office, who, order))[1]]
@@ -219,8 +213,9 @@ _OPERATIONS: Final = (
     Operation(
         "POST /decks/{rate_group}/rollback",
         "Put the rates of an earlier version of a deck in force again, as a new version.",
-        roll_back_deck,
-        permission=permission_of(roll_back),
+        roll_back,
+        result=DeckSheet,
+        shown=_sheet,
         problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
     ),
     Operation(

@@ -6,7 +6,6 @@ from typing import Final
 
 from vosd.admin.office.invoices import (
     InvoiceRunSheet,
-    PayInvoice,
     ReadInvoicedCalls,
     RunInvoices,
     SendInvoice,
@@ -39,11 +38,6 @@ PDF: Final = "application/pdf"
 async def run(office: Office, who: Principal, order: RunInvoices, work: Work) -> list[InvoiceRunSheet]:
     """Make the invoices of a period."""
     return await run_invoices(office, who, order, lambda part, _accounts: work.progress(part))
-
-
-async def pay(office: Office, who: Principal, order: PayInvoice) -> Booked:
-    """Book a payment for an invoice."""
-    return booked(await pay_invoice(office, who, order))
 
 
 async def pdf_answer(_office: Office, _request: HttpRequest, content: bytes) -> Answer:
@@ -108,8 +102,9 @@ OPERATIONS: Final = (
     Operation(
         "POST /invoices/{id}/payments",
         "Book a payment of an account for one of its invoices.",
-        pay,
-        permission=permission_of(pay_invoice),
+        pay_invoice,
+        result=Booked,
+        shown=booked,
         problems=(
             "balance_too_large",
             "may_not_act",

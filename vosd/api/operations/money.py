@@ -24,9 +24,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import read_payments
 from vosd.admin.office.payments import (
     BookPayment,
-    ConfirmPayment,
     MoveMoney,
-    UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
@@ -119,16 +117,6 @@ async def book(office: Office, who: Principal, order: BookPayment) -> BookedPaym
 async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
     """Move money between two accounts."""
     return booked(await move_money(office, who, order), is_trial=order.is_trial)
-
-
-async def confirm(office: Office, who: Principal, order: ConfirmPayment) -> Booked:
-    """Book a payment that waits."""
-    return booked(await confirm_payment(office, who, order))
-
-
-async def undo(office: Office, who: Principal, order: UndoPayment) -> Booked:
-    """Take back a payment."""
-    return booked(await undo_payment(office, who, order))
 
 
 def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet, *, is_trial: bool = False) -> Booked:
@@ -238,9 +226,9 @@ OPERATIONS: Final = (
     Operation(
         "POST /payments/{id}/undo",
         "Take back a payment, adjustment, refund, zeroing or transfer, once, with the validity that it gave.",
-        undo,
-        is_for_operators=True,
-        permission=permission_of(undo_payment),
+        undo_payment,
+        result=Booked,
+        shown=booked,
         problems=("balance_too_large", "no_such_payment", "other_currency", "was_refused"),
         status=HTTPStatus.CREATED,
     ),
@@ -312,9 +300,9 @@ OPERATIONS: Final = (
     Operation(
         "POST /waiting-payments/{id}/confirmation",
         "Book a payment that another person has asked for.",
-        confirm,
-        is_for_operators=True,
-        permission=Permission.MONEY_BOOK,
+        confirm_payment,
+        result=Booked,
+        shown=booked,
         problems=(
             "balance_moved",
             "balance_too_large",
