@@ -80,7 +80,7 @@ class AlarmPart:
         self._desk.begin(self._watch.run)
 
     def _low_accounts(self) -> Iterable[str]:
-        """Return the accounts whose balance was reported as low, and not yet as recovered."""
+        """Return accounts with a balance that was reported as low; of those that were mailed some in turn."""
         low = Event.BALANCE_LOW
         return {*self._desk.subjects_of(low), *self._account_mail.mailed_of(low)}
 

@@ -25,6 +25,8 @@ from vosd.obs.events import BACK, Event
 
 ABOUT: Final = (Event.BALANCE_LOW, Event.ACCOUNT_EXPIRES)
 """Events that owners get by mail."""
+AT_ONCE: Final = 1_000
+"""Accounts that ``mailed_of`` returns at a time."""
 _ENDS: Final = {BACK[event]: event for event in ABOUT}
 
 _STAGE: Final = ("expires_at", "days")
@@ -45,6 +47,8 @@ class AccountMail(MailOutput):
         self._composer = composer
         self._mailed: dict[str, str] = {}
         """Events with their accounts that were queued, or mailed, and are not over, with the stage of each."""
+        self._turns: dict[Event, list[str]] = {}
+        """Mailed accounts, by event, that ``mailed_of`` has not returned yet."""
         self.serves = asyncio.Event()
         """Set once the accounts and their balances are known."""
 
@@ -75,9 +79,16 @@ class AccountMail(MailOutput):
                 self.on_delivery()
 
     def mailed_of(self, event: Event) -> Iterable[str]:
-        """Return the accounts whose owners were mailed about an event that is not over."""
+        """Return accounts whose owners were mailed about an event that is not over: all in turn, some at a time.
+
+        To look at all of very many at once would delay calls.
+        """
+        turn = self._turns.setdefault(event, [])
         prefix = _key(event, "")
-        return [each.removeprefix(prefix) for each in self._mailed if each.startswith(prefix)]
+        if not turn:
+            turn.extend(each for each in self._mailed if each.startswith(prefix))
+        some = [turn.pop() for _ in range(min(len(turn), AT_ONCE))]
+        return [each.removeprefix(prefix) for each in some if each in self._mailed]
 
     def kept(self) -> KeptOutput:
         """Return what the next start goes on with."""
