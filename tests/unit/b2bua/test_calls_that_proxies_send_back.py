@@ -6,10 +6,11 @@ from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
-from doubles.virtual.exchange import SWITCH
+from doubles.virtual.exchange import RESIDUE_MS, SWITCH
 from doubles.virtual.proxy import Proxy
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, answers_reliably, refuses
+from doubles.virtual.wire import Storm
 
 from vosd.engine.calls.spirals import PASSES_MAX
 from vosd.trunks.gateways import Address
@@ -118,6 +119,20 @@ def test_a_kill_leaves_both_calls(tmp_path):
     scene.hang_up(scene.vendor.only_call)
     scene.wire.run_until(lambda: call.is_over)
     assert reasons(scene) == ["Normal", "Normal"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lost_doubled_and_late_packets_leave_one_record_for_each_of_both_calls(scene, seed):
+    """Both calls are ends of one dialog: what one repeats must not be taken for what the other has sent."""
+    scene.wire.delays = Storm(seed, loss=0.1, doubling=0.1, jitter_ms=200)
+    call = scene.answered_call(script=answers(300), callee=OFFICE, talk_ms=5_000)
+    scene.propose(call, "a=sendonly", wait_ms=0)
+    scene.propose(scene.vendor.only_call, "a=sendonly", wait_ms=15_000)
+    call.hang_up()
+    scene.wire.run_for(RESIDUE_MS)
+    assert scene.exchange.residue() == {}
+    records = scene.exchange.sink.records
+    assert sorted((each.callee_in, each.end_reason) for each in records) == [(OFFICE, "Normal"), (MOBILE, "Normal")]
 
 
 # -- circles ------------------------------------------------------------------------------------------------------
