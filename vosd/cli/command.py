@@ -212,6 +212,7 @@ class VerbDirectory(Family):
         gc.set_threshold(*GC_THRESHOLDS)
         atexit.register(gc.freeze)  # the interpreter looks for garbage as it ends
         _wait_for_no_name_server()
+        _do_without_closed_streams()
         _print_any_letter()
         try:
             return super().invoke(ctx)
@@ -229,6 +230,17 @@ def _wait_for_no_name_server() -> None:
     from vosd.processes.loops import CommandLoops
 
     asyncio.set_event_loop_policy(CommandLoops())
+
+
+def _do_without_closed_streams() -> None:
+    """Have an order done, and counted as done, whose standard output is closed: what it prints is lost.
+
+    Standard error is left as none, to which nothing is written: the switch says in an alarm that it has no log.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from vosd.processes.standard_streams import do_without_output
+
+        do_without_output()
 
 
 def _print_any_letter() -> None:

@@ -62,7 +62,7 @@ class Meter:
 @contextmanager
 def meter(noun: str) -> Iterator[Meter]:
     """Yield a meter; on a terminal its bar is removed at the end."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield Meter(noun)
         return
     columns = (TextColumn("{task.fields[count]} {task.description}"), BarColumn(), TimeRemainingColumn())

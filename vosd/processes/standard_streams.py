@@ -1,4 +1,4 @@
-"""Standard input, output and error of a process that runs for long, where some of them are closed or take no more."""
+"""Standard input, output and error of a process, where some of them are closed or take no more."""
 
 import os
 import select
@@ -20,6 +20,13 @@ def occupy_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDONLY)  # gets the lowest number that is free, which is this one
             os.set_inheritable(number, True)
+
+
+def do_without_output() -> None:
+    """Have what is printed be lost where standard output is closed, and no file get the number of a closed stream."""
+    occupy_closed_streams()
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - to the end of the process
 
 
 def takes_output() -> bool:

@@ -25,6 +25,7 @@ from vosd.cli.arguments import MOMENT, Count
 from vosd.cli.command import Invocation, VerbDirectory
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
+from vosd.cli.output import columns_of_screen
 from vosd.wiring import configured_switch
 from vosd.wiring.configured_switch import ConfiguredSwitch, NoConfigurationError
 
@@ -340,7 +341,32 @@ def write(out: IO[str] | None, letters: int) -> None:
     click.echo("x" * letters, file=out)
 
 
-WRITING = VerbDirectory(name="vosd", table={"write": f"{__name__}:write"}, summaries={"write": "Write."})
+@click.command()
+@click.argument("path")
+def note(path: str) -> None:
+    columns_of_screen()
+    click.echo("noted")
+    click.echo("a remark", err=True)
+    noted = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.write(noted, str(noted).encode())
+
+
+WRITING = VerbDirectory(
+    name="vosd",
+    table={"write": f"{__name__}:write", "note": f"{__name__}:note"},
+    summaries={"write": "Write.", "note": "Note."},
+)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_an_order_with_closed_streams_is_done_and_no_file_gets_their_numbers(tmp_path: Path, closed: str) -> None:
+    program = f"from {__name__} import WRITING; WRITING(['note', '{tmp_path}/noted'])"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program], timeout=60, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert int((tmp_path / "noted").read_text()) > 2
 
 
 @pytest.mark.parametrize("letters", [1, 100_000])
