@@ -134,6 +134,33 @@ def test_the_first_sheet_of_a_group_is_taken_back_and_leaves_no_rate(site: Watch
     assert site.items("/decks/begun/versions?sort=version")[-1]["content"] == 1
 
 
+def test_a_long_difference_is_shown_in_part_and_downloaded_whole(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "many", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/many?tab=import", "many")
+
+    def many(route: Route) -> None:
+        answer = route.fetch()
+        if route.request.headers["accept"] == "application/x-ndjson":
+            closed = answer.text().replace('"new"', '"closed"').replace('"44"', '"33"')
+            route.fulfill(response=answer, body=20_001 * answer.text() + closed)
+            return
+        report = answer.json()
+        route.fulfill(response=answer, json=report | {"changes": report["changes"] | {"new": 20_001, "closed": 1}})
+
+    page.route(re.compile(r"/api/v1/jobs/\d+/result$"), many)
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
+    compared(page)
+    page.get_by_text("all 20002", exact=True).wait_for()
+    page.get_by_text("Of each kind the first 20000 are shown here").wait_for()
+    expect(page.get_by_label("Difference").locator("table")).to_have_attribute("aria-rowcount", "20002")
+    page.get_by_text("gone 1", exact=True).click()
+    assert rows(page, "Difference")[0].startswith("gone 33")
+    page.unroute_all()
+    with page.expect_download() as downloading:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert "\nnew,44," in downloading.value.path().read_text()
+
+
 def test_a_comparison_is_cancelled_by_its_button_and_with_its_page(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "long", "keys": {"deck": True}}).status == 201
     cancelled: list[str] = []

@@ -11,6 +11,7 @@ import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment, moment } from "../format";
 import { keep, recall } from "../kept";
 import { Change, type Done, DoneText } from "../parts/change";
+import { Download } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { JobUnderWay } from "../parts/jobunderway";
 import { MinuteInput } from "../parts/minute";
@@ -42,6 +43,8 @@ import {
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
+/** Most changes of one kind that the page keeps: a million took a gigabyte of the browser's memory. */
+const KEPT_MAX = 20_000;
 const HTTP_STALE = 412;
 /** Terms that belong to one sheet alone. */
 const ENTERED_ANEW = { effective: "", memo: "" };
@@ -60,7 +63,9 @@ interface Terms {
 }
 
 interface Trial {
+  job: number;
   report: Row;
+  /** Changes as the file of the job has them, the first `KEPT_MAX` of each kind. */
   rows: Row[];
   /** The map by which the sheet was read; null = by that of the server. */
   map: SheetMap | null;
@@ -144,16 +149,19 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       const job = await endOf(await send(true, read), setProgress, signal);
       const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
       const rows: Row[] = [];
+      const counts: Record<string, number> = {};
       // of 100,000 prices it takes a second, in which the page would stand still
       await stream(
         `/jobs/${job.id}/result`,
         signal,
         () => {},
         (row) => {
-          rows.push({ ...row, currency });
+          const count = (counts[String(row.change)] ?? 0) + 1;
+          counts[String(row.change)] = count;
+          if (count <= KEPT_MAX) rows.push({ ...row, currency });
         },
       );
-      return { report, map: read, rows };
+      return { job: job.id, report, map: read, rows };
     },
     onError: (failure) => {
       // the server knows no such header: what its titles say is looked at by the person
@@ -511,7 +519,7 @@ const Difference = memo(function Difference({ trial, currency }: { trial: Trial;
   const { t } = useTranslation();
   const word = useStateWord();
   const [kind, setKind] = useState<string>("all");
-  const { report, rows } = trial;
+  const { job, report, rows } = trial;
   const counts = report.changes as Record<string, number>;
   const margin = report.margin as Row | undefined;
   const moved = (before: unknown, after: unknown) =>
@@ -562,14 +570,22 @@ const Difference = memo(function Difference({ trial, currency }: { trial: Trial;
             value,
             label:
               value === "all"
-                ? `${t("rates.change_all")} ${rows.length}`
+                ? `${t("rates.change_all")} ${changedIn(report)}`
                 : `${t(`rates.change_${value}`)} ${counts[value] ?? 0}`,
           }))}
           value={kind}
           onChange={setKind}
         />
         <span className="quiet">{t("rates.unchanged", { count: counts.unchanged ?? 0 })}</span>
+        {rows.length > 0 && (
+          <Download path={`/jobs/${job}/result`} accept="text/csv" name="difference.csv">
+            {t("cdrs.csv")}
+          </Download>
+        )}
       </Group>
+      {CHANGES.some((each) => Number(counts[each] ?? 0) > KEPT_MAX) && (
+        <Text role="note">{t("rates.kept", { most: KEPT_MAX })}</Text>
+      )}
       <Table
         label={t("rates.difference")}
         columns={[
