@@ -15,7 +15,7 @@ import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { keep, recall } from "./kept";
 import { narrowing, queryOf, searchOf } from "./narrowing";
-import { loaded, NotLoaded } from "./parts/loaded";
+import { isAnswering, loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
@@ -40,7 +40,7 @@ function Missing() {
   const { t } = useTranslation();
   const reload = useMutation({
     mutationFn: async (isAsked: boolean) => {
-      if (!(await fetch("/", { cache: "no-store" })).ok) return;
+      if (!(await isAnswering())) return;
       // by itself it is loaded anew once, which has to be known then
       if (keep(RELOADED, loadedPage(), "sessionStorage") || isAsked) window.location.reload();
     },

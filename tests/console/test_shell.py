@@ -488,6 +488,15 @@ def test_a_page_that_cannot_be_loaded_says_so_where_it_is_opened_and_takes_nothi
     page.get_by_role("heading", level=1, name="Rates").wait_for()
 
 
+def test_a_language_whose_texts_are_those_of_another_console_comes_with_the_page(newcomer: Visit) -> None:
+    page = newcomer().go("/accounts", "Accounts")
+    route_once(page, "**/assets/zh-*.js", lambda route: route.fulfill(status=404))
+    page.get_by_role("button", name=re.compile("^p")).click()
+    page.get_by_role("menuitem", name="中文").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+    page.get_by_role("heading", level=1, name="账户").wait_for()
+
+
 def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> None:
     page, loads = newcomer().go("/", "Overview"), list[str]()
     page.on("load", lambda _: loads.append(page.url))

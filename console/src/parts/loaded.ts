@@ -9,3 +9,10 @@ export function loaded<Module>(script: Promise<Module>): Promise<Module> {
     throw new NotLoaded("a script has not come", { cause });
   });
 }
+
+/** Whether the switch answers: only then a page is loaded anew in place of one that is there. */
+export const isAnswering = (): Promise<boolean> =>
+  fetch("/", { cache: "no-store" }).then(
+    ({ ok }) => ok,
+    () => false,
+  );

@@ -3,6 +3,7 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { keep, recall } from "../kept";
+import { isAnswering } from "../parts/loaded";
 
 /** The texts of the console itself; those of the server are other parts of each file (languages.ts). */
 const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default", query: "?console" });
@@ -29,10 +30,17 @@ export async function beginTexts(): Promise<void> {
   await use(language);
 }
 
-/** Change the language and remember it. */
+/**
+ * Change the language and remember it. Where its texts have not come, as the switch has another console by now, they come
+ * with the page.
+ */
 export async function chooseLanguage(language: string): Promise<void> {
-  keep(KEPT, language);
-  await use(language);
+  const isKept = keep(KEPT, language);
+  try {
+    await use(language);
+  } catch {
+    if (isKept && (await isAnswering())) window.location.reload();
+  }
 }
 
 async function use(language: string): Promise<void> {
