@@ -26,7 +26,7 @@ def do_without_output() -> None:
     """Have what is printed be lost where standard output is closed, and no file get the number of a closed stream."""
     occupy_closed_streams()
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - to the end of the process
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")  # to the end of the process
 
 
 def takes_output() -> bool:
