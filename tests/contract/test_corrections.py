@@ -1,14 +1,17 @@
 """Corrections of charges, over SQLite and MariaDB: new entries for the difference, and the history of what was."""
 
 from decimal import Decimal
+from itertools import count
+from typing import Any
 
 import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, event, select, update
 
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
+from vosd.cdr.ports import Collided
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
@@ -210,6 +213,30 @@ async def test_a_batch_is_corrected_whole_or_not_at_all(booked):
 async def test_a_call_without_cdr_is_not_corrected(booked, index):
     with pytest.raises(NoSuchCall, match="book what is wrong as an adjustment"):
         await SqlCorrections(booked).book([correction(index, customer("0.36"))])
+
+
+@pytest.mark.parametrize(("collisions", "entries_made"), [(2, 1), (3, 0)])
+async def test_a_correction_that_collides_is_tried_thrice(booked, collisions, entries_made):
+    """Run over months of calls, rating again would end at the first commit of another node in a cluster."""
+    begun, before = count(), await balance(booked, "acme")
+
+    @event.listens_for(booked.engine.sync_engine, "before_cursor_execute")
+    def collide(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "INTO cdr_correction" in statement and next(begun) < collisions:
+            raise booked.engine.dialect.loaded_dbapi.OperationalError(1213, "Deadlock found")
+
+    lower = correction(1, customer("0.36"))
+    try:
+        if collisions == 3:
+            with pytest.raises(Collided, match="another transaction"):
+                await SqlCorrections(booked).book([lower])
+        else:
+            (made,) = await SqlCorrections(booked).book([lower])
+            assert made.is_new
+    finally:
+        event.remove(booked.engine.sync_engine, "before_cursor_execute", collide)
+    assert len(await entries(booked)) == entries_made
+    assert await balance(booked, "acme") == before + entries_made * Decimal("0.15")
 
 
 async def test_a_call_of_an_earlier_version_gets_its_charges(booked):

@@ -78,7 +78,8 @@ class SqlCorrections:
             ContentRefused: an amount has too many digits, or a text cannot be stored.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-        async with self._database.writing() as connection:
+
+        async def change(connection: AsyncConnection) -> list[CorrectedCharge]:
             counted = await locked_mark(connection)
             mark = await self._writer.take_numbers(connection, 1)
             await _lock_calls(connection, {each.call_id for each in corrections})
@@ -96,7 +97,9 @@ class SqlCorrections:
                 await self._number_again(connection, new)
                 await connection.execute(insert(_correction), [_row(each) for each in new])
                 await note(connection, audit)
-        return changes
+            return changes
+
+        return await self._database.repeating(change)
 
     async def _number_again(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> None:
         """Give corrected calls new export numbers: a program that has exported them reads them again (ADR 71)."""
