@@ -19,7 +19,7 @@ from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.engine.alarms.mail import MailOutput
 from vosd.engine.alarms.output import KeptOutput
-from vosd.engine.settings import MailSettings
+from vosd.engine.settings import AlarmSettings, MailSettings
 from vosd.obs.alarms import KINDS, Alarm, AlarmChange
 from vosd.obs.events import BACK, Event
 
@@ -47,6 +47,10 @@ class AccountMail(MailOutput):
         self._composer = composer
         self._mailed: dict[str, str] = {}
         """Events with their accounts that were queued, or mailed, and are not over, with the stage of each."""
+        self._waiting: set[str] = set()
+        """Events with their accounts of which a mail waits: it will say what holds then, and a second one the same."""
+        self._taken = ""
+        """One of these, which is being sent."""
         self._turns: dict[Event, list[str]] = {}
         """Mailed accounts, by event, that ``mailed_of`` has not returned yet."""
         self.serves = asyncio.Event()
@@ -73,9 +77,7 @@ class AccountMail(MailOutput):
             key, stage = _key(event, account), " ".join(str(facts[name]) for name in _STAGE if name in facts)
             if self._mailed.get(key) != stage:
                 self._mailed[key] = stage
-                level = KINDS[event].level
-                self._changes.put(AlarmChange(Alarm(event, account, level, at, at, 1, ""), is_raised=True))
-                self._queued.set()
+                self._queue([AlarmChange(Alarm(event, account, KINDS[event].level, at, at, 1, ""), is_raised=True)])
                 self.on_delivery()
 
     def mailed_of(self, event: Event) -> Iterable[str]:
@@ -97,9 +99,28 @@ class AccountMail(MailOutput):
     def restore(self, kept: KeptOutput) -> None:
         """Go on with the mails that were not sent before the start."""
         self._mailed = dict(kept.mailed)
-        if kept.changes and self._settings is not None:
-            self._changes.restore(kept.changes, 0)
-            self._queued.set()
+        if self._settings is not None:
+            self._queue(kept.changes)
+
+    def adjust(self, settings: AlarmSettings) -> None:
+        """Apply other settings; without a mail server, what waits counts as not mailed."""
+        super().adjust(settings)
+        if self._settings is None:
+            for key in self._waiting:
+                self._mailed.pop(key, None)
+            self._waiting.clear()
+
+    def _queue(self, changes: Iterable[AlarmChange]) -> None:
+        for each in changes:
+            key = _key(each.alarm.event, each.alarm.subject)
+            if key not in self._waiting:
+                self._waiting.add(key)
+                self._changes.put(each)
+                self._queued.set()
+
+    def _delivered(self) -> None:
+        self._waiting.discard(self._taken)
+        super()._delivered()
 
     async def _send_next(self) -> bool:
         settings = self._settings
@@ -115,11 +136,12 @@ class AccountMail(MailOutput):
     async def _next(self, settings: MailSettings) -> EmailMessage | None:
         while len(self._changes):
             (change,), _ = self._changes.taken(1)
+            self._taken = _key(change.alarm.event, change.alarm.subject)
             compose = self._composer(change.alarm.event, change.alarm.subject)
             if compose is not None:
                 made = partial(compose, settings.sender, self._clock.now().wall)
                 return await asyncio.get_running_loop().run_in_executor(self._threads, made)
-            self._mailed.pop(_key(change.alarm.event, change.alarm.subject), None)
+            self._mailed.pop(self._taken, None)
             self._delivered()
         return None
 

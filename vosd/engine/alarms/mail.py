@@ -123,7 +123,8 @@ class MailOutput(AlarmOutput[MailSettings]):
             if settings is self._settings:
                 refused = await sending
         except (OSError, smtplib.SMTPException) as error:
-            refused = _refusing(message, error) if self._has_own_recipients else {}
+            if self._has_own_recipients:
+                refused = _refusing(message, error, can_wait=len(self._late) < LATE_MAX)
             why = "" if refused else why_not_sent(error)
         finally:
             adjusted.cancel()
@@ -157,29 +158,30 @@ class MailOutput(AlarmOutput[MailSettings]):
     async def _send_late(self) -> bool:
         """Send the mails that some recipients lack to these alone; return False if some are put off again."""
         await self._pause(BACK_OFF_S)
-        late, self._late = self._late, []
-        for each in late:
-            await self._send_again(each)
+        for each in [*self._late]:
+            refused = await self._send_again(each)
+            self._late.remove(each)  # not before: its place is kept for it
+            if refused:
+                self._note_refused(each.message, refused, each.until)
         if not self._late:
             self._is_late.clear()
         return not self._late
 
-    async def _send_again(self, late: _LateMail) -> None:
+    async def _send_again(self, late: _LateMail) -> Mapping[str, tuple[int, bytes]]:
         settings = self._settings
         if settings is None:
-            return
+            return {}
         recipients = [each for each in late.recipients if self._has_own_recipients or each in settings.recipients]
         if not recipients:
-            return
+            return {}
         send = partial(deliver, settings, late.message, recipients)
         try:
-            refused = await asyncio.get_running_loop().run_in_executor(self._threads, send)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, send)
         except (OSError, smtplib.SMTPException) as error:
             refused = dict.fromkeys(recipients, (421, why_not_sent(error).encode()))
             if isinstance(error, smtplib.SMTPRecipientsRefused):
                 refused |= error.recipients
-        if refused:
-            self._note_refused(late.message, refused, late.until)
+            return refused
 
 
 class Mail(MailOutput):
@@ -206,10 +208,16 @@ class Mail(MailOutput):
         return composed(self._node, settings, changes, dropped, self._clock.now().wall) if changes else None
 
 
-def _refusing(message: EmailMessage, error: OSError | smtplib.SMTPException) -> Mapping[str, tuple[int, bytes]]:
-    """Return the recipients that refuse a mail; none where the server itself is not well."""
+def _refusing(
+    message: EmailMessage, error: OSError | smtplib.SMTPException, *, can_wait: bool
+) -> Mapping[str, tuple[int, bytes]]:
+    """Return the recipients that refuse a mail; none where the server itself is not well.
+
+    ``can_wait``: there is room for a mail whose recipients are put off; else so many are that it seems not to be.
+    """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return error.recipients
+        is_for_good = all(code >= _FOR_GOOD for code, _ in error.recipients.values())
+        return error.recipients if can_wait or is_for_good else {}
     if isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _FOR_GOOD:
         said = error.smtp_error
         return {str(message["To"]): (error.smtp_code, said.encode() if isinstance(said, str) else said)}
