@@ -11,6 +11,7 @@ from vosd.admin.invoice_pdf import words_now
 from vosd.base.clock import Clock
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
+from vosd.catalogue.overrides import Setting
 from vosd.engine.alarms.account_mail import Composer
 from vosd.engine.alarms.watch import DAY_MS
 from vosd.engine.service import SwitchService
@@ -32,7 +33,7 @@ class AccountMailTexts:
         """Return what makes the mail about an alarm of an account; None = it gets none, or the alarm is over."""
         accounts = self._service.switch.catalogue.accounts
         account = accounts.get(name)
-        if account is None:
+        if account is None or not account.enabled or self._is_closed(name):
             return None
         agent = accounts.get(account.agent or "")
         copies = () if agent is None else tuple(each for each in agent.alarm_mail if each not in account.alarm_mail)
@@ -54,6 +55,10 @@ class AccountMailTexts:
 
         return composed
 
+    def _is_closed(self, name: str) -> bool:
+        block = self._service.switch.live.blocks.accounts.get(name)
+        return block is not None and block.setting is Setting.CLOSED
+
     def _low(self, account: Account) -> dict[str, str] | None:
         balances = self._service.balances
         credit = balances.credits.get(account.id)
@@ -70,7 +75,7 @@ class AccountMailTexts:
         credit = self._service.balances.credits.get(account.id)
         expires_at = (credit.expires_at if credit is not None else None) or account.expires_at
         soon_ms = self._settings().alarms.expiry_days * DAY_MS
-        if expires_at is None or not account.enabled or not 0 < expires_at - self._clock.now().wall <= soon_ms:
+        if expires_at is None or not 0 < expires_at - self._clock.now().wall <= soon_ms:
             return None
         local = datetime.fromtimestamp(expires_at / 1_000, UTC).astimezone(ZoneInfo(account.timezone))
         return {"date": f"{local:%Y-%m-%d %H:%M} ({account.timezone})"}

@@ -11,6 +11,8 @@ from doubles.virtual.clock import ManualClock
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
+from vosd.callcontrol.live_state import LiveState
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.daemon.account_mail import AccountMailTexts
 from vosd.engine.settings import AlarmSettings, InvoiceSettings
 from vosd.obs.events import Event
@@ -20,11 +22,14 @@ CLOCK = ManualClock()
 NOW = CLOCK.now().wall
 
 
-def texts(*accounts: Any, **credits: Any) -> AccountMailTexts:
-    """Return the texts of a switch with some accounts and their credits."""
+def texts(*accounts: Any, without_calls: Setting | None = None, **credits: Any) -> AccountMailTexts:
+    """Return the texts of a switch with some accounts and their credits; ``without_calls`` is why ``acme`` has none."""
+    live = LiveState()
+    if without_calls is not None:
+        live.blocks.accounts["acme"] = Override(Target.ACCOUNT, "acme", without_calls, "", "ann", NOW)
     catalogue = SimpleNamespace(accounts={each.id: each for each in accounts})
     balances = SimpleNamespace(credits=credits, currencies={"acme": "EUR"})
-    service = SimpleNamespace(switch=SimpleNamespace(catalogue=catalogue), balances=balances)
+    service = SimpleNamespace(switch=SimpleNamespace(catalogue=catalogue, live=live), balances=balances)
     settings = SimpleNamespace(
         alarms=AlarmSettings(), invoices=InvoiceSettings(IssuerTerms(name="Example Telecom", language="de"))
     )
@@ -71,6 +76,15 @@ def test_no_one_is_mailed_where_there_is_no_address_or_the_alarm_is_over() -> No
     assert mailed(texts(own)) is None
     low.set_terms(Decimal(0), Decimal(3))
     assert mailed(texts(own, acme=low)) is None
+
+
+def test_who_has_left_is_not_asked_for_money_and_who_is_blocked_is() -> None:
+    own, low = account("acme", alarm_mail=("a@example.com",), expires_at=NOW + DAY), credit("0", "5")
+    events = (Event.BALANCE_LOW, Event.ACCOUNT_EXPIRES)
+    closed, blocked = [texts(own, without_calls=each, acme=low) for each in (Setting.CLOSED, Setting.BLOCKED)]
+    disabled = texts(msgspec.structs.replace(own, enabled=False), acme=low)
+    assert [mailed(each, event) for each in (closed, disabled) for event in events] == [None] * 4
+    assert all(mailed(blocked, event) is not None for event in events)
 
 
 def test_the_end_of_an_account_is_said_by_its_own_clock_while_it_comes_soon() -> None:
