@@ -22,6 +22,7 @@ from e2e.namespaces import do_without
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from vosd.base.host import plain_host
 from vosd.media.figures import PeerReport
 from vosd.media.keys import KeyReader, PressedKey, tone
 from vosd.media.pcap import HEADER as HEADER_OF_FILE
@@ -1458,3 +1459,31 @@ async def test_ports_reach_each_other_once_the_circle_that_they_were_in_is_open(
         stage.relay.play_ring_back(port, 0, 0)
     for port in (near, far):
         assert (await stage.until(port, lambda figures: figures.packets_in > 10)).dropped.unknown == 0
+
+
+async def test_a_call_costs_no_look_at_the_circles_of_others(stage, monkeypatch):
+    """A vendor that sends our own description back makes a circle of each call to it."""
+    stage.relay.spare([(HOST, PORTS)])
+    looks = Counter[str]()
+
+    def looked(host: str) -> str:
+        looks.update(["own"])
+        return plain_host(host)
+
+    def cost_of_a_call() -> int:
+        looks.clear()
+        one, other = stage.open(), stage.open()
+        for port, number in ((one, 40_000), (other, 40_002)):
+            stage.relay.expect(port, source("127.78.0.9", number))
+        stage.relay.connect(one, other)
+        stage.close(one)
+        stage.close(other)
+        return looks["own"]
+
+    monkeypatch.setattr("vosd.relay.client.plain_host", looked)
+    alone = cost_of_a_call()
+    for _ in range(10):
+        port = stage.open()
+        stage.relay.connect(stage.open(), port)
+        stage.relay.expect(port, source(HOST, port.rtp))
+    assert cost_of_a_call() == alone

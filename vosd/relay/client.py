@@ -78,6 +78,8 @@ class _ServedPort(msgspec.Struct, eq=False):
     source: MediaSource | None = None
     beside: RelayPort | None = None
     """The port of ours that the source is: its call has come back to the switch; None = it is none."""
+    circle: frozenset[int] = frozenset()
+    """Ports over which its packets would go round; none = they would not."""
     left: tuple[str, int] | None = None
     """Address that was believed when a description named another place: the next worker sends nothing there, though
     the worker before has died without the description, and without a packet of the peer from its new place."""
@@ -136,8 +138,8 @@ class Relay:
         """Open ports by their addresses."""
         self._hosts: dict[str, dict[str, None]] = {}
         """Our addresses by those that are announced for them, and by those that workers list after a restart."""
-        self._in_circles: set[int] = set()
-        """Ports whose source is a port of ours from which they get nothing, as packets would go round."""
+        self._circles: dict[int, set[int]] = {}
+        """Ports that get nothing from a port of ours, as packets would go round, by each port of that way."""
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
@@ -345,7 +347,7 @@ class Relay:
                 served.left = served.figures().latched
             served.source = source
             self._expect(served, may_wait=self._is_one_sided(served))
-            self._look_at_circles()
+            self._look_at_circles(served)
 
     def widen(self, port: RelayPort, source: MediaSource) -> None:
         """Take more payload types from a source that is as it was else."""
@@ -373,7 +375,7 @@ class Relay:
         for each in (first, second):
             if each.source is not None and each.beside is not self._beside(each):
                 self._expect(each)  # packets would go round now, or do so no more
-        self._look_at_circles()
+        self._look_at_circles(first, second)
 
     def report_keys(
         self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
@@ -481,7 +483,7 @@ class Relay:
         if served is None:
             return PortFigures(port.id)
         del self._places[port.host, port.rtp]
-        self._in_circles.discard(port.id)
+        self._note_circle(served, frozenset())
         figures = served.figures()
         if served.other is not None:
             self._part(served)
@@ -489,7 +491,8 @@ class Relay:
         served.link.close(ClosePort(port.id), served.sockets)
         served.link.records.give_back(served.record)
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
-        self._look_at_circles()
+        self._look_at_circles(served)
+        self._circles.pop(port.id, None)
         return figures
 
     # ---- workers ----
@@ -522,34 +525,49 @@ class Relay:
 
     def _expect(self, served: _ServedPort, believed: tuple[str, int] | None = None, *, may_wait: bool = False) -> None:
         """Order a worker to take media from the source of a port."""
+        self._note_circle(served, self._circle(served))
         served.beside = self._beside(served)
-        is_ours = served.beside is not None
-        self._in_circles.discard(served.port.id)
-        if not is_ours and self._own_source(served) is not None:
-            self._in_circles.add(served.port.id)
-        order = ExpectSource(served.port.id, _seen_from_here(served), believed, is_ours)
+        order = ExpectSource(served.port.id, _seen_from_here(served), believed, served.beside is not None)
         served.link.order(order, may_wait=may_wait)
 
-    def _look_at_circles(self) -> None:
-        """Let ports take media from their sources where packets go round no more."""
-        for served in [self._ports[number] for number in self._in_circles]:
-            if self._beside(served) is not None:
+    def _look_at_circles(self, *changed: _ServedPort) -> None:
+        """Let ports take media from their sources where packets went round over one of these, and do so no more."""
+        for number in {each for one in changed for each in self._circles.get(one.port.id, ())}:
+            served = self._ports[number]
+            if circle := self._circle(served):
+                self._note_circle(served, circle)
+            else:
                 self._expect(served)
 
+    def _note_circle(self, served: _ServedPort, way: frozenset[int]) -> None:
+        """Note the ports over which the packets to a port would go round; none = they would not."""
+        for each in served.circle:
+            self._circles.get(each, set()).discard(served.port.id)  # that one may be closed
+        served.circle = way
+        for each in way:
+            self._circles.setdefault(each, set()).add(served.port.id)
+
     def _beside(self, served: _ServedPort) -> RelayPort | None:
-        """Return the port of ours that the source of a port is, unless packets would go round.
+        """Return the port of ours that the source of a port is, unless packets would go round."""
+        found = self._own_source(served)
+        return None if found is None or self._circle(served) else found.port
+
+    def _circle(self, served: _ServedPort) -> frozenset[int]:
+        """Return the ports over which packets from the source of a port would go round; none = they would not.
 
         So they would where the call of that port, or one that it leads to in the same way, leads back to this one.
         """
-        first = each = self._own_source(served)
-        passed = {served.port.id, served.other}
+        passed = {served.port.id} if served.other is None else {served.port.id, served.other}
+        each = self._own_source(served)
         while each is not None:
             if each.port.id in passed:
-                return None
-            passed.update((each.port.id, each.other))
+                return frozenset(passed)
             partner = None if each.other is None else self._ports.get(each.other)
-            each = None if partner is None else self._own_source(partner)
-        return None if first is None else first.port
+            if partner is None:
+                break
+            passed.update((each.port.id, partner.port.id))
+            each = self._own_source(partner)
+        return frozenset()
 
     def _own_source(self, served: _ServedPort) -> _ServedPort | None:
         """Return the open port of ours that the source of a port is; None = it is none."""
