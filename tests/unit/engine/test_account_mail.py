@@ -268,3 +268,17 @@ async def test_an_account_that_gets_no_mail_is_asked_about_again_after_a_restart
     async with sending(output):
         await asyncio.wait_for(emptied(output), PATIENCE_S)
     assert output.kept() == KeptOutput("account_mail")
+
+
+async def test_calls_go_on_while_mails_without_an_address_are_left_out() -> None:
+    """They may have waited for the mail server by the thousand, behind one with an address."""
+    own = MailSettings("127.0.0.1", 25, "vosd@example.com", (), MailSecurity.NONE)
+    output = AccountMail(ManualClock(), own, lambda _event, _account: None)
+    output.serves.set()
+    low(output, *map(str, range(50)))
+    left = [50]
+    async with sending(output):
+        while left[-1]:
+            await turns(1)
+            left.append(len(waiting(output)))
+    assert set(left) == set(range(51))

@@ -143,6 +143,7 @@ class AccountMail(MailOutput):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, made)
             self._mailed.pop(self._taken, None)
             self._delivered()
+            await asyncio.sleep(0)  # after a start there may be many accounts without an address
         return None
 
 

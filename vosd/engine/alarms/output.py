@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, TypeVar
 
@@ -39,8 +39,8 @@ class ChangeQueue:
     def __init__(self, most: int | None = None) -> None:
         """``most`` may wait; None = ``WAITING_MAX``."""
         self._most = most
-        self._waiting: dict[int, AlarmChange] = {}
-        """By number, in order."""
+        self._waiting: OrderedDict[int, AlarmChange] = OrderedDict()
+        """By number, in order; a dict would be searched for its first one over all that were taken before."""
         self._sending: dict[int, AlarmChange] = {}
         self._levels: Counter[Level] = Counter()
         """Number of changes that wait by level."""
@@ -75,7 +75,7 @@ class ChangeQueue:
         Those of the report before are among them unless ``delivered`` was called.
         """
         if self._sending:
-            behind, self._waiting = self._waiting, {}
+            behind, self._waiting = self._waiting, OrderedDict()
             self._levels.clear()
             self._add(self._sending | behind)
         numbers = [number for number, _ in zip(self._waiting, range(at_most), strict=False)]
