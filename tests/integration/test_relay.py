@@ -1461,6 +1461,22 @@ async def test_ports_reach_each_other_once_the_circle_that_they_were_in_is_open(
         assert (await stage.until(port, lambda figures: figures.packets_in > 10)).dropped.unknown == 0
 
 
+async def test_a_circle_of_before_a_restart_is_opened_as_well(tmp_path):
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    near, out, _, far = in_a_circle(stage)
+    await stage.relay.stop(keep=True)
+    later = RelayStage(tmp_path, HOST)
+    await later.relay.start()
+    later.relay.retain([near.id, out.id, far.id], now())  # the record of the other one was lost
+    later.close(out)
+    for port in (near, far):
+        later.relay.play_ring_back(port, 0, 0)
+    for port in (near, far):
+        assert (await later.until(port, lambda figures: figures.packets_in > 10)).dropped.unknown == 0
+    await later.relay.stop(keep=False)
+
+
 async def test_a_call_costs_no_look_at_the_circles_of_others(stage, monkeypatch):
     """A vendor that sends our own description back makes a circle of each call to it."""
     stage.relay.spare([(HOST, PORTS)])

@@ -334,6 +334,8 @@ class Relay:
 
     def retain(self, ids: Collection[int], now: Instant) -> int:
         """Close all ports but these: those of calls that go on after a restart; return how many were closed."""
+        for served in self._ports.values():
+            self._note_circle(served, self._circle(served))
         others = [served.port for number, served in self._ports.items() if number not in ids]
         for port in others:
             self.close(port, now)
