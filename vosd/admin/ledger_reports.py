@@ -63,6 +63,7 @@ async def ledger_rows(
     spans: Sequence[ReportSpan],
     accounts: Collection[str] | None,
     beside: AccountsBeside,
+    most: int,
 ) -> tuple[list[ReportCells], list[ReportCells]]:
     """Return the rows of a report, and its totals by currency.
 
@@ -72,13 +73,17 @@ async def ledger_rows(
         spans: times, one behind the other.
         accounts: those that the report is about; None = all.
         beside: what reports show beside the ledger.
+        most: rows after which those from balance to balance may end, as there are too many.
 
     Raises:
         DroppedPeriod: entries of then were dropped.
         StoreUnavailable: try again.
     """
-    make = {"balances": _balances, "payments": _payments, "clearing": _clearing}[report.name]
-    rows = await make(stores, spans, accounts, beside)
+    if report.name == "clearing":
+        rows = await _clearing(stores, spans, accounts, beside, most)
+    else:
+        make = {"balances": _balances, "payments": _payments}[report.name]
+        rows = await make(stores, spans, accounts, beside)
     return rows, _totals(report, rows)
 
 
@@ -157,15 +162,17 @@ async def _payments(
 
 
 async def _clearing(
-    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, beside: AccountsBeside
+    stores: "SqlStores",
+    spans: Sequence[ReportSpan],
+    accounts: Collection[str] | None,
+    beside: AccountsBeside,
+    most: int,
 ) -> list[ReportCells]:
-    """Return the accounts over each time; one that had neither a balance nor an entry then is left out."""
-    turnovers = await stores.ledger.turnovers(spans[0].since, [span.until for span in spans], accounts)
+    turnovers = await stores.ledger.turnovers(spans[0].since, [span.until for span in spans], accounts, most)
     return [
         {"span": span.label, **_shown(name, each.currency, beside.terms(name)), **_of(each)}
         for span, of_span in zip(spans, turnovers, strict=True)
         for name, each in sorted(of_span.items())
-        if each.opening or each.by_kind
     ]
 
 

@@ -521,12 +521,13 @@ class SqlLedger(SqlStore):
         return found
 
     async def turnovers(
-        self, since: int, ends: Sequence[int], accounts: Collection[str] | None
+        self, since: int, ends: Sequence[int], accounts: Collection[str] | None, most: int
     ) -> Sequence[Mapping[str, Turnover]]:
         """Return the sums of ``statement`` over some times, by account, of one reading of the entries.
 
         The first time begins at ``since``, each other one at the end of the one before it; ``accounts`` = those alone,
-        None = all. Accounts without a row are left out.
+        None = all. One that has neither a balance nor an entry in a time is left out of it. Once there are more than
+        ``most`` sums, no further accounts are read.
 
         Raises:
             DroppedPeriod: entries of then were dropped.
@@ -535,6 +536,8 @@ class SqlLedger(SqlStore):
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
         found: list[dict[str, Turnover]] = [{} for _ in ends]
         async for names in self._accounts(accounts):
+            if sum(map(len, found)) > most:
+                break
             async with self._database.reading(unhurried=True) as connection:
                 rows = await _closed_before(connection, since, names)
                 counted = await _counted(connection, [since, *ends], names, by_kind=True)
@@ -546,7 +549,9 @@ class SqlLedger(SqlStore):
                 balance = (row.closed or ZERO) + sum((each.amount for each in before), ZERO)
                 for place, of_time in enumerate(times):
                     turnover = _turnover(row.currency, balance, of_time)
-                    found[place][row.id], balance = turnover, turnover.closing
+                    balance = turnover.closing
+                    if turnover.opening or turnover.by_kind:
+                        found[place][row.id] = turnover
         return found
 
 

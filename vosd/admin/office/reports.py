@@ -595,7 +595,7 @@ def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> li
 
 def _check_rows(count: int) -> None:
     if count > ROWS_MAX:
-        raise TooManyRowsError(f"the report would have {count:,} rows, and {ROWS_MAX:,} are the most")
+        raise TooManyRowsError(f"the report would have {count:,} rows or more, and {ROWS_MAX:,} are the most")
 
 
 async def _ledger_report(
@@ -615,9 +615,9 @@ async def _ledger_report(
     zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
-    if report.name in WITH_TERMS:  # known before they are read: a row for each account and span
+    if report.name == BALANCES:  # known before they are read: a row for each account and span
         _check_rows(len(spans) * len(asked_of(beside.names, accounts)))
-    rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
+    rows, totals = await ledger_rows(stores, report, spans, accounts, beside, ROWS_MAX)
     _check_rows(len(rows))
     columns = _columns_of_ledger(report, group)
     if group is Grouping.WHOLE:
