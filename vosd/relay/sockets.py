@@ -60,12 +60,12 @@ def address_towards(own: str) -> str:
 
     Packets to it reach that socket from there.
     """
-    with socket.socket(_VERSION6 if ":" in own else _VERSION4, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(_VERSION6 if ":" in own else _VERSION4, socket.SOCK_DGRAM) as probe:
             probe.connect((own, _DISCARD))
-        except OSError:  # this machine does not have it, now
-            return own
-        return str(probe.getsockname()[0])
+            return str(probe.getsockname()[0])
+    except OSError:  # this machine does not have it, now, or no descriptor is free: other calls go on
+        return own
 
 
 class MediaReach(Enum):
