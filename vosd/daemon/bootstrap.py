@@ -211,6 +211,8 @@ async def _live(
 class Daemon:
     """The parts, introduced to each other."""
 
+    _begins_empty = False
+    """Whether the ``state_dir`` had no journal when this process has claimed it."""
     _are_calls_over = False
     """Whether all calls have come to their end before this stop."""
     _start_without_at: float | None = None
@@ -479,6 +481,7 @@ class Daemon:
         if (do := warning_to_root(self._settings.state_dir)) is not None:
             _log.warning("state_dir_of_another_user", do=do)
         self._state_directory.claim()
+        self._begins_empty = is_removed(self._settings.state_dir / "journal")
 
     async def _release(self) -> None:
         if self._state() is DaemonState.STARTING:
@@ -512,11 +515,6 @@ class Daemon:
         except StillAway as error:
             self._still_away = error
             self._outage.found()
-
-    @property
-    def _begins_empty(self) -> bool:
-        """Whether the ``state_dir`` has no journal yet, or none any more."""
-        return is_removed(self._settings.state_dir / "journal")
 
     @cached_property
     def _claimant(self) -> Claimant:

@@ -19,7 +19,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from vosd.catalogue.problems import suggestion
 
-_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+"
+_LABEL: Final = r"[A-Za-z0-9-]+"
+_ADDRESS: Final = re.compile(rf"(?=[^@]{{1,64}}@.{{1,190}}\Z){_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*\Z")
 
 WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
