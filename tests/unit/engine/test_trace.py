@@ -109,6 +109,20 @@ def test_a_call_is_found_by_the_call_id_of_any_leg():
     assert trace.call_of(("another",)) == []
 
 
+def test_a_leg_that_two_calls_have_had_is_found_though_one_of_them_has_had_many_more():
+    trace = ring()
+    first, second = the_call("first", ("shared",)), the_call("second", ("own",))
+    turn(trace, first, message("first-in"), message("first-shared"))
+    turn(trace, second, message("second-in"), message("second-own"))
+    second.journey.sip_call_ids_out = ("first-shared",)
+    end(trace, second, CallOutcome.FAILED)
+    first.journey.sip_call_ids_out = tuple(f"first-{index}" for index in range(LEGS_MAX + 1))
+    end(trace, first, CallOutcome.FAILED)
+    assert [traced.entry for traced in trace.call_of(("first-shared",))] == [
+        traced.entry for traced in trace.call_of(("second-in",))
+    ]
+
+
 def test_a_caller_may_use_a_call_id_again():
     """After a challenge or a refusal the next INVITE has the same one (RFC 3261 section 22.2): it is one story."""
     trace = ring()

@@ -268,7 +268,8 @@ class CallTraces:
                 self._drop(other)
             self._by_call_id[call_id] = messages
         for call_id in messages.name_legs(call_ids):
-            del self._by_call_id[call_id]
+            if self._by_call_id.get(call_id) is messages:  # else another record has it since
+                del self._by_call_id[call_id]
 
     def _pack(self, at: int) -> None:
         """Compress messages of running calls that have waited long enough, a few of them."""
