@@ -761,6 +761,17 @@ def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(
     expect(row(page, "7001")).to_have_count(0)
 
 
+def test_a_vendor_is_asked_for_a_registration_that_it_has_not_granted(site: Watched, visit: Visit) -> None:
+    terms = {"server": "127.0.0.1:9", "username": "switch", "password": "secret"}  # nothing listens there
+    keys = {"account": "vendors", "address": "127.0.0.1:9", "prefixes": ["4499"], "register": terms}
+    with site.stage.expecting(Event.REGISTRATION_LOST):
+        assert site.api.ask("PUT", "/routing-gateways/registering", {"keys": keys}).status == 200
+        page = visit().go("/lists/registrations", "Registrations")
+        row(page, "registering").get_by_role("button", name="Ask now").click()
+        expect(done(page, "Ask now")).to_contain_text("The vendor of registering is asked")
+        assert site.api.ask("DELETE", "/routing-gateways/registering?confirm=true").status == 200
+
+
 def test_reports_at_fixed_times_are_listed_with_what_comes_next(site: Watched, visit: Visit) -> None:
     (listed,) = site.items("/scheduled-reports")
     page = visit().go("/lists/scheduled", "Scheduled reports")

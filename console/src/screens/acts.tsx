@@ -47,7 +47,20 @@ interface RowProps {
 function Registration({ row }: RowProps) {
   const { t } = useTranslation();
   const name = text(row, "name");
-  if (row.direction !== "inbound") return null;
+  if (row.direction !== "inbound") {
+    if (row.state === "registered") return null;
+    return (
+      <Act
+        isSmall
+        needs="POST /registrations/{name}/retry"
+        act={t("act.ask_now")}
+        title={t("acts.retry_title", { name })}
+        lead={t("acts.retry_lead")}
+        run={(_, key) => send("post", `/registrations/${part(name)}/retry`, { headers: keyed(key) })}
+        said={() => t("acts.retried", { name })}
+      />
+    );
+  }
   return (
     <Act
       isSmall
