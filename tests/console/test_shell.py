@@ -36,7 +36,7 @@ FADING: Final = (
 """The times for which parts of a page fade from one look to the next, each once."""
 
 ENLARGED: Final = (320, 256)
-"""What a window of 1280 by 1024 has where everything in it is four times as large."""
+"""Size of a window of 1280 by 1024 in which everything is four times as large."""
 HEADER_PX: Final = 48
 
 

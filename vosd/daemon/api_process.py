@@ -1,5 +1,6 @@
 """Keep the process of the management API running while ``api.listen`` is set; its failures never concern a call."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,8 @@ class ApiProcess(ProcessBySettings[ApiSettings]):
             await keep_process(lambda: started(API, listener.fileno()), opening, _note_end)
 
 
-def _note_end(pause_s: float, fault: str) -> None:
-    error = {"error": fault} if fault else {}
-    _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)
+def _note_end(facts: Mapping[str, object]) -> None:
+    _log.warning("api_process_ended", **facts)
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:

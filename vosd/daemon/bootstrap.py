@@ -525,7 +525,7 @@ class Daemon:
         before = await last_holder(self._database, self._settings.node)
         await self.service.database.begin(self._claimant)
         if before is not None and self._begins_empty and worked_elsewhere(before, self._settings.state_dir):
-            means = "the switch of before had another state_dir, its calls are in the journal there"
+            means = "the switch of before had another state_dir: stop this one, move the files from there, start it"
             _log.error(Event.JOURNAL_REMOVED, file="journal", means=means)
 
     async def _start_switch(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Generic, NoReturn, TypeVar
 
 from vosd.engine.background import BackgroundTasks
@@ -53,27 +53,27 @@ class ProcessBySettings(ABC, Generic[Terms]):
 async def keep_process(
     start: Callable[[], Awaitable[Child]],
     opening: bytes,
-    note_end: Callable[[float, str], None],
+    note_end: Callable[[Mapping[str, object]], None],
     talk: Callable[[Child], Awaitable[object]] | None = None,
 ) -> NoReturn:
     """Start a process, send it its first message, and start it again whenever it has ended; runs until cancelled.
 
-    ``note_end`` gets the pause in seconds until the next start, and why it could not be started, as where the machine
-    has no memory or no number for one more; else empty. ``talk`` exchanges messages with it until it has ended, which
-    raises EOFError or OSError; None = it sends none.
+    ``note_end`` gets what is to be logged then: the pause in seconds until the next start, and the error where it could
+    not be started, as on a machine that has no memory or no number for one more. ``talk`` exchanges messages with it
+    until it has ended, which raises EOFError or OSError; None = it sends none.
     """
     loop, pause_s = asyncio.get_running_loop(), RETRY_S
     while True:
-        begun_s, fault = loop.time(), ""
+        begun_s, facts = loop.time(), dict[str, object](means="it is started again; calls are not affected")
         try:
             child = await start()
         except OSError as error:
-            fault = str(error)
+            facts["error"] = str(error)
         else:
             await _run(child, opening, talk or _ended)
         ran_s = loop.time() - begun_s
         pause_s = RETRY_S if ran_s >= RETRY_MAX_S else pause_s
-        note_end(pause_s, fault)
+        note_end(facts | {"in_s": pause_s})
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, RETRY_MAX_S)
 

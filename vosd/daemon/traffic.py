@@ -4,7 +4,7 @@ Failures of it never concern a call.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -140,6 +140,5 @@ async def _either(due: asyncio.Event, ended: asyncio.Task[bytes]) -> None:
         ended.result()
 
 
-def _note_end(pause_s: float, fault: str) -> None:
-    error = {"error": fault} if fault else {}
-    _log.warning("traffic_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)
+def _note_end(facts: Mapping[str, object]) -> None:
+    _log.warning("traffic_process_ended", **facts)

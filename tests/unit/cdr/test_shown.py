@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class Entry(NamedTuple):
-    """What is shown."""
+    """A struct that is shown."""
 
     id: int = 7
     amount: Decimal = Decimal("1.5")
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 
 class EntrySheet(msgspec.Struct, frozen=True):
-    """How it is shown."""
+    """The struct for people that is made of it."""
 
     id: int
     amount: AmountText

@@ -1,7 +1,7 @@
 """Keep the process running that answers HTTP, and answer its questions about the switch (ADR 69)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -78,9 +78,8 @@ class Exporter(ProcessBySettings[MetricsSettings]):
             await writer.drain()
 
 
-def _note_end(pause_s: float, fault: str) -> None:
-    error = {"error": fault} if fault else {}
-    _log.warning("metrics_process_ended", means="it is started again; calls are not affected", in_s=pause_s, **error)
+def _note_end(facts: Mapping[str, object]) -> None:
+    _log.warning("metrics_process_ended", **facts)
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:
