@@ -104,6 +104,23 @@ def test_an_offer_to_a_side_that_multiplexes_no_more_does_not_move_its_port():
     scene.finish(call)
 
 
+def test_a_side_at_a_pair_of_ports_that_offers_multiplexing_anew_is_sent_rtcp_at_its_port_of_rtcp():
+    """It is answered without, and must not multiplex then (RFC 5761 section 5.1.1)."""
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    pair = at(relay, call.theirs)
+    call.mine = OFFERS_MUX
+    scene.propose(call)
+    assert "rtcp" not in call.theirs
+    assert at(relay, call.theirs) is pair
+    assert (pair.source.rtp, pair.source.rtcp) == (20_000, 20_001)
+    of_callee = at(relay, there.theirs)
+    scene.propose(there, "a=rtcp-mux")
+    assert "rtcp" not in there.theirs
+    assert of_callee.source.rtcp == of_callee.source.rtp + 1
+    scene.finish(call)
+
+
 def test_without_a_free_port_the_caller_keeps_the_one_that_it_has():
     scene, relay = scene_with()
     call, _ = multiplexing(scene)

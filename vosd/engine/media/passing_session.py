@@ -48,19 +48,22 @@ class PassingSession(msgspec.Struct, frozen=True):
             return False
         return self.theirs.offered_by != self.media.number
 
-    def source(self, medium: Medium, other: MediaSource | None, before: MediaSource | None) -> MediaSource:
+    def source(
+        self, medium: Medium, other: MediaSource | None, before: MediaSource | None, *, is_multiplexed: bool
+    ) -> MediaSource:
         """Return the source of an author's medium: it may send the payload types of either description.
 
         ``other`` is that of the reader; None = it has described none yet. A party sends by the numbers that the other
         one has named (RFC 3264 section 5.1); many send by their own numbers. One that names no address may still
-        send from the one that it had ``before``, as its own music on hold.
+        send from the one that it had ``before``, as its own music on hold. ``is_multiplexed``: its RTCP is at its port
+        of RTP, which its answer says, or its offer and the answer to that.
         """
         dialog = self.author.dialog
         source = MediaSource(
             host=medium.host,
             rtp=medium.port,
             rtcp_host=medium.rtcp_host,
-            rtcp=None if medium.is_multiplexed else medium.rtcp_port,
+            rtcp=None if is_multiplexed else medium.rtcp_port,
             sip_host=self.author.host,
             trust=self.theirs.settings.source,
             payloads=medium.payloads,

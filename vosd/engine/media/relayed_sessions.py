@@ -89,7 +89,9 @@ class RelayedSessions:
             if port is None or far is None:
                 return None
             other = own.sources[index] if index < len(own.sources) else None
-            source = passing.source(medium, other, theirs.sources[index] if index < len(theirs.sources) else None)
+            is_multiplexed = medium.is_multiplexed and far.rtcp is None  # it is answered without at a pair of ports
+            was = theirs.sources[index] if index < len(theirs.sources) else None
+            source = passing.source(medium, other, was, is_multiplexed=is_multiplexed)
             if self.is_ignored is not None or self.are_sources_judged:
                 source = self._judged(source, theirs)
             theirs.note_source(index, source)

@@ -243,7 +243,8 @@ class SessionsAtRtpEngines:
         passing.media.audio = passing.theirs.audio = audio_place(described)
         for index, medium in enumerate(described):
             if medium.port and medium.is_relayable:
-                source = passing.source(medium, passing.media.source(index), passing.theirs.source(index))
+                other, before = passing.media.source(index), passing.theirs.source(index)
+                source = passing.source(medium, other, before, is_multiplexed=medium.is_multiplexed)
                 passing.theirs.note_source(index, source)
 
     def _agreed(self, passing: PassingSession, *, is_offer: bool) -> RtpSessionWanted | None:
