@@ -1164,6 +1164,35 @@ async def test_a_recording_that_cannot_begin_is_reported_and_the_call_goes_on(st
     assert await received(other, 3) == sent
 
 
+async def test_a_worker_that_gets_no_thread_goes_on_without_the_recording(tmp_path, peers, monkeypatch):
+    text = """
+import threading
+
+def refused(self):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refused
+"""
+    (tmp_path / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    failed: list[int] = []
+    stage.relay.recording_failed = failed.append
+    (link,) = stage.relay.links
+    worker = link.pid
+    with capture_logs() as logs:
+        assert stage.relay.record(first, second, tmp_path / "call.pcap")
+        await until(lambda: len(failed) == 2)
+    assert [line["event"] for line in logs] == [Event.RECORDING_NOT_BEGUN]
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    assert link.pid == worker
+    await stage.relay.stop(keep=False)
+
+
 async def test_a_recording_that_stops_in_the_middle_is_an_alarm(stage, peers, tmp_path):
     first, second = connected(stage, peers(), peers(ssrc=0x9999))
     assert stage.relay.record(first, second, tmp_path / "call.pcap")

@@ -21,17 +21,23 @@ DISK_FREE_PERCENT: Final = 5
 """Recordings stop where less of the disk is free: the journal of calls needs it."""
 _FULL: Final = "the disk is nearly full"
 _SLOW: Final = "the disk is too slow"
+_NO_THREAD: Final = "no thread can be started: TasksMax of the service, or RLIMIT_NPROC of its user"
 _NOT_OPEN: Final = -1
+_NO_DISK: Final = -1
 
 
 class Recording:
     """One file: packets of both legs of a call. It is opened, and its beginning written, by the thread."""
 
-    __slots__ = ("_buffer", "_writer", "descriptor", "error", "has_begun", "is_closed", "is_over", "path", "ports")
+    __slots__ = (
+        "_buffer", "_writer", "descriptor", "disk", "error", "has_begun", "is_closed", "is_over", "path", "ports",
+    )  # fmt: skip
 
     def __init__(self, path: Path, writer: "RecordingWriter") -> None:
         self.path = path
         self.descriptor = _NOT_OPEN
+        self.disk = _NO_DISK
+        """Number of the device that its directory is on."""
         self.has_begun = False
         """Whether there is a file."""
         self.is_over = False
@@ -77,11 +83,13 @@ class RecordingWriter:
         self._waiting = 0
         """Bytes that were handed to the thread; ``_written`` of them are done."""
         self._written = 0
-        self._thread = Thread(target=self._run, name="recordings", daemon=True)
-        self._thread.start()
+        self._thread: Thread | None = None
+        """None = there was nothing to write, or the system has refused it."""
 
     def write(self, recording: Recording, content: bytes) -> None:
-        """Write; the recording is over where too much waits."""
+        """Write; the recording is over where too much waits, and where there is no thread that could wait."""
+        if self._thread is None and not self._is_begun():
+            recording.stop(_NO_THREAD)
         if self._waiting - self._written > WAITING_BYTES:
             recording.stop(_SLOW)
         if not recording.is_over:
@@ -90,12 +98,26 @@ class RecordingWriter:
 
     def close(self, recording: Recording) -> None:
         """Close a file behind what is to be written to it."""
-        self._queue.put((recording, None))
+        if self._thread is None:
+            recording.is_closed = True
+        else:
+            self._queue.put((recording, None))
 
     def finish(self) -> None:
         """Wait until all is written, but not for ever."""
-        self._queue.put(None)
-        self._thread.join(FINISH_S)
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(FINISH_S)
+
+    def _is_begun(self) -> bool:
+        """Start the thread; return whether the system permits it."""
+        thread = Thread(target=self._run, name="recordings", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -112,14 +134,15 @@ class RecordingWriter:
 
 
 def _write(recording: Recording, content: bytes) -> None:
-    """Write to a file that is opened first; one of a worker before is gone on with, a deleted one begins anew."""
+    """Write to a file that is opened first; one of a worker before is gone on with, one that is lost begins anew."""
     if recording.is_over:
         return
-    if recording.descriptor != _NOT_OPEN and not os.fstat(recording.descriptor).st_nlink:
-        deleted, recording.descriptor, recording.has_begun = recording.descriptor, _NOT_OPEN, False
-        os.close(deleted)
+    if recording.descriptor != _NOT_OPEN and _is_lost(recording):
+        lost, recording.descriptor, recording.has_begun = recording.descriptor, _NOT_OPEN, False
+        os.close(lost)
     if recording.descriptor == _NOT_OPEN:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        recording.disk = _disk_of(recording.path)
         recording.has_begun = _has_content(recording.path)  # also where nothing can be written any more
         recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     if not has_room(recording.descriptor):
@@ -137,6 +160,22 @@ def _write(recording: Recording, content: bytes) -> None:
             _leave_nothing(recording)
         raise
     recording.has_begun = True
+
+
+def _is_lost(recording: Recording) -> bool:
+    """Return whether the file of a recording is at its place no more: it was deleted, or its disk replaced.
+
+    One that was moved on its disk is gone on with.
+    """
+    return not os.fstat(recording.descriptor).st_nlink or _disk_of(recording.path) != recording.disk
+
+
+def _disk_of(path: Path) -> int:
+    """Return the number of the device that the directory of a file is on; where there is none, that above it."""
+    try:
+        return path.parent.stat().st_dev
+    except FileNotFoundError:
+        return _NO_DISK if path.parent == path else _disk_of(path.parent)
 
 
 def _has_content(path: Path) -> bool:

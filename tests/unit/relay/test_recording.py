@@ -2,6 +2,7 @@
 
 import errno
 import os
+from threading import Thread
 
 import pytest
 
@@ -83,6 +84,50 @@ def test_a_file_that_was_deleted_begins_anew(tmp_path, writer, monkeypatch):
     rest = record(b"after", SOURCE, DESTINATION, 7) + record(b"later", SOURCE, DESTINATION, 7)
     assert path.read_bytes() == HEADER + rest
     assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_file_whose_disk_is_replaced_begins_anew_and_one_that_is_moved_goes_on(
+    tmp_path, writer, monkeypatch, is_replaced
+):
+    """A disk that is detached while files of it are open (``umount --lazy``) takes what is written to them."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "today" / "call.pcap"
+    recording = Recording(path, writer)
+    recording.add(b"before", SOURCE, DESTINATION)
+    recording.flush()
+    second = written_so_far(recording, writer)
+    before = path.parent.rename(tmp_path / "elsewhere") / path.name
+    if is_replaced:
+        monkeypatch.setattr(module, "_disk_of", lambda _: recording.disk + 1)
+    recording.add(b"after", SOURCE, DESTINATION)
+    recording.close()
+    second.finish()
+    first, rest = (record(packet, SOURCE, DESTINATION, 7) for packet in (b"before", b"after"))
+    assert before.read_bytes() == HEADER + first + (b"" if is_replaced else rest)
+    assert path.exists() is is_replaced
+    assert not is_replaced or path.read_bytes() == HEADER + rest
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_a_recording_stops_where_no_thread_can_be_started_and_a_later_one_begins(tmp_path, writer, monkeypatch):
+    """The system limits the threads of a service (TasksMax), and of a user (RLIMIT_NPROC)."""
+    start = Thread.start
+    monkeypatch.setattr(Thread, "start", without_a_thread)
+    recording = Recording(tmp_path / "call.pcap", writer)
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.close()
+    assert (recording.has_begun, recording.is_over, recording.is_closed) == (False, True, True)
+    assert recording.error.startswith("no thread can be started")
+    monkeypatch.setattr(Thread, "start", start)
+    later = Recording(tmp_path / "later.pcap", writer)
+    later.close()
+    writer.finish()
+    assert (later.has_begun, later.is_over, later.is_closed) == (True, False, True)
+
+
+def without_a_thread(_thread):
+    raise RuntimeError("can't start new thread")
 
 
 def test_there_is_no_file_where_it_was_deleted_and_cannot_begin_anew(tmp_path, writer):
