@@ -1,13 +1,11 @@
 """What ``Books`` promises, over memory, SQLite and MariaDB."""
 
 from decimal import Decimal
-from itertools import count
-from typing import Any
 
 import msgspec
 import pytest
+from doubles.collisions import colliding
 from doubles.data.records import answered_call, call_id, refused_call
-from sqlalchemy import event
 
 from vosd.cdr.ports import Collided, RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
@@ -161,24 +159,17 @@ async def test_calls_booked_again_after_a_kill_leave_a_gap_in_the_export_numbers
 @pytest.mark.parametrize(("collisions", "is_booked"), [(2, True), (3, False)])
 async def test_a_batch_that_collides_is_tried_thrice_at_once(collisions, is_booked, database):
     """The database was taken for away: with a second before the next try, for each commit of another node of Galera."""
-    begun, batch = count(), [answered_call(index, customer_account="acme") for index in range(2)]
+    batch = [answered_call(index, customer_account="acme") for index in range(2)]
     sql = SqlBooks(database)
     await sql.open_accounts(["acme"])
 
-    @event.listens_for(database.engine.sync_engine, "before_cursor_execute")
-    def collide(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "INTO ledger_entry" in statement and next(begun) < collisions:
-            raise database.engine.dialect.loaded_dbapi.OperationalError(1213, "Deadlock found")
-
-    try:
+    with colliding(database, "INTO ledger_entry", lambda before: before < collisions) as begun:
         if not is_booked:
             with pytest.raises(Collided):
                 await sql.book(batch)
-            assert next(begun) == collisions
+            assert len(begun) == collisions
         booked = await sql.book(batch)
-        assert (booked.standings["acme"], booked.repeated) == (Standing(-2 * FEE, 2), frozenset())
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", collide)
+    assert (booked.standings["acme"], booked.repeated) == (Standing(-2 * FEE, 2), frozenset())
 
 
 async def test_a_poll_returns_only_the_accounts_that_changed_after_its_mark(store):

@@ -1,13 +1,12 @@
 """Corrections of charges, over SQLite and MariaDB: new entries for the difference, and the history of what was."""
 
 from decimal import Decimal
-from itertools import count
-from typing import Any
 
 import msgspec
 import pytest
+from doubles.collisions import colliding
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, event, select, update
+from sqlalchemy import delete, select, update
 
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
@@ -218,23 +217,14 @@ async def test_a_call_without_cdr_is_not_corrected(booked, index):
 @pytest.mark.parametrize(("collisions", "entries_made"), [(2, 1), (3, 0)])
 async def test_a_correction_that_collides_is_tried_thrice(booked, collisions, entries_made):
     """Run over months of calls, rating again would end at the first commit of another node in a cluster."""
-    begun, before = count(), await balance(booked, "acme")
-
-    @event.listens_for(booked.engine.sync_engine, "before_cursor_execute")
-    def collide(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "INTO cdr_correction" in statement and next(begun) < collisions:
-            raise booked.engine.dialect.loaded_dbapi.OperationalError(1213, "Deadlock found")
-
-    lower = correction(1, customer("0.36"))
-    try:
+    before, lower = await balance(booked, "acme"), correction(1, customer("0.36"))
+    with colliding(booked, "INTO cdr_correction", lambda number: number < collisions):
         if collisions == 3:
             with pytest.raises(Collided, match="another transaction"):
                 await SqlCorrections(booked).book([lower])
         else:
             (made,) = await SqlCorrections(booked).book([lower])
             assert made.is_new
-    finally:
-        event.remove(booked.engine.sync_engine, "before_cursor_execute", collide)
     assert len(await entries(booked)) == entries_made
     assert await balance(booked, "acme") == before + entries_made * Decimal("0.15")
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from doubles.collisions import colliding
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, refused_call, rejected
 from doubles.dying import Steps, is_killed
@@ -49,6 +50,7 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.ports import Collided
 from vosd.cdr.record import VENDOR
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import CountUnbooked, ListUnbooked, RefreshBalances
@@ -229,6 +231,22 @@ async def test_a_bill_whose_calls_were_rated_again_since_is_compared_again(offic
     await office.stores.corrections.book(made)
     said = f"the cost of 2 calls was corrected since reconciliation {number} of carrier was made"
     assert (await missing(office))["vendor_unmatched"] == said
+
+
+async def test_each_order_of_the_end_of_a_month_that_collides_is_tried_thrice(
+    office: Office, database: Database
+) -> None:
+    number = await reconcile(office)
+    with colliding(database, "INTO audit", lambda _: True) as begun, pytest.raises(Collided):
+        await dispute(office, number, DisputeState.OPEN)
+    assert (len(begun), await office.stores.reconciliations.disputes()) == (3, {})
+    with colliding(database, "INTO audit", lambda before: before % 3 < 2):
+        await dispute(office, number, DisputeState.OPEN)
+        await close(office)
+        (issued,) = await list_invoices(office, operator(), ListInvoices(account="acme"))
+        await cancel_invoice(office, operator(), CancelInvoice(id=issued.id))
+    orders = [each.action for each in await list_audit(office, operator(), ListAudit())]
+    assert orders[:-1] == ["CancelInvoice", "CloseMonth", "RunInvoices", "ClosePeriod", "BookMinimums", LINE.action]
 
 
 async def test_a_month_is_not_closed_while_a_minimum_waits_for_calls(office: Office, tmp_path: Path) -> None:

@@ -270,7 +270,7 @@ async def test_a_reader_of_a_table_delays_a_change_of_its_partitions_only_so_lon
     monkeypatch.setattr(partitions, "LOCK_WAIT_S", 1)
     async with database.reading() as audit:
         await audit.exec_driver_sql("SELECT COUNT(*) FROM cdr")
-        with pytest.raises(StoreUnavailable, match=r"another program holds locks; .* an order must be given again"):
+        with pytest.raises(StoreUnavailable, match=r"another transaction holds locks.* an order must be given again"):
             async with database.writing() as connection:
                 await drop_partition(connection, "cdr", OCTOBER.partition)
     async with database.writing() as connection:

@@ -2,11 +2,11 @@
 
 import asyncio
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import pytest
 from contract.conftest import MARIADB
+from doubles.collisions import colliding
 from doubles.data.records import STARTED, answered_call
 from doubles.ledger_entries import entries_of
 from sqlalchemy import event
@@ -246,22 +246,13 @@ async def test_both_accounts_of_a_transfer_are_seen_by_the_next_poll(store):
 @pytest.mark.parametrize(("collisions", "entries"), [(0, 1), (2, 1), (3, 0)])
 async def test_an_order_that_collides_is_tried_thrice(order, collisions, entries, database):
     """The database undoes a deadlock as a whole, and in a cluster a commit after another node's."""
-    begun = count()
-
-    @event.listens_for(database.engine.sync_engine, "before_cursor_execute")
-    def collide(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "UPDATE account" in statement and next(begun) < collisions:
-            raise database.engine.dialect.loaded_dbapi.OperationalError(1213, "Deadlock found")
-
     payments, ordered = SqlPayments(database), payment("5") if order == "add" else transfer("3")
-    try:
+    with colliding(database, "UPDATE account", lambda before: before < collisions):
         if collisions == 3:
             with pytest.raises(Collided, match="another transaction"):
                 await getattr(payments, order)(ordered)
         else:
             assert await getattr(payments, order)(ordered)
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", collide)
     assert len(await entries_of(database)) == entries * (2 if order == "transfer" else 1)
 
 

@@ -13,7 +13,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.types import descriptive, identifying
 
 USE_NOTED_MS: Final = 60_000
@@ -145,6 +145,7 @@ class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
 class SqlAccess(SqlStore):
     """Reads and writes tokens and roles."""
 
+    @repeated
     async def add_token(
         self, token: StoredToken, audit: AuditLine | None = None, *, own_role: str | None = None
     ) -> None:
@@ -182,6 +183,7 @@ class SqlAccess(SqlStore):
                 following = maker_token_of(token)
         return TokenLine(tokens=tokens, person=person) if tokens else None
 
+    @repeated
     async def settle_maker(self, token_id: str) -> bool:
         """Write the maker of a token that has none, as the audit has it; False = the audit does not say it."""
         subject = f"{OF_TOKEN}{token_id}"
@@ -201,6 +203,7 @@ class SqlAccess(SqlStore):
         rows = await self._database.rows(select(_token).order_by(_token.c.created_at, _token.c.id))
         return [_token_of(row) for row in rows]
 
+    @repeated
     async def revoke(self, token_id: str, at: int, audit: AuditLine | None = None) -> None:
         """End a token; raises NoSuchTokenError, too."""
         own = update(_token).where(_token.c.id == token_id, _token.c.revoked_at.is_(None))
@@ -225,6 +228,7 @@ class SqlAccess(SqlStore):
         rows = await self._database.rows(select(_role).order_by(_role.c.name))
         return [_role_of(row.name, row) for row in rows]
 
+    @repeated
     async def set_role(self, role: StoredRole, administering: Administering, audit: AuditLine | None = None) -> None:
         """Add a role, or replace the one of its name; raises LastAdministratorError, too."""
         values = msgspec.structs.asdict(role) | {
@@ -238,6 +242,7 @@ class SqlAccess(SqlStore):
             await connection.execute(insert(_role).values(**values))
             await note(connection, audit)
 
+    @repeated
     async def drop_role(self, name: str, administering: Administering, audit: AuditLine | None = None) -> None:
         """Remove a role that neither people nor tokens have.
 

@@ -9,7 +9,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.job_commit import keep_commit
 from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
@@ -46,6 +46,7 @@ async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
 class SqlAudit(SqlStore):
     """Reads the audit, and adds lines about changes that were made outside of the database."""
 
+    @repeated
     async def add(self, line: AuditLine) -> None:
         """Write a line in a transaction of its own.
 

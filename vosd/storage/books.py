@@ -20,7 +20,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import join_closed
 from vosd.storage.currencies import currencies_of, other_currency, others_than, settle_all
-from vosd.storage.database import AlreadyThere, BalanceTooLarge, ContentRefused, Database
+from vosd.storage.database import AlreadyThere, BalanceTooLarge, ContentRefused, Database, repeated
 from vosd.storage.database_clock import database_clock
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
@@ -230,14 +230,14 @@ class SqlBooks:
         except AlreadyThere:
             return await self._commit(batch, known_new=False)
 
+    @repeated
     async def _commit(self, batch: list[PreparedCall], *, known_new: bool) -> "_Committed":
         currencies: dict[str, str | None] = {}
         for call in batch:
             for posting in call.record.postings:
                 currencies[posting.account] = currencies.get(posting.account) or posting.currency
-        mark, committed = await self._database.repeating(
-            lambda connection: self._write(connection, batch, currencies, known_new=known_new)
-        )
+        async with self._database.writing() as connection:
+            mark, committed = await self._write(connection, batch, currencies, known_new=known_new)
         self._order.committed(mark)
         self._newest_commit = mark
         return committed

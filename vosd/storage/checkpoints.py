@@ -7,7 +7,7 @@ What is booked later, with whatever date, comes behind the checkpoint and belong
 booked before it, because entries are only added at the end.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.database_clock import time_of
 from vosd.storage.ledger_values import Closing
 from vosd.storage.types import Money, descriptive
@@ -108,18 +108,20 @@ class SqlCheckpoints(SqlStore):
                 "memo": None if memo is None else descriptive(memo, schema.MEMO_LENGTH),
             }
             if found:
-                async with self._database.writing() as connection:
-                    await note(connection, audit)
-                    audit = None
-                    await connection.execute(
-                        insert(_table),
-                        [{"account": each.account, "seq": each.seq, "balance": each.balance} | terms for each in found],
-                    )
+                points = [{"account": each.account, "seq": each.seq, "balance": each.balance} | terms for each in found]
+                await self._add(points, audit)
+                audit = None
             accounts += len(found)
             starts = {row.id: row.base_seq or 0 for row in rows}
             entries += sum(each.seq - starts[each.account] for each in found)
         await self._note_newest(newest_entry)
         return Closing(until, accounts, entries)
+
+    @repeated
+    async def _add(self, points: Sequence[Mapping[str, object]], audit: AuditLine | None) -> None:
+        async with self._database.writing() as connection:
+            await note(connection, audit)
+            await connection.execute(insert(_table), points)
 
     async def _base_before(self, until: int) -> int | None:
         """Return the latest closed date before ``until``."""
@@ -127,6 +129,7 @@ class SqlCheckpoints(SqlStore):
             query = select(func.max(_point.closed_until)).where(_point.closed_until < until)
             return _moment((await connection.execute(query)).scalar())
 
+    @repeated
     async def _note_newest(self, entry_id: int) -> None:
         counter = schema.counter
         async with self._database.writing() as connection:

@@ -23,7 +23,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import LockedAccount, check_size, lock_accounts
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.ports import REFERENCE_MAX, EntryKind, OtherCurrency, ReferenceTaken
 from vosd.storage.queries import CALLS_AT_ONCE, calls_with_ids
 from vosd.storage.rows import reference_of
@@ -60,6 +60,7 @@ class SqlCorrections:
         async with self._database.reading() as connection:
             return await _changes(connection, corrections, {})
 
+    @repeated
     async def book(self, corrections: Sequence[Correction], audit: AuditLine | None = None) -> list[CorrectedCharge]:
         """Correct calls, all in one transaction or none; return the changed charges.
 
@@ -78,8 +79,7 @@ class SqlCorrections:
             ContentRefused: an amount has too many digits, or a text cannot be stored.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-
-        async def change(connection: AsyncConnection) -> list[CorrectedCharge]:
+        async with self._database.writing() as connection:
             counted = await locked_mark(connection)
             mark = await self._writer.take_numbers(connection, 1)
             await _lock_calls(connection, {each.call_id for each in corrections})
@@ -97,9 +97,7 @@ class SqlCorrections:
                 await self._number_again(connection, new)
                 await connection.execute(insert(_correction), [_row(each) for each in new])
                 await note(connection, audit)
-            return changes
-
-        return await self._database.repeating(change)
+        return changes
 
     async def _number_again(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> None:
         """Give corrected calls new export numbers: a program that has exported them reads them again (ADR 71)."""

@@ -13,10 +13,11 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, TypeVarTuple
+from typing import Any, Final, ParamSpec, Self, TypeVar, TypeVarTuple
 
 from sqlalchemy import event, exc, make_url, text
 from sqlalchemy.engine import URL, Connection, ExceptionContext, Row
@@ -146,6 +147,7 @@ _LEVEL: Final = "vosd_level"
 _Columns = TypeVarTuple("_Columns")
 _Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
+_Parameters = ParamSpec("_Parameters")
 
 
 class DatabaseRefusesUs(StoreUnavailable):
@@ -180,6 +182,19 @@ class BalanceTooLarge(ContentRefused):
 
 class AlreadyThere(ContentRefused):
     """A unique key exists already."""
+
+
+def repeated(order: Callable[_Parameters, Awaitable[_Result]]) -> Callable[_Parameters, Coroutine[Any, Any, _Result]]:
+    """Carry out an order, which makes one transaction and keeps nothing else, again where it collided with another."""
+
+    @wraps(order)
+    async def carried_out(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
+        for _ in range(_COLLISIONS - 1):
+            with suppress(Collided):
+                return await order(*arguments, **named)
+        return await order(*arguments, **named)
+
+    return carried_out
 
 
 class Database:
@@ -393,6 +408,7 @@ class Database:
         _log = structlog.get_logger()
         _log.warning("replica_away", error=why, means=means)
 
+    @repeated
     async def write(self, statement: UpdateBase) -> int:
         """Carry out one statement in a transaction as of ``writing``; return how many rows it has found."""
         async with self.writing() as connection:
@@ -423,21 +439,6 @@ class Database:
             if not is_complete or type(error) is not StoreUnavailable:
                 raise
             raise OutcomeUnknown(str(error)) from error
-
-    async def repeating(self, change: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
-        """Do ``change``, which changes nothing but rows, as ``writing`` does; again where it collided with another.
-
-        Raises as ``writing``.
-        """
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                async with self.writing() as connection:
-                    return await change(connection)
-            except Collided:
-                if tries == _COLLISIONS:
-                    raise
 
     async def check_schema(self, patience_s: float | None = None) -> None:
         """Make sure that the tables are those of this version, or of a newer one that this one works with.
@@ -597,7 +598,7 @@ _ADVICE: Final = {
     1226: "raise the limits that the server sets the user of database.url (max_user_connections and the like)",
     1040: "raise the server's max_connections",
     1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",
-    _LOCK_WAIT_ENDED: f"another program holds locks; {_AGAIN}",
+    _LOCK_WAIT_ENDED: f"another transaction holds locks, of another program or of orders before this one; {_AGAIN}",
     _UNDONE: f"another transaction, or one at another node of a cluster, came first; {_AGAIN}",
 }
 """Advice to the operator, by MySQL's error number."""
@@ -612,7 +613,7 @@ def _advice(code: object, text: str) -> str:
     if not isinstance(code, str):  # of a server: SQLite has no numbers
         return "see the server's log, its disk space and rights"
     if "locked" in text:
-        return f"another program holds the write lock; {_AGAIN}"
+        return f"another transaction holds the write lock, of another program or of orders before this one; {_AGAIN}"
     if "unable to open" in text:
         own = "does the directory exist, and is this the user of the switch, who may write there?"
         return f"{own} A service needs ReadWritePaths= for it (systemctl edit vosd)"

@@ -36,7 +36,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore
+from vosd.storage.database import AlreadyThere, SqlStore, repeated
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.invoice_sums import (
     CHARGES,
@@ -342,6 +342,7 @@ class SqlInvoices(SqlStore):
                 await self._database.write(insert(table).values(values))
         return digest
 
+    @repeated
     async def add(self, draft: StoredInvoice, plan: IssuePlan | None, audit: AuditLine | None) -> StoredInvoice:
         """Write an invoice in the place of the drafts of its account, and issue it where there is a plan.
 
@@ -358,6 +359,7 @@ class SqlInvoices(SqlStore):
             await note(connection, audit)
         return made
 
+    @repeated
     async def issue(self, draft: StoredInvoice, plan: IssuePlan, audit: AuditLine) -> StoredInvoice:
         """Issue a draft: it gets its number, and is not changed any more.
 
@@ -373,6 +375,7 @@ class SqlInvoices(SqlStore):
             await note(connection, audit)
         return made
 
+    @repeated
     async def cancel(
         self, invoice: StoredInvoice, note_: StoredInvoice, plan: IssuePlan, audit: AuditLine
     ) -> StoredInvoice:
@@ -423,6 +426,7 @@ class SqlInvoices(SqlStore):
         own = _invoice.c.id == invoice.id, _invoice.c.claimed_at == claimed_at
         await self._database.write(update(_invoice).where(*own).values(claimed_at=None))
 
+    @repeated
     async def note_sent(self, invoice: StoredInvoice, at: int, audit: AuditLine) -> StoredInvoice:
         """Note when an invoice was mailed, UTC milliseconds, and return it as it is now.
 

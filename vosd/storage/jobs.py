@@ -15,7 +15,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine, JobRun, RequestKey
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.job_commit import RUNNING, holds
 from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
@@ -74,6 +74,7 @@ class TooManyJobsError(VosError):
 class SqlJobs(SqlStore):
     """All jobs of the installation."""
 
+    @repeated
     async def add(self, job: StoredJob, request: RequestKey | None, *, open_max: int, open_max_each: int) -> int:
         """Queue a job, and return its number; ``open_max_each`` bounds those of one principal.
 
@@ -142,6 +143,7 @@ class SqlJobs(SqlStore):
         values = {"result": result, "result_file": result_file, "problem": problem}
         return await self._update(holds(run), _ended(state, at) | values)
 
+    @repeated
     async def cancel(self, number: int, line: AuditLine) -> bool:
         """Cancel a job that has changed nothing yet; False = there is none to cancel."""
         which = (_job.c.id == number) & _job.c.state.in_(OPEN) & _job.c.committed_at.is_(None)

@@ -9,7 +9,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore
+from vosd.storage.database import AlreadyThere, SqlStore, repeated
 from vosd.storage.types import descriptive
 
 _table: Final = schema.month_close
@@ -45,6 +45,7 @@ class SqlMonthCloses(SqlStore):
     async def _found(self, query: Select[*tuple[Any, ...]]) -> list[StoredMonthClose]:
         return [StoredMonthClose(*row) for row in await self._database.rows(query)]
 
+    @repeated
     async def add(self, made: StoredMonthClose, audit: AuditLine) -> StoredMonthClose:
         """Write the close of a month with its line of the audit; return it, or the one that was there before."""
         values = msgspec.structs.asdict(made) | {"operator": descriptive(made.operator, NAME_LENGTH)}

@@ -14,7 +14,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.database_clock import APART_MS, database_clock
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import no_counter
@@ -69,6 +69,7 @@ class SqlOverrides(SqlStore):
                     found[override.key] = override
         return Overrides(found.values()).at(wall_ms)
 
+    @repeated
     async def put(
         self,
         overrides: Sequence[Override],
@@ -101,6 +102,7 @@ class SqlOverrides(SqlStore):
                 await note(connection, OverrideRecord(now, OverrideAction.SET, each, each.operator, before))
             await note_audit(connection, audit)
 
+    @repeated
     async def clear(
         self,
         keys: Collection[Key],
@@ -131,6 +133,7 @@ class SqlOverrides(SqlStore):
                 await note_audit(connection, audit)
         return found
 
+    @repeated
     async def expire(self, now: int) -> None:
         """Remove what has expired."""
         async with self._database.writing() as connection:

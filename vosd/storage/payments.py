@@ -13,7 +13,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import ContentRefused, Database, repeated
 from vosd.storage.disputes import reopen
 from vosd.storage.lease import is_held
 from vosd.storage.old_payments import dropped_payment, dropped_payments
@@ -51,6 +51,7 @@ class SqlPayments:
         self._database = database
         self._writer = writer_for(database)
 
+    @repeated
     async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
         """Book a payment, once, and extend the validity of the account in the same transaction.
 
@@ -65,15 +66,12 @@ class SqlPayments:
             ContentRefused: the amount has too many digits, or account or reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-
-        async def change(connection: AsyncConnection) -> Receipt:
+        async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
             receipt = await book(connection, payment, mark)
             if is_trial:
                 await connection.rollback()
-            return receipt
-
-        return await self._database.repeating(change)
+        return receipt
 
     async def earlier(self, payment: Payment) -> Receipt | None:
         """Return the receipt of the booking that has the payment's reference; None = it was not booked.
@@ -92,6 +90,7 @@ class SqlPayments:
                 found += await _earlier_of(connection, payments[start : start + _ASKED_AT_ONCE])
         return found
 
+    @repeated
     async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 
@@ -105,15 +104,12 @@ class SqlPayments:
             ContentRefused: the amount has too many digits, or an account or the reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-
-        async def change(connection: AsyncConnection) -> tuple[Receipt, Receipt]:
+        async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
             receipts = await _move(connection, transfer, mark)
             if is_trial:
                 await connection.rollback()
-            return receipts
-
-        return await self._database.repeating(change)
+        return receipts
 
 
 async def book_openings(

@@ -13,7 +13,7 @@ from vosd.storage import schema
 from vosd.storage.access import Administering, LastAdministratorError, hold_administrators, hold_role
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.saved_views import SqlSavedViews, unshare
 from vosd.storage.types import descriptive, identifying
 
@@ -80,6 +80,7 @@ class SqlPeople:
         self.views: Final = SqlSavedViews(database)
         """Views of pages of the console that they keep by name."""
 
+    @repeated
     async def add(self, person: StoredPerson, audit: AuditLine | None = None, *, own_role: str | None = None) -> None:
         """Write a new person; ``own_role`` as ``hold_role`` takes it.
 
@@ -116,6 +117,7 @@ class SqlPeople:
         rows = await self._database.rows(select(_person).order_by(_person.c.name))
         return [_person_of(row) for row in rows]
 
+    @repeated
     async def change(
         self,
         before: StoredPerson,

@@ -32,7 +32,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import AlreadyThere, Database, repeated
 from vosd.storage.disputes import DisputeMovedError, StoredDispute, dispute_of
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before, first_id
 from vosd.storage.ports import Payment
@@ -271,6 +271,7 @@ class SqlReconciliations:
         async with self._database.reading() as connection:
             return await _of_file(connection, account, digest)
 
+    @repeated
     async def add(
         self, made: StoredReconciliation, chunks: Sequence[bytes], audit: AuditLine, *, again: bool
     ) -> tuple[StoredReconciliation, bool]:
@@ -343,6 +344,7 @@ class SqlReconciliations:
             query = query.where(_dispute.c.reconciliation.in_(numbers))
         return {row.reconciliation: dispute_of(row) for row in await self._database.rows(query)}
 
+    @repeated
     async def dispute(
         self, wanted: StoredDispute, before: StoredDispute | None, audit: AuditLine, settlement: Payment | None = None
     ) -> None:

@@ -8,7 +8,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit_line import RequestKey
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.types import descriptive
 
 _table: Final = schema.api_request
@@ -40,6 +40,7 @@ class SqlRequests(SqlStore):
         found = await self._database.row(select(*columns).where(_is(request)))
         return None if found is None else KeptRequest._make(found)
 
+    @repeated
     async def answered(self, request: RequestKey, status: int, answer: str, headers: str) -> None:
         """Keep the answer of a request that has changed something."""
         async with self._database.writing() as connection:

@@ -15,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore
+from vosd.storage.database import AlreadyThere, SqlStore, repeated
 from vosd.storage.types import descriptive, identifying
 
 _table: Final = schema.saved_view
@@ -65,6 +65,7 @@ class SqlSavedViews(SqlStore):
         row = await self._database.row(select(_table).where(_row.id == number))
         return None if row is None else _view_of(row)
 
+    @repeated
     async def add(self, view: StoredView, most: int, audit: AuditLine) -> StoredView:
         """Write a new view and return it with its number; ``most`` = views that one owner may have.
 
@@ -89,6 +90,7 @@ class SqlSavedViews(SqlStore):
             raise _exists(view) from error
         return msgspec.structs.replace(view, id=number)
 
+    @repeated
     async def change(self, before: StoredView, after: StoredView, audit: AuditLine) -> bool:
         """Write a changed view; return False, without a change, where it has another version by now.
 
@@ -104,6 +106,7 @@ class SqlSavedViews(SqlStore):
             raise _exists(after) from error
         return written.rowcount == 1
 
+    @repeated
     async def remove(self, view: StoredView, audit: AuditLine) -> bool:
         """Delete a view; return False, without a change, where it has another version by now."""
         own = delete(_table).where(_row.id == view.id, _row.version == view.version)

@@ -12,7 +12,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore
+from vosd.storage.database import AlreadyThere, SqlStore, repeated
 from vosd.storage.definitions import advance, version_in
 from vosd.storage.types import descriptive, identifying, moment_in
 
@@ -166,6 +166,7 @@ class SqlObjects(SqlStore):
         own = (_row.kind == kind) & (_row.name == name)
         return await self._select(select(_table).where(own).order_by(_row.version.desc()))
 
+    @repeated
     async def add(
         self,
         versions: Sequence[ObjectVersion],

@@ -20,7 +20,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import lock_accounts
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.overrides import note
 from vosd.storage.ports import EntryKind, Payment, UndoneEntry
 from vosd.storage.types import identifying
@@ -44,6 +44,7 @@ class SqlValidity:
         async with self._database.reading() as connection:
             return await _expiry(connection, account)
 
+    @repeated
     async def set(
         self,
         account: str,

@@ -15,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.ports import EntryKind, ReferenceTaken, Settlement
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.waiting_values import BOOKED, REFUSED, WAITING, NotWaiting, WaitingPayment
@@ -27,6 +27,7 @@ _row: Final = _table.c
 class SqlWaitingPayments(SqlStore):
     """Reads and writes them in MySQL and SQLite."""
 
+    @repeated
     async def ask(
         self, wanted: WaitingPayment, audit: AuditLine | None = None, *, is_trial: bool = False
     ) -> tuple[WaitingPayment, bool]:
@@ -69,6 +70,7 @@ class SqlWaitingPayments(SqlStore):
             raise NotWaiting(f"payment {number} was never asked for: vosd payment waiting lists those that wait")
         return _payment(found)
 
+    @repeated
     async def refuse(self, number: int, by: str, at: int, reason: str | None, audit: AuditLine | None = None) -> None:
         """Refuse a payment.
 
