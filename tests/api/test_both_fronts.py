@@ -137,6 +137,8 @@ OVERRIDES: Final = (
          before="gateway block carrier-a"),
     Step("account block acme --memo unpaid", "POST /accounts/acme/block", {"memo": "unpaid"}, part=OVERRIDDEN,
          undo="account unblock acme"),
+    Step("account block acme --incoming", "POST /accounts/acme/block", {"incoming": True}, part=OVERRIDDEN,
+         undo="account unblock acme"),
     Step("account unblock acme", "DELETE /accounts/acme/block", part=OVERRIDDEN, before="account block acme"),
     Step("account set acme --overdraft-limit 50", "POST /accounts/acme/overrides", {"overdraft_limit": "50"},
          part=OVERRIDDEN, undo="overrides clear acme"),

@@ -820,6 +820,22 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
     assert site.items("/overrides") == []
 
 
+def test_an_account_is_locked_with_the_calls_to_it(site: Watched, visit: Visit) -> None:
+    page = visit().go("/accounts/other", "other")
+    page.get_by_role("button", name="Block", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Also refuse calls and texts to its phones and numbers").check()
+    asked.get_by_role("button", name="Block").click()
+    page.get_by_text("calls to it, too").wait_for()
+    assert [each["value"] for each in site.items("/overrides")] == ["incoming"]
+    assert violations(page) == []
+    page.get_by_role("button", name="End the block").click()
+    page.get_by_role("button", name="Block", exact=True).click()
+    expect(asked.get_by_role("checkbox")).not_to_be_checked()  # what was chosen before holds for that block alone
+    asked.get_by_role("button", name="Cancel").click()
+    assert site.items("/overrides") == []
+
+
 def test_the_block_that_a_colleague_has_set_meanwhile_is_shown_and_not_ended(site: Watched, visit: Visit) -> None:
     visitor = visit()
     for place, name in (("/accounts/other", "other"), ("/gateways/carrier-c", "carrier-c")):

@@ -158,6 +158,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "begins_at": (_MOMENT,),
     "blocked": ("false", False),
     "blocked_by": ("ann",),
+    "blocked_incoming": (True,),
     "blocked_memo": ("does not pay",),
     "blocked_since": (_MOMENT,),
     "blocked_until": (_MOMENT,),

@@ -21,6 +21,11 @@ def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusa
     call.did = number
     if did.account is None:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"{number} is assigned to no account")
+    block = admission.live.blocks.not_called.get(did.account)
+    if block is not None:
+        return Refusal(
+            EndReason.NO_AVAILABLE_ROUTE, 480, f"account {did.account} of {number} is {block.setting.value} {block}"
+        )
     phones, trunk = _rung(did, admission, call)
     if did.ring is RingOrder.TOGETHER:
         phones = tuple(dict.fromkeys(phones))

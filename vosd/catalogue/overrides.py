@@ -26,6 +26,8 @@ NO_LIMIT: Final = "none"
 """Value of a limit of calls that is lifted."""
 UNLIMITED: Final = "unlimited"
 """Value of an overdraft limit that is lifted."""
+INCOMING: Final = "incoming"
+"""Value of a block of an account that refuses the calls to its phones and numbers, too."""
 
 Thing = TypeVar("Thing", bound=msgspec.Struct)
 
@@ -90,7 +92,7 @@ class Override(msgspec.Struct, frozen=True):
     name: str
     setting: Setting
     value: str
-    """As the operator wrote it; empty for a block."""
+    """As the operator wrote it; empty for a block, or ``INCOMING``."""
     operator: str
     """Name of the operator who set it."""
     since: int
@@ -143,6 +145,12 @@ class Overrides:
         """Return why accounts have no calls, by account: they are closed, or blocked."""
         return self.named(Target.ACCOUNT, Setting.BLOCKED) | self.named(Target.ACCOUNT, Setting.CLOSED)
 
+    def not_called(self) -> dict[str, Override]:
+        """Return why no one calls accounts, by account: they are closed, or blocked with calls to them."""
+        blocks = self.named(Target.ACCOUNT, Setting.BLOCKED)
+        incoming = {name: each for name, each in blocks.items() if each.value == INCOMING}
+        return incoming | self.named(Target.ACCOUNT, Setting.CLOSED)
+
     def accounts(self) -> frozenset[str]:
         """Return the accounts whose overdraft limit is overridden."""
         return frozenset(self.named(Target.ACCOUNT, Setting.OVERDRAFT_LIMIT))
@@ -184,14 +192,16 @@ _VALUE_OF: Final[Mapping[Setting, Callable[[str], int | Decimal | None]]] = {
 class Blocks:
     """Blocked objects, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
 
-    __slots__ = ("accounts", "called", "callers", "destinations", "pending")
+    __slots__ = ("accounts", "called", "callers", "destinations", "not_called", "pending")
 
     def __init__(self) -> None:
         self.accounts: dict[str, Override] = {}
+        self.not_called: dict[str, Override] = {}
+        """Accounts whose phones and numbers may not be called, also those below such an agent."""
         self.callers: dict[str, Override] = {}
         """Mapping gateways and phones that may not call."""
         self.called: dict[str, Override] = {}
-        """Routing gateways, also those of a blocked account, and phones that may not be called."""
+        """Routing gateways, also those of a blocked account, phones and customers' trunks that may not be called."""
         self.destinations: dict[str, Override] = {}
         """Classes of destinations that an account may not call (``destination_name``)."""
         self.pending: dict[str, Override] = {}
@@ -203,13 +213,14 @@ class Blocks:
 
     def set(self, overrides: Overrides, catalogue: "Catalogue") -> None:
         """Block what the overrides say."""
-        accounts = overrides.without_calls()
+        accounts, not_called = overrides.without_calls(), _not_called(overrides, catalogue)
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
         called = {name: each for name, each in callers.items() if name in catalogue.phones}
-        called |= _blocked_vendors(overrides, catalogue)
+        called = _of_accounts(not_called, catalogue) | called | _blocked_vendors(overrides, catalogue)
         destinations = self.pending | overrides.named(Target.DESTINATION, Setting.BLOCKED)
         for mine, wanted in (
             (self.accounts, accounts),
+            (self.not_called, not_called),
             (self.callers, callers),
             (self.called, called),
             (self.destinations, destinations),
@@ -218,9 +229,28 @@ class Blocks:
             mine.update(wanted)
 
 
+def _not_called(overrides: Overrides, catalogue: "Catalogue") -> dict[str, Override]:
+    """Return why no one calls accounts: by themselves, or by an agent above them, the nearest one."""
+    own = {name: each for name, each in overrides.not_called().items() if name in catalogue.accounts}
+    if not own:
+        return own
+    agents = catalogue.agents.items()
+    return {name: own[each.id] for name, above in agents for each in reversed(above) if each.id in own} | own
+
+
+def _of_accounts(accounts: Mapping[str, Override], catalogue: "Catalogue") -> dict[str, Override]:
+    """Return the blocks of phones and of customers' trunks that numbers were given to, by name, of such accounts."""
+    if not accounts:
+        return {}
+    calling = catalogue.mapping_gateways
+    owners = [(name, each.gateway.account) for name, each in catalogue.phones.items()]
+    owners += [(name, calling[name].account) for name in catalogue.called_trunks]
+    return {name: accounts[owner] for name, owner in owners if owner in accounts}
+
+
 def _blocked_vendors(overrides: Overrides, catalogue: "Catalogue") -> dict[str, Override]:
     """Return the blocks of routing gateways by name, also those of their accounts."""
-    accounts = overrides.without_calls()
+    accounts = _not_called(overrides, catalogue) | overrides.without_calls()
     vendors = catalogue.routing_gateways.values() if accounts else ()
     by_account = {each.name: accounts[each.account] for each in vendors if each.account in accounts}
     return by_account | overrides.named(Target.ROUTING, Setting.BLOCKED)

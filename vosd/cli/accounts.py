@@ -203,13 +203,14 @@ def _destination_option(command: Any) -> Any:
 @account.command("block")
 @click.argument("account_id", metavar="ID")
 @_destination_option
+@click.option("--incoming", is_flag=True, help="Also calls and texts to its phones and numbers: nothing in or out.")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, account_id: str, destination: str | None, **terms: Any) -> None:
+def block(invocation: Invocation, /, account_id: str, **terms: Any) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.admin.office.overrides import BlockAccount, block_account
 
-    order = BlockAccount(account=account_id, destination=destination, **terms)
+    order = BlockAccount(account=account_id, **terms)
     show_set(ordered(invocation, block_account, order))
 
 

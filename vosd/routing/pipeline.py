@@ -204,6 +204,8 @@ def _examine(
         cause = state_objection(gateway, at.mono, occupancy, rests, vendors, is_emergency=True)
     if cause is not None:
         return LeftOut(gateway, cause, str(vendors.blocked[gateway.name]) if cause is Cause.BLOCKED else "")
+    if candidate.is_of_phone and candidate.prefix in vendors.blocked:
+        return _of_blocked_phone(gateway, candidate.prefix, vendors)
     if candidate.is_conditional or request.is_selective:
         for condition in CONDITIONS:
             unmet = condition(candidate, request, occupancy)
@@ -263,6 +265,9 @@ def _search_named(
     for gateway, callee, phone in request.targets:
         if is_busy and phone and not gateway.is_phone:
             return  # the offline gateway takes no calls of a phone that is busy
+        if phone in vendors.blocked and not gateway.is_phone and _rings_one(request):
+            left.append(_of_blocked_phone(gateway, phone, vendors))
+            continue
         named = msgspec.structs.replace(request, callee=callee)
         if for_matching(callee) != for_matching(request.callee):
             # What is known about the dialled number (routing prefix, routing number) does not hold for another one.
@@ -293,7 +298,17 @@ def _is_busy(left: LeftOut, request: RouteRequest) -> bool:
     """
     if not left.gateway.is_phone or left.cause is Cause.OFFLINE:
         return False
-    return left.cause in OF_ROOM or sum(each.gateway.is_phone for each in request.targets) == 1
+    return left.cause in OF_ROOM or _rings_one(request)
+
+
+def _rings_one(request: RouteRequest) -> bool:
+    """Return whether one phone alone was named."""
+    return sum(each.gateway.is_phone for each in request.targets) == 1
+
+
+def _of_blocked_phone(gateway: RoutingGateway, phone: str, vendors: Vendors) -> LeftOut:
+    """Return that the redirect server or the offline gateway of a phone gets none of its calls."""
+    return LeftOut(gateway, Cause.BLOCKED, f"phone {phone}: {vendors.blocked[phone]}")
 
 
 def state_objection(

@@ -17,7 +17,14 @@ vi.mock("./client", async (original) => ({
     const [, list, name = ""] = path.split("/");
     const target = list === "accounts" ? "account" : "routing";
     if (method === "delete") inForce.delete(`${target} ${name}`);
-    else inForce.set(`${target} ${name}`, { target, name, setting: "blocked", value: null, memo: body?.memo });
+    else
+      inForce.set(`${target} ${name}`, {
+        target,
+        name,
+        setting: "blocked",
+        value: body?.incoming ? "incoming" : null,
+        memo: body?.memo,
+      });
   },
 }));
 
@@ -44,6 +51,15 @@ it("takes the end of a block back with its reason", async () => {
   const undo = await cleared(MAY, "accounts", "acme", "blocked");
   expect(inForce.size).toBe(0);
   await undo?.();
+  expect([...inForce.values()]).toEqual([ACCOUNT]);
+});
+
+it("takes the end of a block back with the calls that it refuses", async () => {
+  inForce.set("account acme", { ...ACCOUNT, value: "incoming" });
+  const undo = await cleared(MAY, "accounts", "acme", "blocked");
+  await undo?.();
+  expect([...inForce.values()]).toEqual([{ ...ACCOUNT, value: "incoming" }]);
+  await override(MAY, "accounts", "acme", { blocked: "yes" }, { memo: "does not pay" });
   expect([...inForce.values()]).toEqual([ACCOUNT]);
 });
 

@@ -12,6 +12,8 @@ export type Target = "accounts" | "gateways" | "destinations";
 type Undo = () => Promise<unknown>;
 
 const BLOCKED = "blocked";
+/** Value of a block of an account that refuses the calls to its phones and numbers, too; another one has none. */
+export const INCOMING = "incoming";
 const LIMIT = "overdraft_limit";
 /** An account is closed at the terminal alone. */
 const CLOSED = "closed";
@@ -37,7 +39,10 @@ export const targetOf = (setting: string): Target => (setting === LIMIT ? "accou
 function set(target: Target, name: string, values: Record<string, string>, terms: Terms, key?: string) {
   const place = `/${target}/${encodeURIComponent(name)}`;
   const headers = key ? keyed(key) : undefined;
-  if (BLOCKED in values) return send("post", `${place}/block`, { headers, body: terms });
+  if (BLOCKED in values) {
+    const body = values[BLOCKED] === INCOMING ? { ...terms, incoming: true } : terms;
+    return send("post", `${place}/block`, { headers, body });
+  }
   const body = target === "accounts" ? { ...values, ...terms } : { values, ...terms };
   return send("post", `${place}/overrides`, { headers, body });
 }

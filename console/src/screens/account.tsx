@@ -1,6 +1,6 @@
 /** One account: its money, what was done on it, and what can be done. */
 
-import { Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
+import { Button, Checkbox, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
@@ -9,7 +9,7 @@ import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { present } from "../api/clock";
 import { isPageOld, useOrders } from "../api/orders";
-import { cleared, override } from "../api/overrides";
+import { cleared, INCOMING, override } from "../api/overrides";
 import { amount, dayBegin, enteredEnd } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
@@ -222,6 +222,7 @@ function Blocked({ row }: { row: Row }) {
               {t("customer.blocked_until")} <Moment value={row.blocked_until} />
             </>
           )}
+          {row.blocked_incoming === true && `, ${t("customer.blocked_incoming")}`}
           {row.blocked_memo !== undefined && `: ${row.blocked_memo}`}
         </>
       )}
@@ -652,6 +653,7 @@ function Block({ account, row }: { account: string; row: Row }) {
       since={String(row.blocked_since ?? NO_BLOCK)}
       title={t("customer.block_title", { account })}
       lead={t("customer.block_lead")}
+      incoming={t("customer.block_incoming")}
       blocked={t("customer.blocked", { account })}
       unblocked={t("customer.unblocked", { account })}
     />
@@ -667,6 +669,8 @@ export function BlockOf(props: {
   since?: string;
   title: string;
   lead: string;
+  /** The choice of refusing calls to its phones and numbers, too, where there is one. */
+  incoming?: string;
   blocked: string;
   unblocked: string;
 }) {
@@ -675,10 +679,11 @@ export function BlockOf(props: {
   const say = useSay();
   const queries = useQueryClient();
   const [asks, setAsks] = useState(false);
+  const [incoming, setIncoming] = useState(false);
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
       wanted
-        ? override(may, props.target, props.name, { blocked: "yes" }, {})
+        ? override(may, props.target, props.name, { blocked: incoming ? INCOMING : "yes" }, {})
         : cleared(may, props.target, props.name, "blocked", { since: props.since }),
     onSuccess: (undo, wanted) => {
       setAsks(false);
@@ -693,7 +698,11 @@ export function BlockOf(props: {
         size="xs"
         variant="default"
         isAtWork={change.isPending}
-        onClick={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
+        onClick={() => {
+          if (props.isBlocked) return change.mutate(false);
+          setIncoming(false);
+          setAsks(true);
+        }}
       >
         {t(props.isBlocked ? "customer.unblock" : "customer.block")}
       </OrderButton>
@@ -701,7 +710,19 @@ export function BlockOf(props: {
       <Confirm
         opened={asks}
         title={props.title}
-        lead={props.lead}
+        lead={
+          <Stack>
+            {props.lead}
+            {props.incoming !== undefined && (
+              <Checkbox
+                label={props.incoming}
+                checked={incoming}
+                disabled={change.isPending}
+                onChange={(event) => setIncoming(event.currentTarget.checked)}
+              />
+            )}
+          </Stack>
+        }
         act={t("customer.block")}
         isAtWork={change.isPending}
         error={change.error}

@@ -228,6 +228,17 @@ async def test_an_account_names_the_block_that_it_has_and_its_operator_to_operat
     assert (await show(office, "idle")).blocked_since is msgspec.UNSET
 
 
+async def test_an_account_says_whether_its_block_refuses_calls_to_it(office: Office) -> None:
+    await block_account(office, operator(), BlockAccount(account="acme"))
+    assert (await show(office)).blocked_incoming is msgspec.UNSET
+    await block_account(office, operator(), BlockAccount(account="acme", incoming=True))
+    shown = await show(office)
+    assert (shown.blocked, shown.blocked_incoming) == (True, True)
+    assert (await show(office, who=agent("south"))).blocked_incoming is True
+    await block_account(office, operator(), BlockAccount(account="acme"))
+    assert (await show(office)).blocked_incoming is msgspec.UNSET, "calls to it are taken again, its own are not"
+
+
 async def test_an_unlimited_account_is_marked_as_unlimited(with_accounts: Callable[..., Office]) -> None:
     shown = await show(with_accounts(builders.account("acme", overdraft_limit=None)))
     assert (shown.overdraft_limit, shown.available) == ("unlimited", "unlimited")

@@ -13,6 +13,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.differences import differences_of
 from vosd.admin.names import UnknownNameError
+from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import (
@@ -107,6 +108,18 @@ async def test_an_unknown_name_is_refused_with_a_suggestion(office: Office) -> N
     with pytest.raises(UnknownNameError, match="did you mean 'premium'"):
         await block_account(office, operator(), BlockAccount(account="acme", destination="premum"))
     assert (await audit(office), await in_force(office)) == ([], set())
+
+
+def test_calls_to_an_account_are_not_blocked_by_destination() -> None:
+    with pytest.raises(OrderError, match="is of the whole account: leave out `destination`"):
+        BlockAccount(account="acme", destination="premium", incoming=True)
+
+
+async def test_the_history_of_an_account_tells_its_blocks_apart(office: Office) -> None:
+    for is_whole in (False, True, False):
+        await block_account(office, operator(), BlockAccount(account="acme", incoming=is_whole))
+    history = await show_account_history(office, operator(), ShowAccountHistory("acme"))
+    assert [(each.before, each.after) for each in history] == [("incoming", "yes"), ("yes", "incoming"), (None, "yes")]
 
 
 async def test_an_override_is_returned_and_the_switch_reads_it(office: Office, tmp_path: Path) -> None:

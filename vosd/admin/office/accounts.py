@@ -26,7 +26,7 @@ from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import Override, Overrides, Setting, Target
+from vosd.catalogue.overrides import INCOMING, Override, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.calls import AccountCalls, CountCalls
@@ -73,6 +73,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Name of the operator or agent who has blocked it."""
     blocked_memo: str | msgspec.UnsetType = msgspec.UNSET
     """Reason of the block; to operators alone."""
+    blocked_incoming: bool | msgspec.UnsetType = msgspec.UNSET
+    """True where that block refuses calls to its phones and numbers, too; else absent."""
     category: str | msgspec.UnsetType = msgspec.UNSET
     """``agent`` while other accounts name this one as theirs; else absent."""
     agent: str | msgspec.UnsetType = msgspec.UNSET
@@ -358,6 +360,7 @@ def _with_block(sheet: AccountSheet, block: Override, scope: Scope) -> AccountSh
         blocked_until=msgspec.UNSET if block.until is None else iso_utc(block.until),
         blocked_by=scope.shown_operator(block.operator),
         blocked_memo=block.memo if block.memo and scope.agent is None else msgspec.UNSET,
+        blocked_incoming=block.value == INCOMING or msgspec.UNSET,
     )
 
 

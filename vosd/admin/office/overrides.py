@@ -23,7 +23,17 @@ from vosd.base.money import format_amount, parse_amount
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import NO_LIMIT, SETTINGS, UNLIMITED, Key, Override, Setting, Target, destination_name
+from vosd.catalogue.overrides import (
+    INCOMING,
+    NO_LIMIT,
+    SETTINGS,
+    UNLIMITED,
+    Key,
+    Override,
+    Setting,
+    Target,
+    destination_name,
+)  # fmt: skip
 from vosd.catalogue.ports import NOT_KNOWN
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.shown import shown_as
@@ -156,9 +166,16 @@ class BlockAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     account: str
     destination: str | None = None
     """Only its calls to this class of destinations."""
+    incoming: bool = False
+    """Also the calls and texts to its phones and numbers, and to those of all accounts below it."""
     until: int | None = None
     """End of the block; None = until it is taken back."""
     memo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where calls to it are to be blocked by their destination."""
+        if self.incoming and self.destination is not None:
+            raise OrderError("incoming", "is of the whole account", "leave out `destination`")
 
 
 @needs(Permission.BLOCK, by_account=True)
@@ -180,7 +197,7 @@ async def block_account(office: Office, who: Principal, order: BlockAccount) -> 
             where = "destination_classes of the configuration has them"
             raise unknown("destination class", order.destination, classes, where)
         name, target = destination_name(order.account, order.destination), Target.DESTINATION
-    return await _set(office, who, scope, order, name, (target,), {Setting.BLOCKED: ""})
+    return await _set(office, who, scope, order, name, (target,), {Setting.BLOCKED: INCOMING if order.incoming else ""})
 
 
 class UnblockAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
