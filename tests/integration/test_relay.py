@@ -695,6 +695,43 @@ async def test_fax_passes_without_a_look_at_its_packets(stage, peers):
     assert figures.expected == 0
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_a_fax_behind_nat_is_heard_from_its_first_packet_though_the_audio_goes_on_until_its_answer(
+    stage, peers, is_refused
+):
+    """Audio and fax have ports of their own there, each with another one at the NAT."""
+    audio, fax, other = peers(), peers(), peers("127.78.0.10", ssrc=0x9999)
+    first, second = stage.open(), stage.open()
+    talk = source("192.168.9.1", 4_000, sip_host=audio.host)
+    offer = source("192.168.9.1", 4_002, payloads=(), sip_host=audio.host)
+    stage.relay.expect(first, talk)
+    stage.relay.expect(second, source(other.host, other.port))
+    stage.relay.connect(first, second)
+    sent = audio.send((HOST, first.rtp), 5)
+    assert await received(other, 5) == sent
+    stage.relay.expect(first, offer)
+    await stage.until(first, lambda figures: figures.latched is None)
+    sent = audio.send((HOST, first.rtp), 5)
+    assert await received(other, 5) == sent
+    sent = other.send((HOST, second.rtp), 5)
+    assert await received(audio, 5) == sent
+    if is_refused:
+        stage.relay.expect(first, talk)
+        await asyncio.sleep(0)
+        sent = audio.send((HOST, first.rtp), 5)
+        assert await received(other, 5) == sent
+        return
+    stage.relay.expect(second, source(other.host, other.port, payloads=()))
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    fax.sock.sendto(b"\0\0one packet", (HOST, first.rtp))
+    assert await received(other, 1) == [b"\0\0one packet"]
+    other.sock.sendto(b"\0\0answer", (HOST, second.rtp))
+    assert await received(fax, 1) == [b"\0\0answer"]
+    audio.send((HOST, first.rtp), 5)
+    await stage.until(first, lambda figures: figures.dropped.unknown == 5)
+    assert stage.relay.figures(first).latched == (fax.host, fax.port)
+
+
 async def test_icmp_errors_change_nothing(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
@@ -1340,6 +1377,21 @@ async def test_ports_at_all_addresses_reach_each_other_where_calls_have_come_bac
     await stage.relay.start()
     _, back = that_have_come_back(stage, announced)
     assert (await stage.until(back, lambda figures: figures.packets_in > 10)).dropped.unknown == 0
+    await stage.relay.stop(keep=False)
+
+
+async def test_a_description_of_the_other_family_names_no_port_of_ours(tmp_path):
+    """No packet can be sent from one family to the other; a port of another call may have the same number there."""
+    stage = RelayStage(tmp_path, "0.0.0.0")
+    await stage.relay.start()
+    back = stage.open()
+    stage.host = "::"
+    out = stage.open()
+    announce_both(stage, "127.0.0.1", "0.0.0.0")
+    for port, host, peer in ((out, "127.0.0.1", back), (back, "::1", out)):
+        stage.relay.expect(port, source(host, peer.rtp, rtcp=peer.rtcp))
+        assert stage.relay._ports[port.id].beside is None
+        stage.relay.play_ring_back(port, 0, 0)
     await stage.relay.stop(keep=False)
 
 

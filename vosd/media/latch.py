@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vosd.base.host import plain_host
-from vosd.media.rtp import SEQUENCE
+from vosd.media.rtp import SEQUENCE, is_like_rtp
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
 
@@ -119,6 +119,11 @@ class Latch:
             return host == self.believed[0]
         return host in self._hosts and self._verdict(host) is True
 
+    def is_translated(self, address: Address) -> bool:
+        """Return whether a source that is allowed has another host than the announced one: that of its NAT."""
+        is_named = self.may_be(address) and address[0] in self._hosts
+        return is_named and self._announced is not None and address[0] != self._announced[0]
+
     def consider(
         self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int
     ) -> list[Arrived] | None:
@@ -151,9 +156,13 @@ class Latch:
         return self._believe(address, candidate.held)
 
     def consider_unread(self, address: Address, data: bytes, last_ns: int, now_ns: int) -> list[Arrived] | None:
-        """Judge a packet that is no RTP; the announced address is believed at once: nothing in it can be compared."""
+        """Judge a packet that is no RTP; the announced address is believed at once: nothing in it can be compared.
+
+        So is one behind NAT that the description does not name: a fax machine may send a single packet, and then wait.
+        """
         candidate = self._candidates.get(address)
-        if address[:2] == self._announced and self.believed is None and self._verdict(address[0]):
+        is_sole = address[:2] == self._announced or (self.is_translated(address) and not is_like_rtp(data))
+        if is_sole and self.believed is None and self._verdict(address[0]):
             held = [] if candidate is None else candidate.held
             return self._believe(address, [*held, (data, now_ns)])
         return self.consider(address, candidate.sequence + 1 if candidate else 0, 0, data, last_ns, now_ns)

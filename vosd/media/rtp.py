@@ -43,6 +43,11 @@ def is_whole(data: bytes) -> bool:
     return size >= end
 
 
+def is_like_rtp(data: bytes) -> bool:
+    """Return whether a packet has the version of RTP and RTCP."""
+    return bool(data) and data[0] & VERSION_MASK == VERSION
+
+
 def is_handshake(data: bytes) -> bool:
     """Return whether a packet beside RTP is one of DTLS, by its first byte (RFC 7983 section 7), or a check by STUN.
 

@@ -572,12 +572,13 @@ class Relay:
         return frozenset()
 
     def _own_source(self, served: _ServedPort) -> _ServedPort | None:
-        """Return the open port of ours that the source of a port is; None = it is none."""
+        """Return the open port of ours that the source of a port is; None = it is none, or one of the other family."""
         if served.source is None:
             return None
         host, rtp = plain_host(served.source.host), served.source.rtp
         for each in (host, *self._hosts.get(host, ())):
-            if (found := self._places.get((each, rtp))) is not None:
+            found = self._places.get((each, rtp))
+            if found is not None and (":" in each) is (":" in served.port.host):
                 return found
         return None
 

@@ -247,6 +247,9 @@ class MediaPort:
 
     def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:
         """Receive a packet of a source that is not believed."""
+        if self._is_unread and is_whole(data) and HEADER.unpack_from(data)[-1] == self.reception.ssrc:
+            self._receive_before_fax(data, address, now_ns)
+            return
         if self._is_unread:
             last_ns = max(self.alive_ns, self.reception.last_ns)
             packets = self.latch.consider_unread(address, data, last_ns, now_ns)
@@ -272,6 +275,16 @@ class MediaPort:
             self._unknown += 1
         elif packets:
             self._believe(packets)
+
+    def _receive_before_fax(self, data: bytes, address: Address, now_ns: int) -> None:
+        """Receive audio that goes on until the offer of a fax is answered: it comes from where no fax will."""
+        source = self.source
+        if self.latch.believed is not None or not self.latch.may_shake_hands(address) or not self._may_send(address):
+            self._unknown += 1
+            return
+        if self.latch.is_translated(address) and source is not None and not source.takes_nothing:
+            self.sender.target = address
+        self._receive_unread(data, now_ns)
 
     def _is_control(self, data: bytes) -> bool:
         return len(data) > 1 and self._units[data[1]] == RTCP
@@ -303,11 +316,7 @@ class MediaPort:
     def _receive_believed(self, data: bytes, now_ns: int) -> None:
         """Receive a packet of the believed source while the kernel lets through all sources."""
         if self._is_unread:
-            self._budget -= 1
-            if self._budget >= 0 or self._has_new_budget(now_ns):
-                self.alive_ns = now_ns
-                self._unread += 1
-                self._forward(data)
+            self._receive_unread(data, now_ns)
             return
         if not is_whole(data):
             self._receive_odd(data, now_ns)
@@ -321,6 +330,13 @@ class MediaPort:
         if self._budget >= 0 or self._has_new_budget(now_ns):
             self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
             self._until_filter -= 1
+            self._forward(data)
+
+    def _receive_unread(self, data: bytes, now_ns: int) -> None:
+        self._budget -= 1
+        if self._budget >= 0 or self._has_new_budget(now_ns):
+            self.alive_ns = now_ns
+            self._unread += 1
             self._forward(data)
 
     def _forward(self, data: bytes) -> None:
@@ -693,12 +709,13 @@ class MediaPort:
         return self._owner.open_ports(self.port.host, host, ports)
 
     def _announced(self, source: MediaSource, host: str, *ports: int) -> list[Address | None]:
-        """Return announced addresses of a host, None in place of those to which no media may be sent.
+        """Return announced addresses of a host, None in place of those to which no media may be sent, or can be.
 
         A private one of a peer that is seen at a public one is not its own from here: it may be a program of ours.
         """
         is_hidden = is_private(host) and not is_private(plain_host(source.sip_host))
-        if not any(ports) or (is_hidden and source.trust is MediaTrust.LEARN):
+        is_other_family = (":" in host) is not (":" in self.port.host)
+        if is_other_family or not any(ports) or (is_hidden and source.trust is MediaTrust.LEARN):
             return [None for _ in ports]
         found = self._open_ports(host, ports)
         if ":" in host:

@@ -211,6 +211,29 @@ def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     ]  # fmt: skip
 
 
+BEHIND_NAT = {"host": "192.168.1.20", "sip": PEER[0]}
+
+
+def test_what_is_no_rtp_is_believed_at_once_from_the_nat_of_a_peer_that_describes_a_private_address():
+    """A fax machine that calls may send a single packet, and then wait for the other one."""
+    one = latch(**BEHIND_NAT)
+    assert one.consider_unread(UNKNOWN, b"a", 0, 0) is None
+    assert one.consider_unread(OTHER_PORT, b"b", 0, 1) == [(b"b", 1)]
+    assert one.believed == OTHER_PORT
+
+
+def test_what_may_be_left_of_the_audio_before_a_fax_is_not_believed_at_once():
+    one = latch(**BEHIND_NAT)
+    assert one.consider_unread(OTHER_PORT, b"\x80\xc8rtcp", 0, 0) == []
+    assert one.believed is None
+
+
+def test_what_is_no_rtp_is_not_believed_at_once_where_any_source_may_be():
+    one = latch(trust=MediaTrust.ANY, **BEHIND_NAT)
+    assert one.consider_unread(UNKNOWN, b"a", 0, 0) == []
+    assert one.believed is None
+
+
 class TestJudgedSources:
     """Sources that the switch is asked about (``scope: rtp``)."""
 

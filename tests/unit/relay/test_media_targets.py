@@ -56,6 +56,21 @@ def test_nothing_is_sent_to_a_private_address_that_a_peer_at_a_public_one_announ
         assert port.sender.target == (PUBLIC, 5_000), "it is believed"
 
 
+@pytest.mark.parametrize(
+    ("own", "host", "is_sent"),
+    [("192.0.2.1", "2001:db8::9", False), ("2001:db8::1", PUBLIC, False), ("2001:db8::1", "2001:db8::9", True)],
+)
+def test_nothing_is_sent_to_a_described_address_of_the_other_family(own, host, is_sent):
+    """The kernel would refuse it, which Python reports for each packet as a fault of the program."""
+    order = OpenPort(RelayPort(1, own, 4_000, 4_001), 0, 0)
+    family = socket.AF_INET6 if ":" in own else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as rtp, socket.socket(family, socket.SOCK_DGRAM) as control:
+        port = MediaPort(order, rtp, control, memoryview(bytearray(RECORD_BYTES)), Owner())
+        port.expect(source(host, 2_222, rtcp=2_223), None)
+        assert (port.sender.target is not None) is is_sent
+        assert (port._control_destination() is not None) is is_sent
+
+
 def test_rtcp_leaves_for_its_own_port_where_a_peer_multiplexes_no_more():
     """Also from a port that has no other one for it."""
     order = OpenPort(RelayPort(1, "192.0.2.1", 4_000, None), 0, 0)
