@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 import uvloop
 
 from vosd.admin.office.tokens import principal_of
@@ -30,7 +31,9 @@ from vosd.api.table import OPERATIONS
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ConfigError
 from vosd.engine.settings import ApiSettings
+from vosd.net.tls import TlsFileError, check_pair
 from vosd.obs import log
+from vosd.obs.events import Event
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.processes.loops import CommandLoops
@@ -41,6 +44,8 @@ BAD_CONFIGURATION: Final = 3
 """Exit code of an invalid configuration, as of every verb."""
 LOG_LEVEL: Final = "info"
 _NICENESS: Final = 5
+
+_log = structlog.get_logger()
 
 
 def main() -> None:
@@ -94,11 +99,25 @@ def _stand_alone(config: Path) -> None:
     run(serve(config, settings, listener, principal_of, None))
 
 
+def _check_files(settings: ApiSettings) -> None:
+    """End the process where it has no certificate to show, as between the renewal of both files: it is tried again."""
+    if settings.certificate is None or settings.key is None:
+        return
+    try:
+        check_pair(Path(settings.certificate), Path(settings.key))
+    except TlsFileError as error:
+        why = f"{error.path}: expected {error.expected}"
+        do = "put a certificate and its key into the files of api.tls: the switch, or systemd, starts the API again"
+        _log.error(Event.API_CERTIFICATE_REFUSED.value, why=why, do=do)
+        sys.exit(1)
+
+
 async def serve(
     config: Path, settings: ApiSettings, listener: socket.socket, identify: Identify, until: Awaitable[object] | None
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
+    _check_files(settings)
     replica = None if settings.replica is None else settings.replica.reveal()
     async with Offices(config, settings.statement_seconds, replica) as offices:
         feed = EventFeed(lambda: offices.running_switch)

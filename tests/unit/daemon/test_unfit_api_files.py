@@ -1,6 +1,10 @@
 """Files of ``api.tls`` that do not belong together, as between the renewal of both: the API waits, calls do not."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -15,6 +19,7 @@ from doubles.office import operator
 from structlog.testing import capture_logs
 
 from vosd.admin.office.installation import CheckConfiguration, check_configuration
+from vosd.api import process
 from vosd.api.offices import Offices
 from vosd.catalogue.losses import Busy
 from vosd.catalogue.planned_objects import ChangeCheck, states_of
@@ -29,6 +34,8 @@ from vosd.daemon.reload import Configuration
 from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.systemd import Notifier
 from vosd.engine.clock import SystemClock
+from vosd.processes import entry
+from vosd.processes.entry import search_path
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
@@ -197,6 +204,17 @@ async def test_a_check_of_the_configuration_finds_them(site: Site, monkeypatch: 
         office = await offices.open(needs_database=True, patience_s=60)
         checked = await check_configuration(office, operator(), CheckConfiguration())
     assert (checked.valid, [each.key for each in checked.problems]) == (False, ["api.tls.key"])
+
+
+def test_the_api_alone_says_which_file_does_not_fit_and_is_tried_again(site: Site) -> None:
+    """systemd does not start again what ends with 3."""
+    site.renew_half()
+    command = sys.executable, "-P", "-m", entry.__name__, process.__name__, str(site.file)
+    environ = os.environ | {"PYTHONPATH": search_path()}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    assert (ended.returncode, line["event"]) == (1, "api_certificate_refused")
+    assert line["why"].endswith("api.key: expected the key of the certificate, in PEM form, not encrypted")
 
 
 def test_other_mistakes_of_the_files_end_a_start_and_are_listed_with_it(site: Site) -> None:
