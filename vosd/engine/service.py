@@ -346,7 +346,7 @@ class SwitchService:
         self._tasks.run("watch over names", self.directory.run)
         self._tasks.run("names to disk", self._names_file.run)
         self._tasks.run("countries of addresses", self.countries.run)
-        self._tasks.run("registrations to database", self.node.registration_writer.run)
+        self._tasks.run("registrations to database", self.registrations.keep_written)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._tasks.run("live state to disk", self._state_files.run)

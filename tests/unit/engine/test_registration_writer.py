@@ -297,6 +297,22 @@ async def test_a_clock_that_was_set_after_phones_have_registered_ends_none_of_th
     assert found.binding.expires_at == clock.now().plus(400_000)
 
 
+async def test_a_switch_that_is_killed_after_its_clock_was_set_forward_loses_no_phone(life, store, clock):
+    life.register(lifetime=600)
+    life.register("1002", lifetime=7_200)
+    await life.rows()
+    later(clock, 100)
+    clock.set_wall(1_800_000)
+    for _ in range(2):
+        await life.table.follow_clock()
+        await life.rows()
+    assert store.writes == [(2, 0), (1, 0)], "the row of the other one lasts long enough"
+    second = Life(store, clock)
+    await second.table.restore(USERS.get)
+    ends = {each.name: each.binding.expires_at for each in second.table.listed()}
+    assert ends == {"1001": clock.now().plus(600_000), "1002": clock.now().plus(7_200_000)}
+
+
 async def test_a_store_that_went_back_to_an_older_state_is_brought_to_what_is_registered(life, store):
     life.register("1001")
     await life.rows()

@@ -22,7 +22,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.peers import InboundRow
 from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
-from vosd.engine.registration.writer import AT_ONCE, RegistrationWriter, is_refresh
+from vosd.engine.registration.writer import AT_ONCE, FLUSH_S, RegistrationWriter, is_refresh
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
 from vosd.sip.device import Device
@@ -370,6 +370,10 @@ class Registrations(Counting):
         """Return the bindings of a user whose slots are such."""
         return tuple(each for each in self._present_bindings(name) if is_such(name, each.slot))
 
+    def _of_all(self) -> Iterator[tuple[str, Bindings]]:
+        """Return all users, each with the bindings that it has when its turn comes."""
+        return ((name, self._present_bindings(name)) for name in tuple(self._users))
+
     def _present_bindings(self, name: str) -> Bindings:
         user = self._users.get(name)
         return () if user is None else user.bindings
@@ -386,7 +390,18 @@ class Registrations(Counting):
 
     async def write_again(self) -> None:
         """Write all registrations to a database that has lost commits."""
-        await self._writer.write_again((name, self._present_bindings(name)) for name in tuple(self._users))
+        await self._writer.write_again(self._of_all())
+
+    async def keep_written(self) -> None:
+        """Write what is queued, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.follow_clock()
+            await self._writer.flush()
+
+    async def follow_clock(self) -> None:
+        """Queue what would be written with another end now, because the clock was set forward."""
+        await self._writer.follow_clock(self._of_all())
 
     async def write_all(self) -> None:
         """Write everything before a stop."""

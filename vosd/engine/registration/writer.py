@@ -3,13 +3,14 @@
 Owns when a binding is written. A new or changed one is written within ``FLUSH_S``. A refresh is mostly not: a row has
 ``until``, two lifetimes ahead of the binding's end, and is written again when less than one is left. So no row ends
 before its binding, and a restart loses none. Restored bindings are valid until then, but at most one lifetime from the
-start: an endpoint that still exists refreshes within it. A stop writes the true ends.
+start: an endpoint that still exists refreshes within it. Where the clock is set forward, rows that would end too soon
+are written again. A stop writes the true ends.
 
 At most one state for each binding is queued, so the queue is bounded however long the database, or its copy, is down.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -62,6 +63,7 @@ class RegistrationWriter:
         self.displaced: list[tuple[str, Binding]] = []
         """Bindings of the database, read by ``load``, whose slot one of another device may have got here meanwhile."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
+        self._looked = clock.now()
 
     def __len__(self) -> int:
         """Return the number of bindings that wait to be written or removed."""
@@ -70,8 +72,7 @@ class RegistrationWriter:
     def put(self, name: str, binding: Binding, before: Binding | None) -> None:
         """Queue a new or renewed binding; ``before`` is its previous state."""
         key = BindingKey(name, binding.slot)
-        spare_ms = self._until.get(key, 0) - self._end_of(binding)
-        if before is not None and spare_ms >= 1_000 * binding.lifetime_s and is_refresh(before, binding):
+        if before is not None and self._lasts(key, binding) and is_refresh(before, binding):
             return
         self._write(key, binding, self._end_of(binding, ahead=AHEAD))
 
@@ -124,29 +125,26 @@ class RegistrationWriter:
     async def write_again(self, users: Iterable[tuple[str, Bindings]]) -> None:
         """Write the bindings of all users, and remove the rows of others: the database has lost commits.
 
-        Calls go on meanwhile: a turn takes ``AT_ONCE`` users, each with the bindings that it has by then.
-
         Raises:
             StoreUnavailable: the database cannot be reached; nothing is written.
         """
         stored = await self._store.load()
-        for number, (name, bindings) in enumerate(users, 1):
-            for binding in bindings:
-                key = BindingKey(name, binding.slot)
-                self._write(key, binding, self._end_of(binding, ahead=AHEAD))
-            if not number % AT_ONCE:
-                await asyncio.sleep(0)
+        async for key, binding in _in_turns(users):
+            self._write(key, binding, self._end_of(binding, ahead=AHEAD))
         for number, row in enumerate(stored, 1):
             if BindingKey(row.name, row.slot) not in self._until:
                 self.drop(row.name, row.slot)
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
 
-    async def run(self) -> None:
-        """Write what is queued, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            await self.flush()
+    async def follow_clock(self, users: Iterable[tuple[str, Bindings]]) -> None:
+        """Write rows of all users anew that would end too soon, where the clock was set forward since the last look."""
+        before, self._looked = self._looked, self._clock.now()
+        if self._looked.wall - before.wall - (self._looked.mono - before.mono) <= _SAME_MS:
+            return
+        async for key, binding in _in_turns(users):
+            if key in self._until and not self._lasts(key, binding):
+                self._write(key, binding, self._end_of(binding, ahead=AHEAD))
 
     async def flush(self, at_once: int = BATCH) -> None:
         """Write everything queued; keep it queued if the database cannot be reached, or has not been read yet."""
@@ -214,6 +212,10 @@ class RegistrationWriter:
             peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
             yield row, None if peer is None else msgspec.structs.replace(binding, peer=peer)
 
+    def _lasts(self, key: BindingKey, binding: Binding) -> bool:
+        """Return whether the row of a binding outlasts it by a lifetime."""
+        return self._until.get(key, 0) - self._end_of(binding) >= 1_000 * binding.lifetime_s
+
     def _end_of(self, binding: Binding, ahead: int = 0) -> int:
         """Return when a binding ends, or so many of its lifetimes later, in UTC milliseconds of now.
 
@@ -267,6 +269,15 @@ class RegistrationWriter:
             return all([await self._save(half) for half in halves])
         self._outage.over()
         return True
+
+
+async def _in_turns(users: Iterable[tuple[str, Bindings]]) -> AsyncIterator[tuple[BindingKey, Binding]]:
+    """Yield the bindings of users; calls go on meanwhile: a turn has ``AT_ONCE`` users, with what they have by then."""
+    for number, (name, bindings) in enumerate(users, 1):
+        for binding in bindings:
+            yield BindingKey(name, binding.slot), binding
+        if not number % AT_ONCE:
+            await asyncio.sleep(0)
 
 
 def _parted(batch: dict[BindingKey, StoredBinding | None]) -> tuple[list[StoredBinding], list[BindingKey]]:
