@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,7 +15,8 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.base.secret import Secret
 from vosd.engine.background import kept_going
-from vosd.engine.steady_clock import SteadyClock
+from vosd.engine.kept_file import KeptFile
+from vosd.engine.steady_clock import SETTLED_MS, SteadyClock
 from vosd.obs import log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.child import ended, started
@@ -22,6 +24,8 @@ from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
+MADE_UP_MS: Final = 2 * 86_400_000
+"""A last run that is longer ago is of a stop of days, or of another configuration: the next run is the next day's."""
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
@@ -110,19 +114,39 @@ def why_failed(error: BaseException) -> str:
 
 
 class Daily:
-    """Waits for the time of the day, and runs."""
+    """Waits for the time of the day, and runs.
 
-    def __init__(self, name: str, clock: Clock, run: Callable[[int], Awaitable[None]]) -> None:
+    The time of the last run is kept in ``state_dir``: one that fell into a stop, or was ended by it, is made up for
+    an hour after the start.
+    """
+
+    def __init__(self, name: str, clock: Clock, run: Callable[[int], Awaitable[None]], state_dir: Path) -> None:
         """``run`` receives the time, UTC milliseconds."""
         self._name = name
         self._clock = SteadyClock(clock)
         self._run = run
+        self._done = KeptFile(state_dir / f"{name}.json", int, f"last_run_of_{name}")
+        """Time up to which nothing is left to make up for, UTC milliseconds."""
+        self._due: int | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, at_s: int | None, zone: tzinfo | None) -> None:
-        """Begin to wait for a time in seconds since midnight; None = do nothing."""
-        if at_s is not None:
-            self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
+    def begin(self, at_s: int | None, zone: tzinfo | None, *, is_anew: bool = False) -> None:
+        """Begin to wait for a time in seconds since midnight; None = do nothing.
+
+        ``is_anew``: that was changed by a reload, so that nothing is made up for.
+        """
+        if at_s is None:
+            return
+        self._due = None
+        now, done = self._clock.now(), None if is_anew else self._done.read()
+        if now is not None and done is not None and 0 <= now - done < MADE_UP_MS:
+            coming = next_run(done, at_s, zone)
+            self._due = (
+                coming if coming > now else now + SETTLED_MS
+            )  # by then a clock that was wrong at the boot is set
+        elif now is not None:
+            self._done.write(now)
+        self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
 
     async def end(self) -> None:
         """End a run that goes on."""
@@ -133,13 +157,13 @@ class Daily:
 
     async def _keep(self, at_s: int, zone: tzinfo | None) -> None:
         """Run every day at the time; runs until cancelled."""
-        due: int | None = None
         while True:
             now = self._clock.now()
             if now is not None:
-                if due is not None and now >= due:
+                if self._due is not None and now >= self._due:
+                    self._due = None
                     await self._run(now)
-                    due = None
+                    self._done.write(now)
                 coming = next_run(now, at_s, zone)
-                due = coming if due is None else min(due, coming)
+                self._due = coming if self._due is None else min(self._due, coming)
             await asyncio.sleep(LOOK_S)

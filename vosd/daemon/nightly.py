@@ -54,7 +54,7 @@ class NightlyPart:
         self._invoices = settings.invoices
         self._catalogue = catalogue
         self._is_begun = False
-        self._daily = Daily("nightly", clock, self.run)
+        self._daily = Daily("nightly", clock, self.run, settings.state_dir)
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -75,7 +75,7 @@ class NightlyPart:
         if self._is_begun:
             await self.end()
             _forget(gone)
-            await self.begin()
+            self._daily.begin(self._settings.at_s, self._settings.zone, is_anew=True)
 
     async def run(self, now: int) -> None:
         """Do the work at a time (UTC milliseconds); work that fails, for whatever reason, is an alarm."""

@@ -29,7 +29,7 @@ class RetentionPart:
         self._state_dir = settings.state_dir
         self._settings = settings.retention
         self._is_begun = False
-        self._daily = Daily("retention", clock, self.run)
+        self._daily = Daily("retention", clock, self.run, settings.state_dir)
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -49,7 +49,7 @@ class RetentionPart:
                 await self.end()
                 for kind in sorted(gone):  # kept for good or dropped by hand alone from now on: no alarm
                     _log.info(Event.RETENTION_DONE.value, kind=kind, why=GONE)
-                await self.begin()
+                self._daily.begin(self._settings.at_s, self._settings.zone, is_anew=True)
 
     async def run(self, now: int) -> None:
         """Drop what is old enough at a time (UTC milliseconds); a run that fails, for whatever reason, is an alarm."""

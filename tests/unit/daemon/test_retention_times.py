@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -37,18 +39,36 @@ def test_the_next_run_is_at_the_time_of_the_zone(after, zone, expected):
 
 
 YEAR_MS = 365 * 86_400_000
+HOUR_M = 60
+DAY_M = 24 * HOUR_M
 
 
 class Day:
     """Daily work at half past two, on a clock of the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_dir: Path) -> None:
         self.clock = ManualClock(wall=at("2026-11-21T02:29:00Z"))
         self.runs: list[int] = []
-        self.daily = Daily("retention", self.clock, self._run)
+        self._state_dir = state_dir
+        self.daily = Daily("retention", self.clock, self._run, state_dir)
+        self.never = asyncio.Event()
+        self.lasts = False
 
     async def _run(self, now: int) -> None:
         self.runs.append(now)
+        if self.lasts:
+            await self.never.wait()
+
+    async def stopped_for(self, minutes: int, **changes: Any) -> None:
+        """Stop, and start again later."""
+        await self.daily.end()
+        self.clock.move_to(self.clock.now().mono + 60_000 * minutes)
+        self.started_again(**changes)
+
+    def started_again(self, **changes: Any) -> None:
+        """Start as another process, which believes the clock as it finds it."""
+        self.daily = Daily("retention", self.clock, self._run, self._state_dir)
+        self.daily.begin(HALF_PAST_TWO, UTC, **changes)
 
     async def passed(self, minutes: int) -> list[int]:
         """Let time pass; return the times of the runs."""
@@ -60,9 +80,9 @@ class Day:
 
 
 @pytest.fixture
-async def day(monkeypatch):
+async def day(monkeypatch, tmp_path):
     monkeypatch.setattr("vosd.daemon.daily.LOOK_S", 0)
-    day = Day()
+    day = Day(tmp_path)
     day.daily.begin(HALF_PAST_TWO, UTC)
     await asyncio.sleep(0)
     yield day
@@ -86,3 +106,38 @@ async def test_a_clock_that_was_set_is_believed_when_it_has_gone_on_for_an_hour(
     day.clock.set_wall(5 * 86_400_000)
     assert await day.passed(SETTLED_MS // 60_000 - 1) == []
     assert len(await day.passed(2)) == 1
+
+
+async def test_a_run_that_falls_into_a_stop_is_made_up_for_once_an_hour_after_the_start(day):
+    await day.stopped_for(5)
+    assert await day.passed(HOUR_M - 1) == []
+    assert len(await day.passed(3)) == 1
+    await day.stopped_for(5)
+    assert await day.passed(2 * HOUR_M) == []
+    await day.stopped_for(DAY_M)
+    assert len(await day.passed(2 * HOUR_M)) == 1
+
+
+async def test_a_run_that_a_stop_has_ended_is_made_up_for(day):
+    day.lasts = True
+    assert len(await day.passed(2)) == 1
+    day.lasts = False
+    await day.stopped_for(1)
+    assert len(await day.passed(2 * HOUR_M)) == 1
+
+
+async def test_a_clock_that_is_ahead_at_the_start_makes_up_for_nothing(day):
+    await day.daily.end()
+    day.clock.set_wall(86_400_000)
+    day.started_again()
+    assert await day.passed(30) == []
+    day.clock.set_wall(-86_400_000)
+    assert await day.passed(HOUR_M - 1) == []
+
+
+async def test_nothing_is_made_up_for_after_days_or_for_another_time_that_a_reload_has_set(day):
+    await day.stopped_for(5, is_anew=True)
+    assert await day.passed(2 * HOUR_M) == []
+    await day.stopped_for(3 * DAY_M)
+    assert await day.passed(2 * HOUR_M) == []
+    assert len(await day.passed(DAY_M)) == 1
