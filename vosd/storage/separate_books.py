@@ -22,7 +22,9 @@ from vosd.storage.database import Database
 _ENCODED_AT_ONCE: Final = 64
 """Records encoded before the event loop serves calls again."""
 _REPLY_S: Final = 300.0
-"""A process that has not replied by then is killed; the time limit of one transaction is ``PATIENCE_S``."""
+"""A process that has not replied by then is killed. A batch with records that are refused takes several transactions,
+each of at most ``PATIENCE_S``: one that was killed for them would begin with all of them again.
+"""
 BATCHES_MS: Final = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
 
 _log = structlog.get_logger()
