@@ -62,7 +62,7 @@ async def test_a_block_of_the_watch_has_one_line_in_the_audit_also_where_the_dat
         (line,) = await SqlAudit(database).newest(10)
         assert (line.at, line.principal, line.means) == (blocked_at, "the fraud watch", "switch")
         assert (line.action, line.subject) == ("BlockAccount", "acme/premium")
-        order = {"account": "acme", "destination": "premium", "until": blocked_at + 600_000}
+        order = {"account": "acme", "destination": "premium", "until": blocked_at + 600_000, "incoming": False}
         assert json.loads(line.detail) == {**order, "memo": "6.0 minutes in an hour, 5.0 allowed"}
         assert scene.blocked == ["acme/premium"]
     finally:
