@@ -624,6 +624,37 @@ async def test_comfort_noise_that_was_not_agreed_on_is_dropped_and_shows_that_it
     assert other.taken() == []
 
 
+async def test_comfort_noise_that_was_not_agreed_on_is_not_lost(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    for _ in range(4):
+        one.send((HOST, first.rtp), 5)
+        one.send((HOST, first.rtp), 2, payload=13)
+        one.sequence += 1
+    one.send((HOST, first.rtp))
+    figures = await stage.until(first, lambda figures: figures.packets_in == 21)
+    assert (figures.expected, figures.lost, figures.dropped.payload) == (33, 4, 8)
+
+
+@pytest.mark.parametrize("is_at_the_same_port", [True, False])
+async def test_audio_that_goes_on_while_a_fax_is_offered_is_not_lost(stage, peers, is_at_the_same_port):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    one.send((HOST, first.rtp), 10)
+    await received(other, 10)
+    stage.relay.expect(first, source(one.host, one.port if is_at_the_same_port else 25_012, payloads=()))
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    one.send((HOST, first.rtp), 10)
+    await received(other, 10)
+    stage.relay.expect(first, source(one.host, one.port))
+    await asyncio.sleep(0)
+    one.sequence += 1
+    one.send((HOST, first.rtp), 10)
+    await received(other, 10)
+    figures = await stage.until(first, lambda figures: figures.packets_in == 30)
+    assert (figures.expected, figures.lost) == (31, 1)
+
+
 async def test_rtcp_goes_from_a_port_with_both_to_a_port_of_its_own_and_back(stage, peers):
     one, other, control = peers(), peers(port=25_010, ssrc=0x9999), peers(port=25_011)
     first, second = stage.open(is_multiplexed=True), stage.open()

@@ -95,6 +95,20 @@ def test_figures_are_those_of_a_plain_implementation(packets):
     assert (figures.first_at, figures.last_at) == (packets[0].at_ns // 10**6, packets[-1].at_ns // 10**6)
 
 
+@given(st.lists(st.sampled_from(".pl"), min_size=1, max_size=60), st.sampled_from((0, 65_530)))
+def test_packets_that_are_passed_over_are_neither_counted_nor_lost(kinds, first):
+    """Of those that come behind the last one that is counted, nothing is known."""
+    reception, numbers = Reception(), range(first, first + len(kinds) + 2)
+    for number, kind in zip(numbers, (".", *kinds, "."), strict=True):
+        if kind == ".":
+            reception.add(number % 65_536, 0, 1, 0, UNIT_NS, 1)
+        elif kind == "p":
+            reception.pass_over()
+    reception.lose_track()
+    assert reception.received == kinds.count(".") + 2
+    assert (reception.expected_before, reception.lost_before) == (len(numbers), kinds.count("l"))
+
+
 @given(streams())
 def test_the_payload_type_is_that_of_the_most_packets(packets):
     counts: dict[int, int] = {}

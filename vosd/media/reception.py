@@ -20,9 +20,9 @@ class Reception:
 
     __slots__ = (
         "_arrived_ns", "_at", "_extended", "_highest", "_jitter_max_ns", "_jitter_ns", "_jitter_sum_ns", "_jitters",
-        "_record", "_restart", "_skipped", "_stamp", "base", "common_count", "common_payload", "expected_before",
-        "first_ns", "is_changed", "last_ns", "lost_before", "payload", "payload_since", "payloads", "received",
-        "received_start", "ssrc",
+        "_passed_over", "_record", "_restart", "_skipped", "_stamp", "base", "common_count", "common_payload",
+        "expected_before", "first_ns", "is_changed", "last_ns", "lost_before", "payload", "payload_since", "payloads",
+        "received", "received_start", "ssrc",
     )  # fmt: skip
 
     def __init__(self, record: Buffer | None = None, at: int = 0) -> None:
@@ -61,6 +61,8 @@ class Reception:
         """Sequence number that would confirm that the sequence began anew."""
         self._skipped = 0
         """Packets since the last one that were not looked at."""
+        self._passed_over = 0
+        """Packets since then that are not counted."""
         self._stamp = 0
         self._arrived_ns = 0
         self._jitter_ns = 0.0
@@ -121,6 +123,10 @@ class Reception:
         self._skipped += packets
         self._write()
 
+    def pass_over(self) -> None:
+        """Note a packet of the stream that is not counted, but not lost either."""
+        self._passed_over += 1
+
     def lose_track(self) -> None:
         """Begin anew with the next packet: it is not known how many were not looked at."""
         self._end_sequence()
@@ -175,10 +181,10 @@ class Reception:
         if step < _DROPOUT_MAX:
             self._highest = sequence
             self._extended += self._skipped + step
-            if self._skipped:
+            if self._skipped or self._passed_over:
                 self.is_changed = True
-                self.received_start -= self._skipped
-                self._skipped = 0
+                self.received_start -= self._skipped + min(self._passed_over, max(0, step - 1))
+                self._skipped = self._passed_over = 0
         elif step <= SEQUENCE - _MISORDER_MAX:
             if sequence != self._restart:
                 self._restart = sequence + 1 & SEQUENCE - 1
@@ -191,7 +197,7 @@ class Reception:
     def _begin_sequence(self, sequence: int, stamp: int, now_ns: int) -> None:
         self.base = self._extended = self._highest = sequence
         self.received_start = self.received
-        self._skipped = 0
+        self._skipped = self._passed_over = 0
         self._restart = -1
         self._stamp, self._arrived_ns = stamp, now_ns
 

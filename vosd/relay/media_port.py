@@ -247,7 +247,7 @@ class MediaPort:
 
     def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:
         """Receive a packet of a source that is not believed."""
-        if self._is_unread and is_whole(data) and HEADER.unpack_from(data)[-1] == self.reception.ssrc:
+        if self._is_unread and self._is_of_stream(data):
             self._receive_before_fax(data, address, now_ns)
             return
         if self._is_unread:
@@ -336,8 +336,15 @@ class MediaPort:
         self._budget -= 1
         if self._budget >= 0 or self._has_new_budget(now_ns):
             self.alive_ns = now_ns
-            self._unread += 1
+            if self._is_of_stream(data):  # audio that goes on until the offer of a fax is answered is not lost
+                self.reception.skip(1)
+            else:
+                self._unread += 1
             self._forward(data)
+
+    def _is_of_stream(self, data: bytes) -> bool:
+        """Return whether a packet is RTP of the stream that was received last."""
+        return is_whole(data) and HEADER.unpack_from(data)[-1] == self.reception.ssrc
 
     def _forward(self, data: bytes) -> None:
         if self._out is not None:
@@ -356,6 +363,8 @@ class MediaPort:
         else:
             self.alive_ns = now_ns  # comfort noise that was not agreed on says that the peer is there
             self._foreign_payload += 1
+            if self._is_of_stream(data):
+                self.reception.pass_over()
 
     # ---- what the kernel forwards ----
 
