@@ -57,6 +57,11 @@ def test_systemd_finds_nothing_wrong_with_the_timer_and_its_service(timer: Path,
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if timer.stem in line]) == (0, [])
 
 
+@pytest.mark.parametrize("timer", sorted(BESIDE.glob("*.timer")), ids=lambda each: each.name)
+def test_what_falls_into_a_stop_of_the_machine_is_made_up_for(timer: Path) -> None:
+    assert "Persistent=true" in timer.read_text().splitlines()
+
+
 def test_the_file_that_gives_media_workers_their_right_adds_one_capability(tmp_path: Path) -> None:
     copy = with_program(UNIT, tmp_path)
     added = tmp_path / "vosd.service.d" / "offload.conf"
