@@ -16,6 +16,7 @@ from vosd.routing.route_table import RouteTable
 GROUPS = {
     "sell": "", "buy": "", "own": "", "night": "", "euro": "currency: EUR, ", "missing": "",
     "derived": "derive: {from: sell, factor: '1.2'}, ",
+    "named": "area_names: own, ",
     "by_caller": "origins: [{name: none, callers: missing, rate_group: missing}], ",
 }  # fmt: skip
 """By name, what a rate group has beside its rates."""
@@ -54,7 +55,7 @@ routing_gateways:
   - {name: v5, account: changing, address: 198.51.100.5, rate_group: euro}
 """
 ROWS = [
-    '{prefix: "44", billing_rate: "0.012"}', '{prefix: "44", billing_rate: "0.013"}',
+    '{prefix: "44", billing_rate: "0.012"}', '{prefix: "44", billing_rate: "0.013", area: UK}',
     '{prefix: "4420", billing_rate: "0.02"}', '{prefix: "7", billing_rate: "0.03"}',
     '{prefix: "7", billing_rate: "0.03", locked: yes}', '{prefix: "*", billing_rate: "0.04"}',
     '{prefix: "44", billing_rate: "0.001", effective_from: "2026-07-01T00:00:00Z"}',

@@ -335,6 +335,28 @@ class Excerpt:
 
     def _read_groups(self, names: Iterable[str], decks: Mapping[str, Path] | None = None) -> list[ListedGroup]:
         """Return rate groups with the rates of their own, without those that are not configured."""
+        from vosd.config.assembly.named_groups import named_group
+
+        listed, versions = self._with_own_areas(names, decks)
+        own = {each.keys.name: each for each in listed}
+        elsewhere = {each.keys.area_names for each in listed if each.keys.area_names is not None} - own.keys()
+        if elsewhere:
+            own |= {each.keys.name: each for each in self._with_own_areas(elsewhere)[0]}
+        named = [
+            each._replace(read=named_group(each.read, own[each.keys.area_names].read.group.table))
+            if each.keys.area_names in own
+            else each
+            for each in listed
+        ]
+        for each in named:
+            if each.keys.name in versions:
+                each.read.group.name_deck(versions[each.keys.name])
+        return named
+
+    def _with_own_areas(
+        self, names: Iterable[str], decks: Mapping[str, Path] | None = None
+    ) -> tuple[list[ListedGroup], Mapping[str, int]]:
+        """Return rate groups without areas of other groups, and the versions of the decks of those that have one."""
         from vosd.config.assembly.compiled_groups import CompiledGroups
         from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, source_of_rates, with_decks
         from vosd.config.assembly.inventory import label_of
@@ -346,7 +368,7 @@ class Excerpt:
         (groups,) = self._lists(RATE_GROUPS)
         found = [groups[name] for name in names if name in groups]
         if not found:
-            return []
+            return [], {}
         keys, parameters = self._installation()
         problems = ProblemList()
         templates, defaults = take_templates(self._copy(), ProblemList()), defaults_of(self._copy())
@@ -382,11 +404,7 @@ class Excerpt:
                 listed.append(ListedGroup(own, read, source_of_rates(section)))
         if len(listed) < len(found) or problems.has_errors:
             raise ConfigError(tuple(naming_decks(problems.in_order(), files)))
-        versions = {deck.group: deck.number for deck in stored.decks if deck.group in stored.files}
-        for each in listed:
-            if each.keys.name in versions:
-                each.read.group.name_deck(versions[each.keys.name])
-        return listed
+        return listed, {deck.group: deck.number for deck in stored.decks if deck.group in stored.files}
 
     def rates_of(self, account: "Account", *, is_vendor: bool = False) -> "Rates | None":
         """Return the rates that price the calls of an account; None where its rate group is not configured."""

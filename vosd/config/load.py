@@ -30,6 +30,7 @@ from vosd.config.assembly.decks import deck_names, has_own_rates, names_of_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inventory, read_list
+from vosd.config.assembly.named_groups import name_groups
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters, trunk_defaults_of
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.radius import default_keys
@@ -410,6 +411,7 @@ def _objects(
         return read_rate_group(section, label, parameters, problems, decimals)
 
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
+    name_groups(read_groups, problems)
     derive_groups(read_groups, problems)
     objects = ReadObjects(
         read_groups,

@@ -86,6 +86,22 @@ def test_areas_of_a_derived_group_have_its_own_rates_before_those_of_its_base(si
     assert prices["United Kingdom"] == ("0.02", ["4420", "4479"])
 
 
+def test_rates_without_area_stand_among_the_areas_of_the_deck_that_names_them(site):
+    config = site.config.read_text().replace("rates_file: filed.csv}", "rates_file: filed.csv, area_names: acme}")
+    site.config.write_text(config)
+    site.write("prefix,billing_rate\n44,0.1\n44208,0.1\n878,0.1\n1,0.1\n", "filed.csv")
+    shown = {each["area"]: each["prefixes"] for each in site.ask("areas", "filed")["areas"]}
+    assert shown == {"": ["1"], "Personal": ["878"], "United Kingdom": ["44", "44208"]}
+    assert [each["rates"] for each in site.ask("groups") if each["name"] == "filed"] == [4]
+    site.run("import", "acme", site.write("prefix,area,billing_rate\n44208,London,0.01\n"), "--mode", "delta")
+    assert {each["area"] for each in site.ask("areas", "filed")["areas"]} == {
+        "",
+        "Personal",
+        "United Kingdom",
+        "London",
+    }
+
+
 def test_the_price_of_an_area_is_of_a_minute_where_rates_are_of_a_cycle(site):
     (rest,) = site.ask("areas", "cycles")["areas"]
     assert (rest["lowest"], rest["prefixes"]) == ("0.08571429", ["*"])

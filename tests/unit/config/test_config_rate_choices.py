@@ -10,6 +10,7 @@ import pytest
 
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
+from vosd.billing.rate_group import RateGroup
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
@@ -242,6 +243,74 @@ def test_rates_beside_derived_ones_win(tmp_path):
     ],
 )
 def test_a_mistake_in_a_derivation_is_named(tmp_path, groups, named):
+    with pytest.raises(ConfigError) as refused:
+        site(tmp_path, {"rate_groups": groups})
+    assert named in str(refused.value)
+
+
+LIST = {
+    "name": "list",
+    "currency": "EUR",
+    "rates": [
+        {"prefix": "44", "billing_rate": "0", "area": "United Kingdom"},
+        {"prefix": "4420", "billing_rate": "0", "area": "London"},
+        {"prefix": "447", "billing_rate": "0"},
+    ],
+}
+
+
+def areas(found: RateGroup, *numbers: str) -> list[str]:
+    return [found.find(number, 0).rate.area for number in numbers]
+
+
+def test_rates_without_area_have_those_of_another_group(tmp_path):
+    derived = [
+        LIST,
+        {**DERIVED[0], "name": "of-named", "rates": [{"prefix": "4477", "billing_rate": "1"}]},
+        {**group("plain"), "area_names": "list"},
+        {
+            "name": "of-plain",
+            "derive": {"from": "own"},
+            "area_names": "list",
+            "rates": group("", prefix="4477")["rates"],
+        },
+        {"name": "deep", "area_names": "deep", "rates": [*LIST["rates"], {"prefix": "4479", "billing_rate": "1"}]},
+    ]
+    loaded = site(tmp_path, {"rate_groups": derived})
+    written = json.loads((tmp_path / "vosd.yaml").read_text())
+    written["rate_groups"][0]["area_names"] = "list"
+    (tmp_path / "vosd.yaml").write_text(json.dumps(written))
+    named, excerpt = load(tmp_path / "vosd.yaml", {}), Excerpt(tmp_path / "vosd.yaml", {})
+    uk, london = "United Kingdom", "London"
+    for groups in (named.catalogue.rate_groups.__getitem__, excerpt.rate_group):
+        assert areas(groups("sell"), "4410", "+442012", "4477") == [uk, london, uk]
+        assert areas(groups("plain"), "4420") == [london]
+        assert areas(groups("of-named"), "4420", "4477") == [london, ""], "what is derived has the area of its base"
+        assert areas(groups("of-plain"), "4420", "4477") == [london, uk]
+        assert areas(groups("deep"), "4479", "447", "4420") == [uk, uk, london], "its own shorter prefixes name them"
+    assert areas(loaded.catalogue.rate_groups["sell"], "4420") == [""]
+    before, after = (each.catalogue.rate_groups["sell"] for each in (loaded, named))
+    assert before.version != after.version, "calls are told apart by their areas"
+    assert before.find("4420", 0).rate.billing_rate == after.find("4420", 0).rate.billing_rate
+
+
+def test_a_group_follows_the_areas_of_the_other_one(tmp_path):
+    named = {"rate_groups": [LIST, {**group("plain"), "area_names": "list"}]}
+    before = site(tmp_path, named).catalogue.rate_groups["plain"]
+    changed = [{**LIST, "rates": [{"prefix": "44", "billing_rate": "0", "area": "UK"}]}, named["rate_groups"][1]]
+    after = site(tmp_path, {"rate_groups": changed}).catalogue.rate_groups["plain"]
+    assert (areas(before, "4420"), areas(after, "4420")) == (["London"], ["UK"])
+    assert before.version != after.version
+
+
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        ([{**group("plain"), "area_names": "lst"}, LIST], "rate_groups[plain].area_names: value 'lst': expected"),
+        ([*DERIVED, {**group("plain"), "area_names": "resale"}], "expected a rate group that is not derived itself"),
+    ],
+)
+def test_a_mistake_in_the_group_that_names_areas_is_named(tmp_path, groups, named):
     with pytest.raises(ConfigError) as refused:
         site(tmp_path, {"rate_groups": groups})
     assert named in str(refused.value)

@@ -165,6 +165,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "multiplier": {"multiplier": "0.5", "rate_group": None},
     "rate_group": {"rate_group": "lone"},
     "derive.from": {"from": "other"},
+    "rate_groups.area_names": {"area_names": "sell"},
     "rate_groups.currency": {"currency": "EUR", "origins": None},
     "origins.rate_group": {"rate_group": "other"},
     "origins.areas": {"areas": ["1205,1251"]},

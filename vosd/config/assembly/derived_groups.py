@@ -11,6 +11,7 @@ from vosd.catalogue.source import report_unknown
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory
+from vosd.config.assembly.named_groups import named_table
 from vosd.config.assembly.rate_groups import PlacedRate, PlacedRates, ReadGroup, group_of
 from vosd.config.keys.rate_groups import DeriveKeys
 
@@ -44,8 +45,9 @@ def derive_groups(groups: Inventory[ReadGroup], problems: ProblemList) -> None:
 def derived_group(read: ReadGroup, base: ReadGroup, keys: DeriveKeys) -> ReadGroup:
     """Return a rate group with the rates of its base, derived, beside its own."""
     group, derivation = read.group, _DERIVATION(keys)
-    version = version_of(base.group.table.version, derivation, group.table.version)
-    table = DerivedTable(base.group.table, derivation, group.table, version)
+    rates = base.group.table if read.names is None else named_table(base.group.table, read.names)
+    version = version_of(rates.version, derivation, group.table.version)
+    table = DerivedTable(rates, derivation, group.table, version)
     derived = group_of(group.name, group.currency, group.policy, table, group.period_rates, group.origins)
     return ReadGroup(derived, _DerivedRates(read.rates, base.rates, derivation), keys)
 

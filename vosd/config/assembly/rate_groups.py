@@ -51,6 +51,7 @@ _POLICY: Final = full_conversion(
         "period_rates": "the group itself",
         "origins": "the group itself",
         "derive": "the rates of another group (derived_groups.py)",
+        "area_names": "the areas of another group (named_groups.py)",
     },
 )
 _ORIGIN: Final = full_conversion(OriginKeys, RateOrigin)
@@ -104,6 +105,10 @@ class ReadGroup(NamedTuple):
     rates: PlacedRates
     derive: DeriveKeys | None = None
     """Base from which the rates are derived; None = the group has only its own rates."""
+    area_names: str | None = None
+    """The group whose areas its rates have where they have none."""
+    names: RateTable | None = None
+    """The rates of that group; None = the areas are not given yet."""
 
 
 class _Rows:
@@ -164,7 +169,7 @@ def compiled_group(
     policy = rating_policy(keys, parameters, decimals)
     if not _check_unit(policy, section, key, problems):
         return None
-    return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table), _derive(keys))
+    return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table), _derive(keys), keys.area_names)
 
 
 def read_rate_group(
@@ -209,7 +214,7 @@ def read_rate_group(
     else:
         found = tuple(each.rate for each in placed)
         table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
-    return ReadGroup(_rate_group(keys, policy, table), _Rows(placed), _derive(keys))
+    return ReadGroup(_rate_group(keys, policy, table), _Rows(placed), _derive(keys), keys.area_names)
 
 
 def _in_area(rate: Rate, area_prefix: str, areas: Mapping[str, str]) -> Rate:

@@ -107,6 +107,9 @@ class RateGroupKeys(Keys):
     none."""
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of accounts that have this as their rate group and name none of their own."""
+    area_names: Annotated[str | None, object_name("rate_groups")] = None
+    """The rate group whose rates name the areas of calls where the rate of this group has none, such as a price list:
+    the longest prefix of the called number that has one. Its prices do not matter."""
     derive: DeriveKeys = DeriveKeys()
     origins: tuple[OriginKeys, ...] = ()
     """Other rate groups for the calls of some callers. A caller without valid number, of a kind that no origin names,
