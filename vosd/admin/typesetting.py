@@ -1,6 +1,7 @@
 """PDF by typst: a template is compiled in a directory of its own, and what it prints is data to it, never markup."""
 
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,11 @@ TEMPLATE: Final = "template.typ"
 """Name of the file that is compiled."""
 _LATIN_END: Final = "\u024f"
 """Last letter of those that the fonts which typst brings have in any case."""
+
+_KEPT_FOR: Final = 11
+"""Compilations behind which typst frees what one has left."""
+_TURN: Final = threading.Lock()
+"""One PDF is made at a time: each takes some 130 KB for a line of an invoice, and several threads print."""
 
 
 _PRINTED: Final = r"""#show regex("[\\p{L}&&[^\\x{0}-\\x{24f}]]+"): it => [#metadata(it.text)<vosd-printed>#it]
@@ -47,7 +53,7 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
     """
     import typst  # only who prints needs it
 
-    with tempfile.TemporaryDirectory(prefix="vosd-print-") as name:
+    with _TURN, tempfile.TemporaryDirectory(prefix="vosd-print-") as name:
         directory = Path(name)
         for file, content in files.items():
             (directory / file).write_bytes(content)
@@ -61,6 +67,8 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
             printed = typst.query(template, "<vosd-printed>", field="value", root=directory, sys_inputs=dict(inputs))
         except (typst.TypstError, RuntimeError) as error:
             raise TypesettingError(str(error)) from error
+        finally:
+            _free_what_typst_keeps()
     letter = _missing_letter("".join(msgspec.json.decode(printed, type=list[str])))
     if letter is not None:
         raise MissingLetterError(
@@ -68,6 +76,14 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
             "as Debian's fonts-noto-cjk and fonts-noto-core"
         )
     return made
+
+
+def _free_what_typst_keeps() -> None:
+    """Have typst free the layout of what it has printed: it keeps that of some ten documents, for one that is alike."""
+    import typst
+
+    for _ in range(_KEPT_FOR):
+        typst.compile(b"", ignore_system_fonts=True)
 
 
 def _missing_letter(text: str) -> str | None:

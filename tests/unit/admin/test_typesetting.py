@@ -1,0 +1,60 @@
+"""PDF by typst in processes that print many: memory of one at a time."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def table(name: str, rows: int = 300) -> bytes:
+    """Print a table in which every cell is another one than those of other names."""
+    cells = ", ".join(f'"{name} {row}", "{row * 7}", "{name}.{row}"' for row in range(rows))
+    return typeset({TEMPLATE: f"#table(columns: 3, {cells})".encode()}, {}, 0, "")
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def test_what_was_printed_is_not_kept():
+    """With the layout of the last ten, invoices of a wholesaler would take gigabytes of a process that prints them."""
+    table("first", 600)
+    before = resident()
+    for number in range(6):
+        table(f"number {number}", 600)
+    assert resident() - before < 30 << 20
+
+
+def test_one_is_printed_at_a_time(monkeypatch):
+    own: Callable[..., bytes] = typst.compile
+    printing: list[int] = []
+    together: list[int] = []
+
+    def compiled(*args: Any, **more: Any) -> bytes:
+        printing.append(threading.get_ident())
+        together.append(len(printing))
+        try:
+            return own(*args, **more)
+        finally:
+            printing.pop()
+
+    monkeypatch.setattr(typst, "compile", compiled)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(table, "abcd"))
+    assert set(together) == {1}
+
+
+def test_a_mistake_of_a_template_ends_its_turn():
+    with ThreadPoolExecutor(1) as threads:
+        mistake = threads.submit(typeset, {TEMPLATE: b"#nothing"}, {}, 0, "")
+        assert isinstance(mistake.exception(), TypesettingError)
+        assert threads.submit(table, "behind it").result().startswith(b"%PDF")
