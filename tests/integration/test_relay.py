@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from doubles.data.wavs import wav
@@ -22,6 +24,7 @@ from e2e.namespaces import do_without
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+import vosd
 from vosd.base.host import plain_host
 from vosd.media.figures import PeerReport
 from vosd.media.keys import KeyReader, PressedKey, tone
@@ -39,6 +42,10 @@ from vosd.relay.worker_process import own_means, reap
 from vosd.trunks.media import PortRange
 
 HOST = "127.78.0.1"
+FUNCTIONS_OF_A_CALL = 63
+"""Calls of Python functions for both ports of a call: who raises it says in the commit what for, who needs fewer lowers
+it."""
+_ROOT = f"{Path(vosd.__file__).parent}/"
 
 
 @pytest.fixture
@@ -277,6 +284,34 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
     assert link._closing
     link.flush()
     assert (messages, link._closing) == ([7, 1], [])
+
+
+async def test_the_ports_of_a_call_cost_no_more_functions_than_their_budget(stage):
+    relay, (link,), moment = stage.relay, stage.relay.links, now()
+    sources = [source("127.78.0.9", number) for number in (40_000, 40_002)]
+    calls: list[str] = []
+
+    def ports_of_a_call() -> None:
+        first, second = (relay.open(HOST, PORTS, is_multiplexed=False, tos=0xA0, now=moment) for _ in range(2))
+        relay.expect(first, sources[0])
+        relay.expect(second, sources[1])
+        relay.connect(first, second)
+        link.flush_due()
+        relay.close(first, moment)
+        relay.close(second, moment)
+
+    def note_call(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(_ROOT):
+            calls.append(frame.f_code.co_qualname)
+
+    ports_of_a_call()
+    earlier = sys.getprofile()
+    sys.setprofile(note_call)
+    try:
+        ports_of_a_call()
+    finally:
+        sys.setprofile(earlier)
+    assert len(calls) == FUNCTIONS_OF_A_CALL, Counter(calls)
 
 
 async def test_an_order_is_there_before_the_packet_of_a_peer_that_sends_at_once(stage, peers):

@@ -106,7 +106,8 @@ class Leg:
         self.early: EarlyDialogs | None = None
         """Our INVITE and its forks, until it has a final response."""
 
-        self.door = None if endpoint.doors is None else Door(endpoint.doors)
+        doors = endpoint.doors
+        self.door = None if doors is None else Door(doors, doors.keeper)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
         if self.door is not None and (number := self.door.keeper.number_of_leg()):

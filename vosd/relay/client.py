@@ -61,6 +61,7 @@ LOOK_S: Final = 1.0
 _LISTING_S: Final = 5.0
 _IDS_PER_MS: Final = 1_024
 _SOCKETS: Final = "media-{}.sock"
+_NO_CIRCLE: Final[frozenset[int]] = frozenset()
 _PAIR_ORDERS: Final = 13
 """Most orders by which a worker is given two ports (``Relay._give``) and their connection."""
 
@@ -78,7 +79,7 @@ class _ServedPort(msgspec.Struct, eq=False):
     source: MediaSource | None = None
     beside: RelayPort | None = None
     """The port of ours that the source is: its call has come back to the switch; None = it is none."""
-    circle: frozenset[int] = frozenset()
+    circle: frozenset[int] = _NO_CIRCLE
     """Ports over which its packets would go round; none = they would not."""
     left: tuple[str, int] | None = None
     """Address that was believed when a description named another place: the next worker sends nothing there, though
@@ -335,7 +336,7 @@ class Relay:
     def retain(self, ids: Collection[int], now: Instant) -> int:
         """Close all ports but these: those of calls that go on after a restart; return how many were closed."""
         for served in self._ports.values():
-            self._note_circle(served, self._circle(served))
+            self._note_circle(served, self._beside(served)[1])
         others = [served.port for number, served in self._ports.items() if number not in ids]
         for port in others:
             self.close(port, now)
@@ -349,7 +350,8 @@ class Relay:
                 served.left = served.figures().latched
             served.source = source
             self._expect(served, may_wait=self._is_one_sided(served))
-            self._look_at_circles(served)
+            if self._circles:
+                self._look_at_circles(served)
 
     def widen(self, port: RelayPort, source: MediaSource) -> None:
         """Take more payload types from a source that is as it was else."""
@@ -375,9 +377,10 @@ class Relay:
         first.other, second.other = other.id, one.id
         first.link.order(ConnectPorts(one.id, other.id), may_wait=first.source is None or second.source is None)
         for each in (first, second):
-            if each.source is not None and each.beside is not self._beside(each):
+            if each.source is not None and each.beside is not self._beside(each)[0]:
                 self._expect(each)  # packets would go round now, or do so no more
-        self._look_at_circles(first, second)
+        if self._circles:
+            self._look_at_circles(first, second)
 
     def report_keys(
         self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
@@ -485,7 +488,8 @@ class Relay:
         if served is None:
             return PortFigures(port.id)
         del self._places[port.host, port.rtp]
-        self._note_circle(served, frozenset())
+        if served.circle:
+            self._note_circle(served, _NO_CIRCLE)
         figures = served.figures()
         if served.other is not None:
             self._part(served)
@@ -493,8 +497,9 @@ class Relay:
         served.link.close(ClosePort(port.id), served.sockets)
         served.link.records.give_back(served.record)
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
-        self._look_at_circles(served)
-        self._circles.pop(port.id, None)
+        if self._circles:
+            self._look_at_circles(served)
+            self._circles.pop(port.id, None)
         return figures
 
     # ---- workers ----
@@ -527,8 +532,9 @@ class Relay:
 
     def _expect(self, served: _ServedPort, believed: tuple[str, int] | None = None, *, may_wait: bool = False) -> None:
         """Order a worker to take media from the source of a port."""
-        self._note_circle(served, self._circle(served))
-        served.beside = self._beside(served)
+        served.beside, circle = self._beside(served)
+        if circle or served.circle:
+            self._note_circle(served, circle)
         order = ExpectSource(served.port.id, _seen_from_here(served), believed, served.beside is not None)
         served.link.order(order, may_wait=may_wait)
 
@@ -536,7 +542,7 @@ class Relay:
         """Let ports take media from their sources where packets went round over one of these, and do so no more."""
         for number in {each for one in changed for each in self._circles.get(one.port.id, ())}:
             served = self._ports[number]
-            if circle := self._circle(served):
+            if circle := self._beside(served)[1]:
                 self._note_circle(served, circle)
             else:
                 self._expect(served)
@@ -549,27 +555,24 @@ class Relay:
         for each in way:
             self._circles.setdefault(each, set()).add(served.port.id)
 
-    def _beside(self, served: _ServedPort) -> RelayPort | None:
-        """Return the port of ours that the source of a port is, unless packets would go round."""
-        found = self._own_source(served)
-        return None if found is None or self._circle(served) else found.port
-
-    def _circle(self, served: _ServedPort) -> frozenset[int]:
-        """Return the ports over which packets from the source of a port would go round; none = they would not.
+    def _beside(self, served: _ServedPort) -> tuple[RelayPort | None, frozenset[int]]:
+        """Return the port of ours that the source of a port is, or the ports over which packets from it would go round.
 
         So they would where the call of that port, or one that it leads to in the same way, leads back to this one.
         """
+        found = each = self._own_source(served)
+        if found is None:
+            return None, _NO_CIRCLE
         passed = {served.port.id} if served.other is None else {served.port.id, served.other}
-        each = self._own_source(served)
         while each is not None:
             if each.port.id in passed:
-                return frozenset(passed)
+                return None, frozenset(passed)
             partner = None if each.other is None else self._ports.get(each.other)
             if partner is None:
                 break
             passed.update((each.port.id, partner.port.id))
             each = self._own_source(partner)
-        return frozenset()
+        return found.port, _NO_CIRCLE
 
     def _own_source(self, served: _ServedPort) -> _ServedPort | None:
         """Return the open port of ours that the source of a port is; None = it is none, or one of the other family."""

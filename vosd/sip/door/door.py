@@ -169,15 +169,12 @@ class Doors:
             door.open(now)
 
 
-class Door:
+class Door(msgspec.Struct, eq=False):
     """The messages of one leg that have not left, in the order in which they will."""
 
-    __slots__ = ("_doors", "keeper", "queue")
-
-    def __init__(self, doors: Doors) -> None:
-        self.queue: list[WaitingMessage] = []
-        self.keeper = doors.keeper
-        self._doors = doors
+    _doors: Doors
+    keeper: Doorkeeper
+    queue: list["WaitingMessage"] = []
 
     def take(self, message: Outgoing, owner: DoorOwner, now: Instant) -> bool:
         """Return whether a message leaves at once; else it leaves when it was answered and those before it have left.

@@ -11,7 +11,6 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.draft import InviteDraft
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.forms import EMPTY, NOT_YET, DialogT, DraftT, PartsT, RetryT, TextT, TimerT
-from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.entries import Unacknowledged
@@ -153,7 +152,7 @@ class InviteClient(
 
     def prepare(self, parts: InviteParts) -> None:
         """Wait to be sent."""
-        self.key, self.parts = f"{branch_of(parts.via)} INVITE", parts
+        self.key, self.parts = f"{parts.via.rpartition('=')[2]} INVITE", parts
 
     def withdraw(self) -> None:
         """End an INVITE that was never sent."""
