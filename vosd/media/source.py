@@ -59,12 +59,13 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def hosts(self) -> frozenset[str]:
         """Return the addresses that the description, and with ``learn`` the SIP, name; others may be forged."""
-        host = plain_host(self.host)
+        host, sip_host = plain_host(self.host), plain_host(self.sip_host)
         if not self.rtp:
             return frozenset()
+        is_elsewhere = (":" in host) is not (":" in sip_host)  # it may have no port of ours of that family to send to
         is_learnt = self.trust is MediaTrust.LEARN
-        if is_learnt and (self.is_behind_nat or host in UNSPECIFIED or is_private(host)):
-            return frozenset((host, plain_host(self.sip_host)))
+        if is_learnt and (self.is_behind_nat or is_elsewhere or host in UNSPECIFIED or is_private(host)):
+            return frozenset((host, sip_host))
         return frozenset((host,))
 
     def is_at_place_of(self, before: "MediaSource") -> bool:

@@ -211,6 +211,18 @@ def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("trust", "is_believed"), [(MediaTrust.LEARN, True), (MediaTrust.SDP, False)])
+def test_a_peer_that_describes_another_family_than_that_of_its_sip_may_send_from_where_that_comes_from(
+    trust, is_believed
+):
+    """A switch without an address of that family has sent it one of the other, at which it may be reached as well."""
+    one = latch(host="2001:db8::7", sip=PEER[0], trust=trust)
+    sends(one, OTHER_PORT, (1, 2, 3))
+    assert (one.believed == OTHER_PORT) is is_believed
+    sends(one, UNKNOWN, (1, 2, 3))
+    assert one.believed != UNKNOWN
+
+
 BEHIND_NAT = {"host": "192.168.1.20", "sip": PEER[0]}
 
 
