@@ -2,12 +2,17 @@
 
 import csv
 import io
+import re
+from typing import Any
 
 import pytest
 from doubles.data.records import call_id
 from doubles.installation import Installation
 
+from vosd.cdr.ports import OutcomeUnknown
 from vosd.cli.ledger import KINDS
+from vosd.storage.overrides import SqlOverrides
+from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind
 
 PAY = ("payment", "add", "--account", "customer-1", "--operator", "ann")
@@ -53,6 +58,42 @@ def test_text_of_an_argument_that_is_not_utf_8_is_wrong_usage_of_each_order(book
         assert (refused.exit_code, refused.exception.__class__) == (2, SystemExit), words
         assert "has bytes that are not UTF-8: write it in a terminal" in refused.stderr
     assert booked.document("ledger", "list", "--type", "payment") == []
+
+
+@pytest.mark.parametrize("verb", ["add", "transfer"])
+def test_a_payment_whose_outcome_is_not_known_names_the_reference_by_which_it_is_booked_once(
+    booked: Installation, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Ordered again without one, as an operator does who reads of an error alone, it would be paid twice."""
+    ends = {"add": ("--account", "customer-1"), "transfer": ("--from", "customer-1", "--to", "vendor-1")}
+    booked.document(*PAY, "--amount", "10")
+    words = ("payment", verb, *ends[verb], "--amount", "5")
+    lose_the_answer_of(SqlPayments, verb, monkeypatch)
+    lost = booked.vosd(*words)
+    assert lost.exit_code == 1
+    said = re.search(r"\nit is not known whether it was booked: order .* reference (\S+), by which", lost.stderr)
+    assert said is not None, lost.stderr
+    monkeypatch.undo()
+    again = booked.vosd(*words, "--reference", said[1])
+    assert f"reference {said[1]} was booked before; nothing was booked now" in again.stdout
+
+
+def test_an_order_whose_outcome_is_not_known_says_so(booked: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_the_answer_of(SqlOverrides, "put", monkeypatch)
+    lost = booked.vosd("account", "block", "customer-1")
+    assert (lost.exit_code, lost.stderr.splitlines()[-1]) == (1, OutcomeUnknown.remedy)
+    assert [each["name"] for each in booked.document("overrides", "list")] == ["customer-1"]
+
+
+def lose_the_answer_of(store: type, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the database commit an order, and go away before it says so."""
+    carry_out = getattr(store, method)
+
+    async def lost(*arguments: Any, **named: Any) -> None:
+        await carry_out(*arguments, **named)
+        raise OutcomeUnknown("the database went away")
+
+    monkeypatch.setattr(store, method, lost)
 
 
 def test_a_statement_holds_for_a_month_of_a_zone(booked: Installation) -> None:

@@ -265,7 +265,7 @@ def _as_full_disk(error: OSError) -> OperationError:
 
 def _as_exit(error: VosError, said: str) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
-    from vosd.cdr.ports import StoreUnavailable
+    from vosd.cdr.ports import OutcomeUnknown, StoreUnavailable
     from vosd.control.client import DaemonUnreachableError
 
     if isinstance(error, ConfigError | NoConfigurationError):
@@ -276,4 +276,6 @@ def _as_exit(error: VosError, said: str) -> click.ClickException:
 
     if isinstance(error, StoreUnavailable) and (invocation := click.get_current_context().find_object(Invocation)):
         said += f" (database.url of {invocation.config_path()})"
+    if isinstance(error, OutcomeUnknown):
+        said += f"\n{error.remedy}"
     return OperationError("\n".join(map(printable, said.split("\n"))))

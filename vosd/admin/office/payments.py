@@ -5,7 +5,8 @@ confirms it (ADR 95).
 """
 
 import re
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -35,6 +36,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import OutcomeUnknown
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.access import OF_TOKEN
 from vosd.storage.audit_line import AuditLine
@@ -191,7 +193,8 @@ async def book_payment(
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
     if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
         check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
-    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
+    with _repeatable(wanted.reference):
+        return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
 def _by_hand(scope: Scope, order: BookPayment, amount: Decimal) -> ManualBooking:
@@ -269,6 +272,19 @@ def _referred(order: Booking) -> Booking:
     return order if order.reference is not None else msgspec.structs.replace(order, reference=str(uuid4()))
 
 
+@contextmanager
+def _repeatable(reference: str) -> Iterator[None]:
+    """Say by which reference a booking is ordered again that may have been made; its sender may have given none."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        error.remedy = (
+            f"it is not known whether it was booked: order the same again under the reference {reference}, by which it"
+            " is booked once"
+        )
+        raise
+
+
 def _check_reference(reference: str | None) -> None:
     if reference is not None and undone_entry(reference) is not None:
         raise OrderError("reference", "is one by which a payment is undone", "undo that payment, or say another one")
@@ -332,7 +348,8 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         forced=order.force,
         is_trial=order.is_trial,
     )
-    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
+    with _repeatable(wanted.reference):
+        return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
 
 
 class UndoPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
