@@ -42,7 +42,7 @@ from vosd.relay.worker_process import own_means, reap
 from vosd.trunks.media import PortRange
 
 HOST = "127.78.0.1"
-FUNCTIONS_OF_A_CALL = 63
+FUNCTIONS_OF_A_CALL = 64
 """Calls of Python functions for both ports of a call: who raises it says in the commit what for, who needs fewer lowers
 it."""
 _ROOT = f"{Path(vosd.__file__).parent}/"

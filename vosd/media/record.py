@@ -22,6 +22,9 @@ STATE: Final = Struct("=q16qqdqdqq48sq")
 """Written when something else changes: see ``written_state``."""
 RECORD_BYTES: Final = 1_024
 """Size of a record: the id of the port, the three parts, and the figures of workers before (a length, and content)."""
+ORDERS_AT: Final = 8
+"""Place of the number of messages with orders that the switch has sent, in the form of an id: in the record with the
+number 0, behind the time of the worker's last turn."""
 PACKETS_AT: Final = 8
 SENT_AT: Final = 64
 STATE_AT: Final = 80

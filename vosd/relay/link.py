@@ -214,6 +214,7 @@ class WorkerLink:
         content = self._encode(orders)
         if len(content) <= MESSAGE_BYTES or len(orders) == 1:
             channel.send(content, descriptors)
+            self.records.note_orders()
             return
         middle = len(orders) // 2
         taken = sum(map(descriptors_of, orders[:middle]))
@@ -310,6 +311,7 @@ class WorkerLink:
             is_sent = channel.flush()
         except OSError:
             return
+        self.records.note_orders()
         if is_sent:
             self._loop.remove_writer(channel.sock.fileno())
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from vosd.media.figures import PortFigures
-from vosd.media.record import BASE_AT, ID, RECORD_BYTES, figures_of, last_packet_ns
+from vosd.media.record import BASE_AT, ID, ORDERS_AT, RECORD_BYTES, figures_of, last_packet_ns
 
 RECORDS: Final = 32_768
 """Most ports of a worker, and one: all pairs of the range of ports that the kernel has."""
@@ -31,7 +31,7 @@ _BASE_BYTES: Final = RECORD_BYTES - BASE_AT - _LENGTH_BYTES
 
 
 class FigureRecords:
-    """Records of one worker's ports; that with the number 0 is the worker's own, with the time of its last turn."""
+    """Records of one worker's ports; that with the number 0 is about the worker: its last turn, messages sent to it."""
 
     def __init__(self, descriptor: int) -> None:
         """``descriptor`` is from ``new_memory``; it becomes this object's.
@@ -102,6 +102,10 @@ class FigureRecords:
     def turn_at_ns(self) -> int:
         """Return the time of the worker's last turn on the monotonic clock; 0 = it has had none."""
         return int(ID.unpack_from(self.memory)[0])
+
+    def note_orders(self) -> None:
+        """Note that a message with orders was sent: the worker looks at that before it takes packets."""
+        ID.pack_into(self.memory, ORDERS_AT, ID.unpack_from(self.memory, ORDERS_AT)[0] + 1)
 
     def close(self) -> None:
         """Give back memory and descriptor."""

@@ -26,7 +26,7 @@ import msgspec
 from vosd.media.destinations import open_ports
 from vosd.media.keys import PressedKey
 from vosd.media.latch import MOVED_NS, Address
-from vosd.media.record import ID
+from vosd.media.record import ID, ORDERS_AT
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.media_port import MediaPort
 from vosd.relay.offload import Offload
@@ -87,6 +87,11 @@ LISTED_AT_ONCE: Final = 50
 """Ports that are reported in one turn."""
 LOOK_NS: Final = 250_000_000
 """Interval at which ports are looked for that are silent."""
+ORDERS_S: Final = 0.01
+"""Longest time for which orders wait for a turn of a worker that they do not wake, because it has turns without."""
+_ORDERS_NS: Final = 10_000_000
+_ORDERS_AT_ONCE: Final = 64
+"""Orders after which packets get their turn."""
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
 _SENDING_NS: Final = 5_000_000
@@ -110,6 +115,10 @@ class Worker:
         self._poll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._channel: MessageChannel | None = None
+        self._read_ns: int | None = None
+        """Time at which orders are read in any case, 0 = at once; None = it does not look for them, they wake it."""
+        self._orders_seen = 0
+        """Messages that the switch had sent when orders were read last (``ORDERS_AT``)."""
         self._ports: dict[int, MediaPort] = {}
         self._reports: list[WorkerReport] = []
         self._changed: set[MediaPort] = set()
@@ -130,7 +139,7 @@ class Worker:
         """Recordings without ports, whose last packets are not written yet."""
         self._descriptor = -1
         """Memory shared with the switch."""
-        self._record = memoryview(bytearray(ID.size))
+        self._record = memoryview(bytearray(ORDERS_AT + ID.size))
         self._spared: tuple[tuple[str, PortRange], ...] = ()
         self._reaches = KnownReaches()
         self._unlisted: Iterator[int] | None = None
@@ -151,15 +160,23 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the switch says so, or until it has been away for too long."""
-        poll, handlers = self._poll.poll, self._handlers
+        poll, handlers, now_ns = self._poll.poll, self._handlers, monotonic_ns()
         while not self._is_ending:
             timeout_s = _LOOK_S if self._ports else _TURN_S
+            read_ns = self._read_ns
+            if read_ns is not None:
+                timeout_s = ORDERS_S if read_ns else 0
             if self._due:
                 timeout_s = min(timeout_s, max(0, self._send_at_ns() - monotonic_ns()) / 1e9)
             if self._unlisted is not None:
                 timeout_s = 0
                 self._list_some(self._unlisted)
-            for descriptor, _ in poll(timeout_s, _EVENTS_MAX):
+            events = poll(timeout_s, _EVENTS_MAX)
+            if read_ns is not None and (
+                not events or now_ns >= read_ns or ID.unpack_from(self._record, ORDERS_AT)[0] != self._orders_seen
+            ):
+                self._look_for_orders(now_ns, is_idle=read_ns > 0 and not events)
+            for descriptor, _ in events:
                 handler = handlers.get(descriptor)
                 if handler is not None:  # else it was closed in this turn
                     try:
@@ -170,6 +187,10 @@ class Worker:
             self._end_turn(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
                 break
+        self._finish()
+
+    def _finish(self) -> None:
+        """Close all ports, and write what is recorded."""
         if self._offload is not None:
             self._offload.close(monotonic_ns())
         for port in self._ports.values():
@@ -329,12 +350,13 @@ class Worker:
             sock, _ = self._listening.accept()
         except OSError:
             return
-        while self._channel is not None and self._is_order_taken():
+        while self._orders_taken():
             pass  # a switch that was killed may have given orders that are not read yet
         self._leave_switch()
         self._sounds.clear()  # the next switch gives those that it has; what is being played is held by its port
         self._channel = MessageChannel(sock, REPORTS_KEPT)
         self._add(sock.fileno(), self._take_orders)
+        self._read_ns = None
         has_records = self._descriptor >= 0
         ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records, own_means())
         self._send([ready], [self._descriptor] if has_records else None)
@@ -350,28 +372,59 @@ class Worker:
         self._unlisted = None
 
     def _take_orders(self) -> None:
-        self._is_order_taken()
+        """Carry out the orders of a message that has woken the worker: it looks for the next ones in its turns.
 
-    def _is_order_taken(self) -> bool:
-        """Carry out the orders of one message; False = there was none."""
+        They come by the hundred while calls are set up, and each would wake it, which costs more than to carry it out.
+        """
+        if self._orders_taken() and self._read_ns is None:
+            self._read_ns = 0
+            self._set_events()
+
+    def _look_for_orders(self, now_ns: int, *, is_idle: bool) -> None:
+        """Carry out orders before the packets of a turn: a peer may send as soon as the switch has ordered to take it.
+
+        Where there is nothing to do, neither orders nor packets, the next orders wake the worker.
+        """
+        self._orders_seen = ID.unpack_from(self._record, ORDERS_AT)[0]
+        taken, count = 0, -1
+        while taken < _ORDERS_AT_ONCE and count:
+            count = self._orders_taken()
+            taken += count
+        if is_idle and not taken:
+            self._read_ns = None
+            self._set_events()
+        else:
+            self._read_ns = 0 if count else now_ns + _ORDERS_NS
+
+    def _set_events(self) -> None:
+        """Set what of the connection wakes the worker: orders, and room for reports that wait; its end always does."""
         channel = self._channel
-        assert channel is not None
+        if channel is not None:
+            events = select.EPOLLIN if self._read_ns is None else 0
+            self._poll.modify(channel.sock.fileno(), events | select.EPOLLOUT if channel.is_waiting else events)
+
+    def _orders_taken(self) -> int:
+        """Carry out the orders of one message; return how many there were, 0 = there was none."""
+        channel = self._channel
+        if channel is None:
+            return 0
         try:
             if channel.is_waiting and channel.flush():
-                self._poll.modify(channel.sock.fileno(), select.EPOLLIN)
+                self._set_events()
             message = channel.receive()
         except (EOFError, OSError):
             self._leave_switch()
-            return False
+            return 0
         if message is None:
-            return False
+            return 0
         content, descriptors = message
         try:
-            for order in self._decode(content):
+            orders = self._decode(content)
+            for order in orders:
                 self._carry_out(order, descriptors)
         finally:
             close_all(descriptors)
-        return True
+        return len(orders)
 
     def _carry_out(self, order: WorkerOrder, descriptors: list[int]) -> None:
         match order:
@@ -564,7 +617,7 @@ class Worker:
         except OSError:
             return  # the switch has ended: the orders that it gave before are read first
         if channel.is_waiting:
-            self._poll.modify(channel.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            self._set_events()
 
     def _add(self, descriptor: int, handler: Handler) -> None:
         self._handlers[descriptor] = handler
