@@ -216,7 +216,7 @@ class Blocks:
         accounts, not_called = overrides.without_calls(), _not_called(overrides, catalogue)
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
         called = {name: each for name, each in callers.items() if name in catalogue.phones}
-        called = _of_accounts(not_called, catalogue) | called | _blocked_vendors(overrides, catalogue)
+        called = _of_accounts(not_called, catalogue) | called | _blocked_vendors(overrides, not_called, catalogue)
         destinations = self.pending | overrides.named(Target.DESTINATION, Setting.BLOCKED)
         for mine, wanted in (
             (self.accounts, accounts),
@@ -231,11 +231,12 @@ class Blocks:
 
 def _not_called(overrides: Overrides, catalogue: "Catalogue") -> dict[str, Override]:
     """Return why no one calls accounts: by themselves, or by an agent above them, the nearest one."""
-    own = {name: each for name, each in overrides.not_called().items() if name in catalogue.accounts}
-    if not own:
-        return own
-    agents = catalogue.agents.items()
-    return {name: own[each.id] for name, above in agents for each in reversed(above) if each.id in own} | own
+    accounts = catalogue.accounts
+    found = own = {name: each for name, each in overrides.not_called().items() if name in accounts}
+    while found:  # level by level: a level of 100,000 accounts takes 5 ms
+        found = {name: found[each.agent] for name, each in accounts.items() if each.agent in found and name not in own}
+        own = own | found
+    return own
 
 
 def _of_accounts(accounts: Mapping[str, Override], catalogue: "Catalogue") -> dict[str, Override]:
@@ -243,14 +244,17 @@ def _of_accounts(accounts: Mapping[str, Override], catalogue: "Catalogue") -> di
     if not accounts:
         return {}
     calling = catalogue.mapping_gateways
-    owners = [(name, each.gateway.account) for name, each in catalogue.phones.items()]
-    owners += [(name, calling[name].account) for name in catalogue.called_trunks]
-    return {name: accounts[owner] for name, owner in owners if owner in accounts}
+    trunks = {name: accounts[owner] for name in catalogue.called_trunks if (owner := calling[name].account) in accounts}
+    return trunks | {
+        name: accounts[owner] for name, each in catalogue.phones.items() if (owner := each.gateway.account) in accounts
+    }
 
 
-def _blocked_vendors(overrides: Overrides, catalogue: "Catalogue") -> dict[str, Override]:
+def _blocked_vendors(
+    overrides: Overrides, not_called: Mapping[str, Override], catalogue: "Catalogue"
+) -> dict[str, Override]:
     """Return the blocks of routing gateways by name, also those of their accounts."""
-    accounts = _not_called(overrides, catalogue) | overrides.without_calls()
+    accounts = {**not_called, **overrides.without_calls()}
     vendors = catalogue.routing_gateways.values() if accounts else ()
     by_account = {each.name: accounts[each.account] for each in vendors if each.account in accounts}
     return by_account | overrides.named(Target.ROUTING, Setting.BLOCKED)
@@ -289,9 +293,10 @@ def overlaid(catalogue: "Catalogue", overrides: Overrides) -> "Catalogue":
 def _values_of_vendors(catalogue: "Catalogue", overrides: Overrides) -> dict[str, dict[str, Any]]:
     """Return the overridden values of routing gateways; a blocked one does not keep calls from shorter prefixes."""
     values = overrides.values(Target.ROUTING)
-    for name in _blocked_vendors(overrides, catalogue):
-        vendor = catalogue.routing_gateways.get(name)
-        if vendor is not None and vendor.prefix_mode is PrefixMode.STOP:
+    stopping = [name for name, each in catalogue.routing_gateways.items() if each.prefix_mode is PrefixMode.STOP]
+    blocked = _blocked_vendors(overrides, _not_called(overrides, catalogue), catalogue) if stopping else ()
+    for name in stopping:
+        if name in blocked:
             values.setdefault(name, {})["prefix_mode"] = PrefixMode.CONTINUE
     return values
 
