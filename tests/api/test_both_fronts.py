@@ -193,6 +193,7 @@ MONEY: Final = (
          "POST /transfers?dry_run=true", {"source": "shop-$N", "target": "other", "amount": "1", "reference": "d-$N"},
          part=itemgetter("receipts"), changes=False, passing=frozenset({"before", "after"})),
     Step("account show shop-$N", "GET /accounts/shop-$N/balance", passing=frozenset({"balance_includes_reserved"})),
+    Step("account list --counts", "GET /balances?counts=true", passing=frozenset({"balance_includes_reserved"})),
     Step("account list", "GET /balances", passing=frozenset({"balance_includes_reserved"})),
     Step("ledger list --account shop-$N", "GET /accounts/shop-$N/ledger", passing=ENTERED),
     Step("payment list --account shop-$N", "GET /accounts/shop-$N/payments", passing=ENTERED),

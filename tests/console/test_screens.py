@@ -644,7 +644,7 @@ def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_
 ) -> None:
     visitor = visit()
     page, asked = visitor.page, list[str]()
-    charged = {"id": "acme", "charged_today": "47.11"}
+    charged = {"id": "acme", "charged_today": "47.11", "gateways": 313, "phones": 717}
     refusal = made_problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", "try again")
 
     def answer(route: Route) -> None:
@@ -676,7 +676,8 @@ def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_
         with page.expect_request(re.compile("consumption=true.*accounts=acme|accounts=acme.*consumption=true")):
             page.get_by_label("Filter").fill("acm")
         expect(page.get_by_label("Accounts", exact=True).locator("tbody tr")).to_have_count(1)
-        expect(acme).to_contain_text("47.11")
+        for each in ("47.11", "313", "717"):
+            expect(acme).to_contain_text(each)
     finally:
         page.unroute_all()
 

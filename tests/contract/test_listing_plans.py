@@ -257,7 +257,7 @@ VALUES: Final = {
     "call_id": call_id(CALLS // 2), "role": "finance", "scopes": "money.see",
     "number": "7", "id": "01a0c450-6c01-7000-8000-000000000003",
     "beginning": "customer-7", "containing": "mer-7",
-    "calls": "true", "consumption": "true", "last_call": "true", "newest_first": "true",
+    "calls": "true", "consumption": "true", "counts": "true", "last_call": "true", "newest_first": "true",
     "state": "overdue", "period": "2026-09", "file": "october.csv",
 }  # fmt: skip
 """A value of each filter that few items have."""

@@ -28,6 +28,19 @@ def test_an_account_has_a_name_a_contact_and_a_memo(installation: Installation) 
     assert installation.document("account", "list")[0]["name"] == "Acme Ltd"
 
 
+def test_the_gateways_and_phones_of_an_account_are_counted_where_that_is_asked_for(installation: Installation) -> None:
+    phones = "".join(f'  - {{number: "{number}", account: customer-1, password: secret}}\n' for number in (7001, 7002))
+    installation.config.write_text(f"{installation.config.read_text()}\nphones:\n{phones}")
+    shown = {each["id"]: each for each in installation.document("account", "list", "--counts")}
+    counts = {name: (each["gateways"], each["phones"]) for name, each in shown.items()}
+    assert counts["customer-1"] == (1, 2)
+    assert counts["vendor-1"] == (1, 0)
+    of_one = installation.document("account", "show", "customer-1", "--counts")
+    assert (of_one["gateways"], of_one["phones"]) == (1, 2)
+    assert "phones" not in installation.document("account", "show", "customer-1")
+    assert "phones" in installation.vosd("account", "list", "--counts").stdout.splitlines()[0]
+
+
 def test_what_calls_cost_today_and_this_month_is_shown_without_tax(installation: Installation) -> None:
     now = time.time_ns() // 1_000_000
     parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}

@@ -29,6 +29,10 @@ _ON_SCREEN: Final = {
     "blocked": ScreenColumn("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
+_COUNTS: Final = {
+    "gateways": ScreenColumn("gateways", is_figure=True),
+    "phones": ScreenColumn("phones", is_figure=True),
+}
 _CONSUMPTION: Final = {"charged_today": ScreenColumn("charged today", is_figure=True)}
 AGENT_COLUMNS: Final = ("account", "name", "agent", "rights", "suspended", "accounts", "people", "tokens")
 """Columns of the listing of agents: the fields of ``AgentSheet``, so that only that verb loads the office."""
@@ -80,13 +84,14 @@ def add(invocation: Invocation, account_id: str) -> None:
 @account.command("show")
 @click.argument("account_id", metavar="ID")
 @click.option("--consumption", is_flag=True, help="Also what its calls cost today and this month, without tax.")
+@click.option("--counts", is_flag=True, help="Also how many gateways and phones it has.")
 @as_option
 @json_verb
-def show(invocation: Invocation, account_id: str, consumption: bool) -> None:
+def show(invocation: Invocation, account_id: str, consumption: bool, counts: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     from vosd.admin.office.accounts import ShowAccount, show_account
 
-    shown = ordered(invocation, show_account, ShowAccount(account_id, consumption))
+    shown = ordered(invocation, show_account, ShowAccount(account_id, consumption, counts=counts))
     if not output.printed_as_json(shown):
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
     if shown.configured_currency is not msgspec.UNSET:
@@ -107,22 +112,22 @@ def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenC
 @click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
 @click.option("--all", "is_whole", is_flag=True, help="With --agent: those below its sub-agents, too.")
 @click.option("--consumption", is_flag=True, help="Also what each was charged today, with tax.")
+@click.option("--counts", is_flag=True, help="Also how many gateways and phones each has.")
 @limit_option
 @as_option
 @json_verb
-def list_all(
-    invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, consumption: bool, limit: int | None
-) -> None:
+def list_all(invocation: Invocation, /, is_whole: bool, limit: int | None, **wanted: Any) -> None:
     """List accounts in the order of the configuration: all, those of a group, or those below an agent."""
     from vosd.admin.office.accounts import ListAccounts, list_accounts
 
     most = limit or (None if output.wants_json() else FOR_PEOPLE)
     some = None if most is None else most + 1
-    order = ListAccounts(group=group, agent=agent, all=is_whole, limit=some, consumption=consumption)
+    order = ListAccounts(all=is_whole, limit=some, **wanted)
     found = ordered(invocation, list_accounts, order)
     sheets = output.first(found, most, "accounts")
     if not output.printed_as_json(sheets):
-        _print_accounts(sheets, _ON_SCREEN | _CONSUMPTION if consumption else _ON_SCREEN)
+        more = (_CONSUMPTION if order.consumption else {}) | (_COUNTS if order.counts else {})
+        _print_accounts(sheets, _ON_SCREEN | more)
 
 
 @account.command("rates")

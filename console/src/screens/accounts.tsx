@@ -32,6 +32,8 @@ const COLUMNS: readonly Column[] = [
   { name: "charged_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "last_call", kind: "moment" },
+  { name: "gateways", kind: "number" },
+  { name: "phones", kind: "number" },
   { name: "blocked", kind: "state" },
 ];
 
@@ -42,17 +44,17 @@ export const USE_MS = 30_000;
 export const CHARGED_MS = 120_000;
 
 /**
- * What each account of some pages of balances was charged today: read behind them, and for no page none. Balances do not
- * wait for it, and stand without it where it cannot be read.
+ * What each account of some pages of balances was charged today, and how many gateways and phones it has: read behind
+ * them, and for no page none. Balances do not wait for it, and stand without it where it cannot be read.
  */
 export function useCharged(query: Query, pages: number): (row: Row) => Row {
   const found = useRows(
     "/balances",
-    { ...query, consumption: true, fields: "id,charged_today" },
+    { ...query, consumption: true, counts: true, fields: "id,charged_today,gateways,phones" },
     { enabled: pages > 0, pagesMin: pages, refetchInterval: CHARGED_MS },
   );
-  const charged = new Map(found.rows.map((row) => [row.id, row.charged_today]));
-  return (row) => ({ ...row, charged_today: charged.get(row.id) });
+  const more = new Map(found.rows.map((row) => [row.id, row]));
+  return (row) => ({ ...row, ...more.get(row.id) });
 }
 
 export function AccountsScreen() {

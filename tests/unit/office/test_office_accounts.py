@@ -228,6 +228,23 @@ async def test_an_account_names_the_block_that_it_has_and_its_operator_to_operat
     assert (await show(office, "idle")).blocked_since is msgspec.UNSET
 
 
+async def test_gateways_and_phones_are_counted_for_an_agent_without_those_that_carry_calls(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = {
+        "mapping_gateways": {"pbx": "acme", "other": "idle"},
+        "routing_gateways": {"pbx": "acme"},
+        "phones": {"1001": "acme", "1002": "acme"},
+    }
+    monkeypatch.setattr(office.definitions, "accounts_of", lambda kind: lambda: owners[kind])
+    order = ListAccounts(accounts=("acme",), counts=True)
+    for who, gateways in ((operator(), 2), (agent("south"), 1)):
+        (shown,) = await list_accounts(office, who, order)
+        assert (shown.gateways, shown.phones) == (gateways, 2), who
+    (plain,) = await list_accounts(office, operator(), ListAccounts(accounts=("acme",)))
+    assert (plain.gateways, plain.phones) == (msgspec.UNSET, msgspec.UNSET)
+
+
 async def test_an_account_says_whether_its_block_refuses_calls_to_it(office: Office) -> None:
     await block_account(office, operator(), BlockAccount(account="acme"))
     assert (await show(office)).blocked_incoming is msgspec.UNSET

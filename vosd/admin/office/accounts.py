@@ -108,6 +108,11 @@ class AccountSheet(msgspec.Struct, frozen=True):
     calls_now: int | msgspec.UnsetType = msgspec.UNSET
     """Number of its running calls, of a vendor those that its gateways carry; to an agent and a customer those that it
     pays for. Absent unless asked for, to those who may not see calls, and while no switch runs."""
+    gateways: int | msgspec.UnsetType = msgspec.UNSET
+    """Number of its gateways, as configured; to an agent and a customer without those of vendors. Absent unless asked
+    for."""
+    phones: int | msgspec.UnsetType = msgspec.UNSET
+    """Number of its phones, as configured; absent unless asked for."""
     net_exposure: AmountText | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
@@ -141,6 +146,8 @@ class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether to add what its calls cost today and this month, without tax, and what it was charged today, with tax."""
     calls: bool = False
     """Whether to add how many of its calls run now."""
+    counts: bool = False
+    """Whether to add how many gateways and phones it has."""
 
 
 @needs(Permission.ACCOUNTS_SEE, by_account=True)
@@ -165,6 +172,8 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     (sheet,) = await _sheets(office, scope, [name], changes)
     if order.calls:
         (sheet,) = await _with_calls(office, who, [sheet])
+    if order.counts:
+        (sheet,) = await _with_counts(office, scope, [sheet])
     if not order.consumption or name not in accounts:
         return sheet
     account, now = accounts[name], office.now()
@@ -200,6 +209,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether to add what each was charged today."""
     calls: bool = False
     """Whether to add how many calls of each run now."""
+    counts: bool = False
+    """Whether to add how many gateways and phones each has."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
@@ -266,6 +277,8 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         shown = await _with_last_calls(office, scope, shown)
     if order.calls:
         shown = await _with_calls(office, who, shown)
+    if order.counts:
+        shown = await _with_counts(office, scope, shown)
     if order.consumption:
         shown = await _with_charges(office, accounts, shown)
     return shown
@@ -292,6 +305,20 @@ async def _with_charges(
     configured_ones = (accounts[each.id] for each in sheets if each.id in accounts)
     charged = await charged_today(office.stores, configured_ones, office.now())
     return [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in sheets]
+
+
+async def _with_counts(office: Office, scope: Scope, sheets: list[AccountSheet]) -> list[AccountSheet]:
+    """Return accounts with how many gateways and phones they have; an agent does not learn of those of vendors."""
+    kinds = ("phones", "mapping_gateways", *(("routing_gateways",) if scope.agent is None else ()))
+    phones, *gateways = [await asyncio.to_thread(_counted, office.definitions.accounts_of(kind)) for kind in kinds]
+    return [
+        msgspec.structs.replace(each, gateways=sum(found[each.id] for found in gateways), phones=phones[each.id])
+        for each in sheets
+    ]
+
+
+def _counted(accounts_of: Callable[[], Mapping[str, str]]) -> Counter[str]:
+    return Counter(accounts_of().values())
 
 
 async def _with_calls(office: Office, who: Principal, sheets: list[AccountSheet]) -> list[AccountSheet]:
