@@ -22,8 +22,6 @@ class Switch:
         self._orders.connect(worker._listening.getsockname())
         self._media, self._peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.done: list[str] = []
-        self.acts: list[str] = []
-        """What is done next, each after what is carried out: ``order``, ``packet``, ``both`` or ``end``."""
         worker._add(self._media.fileno(), self._receive)
         monkeypatch.setattr(worker, "_carry_out", self._carried_out)
 
@@ -41,20 +39,9 @@ class Switch:
 
     def _receive(self) -> None:
         self.done.append(self._media.recv(10).decode())
-        self._act()
 
     def _carried_out(self, _order: WorkerOrder, _descriptors: list[int]) -> None:
         self.done.append("order")
-        self._act()
-
-    def _act(self) -> None:
-        act = self.acts.pop(0) if self.acts else ""
-        if act in {"packet", "both"}:
-            self.send_packet()  # before the order: the kernel names it first
-        if act in {"order", "both"}:
-            self.order()
-        if act == "end":
-            self._worker._is_ending = True
 
 
 class Polls:
@@ -92,21 +79,23 @@ def polls(worker: Worker) -> Polls:
     return polls
 
 
-def test_an_order_is_carried_out_before_a_packet_that_lies_beside_it(worker, switch):
+def test_an_order_is_carried_out_before_a_packet_that_lies_beside_it(polls, switch):
     """A peer may send as soon as the switch has ordered to take its media."""
-    switch.acts = ["packet", "both", "", "end"]
     switch.order()
-    worker.run()
-    assert switch.done == ["order", "packet", "order", "packet"]
+    polls.run(3)
+    switch.send_packet()  # the kernel names it first
+    switch.order()
+    polls.run(1)
+    assert switch.done == ["order", "order", "packet"]
 
 
 def test_packets_have_their_turn_among_many_orders(polls, switch):
-    switch.acts = ["packet"]
     for _ in range(3):
         switch.order(MESSAGE_PARTS)
-    polls.run(5)
-    assert switch.done.index("packet") <= 2 * MESSAGE_PARTS
-    assert switch.done.count("order") == 3 * MESSAGE_PARTS
+    polls.run(2)
+    switch.send_packet()
+    polls.run(2)
+    assert switch.done == ["order"] * 2 * MESSAGE_PARTS + ["packet"] + ["order"] * MESSAGE_PARTS
 
 
 def test_orders_wake_a_worker_that_has_nothing_to_do_and_no_other_one(polls, switch):
