@@ -9,6 +9,7 @@ import pytest
 from doubles.data.records import call_id
 from doubles.installation import Installation
 
+from vosd.admin.office.invoices import PeriodNotOverError
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.cli.ledger import KINDS
 from vosd.storage.overrides import SqlOverrides
@@ -83,6 +84,12 @@ def test_an_order_whose_outcome_is_not_known_says_so(booked: Installation, monke
     lost = booked.vosd("account", "block", "customer-1")
     assert (lost.exit_code, lost.stderr.splitlines()[-1]) == (1, OutcomeUnknown.remedy)
     assert [each["name"] for each in booked.document("overrides", "list")] == ["customer-1"]
+
+
+def test_an_error_says_what_to_do_about_it(booked: Installation) -> None:
+    refused = booked.vosd("invoice", "run", "--period", "2099-01", "--account", "customer-1")
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[1:] == [PeriodNotOverError.remedy]
 
 
 def lose_the_answer_of(store: type, method: str, monkeypatch: pytest.MonkeyPatch) -> None:

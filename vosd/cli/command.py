@@ -265,17 +265,18 @@ def _as_full_disk(error: OSError) -> OperationError:
 
 def _as_exit(error: VosError, said: str) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
-    from vosd.cdr.ports import OutcomeUnknown, StoreUnavailable
+    from vosd.cdr.ports import StoreUnavailable
     from vosd.control.client import DaemonUnreachableError
 
     if isinstance(error, ConfigError | NoConfigurationError):
         return BadConfigurationError(said)
+    remedy: str = getattr(error, "remedy", "")
+    advice = "" if remedy in said else f"\n{remedy}"
     if isinstance(error, DaemonUnreachableError):
-        return DaemonAwayError(said)
+        return DaemonAwayError(said + advice)
     from vosd.cli.output import printable
 
     if isinstance(error, StoreUnavailable) and (invocation := click.get_current_context().find_object(Invocation)):
         said += f" (database.url of {invocation.config_path()})"
-    if isinstance(error, OutcomeUnknown):
-        said += f"\n{error.remedy}"
+    said += advice
     return OperationError("\n".join(map(printable, said.split("\n"))))
