@@ -75,7 +75,8 @@ class Bridge:
         if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending = None
         refresh, theirs = refresh_of(leg), refresh_of(far)
-        if pending is not None or leg.acceptance is not None:
+        # What another fork may have agreed on is offered to this leg as soon as the other one has sent its ACK.
+        if pending is not None or leg.acceptance is not None or (far.acceptance is not None and leg.sessions.given_up):
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
@@ -83,9 +84,6 @@ class Bridge:
             if refresh is not None:
                 refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)
-        # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
-        elif far.acceptance is not None:
-            self._refuse_crossing(leg, pending, event)
         # Our refreshes are offers, too: two at once on one dialog would collide (RFC 3311 section 5.1). So would an
         # offer and an INVITE of ours that was withdrawn before its final response.
         elif (
@@ -247,16 +245,18 @@ class Bridge:
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
-        self.proposal.facts.is_early = is_early
-        self.proposal.facts.is_after_doubt = bool(far.sessions.given_up)
-        self.proposal.facts.displaces_introduction = displaces_introduction
+        facts = self.proposal.facts
+        awaits_ack = far.acceptance is not None and not far.facts.is_confirmed
+        facts.is_early = is_early or (awaits_ack and not displaces_introduction)
+        facts.is_after_doubt = bool(far.sessions.given_up)
+        facts.displaces_introduction = displaces_introduction
         self.proposal.parts = parts_for(far, event.request)
-        self.proposal.begin(event.at)
+        self.proposal.begin_when_free(event.at)  # not before the other side's ACK
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:
         """Refuse a proposal: with 500 a second one of one leg, with 491 one of each (RFC 3261 14.2, RFC 3311 5.2).
 
-        With 491, too, one that comes before the ACK of our 200 (RFC 5407 section 3.1.4).
+        With 491, too, one that comes before the ACK of our 200 to that leg (RFC 5407 section 3.1.4).
         """
         if pending is not None and _is_of(pending, leg):
             leg.respond(event.transaction, 500, event.at, retry_later(self._endpoint))

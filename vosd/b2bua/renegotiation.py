@@ -55,7 +55,7 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     is_cancelled: bool = False
     """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
     is_early: bool = False
-    """Whether it was begun before the answer of the call."""
+    """Whether it was begun before the answer of the call, or before the caller's ACK."""
     is_last: bool = False
     """Whether the far side's answer is offered to the other side no more."""
     displaces_introduction: bool = False
@@ -174,9 +174,12 @@ class Proposal:
             self._not_answered(event.at)
 
     def alarm_fired(self, event: AlarmFired) -> None:
-        """Send the offer again."""
+        """Send the offer again, or for the first time when the far side is free."""
         self.alarm = None
-        self.begin(event.at)
+        if self.facts.tries:
+            self.begin(event.at)
+        else:
+            self.begin_when_free(event.at)
 
     def cancel(self, now: Instant) -> None:
         """Cancel the offer: its origin has cancelled its own request."""

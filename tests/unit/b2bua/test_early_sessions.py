@@ -227,6 +227,24 @@ def test_a_fork_that_may_have_accepted_an_update_given_up_is_offered_the_session
     scene.finish(call)
 
 
+def test_a_proposal_of_such_a_fork_does_not_wait_for_the_ack_of_the_caller(scene):
+    """It is sent the session in force after that ACK, and may propose another one then."""
+    other = Script((Line(1_000, 183, ANSWER.replace("30000", "31000"), KNOWS_UPDATE, True),))
+    lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 200, "", KNOWS_UPDATE)
+    scene.vendor.script = Script(lines, forks=(other,))
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False), after_ms=500)
+    there, _ = scene.vendor.calls
+    there.will("UPDATE", Reply(200, after_ms=2_000))
+    scene.propose(call, "a=inactive", method="UPDATE")
+    scene.await_answer(call, talk_ms=100)
+    scene.propose(there, "a=sendonly")
+    assert there.got["INVITE"] == [491]
+    call.acknowledge()
+    scene.wire.run_for(1_000)
+    assert (len(there.asked["INVITE"]), "a=inactive" in there.theirs) == (1, False)
+    scene.finish(call)
+
+
 @pytest.mark.parametrize("is_killed", [False, True])
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a_kill_too(tmp_path, side, is_killed):

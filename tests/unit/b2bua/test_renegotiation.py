@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from doubles.data.sessions import answering, revised
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.successor import replace_node
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import sides
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers
@@ -208,17 +209,82 @@ def test_nothing_of_a_reinvite_leaks_but_the_session(scene):
     scene.finish(call)
 
 
-def test_a_reinvite_before_the_ack_is_request_pending_for_either_side(scene):
+def test_a_reinvite_before_its_own_ack_is_request_pending_for_the_caller(scene):
     """RFC 5407 section 3.1.4: the ACK of the answer is still on its way."""
     call = scene.answered_call(Intent(acknowledges=False))
     there = scene.vendor.only_call
-    call.propose("a=sendonly")
-    scene.propose(there, "a=sendonly", wait_ms=100)
-    assert (call.got, there.got) == ({"INVITE": [491]}, {"INVITE": [491]})
+    scene.propose(call, "a=sendonly", wait_ms=100)
+    assert call.got == {"INVITE": [491]}
     call.acknowledge()
     scene.propose(call, "a=sendonly", wait_ms=100)
     assert call.got == {"INVITE": [491, 200]}
     assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("status", [200, 488, 491])
+def test_a_proposal_of_the_vendor_waits_for_the_ack_of_the_caller(scene, status, method, is_restarted):
+    """Asterisk asks at once where it connects two calls, and does not repeat an UPDATE after a 491."""
+    script = Script((Line(0, 200, ANSWER, KNOWS_UPDATE),))
+    call = scene.answered_call(Intent(headers=KNOWS_UPDATE, acknowledges=False), script=script)
+    there = scene.vendor.only_call
+    call.will(method, Reply(status))
+    scene.propose(there, "a=sendonly", method=method, wait_ms=300)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(700)
+    assert (there.got, call.asked[method]) == ({}, []), "an INVITE of the caller is in progress"
+    call.acknowledge()
+    scene.wire.run_for(5_000)
+    assert there.got == {method: [200 if status == 491 else status]}
+    assert len(call.asked[method]) == (2 if status == 491 else 1)
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("end", ["hangs up", "asks again", "gives up", "lacks the ACK"])
+def test_a_proposal_that_waits_for_the_ack_gets_its_response(scene, end):
+    call = scene.answered_call(Intent(acknowledges=False))
+    there = scene.vendor.only_call
+    there.propose("a=sendonly")
+    scene.wire.run_for(300)
+    match end:
+        case "hangs up":
+            scene.finish(call)
+            assert there.got["INVITE"] == [487]
+            return
+        case "asks again":
+            there.ask("UPDATE", body=revised(there.mine))
+            scene.wire.run_for(100)
+            assert there.got == {"UPDATE": [500]}
+            call.acknowledge()
+        case "gives up":
+            there.asking[0].cancel()
+            scene.wire.run_for(100)
+            assert (there.got["INVITE"], call.asked["INVITE"]) == ([487], [])
+            call.acknowledge()
+        case _:
+            assert scene.end_of(call).end_reason == "No ACK"
+            assert there.got["INVITE"] == [487]
+            return
+    scene.wire.run_for(1_000)
+    scene.finish(call)
+
+
+def test_the_caller_is_offered_the_media_of_the_answer_where_it_refuses_a_proposal_that_has_waited(scene):
+    """They are elsewhere than the reliable 183 said, which the caller learns after its ACK."""
+    other = revised(ANSWER).replace("30000", "34000")
+    scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(500, 200, other)))
+    call = scene.answered_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    there = scene.vendor.only_call
+    call.will("INVITE", Reply(488), Reply())
+    scene.propose(there, "a=sendonly", wait_ms=300)
+    call.acknowledge()
+    scene.wire.run_for(5_000)
+    assert there.got == {"INVITE": [488]}
+    assert "m=audio 34000 " in call.theirs
     scene.finish(call)
 
 
