@@ -117,6 +117,7 @@ def test_a_reason_without_protocol_is_none(text):
         ("Reason: SIP;cause=503\r\n", None),
         ("Reason: ;broken, Q.850;cause=34\r\n", 34),
         ("Reason: Q.850;cause=128\r\n", None),
+        ("Reason: Q.850;cause=0\r\n", None),  # Asterisk, where a channel ends without a cause
         ('Reason: SIP;text="Q.850;cause=34"\r\n', None),
     ],
 )

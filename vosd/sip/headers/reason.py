@@ -52,7 +52,7 @@ def q850_cause(message: Message) -> int | None:
             protocol, cause = Reason.parse(value)
         except ParseError:
             continue  # a later value may be readable
-        if protocol == Q850 and cause is not None and cause <= _Q850_MAX:
+        if protocol == Q850 and cause is not None and 1 <= cause <= _Q850_MAX:
             return cause
     return None
 
@@ -65,7 +65,7 @@ def causes(message: Message) -> dict[str, int]:
             protocol, cause = Reason.parse(value)
         except ParseError:
             continue  # a later value may be readable
-        if cause is not None and cause <= _MAX.get(protocol, -1):
+        if cause is not None and 1 <= cause <= _MAX.get(protocol, 0):
             found.setdefault(protocol, cause)
     return found
 
