@@ -11,7 +11,9 @@ from vosd.trunks.media import TERMINATING, Encryption, EncryptionKind, IceMode, 
 
 PLAIN: Final = "RTP/AVP"
 BY_SDES: Final = "RTP/SAVP"
-BY_DTLS: Final = "UDP/TLS/RTP/SAVPF"
+BY_DTLS: Final = "UDP/TLS/RTP/SAVP"
+BY_DTLS_OF_THE_WEB: Final = "UDP/TLS/RTP/SAVPF"
+"""With feedback, as browsers have it: telephones and PBXs without refuse it, such as Asterisk."""
 
 
 class TerminatedSide(NamedTuple):
@@ -83,7 +85,7 @@ def offered_form(author: TerminatedSide, reader: TerminatedSide) -> MediaForm:
     elif settings.encryption_by is EncryptionKind.DTLS or (
         settings.encryption_by is EncryptionKind.AUTO and reader.is_web
     ):
-        protection, transport = Protection.DTLS, BY_DTLS
+        protection, transport = Protection.DTLS, BY_DTLS_OF_THE_WEB if reader.is_web or reader_ice else BY_DTLS
     else:
         protection, transport = Protection.SDES, BY_SDES if is_required else PLAIN
     is_opportunistic = protection is Protection.SDES and "SAVP" not in transport

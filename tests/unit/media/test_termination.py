@@ -6,6 +6,7 @@ from vosd.media.decision import MediaSide, decide
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, session_order
 from vosd.media.termination import (
     BY_DTLS,
+    BY_DTLS_OF_THE_WEB,
     BY_SDES,
     PLAIN,
     MediaForm,
@@ -62,10 +63,11 @@ def test_offers_that_need_an_rtpengine(author, reader, expected):
         (side(PASS), None, NONE, False),
         (side(REQUIRED), BY_SDES, SDES, False),
         (side(REQUIRED, by=BY.DTLS), BY_DTLS, DTLS, False),
-        (side(REQUIRED, is_web=True), BY_DTLS, DTLS, False),
+        (side(REQUIRED, is_web=True), BY_DTLS_OF_THE_WEB, DTLS, False),
+        (side(REQUIRED, is_web=True, by=BY.DTLS), BY_DTLS_OF_THE_WEB, DTLS, False),
         (side(REQUIRED, is_web=True, by=BY.SDES), BY_SDES, SDES, False),
         (side(OPTIONAL), PLAIN, SDES, True),
-        (side(OPTIONAL, is_web=True), BY_DTLS, DTLS, False),
+        (side(OPTIONAL, is_web=True), BY_DTLS_OF_THE_WEB, DTLS, False),
         (side(OPTIONAL, NONE, "RTP/AVP"), "RTP/AVP", NONE, False),
         (side(OPTIONAL, SDES, "RTP/SAVPF"), "RTP/SAVPF", SDES, False),
         (side(OPTIONAL, SDES, "RTP/AVP"), "RTP/AVP", SDES, True),
@@ -79,8 +81,13 @@ def test_forms_of_offers(reader, transport, protection, is_opportunistic):
     )
 
 
+def test_a_trunk_with_ice_is_offered_dtls_as_browsers_are():
+    form = offered_form(side(), side(REQUIRED, by=BY.DTLS, ice=True))
+    assert (form.transport, form.reader_ice) == ("UDP/TLS/RTP/SAVPF", True)
+
+
 def test_an_answer_has_the_form_of_its_offer():
-    offerer = side(REQUIRED, DTLS, BY_DTLS, ice=True, has_ice=True)
+    offerer = side(REQUIRED, DTLS, BY_DTLS_OF_THE_WEB, ice=True, has_ice=True)
     assert answered_form(side(), offerer) == MediaForm(None, DTLS, author_ice=False, reader_ice=True)
     assert answered_form(offerer, side()) == MediaForm(None, NONE, author_ice=True, reader_ice=False)
 
@@ -90,8 +97,8 @@ def order(kind, form, **more):
 
 
 def test_orders_to_terminate():
-    to_browser = order(RtpOffer, MediaForm(BY_DTLS, DTLS, author_ice=False, reader_ice=True))
-    assert (to_browser.transport, to_browser.ice, to_browser.ice_lite) == (BY_DTLS, "force", "forward")
+    to_browser = order(RtpOffer, MediaForm(BY_DTLS_OF_THE_WEB, DTLS, author_ice=False, reader_ice=True))
+    assert (to_browser.transport, to_browser.ice, to_browser.ice_lite) == (BY_DTLS_OF_THE_WEB, "force", "forward")
     assert (to_browser.sdes, to_browser.rtcp_mux) == (("off",), ("offer", "accept"))
     back = order(RtpAnswer, MediaForm(None, DTLS, author_ice=False, reader_ice=True))
     assert (back.ice, back.dtls, back.dtls_of_author) == ("force", "passive", "passive")
