@@ -119,7 +119,6 @@ async def _unreadable(
 
 
 def _owed(record: CallRecord) -> Decimal:
-    """Return the amount that the call books on its customer's account."""
     return sum((each.amount for each in record.postings if each.account == record.customer_account), ZERO)
 
 

@@ -213,7 +213,6 @@ def _session_id(use: SessionIdUse, received: Message, *, to_caller: bool) -> str
 
 
 def _passed(parts: Sequence[BodyPart]) -> list[AppliedRule]:
-    """Return the parts of a body that are passed, each by its type."""
     return [AppliedRule("body", each.written_type) for each in parts]
 
 

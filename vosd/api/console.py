@@ -134,5 +134,4 @@ def _page(packed: bytes, brand: bytes) -> Answer:
 
 @cache
 def _packed(file: Path) -> bytes:
-    """Return a file compressed; each is read once."""
     return gzip.compress(file.read_bytes(), mtime=0)

@@ -284,7 +284,6 @@ class Hunt:
         return self.refused_number is None or self.refused_number == choice.callee_out
 
     def _is_named(self, next_hop: NextHop) -> bool:
-        """Return whether a next hop is a contact of a 3xx."""
         return self.named is not None and _hop_key(next_hop) in self.named
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, device: str = "", redirected: bool = False) -> None:

@@ -60,7 +60,6 @@ class Takeover(Renegotiation):
             self._bridge.proposal = waiting  # the new callee owes only its ACK
 
     def _answer(self, _server: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer the INVITE of the newcomer."""
         self.newcomer.answer(session, now)
 
     def _refused(self, status: int, now: Instant) -> None:

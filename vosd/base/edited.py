@@ -83,15 +83,12 @@ class Edited(Mapping[Key, Thing]):
         return default if key in self._hidden else self._base.get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        """Return whether there is something under a key."""
         return key in self._later or (key in self._base and key not in self._hidden)
 
     def __len__(self) -> int:
-        """Return the number of entries."""
         return len(self._base) - len(self._hidden) + len(self._later)
 
     def __iter__(self) -> Iterator[Key]:
-        """Yield the keys."""
         return chain(filterfalse(self._hidden.__contains__, self._base), self._later)
 
     def values(self) -> ValuesView[Thing]:

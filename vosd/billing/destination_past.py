@@ -27,28 +27,16 @@ class PastUsage(NamedTuple):
 
 
 class DestinationPast(Protocol):
-    """Sums of stored calls. Each method is one bounded query."""
+    """Sums of stored calls. Each method is one bounded query, and raises ``StoreUnavailable``: try again."""
 
     async def first_call(self, account: str) -> int | None:
-        """Return when the first stored call of an account arrived, UTC milliseconds; None = it has none.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return when the first stored call of an account arrived, UTC milliseconds; None = it has none."""
 
     async def begun_in(self, account: str, spans: Sequence[Span], digits: int) -> Sequence[PastUsage]:
-        """Return what the answered calls of an account used that began in each of the spans.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return what the answered calls of an account used that began in each of the spans."""
 
     async def ended_in(self, account: str, span: Span, digits: int, longest_ms: int) -> Sequence[PastUsage]:
-        """Return what the answered calls of an account used that ended in a span; none is longer than ``longest_ms``.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return what the answered calls of an account used that ended in a span, none longer than ``longest_ms``."""
 
 
 def same_hours(hour: int, days: int) -> list[Span]:

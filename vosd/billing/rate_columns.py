@@ -94,7 +94,6 @@ class RateColumns:
         self._sorted: tuple[Sequence[int], Sequence[int]] = range(0), ()
 
     def __len__(self) -> int:
-        """Return the number of rates."""
         return len(self._keys)
 
     def text(self, text: str) -> int:
@@ -301,7 +300,6 @@ class RateColumns:
 
     @staticmethod
     def _where(order: Sequence[int], rows: Set[int]) -> bytes:
-        """Return the positions of rows in the sorted file."""
         return array("I", [position for position, row in enumerate(order) if row in rows] if rows else []).tobytes()
 
 

@@ -136,7 +136,6 @@ _T = TypeVar("_T")
 
 
 def _only(values: Collection[_T]) -> _T | None:
-    """Return the only value; None if there are several, or none."""
     return next(iter(values)) if len(values) == 1 else None
 
 

@@ -135,7 +135,6 @@ class RatesAgain:
 
 
 def _sold(rates: Rates | None, number: str, wall_ms: int, caller: str, forward_prefix: str) -> AppliedRate | None:
-    """Return the rate of a number behind the forward prefix."""
     return None if rates is None else rates.find(forward_prefix + number, wall_ms, caller, forward_prefix)
 
 

@@ -24,32 +24,21 @@ class DeckVersion(msgspec.Struct, frozen=True):
 
 
 class DeckStore(Protocol):
-    """The decks as the switch reads them.
+    """The decks as the switch reads them; each method raises ``StoreUnavailable``: try again.
 
     Every change of what is current advances the version in the same transaction (``storage.definitions.advance``).
     """
 
     async def version(self) -> int:
-        """Return the version of all definitions in the database, which every change of them changes.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the version of all definitions in the database, which every change of them changes."""
 
     async def all_current(self) -> Sequence[DeckVersion]:
-        """Return the current version of each deck, by group.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the current version of each deck, by group."""
 
     def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         """Yield the rows of a version, also of one that is not current any more, in parts of any size.
 
         Together they are a CSV file as ``rates_file`` takes it: UTF-8, with a header; the same bytes every time.
-
-        Raises:
-            StoreUnavailable: try again.
         """
 
 

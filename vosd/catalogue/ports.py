@@ -45,21 +45,13 @@ class OverrideRecord(NamedTuple):
 
 
 class SwitchOverrides(Protocol):
-    """The overrides as the running switch reads them."""
+    """The overrides as the running switch reads them; each method raises ``StoreUnavailable``: try again."""
 
     async def version(self) -> int:
-        """Return the version of the overrides, which every change of them changes.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the version of the overrides, which every change of them changes."""
 
     async def load(self) -> Overrides:
-        """Return all overrides, also those that have expired and are not noted as such yet.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return all overrides, also those that have expired and are not noted as such yet."""
 
     async def expire(self, now: int) -> None:
         """Remove what has expired by ``now`` (UTC milliseconds), and note it.

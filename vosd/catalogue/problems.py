@@ -101,7 +101,6 @@ class ProblemList:
         """Returns how many problems were found, as ``len`` does in four times the time: loops over all objects ask."""
 
     def __len__(self) -> int:
-        """Return how many problems were found."""
         return len(self._found)
 
     def error(self, place: SourceLine, key: str, expected: str, value: str | None = None) -> None:

@@ -129,20 +129,17 @@ class SearchedObjects(Mapping[str, ObjectVersion]):
 
 
 class ObjectStore(Protocol):
-    """The objects in the database, as the switch reads them."""
+    """The objects in the database, as the switch reads them; each method raises ``StoreUnavailable``: try again."""
 
     async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
         """Return the objects in force at a moment.
 
         ``since``: the version of all definitions and the moment that are known; only objects that have changed are
         returned then.
-
-        Raises:
-            StoreUnavailable: try again.
         """
 
     async def last_change(self, until: int) -> tuple[int, int] | None:
         """Return the last version of all definitions, up to one, that a change of objects made, and the time of it.
 
-        None = there was no change. Raises StoreUnavailable: try again.
+        None = there was no change.
         """

@@ -98,7 +98,10 @@ class RejectedRecords(VosError):  # noqa: N818 - it carries the records
 
 
 class Books(Protocol):
-    """Port of the engine to the database: CDRs and money, booked together or not at all."""
+    """Port of the engine to the database: CDRs and money, booked together or not at all.
+
+    Methods that await raise ``StoreUnavailable``: try again, unless they say more.
+    """
 
     async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
         """Insert a row with balance zero for each account that has none, in its currency of ``currencies``.
@@ -124,18 +127,10 @@ class Books(Protocol):
         """
 
     async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the accounts that ``settle_currencies`` would refuse, each with its currency; nothing is changed.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the accounts that ``settle_currencies`` would refuse, each with its currency; nothing is changed."""
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
-        """Return the currency of each account that has a row; None = its money is from before there were currencies.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the currency of each account that has a row; None = its money is from before there were currencies."""
 
     async def book(self, records: Sequence[CallRecord]) -> BookedBatch:
         """Book whole calls in one transaction.
@@ -151,32 +146,16 @@ class Books(Protocol):
         """
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return the records that are not booked, of calls that leave entries or a CDR.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the records that are not booked, of calls that leave entries or a CDR."""
 
     def newest_commit(self) -> int:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
 
     async def spent_since(self, account: str, since: int) -> Decimal:
-        """Return what the calls of an account have cost that ended since then (UTC milliseconds).
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return what the calls of an account have cost that ended since then (UTC milliseconds)."""
 
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
-        """Return the standing of each of these accounts that has a row; the mark is 0.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the standing of each of these accounts that has a row; the mark is 0."""
 
     async def standings(self, after: int = 0) -> ChangedStandings:
-        """Return the standing of every account that changed after the mark; ``after=0`` returns all.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
+        """Return the standing of every account that changed after the mark; ``after=0`` returns all."""

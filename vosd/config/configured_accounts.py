@@ -136,9 +136,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         return account_id in self._sections
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the ids."""
         return iter(self._sections)
 
     def __len__(self) -> int:
-        """Return how many there are."""
         return len(self._sections)

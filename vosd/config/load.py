@@ -148,11 +148,9 @@ class CurrencyPlaces(Mapping[str, SourceLine]):
         return named_place(self.accounts[name].origin.place_of("currency"), self._config)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the accounts."""
         return iter(self.accounts)
 
     def __len__(self) -> int:
-        """Return how many accounts there are."""
         return len(self.accounts)
 
 

@@ -427,5 +427,4 @@ class ScheduledReportPart:
 
 
 def _said(value: str | int | bool) -> str:
-    """Return a criterion as the configuration has it."""
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"

@@ -5,7 +5,6 @@ Combines the lock-out of the authentication and the blocks of the listeners; the
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol
 
 from vosd.base.clock import Clock
 from vosd.base.host import source_of
@@ -13,6 +12,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.peers import SilencedSource
 from vosd.engine.counting import Counting
 from vosd.engine.registration.authentication import Authenticator
+from vosd.net.transports import Transports
 from vosd.obs.figures import Figure
 
 
@@ -25,20 +25,10 @@ class SilenceCause(Enum):
     FLOOD = "flood"
 
 
-class BlockedSources(Protocol):
-    """Sources blocked by the listeners."""
-
-    def blocked(self) -> Mapping[str, float]:
-        """Return the release time of each blocked address, in seconds of the monotonic clock."""
-
-    def release(self, host: str) -> bool:
-        """Unblock a source; return False if it was not blocked."""
-
-
 class Silenced(Counting):
     """All silenced sources."""
 
-    def __init__(self, authenticator: Authenticator, blocks: BlockedSources, clock: Clock) -> None:
+    def __init__(self, authenticator: Authenticator, blocks: Transports, clock: Clock) -> None:
         self._authenticator = authenticator
         self._blocks = blocks
         self._clock = clock

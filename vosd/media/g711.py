@@ -46,7 +46,6 @@ def _wide_table(codec: str) -> bytes:
 
 @cache
 def _values(codec: str) -> tuple[int, ...]:
-    """Return the sample of each octet."""
     return tuple(map({"PCMU": _from_mu_law, "PCMA": _from_a_law}[codec], range(256)))
 
 

@@ -33,7 +33,6 @@ class Slots:
         self._open: list[Slot] = []
 
     def __len__(self) -> int:
-        """Return how many are open."""
         return len(self._open)
 
     def take(self, source: str, abort: Callable[[], None], now_s: float, patience_s: float) -> Slot | None:

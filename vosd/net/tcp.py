@@ -566,7 +566,6 @@ class StreamFlow:
         return place in self._open or place in self._aliases or self._opens_further(place)
 
     def _opens_further(self, place: PeerEnd) -> bool:
-        """Return whether a further connection with a place is being opened."""
         return any(peer == place and name for peer, name in self._unsent)
 
     def _forget(self, connection: Connection) -> bool:

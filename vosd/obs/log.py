@@ -119,7 +119,6 @@ class _Lines:
         self._write: Final = out.write
 
     def msg(self, line: str) -> None:
-        """Write a line of structlog."""
         self._write(f"{line}\n".encode(errors="backslashreplace"))
 
     debug = info = warning = error = critical = msg

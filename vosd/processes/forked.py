@@ -21,7 +21,7 @@ _ARG_START: Final = 45
 
 
 class ForkedProcess:
-    """The copy; an ``OwnProcess``, and this end of the channel to it."""
+    """The copy, which ``WatchedProcess`` watches, and this end of the channel to it."""
 
     def __init__(self, name: str, run: Callable[[socket.socket], None]) -> None:
         """Fork; the copy calls ``run`` with its end of the channel and ends with it.

@@ -8,29 +8,14 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-
-class OwnProcess(Protocol):
-    """The part of ``subprocess.Popen`` that is watched."""
-
-    pid: int
-    returncode: int | None
-
-    def poll(self) -> int | None:
-        """Return ``returncode``, for which the kernel is asked."""
-
-    def wait(self) -> int:
-        """Wait for the end."""
-
-    def kill(self) -> None:
-        """Send SIGKILL, unless it has ended."""
+from vosd.processes.forked import ForkedProcess
 
 
 class WatchedProcess:
     """A process that this one has started, watched by the running event loop."""
 
-    def __init__(self, process: OwnProcess) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
         """Watch it.
 
         Raises:

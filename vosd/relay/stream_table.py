@@ -397,7 +397,6 @@ def _load(header: int, offset: int, size: int, at: int = 0) -> bytes:
 
 
 def _set(at: int, value: bytes) -> bytes:
-    """Set a register."""
     return _expression("immediate", number(1, _register(at)), _data(2, value))
 
 

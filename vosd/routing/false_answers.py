@@ -132,7 +132,6 @@ class FalseAnswers:
         """Gateways that are tried after all others, and why."""
 
     def __len__(self) -> int:
-        """Return how many rows are counted."""
         return len(self._rows)
 
     def adjust(self, terms: ShortCallTerms, gateways: Container[str]) -> None:

@@ -214,7 +214,6 @@ class Ordering:
         return self._is_open(candidate) and may_carry(candidate, self._request, self._occupancy, self._vendors)
 
     def _is_there(self, candidate: Candidate) -> bool:
-        """Return whether a candidate is open, and there for such calls at this time."""
         return self._is_open(candidate) and is_there_now(candidate, self._request, self._occupancy, self._vendors)
 
     def _is_open(self, candidate: Candidate) -> bool:

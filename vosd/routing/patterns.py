@@ -47,7 +47,6 @@ class PatternSet:
         """Length of the prefixes, without the ``*``."""
 
     def __len__(self) -> int:
-        """Return the number of different patterns."""
         return len(self._positions)
 
     def __contains__(self, number: str) -> bool:

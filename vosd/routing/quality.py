@@ -159,7 +159,6 @@ class Quality:
         few calls are left out."""
 
     def __len__(self) -> int:
-        """Return how many destinations are counted."""
         return len(self._destinations)
 
     def adjust(self, slice_ms: int, slices: int) -> None:

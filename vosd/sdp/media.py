@@ -217,7 +217,6 @@ def _filled(form: bytes, ids: bytes, ports: Sequence[int]) -> bytes:
 
 @lru_cache(maxsize=512)
 def _read(form: bytes, media: int) -> Sequence[Medium]:
-    """Return the media of a description of this form, with any ports."""
     return _media_of(_filled(form, _ANY_IDS, [_ANY_PORT] * media))
 
 

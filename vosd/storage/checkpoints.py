@@ -124,7 +124,6 @@ class SqlCheckpoints(SqlStore):
             await connection.execute(insert(_table), points)
 
     async def _base_before(self, until: int) -> int | None:
-        """Return the latest closed date before ``until``."""
         async with self._database.reading() as connection:
             query = select(func.max(_point.closed_until)).where(_point.closed_until < until)
             return _moment((await connection.execute(query)).scalar())

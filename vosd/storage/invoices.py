@@ -720,7 +720,6 @@ async def _newest(connection: AsyncConnection, account: str) -> int | None:
 
 
 async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> None:
-    """Lock the account of a draft, and check that the draft follows its last invoice."""
     if await _newest(connection, draft.account) != draft.follows:
         message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
         raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")

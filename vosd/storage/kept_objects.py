@@ -207,7 +207,6 @@ class KeptKind(SearchedObjects):
             self._read, self._has_all = everything, True
 
     def __len__(self) -> int:
-        """Return how many there are."""
         return len(self._loaded())
 
     def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:

@@ -175,5 +175,4 @@ def pieces_of(spans: Sequence[ReportSpan], days_until: int, zone_days: Collectio
 
 
 def _midnight(slot: int) -> int:
-    """Return the midnight of UTC that is nearest to a slot."""
     return (slot + SLOTS_OF_DAY // 2) // SLOTS_OF_DAY * SLOTS_OF_DAY

@@ -300,7 +300,6 @@ def _size(sums: Sums) -> int:
 
 
 def _paid_in(sums: Sums) -> Sequence[str]:
-    """Return the names of the currencies in which there are amounts; empty = there are none."""
     return [currency for amount, currency in _PAID_IN.items() if sums.get(amount)]
 
 

@@ -568,5 +568,4 @@ def _in_full(written: str) -> str:
 
 @lru_cache(maxsize=1_024)
 def _as_written(name: str) -> str:
-    """Return a canonical name as it is usually written."""
     return _WRITTEN.get(name) or "-".join(part.capitalize() for part in name.split("-"))

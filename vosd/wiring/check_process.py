@@ -68,12 +68,10 @@ def _serve(channel: socket.socket, checker: "Checker") -> None:
 
 
 def _address_space() -> int:
-    """Return the size of the address space in bytes."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
 
 
 def _most_kb() -> int:
-    """Return the most memory that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -61,11 +61,7 @@ class ShowAccountHistory(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 @needs(Permission.ACCOUNTS_SEE)
 async def show_account_history(office: Office, who: Principal, order: ShowAccountHistory) -> list[AccountChange]:
-    """Return entries and changes of settings together, the newest first.
-
-    Raises:
-        UnknownAccountError: the account is neither configured nor in the ledger.
-    """
+    """Return entries and changes of settings together, the newest first."""
     stores, account, limit = office.stores, order.account, order.limit
     await known_standing(office.definitions.accounts, stores.queries, account)
     entries = await stores.ledger.by_hand(account, limit)

@@ -155,8 +155,6 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     """Return one account, including what the calls of a running switch reserve.
 
     Raises:
-        OutOfScopeError: the agent does not see it.
-        UnknownAccountError: it is neither configured nor in the ledger.
         DroppedPeriod: calls of this month were dropped.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
@@ -213,7 +211,6 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether to add how many gateways and phones each has."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it says ``all`` of no agent."""
         require_agent(self.agent, is_whole=self.all)
 
 
@@ -222,8 +219,6 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     """Return accounts in the order of the configuration, then those that only have a balance.
 
     Raises:
-        OutOfScopeError: the agent that acts does not see the one that is named.
-        UnknownAccountError: the agent that is named is not configured.
         NoSuchGroupError: no account has the group.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
@@ -392,11 +387,7 @@ def _with_block(sheet: AccountSheet, block: Override, scope: Scope) -> AccountSh
 
 
 async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
-    """Return what the calls of a running switch reserve and owe, of each account that has any.
-
-    Raises:
-        DaemonUnreachableError: a switch runs but does not answer.
-    """
+    """Return what the calls of a running switch reserve and owe, of each account that has any."""
     answer = await switch.ask_if_running(ListCommitments())
     return answer or {}
 
@@ -505,7 +496,6 @@ class SetExpiry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     memo: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it is no such time."""
         if self.expires_at is not None and not 0 <= self.expires_at <= NEVER:
             raise OrderError("expires_at", "is not a time of the years 1970 to 9999")
 
@@ -522,12 +512,7 @@ class ExpirySheet(msgspec.Struct, frozen=True):
 
 @needs(Permission.ACCOUNTS_CHANGE, by_account=True)
 async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> ExpirySheet:
-    """Set when an account expires; the running switch knows it afterwards.
-
-    Raises:
-        OutOfScopeError, RightLackingError: the agent may not.
-        UnknownAccountError: it is not configured.
-    """
+    """Set when an account expires; the running switch knows it afterwards."""
     office.scope_of(who).require_below(order.account, Right.ACCOUNTS)
     account = configured(office.definitions.accounts(), order.account)
     audit = office.audit_line(who, order, account.id)

@@ -37,11 +37,7 @@ class CallerNotRefusedError(VosError):
 
 @needs(Permission.STATE_SEE)
 async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> AlarmList:
-    """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first.
-
-    Raises:
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
-    """
+    """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first."""
     return await office.switch.ask(order)
 
 
@@ -73,7 +69,6 @@ async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Don
     Raises:
         OrderError: the moment has passed, or several alarms of the name hold and none is chosen.
         NoSuchAlarmError: no such alarm holds.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     if order.until is not None and order.until <= office.now():
         raise OrderError("until", "has passed")
@@ -126,7 +121,6 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     Raises:
         OrderError: it is no number.
         CallerNotRefusedError: the number is not on the list.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     number = order.number
     if number is not None and not (
@@ -155,7 +149,6 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done
     Raises:
         OrderError: it is no address.
         CallerNotRefusedError: it was neither locked out nor blocked.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     order = msgspec.structs.replace(order, address=_host_in(order.address))
     outcome = await office.carried_out(office.switch.ask(order), who, order, order.address)

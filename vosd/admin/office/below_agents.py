@@ -14,12 +14,7 @@ def require_agent(agent: str | None, *, is_whole: bool) -> None:
 
 
 def accounts_below(office: Office, scope: Scope, agent: str, *, is_whole: bool) -> frozenset[str]:
-    """Return the accounts directly below an agent; ``is_whole``: those of its sub-agents, too.
-
-    Raises:
-        OutOfScopeError: the agent that acts does not see the one that is named.
-        UnknownAccountError: the agent that is named is not configured.
-    """
+    """Return the accounts directly below an agent; ``is_whole``: those of its sub-agents, too."""
     scope.require_visible(agent)
     accounts = office.definitions.accounts()
     configured(accounts, agent)

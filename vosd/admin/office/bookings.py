@@ -61,7 +61,6 @@ async def add_payment(
     An account that is no longer configured can still be credited and debited while it is in the ledger.
 
     Raises:
-        UnknownAccountError: the account is neither configured nor in the ledger.
         OtherCurrency: it is configured with another currency than its ledger has.
         ReferenceTaken: the reference was used for another amount.
         TooLittleLeft: the account has less to spare.
@@ -107,7 +106,6 @@ async def make_transfer(
     """Move money once between two accounts, as ``add_payment`` takes it; a running switch reads both balances.
 
     Raises:
-        UnknownAccountError: an account is neither configured nor in the ledger.
         OtherCurrency: the accounts have different currencies, or one is configured with another than its ledger has.
         ReferenceTaken: the reference was used for another transfer.
         TooLittleLeft: the source has less to spare.

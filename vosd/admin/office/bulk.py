@@ -54,7 +54,6 @@ class ChangeObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_field
     """Changes, at most 10,000."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever is defined."""
         if not 1 <= len(self.objects) <= OBJECTS_AT_MOST:
             raise OrderError("objects", f"are {len(self.objects)}: expected 1 to {OBJECTS_AT_MOST}")
 

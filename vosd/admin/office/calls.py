@@ -64,7 +64,6 @@ class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """With an agent: those of accounts below its sub-agents, too."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it says ``all`` of no agent."""
         require_agent(self.agent, is_whole=self.all)
 
 
@@ -74,10 +73,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
 
     Raises:
         OrderError: an agent names a gateway.
-        OutOfScopeError: an agent names an account that it does not see.
-        UnknownAccountError: the agent that is named is not configured.
         UnknownNameError: none fits, and the account or the gateway is unknown; planned ones are known.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
     if scope.agent is not None and order.gateway is not None:
@@ -128,7 +124,6 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
 
     Raises:
         NotRunningError, AmbiguousCallError: none has that id, or several have.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     found = await running_call(office.switch, order.call_id)
     if found is None:
@@ -221,7 +216,6 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
     Raises:
         AnswerLostError: the outcome of the call is not known; the audit has the line, with the gateway, as where the
             generator is closed or cancelled during the call.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
     """
     report: TrialReport | None = None
     try:

@@ -72,7 +72,6 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     failure the same order completes it.
 
     Raises:
-        UnknownAccountError: it is not configured.
         AccountInUseError: its calls run, or are not booked yet.
         AboveLimitError: a second person has to confirm such a refund.
         MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.

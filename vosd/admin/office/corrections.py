@@ -46,7 +46,6 @@ class WantedCharge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     billed_seconds: Annotated[int, msgspec.Meta(ge=0, le=BILLED_SECONDS_MAX)] | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where an amount is below zero."""
         if min(self.fee or ZERO, self.tax or ZERO, Decimal(self.billed_seconds or 0)) < 0:
             raise OrderError("charge", f"of the {self.role} is zero or more")
 
@@ -65,7 +64,6 @@ class CorrectCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Nothing is booked."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever the call has cost."""
         if not self.memo.strip():
             raise OrderError("memo", "is empty", "say why")
         if self.reference == "":

@@ -57,7 +57,6 @@ class FirstPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memo: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where nothing would be booked."""
         if self.amount <= 0:
             raise OrderError("amount", "of a first payment is above zero", "leave the payment out where there is none")
 
@@ -81,7 +80,6 @@ class ProvisionCustomer(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_f
     """Reference of the payment; the order repeated with the same one changes nothing more. None = a new one."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
         if self.reference == "":
             raise OrderError("reference", "is empty", "leave it out for an order that need not be repeatable")
         if self.payment is not None and self.at is not None:
@@ -156,7 +154,6 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
     A payment above the limit of one person waits for a second one; the customer is made nevertheless.
 
     Raises:
-        OutOfScopeError, RightLackingError: the agent may not.
         PermissionLackingError: there is a payment, and the principal may not book any.
         AlreadyDefinedError: the database defines one of the objects; nothing was changed.
         TooManyChangesError: an agent has too many under way; nothing was changed.

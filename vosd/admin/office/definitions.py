@@ -247,7 +247,6 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
     """Define or change objects; a running switch has taken the change when this returns.
 
     Raises:
-        OutOfScopeError, RightLackingError: the agent may not.
         PermissionLackingError: a report at a fixed time is among them, and the principal may not see the books.
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.

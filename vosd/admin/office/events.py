@@ -96,7 +96,6 @@ async def view_events(office: Office, who: Principal, order: WatchEvents) -> Eve
 
     Raises:
         OrderError: a type is unknown, or none of those named is for the principal; an agent names a gateway.
-        OutOfScopeError: an agent names an account that it does not see.
     """
     return _view(office.scope_of(who), who, order)
 

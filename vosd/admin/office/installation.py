@@ -40,11 +40,7 @@ class ShowStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.STATE_SEE)
 async def show_status(office: Office, who: Principal, _order: ShowStatus) -> SwitchStatus:
-    """Return the state.
-
-    Raises:
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
-    """
+    """Return the state."""
     return await office.switch.ask(GetStatus())
 
 
@@ -61,7 +57,6 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
 
     Raises:
         DaemonRefusedError: the switch does not take it; ``problems`` says why.
-        DaemonUnreachableError: the switch does not answer.
     """
     loading = office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed, is_by_operator=True))
     outcome = await office.carried_out(loading, who, order, "configuration")
@@ -84,7 +79,6 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
 
     Raises:
         DaemonRefusedError: it goes on as it was.
-        DaemonUnreachableError: the switch does not answer.
         NoSuccessorError: no successor answers.
     """
     switch = office.switch.patient(RELOAD_S)

@@ -153,7 +153,6 @@ class RunInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     def __post_init__(self) -> None:
-        """Raise BadPeriodError where the text is no period."""
         period_of(self.period)
 
 
@@ -276,7 +275,6 @@ class SendInvoice(InvoiceOrder, frozen=True):
     """Whether its calls are attached, too: CSV in a ZIP file."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError for what is no address."""
         for each in self.to:
             if not _ADDRESS.fullmatch(each):
                 raise OrderError("to", f"{each!r} is no address", "such as books@example.com")
@@ -296,7 +294,6 @@ class PayInvoice(InvoiceOrder, frozen=True):
     memo: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the amount takes money."""
         if self.amount is not None and self.amount < ZERO:
             remedy = (
                 "book what was returned as a refund of the account, whose reference begins with invoice/ and the number"
@@ -330,7 +327,6 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """None = all."""
 
     def __post_init__(self) -> None:
-        """Raise BadPeriodError where the period is none."""
         if self.period is not None:
             period_of(self.period)
 
@@ -342,7 +338,6 @@ class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Period, such as 2026-10."""
 
     def __post_init__(self) -> None:
-        """Raise BadPeriodError where the text is no period."""
         period_of(self.period)
 
 
@@ -362,7 +357,6 @@ async def run_invoices(
 
     Raises:
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
-        UnknownAccountError: an account is neither configured nor in the ledger.
         OrderError: an account that is named is a vendor's, or shall begin anew and has an invoice in force.
         InvoiceFormError: the template cannot be read; nothing was made.
         DroppedPeriod: the invoices made so far stay, the others are missing.
@@ -789,7 +783,6 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     """Return invoices and credit notes; agents and customers see issued ones alone (``InvoicesSeen``).
 
     Raises:
-        OutOfScopeError, RightLackingError: the principal may not see the account.
         UnknownNameError: nothing fits, and the account is unknown.
     """
     scope = await _scope(office, who)

@@ -56,7 +56,6 @@ class ListEntries(EntryFilter, frozen=True, kw_only=True):
     """None = those of all accounts, in the order of booking; of an agent its own."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where a criterion is empty."""
         refuse_empty(self)
 
 
@@ -66,8 +65,6 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
 
     Raises:
         OrderError: an agent or a customer asks for those of an operator that it does not see.
-        OutOfScopeError, RightLackingError: the principal may not see them.
-        UnknownAccountError: the account is neither configured nor in the ledger.
     """
     async with aclosing(_entries(office, who, order)) as entries:
         async for entry, undo in entries:
@@ -80,8 +77,6 @@ async def list_payments(office: Office, who: Principal, order: ListEntries) -> A
 
     Raises:
         OrderError: another kind is asked for, or by an agent or a customer those of an operator that it does not see.
-        OutOfScopeError, RightLackingError: the principal may not see them.
-        UnknownAccountError: the account is neither configured nor in the ledger.
     """
     for kind in order.kinds:
         if kind not in PAYMENT_KINDS:
@@ -148,8 +143,6 @@ async def show_statements(
     Raises:
         OrderError: the zone is none, none or several of the three are given, or an agent names more than one account,
             or ``after`` is none of the accounts.
-        OutOfScopeError, RightLackingError: the principal may not see the account.
-        UnknownAccountError: an account is neither configured nor in the ledger.
     """
     if sum((bool(order.accounts), order.group is not None, order.of_all)) != 1:
         raise OrderError("accounts", "or `group` or `all`: say one of the three")

@@ -99,7 +99,6 @@ class MinimumsThen:
 
 
 def _minimums(templates: Mapping[str, _Source]) -> Mapping[str, Decimal | _Source]:
-    """Return the templates that have a minimum: its amount, or its source where that is not known."""
     return {name: each.amount() or each for name, each in templates.items() if each.amount() != 0}
 
 

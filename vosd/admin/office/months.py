@@ -60,7 +60,6 @@ class CloseMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Only say what is missing."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
         check_despite(self.despite, self.reason)
 
 

@@ -87,7 +87,6 @@ class SetGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     memo: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where a value cannot be set."""
         if not self.values:
             raise OrderError("priority", "or another value is needed", "such as `max_concurrent` 20")
         for setting, value in self.values.items():
@@ -102,7 +101,6 @@ async def block_gateway(office: Office, who: Principal, order: BlockGateway) -> 
 
     Raises:
         UnknownNameError: it is not configured; the message lists similar names.
-        OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
     """
     return await _set_gateway(office, who, order, {Setting.BLOCKED: ""})
@@ -150,7 +148,6 @@ async def unblock_gateway(office: Office, who: Principal, order: UnblockGateway)
     Raises:
         NoSuchOverrideError: it is not blocked.
         LaterOverride: it was blocked again after ``since``.
-        OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
     """
     scope = office.scope_of(who)
     targets: tuple[Target, ...] = (Target.MAPPING, Target.ROUTING)
@@ -184,7 +181,6 @@ async def block_account(office: Office, who: Principal, order: BlockAccount) -> 
 
     Raises:
         UnknownNameError: the account or the class is not configured; the message lists similar names.
-        OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
     """
     scope = office.scope_of(who)
@@ -217,7 +213,6 @@ async def unblock_account(office: Office, who: Principal, order: UnblockAccount)
     Raises:
         NoSuchOverrideError: it is not blocked.
         LaterOverride: it was blocked again after ``since``.
-        OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
     """
     scope = office.scope_of(who)
     scope.require_below(order.account, Right.ACCOUNTS)
@@ -238,7 +233,6 @@ class SetOverdraftLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     memo: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it is no such limit."""
         _overdraft(Setting.OVERDRAFT_LIMIT, self.overdraft_limit)
 
 
@@ -248,7 +242,6 @@ async def set_overdraft_limit(office: Office, who: Principal, order: SetOverdraf
 
     Raises:
         UnknownNameError: the account is not configured; the message lists similar names.
-        OutOfScopeError, RightLackingError, SetByOthersError: the agent may not.
         UnfitSettingError: ``until`` is in the past.
     """
     scope = office.scope_of(who)

@@ -153,7 +153,6 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Say what would be booked, and book nothing."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
         amount, kind = self.amount, self.type
         if (amount is None) != (kind is PaymentType.ZERO):
             raise OrderError("amount", "is needed, except with `type` zero, which takes none")
@@ -175,7 +174,6 @@ async def book_payment(
 
     Raises:
         OrderError: it makes no sense, has too many decimals, or is not for agents.
-        OutOfScopeError, RightLackingError: the principal may not pay for the account.
         UnknownAccountError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
         WasRefusedError: a second person has refused it before.
         DaemonUnreachableError, DaemonRefusedError: nothing was booked.
@@ -310,7 +308,6 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Say what would be moved, and move nothing."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
         if self.amount <= 0:
             raise OrderError("amount", "of a transfer is above zero", "`from` and `to` say its direction")
         if self.source == self.target:

@@ -43,7 +43,6 @@ class AddPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Account for which it acts, where its role is one of agents or customers."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the name is none."""
         check_new_name(self.name)
         if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
             raise OrderError("name", "may not begin with agent or token")

@@ -39,7 +39,6 @@ class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fi
     """Only where this version is in force; None = whichever is."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the text would not be the password."""
         if "${" in self.password:
             raise OrderError("password", "has ${, which begins a variable", "choose another one")
 

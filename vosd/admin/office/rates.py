@@ -100,8 +100,6 @@ async def list_prices(office: Office, who: Principal, order: ListPrices) -> list
     """Return what calls of an account cost, by prefix; agents and customers see those of their own accounts.
 
     Raises:
-        OutOfScopeError: an agent or customer names an account that it does not see.
-        UnknownAccountError: the account is not configured.
         NoRateError: it has no rate group.
         ConfigError: a rate group has mistakes.
     """
@@ -133,8 +131,6 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
 
     Raises:
         OrderError: an agent or a customer asks for costs.
-        OutOfScopeError: an agent names an account that it does not see.
-        UnknownAccountError: the account is not configured.
         NoRateError: there is no rate for the number.
         ConfigError: a rate group has mistakes.
     """

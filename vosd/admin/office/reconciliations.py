@@ -102,7 +102,6 @@ class ImportBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Compare a file that was imported before once more, in the place of that comparison."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
         check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
 
 
@@ -460,7 +459,6 @@ def _near(calls: Sequence[BilledCall]) -> Iterable[Sequence[BilledCall]]:
 
 
 def _name_of(order: ImportBill) -> str:
-    """Return the name of the file as its sender has it."""
     return order.name or Path(order.file).name
 
 

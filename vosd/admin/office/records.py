@@ -102,7 +102,6 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether the call that began first comes first."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where it says ``all`` of no agent, or a criterion is empty."""
         require_agent(self.agent, is_whole=self.all)
         refuse_empty(self)
 
@@ -113,8 +112,6 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
 
     Raises:
         OrderError: a criterion is not for agents, or there is no such type of rates, or it is no currency.
-        OutOfScopeError: an agent names an account that it does not see.
-        UnknownAccountError: the agent that is named is not configured.
         NoRecordError, AmbiguousCallError: ``after`` names no call, or several.
         UnknownNameError: there is no such end reason; or nothing fits, and a name is unknown.
         StoreUnavailable: the calls yielded so far are correct.

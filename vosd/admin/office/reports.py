@@ -209,11 +209,7 @@ class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_scheduled_reports(
     office: Office, who: Principal, order: ListScheduledReports
 ) -> list[ScheduledReportRow]:
-    """Return the reports that the switch makes at fixed times.
-
-    Raises:
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
-    """
+    """Return the reports that the switch makes at fixed times."""
     return await office.switch.ask(order)
 
 
@@ -314,7 +310,6 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
 
     Raises:
         NoSuchReportError: there is none of that name, or it is not for the principal.
-        OutOfScopeError: an agent names an account that it does not see.
         OrderError, EmptySpan, TooManySpans: the order makes no sense.
         UnknownNameError: there is no such end reason; or the report is empty, and an account or the gateway is unknown.
         TooManyRowsError, TooManyToReadError: the report would be too long.

@@ -65,7 +65,6 @@ class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Name of the run: it corrects a call once. Without it: by span and rates."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever was booked."""
         if self.book is not bool(self.memo and self.memo.strip()):
             raise OrderError("book", "and `memo` go together", "say why")
         if self.prefix and not (self.prefix.isascii() and self.prefix.isdigit()):

@@ -91,7 +91,6 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
             of the past, with changes or by another plan.
         UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
         ConfigError: the configuration is invalid.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     now = office.now()
     at, source = now if order.at is None else order.at, _address(order.source)

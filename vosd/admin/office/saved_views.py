@@ -65,7 +65,6 @@ class ViewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Whether all operators see it."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where name or query are none."""
         if not 1 <= len(self.name) <= NAME_LENGTH or not _is_shown(self.name) or self.name != self.name.strip():
             raise OrderError("name", "is no name of a view", f"1 to {NAME_LENGTH} printable characters")
         if len(self.query) > QUERY_MAX:

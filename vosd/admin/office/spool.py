@@ -84,7 +84,6 @@ async def book_refused(office: Office, who: Principal, order: BookRefused) -> Do
         NoRefusedRecordError: a named record was not refused.
         StateDirectoryError: no switch answers, and one starts.
         AnswerLostError: it is not known whether they were booked; the audit has the line.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
         StoreUnavailable: some may be booked; try again.
     """
     quarantine = _quarantine(office)

@@ -64,7 +64,6 @@ class AddToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """End of its validity; None = none."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
         check_new_name(self.name)
         if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
             raise OrderError("name", "may not begin with agent or token")

@@ -29,11 +29,7 @@ class NoSuchTrunkError(VosError):
 
 @needs(Permission.ROUTES_SEE)
 async def list_gateways(office: Office, who: Principal, order: ListGateways) -> list[GatewayRow]:
-    """Return state, calls and figures of the last hour of every gateway of the running switch.
-
-    Raises:
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
-    """
+    """Return state, calls and figures of the last hour of every gateway of the running switch."""
     return await office.switch.ask(order)
 
 
@@ -44,9 +40,6 @@ async def list_registrations(
     """Return who is registered with the switch, and where the switch is.
 
     Agents and customers see phones and gateways of accounts that they see.
-
-    Raises:
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     scope = office.scope_of(who)
     found = await office.switch.ask(order)
@@ -68,7 +61,6 @@ async def forget_registration(
 
     Raises:
         NotRegisteredError: it is not registered.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     outcome = await office.carried_out(office.switch.ask(order), who, order, order.name)
     if not outcome.bindings:
@@ -84,7 +76,6 @@ async def retry_registration(office: Office, who: Principal, order: RetryRegistr
 
     Raises:
         NotRegisteredError: the switch does not register for that gateway.
-        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     row = await office.carried_out(office.switch.ask(order), who, order, order.name)
     if row is None:
@@ -116,7 +107,6 @@ async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkS
     Raises:
         NoSuchTrunkError: there is none.
         ConfigError: the files cannot be read.
-        DaemonUnreachableError: a switch runs and does not answer.
     """
     defined = office.definitions.written_gateways(order.name)
     rows = await office.switch.ask_if_running(ListGateways())

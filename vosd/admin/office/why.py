@@ -82,7 +82,6 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Most calls that are over."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where no calls are named, or a criterion is empty."""
         refuse_empty(self)
         if all(each is None for each in (self.callee, self.caller, self.account, self.gateway, self.call_id)):
             raise OrderError("callee", "or `caller`, `account`, `gateway` or `call_id` is needed: say which calls")

@@ -54,7 +54,6 @@ _READ_ALL: Final = (
 
 
 def _amounts_among(columns: Sequence[Column]) -> dict[str, bool]:
-    """Return the names of columns, with whether each is an amount."""
     return {each.name: each.kind is ColumnKind.AMOUNT for each in columns}
 
 

@@ -67,7 +67,6 @@ class UploadDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Days of calls of which a trial tells the margin by the old and the new rates."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
         if self.traffic is not None and not self.is_trial:
             raise OrderError("traffic", "is 1 to 366 days, and for a trial", "add dry_run=true")
 

@@ -46,7 +46,6 @@ class CloseOneMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Only say what is missing."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
         self.order()
 
     def order(self) -> CloseMonth:

@@ -57,7 +57,6 @@ class UploadBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Compare a file that was imported before once more, in the place of that comparison."""
 
     def __post_init__(self) -> None:
-        """Raise OrderError where the order makes no sense."""
         check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
 
 

@@ -135,7 +135,6 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
         raise ValueError(f"a {self.kind} without what it is part of")
 
     def _in_ack(self, calls: RestoredCalls) -> InviteClient | None:
-        """Return the 200 with an offer that waits for its ACK."""
         return None if self.answers_in_ack is None else calls.restoration.once(self.answers_in_ack)
 
     def _renegotiation(

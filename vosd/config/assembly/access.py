@@ -60,7 +60,6 @@ def check_access(
 
 
 def _has_countries(definition: Definition[Any]) -> bool:
-    """Return whether an account or a trunk has countries."""
     return bool(definition.value.countries)
 
 

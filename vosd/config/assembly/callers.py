@@ -199,7 +199,6 @@ def _check_announcements(
 
 
 def _numbers(configured: IncomingNumbers) -> IncomingNumbers | None:
-    """Return the rules for numbers, or None for a trunk that has none."""
     return None if configured == _NO_RULES else configured
 
 

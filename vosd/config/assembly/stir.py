@@ -146,7 +146,6 @@ class _Files:
         self._problems = problems
 
     def warn(self, key: str, expected: str) -> None:
-        """Warn at a key."""
         self._problems.warning(self._origin.place_of(key), key, expected)
 
     def read(self, key: str, path: Path, make: Callable[[bytes], Made], item: str = "") -> tuple[bytes, Made] | None:

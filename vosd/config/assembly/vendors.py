@@ -203,7 +203,6 @@ def _dialect(
 
 
 def _route_of(proxy: Address, *, is_strict: bool) -> str:
-    """Return the Route value of an outbound proxy."""
     return f"<sip:{proxy}{'' if is_strict else ';lr'}>"
 
 

@@ -130,5 +130,4 @@ def _section(tokens: list[re.Match[str]]) -> CellFormat | None:
 
 
 def _words(tokens: list[re.Match[str]]) -> str:
-    """Return the text that is shown as it is."""
     return "".join(token["quoted"] or token["escaped"] or token["currency"] or token["bare"] or "" for token in tokens)

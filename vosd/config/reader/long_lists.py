@@ -108,7 +108,6 @@ class LongList(Mapping[str, Section]):
         return self._section_of(self._stored[name]) if item is None else item
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is an item of that name."""
         return name in self._items or name in self._stored
 
     def __iter__(self) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -13,24 +13,13 @@ from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE
+from vosd.engine.booking.recorder import Recorder
 from vosd.obs.events import Event
 
 REARM_MS: Final = 60_000
 """For so long the database has to stay before the next outage counts caps anew."""
 
 _log = structlog.get_logger()
-
-
-class BookingProgress(Protocol):
-    """The recorder, as far as it says which calls are booked."""
-
-    @property
-    def ended(self) -> int:
-        """Number of calls that were given to it."""
-
-    @property
-    def confirmed(self) -> int:
-        """Number of them, from the oldest on, that the database has."""
 
 
 class AwayTerms:
@@ -41,9 +30,7 @@ class AwayTerms:
     balances that were read since.
     """
 
-    def __init__(
-        self, live: LiveState, catalogue: Callable[[], Catalogue], bookings: BookingProgress, clock: Clock
-    ) -> None:
+    def __init__(self, live: LiveState, catalogue: Callable[[], Catalogue], bookings: Recorder, clock: Clock) -> None:
         """``catalogue`` returns the one in force."""
         self._live: Final = live
         self._catalogue = catalogue

@@ -212,5 +212,4 @@ def vendors_by_host(gateways: Iterable[RoutingGateway]) -> VendorsByHost:
 
 
 def _call_id_of(request: bytes) -> str:
-    """Return the Call-ID of a request of ours."""
     return request.partition(_CALL_ID)[2].partition(b"\r\n")[0].decode("utf-8", "replace")

@@ -114,7 +114,6 @@ class _Window:
         self.is_last = False
 
     def offset(self, position: int) -> int:
-        """Return the offset in the file."""
         return self._base + position
 
     def grow(self, position: int) -> int:

@@ -42,7 +42,6 @@ class LeftOverLegs:
         return len(self._legs)
 
     def __contains__(self, key: bytes) -> bool:
-        """Return whether a leg is to be released."""
         return key in self._legs
 
     def leave(self, left_over: Iterable[LeftOver], now: Instant) -> dict[bytes, LeftOver]:

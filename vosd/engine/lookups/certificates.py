@@ -126,7 +126,6 @@ class CertificateStore:
         """Certificates that could not be had since the start."""
 
     def __len__(self) -> int:
-        """Return the number of open fetches."""
         return len(self._open)
 
     def ask(self, ticket: Ticket, question: WhichCertificates) -> Certificates | None:

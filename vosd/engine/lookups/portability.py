@@ -84,7 +84,6 @@ class PortabilityLookups:
         self._take(settings)
 
     def __len__(self) -> int:
-        """Return the number of open lookups."""
         return len(self._open)
 
     def adjust(self, settings: PortabilitySettings | None) -> None:

@@ -39,7 +39,6 @@ class RedirectServer:
         self.wiring: Wiring | None = None
 
     def __len__(self) -> int:
-        """Return the number of open questions."""
         return len(self._open)
 
     def adjust(self, server: Address | None) -> None:

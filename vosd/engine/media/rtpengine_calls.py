@@ -588,7 +588,6 @@ class RtpEngineCalls:
 
 
 def _formats(described: Sequence[Medium]) -> set[tuple[int, str]]:
-    """Return the payload types of media with their codecs."""
     return {pair for each in described for pair in zip(each.payloads, each.codecs, strict=True)}
 
 

@@ -24,7 +24,6 @@ class FairQueue(Generic[Item]):
         self._size = 0
 
     def __len__(self) -> int:
-        """Return the number of waiting items."""
         return self._size
 
     def has(self, source: str) -> bool:
@@ -100,7 +99,6 @@ class LateFairQueue(FairQueue[Item]):
         self._fifo_max = fifo_max
 
     def __len__(self) -> int:
-        """Return the number of waiting items."""
         return len(self._first) + self._size
 
     def put(self, source: str, item: Item) -> Item | None:

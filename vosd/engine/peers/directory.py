@@ -314,7 +314,6 @@ def _log_lost(cached: CachedName) -> None:
 
 
 def _named(gateways: Iterable[NamedGateway]) -> list[Hop]:
-    """Return the hops of these gateways that are given by name."""
     return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
 
 

@@ -106,7 +106,6 @@ class NameLookups:
         self._open: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Return the number of open lookups."""
         return len(self._open)
 
     def begin(self, cached: CachedName) -> asyncio.Task[None]:

@@ -163,7 +163,6 @@ class Pings:
         health.on_change = _log_change
 
     def __len__(self) -> int:
-        """Return the number of checked gateways."""
         return len(self._pingers)
 
     def adopt(self, gateways: Iterable[RoutingGateway], now: Instant) -> None:

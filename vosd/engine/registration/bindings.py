@@ -168,7 +168,6 @@ class Registrations(Counting):
         self.knows_host = self._addresses.knows_host
 
     def __len__(self) -> int:
-        """Return the number of bindings."""
         return self._size
 
     # -- registering --------------------------------------------------------------------------------------------

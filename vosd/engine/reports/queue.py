@@ -91,7 +91,6 @@ class ReportQueue:
         self._paused_until = 0
 
     def __len__(self) -> int:
-        """Return how many reports wait."""
         return len(self._waiting)
 
     @property

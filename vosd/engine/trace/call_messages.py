@@ -171,7 +171,6 @@ class Room:
         """Cost of all its content; who adds a message to a record in it adds its cost here."""
 
     def __len__(self) -> int:
-        """Return the number of records."""
         return len(self.by_age)
 
     def admit(self, messages: CallMessages) -> None:

@@ -343,7 +343,6 @@ def _call_id_of(data: bytes) -> str:
 
 
 def _has_final(entries: Sequence[Entry]) -> bool:
-    """Return whether one of the messages is the answer to an INVITE."""
     return any(data.startswith(_FINAL) and b" INVITE\r\n" in data for *_, data in entries)
 
 

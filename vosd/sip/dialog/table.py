@@ -317,7 +317,6 @@ def is_prack_of(request: Request, response: Rack | None) -> bool:
 
 
 def _is_closed(entry: Entry | None) -> bool:
-    """Return whether an entry is that of a dialog that we have ended."""
     return entry is CLOSED_DIALOG or entry is CLOSED_BEHIND_NAT or isinstance(entry, ClosedEarly)
 
 

@@ -22,11 +22,7 @@ class CSeq(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "CSeq":
-        """Parse ``4711 INVITE``.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse ``4711 INVITE``."""
         digits, _, method = text.partition(" ")
         if method not in COMMON_METHODS or not (digits.isascii() and digits.isdigit() and len(digits) <= 10):
             match = _CSEQ.match(text)

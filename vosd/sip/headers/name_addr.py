@@ -23,11 +23,7 @@ class NameAddr(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
-        """Parse ``"name" <uri>;params`` or ``uri;params``, where the parameters belong to the header.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse ``"name" <uri>;params`` or ``uri;params``, where the parameters belong to the header."""
         match = _NAME_ADDR.match(text)
         if match:
             return cls(match[1].rstrip(), match[2].strip(), match[3])

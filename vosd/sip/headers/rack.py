@@ -18,11 +18,7 @@ class Rack(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> "Rack":
-        """Read the RAck of a PRACK.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Read the RAck of a PRACK."""
         rack = cls.in_(request)
         if rack is None:
             raise ParseError(400, Flaw.BAD_RACK, request)

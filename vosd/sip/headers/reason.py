@@ -30,11 +30,7 @@ class Reason(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Reason":
-        """Parse one value, such as ``Q.850;cause=16;text="Terminated"``.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse one value, such as ``Q.850;cause=16;text="Terminated"``."""
         match = _PROTOCOL.match(text)
         if not match:
             raise ParseError(400, Flaw.BAD_REASON)

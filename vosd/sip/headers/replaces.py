@@ -22,11 +22,7 @@ class Replaces(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Replaces":
-        """Parse ``call-id;to-tag=x;from-tag=y``.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse ``call-id;to-tag=x;from-tag=y``."""
         call_id, _, rest = text.partition(";")
         said = parameters(";" + rest)
         to_tag, from_tag = said.get("to-tag"), said.get("from-tag")

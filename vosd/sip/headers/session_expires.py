@@ -31,11 +31,7 @@ class SessionExpires(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "SessionExpires":
-        """Parse one value, such as ``1800;refresher=uac``.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse one value, such as ``1800;refresher=uac``."""
         match = _SECONDS.match(text)
         if not match:
             raise ParseError(400, Flaw.BAD_SESSION_EXPIRES)
@@ -63,11 +59,7 @@ class SessionExpires(NamedTuple):
 
 
 def min_se_of(message: Message) -> int:
-    """Return the Min-SE of a message in seconds; 0 if it has none.
-
-    Raises:
-        ParseError: 400.
-    """
+    """Return the Min-SE of a message in seconds; 0 if it has none."""
     text = message.header("min-se")
     if text is None:
         return 0

@@ -38,11 +38,7 @@ class Via(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def parse(cls, text: str) -> "Via":
-        """Parse the first element of a Via header value.
-
-        Raises:
-            ParseError: 400.
-        """
+        """Parse the first element of a Via header value."""
         found: dict[str, str | None]
         match = _PLAIN.match(text)
         if match:

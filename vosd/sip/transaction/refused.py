@@ -29,7 +29,6 @@ class RecentRefusals:
         self._most = most
 
     def __len__(self) -> int:
-        """Return how many are kept."""
         return len(self.answers)
 
     def keep(self, key: str, answer: Datagram, now_ms: int) -> None:
