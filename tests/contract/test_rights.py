@@ -11,8 +11,8 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.mysql import server_with_rights
 
+from vosd.billing.accounts import NEVER
 from vosd.billing.deck_content import Chunk
-from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.lease import Claimant

@@ -8,7 +8,7 @@ from doubles.data.records import STARTED
 from doubles.ledger_entries import entries_of
 from sqlalchemy import event
 
-from vosd.billing.validity import DAY_MS, NEVER
+from vosd.billing.accounts import DAY_MS, NEVER
 from vosd.catalogue.ports import OverrideAction
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments

@@ -21,7 +21,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED, Permission
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
-from vosd.api.identity import Identify
+from vosd.api.application import Identify
 from vosd.processes.entry import search_path
 
 HOST: Final = "127.0.0.1"

@@ -12,7 +12,7 @@ from doubles import spare
 from doubles.quick_hashes import QUICK
 from vosd.admin.office import passwords
 from vosd.api import job_process, jobs
-from vosd.api.identity import Identify
+from vosd.api.application import Identify
 from vosd.api.process import run, serve
 from vosd.daemon import checks
 from vosd.engine.settings import ApiSettings, HttpListener

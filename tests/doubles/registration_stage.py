@@ -13,8 +13,7 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import OutboundRegistration
-from vosd.sip.registration.states import RegistrationChange
-from vosd.sip.registration.terms import Terms
+from vosd.sip.registration.states import RegistrationChange, Terms
 
 VENDOR: Final = Address("203.0.113.9", 5060)
 OTHER: Final = Address("203.0.113.10", 5070)

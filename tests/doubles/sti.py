@@ -16,9 +16,9 @@ from vosd.b2bua.ports import SetupAnswer
 from vosd.base import base64url
 from vosd.callcontrol.questions import SetupQuestion, Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
-from vosd.stir.authority import OID
 from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
+from vosd.stir.extensions import AUTHORITY_OID
 from vosd.stir.signing import Signer, loaded_key, signature_of
 
 URL: Final = "https://certificates.example.com/shaken.pem"
@@ -190,7 +190,7 @@ class Sti:
         )  # fmt: skip
         if is_authority:
             builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        held = ({} if authority is None else {OID: authority}) | dict(extensions or {})
+        held = ({} if authority is None else {AUTHORITY_OID: authority}) | dict(extensions or {})
         for oid, content in held.items():
             builder = builder.add_extension(
                 x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), content), critical=False

@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 from doubles.memory.store import MemoryStore
 
-from vosd.billing.accounts import shortfall
-from vosd.billing.validity import DAY_MS, NEVER, extended
+from vosd.billing.accounts import DAY_MS, NEVER, extended, shortfall
 from vosd.storage.ports import EntryKind, Payment
 
 from .test_vectors_billing import of

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.trunks.number_ranges import NumberRanges
+from vosd.catalogue.agent_numbers import NumberRanges
 
 NUMBERS = st.text("019", min_size=1, max_size=3)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from vosd.admin.ledger import available
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.validity import NEVER
+from vosd.billing.accounts import NEVER
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments
 from vosd.storage.ledger_values import EARNED, Balance, Turnover

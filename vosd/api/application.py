@@ -15,7 +15,7 @@ from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.events import EventView, WatchEvents, view_events
 from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Means
+from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
 from vosd.api.http import (
@@ -34,7 +34,6 @@ from vosd.api.http import (
     preferred,
     send_answer,
 )
-from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, KeptUpload, is_long, kept_upload
 from vosd.api.known_senders import KnownSenders
@@ -81,6 +80,10 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 _DIGITS_MAX: Final = 18
 
 _log = structlog.get_logger()
+
+
+Identify = Callable[[Office, str, str], Awaitable[Principal]]
+"""Returns the sender by its token and address, as ``admin.office.tokens.principal_of``."""
 
 
 class Application:

@@ -19,10 +19,9 @@ import uvloop
 from vosd.admin.office.tokens import principal_of
 from vosd.api.access_log import AccessLog
 from vosd.api.address_gate import AddressGate, Served
-from vosd.api.application import Application
+from vosd.api.application import Application, Identify
 from vosd.api.console import Console
 from vosd.api.feed import EventFeed
-from vosd.api.identity import Identify
 from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
 from vosd.api.routes import Routes

@@ -20,6 +20,22 @@ ANY_GROUP: Final = "any"
 """In place of the names of rate groups that an agent may give."""
 
 
+DAY_MS: Final = 86_400_000
+NEVER: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, UTC: an account that expires then does not expire."""
+
+
+def extended(expires_at: int | None, paid_at: int, days: int) -> int | None:
+    """Return when an account expires that was paid at a time; UTC milliseconds, None = never.
+
+    The days of 24 hours count from the present expiry, or from the payment where that is later. An account that does
+    not expire stays so.
+    """
+    if expires_at is None or expires_at >= NEVER or days <= 0:
+        return expires_at
+    return min(max(expires_at, paid_at) + days * DAY_MS, NEVER)
+
+
 class AccountType(Enum):
     """Purpose of an account: a customer, a vendor to be settled with, or a carrier that is both (ADR 65)."""
 

@@ -4,7 +4,8 @@ A call to the number of a phone goes to that phone, whatever customer makes it, 
 those of its owner (ADR 197).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,7 +13,6 @@ from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import INTERNATIONAL_MIN
-from vosd.trunks.number_ranges import NumberRanges
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue  # these import much
@@ -24,6 +24,32 @@ _SHORT_MAX: Final = 6
 """Digits of a short number at most: longer ones are numbers of the network."""
 _RANGES_NAMED: Final = 10
 """Ranges that a message names."""
+
+
+class NumberRanges:
+    """Numbers in digits; ranges may overlap, and are searched by halves."""
+
+    __slots__ = ("_first", "_last")
+
+    def __init__(self, written: Iterable[str]) -> None:
+        """``written`` are numbers in digits, or the first and the last one of a range with a hyphen."""
+        self._first: list[tuple[int, str]] = []
+        self._last: list[str] = []
+        for length, first, last in sorted(map(_bounds, written)):
+            if self._first and self._first[-1][0] == length and first <= self._last[-1]:
+                self._last[-1] = max(self._last[-1], last)
+            else:
+                self._first.append((length, first))
+                self._last.append(last)
+
+    def __contains__(self, number: str) -> bool:
+        at = bisect_right(self._first, (len(number), number)) - 1
+        return at >= 0 and self._first[at][0] == len(number) and number <= self._last[at]
+
+
+def _bounds(written: str) -> tuple[int, str, str]:
+    first, _, last = written.partition("-")
+    return len(first), first, last or first
 
 
 class AgentNumbers(NamedTuple):

@@ -23,7 +23,6 @@ from vosd.catalogue.references import (
     check_routes,
     sold_by_plan,
 )
-from vosd.catalogue.rest import Rest, rest_of
 from vosd.catalogue.reused import WATCHED, Assembled, Reused, Watched
 from vosd.catalogue.route_tables import prefixes_of_rates, route_tables
 from vosd.catalogue.settle import check_account, check_gateway, each_of, settled_account, settled_phone, settled_vendor
@@ -37,7 +36,7 @@ from vosd.catalogue.users import (
     user_sources,
     wide_networks,
 )
-from vosd.catalogue.versions import version_of
+from vosd.catalogue.versions import Rest, rest_of, version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.plan import RoutingPlan
 from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half

@@ -27,12 +27,11 @@ from vosd.catalogue.next_rates import Looked, next_rates
 from vosd.catalogue.number_rules import incoming_rules, sections_of
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.references import check_currencies, sold_by_plan
-from vosd.catalogue.rest import Rest
 from vosd.catalogue.reused import Assembled, Reused, Watched
 from vosd.catalogue.settle import check_account, check_gateway, each_of, settled_account, settled_phone, settled_vendor
 from vosd.catalogue.source import CHANGING, CatalogueSource, Definition, Definitions, SourceDifference
 from vosd.catalogue.users import UserSources, check_networks, user_sources, wide_networks
-from vosd.catalogue.versions import version_of
+from vosd.catalogue.versions import Rest, version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.gateways import MappingGateway
 

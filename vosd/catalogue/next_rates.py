@@ -12,10 +12,10 @@ from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.rate_choices import chooser_of
-from vosd.catalogue.rest import Rest
 from vosd.catalogue.reused import Assembled
 from vosd.catalogue.route_tables import RouteTables, prefixes_of_rates, route_tables
 from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.versions import Rest
 from vosd.trunks.gateways import MappingGateway
 
 

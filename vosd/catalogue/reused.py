@@ -15,9 +15,8 @@ import msgspec
 
 from vosd.base.parts import in_parts, take_apart
 from vosd.billing.accounts import Account
-from vosd.catalogue.rest import Rest
 from vosd.catalogue.source import CHANGING, CatalogueSource
-from vosd.catalogue.versions import encoded
+from vosd.catalogue.versions import Rest, encoded
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
 from vosd.trunks.gateways import MappingGateway

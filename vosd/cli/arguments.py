@@ -165,7 +165,7 @@ class ExpiryTime(click.ParamType[Expiry]):
 
     def convert(self, value: str | Expiry, param: click.Parameter | None, ctx: click.Context | None) -> Expiry:
         """Convert the time."""
-        from vosd.billing.validity import NEVER
+        from vosd.billing.accounts import NEVER
 
         if isinstance(value, Expiry):
             return value

@@ -5,12 +5,13 @@ A flow is the index of a listener in ``sip.listen``.
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 from vosd.base.host import bracketed
-from vosd.net.connection import PeerEnd
+from vosd.net.connection import Framer, PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.far_ends import FarEnds
 from vosd.net.settings import TransportSettings
@@ -21,9 +22,31 @@ from vosd.net.stream_turns import StreamTurns
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
-from vosd.net.websocket_flow import WebSocketFlow
+from vosd.net.websocket import WebSocketFramer
 from vosd.sip.settings import Limits
 from vosd.sip.wire.uri import SECURE, WEBSOCKETS
+
+
+class WebSocketFlow(StreamFlow):
+    """One listening socket, with TLS contexts (``wss``) or without (``ws``)."""
+
+    origins: Sequence[str] = ()
+    """Origins of pages whose scripts may connect from now on."""
+
+    def send(self, data: bytes, to: tuple[str, int]) -> None:
+        """Send one message on the connection with that peer; without one it has failed: a browser takes none."""
+        peer = PeerEnd(*to)
+        connection = self._open.get(peer)
+        if connection is not None and connection.is_open:
+            connection.send(data)
+        else:
+            self._loop.call_soon(self._core.failed, self._flow, *peer)
+
+    def _server_context(self) -> ssl.SSLContext | None:
+        return None if self.tls is None else self.tls.browsers or self.tls.server
+
+    def _framer(self) -> Framer:
+        return WebSocketFramer(self._limits, self.origins)
 
 
 class Transports:

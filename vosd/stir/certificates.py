@@ -16,9 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from vosd.base.errors import VosError
-from vosd.stir.authority import OID, TnAuthority, authority_of
-from vosd.stir.constraints import OIDS, ClaimConstraints, constraints_of
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.extensions import (
+    AUTHORITY_OID,
+    CONSTRAINT_OIDS,
+    ClaimConstraints,
+    TnAuthority,
+    authority_of,
+    constraints_of,
+)
 from vosd.stir.passport import Passport
 from vosd.stir.terms import Numbering
 
@@ -26,8 +32,8 @@ CHAIN_MAX: Final = 6
 """Certificates of one chain, without the root."""
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
-_TN_AUTH_LIST: Final = x509.ObjectIdentifier(OID)
-_CONSTRAINTS: Final = tuple(x509.ObjectIdentifier(each) for each in OIDS)
+_TN_AUTH_LIST: Final = x509.ObjectIdentifier(AUTHORITY_OID)
+_CONSTRAINTS: Final = tuple(x509.ObjectIdentifier(each) for each in CONSTRAINT_OIDS)
 _PEM: Final = b"-----BEGIN"
 """Text may stand before it (RFC 7468 section 2)."""
 _LEAF: Final = (

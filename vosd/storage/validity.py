@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
 
-from vosd.billing.validity import NEVER, extended
+from vosd.billing.accounts import NEVER, extended
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.columns import iso_utc

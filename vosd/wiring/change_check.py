@@ -5,6 +5,7 @@ Each load takes from the one before what is the same (ADR 112), so a moment cost
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,9 @@ import msgspec
 from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.held_currencies import planned_currencies
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
-from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
@@ -24,7 +26,6 @@ from vosd.config.reader.addresses import listener_in
 from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.wiring.configured_switch import ConfiguredSwitch
-from vosd.wiring.kept_currencies import KeptCurrencies
 
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
 _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
@@ -33,6 +34,50 @@ _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
     "templates": ("currency", *CURRENCY_KEYS),
 }
 """Kinds of objects that accounts have their currency from, and the keys by which they have it."""
+
+
+class KeptCurrencies:
+    """Moments one after the other, each checked with the currencies that accounts had until then.
+
+    Each keeps its own, for it may have money by then; one that is gone meanwhile has the currency that it had before.
+    """
+
+    def __init__(
+        self, load: Callable[[Sequence[ObjectVersion]], Loaded], moments: Iterable[Sequence[ObjectVersion]] = ()
+    ) -> None:
+        """``load`` loads a configuration file, and raises ConfigError; the first ``moments`` are not checked."""
+        self._load = load
+        self._had: dict[str, str] = {}
+        for versions in moments:
+            with suppress(ConfigError):
+                self.note(load(versions).catalogue)
+
+    def note(self, catalogue: Catalogue) -> None:
+        """Note the accounts of the next moment without a check."""
+        self._had |= _in(catalogue)
+
+    def check(self, currencies: Mapping[str, str], places: Mapping[str, SourceLine]) -> None:
+        """Raise ConfigError where accounts get another currency than they had until now; both are by account."""
+        problems = planned_currencies(self._had, currencies, places)
+        if problems:
+            raise ConfigError(problems)
+
+    def follow(self, versions: Sequence[ObjectVersion]) -> None:
+        """Load the next moment, and check the currencies of its accounts.
+
+        Raises:
+            ConfigError: it is not valid, or accounts get another currency than they had until then.
+        """
+        loaded = self._load(versions)
+        had, found = self._had, _in(loaded.catalogue)
+        self._had = had | found
+        problems = planned_currencies(had, found, loaded.account_places)
+        if problems:
+            raise ConfigError(problems)
+
+
+def _in(catalogue: Catalogue) -> dict[str, str]:
+    return {name: each.currency for name, each in catalogue.accounts.items()}
 
 
 class LastLoad:

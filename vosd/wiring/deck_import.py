@@ -1,11 +1,14 @@
 """Import of a sheet of rates into a deck, and the content of a deck as a file."""
 
+import csv
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from decimal import Decimal
+from io import TextIOWrapper
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -21,10 +24,11 @@ from vosd.admin.office.decks import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
+from vosd.base.csv_text import CsvWriter
 from vosd.base.money import EXACT, format_amount, in_places
-from vosd.billing.deck_changes import Each
+from vosd.billing.deck_changes import DeckChangeKind, Each, Example, end_of
 from vosd.billing.deck_content import Chunk, columns_of
-from vosd.billing.deck_rows import cut
+from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS, DeckRow, cut
 from vosd.billing.decks import Mode
 from vosd.catalogue.problems import DefinitionProblem
 from vosd.cdr.columns import iso_utc
@@ -38,12 +42,62 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
-from vosd.processes.whole_file import write_parts
+from vosd.processes.whole_file import open_growing, write_parts
 from vosd.storage.deck_values import not_taken_back
 from vosd.wiring.configured_switch import ConfiguredSwitch
-from vosd.wiring.deck_changes import ChangesFile
 from vosd.wiring.deck_errors import DeckFileError, DeckSteps
 from vosd.wiring.deck_trial import make_ready, margin_of, milliseconds_of
+
+_OWN = (
+    "change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then", "planned_price",
+    "planned_begins",
+)  # fmt: skip
+
+
+class ChangesFile:
+    """Writes changes to a file, if one is wanted."""
+
+    def __init__(self, path: Path | None, header: str) -> None:
+        """``header`` has the names of the columns of a deck."""
+        self.each: Each | None = None if path is None else self._add
+        self._path = path
+        self._others = [ENDS, *header.split(",")[len(COLUMNS_AHEAD) :]]
+        self._open = ExitStack()
+        self._writer: CsvWriter | None = None
+
+    def __enter__(self) -> "ChangesFile":
+        if self._path is not None:
+            try:
+                opened = self._open.enter_context(open_growing(self._path))
+            except OSError as error:
+                message = f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}"
+                raise DeckFileError(message) from error
+            file = self._open.enter_context(TextIOWrapper(opened, encoding="utf-8", newline=""))
+            self._writer = CsvWriter(file, for_people=True)
+            others = [f"{name}_{when}" for name in self._others for when in ("before", "after")]
+            self._writer.row([*_OWN, *others])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _add(self, kind: DeckChangeKind, example: Example, before: DeckRow | None, after: DeckRow | None) -> None:
+        assert self._writer is not None
+        fallback, planned = example.fallback, example.planned
+        own = (
+            kind.value, example.prefix, example.before, example.after, example.begins,
+            None if fallback is None else fallback.price, None if fallback is None else fallback.prefix,
+            None if planned is None else planned.price, None if planned is None else planned.begins,
+        )  # fmt: skip
+        others = zip(self._cells(before), self._cells(after), strict=True)
+        self._writer.row([*own, *(cell for both in others for cell in both)])
+
+    def _cells(self, row: DeckRow | None) -> list[str]:
+        if row is None:
+            return [""] * len(self._others)
+        return [end_of(row), *next(csv.reader([row.others], strict=True))]
 
 
 class DeckFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
-from vosd.billing.validity import extended
+from vosd.billing.accounts import extended
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
 from vosd.cdr.ports import BookedBatch, ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow

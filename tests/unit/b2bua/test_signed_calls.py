@@ -31,8 +31,8 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import STEPS
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.wire.status import STATUS_LINES
-from vosd.stir.constraints import OIDS
 from vosd.stir.errors import IdentityError, UnsupportedCredentialError
+from vosd.stir.extensions import CONSTRAINT_OIDS
 from vosd.stir.passport import (
     Claims,
     JoseHeader,
@@ -422,7 +422,8 @@ def wrong_calls() -> dict[str, Any]:
     sti, network = usual()
     short = sti.issue(numbers(("12025550200", 100)))
     partial, full = (
-        sti.issue(extensions={OIDS[0]: constraints(permitted={"attest": each})}) for each in (("B", "C"), ("A",))
+        sti.issue(extensions={CONSTRAINT_OIDS[0]: constraints(permitted={"attest": each})})
+        for each in (("B", "C"), ("A",))
     )
     unknown = Sti(VIRTUAL_NOW_MS).issue()
     revoked = sti.trust(network.certificate)

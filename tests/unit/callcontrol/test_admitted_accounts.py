@@ -5,8 +5,8 @@ from doubles.data.builders import account, catalogue
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.billing.accounts import NEVER
 from vosd.billing.holds import AccountCredit
-from vosd.billing.validity import NEVER
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState

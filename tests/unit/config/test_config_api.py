@@ -5,7 +5,7 @@ from doubles.certificates import Authority
 
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ConfigError
-from vosd.config.keys.brand import contrast_with_white
+from vosd.config.keys.api import contrast_with_white
 from vosd.engine.settings import ApiSettings, BrandSettings, HttpListener
 
 

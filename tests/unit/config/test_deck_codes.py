@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from vosd.config.decks.codes import prefixes_of
+from vosd.config.decks.conversion import prefixes_of
 from vosd.config.reader.fields import ExpectedError
 
 

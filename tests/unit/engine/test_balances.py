@@ -7,7 +7,7 @@ import structlog
 from doubles.data.builders import account, applied_rate
 from doubles.memory.store import MemoryStore
 
-from vosd.billing.validity import DAY_MS
+from vosd.billing.accounts import DAY_MS
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking import balances as balances_module

@@ -27,8 +27,8 @@ from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, Certi
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
-from vosd.stir.constraints import OIDS
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.extensions import CONSTRAINT_OIDS
 from vosd.stir.passport import SHAKEN, Claims, Passport
 from vosd.stir.signing import Signer
 from vosd.stir.terms import Attestation, Numbering, VerifyTerms
@@ -221,7 +221,7 @@ async def test_a_call_whose_first_token_is_wrong_waits_for_the_certificates_of_t
 async def test_calls_behind_one_with_a_claim_that_cannot_be_read_get_the_certificate(
     server: CertificateServer, tls: Authority, claim: bytes
 ) -> None:
-    issued = usual()[0].issue(extensions={OIDS[0]: constraints(permitted={"attest": ("A",)})})
+    issued = usual()[0].issue(extensions={CONSTRAINT_OIDS[0]: constraints(permitted={"attest": ("A",)})})
     server.pages["/a"] = Page(issued.chain)
     fetching = Fetching(server)
     with CertificateServer(tls.server_context(tls.issue("silent", "127.0.0.1"))) as silent:

@@ -18,7 +18,7 @@ from doubles.turns import until
 from vosd import __version__
 from vosd.base.secret import Secret
 from vosd.engine.http_client import BODY_BYTES_MAX
-from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
+from vosd.engine.lookups.portability import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.settings import PortabilitySettings
 
 OK = b"HTTP/1.1 200 OK\r\n"

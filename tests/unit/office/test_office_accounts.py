@@ -54,10 +54,9 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.billing.accounts import Account, AccountType
+from vosd.billing.accounts import NEVER, Account, AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
-from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import RecordKind

@@ -49,9 +49,9 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.billing.accounts import DAY_MS
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
-from vosd.billing.validity import DAY_MS
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments, ListCommitments
 from vosd.storage import schema

@@ -7,13 +7,12 @@ from doubles.virtual.probe import request
 from vosd.base.credentials import Credentials
 from vosd.base.host import source_of
 from vosd.sip.digest import hashing, verifier
-from vosd.sip.digest.claim import claim_in
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.lockout import LockOut
 from vosd.sip.digest.nonce import WINDOW, NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
-from vosd.sip.digest.verifier import Finding, Verifier
+from vosd.sip.digest.verifier import Finding, Verifier, claim_in
 from vosd.sip.wire.parse import parse_message
 
 HOST = "203.0.113.66"

@@ -10,8 +10,7 @@ from doubles.virtual.exchange import SWITCH
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.sip.registration.granted import EXPIRES_MAX_S
-from vosd.sip.registration.outbound import BACK_OFF_MS, REFRESH_MIN_MS
+from vosd.sip.registration.outbound import BACK_OFF_MS, EXPIRES_MAX_S, REFRESH_MIN_MS
 from vosd.sip.registration.states import RegistrationChange, RegistrationState
 
 

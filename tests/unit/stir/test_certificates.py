@@ -5,10 +5,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
 
-from vosd.stir.authority import NumberRange, TnAuthority, authority_of
 from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
-from vosd.stir.constraints import OIDS, ClaimConstraints, constraints_of
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.extensions import (
+    CONSTRAINT_OIDS,
+    ClaimConstraints,
+    NumberRange,
+    TnAuthority,
+    authority_of,
+    constraints_of,
+)
 from vosd.stir.passport import Passport, SignedAbout, read
 from vosd.stir.terms import Attestation
 
@@ -54,7 +60,7 @@ def test_a_single_certificate_may_come_in_der():
         {"authority": b"text"},
         {"signs": False},
         {"is_authority": True},
-        {"extensions": {OIDS[0]: b"text"}},
+        {"extensions": {CONSTRAINT_OIDS[0]: b"text"}},
         {"curve": ec.SECP384R1()},
     ],
     ids=lambda terms: next(iter(terms)),
@@ -246,7 +252,7 @@ def test_malformed_constraints_are_those_of_no_certificate_of_a_signer(der):
         constraints_of(der)
 
 
-@pytest.mark.parametrize("oid", OIDS)
+@pytest.mark.parametrize("oid", CONSTRAINT_OIDS)
 def test_a_token_whose_claims_its_certificate_does_not_allow_is_invalid(oid):
     sti, _ = usual()
     for values, is_allowed in ((("A", "B"), True), (("B", "C"), False)):

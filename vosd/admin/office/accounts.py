@@ -12,8 +12,7 @@ import msgspec
 from vosd.admin.consumption import charged_today, consumption_of
 from vosd.admin.ledger import available, known_standing, shown_limit
 from vosd.admin.names import configured
-from vosd.admin.office.account_groups import names_of_group
-from vosd.admin.office.below_agents import accounts_below, require_agent
+from vosd.admin.office.below_agents import accounts_below, names_of_group, require_agent
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -23,9 +22,8 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
-from vosd.billing.accounts import Account, AccountType
+from vosd.billing.accounts import NEVER, Account, AccountType
 from vosd.billing.rights import Right
-from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import INCOMING, Override, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import ChangedStandings, Standing

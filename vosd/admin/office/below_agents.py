@@ -1,10 +1,27 @@
-"""Accounts below an agent, as orders about them name these: directly below it, or at any depth."""
+"""Accounts as orders name several: below an agent, directly or at any depth, or of a group."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import Scope
+from vosd.base.parts import in_parts
+from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
+
+_AT_ONCE: Final = 200
+
+
+async def names_of_group(accounts: Mapping[str, Account], group: str, names: Iterable[str]) -> list[str]:
+    """Return those of some names that are accounts of a group; other requests are answered meanwhile."""
+    found: list[str] = []
+    for part in in_parts(names, _AT_ONCE):
+        found += (name for name in part if group and name in accounts and accounts[name].group == group)
+        await asyncio.sleep(0)
+    return found
 
 
 def require_agent(agent: str | None, *, is_whole: bool) -> None:

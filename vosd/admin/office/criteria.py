@@ -1,6 +1,7 @@
-"""Checks of the criteria by which an order chooses calls or entries."""
+"""Checks of the criteria, and of the time zone, by which an order chooses calls or entries."""
 
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import asdict
@@ -12,6 +13,14 @@ NO_CURRENCY: Final = "none"
 """Name of the calls that have no currency."""
 _NUMBERS: Final = ("caller", "callee", "prefix")
 """Criteria that are beginnings of numbers."""
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Return a time zone by its name; raises OrderError: there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise OrderError("zone", f"{name!r} is no time zone", "such as Europe/Berlin") from None
 
 
 def refuse_empty(criteria: msgspec.Struct) -> None:

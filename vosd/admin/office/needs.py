@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+import msgspec
+
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.order_text import require_text
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -23,6 +25,30 @@ BY_ACCOUNT: Final = "__by_account__"
 """Attribute of a use case: whether agents and customers may give the order about accounts of theirs."""
 INSTEAD: Final = "__permissions_instead__"
 """Attribute of a use case: permissions any of which does for some of its objects, which the use case checks itself."""
+
+
+def require_text(order: object) -> None:
+    """Check that audit, database and switch can keep all text of an order; what is no struct has none.
+
+    An argument of a command that is not UTF-8 comes with lone surrogates in place of its bytes (PEP 383).
+
+    Raises:
+        OrderError: a field has such bytes.
+    """
+    if isinstance(order, msgspec.Struct) and not _is_text(order):
+        names = (name for name in order.__struct_fields__ if not _is_text(getattr(order, name)))
+        said = "has bytes that are not UTF-8"
+        raise OrderError(next(names), said, "write it in a terminal whose locale is UTF-8")
+
+
+def _is_text(value: object) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    except TypeError:  # a value that no front sends, such as the first half of an import
+        return True
+    return True
 
 
 class PermissionLackingError(VosError):

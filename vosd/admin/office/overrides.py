@@ -20,9 +20,9 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount, parse_amount
+from vosd.billing.accounts import NEVER
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
-from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import (
     INCOMING,
     NO_LIMIT,

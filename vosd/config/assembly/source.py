@@ -17,8 +17,6 @@ from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import MappingGateways, caller_limits, phone
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
-from vosd.config.assembly.dids import did_of
-from vosd.config.assembly.groups import address_group, gateway_group
 from vosd.config.assembly.inventory import Inventory, Items, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.media import media_parameters
@@ -49,12 +47,35 @@ from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.stir.settings import StirTerms
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.dids import Did
+from vosd.trunks.gateways import HostName, HostPattern, RoutingGateway
+from vosd.trunks.groups import AddressGroup, GatewayGroup
 
 _SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
 
 Read = TypeVar("Read")
 Made = TypeVar("Made")
+
+
+did_of: Final = full_conversion(DidKeys, Did)
+"""Returns an entry of the inventory."""
+
+
+_ADDRESS_GROUP: Final = full_conversion(AddressGroupKeys, AddressGroup, by_hand={"hosts": "hosts"})
+_GATEWAY_GROUP: Final = full_conversion(GatewayGroupKeys, GatewayGroup, by_hand={"gateways": "gateways"})
+
+
+def address_group(keys: AddressGroupKeys) -> AddressGroup:
+    """Return a group of addresses."""
+    hosts = tuple(each for each in keys.hosts if isinstance(each, HostPattern))
+    return _ADDRESS_GROUP(
+        keys, hosts=hosts, named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName))
+    )
+
+
+def gateway_group(keys: GatewayGroupKeys) -> GatewayGroup:
+    """Return a group of routing gateways."""
+    return _GATEWAY_GROUP(keys, gateways=frozenset(keys.gateways))
 
 
 class ReadObjects(NamedTuple):

@@ -12,15 +12,14 @@ from typing import Final, TypeVar
 
 from vosd.base.csv_text import unneutralised
 from vosd.base.money import PLACES
+from vosd.base.prefixes import ANY
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
 from vosd.billing.rate_layout import DIGITS_MAX
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_groups import check_interval
 from vosd.config.decks.amounts import is_closed_word
 from vosd.config.decks.assumptions import Assumptions
-from vosd.config.decks.codes import prefixes_of
 from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS, SheetColumns, columns_of
-from vosd.config.decks.footer import Footer
 from vosd.config.decks.sheet_map import SheetMapKeys
 from vosd.config.decks.sheets import SheetLine
 from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, DeckTerms, TermsReader, joined
@@ -56,6 +55,100 @@ _COUNTRIES: Final = re.compile(r"(?<!\d)(\d{1,3})\s*-\s*(\d{1,3})(?!\d)", re.ASC
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+LINES_MAX: Final = 20
+"""Lines that a footer has at most; more of them are rows with mistakes."""
+_SHOWN: Final = 60
+
+
+RANGE_MAX: Final = 10_000
+"""Most prefixes of one range."""
+_SEPARATORS: Final = re.compile(r"(?<!\s)\s*[;,\n][;,\s]*")  # each run of blanks is looked at once
+_BLANK_INSIDE: Final = re.compile(r"\d\s+\d")
+_CODE: Final = re.compile(r"\d+\Z", re.ASCII)
+_EXPECTED: Final = f"codes of up to {DIGITS_MAX} digits and ranges of them, such as 7000-7009;7011, or * for any number"
+
+
+def prefixes_of(text: str, ahead: str = "") -> list[str]:
+    """Return the prefixes of a cell, each with the digits of ``ahead`` before it; a leading plus is left out.
+
+    Raises:
+        ExpectedError: it is something else.
+    """
+    if not ahead and (text == ANY or (text.isdigit() and text.isascii() and len(text) <= DIGITS_MAX)):
+        return [text]
+    ahead = ahead.removeprefix("+")
+    if ahead and not (ahead.isdigit() and ahead.isascii()):
+        raise ExpectedError(_EXPECTED)
+    found = []
+    for part in _SEPARATORS.split(text.replace(" - ", "-").strip()) if text else [""]:
+        for code in _codes(part if ahead else part.removeprefix("+")):
+            if not 1 <= len(ahead + code) <= DIGITS_MAX:
+                raise ExpectedError(_EXPECTED)
+            found.append(ahead + code)
+    return found
+
+
+def _codes(part: str) -> list[str]:
+    first, dash, last = part.partition("-")
+    if not dash:
+        if _BLANK_INSIDE.search(part):  # 1 264 may be 1264, or 1 and 264
+            raise ExpectedError("codes without a blank inside, and ; between several, such as 7000-7009;7011")
+        if part and not _CODE.match(part):
+            raise ExpectedError(_EXPECTED)
+        return [part]
+    if not (_CODE.match(first) and _CODE.match(last)) or len(first) > DIGITS_MAX or len(last) > DIGITS_MAX:
+        raise ExpectedError(_EXPECTED)
+    if len(first) != len(last) or int(first) > int(last):
+        raise ExpectedError("ranges whose ends have the same number of digits, the lower one first")
+    if int(last) - int(first) >= RANGE_MAX:
+        raise ExpectedError(f"ranges of at most {RANGE_MAX} codes")
+    return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+
+
+class Footer:
+    """Holds lines that may be a footer until a rate follows, or none does."""
+
+    def __init__(self, codes_at: Sequence[int], price_at: int) -> None:
+        """Take the positions of the cells with the code, and of that with the price."""
+        self._codes_at = codes_at
+        self._price_at = price_at
+        self._held: list[tuple[int, Sequence[str]]] = []
+
+    def takes(self, number: int, cells: Sequence[str]) -> bool:
+        """Hold a line if it may be of a footer, and return whether it is held.
+
+        Such a line has neither digits in its code nor in its price, or words in one cell and nothing else.
+        """
+        filled = [cell for cell in map(str.strip, cells) if cell]
+        if len(filled) == 1:
+            is_footer = any(map(str.isalpha, filled[0]))
+        else:
+            judged = [cells[index] for index in (*self._codes_at, self._price_at) if index < len(cells)]
+            is_footer = not any(character.isdigit() or character == "*" for cell in judged for character in cell)
+        if not is_footer or len(self._held) >= LINES_MAX:
+            return False
+        self._held.append((number, cells))
+        return True
+
+    def interrupted(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """Yield the lines that were held: a rate follows, so they are rows with mistakes."""
+        if self._held:
+            yield from self._held
+            self._held = []
+
+    def note(self, assumed: Assumptions) -> None:
+        """Note what was held to the end of the sheet."""
+        if not self._held:
+            return
+        number, cells = self._held[0]
+        text = " ".join(cell for cell in map(str.strip, cells) if cell)
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        assumed.line = number
+        count = len(self._held)
+        words = "a line without code and price" if count == 1 else f"{count} lines without code and price"
+        assumed.note("footer", f"{words} behind the last rate: left out", "", shown)
 
 
 class _Memory(dict[Key, Value | None]):

@@ -1,5 +1,6 @@
 """``sip``: sockets, timers, name servers, the registrar, and challenges."""
 
+import re
 from enum import Enum
 from typing import Annotated, ClassVar, Final
 
@@ -9,7 +10,6 @@ from vosd.config.keys.access import Networks
 from vosd.config.keys.advertise import Advertised, advertise_fault, advertised, one_for_all
 from vosd.config.keys.protection import ConnectionKeys, OverloadKeys, ShieldKeys
 from vosd.config.keys.tls import TlsKeys
-from vosd.config.keys.websocket import WebSocketKeys
 from vosd.config.reader.addresses import listener, name_server
 from vosd.config.reader.fields import (
     FromText,
@@ -23,11 +23,36 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import NameServer, SipListener
+from vosd.net.settings import ANY_ORIGIN
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.wire.uri import SECURE, WEBSOCKETS
 
 HIDDEN: Final = "hidden"
 """``sip.server`` of a switch that sends neither Server nor User-Agent."""
+
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-]+(?::[1-9]\d{0,4})?\Z|https?://\[[0-9a-f:.]+\](?::[1-9]\d{0,4})?\Z")
+
+
+def origin() -> FromText:
+    """Read the origin of a page (RFC 6454), as browsers send it, or ``*``."""
+
+    def read(text: str) -> str:
+        written = text.lower()
+        if written != ANY_ORIGIN and not _ORIGIN.match(written):
+            raise ValueError
+        return written
+
+    return FromText("scheme and host of a page, such as https://phone.example.org, or *", read)
+
+
+class WebSocketKeys(Keys):
+    """SIP over WebSocket (RFC 7118). A reload changes it for new connections."""
+
+    origins: Annotated[tuple[Annotated[str, origin()], ...], BeforeValidator(one_or_many)] = ()
+    """Pages whose scripts may connect, by scheme, host and port, as the Origin of their requests says; ``*`` for every
+    page. Programs that send no Origin may always connect. Needed where `sip.listen` has a ``ws:`` or a ``wss:``
+    socket."""
 
 
 class UnknownSource(Enum):

@@ -1,11 +1,11 @@
-"""INVITEs that were given up shortly before the process was killed: a vendor may answer all the same.
+"""INVITEs that were given up, or refused, shortly before the process was killed: their answers, or they, may come.
 
-Its 200 meets our CANCEL, and the next process releases it. The call has ended, or another vendor has answered it: it
-has a record of its own, and this answer leaves a second one.
+The 200 of a vendor meets our CANCEL, and the next process releases it. The call has ended, or another vendor has
+answered it: it has a record of its own, and this answer leaves a second one.
 """
 
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -13,8 +13,28 @@ from vosd.callcontrol.bookkeeping import late_part
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.released import LATE_MS
-from vosd.sip.dialog.snapshot import text_of
+from vosd.sip.dialog.snapshot import CallerSnapshot, text_of
 from vosd.sip.headers.via import branch_of
+
+
+class RefusedCallers(msgspec.Struct):
+    """Callers in the order of their refusals, each with its time and status: their INVITEs may come again.
+
+    A copy that was on its way, or whose refusal was lost, would be a call of the next process, and its caller has given
+    up. Callers that were refused before a gateway was sent an INVITE are not in the journal.
+    """
+
+    _refused: deque[tuple[int, CallerSnapshot, int]] = msgspec.field(default_factory=deque)
+
+    def refused(self, caller: CallerSnapshot, status: int, at: int) -> None:
+        """Note that a caller was refused at this time, UTC milliseconds."""
+        self._refused.append((at, caller, status))
+        while self._refused[0][0] < at - LATE_MS:
+            self._refused.popleft()
+
+    def lately(self, now_wall: int) -> Iterator[tuple[CallerSnapshot, int]]:
+        """Yield those whose INVITE may still come again, with the status that each was refused with."""
+        return ((caller, status) for at, caller, status in self._refused if at >= now_wall - LATE_MS)
 
 
 class EndedAttempts(msgspec.Struct):

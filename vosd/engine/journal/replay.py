@@ -18,7 +18,7 @@ from vosd.base.errors import VosError
 from vosd.callcontrol.bookkeeping import late_part
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.ended_attempts import EndedAttempts
+from vosd.engine.journal.ended_attempts import EndedAttempts, RefusedCallers
 from vosd.engine.journal.ends import Ends, EndsBeingRead, split
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
@@ -43,7 +43,6 @@ from vosd.engine.journal.entries import (
 from vosd.engine.journal.files import numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 from vosd.engine.journal.left_over import apply, legs_of
-from vosd.engine.journal.refused_callers import RefusedCallers
 from vosd.engine.journal.released import ReleasedLegs
 from vosd.sip.dialog.snapshot import CallerSnapshot, text_of
 from vosd.sip.headers.via import branch_of

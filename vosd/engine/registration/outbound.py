@@ -19,8 +19,7 @@ from vosd.obs.events import GONE, Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration
-from vosd.sip.registration.states import RegistrationChange, RegistrationState
-from vosd.sip.registration.terms import Terms
+from vosd.sip.registration.states import RegistrationChange, RegistrationState, Terms
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.gateways import Address, Registration, RoutingGateway, is_reached_from
 

@@ -7,13 +7,13 @@ when to try again.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.engine.poster import UndeliveredError, is_of_the_server
-from vosd.engine.reports.courier import Courier
+from vosd.base.secret import Secret
+from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signed
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
@@ -28,6 +28,38 @@ WELL_MS: Final = 60_000
 """
 
 _log = structlog.get_logger()
+
+
+class Courier(Protocol):
+    """Delivers one report after the other."""
+
+    async def deliver(self, report: CallReport) -> int:
+        """Send a report, and return the status of the answer, in the terms of HTTP.
+
+        Raises:
+            UndeliveredError: there was no answer in time, or one that asks to try again.
+        """
+
+    def hang_up(self) -> None:
+        """Close what was kept open for the next report."""
+
+
+class HttpCourier:
+    """Posts reports to an HTTP server."""
+
+    def __init__(self, poster: Poster, secret: Secret | None, clock: Clock) -> None:
+        """``secret`` signs the reports; None = they are not signed."""
+        self._poster = poster
+        self._secret = secret
+        self._clock = clock
+
+    async def deliver(self, report: CallReport) -> int:
+        """Post a report."""
+        return await self._poster.post(report.body, signed(report.body, self._secret, self._clock.now().wall))
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self._poster.hang_up()
 
 
 class Delivery:

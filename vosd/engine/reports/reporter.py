@@ -21,8 +21,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.background import BackgroundTasks, every
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster
-from vosd.engine.reports.courier import Courier, HttpCourier
-from vosd.engine.reports.delivery import Delivery
+from vosd.engine.reports.delivery import Courier, Delivery, HttpCourier
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
 from vosd.engine.reports.report import CallReport, encoded, of_ended_call, of_lost_call, of_running_call
 from vosd.engine.reports.spool import ReportSpool

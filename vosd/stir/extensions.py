@@ -1,13 +1,23 @@
-"""Claims that a certificate allows in the tokens of its signer (RFC 8226 section 8, RFC 9118)."""
+"""Extensions of signers' certificates: numbers that one may sign calls of, and claims that its tokens may have.
 
+TNAuthList (RFC 8226 section 9) and the constraints of claims (RFC 8226 section 8, RFC 9118), in DER (X.690).
+"""
+
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from vosd.stir.der import IA5, SEQUENCE, UTF8, elements, only
 from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
 
-OIDS: Final = ("1.3.6.1.5.5.7.1.27", "1.3.6.1.5.5.7.1.33")
+AUTHORITY_OID: Final = "1.3.6.1.5.5.7.1.26"
+_SPC, _RANGE, _ONE = 0xA0, 0xA1, 0xA2
+_ENTRIES_MAX: Final = 10_000
+SEQUENCE: Final = 0x30
+IA5: Final = 0x16
+UTF8: Final = 0x0C
+INTEGER: Final = 0x02
+CONSTRAINT_OIDS: Final = ("1.3.6.1.5.5.7.1.27", "1.3.6.1.5.5.7.1.33")
 """JWTClaimConstraints, and EnhancedJWTClaimConstraints, which has ``excluded``, too."""
 _INCLUDED, _PERMITTED, _EXCLUDED = 0xA0, 0xA1, 0xA2
 _ALWAYS: Final = frozenset({"iat", "orig", "dest"})
@@ -16,7 +26,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class ClaimConstraints(msgspec.Struct, frozen=True):
-    """The content of one of these extensions."""
+    """Claims that a certificate allows in the tokens of its signer."""
 
     included: tuple[str, ...] = ()
     """Claims that a token must have."""
@@ -90,3 +100,89 @@ def _of(tag: int, der: bytes) -> list[bytes]:
 def _text(value: object) -> str:
     """Return the value of a claim as certificates name it: other values than texts in the form that is signed."""
     return value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+
+
+def only(der: bytes, tag: int) -> bytes:
+    """Return the content of the only element, which must have the tag; raises ValueError or IndexError."""
+    (found, content), *others = elements(der)
+    if found != tag or others:
+        raise ValueError("another element is expected")
+    return content
+
+
+def elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of the elements that stand one behind the other; raises ValueError or IndexError."""
+    at = 0
+    while at < len(der):
+        tag, length, at = der[at], der[at + 1], at + 2
+        if length & 0x80:
+            size = length & 0x7F
+            if not 1 <= size <= 3:
+                raise ValueError("no length of DER")
+            length, at = int.from_bytes(der[at : at + size]), at + size
+        if at + length > len(der):
+            raise ValueError("an element is cut off")
+        yield tag, der[at : at + length]
+        at += length
+
+
+class NumberRange(msgspec.Struct, frozen=True):
+    """Numbers from ``first`` on."""
+
+    first: str
+    count: int = 1
+
+    def covers(self, number: str) -> bool:
+        """Return whether a number in digits is one of the range."""
+        if len(number) != len(self.first):
+            return False
+        return 0 <= int(number) - int(self.first) < self.count
+
+
+class TnAuthority(msgspec.Struct, frozen=True):
+    """The content of a TNAuthList."""
+
+    providers: tuple[str, ...] = ()
+    """Codes of service providers, which stand for all of their numbers."""
+    ranges: tuple[NumberRange, ...] = ()
+
+    def covers(self, number: str) -> bool:
+        """Return whether it may sign for a number; which numbers a provider has is not known here."""
+        return bool(self.providers) or any(each.covers(number) for each in self.ranges)
+
+
+def authority_of(der: bytes) -> TnAuthority:
+    """Return the content of the extension; raises UnsupportedCredentialError where it is malformed."""
+    try:
+        return _list(der)
+    except (ValueError, IndexError):
+        raise UnsupportedCredentialError("the TNAuthList of the certificate is malformed") from None
+
+
+def _list(der: bytes) -> TnAuthority:
+    providers: list[str] = []
+    ranges: list[NumberRange] = []
+    for tag, inner in elements(only(der, SEQUENCE)):
+        if len(providers) + len(ranges) >= _ENTRIES_MAX:
+            raise ValueError("too many entries")
+        if tag == _SPC:
+            providers.append(only(inner, IA5).decode("ascii"))
+        elif tag == _ONE:
+            ranges.append(NumberRange(_number(only(inner, IA5))))
+        elif tag == _RANGE:
+            (first_tag, first), (count_tag, count), *_ = elements(only(inner, SEQUENCE))
+            if (first_tag, count_tag) != (IA5, INTEGER):
+                raise ValueError("no range")
+            ranges.append(NumberRange(_number(first), int.from_bytes(count, signed=True)))
+        else:
+            raise ValueError("an unknown kind of entry")
+    if not (providers or ranges):
+        raise ValueError("no entry")
+    return TnAuthority(tuple(providers), tuple(ranges))
+
+
+def _number(text: bytes) -> str:
+    number = text.decode("ascii").removeprefix("+")
+    if not number.isdigit() or len(number) > 15:  # ``*`` and ``#`` are in no number that is signed
+        raise ValueError("no number")
+    return number
