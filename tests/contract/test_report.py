@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from doubles.data.records import answered_call, call_id, charge_row, partner_call, refused_call
+from manuals.cdr import AGENTS, REPORT
 
 from vosd.cdr.columns import json_object
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
@@ -14,7 +15,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
-from vosd.storage.report import AGENTS, REPORT
 from vosd.storage.types import Money
 
 SHARES = (Decimal("0.40"), Decimal("0.31"), Decimal("0.30000001"))

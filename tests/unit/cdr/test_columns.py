@@ -15,6 +15,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
+from manuals.cdr import manual
 
 from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
@@ -28,7 +29,6 @@ from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import VerifyTerms
-from vosd.storage.cdr_manual import manual
 from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.stir import CallerSignatures, TrunkVerification
@@ -136,7 +136,7 @@ def test_only_these_texts_are_not_masked_when_a_call_is_old():
 
 def test_the_manual_of_the_columns_is_what_the_record_declares():
     page = (Path(__file__).parents[3] / "docs" / "cdr.md").read_text(encoding="utf-8")
-    assert page == manual(), "run: python -m vosd.storage.cdr_manual > docs/cdr.md"
+    assert page == manual(), "run: python tests/manuals/cdr.py > docs/cdr.md"
 
 
 def test_the_columns_of_listings_exist():

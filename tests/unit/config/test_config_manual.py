@@ -6,11 +6,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from manuals.configuration import reference
 
 from vosd.base.session_timer import Probe
 from vosd.cli.main import main
 from vosd.config.load import load
-from vosd.config.reference import reference
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "config" / "examples"
@@ -22,7 +22,7 @@ ENVIRONMENT = {
 def test_the_manual_is_what_the_models_say():
     manual = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
-    assert manual == reference(), "run: python -m vosd.config.reference > docs/configuration.md"
+    assert manual == reference(), "run: python tests/manuals/configuration.py > docs/configuration.md"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from manuals.metrics import manual
 
 from vosd.metrics.declared import METRICS, MetricKind
-from vosd.metrics.manual import manual
 from vosd.obs.figures import Figure
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,4 +50,4 @@ def test_every_figure_of_status_is_a_metric():
 
 def test_the_page_of_metrics_is_generated_from_the_declarations():
     page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert page == manual(), "run: python -m vosd.metrics.manual > docs/metrics.md"
+    assert page == manual(), "run: python tests/manuals/metrics.py > docs/metrics.md"

@@ -490,7 +490,7 @@ class SetExpiry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     account: str
     expires_at: int | None
-    """UTC milliseconds; None = as configured, ``billing.validity.NEVER`` = it does not expire."""
+    """UTC milliseconds; None = as configured, ``billing.accounts.NEVER`` = it does not expire."""
     memo: str | None = None
 
     def __post_init__(self) -> None:

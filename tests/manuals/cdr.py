@@ -1,9 +1,10 @@
-"""The page that explains the columns of a CDR: ``python -m vosd.storage.cdr_manual``.
+"""The page that explains the columns of a CDR: ``python tests/manuals/cdr.py``.
 
 What it prints is ``docs/cdr.md``; a test keeps the two together.
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Table
@@ -12,12 +13,56 @@ from sqlalchemy.dialects import mysql
 from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, CHARGE_COLUMNS, CHARGES, COLUMNS
 from vosd.cdr.kinds import Column, ColumnKind
 from vosd.storage import schema
-from vosd.storage.report import REPORT
+
+AGENTS: Final = 3
+"""Levels of agents that have columns in the view."""
+
+_OF_CALL: Final = (
+    "call_id", "export_seq", "node", "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at",
+    "ended_at", "mapping_gateway", "routing_gateway", "caller_in", "callee_in", "caller_out", "callee_out",
+    "callee_billing", "forward_prefix", "routing_number", "source_address", "destination_address", "codec", "pdd_ms",
+    "hold_time_ms", "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text",
+    "customer_account", "currency", "billing_base_ms", "billed_seconds", "fee", "tax", "rate_group", "rate_prefix",
+    "rate_area",
+)  # fmt: skip
+_OF_AGENT: Final = {
+    "account": "account of the agent of level {level}",
+    "currency": "currency of its charge",
+    "rate_group": "rate group that it pays by",
+    "rate_prefix": "prefix of that rate",
+    "unit_price": "its billing rate",
+    "price_per": "`minute` or `cycle`",
+    "billed_seconds": "seconds that its charge covers",
+    "fee": "its charge without tax",
+    "tax": "tax on it",
+}
+
+REPORT: Final[Mapping[str, str | None]] = {
+    **dict.fromkeys(_OF_CALL),
+    "customer_unit_price": "the customer's billing rate, of a minute or of a cycle, in the currency of its rate group",
+    "customer_price_per": "what that is the price of: `minute` or `cycle`",
+    **dict.fromkeys(("vendor_account", "vendor_currency", "vendor_billing_base_ms", "vendor_paid_ms")),
+    **dict.fromkeys(("vendor_billed_seconds", "cost", "cost_tax")),
+    "vendor_rate_group": "rate group of the vendor's rate",
+    "vendor_rate_prefix": None,
+    "vendor_unit_price": "the vendor's billing rate",
+    "vendor_price_per": "`minute` or `cycle`",
+    "vendor_earned": "1 = `cost` was added to the balance of a partner that carried the call",
+    **{
+        f"agent{level}_{name}": meaning.format(level=level)
+        for level in range(1, AGENTS + 1)
+        for name, meaning in _OF_AGENT.items()
+    },
+    "attempts": "number of gateways tried; of earlier versions also those that were left out as too dear",
+    "corrected": "how often a charge of the call was corrected; 0 = as rated",
+}
+"""Columns of the view ``cdr_report``, which a migration has made, in their order, with their meanings; None = that of
+the column of the same name in the CDR."""
 
 _INTRODUCTION: Final = """\
 # Call detail records
 
-This page is generated: `python -m vosd.storage.cdr_manual > docs/cdr.md`.
+This page is generated: `python tests/manuals/cdr.py > docs/cdr.md`.
 
 `vosd cdr list --json` prints an array of objects with these keys, `vosd cdr show CALL_ID --json` one object, and
 `vosd cdr list --csv` has them as its header. The table `cdr` has a column of the same name for each, `attempts` is the

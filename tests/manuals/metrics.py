@@ -1,4 +1,4 @@
-"""The table of all metrics, generated from their declarations: ``python -m vosd.metrics.manual``.
+"""The table of all metrics, generated from their declarations: ``python tests/manuals/metrics.py``.
 
 The output is ``docs/metrics.md``; a test compares the two.
 """
@@ -11,7 +11,7 @@ from vosd.metrics.declared import METRICS, PROCESSES, Declared
 _INTRODUCTION: Final = """\
 # Metrics
 
-This page is generated: `python -m vosd.metrics.manual > docs/metrics.md`.
+This page is generated: `python tests/manuals/metrics.py > docs/metrics.md`.
 
 `http://LISTEN/metrics` has these figures in the form of Prometheus where `metrics.listen` is set; how they are watched
 is in [monitoring.md](operations/monitoring.md#monitoring). A histogram NAME has `NAME_bucket`, `NAME_sum` and

@@ -1,4 +1,4 @@
-"""The reference of the configuration, generated from the models: ``python -m vosd.config.reference``.
+"""The reference of the configuration, generated from the models: ``python tests/manuals/configuration.py``.
 
 The output is ``docs/configuration.md``; a test compares the two.
 """
@@ -36,7 +36,7 @@ from vosd.config.reader.reading import reading_of, section_in_list, section_of
 _INTRODUCTION: Final = """\
 # Configuration
 
-This page is generated: `python -m vosd.config.reference > docs/configuration.md`.
+This page is generated: `python tests/manuals/configuration.py > docs/configuration.md`.
 
 The switch reads one YAML file, `config/vosd.yaml` unless `-c FILE` or `VOSD_CONFIG` names another, and the
 files that it includes. `vosd check` validates it without starting anything: every mistake is named with file,
