@@ -120,7 +120,7 @@ async def test_the_books_and_their_audit_have_any_sum(booked):
         "payment": 3 * (LARGE + TAX),
     }
     assert statement.closing == 0
-    assert [each.amount for each in await ledger.by_kind(BEGIN, [END], None)] == [3 * (LARGE + TAX)]
+    assert [each.amount for each in await ledger.by_kind(BEGIN, [END], None, 1)] == [3 * (LARGE + TAX)]
     [profit] = await profit_of(booked, BEGIN, END)
     assert profit == Profit("USD", 3, 3 * LARGE, Decimal("0.029628"))
     assert await SqlConsumption(booked).consumed("acme", [CUSTOMER], BEGIN, END) == 3 * LARGE

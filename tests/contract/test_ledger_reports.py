@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -247,6 +248,25 @@ async def test_accounts_from_balance_to_balance_with_more_rows_than_a_report_has
     with pytest.raises(reports.TooManyRowsError, match="rows or more, and 2 are the most"):
         await shown(office, "clearing", group="week")
     assert 0 < len(read_of) < len(names)
+
+
+async def test_payments_of_more_rows_than_a_report_has_are_not_all_read(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    names, own = {each.account for each in await entries_of(office.stores.database)}, ledger.SqlLedger._accounts
+
+    async def noted(self: ledger.SqlLedger, accounts: Any) -> AsyncGenerator[Any, None]:
+        async for some in own(self, accounts):
+            asked.extend(some)
+            yield some
+
+    monkeypatch.setattr(ledger, "ACCOUNTS_AT_ONCE", 1)
+    monkeypatch.setattr(ledger.SqlLedger, "_accounts", noted)
+    monkeypatch.setattr(reports, "ROWS_MAX", 2)
+    with pytest.raises(reports.TooManyRowsError, match="rows or more, and 2 are the most"):
+        await shown(office, "payments", group="day")
+    assert 0 < len(asked) < len(names)
 
 
 async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(database: Database) -> None:

@@ -73,17 +73,17 @@ async def ledger_rows(
         spans: times, one behind the other.
         accounts: those that the report is about; None = all.
         beside: what reports show beside the ledger.
-        most: rows after which those from balance to balance may end, as there are too many.
+        most: rows after which they may end, as there are too many; balances are as many as accounts.
 
     Raises:
         DroppedPeriod: entries of then were dropped.
         StoreUnavailable: try again.
     """
-    if report.name == "clearing":
-        rows = await _clearing(stores, spans, accounts, beside, most)
+    if report.name == "balances":
+        rows = await _balances(stores, spans, accounts, beside)
     else:
-        make = {"balances": _balances, "payments": _payments}[report.name]
-        rows = await make(stores, spans, accounts, beside)
+        make = {"clearing": _clearing, "payments": _payments}[report.name]
+        rows = await make(stores, spans, accounts, beside, most)
     return rows, _totals(report, rows)
 
 
@@ -146,7 +146,11 @@ def _currency(terms: AccountTerms | None) -> str | None:
 
 
 async def _payments(
-    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, _beside: AccountsBeside
+    stores: "SqlStores",
+    spans: Sequence[ReportSpan],
+    accounts: Collection[str] | None,
+    _beside: AccountsBeside,
+    most: int,
 ) -> list[ReportCells]:
     return [
         {
@@ -157,7 +161,7 @@ async def _payments(
             "entries": each.entries,
             "amount": format_amount(each.amount),
         }
-        for each in await stores.ledger.by_kind(spans[0].since, [span.until for span in spans], accounts)
+        for each in await stores.ledger.by_kind(spans[0].since, [span.until for span in spans], accounts, most)
     ]
 
 

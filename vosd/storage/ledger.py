@@ -345,11 +345,14 @@ class SqlLedger(SqlStore):
             if len(names) < ACCOUNTS_AT_ONCE:
                 return
 
-    async def by_kind(self, since: int, ends: Sequence[int], accounts: Collection[str] | None) -> Sequence[KindSum]:
+    async def by_kind(
+        self, since: int, ends: Sequence[int], accounts: Collection[str] | None, most: int
+    ) -> Sequence[KindSum]:
         """Return the entries of some times that are not of calls, by time, account and kind.
 
         The first time begins at ``since``, each other one at the end of the one before it. ``accounts`` = those alone,
-        None = all. They are read from the database itself: nothing would say which ones a replica lacks.
+        None = all. They are read from the database itself: nothing would say which ones a replica lacks. Once there are
+        more than ``most`` sums, no further ones are read.
 
         Raises:
             DroppedPeriod: entries of then were dropped.
@@ -359,6 +362,8 @@ class SqlLedger(SqlStore):
         found: list[KindSum] = []
         columns = _entry.account, _entry.currency, _entry.kind, _entry.amount
         async for names in self._accounts(accounts):
+            if len(found) > most:
+                break
             own = _entry.account.in_(names), _entry.kind.in_(_BY_HAND)
             dated = _entry.created_at >= since, _entry.created_at < ends[-1]
             number = _number_of(ends, _entry.created_at).label("number")
