@@ -164,22 +164,37 @@ def send(invocation: Invocation, /, number: str | None, period: str | None, **ho
     output.outcome(sent, f"invoice {sent.number} is sent")
 
 
+_IN_VAIN_MAX: Final = 3
+"""Invoices one behind the other that the mail server itself has not taken, behind which no further one is tried."""
+
+
 async def _send_all(
     office: "Office", who: "Principal", period: str, how: dict[str, Any]
 ) -> "tuple[list[InvoiceSheet], dict[str, str]]":
-    """Send the invoices of a period; return those that were sent, and why others were not, by number."""
-    from vosd.admin.office.invoices import ListUnsent, SendInvoice, list_unsent, send_invoice
+    """Send the invoices of a period; return those that were sent, and why others were not, by number.
+
+    It ends where the server takes none: each would wait for it as long.
+    """
+    from vosd.admin.office.invoices import InvoiceNotSentError, ListUnsent, SendInvoice, list_unsent, send_invoice
     from vosd.base.errors import VosError
 
     sent, failed = [], {}
     unsent = await list_unsent(office, who, ListUnsent(period=period))
+    in_vain = untried = 0
     with meter("invoices") as shown:
         for done, (id_, number) in enumerate(unsent.items(), start=1):
             try:
                 sent.append(await send_invoice(office, who, SendInvoice(id=id_, **how), is_repeated=False))
+                in_vain = 0
             except VosError as error:
                 failed[number] = str(error)
+                in_vain = in_vain + 1 if isinstance(error, InvoiceNotSentError) and error.is_of_the_server else 0
             shown.show(done / len(unsent), done)
+            untried = len(unsent) - done
+            if in_vain == _IN_VAIN_MAX:
+                break
+    if untried:
+        output.remark(f"the mail server takes none: {untried} further invoices were not tried")
     return sent, failed
 
 

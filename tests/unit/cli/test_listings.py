@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from smtplib import SMTPAuthenticationError, SMTPDataError, SMTPRecipientsRefused
 from types import SimpleNamespace
 
 import pytest
@@ -273,6 +274,38 @@ def test_the_mails_of_a_period_say_how_many_were_tried(site: Path, monkeypatch: 
     assert [step.partition(",")[0] for step in steps] == ["50%: 1 invoices", "100%: 2 invoices"]
     assert first.startswith("invoice 2026-1 is not sent")
     assert second.startswith("invoice 2026-2 is not sent")
+
+
+@pytest.mark.parametrize(
+    ("fault", "tried"),
+    [
+        (TimeoutError("timed out"), 3),
+        (SMTPAuthenticationError(535, b"no"), 3),
+        (SMTPRecipientsRefused({"books@example.com": (550, b"no such user")}), 9),
+        (SMTPDataError(554, b"looks like spam"), 9),
+        (None, 9),
+    ],
+)
+def test_the_mails_of_a_period_end_where_the_server_takes_none(
+    site: Path, monkeypatch: pytest.MonkeyPatch, fault: OSError | None, tried: int
+) -> None:
+    """Each of thousands would wait for it as long."""
+    asked: list[int] = []
+
+    async def unsent(*_order: object) -> dict[int, str]:
+        return {number: f"2026-{number}" for number in range(1, 10)}
+
+    async def refused(_office: object, _who: object, order: invoices.SendInvoice, **_how: object) -> None:
+        asked.append(order.id)
+        raise invoices.InvoiceNotSentError("mail.example.com has not taken the mail") from fault
+
+    monkeypatch.setattr(invoices, "list_unsent", unsent)
+    monkeypatch.setattr(invoices, "send_invoice", refused)
+    said = vosd("invoice", "send", "--period", "2026-10")
+    assert said.exit_code == 1
+    assert len(asked) == tried
+    assert ("the mail server takes none: 6 further invoices were not tried" in said.stderr) is (tried < 9)
+    assert f"{tried} invoices are not sent" in said.stderr
 
 
 async def test_the_audit_of_the_ledger_says_how_many_calls_it_has_compared(

@@ -103,6 +103,12 @@ class DraftEarlyError(VosError):
 class InvoiceNotSentError(VosError):
     """The invoice was not mailed."""
 
+    @property
+    def is_of_the_server(self) -> bool:
+        """Whether the server cannot be reached or takes no mail at all, as far as is known."""
+        refused = smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError
+        return isinstance(self.__cause__, OSError) and not isinstance(self.__cause__, refused)
+
 
 class NotIssuedError(VosError):
     """The order is for issued invoices that are not cancelled."""
