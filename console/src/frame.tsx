@@ -90,8 +90,8 @@ export function Frame() {
           <Person />
         </Group>
       </AppShell.Header>
-      <AppShell.Navbar className={isOpen ? undefined : "closed-menu"}>
-        <ScrollArea component="nav" aria-label={t("frame.navigation")} type="hover">
+      <AppShell.Navbar className={isOpen ? undefined : "closed-menu"} aria-label={t("frame.navigation")}>
+        <ScrollArea type="hover">
           <Places onGo={menu.close} />
         </ScrollArea>
       </AppShell.Navbar>

@@ -703,6 +703,24 @@ def test_what_is_planned_stands_before_the_changes_and_is_called_off(site: Watch
     assert (then["version"], then["keys"]) == (4, {"max_cps": [None, "4"]})
 
 
+def test_figures_of_the_machine_and_of_the_database_lead_to_what_is_behind_them(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/", "Overview")
+    for figure, part, behind in (
+        ("Memory", "The machine", r"Memory\d+ %"),
+        ("Busiest process", "The machine", r"Process switch, of one core\d+ %"),
+        ("Waiting for the database", "Waiting for the database", r"Calls in the journal\d+The oldest"),
+    ):
+        page.get_by_role("link", name=re.compile(f"^{figure}")).click()
+        page.get_by_role("heading", level=1, name="Health").wait_for()
+        expect(page.get_by_role("region", name=part)).to_contain_text(re.compile(behind))
+        page.go_back()
+        page.get_by_role("heading", level=1, name="Overview").wait_for()
+    page.get_by_role("link", name=re.compile("^Memory")).click()
+    page.get_by_text("All that is known").click()
+    page.get_by_text("spool_rows", exact=True).first.wait_for()
+    assert violations(page) == []
+
+
 def test_warnings_of_the_switch_are_shown_after_a_reload_and_after_a_change(site: Watched, visit: Visit) -> None:
     good = site.daemon.configuration_file.read_text()
     visitor = visit()

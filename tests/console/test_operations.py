@@ -1,6 +1,7 @@
 """Running calls, gateways, reports, and routes before they are saved, as an operator works with them."""
 
 import re
+from datetime import date, timedelta
 
 import pytest
 from api.watched import Watched, blacklist, refused_call
@@ -325,6 +326,24 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     page.get_by_role("button", name="Undo").click()
     manage.wait_for()
     assert violations(page) == []
+
+
+def test_the_last_time_below_a_line_is_not_cut(boss: Visitor) -> None:
+    def with_an_hour_before(route: Route) -> None:
+        answer = route.fetch()
+        report = answer.json()
+        earlier = report["rows"][0] | {"span": report["spans"][0]["span"]}
+        route.fulfill(response=answer, json=report | {"rows": [earlier, *report["rows"]]})
+
+    today = boss.go("/reports?name=performance", "Reports").get_by_label("From", exact=True).input_value()
+    yesterday = date.fromisoformat(today) - timedelta(days=1)
+    route_once(boss.page, "**/api/v1/reports/performance?*", with_an_hour_before)
+    page = boss.page
+    page.goto(f"{boss.base}/reports?name=performance&group=hour&since={yesterday}")
+    right = "each => each.getBoundingClientRect().right"
+    line, chart = (page.locator(each).first.evaluate(right) for each in (".u-over", ".uplot canvas"))
+    assert chart - line > 40, "half of the last time stands to the right of the line's end"
+    page.unroute_all()
 
 
 def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_owner(boss: Visitor, visit: Visit) -> None:
@@ -657,6 +676,7 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
         raised("loss_calls", "acme 4420 carrier-b"),
         raised("auth_lockout", "192.0.2.7"),
         raised("cpu_high", "<b>switch</b>", "percent: 99"),
+        raised("memory_high", "machine"),
     ]
     viewer = visit("viewer", size=NARROW, language="zh")
     for visitor in (boss, viewer):
@@ -693,6 +713,8 @@ def test_an_alarm_leads_to_what_it_is_about_and_to_its_section_of_the_documents(
         page.get_by_role("dialog").get_by_role("link", name="payments_lost").click()
         page.get_by_text("booked again").wait_for()
         fits_a_telephone(page)
+        page = viewer.go("/alarms", "告警")
+        expect(page.get_by_label("告警", exact=True).locator("tbody")).to_contain_text("本机")
     finally:
         boss.page.unroute_all()
         viewer.page.unroute_all()

@@ -217,6 +217,30 @@ def test_a_sheet_is_put_in_force_by_the_keyboard_alone(site: Watched, boss: Visi
     expect(page.get_by_role("heading", level=1)).to_be_focused()  # the button is gone
 
 
+def test_a_sheet_that_takes_long_to_put_in_force_says_how_far_it_is(site: Watched, boss: Visitor) -> None:
+    """A million rates take minutes, in which the question said nothing."""
+    assert site.api.ask("POST", "/rate-groups", {"name": "slow", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/slow?tab=import", "slow")
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
+    compared(page)
+    goes_on: list[bool] = []
+
+    def take_long(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | ({} if goes_on else {"state": "running", "progress": 0.4}))
+
+    page.route(re.compile(r"/api/v1/jobs/\d+$"), take_long)
+    page.get_by_role("button", name="Put in force").click()
+    asks = page.get_by_role("dialog")
+    expect(asks.get_by_role("progressbar")).to_have_count(0)
+    asks.get_by_role("button", name="Put in force").click()
+    expect(asks.get_by_role("progressbar", name="Progress %")).to_have_attribute("aria-valuenow", "40")
+    assert violations(page) == []
+    goes_on.append(True)
+    page.get_by_text("Version 1 is in force").wait_for()
+    page.unroute_all()
+
+
 def test_a_sheet_that_changes_nothing_has_no_undo(site: Watched, boss: Visitor) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "same", "keys": {"deck": True}}).status == 201
     sheet = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n"

@@ -985,6 +985,23 @@ def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) ->
         page.unroute_all()
 
 
+def test_a_list_that_is_copied_with_its_page_has_all_rows_that_were_read(newcomer: Visit) -> None:
+    """A spreadsheet that the rows are pasted into lacked those that were not drawn."""
+    visitor = newcomer()
+    page = visitor.page
+    page.context.grant_permissions(["clipboard-read"])
+    shown = LongList(page, "/cdrs", {"call_id": "row ", "callee_in": "row "})
+    shown.length = 250
+    visitor.go("/cdrs", "Call search")
+    rows = page.get_by_role("region", name="Call search", exact=True).locator("tr[data-index]")
+    page.get_by_text("200 rows, and more").wait_for()
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Control+C")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.findall(r"\trow (\d+)\t", copied) == [*map(str, range(200))]
+    expect(rows).not_to_have_count(200)
+
+
 def test_times_of_a_page_that_stays_open_over_midnight_have_their_day(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.page
@@ -1060,6 +1077,7 @@ def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
 def test_each_role_sees_its_screens(visit: Visit, role: str, account: str | None, sees: str, not_: str) -> None:
     page = visit(role, account).go("/")
     places = page.get_by_role("navigation", name="Main navigation")
+    expect(page.get_by_role("navigation").filter(has=page.get_by_role("link", name=sees, exact=True))).to_have_count(1)
     places.get_by_role("link", name=sees, exact=True).wait_for()
     expect(places.get_by_role("link", name=not_, exact=True)).to_have_count(0)
     for link in places.get_by_role("link").all():

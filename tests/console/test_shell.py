@@ -637,6 +637,11 @@ def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Vi
             "calls": [{"currency": None, "vendor_currency": None}] * 2,
         },
     }
+    dearest = [{"customer_account": "shop", "currency": "USD", "calls": 9}]
+    sheets["top-revenue"] = sheets["top-customers"] | {
+        "rows": dearest,
+        "calls": [{"currency": None, "vendor_currency": None}],
+    }
     visitor = newcomer()
 
     def answer(route: Route) -> None:
@@ -654,6 +659,13 @@ def test_calls_of_the_day_are_shown_once_and_money_in_each_currency(newcomer: Vi
     top = page.get_by_label("Top customers of the day", exact=True)
     expect(top.locator("tbody tr").last).to_contain_text("All customers231")
     assert top.get_by_role("link", name="calls", exact=True).count() == len(customers)
+    page.get_by_text("by amount", exact=True).click()
+    expect(top.locator("tbody tr").first).to_contain_text("shop9")
+    assert page.url.endswith("/?by=amount")
+    whole = page.get_by_role("link", name="Top customers of the day")
+    expect(whole).to_have_attribute("href", re.compile("name=top-revenue"))
+    page.go_back()
+    expect(top.locator("tbody tr").first).to_contain_text("acme5")
     page.set_viewport_size({"width": 1_920, "height": 1_080})
     page.get_by_role("button", name="Wall mode").click()
     page.locator(".wall").get_by_text("12\u202f345.678901").wait_for()

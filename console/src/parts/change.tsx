@@ -21,8 +21,11 @@ interface ChangeProps {
   /** The question; with the same one an order is a repeat, unless the server finds it another. */
   title: string;
   lead: ReactNode;
-  /** The key is the same one until an answer has come: a repeat changes nothing, and has it as `again`. */
-  run: (key: string, again?: string) => Promise<Done>;
+  /**
+   * The key is the same one until an answer has come: a repeat changes nothing, and has it as `again`. What takes long
+   * tells `note` how far it is, as a part of 1.
+   */
+  run: (key: string, again: string | undefined, note: (progress: number) => void) => Promise<Done>;
   onDone?: () => void;
   disabled?: boolean;
   isDanger?: boolean;
@@ -72,9 +75,11 @@ function Question({
   const queries = useQueryClient();
   const say = useSay();
   const [asks, setAsks] = useOpened();
+  const [progress, setProgress] = useState<number>();
   const change = useMutation({
     mutationFn: async () => {
-      const done = await orders.carryOut(props.title, props.run);
+      setProgress(undefined);
+      const done = await orders.carryOut(props.title, (key, again) => props.run(key, again, setProgress));
       return orders.isRepeat ? { ...done, said: t("act.repeated", { said: done.said }) } : done;
     },
     onSuccess: (done) => {
@@ -97,6 +102,7 @@ function Question({
       lead={props.lead}
       act={props.act}
       isAtWork={change.isPending}
+      progress={progress}
       error={change.error}
       mayBeDone={orders.mayBeDone(props.title)}
       mayOtherBeDone={orders.mayOtherBeDone(props.title)}

@@ -1,4 +1,4 @@
-import { Button, Group, Modal, Stack } from "@mantine/core";
+import { Button, Group, Modal, Progress, Stack } from "@mantine/core";
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
@@ -37,6 +37,8 @@ export function Confirm(props: {
   lead: ReactNode;
   act: string;
   isAtWork: boolean;
+  /** How far an order is that takes long, as a part of 1. */
+  progress?: number;
   error: Error | null;
   /** Whether the order may have been carried out without an answer, and its repeat has the same Idempotency-Key. */
   mayBeDone?: boolean;
@@ -74,6 +76,9 @@ export function Confirm(props: {
     >
       <Stack>
         <div>{props.lead}</div>
+        {props.isAtWork && props.progress !== undefined && (
+          <Progress value={100 * props.progress} aria-label={t("column.progress")} />
+        )}
         <ProblemText error={props.error} />
         {props.mayOtherBeDone && <span role="note">{t("act.lost_other")}</span>}
         {props.error && props.mayBeDone && <span>{t("act.lost", { act: props.act })}</span>}

@@ -49,6 +49,7 @@ function SpanChart({ label, points }: { label: string; points: Line["points"] })
         width: box.clientWidth,
         height: HEIGHT_PX,
         legend: { show: false },
+        padding: [null, LABEL_PX / 2, null, null], // the last label stands below the end of the line
         axes: [
           {
             ...axis,

@@ -2,7 +2,7 @@
 
 import { useMay, useSession } from "../session";
 import { Go } from "./go";
-import { Gateway, Value } from "./values";
+import { Gateway, useStateWord, Value } from "./values";
 
 type Lead = "gateway" | "account" | "call" | "phone" | "calendar" | "source" | "report" | "search";
 
@@ -68,9 +68,10 @@ function Led({ lead, name }: { lead: Lead; name: string }) {
 }
 
 export function Subject({ alarm, subject }: { alarm: string; subject: string }) {
+  const word = useStateWord();
   const lead = LEADS[alarm];
   const [name = "", ...others] = subject.split(" ");
-  if (!lead || !name) return subject;
+  if (!lead || !name) return word(subject);
   return (
     <>
       <Led lead={lead} name={name} />

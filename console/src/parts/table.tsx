@@ -7,10 +7,13 @@ import {
   type KeyboardEvent,
   memo,
   type ReactNode,
+  type RefObject,
   useEffect,
   useRef,
+  useState,
   useSyncExternalStore,
 } from "react";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
@@ -49,6 +52,24 @@ function onPaper(changed: () => void): () => void {
   const paper = matchMedia("print");
   paper.addEventListener("change", changed);
   return () => paper.removeEventListener("change", changed);
+}
+
+/** Whether a table is being copied with the rows around those that are drawn: all of them are, for that moment. */
+function useCopied(frame: RefObject<HTMLElement | null>): boolean {
+  const [isCopied, setCopied] = useState(false);
+  useEffect(() => {
+    const draw = () => {
+      const selection = getSelection();
+      const spaces = [...(frame.current?.querySelectorAll("[data-space]") ?? [])];
+      if (!selection || !spaces.some((space) => selection.containsNode(space))) return;
+      // the browser copies what is selected behind this
+      flushSync(() => setCopied(true));
+      setTimeout(() => setCopied(false));
+    };
+    document.addEventListener("copy", draw);
+    return () => document.removeEventListener("copy", draw);
+  }, [frame]);
+  return isCopied;
 }
 
 const isAtEnd = (kind: Kind | undefined) => AT_END.has(kind);
@@ -158,13 +179,15 @@ export function Table(props: {
       (event.key === " " ? of("input[type=checkbox]") : (of("[data-row]") ?? of("a, button")))?.click();
     }
   };
-  // paper is not scrolled: it has all rows that were read
+  // paper is not scrolled, nor is what is copied with all of the page: they have all rows that were read
   const isPrinted = useSyncExternalStore(onPaper, () => matchMedia("print").matches);
+  const isCopied = useCopied(frame);
+  const hasAll = isPrinted || isCopied;
   const seen = virtual.getVirtualItems();
-  const drawn = isPrinted ? props.rows.map((_, index) => ({ index, start: 0, end: 0 })) : seen;
+  const drawn = hasAll ? props.rows.map((_, index) => ({ index, start: 0, end: 0 })) : seen;
   const above = drawn[0]?.start ?? 0;
   const isMeasured = props.columns.some(({ kind }) => isWhole(kind));
-  const below = isPrinted ? 0 : virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
+  const below = hasAll ? 0 : virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
     <section
       className="table-frame"
@@ -287,7 +310,7 @@ function SortMark({ order }: { order: "ascending" | "descending" | undefined }) 
 
 function Space({ px, columns }: { px: number; columns: number }) {
   return (
-    <tr>
+    <tr data-space="">
       <td colSpan={columns} style={{ height: px, padding: 0, border: 0 }} />
     </tr>
   );

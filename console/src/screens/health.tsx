@@ -5,15 +5,18 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { client, content, keyed, type Row, type Schemas, send } from "../api/client";
 import { Act } from "../parts/act";
-import { Facts, Page } from "../parts/page";
+import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
-import { statusQuery } from "../parts/status";
+import { figure, networkUse, percent, processesOf, statusQuery } from "../parts/status";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, State } from "../parts/values";
 import { ServerText } from "../text/meanings";
+import { Whole } from "./call";
 
 const READ_MS = 5_000;
+/** Figures of what is not in the database yet. */
+const WAITING = ["spool_rows", "spool_oldest_s", "spool_mb", "cdr_queue", "journal_backlog", "quarantined"];
 
 export function HealthScreen() {
   const { t } = useTranslation();
@@ -68,6 +71,7 @@ export function HealthScreen() {
           <ServerText text={row.catalogue.error} />
         </Alert>
       )}
+      {row && <Behind row={row} />}
       <Title order={2} size="h4">
         {t("health.check")}
       </Title>
@@ -94,5 +98,30 @@ export function HealthScreen() {
         </>
       )}
     </Page>
+  );
+}
+
+/** What is behind the figures of the machine and of the database on the overview. */
+function Behind({ row }: { row: Schemas["StatusSheet"] }) {
+  const { t } = useTranslation();
+  const { machine, figures } = row;
+  return (
+    <>
+      <Part title={t("health.machine")}>
+        <Facts
+          facts={[
+            [t("overview.processor"), percent(machine.cpu_percent)],
+            ...processesOf(machine).map(([name, value]) => [t("health.process", { name }), percent(value)] as const),
+            [t("overview.memory"), percent(machine.memory_percent)],
+            [t("overview.disk"), percent(machine.disk_free_percent)],
+            [t("overview.network"), networkUse(machine)],
+          ]}
+        />
+      </Part>
+      <Part title={t("overview.backlog")}>
+        <Facts facts={WAITING.map((name) => [t(`health.${name}`), figure(figures, name)])} />
+      </Part>
+      <Whole value={row} />
+    </>
   );
 }

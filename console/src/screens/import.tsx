@@ -188,10 +188,14 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     const isText = contentType(file.name) === CSV;
     setChosen({ file, beginning: isText ? new Uint8Array(await file.slice(0, READ_BYTES).arrayBuffer()) : null });
   };
-  const run = async ({ report: { replaced: before }, map }: Trial, key: string): Promise<Done> => {
+  const run = async (
+    { report: { replaced: before }, map }: Trial,
+    key: string,
+    note: (progress: number) => void,
+  ): Promise<Done> => {
     // what is put in force is what was compared, not that on top of another person's rates
     const headers = { ...ifVersion(Number(before ?? 0)), "Idempotency-Key": key };
-    const report = await resultOf(await send(false, map, headers), setProgress);
+    const report = await resultOf(await send(false, map, headers), note);
     if (map) keep(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
     const version = report.version as number | null;
@@ -304,8 +308,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                   .filter(Boolean)
                   .join(" ")}
                 isSaidByPage={(failure) => isStale(failure) || isManyClosed(failure)}
-                run={async (key) => {
-                  const said = await run(trial.data, key).catch((failure: Error) => {
+                run={async (key, _, note) => {
+                  const said = await run(trial.data, key, note).catch((failure: Error) => {
                     if (isStale(failure)) {
                       compare();
                       setMoved(failure);

@@ -144,7 +144,7 @@ function Run() {
           lead={[t(draft ? "invoice.run_drafts" : "invoice.run_issues"), anew && t("invoice.anew_lead")]
             .filter(Boolean)
             .join(" ")}
-          run={async (key) => {
+          run={async (key, _, note) => {
             setUnmade([]);
             const job = await content(
               client.POST("/invoices/runs", {
@@ -152,7 +152,7 @@ function Run() {
                 body: { period, accounts: names, draft, anew },
               }),
             );
-            const each = (await resultOf(job)) as unknown as Row[];
+            const each = (await resultOf(job, note)) as unknown as Row[];
             setAnew(false);
             const others = each.filter((row) => !MADE.has(String(row.outcome)));
             setUnmade(others);

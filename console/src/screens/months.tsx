@@ -113,14 +113,14 @@ function Close({ month }: { month: string }) {
   const { t } = useTranslation();
   const [despite, setDespite] = useState<readonly string[]>([]);
   const [reason, setReason] = useState("");
-  const close = (dry_run: boolean, key?: string) =>
+  const close = (dry_run: boolean, key?: string, note?: (progress: number) => void) =>
     content(
       client.POST("/months/{month}/close", {
         params: { path: { month }, query: { dry_run } },
         headers: key ? { "Idempotency-Key": key } : {},
         body: (dry_run ? {} : { despite, reason: reason || undefined }) as never,
       }),
-    ).then((job) => resultOf(job));
+    ).then((job) => resultOf(job, note));
   const [ownClose, setOwnClose] = useState<Row>();
   const trial = useMutation({ mutationFn: () => close(true) });
   const unsaved = useUnsaved(despite.length > 0 || reason !== "");
@@ -141,8 +141,8 @@ function Close({ month }: { month: string }) {
             title={t("months.close_title", { month })}
             lead={t("months.close_lead")}
             disabled={despite.length > 0 && !reason}
-            run={async (key) => {
-              setOwnClose(await close(false, key));
+            run={async (key, _, note) => {
+              setOwnClose(await close(false, key, note));
               unsaved.saved();
               return { said: t("months.closed", { month }) };
             }}

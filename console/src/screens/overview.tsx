@@ -1,6 +1,6 @@
 /** The state of the switch and the money of the day; each figure leads to what is behind it. */
 
-import { Button, Title } from "@mantine/core";
+import { Button, Group, SegmentedControl, Title } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
@@ -20,7 +20,7 @@ import { Missing, ReportTable, reportOf } from "../parts/reporttable";
 import { moneyOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
-import { statusQuery } from "../parts/status";
+import { figure, networkUse, percent, processesOf, statusQuery } from "../parts/status";
 import { Subject } from "../parts/subject";
 import { type Column, Table } from "../parts/table";
 import { Moment, State, useFacts } from "../parts/values";
@@ -35,7 +35,8 @@ const STATE_MS = 2_000;
 /** So many gateways are read as often as few. */
 const GATEWAYS_SOON = 200;
 const DAY_MS = 30_000;
-const TOP = "top-customers";
+/** Reports of the best customers, by what they are compared. */
+const TOPS = { seconds: "top-customers", amount: "top-revenue" };
 const ALARMS_SHOWN = 5;
 const DAY = ["calls", "answered", "asr", "acd"];
 const MONEY = ["income", "cost", "profit"];
@@ -165,7 +166,7 @@ function Now() {
   noted("calls", Number(figure(found.figures, "calls")), 0, status.dataUpdatedAt / 1_000);
   const { machine, database } = found;
   const waiting = Number(figure(found.figures, "spool_rows"));
-  const [busiest] = Object.entries(machine.processes ?? {}).sort(([, one], [, other]) => other - one);
+  const [busiest] = processesOf(machine);
   return (
     <>
       <ProblemText error={status.error} />
@@ -196,7 +197,7 @@ function Now() {
           </Figure>
         )}
         <Figure name={t("overview.network")} to={health}>
-          {`${megabits(machine.received_bytes)} / ${megabits(machine.sent_bytes)}`}
+          {networkUse(machine)}
         </Figure>
         <Figure name={t("overview.memory")} to={health}>
           {percent(machine.memory_percent)}
@@ -238,10 +239,6 @@ function Trunks({ rows }: { rows: readonly Row[] }) {
     </Figure>
   ));
 }
-
-const figure = (figures: unknown, name: string): string => String((figures as Row)[name] ?? 0);
-const megabits = (bytes: unknown): string => (typeof bytes === "number" ? ((bytes * 8) / 1e6).toFixed(1) : "–");
-const percent = (value: unknown): string => (typeof value === "number" ? `${value.toFixed(0)} %` : "–");
 
 /** Raised alarms, the most urgent first. */
 function useAlarms() {
@@ -301,6 +298,8 @@ function AlarmList() {
 function Day({ isWall }: { isWall: boolean }) {
   const { t } = useTranslation();
   const sees = useMay("GET /reports/{name}");
+  const go = useNavigate({ from: "/" });
+  const by = useSearch({ from: "/" }).by === "amount" ? "amount" : "seconds";
   const since = dayBegin(new Date(present()));
   const hourly = { name: "performance", group: "hour", since, zone: zoneName() };
   const report = (name: string, group?: string) => ({
@@ -312,7 +311,7 @@ function Day({ isWall }: { isWall: boolean }) {
   // calls are counted once: rows with money are divided by currency
   const hours = useQuery(report("performance", "hour"));
   const money = useQuery(report("daily", "whole"));
-  const top = useQuery(report(TOP));
+  const top = useQuery(report(TOPS[by]));
   if (!sees) return null;
   const all = [hours, money, top];
   const error = all.find((each) => each.error)?.error ?? null;
@@ -354,11 +353,20 @@ function Day({ isWall }: { isWall: boolean }) {
       {hours.data && <Missing report={hours.data} />}
       {!isWall && (
         <>
-          <Title order={2} size="h4">
-            <Link to="/reports" search={{ name: TOP, since, zone: zoneName() }}>
-              {t("overview.top")}
-            </Link>
-          </Title>
+          <Group gap="sm">
+            <Title order={2} size="h4">
+              <Link to="/reports" search={{ name: TOPS[by], since, zone: zoneName() }}>
+                {t("overview.top")}
+              </Link>
+            </Title>
+            <SegmentedControl
+              size="xs"
+              aria-label={t("overview.top_by")}
+              data={(["seconds", "amount"] as const).map((value) => ({ value, label: t(`overview.by_${value}`) }))}
+              value={by}
+              onChange={(value) => go({ search: { by: value === "amount" ? value : undefined } })}
+            />
+          </Group>
           <ReportTable label={t("overview.top")} report={top.data} read={top.status} order={{ since }} />
         </>
       )}
