@@ -48,6 +48,8 @@ const theme = createTheme({
   components: {
     // a form in another tab of a page is kept with its effects: it asks before it is left
     Tabs: Tabs.extend({ defaultProps: { keepMountedMode: "display-none" } }),
+    // the field says that it has a list
+    ComboboxChevron: { defaultProps: { "aria-hidden": true } },
     // the first item gets the focus: a place for it before the items is not allowed in a menu
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     // the list itself scrolls: an area in it would have to take the focus of the keyboard

@@ -344,6 +344,7 @@ def test_the_last_time_below_a_line_is_not_cut(boss: Visitor) -> None:
     line, chart = (page.locator(each).first.evaluate(right) for each in (".u-over", ".uplot canvas"))
     assert chart - line > 40, "half of the last time stands to the right of the line's end"
     page.unroute_all()
+    expect(page.locator(".mantine-ComboboxChevron-chevron").first).to_have_attribute("aria-hidden", "true")
 
 
 def test_a_report_that_is_shared_is_seen_by_all_operators_and_changed_by_its_owner(boss: Visitor, visit: Visit) -> None:

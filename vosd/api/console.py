@@ -6,9 +6,8 @@ import html
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from functools import cache
 from http import HTTPStatus
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from vosd.api.http import Answer, Receive, RequestError, Scope, Send, send_answer
@@ -53,12 +52,15 @@ class Console:
     """Answers what is not below ``/api/`` with the console: a file of it, else its one page, which reads the path."""
 
     def __init__(self, api: Application, brand: BrandSettings = PLAIN, files: Path = FILES) -> None:
-        """Read the logo of the brand; one that is gone is left out."""
+        """Read the files, which an upgrade may replace, and the logo of the brand; one that is gone is left out."""
         self._api = api
         self._logo = _logo_of(brand)
         shown = {"name": brand.name, "colour": brand.colour, "logo": self._logo is not None, "pay_in": brand.pay_in}
         self._brand = html.escape(json.dumps(shown)).encode()
-        self._files = {path.relative_to(files).as_posix(): path for path in files.rglob("*") if path.suffix in _KINDS}
+        kept = [path for path in files.rglob("*") if path.suffix in _KINDS]
+        self._files = {path.relative_to(files).as_posix(): path.read_bytes() for path in kept}
+        self._packed = dict[str, bytes]()
+        """Files that were asked for, compressed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -95,14 +97,15 @@ class Console:
         if found is None and (name.startswith(_HASHED) or ("." in name and "/" not in name)):
             raise RequestError(HTTPStatus.NOT_FOUND, "no_such_path", "there is no such file of the console")
         if found is None or name == _PAGE:
-            return _page(await asyncio.to_thread(_packed, self._files[_PAGE]), self._brand)
-        content = await asyncio.to_thread(_packed, found)
+            return _page(self._files[_PAGE], self._brand)
         lasts = "public, max-age=31536000, immutable" if name.startswith(_HASHED) else "public, max-age=3600"
         headers = (("Cache-Control", lasts), ("Vary", "Accept-Encoding"))
-        kind = _KINDS[found.suffix]
-        if packs:
-            return Answer(content=content, content_type=kind, headers=(*headers, ("Content-Encoding", "gzip")))
-        return Answer(content=gzip.decompress(content), content_type=kind, headers=headers)
+        kind = _KINDS[PurePosixPath(name).suffix]
+        if not packs:
+            return Answer(content=found, content_type=kind, headers=headers)
+        if name not in self._packed:
+            self._packed[name] = await asyncio.to_thread(gzip.compress, found, mtime=0)
+        return Answer(content=self._packed[name], content_type=kind, headers=(*headers, ("Content-Encoding", "gzip")))
 
 
 def _logo_of(brand: BrandSettings) -> Answer | None:
@@ -117,7 +120,7 @@ def _logo_of(brand: BrandSettings) -> Answer | None:
     return Answer(content=content, content_type=_LOGO_KINDS[file.suffix.lower()], headers=headers)
 
 
-def _page(packed: bytes, brand: bytes) -> Answer:
+def _page(page: bytes, brand: bytes) -> Answer:
     """Return the page with a policy for this answer alone: scripts and styles of this host, nothing inline.
 
     The library of components writes style elements; the number lets those in that its own script makes.
@@ -128,10 +131,5 @@ def _page(packed: bytes, brand: bytes) -> Answer:
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     headers = (("Content-Security-Policy", policy), ("Cross-Origin-Opener-Policy", "same-origin"))
-    content = gzip.decompress(packed).replace(_NONCE, nonce.encode()).replace(_BRAND, brand)
+    content = page.replace(_NONCE, nonce.encode()).replace(_BRAND, brand)
     return Answer(content=content, content_type=_KINDS[".html"], headers=headers)
-
-
-@cache
-def _packed(file: Path) -> bytes:
-    return gzip.compress(file.read_bytes(), mtime=0)

@@ -181,6 +181,7 @@ export const lists = {
   },
   jobs: {
     path: "/jobs",
+    fixed: { sort: "-id" },
     columns: [
       { name: "id", kind: "number" },
       { name: "kind", kind: "sentence" },

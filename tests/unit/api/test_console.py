@@ -85,6 +85,14 @@ async def test_other_files_are_not_there(files, path):
     assert (await answered(Console(api, files=files), "GET", path)).status == 404
 
 
+async def test_an_upgrade_replaces_no_file_under_a_process_that_runs(files):
+    console = Console(api, files=files)
+    (files / "assets/index-1a2b.js").unlink()
+    (files / "index.html").write_text("the page of another version")
+    assert (await answered(console, "GET", "/assets/index-1a2b.js")).content == b"go()"
+    assert b"csp-nonce" in (await answered(console, "GET", "/")).content
+
+
 async def test_nothing_can_be_sent_to_it_and_the_api_has_its_own_paths(files, tmp_path_factory):
     assert (await answered(Console(api, files=files), "POST", "/cdrs")).status == 405
     assert (await answered(Console(api, files=files), "POST", "/api/v1/cdrs")).status == 418
