@@ -1,6 +1,7 @@
 """The printed form of invoices, read by a program that knows PDF."""
 
 import base64
+from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from pypdf import PdfReader
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed, words_of
 from vosd.admin.typesetting import MissingLetterError
+from vosd.base.money import format_amount
 from vosd.engine.settings import InvoiceSettings
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, InvoiceSection, MovementLine, TaxLine
 
@@ -97,6 +99,31 @@ def test_words_and_amounts_are_those_of_the_language(language: str, said: str) -
     assert said in "\n".join(text_of(invoice(language))).replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize(
+    ("currency", "net", "gross", "said"),
+    [
+        ("EUR", "870.40", "1035.776", "Net 870.40 Tax 19 % (870.40) 165.376 Total 1,035.776 EUR"),
+        (
+            "JPY",
+            "47264187.00",
+            "56244382.53",
+            "Net 47,264,187 Tax 19 % (47,264,187) 8,980,195.53 Total 56,244,382.53 JPY",
+        ),
+        ("JPY", "0.00", "-100.00", "Net 0 Tax 19 % (0) \u2212100 Total \u2212100 JPY"),
+        ("KWD", "870.40", "883.00", "Net 870.400 Tax 19 % (870.400) 12.600 Total 883.000 KWD"),
+    ],
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, net: str, gross: str, said: str) -> None:
+    tax = format_amount(Decimal(gross) - Decimal(net))
+    document = invoice(currency=currency, net=net, taxes=(TaxLine("19", net, tax),), tax=tax, gross=gross)
+    assert said in " ".join("".join(text_of(document)).split())
+
+
+def test_an_invoice_of_nothing_takes_nothing_from_the_balance() -> None:
+    (page,) = text_of(invoice(net="0.00", taxes=(), tax="0.00", gross="0.00"))
+    assert "Invoice 0.00\n" in page
+
+
 @pytest.fixture
 def has_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Print as a machine with all fonts does."""
@@ -107,22 +134,22 @@ def has_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text_of_another_direction_keeps_its_order() -> None:
     minimum = InvoiceLine(
         section=InvoiceSection.MINIMUM, area="", prefix="minimum/2026-10", price=None, per=None, tax_rate="0", calls=1,
-        seconds=0, net="5",
+        seconds=0, net="5.00",
     )  # fmt: skip
     (arabic,) = text_of(invoice("ar", 1))
     (english,) = text_of(msgspec.structs.replace(invoice(), lines=(minimum,)))
     assert "1 High Street" in arabic
     assert "\u22125.50" in arabic
-    assert "2026-10 0 % 5\n" in english
+    assert "2026-10 0 % 5.00\n" in english
 
 
 def test_corrections_are_not_printed_as_calls() -> None:
     twice = InvoiceLine(
         section=InvoiceSection.CORRECTIONS, area="UK", prefix="44", price=None, per=None, tax_rate="19", calls=2,
-        seconds=0, net="-5",
+        seconds=0, net="-5.00",
     )  # fmt: skip
     (page,) = text_of(msgspec.structs.replace(invoice(), lines=(twice,)))
-    assert "UK (44) 19 % \u22125\n" in page, "a call that was corrected twice is one call"
+    assert "UK (44) 19 % \u22125.00\n" in page, "a call that was corrected twice is one call"
 
 
 def test_a_price_of_a_cycle_is_not_printed_as_one_of_the_minutes_beside_it() -> None:
