@@ -167,14 +167,32 @@ _SESSION_ID: Final = (
 )
 
 
-class CallerDialect(msgspec.Struct, frozen=True, dict=True):
+class TrunkDialect(msgspec.Struct, frozen=True, dict=True):
+    """A trunk, as far as customers' and vendors' speak alike."""
+
+    reliability: Reliability = Reliability.SUPPORTED
+    reasons: ReasonForm = ReasonForm.Q850
+    session_timer: SessionTimerSettings = SessionTimerSettings()
+    contact_user: str = ""
+    """User part of our Contact."""
+    contact_host: str = ""
+    """Host of our Contact, with a port or without; empty = the address of our socket."""
+    user_agent: str = ""
+    """Our product in User-Agent and Server; empty = that of the installation."""
+    headers: TrunkHeaders | None = None
+    bodies: frozenset[str] = frozenset()
+    """Types of bodies of the other side that it is sent beside the session description."""
+    session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
+    causes: TrunkCauses | None = None
+    """The causes of Q.850 that it uses; None = those of the standard."""
+
+
+class CallerDialect(TrunkDialect, frozen=True, dict=True):
     """A customer's trunk."""
 
     callee_from: Annotated[CalleeSource, word("Where its INVITEs have the called number.")] = CalleeSource.REQUEST_URI
     caller_from: tuple[CallerSource, ...] = (CallerSource.ASSERTED, CallerSource.FROM)
     """In order; the first that is present counts."""
-    reliability: Reliability = Reliability.SUPPORTED
-    reasons: ReasonForm = ReasonForm.Q850
     reject_codes: Mapping[str, int] = {}
     """By code or class (``486``, ``5xx``), what is sent instead."""
     transfers: Transfers = Transfers.ACCEPT
@@ -187,16 +205,6 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     transfer_keys: TransferKeys | None = None
     """The keys that the user presses to transfer; None = keys transfer nothing."""
     nat: Nat = Nat.AUTO
-    session_timer: SessionTimerSettings = SessionTimerSettings()
-    contact_user: str = ""
-    """User part of our Contact."""
-    contact_host: str = ""
-    """Host of our Contact, with a port or without; empty = the address of our socket."""
-    user_agent: str = ""
-    """Our product in User-Agent and Server; empty = that of the installation."""
-    headers: TrunkHeaders | None = None
-    bodies: frozenset[str] = frozenset()
-    """Types of bodies of the other side that it is sent beside the session description."""
     ringing: Annotated[
         Ringing,
         word(
@@ -214,7 +222,6 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
 
     announcements: Announcements = {}
     """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
-    session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
     connected_identity: Annotated[
         Passing,
         word(
@@ -222,8 +229,6 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
             "or re-INVITE when it changes."
         ),
     ] = Passing.STRIP
-    causes: TrunkCauses | None = None
-    """The causes of Q.850 that it uses; None = those of the standard."""
 
     @cached_property
     def changes_ringing(self) -> bool:
@@ -259,7 +264,7 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
         return code if code in BOUND_TO_THEIR_REQUEST else _replaced(code, self.reject_codes)
 
 
-class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
+class CalleeDialect(TrunkDialect, frozen=True, dict=True):
     """A vendor's trunk."""
 
     identity: tuple[IdentityHeader, ...] = ()
@@ -287,34 +292,22 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
             "dialled number with `rn` and `npdi` (RFC 4694)."
         ),
     ] = PortedNumber.DIALLED
-    reliability: Reliability = Reliability.SUPPORTED
-    reasons: ReasonForm = ReasonForm.Q850
     reject_codes: Mapping[str, int] = {}
     """By code or class (``486``, ``5xx``), what it counts as."""
     redirects: Annotated[Redirects, word("Whether its 3xx are followed.")] = Redirects.REFUSE
     interface: str | None = None
     """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
     nat: Nat = Nat.NO
-    session_timer: SessionTimerSettings = SessionTimerSettings()
     request_host: str = ""
     """Host of the Request-URI, with a port or without; empty = that of the address."""
     from_host: str = ""
     """Host of From and of the headers of ``identity``; empty = the address of our socket."""
     to_host: str = ""
     """Host of To; empty = as in the Request-URI."""
-    contact_user: str = ""
-    """User part of our Contact."""
-    contact_host: str = ""
-    """Host of our Contact, with a port or without; empty = the address of our socket."""
-    user_agent: str = ""
-    """Our product in User-Agent and Server; empty = that of the installation."""
     route: tuple[str, ...] = ()
     """Route values of requests outside dialogs, the outbound proxy first."""
     is_strict: bool = False
     """Whether the first Route is a strict router (RFC 3261 section 12.2.1.1): it stands in the request line."""
-    headers: TrunkHeaders | None = None
-    bodies: frozenset[str] = frozenset()
-    """Types of bodies of the other side that it is sent beside the session description."""
     number_format: NumberFormat | None = None
     """The form of numbers in each header; None = as they are routed."""
     stir: VendorSignatures | None = None
@@ -322,9 +315,6 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     messages: Annotated[
         bool, switch("`yes`: it is sent MESSAGE requests (RFC 3428) for the numbers that its prefixes fit.")
     ] = False
-    session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
-    causes: TrunkCauses | None = None
-    """The causes of Q.850 that it uses; None = those of the standard."""
     is_trusted: bool = True
     """Whether it may keep withheld numbers to itself (RFC 3325 section 5): ``identity`` is for those, too."""
 

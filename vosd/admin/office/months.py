@@ -48,12 +48,12 @@ class MonthOpenError(VosError):
         super().__init__(f"{month} cannot be closed: {said}")
 
 
-class CloseMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Order to close a month."""
+class CloseTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms of the close of a month."""
 
-    month: Month
     despite: tuple[MonthObstacle, ...] = ()
-    """Kinds of missing work that are passed over."""
+    """Kinds of missing work that are passed over: ``quarantined``, ``vendor_unmatched``, ``dispute_open``,
+    ``invoices_missing``."""
     reason: str | None = None
     """Reason for that."""
     is_trial: bool = False
@@ -61,6 +61,12 @@ class CloseMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         check_despite(self.despite, self.reason)
+
+
+class CloseMonth(CloseTerms, frozen=True, kw_only=True):
+    """Order to close a month."""
+
+    month: Month
 
 
 class ClosedMonthSheet(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,15 +81,11 @@ class NoDisputeError(VosError):
     """Nothing is disputed of this reconciliation."""
 
 
-class ImportBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A vendor's file of calls and a map of its columns, on the machine of the switch."""
+class BillTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms by which a vendor's file of calls is compared with ours."""
 
     account: str
     """Account of the vendor."""
-    file: str
-    map: str
-    name: str | None = None
-    """Name that the file is listed by; None = that of the file."""
     since: int | None = None
     """First moment of the period that the file is for; None = that of its first call."""
     until: int | None = None
@@ -102,21 +98,20 @@ class ImportBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Compare a file that was imported before once more, in the place of that comparison."""
 
     def __post_init__(self) -> None:
-        check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise OrderError("until", "is not behind `since`")
+        for name in ("tolerance", "duration_tolerance"):
+            if not 0 <= getattr(self, name) <= TOLERANCE_MAX:
+                raise OrderError(name, f"must be 0 to {TOLERANCE_MAX} seconds")
 
 
-def check_bill(since: int | None, until: int | None, tolerance: float, duration_tolerance: float) -> None:
-    """Check the terms of a comparison.
+class ImportBill(BillTerms, frozen=True, kw_only=True):
+    """A vendor's file of calls and a map of its columns, on the machine of the switch."""
 
-    Raises:
-        OrderError: the period ends before it begins, or a tolerance is too great.
-    """
-    if since is not None and until is not None and since >= until:
-        raise OrderError("until", "is not behind `since`")
-    if not 0 <= tolerance <= TOLERANCE_MAX:
-        raise OrderError("tolerance", f"must be 0 to {TOLERANCE_MAX} seconds")
-    if not 0 <= duration_tolerance <= TOLERANCE_MAX:
-        raise OrderError("duration_tolerance", f"must be 0 to {TOLERANCE_MAX} seconds")
+    file: str
+    map: str
+    name: str | None = None
+    """Name that the file is listed by; None = that of the file."""
 
 
 class BadRowSheet(msgspec.Struct, frozen=True):

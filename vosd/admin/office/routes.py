@@ -202,23 +202,28 @@ def _address(written: str | None) -> str:
         raise OrderError("source", "is an IP address without port") from None
 
 
-class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The calls of a span by other routes; times are UTC milliseconds of the INVITE."""
+class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of a span by the routes and rates of now; times are those of the INVITE."""
 
     since: int
     until: int
-    other: str | None = None
-    """File of another configuration whose routes and rates are tried; None = those of the installation."""
-    objects: tuple[BulkObject, ...] = ()
-    """Changes of objects that are tried and not made."""
     account: str | None = None
     """The customer's or the vendor's."""
-    limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """At most so many calls, the newest."""
     currency: str | None = None
     """Currency of fees, costs and margins; None = that of most customers."""
     top: Annotated[int, msgspec.Meta(ge=1)] = 20
     """Destinations that are listed."""
+    objects: tuple[BulkObject, ...] = ()
+    """Changes of objects that are tried and not made."""
+
+
+class SimulateRoutes(SimulateSpan, frozen=True, kw_only=True):
+    """The calls of a span by other routes."""
+
+    other: str | None = None
+    """File of another configuration whose routes and rates are tried; None = those of the installation."""
 
 
 @needs(Permission.CALLS_SEE)
@@ -243,7 +248,7 @@ async def simulate_routes(
     other = None if order.other is None else Path(order.other)
     catalogue = await _catalogue(office, who, order.objects, other)
     simulation = Simulation(catalogue, order.currency)
-    wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
+    wanted = CallFilter(limit=order.limit or maxsize, since=order.since, until=order.until, account=order.account)
     async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True, with_refusals=True)) as pages:
         async for calls in pages:
             for call in calls:

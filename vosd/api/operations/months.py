@@ -7,10 +7,9 @@ from typing import Final
 import msgspec
 
 from vosd.admin.ledger import Month
-from vosd.admin.month_page import MonthObstacle
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
-from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, close_month
+from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, CloseTerms, close_month
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.job import Long, Work
@@ -32,18 +31,11 @@ def month_of(text: str) -> Month:
     return Month(int(found[1]), int(found[2]))
 
 
-class CloseOneMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CloseOneMonth(CloseTerms, frozen=True, kw_only=True):
     """Order to close a month."""
 
     month: str
     """Such as ``2026-10``."""
-    despite: tuple[MonthObstacle, ...] = ()
-    """Kinds of missing work that are passed over: ``quarantined``, ``vendor_unmatched``, ``dispute_open``,
-    ``invoices_missing``."""
-    reason: str | None = None
-    """Reason for that."""
-    is_trial: bool = False
-    """Only say what is missing."""
 
     def __post_init__(self) -> None:
         self.order()

@@ -12,10 +12,10 @@ from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.reconciliations import (
+    BillTerms,
     ImportBill,
     ReadDifferences,
     ReconciliationSheet,
-    check_bill,
     dispute_bill,
     import_bill,
     list_reconciliations,
@@ -36,28 +36,13 @@ BILL_BYTES_MAX: Final = 1 << 30
 _UPLOAD_S: Final = 3_600.0
 
 
-class UploadBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UploadBill(BillTerms, frozen=True, kw_only=True):
     """A vendor's file of calls; its content is the body of the request."""
 
-    account: str
-    """Account of the vendor."""
     map: str
     """JSON of a map of its columns, with the keys of a map file."""
     file: str = "bill.csv"
     """Name of the file, as lists and letters have it."""
-    since: int | None = None
-    """First moment of the period that the file is for; without it: that of its first call."""
-    until: int | None = None
-    """First moment behind that period; without it: behind its last call."""
-    tolerance: float = 3.0
-    """Seconds by which the starts of a call may differ."""
-    duration_tolerance: float = 2.0
-    """Seconds by which the durations of a call may differ."""
-    again: bool = False
-    """Compare a file that was imported before once more, in the place of that comparison."""
-
-    def __post_init__(self) -> None:
-        check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
 
 
 async def import_upload(office: Office, who: Principal, order: UploadBill, work: Work) -> ReconciliationSheet:

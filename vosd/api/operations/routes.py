@@ -1,19 +1,23 @@
 """Operations about routes, rates and gateways."""
 
-from sys import maxsize
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.bulk import BulkObject
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import explain_rate, list_prices
-from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, require_to_simulate, simulate_routes
+from vosd.admin.office.routes import (
+    ExplainCall,
+    SimulateRoutes,
+    SimulateSpan,
+    explain_call,
+    require_to_simulate,
+    simulate_routes,
+)
 from vosd.admin.office.trunks import (
     forget_registration,
     list_gateways,
@@ -48,23 +52,6 @@ async def explain(office: Office, who: Principal, order: ExplainCall) -> Explain
     return ExplainedRoute(**asdict(found.sheet), **asdict(found))
 
 
-class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The calls of a span by the routes and rates of now; times are those of the INVITE."""
-
-    since: int
-    until: int
-    account: str | None = None
-    """The customer's or the vendor's."""
-    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """At most so many calls, the newest."""
-    currency: str | None = None
-    """Currency of fees, costs and margins; without it that of most customers."""
-    top: Annotated[int, msgspec.Meta(ge=1)] = 20
-    """Destinations that are listed."""
-    objects: tuple[BulkObject, ...] = ()
-    """Changes of objects that are tried and not made."""
-
-
 async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[str, Any]:
     """Route the calls of a short span again.
 
@@ -74,7 +61,7 @@ async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[
     if order.limit is not None and not 1 <= order.limit <= SIMULATED_MAX:
         raise OrderError("limit", f"is {order.limit}: expected 1 to {SIMULATED_MAX}")
     limit = order.limit or SIMULATED_MAX + 1
-    wanted = SimulateRoutes(**msgspec.structs.asdict(order) | {"limit": limit})
+    wanted = SimulateRoutes(**asdict(order) | {"limit": limit})
     seen = 0
 
     def note(calls: int, _at: int) -> None:
@@ -90,8 +77,9 @@ async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[
 async def simulate_long(office: Office, who: Principal, order: SimulateSpan, work: Work) -> dict[str, Any]:
     """Route the calls of a span again, however many there are."""
     span = max(order.until - order.since, 1)
-    wanted = SimulateRoutes(**msgspec.structs.asdict(order) | {"limit": order.limit or maxsize})
-    return await simulate_routes(office, who, wanted, lambda _calls, at: work.progress((order.until - at) / span))
+    return await simulate_routes(
+        office, who, SimulateRoutes(**asdict(order)), lambda _calls, at: work.progress((order.until - at) / span)
+    )
 
 
 _TRIED: Final = ("already_defined", "defined_in_files", "no_such_object", "stale_version")

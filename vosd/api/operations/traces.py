@@ -25,19 +25,9 @@ TEXT: Final = "text/plain"
 PCAP: Final = "application/vnd.tcpdump.pcap"
 
 
-class TraceCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TraceCalls(CallSought, frozen=True, kw_only=True):
     """New calls that match every field given, until the time is up or the client closes the connection."""
 
-    caller: str | None = None
-    """Beginning of the calling number as received."""
-    callee: str | None = None
-    """Beginning of the called number, as received or as rated."""
-    gateway: str | None = None
-    """Mapping or routing."""
-    address: str | None = None
-    """Address of the caller's side or of a vendor, with or without port."""
-    sip_call_id: str | None = None
-    """Call-ID of a leg."""
     seconds: Annotated[int, msgspec.Meta(ge=1, le=TRACE_S_MAX)] = 60
     """Seconds after which the stream ends."""
 
