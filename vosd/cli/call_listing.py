@@ -1,7 +1,7 @@
 """Forms of a listing of calls: CSV, JSON, a table in a file, one line for each call on a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from vosd.base.csv_text import CsvWriter
 from vosd.cdr.columns import KEYS, csv_row, json_object
@@ -34,20 +34,6 @@ _ON_SCREEN: Final = {
 
 CORRECTED: Final = "*"
 """Stands behind the fee of a call whose charges were corrected."""
-
-
-class ListingForm(Protocol):
-    """A form of a listing."""
-
-    def add(self, call: "StoredCall") -> None:
-        """Add the next call."""
-
-    @property
-    def call_ids(self) -> tuple[str, ...]:
-        """Calls whose ids are shown by their beginnings."""
-
-    def finish(self, short: Mapping[str, str]) -> None:
-        """Print the rest, with those beginnings."""
 
 
 class CsvForm:

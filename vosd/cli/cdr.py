@@ -11,7 +11,7 @@ import msgspec
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, Count, acts_as_agent, as_option
-from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
+from vosd.cli.call_listing import CsvForm, JsonForm, TableForm
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_verb
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
@@ -160,7 +160,7 @@ def list_calls(invocation: Invocation, /, as_csv: str | None, **criteria: Any) -
     asyncio.run(_list(invocation, criteria, form))
 
 
-async def _list(invocation: Invocation, criteria: dict[str, Any], form: ListingForm) -> None:
+async def _list(invocation: Invocation, criteria: dict[str, Any], form: CsvForm | JsonForm | TableForm) -> None:
     from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
     who, order = principal(), ListRecords(**criteria)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -91,16 +91,6 @@ def list_entries(invocation: Invocation, /, as_csv: str | None, **criteria: Any)
     asyncio.run(_list(invocation, ListEntries(**criteria), form))
 
 
-class _Form(Protocol):
-    """A form of a listing."""
-
-    def add(self, entry: "ListedEntry") -> None:
-        """Print the next entry."""
-
-    def finish(self) -> None:
-        """Print the end."""
-
-
 class _Csv:
     def __init__(self, as_csv: str) -> None:
         self._writer = csv_writer(as_csv)
@@ -153,7 +143,7 @@ class _Lines:
             output.line("no entries")
 
 
-async def _list(invocation: Invocation, order: "ListEntries", form: _Form) -> None:
+async def _list(invocation: Invocation, order: "ListEntries", form: "_Csv | _Json | _Lines") -> None:
     from vosd.admin.office.ledger import list_entries
 
     async with office_of(invocation) as office, aclosing(list_entries(office, principal(), order)) as found:

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec.structs import astuple
@@ -51,20 +51,10 @@ def statement(
     if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     is_one = len(account_ids) == 1
-    form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if output.wants_json() else _Tables()
+    form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if output.wants_json() else _Tables()
     span = {"month": month, "zone": "" if zone is None else zone.key}
     wanted = {**span, "accounts": account_ids, "group": group, "of_all": of_all}
     asyncio.run(_print(invocation, wanted, form))
-
-
-class _Form(Protocol):
-    """A form of statements."""
-
-    def add(self, sheet: "StatementSheet") -> None:
-        """Print the next statement."""
-
-    def finish(self) -> None:
-        """Print the end."""
 
 
 class _Csv:
@@ -120,7 +110,7 @@ def _rows(sheet: "StatementSheet") -> "list[tuple[object, ...]]":
     ]
 
 
-async def _print(invocation: Invocation, wanted: dict[str, Any], form: _Form) -> None:
+async def _print(invocation: Invocation, wanted: dict[str, Any], form: "_Csv | _Json | _Tables") -> None:
     from vosd.admin.office.ledger import ShowStatements, show_statements
 
     async with (

@@ -7,7 +7,7 @@ statement compiled for each batch (``bench/booking.py``). It does not know what 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import Column, Table, func, select
 
@@ -30,23 +30,8 @@ _PLAIN: Final = re.compile(r"[ -&(-\[\]-~]*\Z")
 _INSERTED: Final = (schema.cdr, schema.cdr_attempt, schema.cdr_charge, schema.ledger_entry)
 
 
-class Writer(Protocol):
-    """Statements of a booking that differ between databases."""
-
-    encode: Encoding
-
-    async def take_numbers(self, connection: AsyncConnection, count: int) -> int:
-        """Advance the counter of commits by ``count`` and return the last number taken; holds its lock."""
-
-    async def insert(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-        """Insert encoded rows; columns as in ``schema``, without a generated id."""
-
-    async def save_accounts(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
-        """Set id, balance, seq and changed of existing accounts."""
-
-
-def writer_for(database: Database) -> Writer:
-    """Return the writer for the database."""
+def writer_for(database: Database) -> "SqliteWriter | MySqlWriter":
+    """Return the statements of a booking that differ between databases."""
     return SqliteWriter() if database.is_sqlite else MySqlWriter()
 
 

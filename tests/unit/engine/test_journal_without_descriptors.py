@@ -14,9 +14,8 @@ from doubles.few_files import used_up
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
-from vosd.engine.journal import Journal, KeepSettings
+from vosd.engine.journal import Journal, KeepSettings, files
 from vosd.engine.journal import output as output_module
-from vosd.engine.journal.files import Files
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9
@@ -224,11 +223,11 @@ def test_a_new_file_whose_directory_cannot_be_synced_leaves_neither_its_name_nor
     journal = opened(directory, segment_bytes=3_000)
     names, open_files = files_of(directory), count_of_open_files()
 
-    def fails(_self: Files) -> None:
+    def fails(_directory: Path) -> None:
         raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "sync_directory", fails)
+        patch.setattr(files, "sync_directory", fails)
         for index in range(20):
             write_ended(journal, answered_call(index))
         assert files_of(directory) == names

@@ -19,7 +19,7 @@ import structlog
 from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
 from vosd.processes.spare_descriptors import SpareDescriptors, is_used_up
-from vosd.processes.whole_file import DRAFT
+from vosd.processes.whole_file import DRAFT, sync_directory
 
 IN_USE: Final = ".log"
 UNBOOKED: Final = ".unbooked"
@@ -151,7 +151,7 @@ class Files:
             except FileExistsError:
                 number += 1
         try:
-            self.sync_directory()
+            sync_directory(self.directory)
         except OSError:
             os.close(descriptor)
             with suppress(OSError):  # the next file takes another name
@@ -291,14 +291,6 @@ class Files:
         with self.spare.lent():
             found = [path for path in listed(self.directory, IN_USE, UNBOOKED) if numbered(path) < before]
             return sum(cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
-
-    def sync_directory(self) -> None:
-        """Sync the names of the files to disk."""
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def remove(path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import structlog
 
@@ -28,19 +28,6 @@ _NAMES: Final = HostNames(2, "name of the capture server")
 """A silent name server occupies one thread of its own, and none of the loop."""
 
 _log = structlog.get_logger()
-
-
-class _Way(Protocol):
-    """Connection to the server."""
-
-    async def closed(self) -> None:
-        """Wait until packets must take another connection."""
-
-    def send(self, packet: bytes) -> bool:
-        """Send a packet; False = it is dropped."""
-
-    def hang_up(self) -> None:
-        """Close the connection; packets that wait are dropped."""
 
 
 class _Datagrams:
@@ -81,6 +68,7 @@ class _Datagrams:
             before.close()
 
     def send(self, packet: bytes) -> bool:
+        """Send a packet; False = it is dropped."""
         try:
             self._sock.send(packet)
         except BlockingIOError:  # its buffer is full
@@ -170,7 +158,7 @@ class HepSender(Counting):
 
     def __init__(self) -> None:
         self._dropped = 0
-        self._way: _Way | None = None
+        self._way: _Datagrams | _Stream | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, server: HepServer) -> None:
@@ -198,7 +186,7 @@ class HepSender(Counting):
         while True:
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    way: _Way = await (_Datagrams if server.transport == "udp" else _Stream).to(server)
+                    way = await (_Datagrams if server.transport == "udp" else _Stream).to(server)
             except (OSError, TimeoutError) as error:
                 if not is_known:
                     _log.warning("hep_server_unreachable", server=str(server), error=str(error) or "no answer")
