@@ -242,7 +242,7 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
 
 
 class BoundCalendar(msgspec.Struct, frozen=True):
-    """A calendar with the part of it that counts for a gateway (implements ``routing.ports.GatewayCalendar``)."""
+    """A calendar with the part of it that counts for a gateway."""
 
     calendar: Calendar
     use: CalendarUse
@@ -264,3 +264,7 @@ class BoundCalendar(msgspec.Struct, frozen=True):
         if self.use is CalendarUse.LISTED:
             said = "no entry fits"
         return f"{self.calendar.described(wall_ms)}: {said}, it is used while {self.use.value}"
+
+
+GatewayCalendar = Calendar | BoundCalendar
+"""When a gateway is used."""

@@ -9,9 +9,8 @@ from itertools import groupby, takewhile
 from typing import Final, NamedTuple
 
 from vosd.base.prefixes import ANY
-from vosd.routing.calendar import Tier
+from vosd.routing.calendar import GatewayCalendar, Tier
 from vosd.routing.plan import BY_RATES, STATIC, Criterion
-from vosd.routing.ports import GatewayCalendar
 from vosd.trunks.gateways import PrefixMode, RoutingGateway
 from vosd.trunks.scope import SharedLimit
 

@@ -107,23 +107,6 @@ class BuyPrefixes(Protocol):
         """
 
 
-class GatewayCalendar(Protocol):
-    """When a gateway is used."""
-
-    @property
-    def name(self) -> str:
-        """Return what explanations call it."""
-
-    def tier(self, wall_ms: int) -> int | None:
-        """Return the tier of the entry that fits at ``wall_ms`` (UTC), or None.
-
-        1 is a date, 2 a range of dates, 3 days of the week, 4 times of the day, 5 what no entry names.
-        """
-
-    def objection(self, wall_ms: int) -> str:
-        """Return why the calendar does not fit at ``wall_ms`` (UTC)."""
-
-
 class Vendors(Protocol):
     """The state of vendors at the moment of a call.
 

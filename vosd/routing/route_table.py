@@ -14,9 +14,10 @@ import msgspec
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
+from vosd.routing.calendar import GatewayCalendar
 from vosd.routing.fit import Candidate, Fit, Lines, fitted
 from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
-from vosd.routing.ports import BuyPrefixes, GatewayCalendar
+from vosd.routing.ports import BuyPrefixes
 from vosd.trunks.dialect import CallerPrivacy
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
