@@ -19,11 +19,12 @@ class NamedTable:
     ``area_prefix`` without name, has the area of these digits.
     """
 
-    __slots__ = ("_kept", "_names", "_rates", "version")
+    __slots__ = ("_kept", "_names", "own", "version")
 
     def __init__(self, rates: RateTable, names: RateTable, version: str) -> None:
         self.version = version
-        self._rates = rates
+        self.own = rates
+        """The rates, as they are without these areas."""
         self._names = names
         self._kept: dict[tuple[str, str], tuple[Rate, Rate]] = {}
         """The latest rate of the table and what was made of it, by prefix and area."""
@@ -31,11 +32,11 @@ class NamedTable:
     @property
     def size(self) -> int:
         """The number of rates."""
-        return self._rates.size
+        return self.own.size
 
     def find(self, number: str, wall_ms: int) -> Rate | None:
         """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
-        rate = self._rates.find(number, wall_ms)
+        rate = self.own.find(number, wall_ms)
         if rate is None:
             return None
         area = rate.area
@@ -55,11 +56,11 @@ class NamedTable:
 
     def has(self, prefix: str) -> bool:
         """Return whether a rate of exactly this prefix exists, in force or not."""
-        return self._rates.has(prefix)
+        return self.own.has(prefix)
 
     def prefixes(self, first: str = "", /) -> Iterator[str]:
         """Yield every prefix that has a rate, each once and in order, from ``first`` on."""
-        return self._rates.prefixes(first)
+        return self.own.prefixes(first)
 
     def _area_of(self, number: str, wall_ms: int) -> str:
         """Return the area of the longest prefix of a number that has one in force; empty = none has."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vosd.billing.derived_rates import DerivedTable
+from vosd.billing.named_areas import NamedTable
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.catalogue import Catalogue
@@ -157,6 +158,8 @@ def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
         other = wanted.rate_groups.get(name)
         if other is None or other.version == group.version or name in ordered:
             continue  # a removed group is reported where it is referred to
+        if _own(other.table).version == _own(group.table).version:
+            continue  # its base, its areas or its rounding differ
         kind = f"rates of rate group {name!r}"
         counted = gone_rates.get(name)
         if counted is None:
@@ -168,8 +171,8 @@ def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
 
 
 def _own(table: RateTable) -> RateTable:
-    """Return the rates of a group that are not derived: what its base loses is a loss of the base."""
-    return table.own if isinstance(table, DerivedTable) else table
+    """Return the rates that a group has of its own: what its base loses is a loss of the base."""
+    return _own(table.own) if isinstance(table, DerivedTable | NamedTable) else table
 
 
 def _listed(names: tuple[str, ...], count: int) -> str:

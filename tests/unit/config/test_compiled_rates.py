@@ -233,6 +233,18 @@ def test_a_reload_says_which_prefixes_lose_their_rate(deck):
     ]
 
 
+def test_rates_that_stay_while_their_areas_change_are_compared_with_nothing(deck, monkeypatch):
+    """A million take ten seconds of a thread beside the calls, and each import of a price list may name them."""
+    groups = GROUPS.replace("unit}", "unit}, area_names: sell")
+    deck.site.write("vosd.yaml", groups.format(state_dir=deck.state_dir, unit=6))
+    running = deck.load()
+    monkeypatch.setattr(RateFile, "has", lambda _table, prefix: pytest.fail(f"{prefix} was compared"))
+    deck.site.write("sell.csv", "prefix,billing_rate,area\n44,0.60,UK\n4420,0.50,London\n")
+    outcome = deck.reload(running)
+    named = outcome.in_force.catalogue.rate_groups["buy"]
+    assert (outcome.lost, named.table.find("4420", 0).area) == ((), "London")
+
+
 def test_a_group_that_grows_from_objects_to_a_file_is_compared_too(deck, monkeypatch):
     monkeypatch.setattr(rate_orders, "SMALL_BYTES", 1_000)
     running = deck.load()
