@@ -789,8 +789,9 @@ async def test_a_fax_behind_nat_is_heard_from_its_first_packet_though_the_audio_
         return
     stage.relay.expect(second, source(other.host, other.port, payloads=()))
     await asyncio.sleep(0)  # orders of a turn go out at its end
-    fax.sock.sendto(b"\0\0one packet", (HOST, first.rtp))
-    assert await received(other, 1) == [b"\0\0one packet"]
+    audio.sock.sendto(b"", (HOST, first.rtp))  # keeps its port of the NAT open
+    fax.sock.sendto(b"\0\0\x01\x06\0\0", (HOST, first.rtp))
+    assert await received(other, 1) == [b"\0\0\x01\x06\0\0"]
     other.sock.sendto(b"\0\0answer", (HOST, second.rtp))
     assert await received(fax, 1) == [b"\0\0answer"]
     audio.send((HOST, first.rtp), 5)

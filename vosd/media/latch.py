@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vosd.base.host import plain_host
-from vosd.media.rtp import SEQUENCE, is_like_rtp
+from vosd.media.rtp import SEQUENCE, is_like_fax
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
 
@@ -161,7 +161,7 @@ class Latch:
         So is one behind NAT that the description does not name: a fax machine may send a single packet, and then wait.
         """
         candidate = self._candidates.get(address)
-        is_sole = address[:2] == self._announced or (self.is_translated(address) and not is_like_rtp(data))
+        is_sole = address[:2] == self._announced or (self.is_translated(address) and is_like_fax(data))
         if is_sole and self.believed is None and self._verdict(address[0]):
             held = [] if candidate is None else candidate.held
             return self._believe(address, [*held, (data, now_ns)])

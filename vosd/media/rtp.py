@@ -24,6 +24,10 @@ _STUN: Final = frozenset({b"\x00\x01", b"\x01\x01"})
 """A binding request, and its success (RFC 8489 section 5)."""
 _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
 _STUN_HEADER_BYTES: Final = 20
+_UDPTL_LENGTH_AT: Final = 2
+"""Place of the length of the first part, behind a number of two octets."""
+_UDPTL_LONG: Final = 0x80
+"""From here on the length has more octets than one."""
 _MARKER: Final = 0x80
 _NS_PER_SECOND: Final = 1e9
 
@@ -43,9 +47,15 @@ def is_whole(data: bytes) -> bool:
     return size >= end
 
 
-def is_like_rtp(data: bytes) -> bool:
-    """Return whether a packet has the version of RTP and RTCP."""
-    return bool(data) and data[0] & VERSION_MASK == VERSION
+def is_like_fax(data: bytes) -> bool:
+    """Return whether a packet may be one of UDPTL (T.38): a number, a length and what has it; and neither RTP nor RTCP.
+
+    What keeps a NAT open is none: no octets or a few, and checks by STUN, whose third octet is 0.
+    """
+    if len(data) <= _UDPTL_LENGTH_AT or data[0] & VERSION_MASK == VERSION:
+        return False
+    length = data[_UDPTL_LENGTH_AT]
+    return length >= _UDPTL_LONG or 0 < length < len(data) - _UDPTL_LENGTH_AT
 
 
 def is_handshake(data: bytes) -> bool:

@@ -224,25 +224,40 @@ def test_a_peer_that_describes_another_family_than_that_of_its_sip_may_send_from
 
 
 BEHIND_NAT = {"host": "192.168.1.20", "sip": PEER[0]}
+FAX = bytes.fromhex("000001060000")
+"""A packet of UDPTL: the first one, that hears the tone of a calling fax machine."""
 
 
 def test_what_is_no_rtp_is_believed_at_once_from_the_nat_of_a_peer_that_describes_a_private_address():
     """A fax machine that calls may send a single packet, and then wait for the other one."""
     one = latch(**BEHIND_NAT)
-    assert one.consider_unread(UNKNOWN, b"a", 0, 0) is None
-    assert one.consider_unread(OTHER_PORT, b"b", 0, 1) == [(b"b", 1)]
+    assert one.consider_unread(UNKNOWN, FAX, 0, 0) is None
+    assert one.consider_unread(OTHER_PORT, FAX, 0, 1) == [(FAX, 1)]
     assert one.believed == OTHER_PORT
 
 
-def test_what_may_be_left_of_the_audio_before_a_fax_is_not_believed_at_once():
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\xc8\x01rtcp",
+        b"",
+        b"\0",
+        b"\r\n\r\n",
+        bytes(20),
+        bytes.fromhex("000100002112a442") + bytes(12),
+        bytes.fromhex("000100082112a442") + bytes(20),
+    ],
+)
+def test_what_may_be_left_of_the_audio_before_a_fax_is_not_believed_at_once(data):
+    """Its RTCP, and what keeps its port of the NAT open: the fax would not be heard until that is silent."""
     one = latch(**BEHIND_NAT)
-    assert one.consider_unread(OTHER_PORT, b"\x80\xc8rtcp", 0, 0) == []
+    assert one.consider_unread(OTHER_PORT, data, 0, 0) == []
     assert one.believed is None
 
 
 def test_what_is_no_rtp_is_not_believed_at_once_where_any_source_may_be():
     one = latch(trust=MediaTrust.ANY, **BEHIND_NAT)
-    assert one.consider_unread(UNKNOWN, b"a", 0, 0) == []
+    assert one.consider_unread(UNKNOWN, FAX, 0, 0) == []
     assert one.believed is None
 
 
