@@ -4,11 +4,9 @@
 """
 
 import ast
-import inspect
 import sys
 from functools import cache
 from http import HTTPStatus
-from itertools import pairwise
 from types import NoneType
 from typing import Any, Final, get_args
 
@@ -27,6 +25,7 @@ from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
 from vosd.api.words import word
 from vosd.api.workbook import XLSX
+from vosd.config.sources import statements_of, texts_below
 
 _LINKS: Final = Links(OPERATIONS)
 _PROBLEM: Final = "#/components/schemas/Problem"
@@ -338,8 +337,7 @@ def _described(meaning: str | None, none: str) -> dict[str, str]:
 
 @cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    found = ast.parse(inspect.getsource(sys.modules[module])).body
-    return {each.name: each for each in found if isinstance(each, ast.ClassDef)}
+    return {each.name: each for each in statements_of(sys.modules[module]) if isinstance(each, ast.ClassDef)}
 
 
 @cache
@@ -349,12 +347,7 @@ def _docstrings(struct: type[msgspec.Struct]) -> dict[str, str]:
     for each in reversed(struct.__mro__):
         if not issubclass(each, msgspec.Struct) or each is msgspec.Struct:
             continue
-        body = _classes(each.__module__)[each.__name__].body
-        for field, text in pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                match text:
-                    case ast.Expr(ast.Constant(str(value))):
-                        found[field.target.id] = inspect.cleandoc(value)
+        found |= texts_below(_classes(each.__module__)[each.__name__])
     named = {each.name: SWITCHES.get(each.name, each.encode_name) for each in msgspec.structs.fields(struct)}
     return {named[name]: meaning for name, meaning in found.items() if name in named}
 

@@ -1,12 +1,10 @@
 """Meanings of keys: the texts below the fields of a model, from its source."""
 
 import ast
-import inspect
-import textwrap
-from itertools import pairwise
 
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.reader.model import Keys
+from vosd.config.sources import statements_of, texts_below
 
 
 def meanings_of(model: type[Keys]) -> dict[str, str | None]:
@@ -30,11 +28,7 @@ def _texts_of(model: type[Keys]) -> dict[str, str]:
             continue
         for shared in each.shared if issubclass(each, DeclaredKeys) else ():
             found |= _texts_of(shared)
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        (definition,) = statements_of(each)
         assert isinstance(definition, ast.ClassDef)
-        for field, text in pairwise(definition.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                match text:
-                    case ast.Expr(ast.Constant(str(value))):
-                        found[field.target.id] = inspect.cleandoc(value)
+        found |= texts_below(definition)
     return found

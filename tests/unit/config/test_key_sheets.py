@@ -1,6 +1,9 @@
 """Declarations of keys for forms: all that the models declare, in forms that a program can draw."""
 
+import gc
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import Annotated
 
@@ -12,6 +15,7 @@ from vosd.config import text_values
 from vosd.config.key_sheets import key_sheets
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import choice, whole
 from vosd.config.text_values import MODELS_OF
 
@@ -115,3 +119,22 @@ def test_every_name_of_another_object_says_of_which_kind() -> None:
         for name, field in model.by_key().items():
             words = [word for word in field.metadata if getattr(word, "expected", "").startswith("a name of 1 to")]
             assert all(word.shape.names for word in words) or name in own, name
+
+
+def test_meanings_are_read_by_several_threads_at_once() -> None:
+    """A collection of garbage in the middle of a tree lets another thread run, as in an API with much to do."""
+    models = [model for found in MODELS_OF.values() for model in found]
+    before = gc.get_threshold()
+
+    def let_others_run(*_: object) -> None:
+        time.sleep(0)
+
+    gc.callbacks.append(let_others_run)
+    gc.set_threshold(3_000)
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            found = [*threads.map(meanings_of, [*models, *reversed(models)])]
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(let_others_run)
+    assert all(found)
