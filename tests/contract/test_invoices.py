@@ -7,7 +7,7 @@ import io
 import random
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -33,7 +33,6 @@ from doubles.turns import turns
 from pypdf import PdfReader
 from sqlalchemy import delete, event, insert, select, text, update
 
-from vosd.admin.invoice_pdf import printed
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -84,6 +83,7 @@ from vosd.admin.office.payments import (
     move_money,
 )
 from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
+from vosd.admin.typesetting import printed_beside
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -1111,14 +1111,14 @@ async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     await site.run("2026-10", "2026-11-02")
     (issued,) = await site.listed()
-    begun, go_on = threading.Barrier(3), threading.Event()
+    begun, go_on = asyncio.Barrier(3), asyncio.Event()
 
-    def slow(*how: Any) -> bytes:
-        begun.wait()
-        go_on.wait()
-        return printed(*how)
+    async def slow(make: Callable[[], bytes]) -> bytes:
+        await begun.wait()
+        await go_on.wait()
+        return await printed_beside(make)
 
-    monkeypatch.setattr("vosd.admin.office.invoices.printed", slow)
+    monkeypatch.setattr("vosd.admin.office.invoices.printed_beside", slow)
     settings = site.office.definitions.settings
     server = MailSettings("127.0.0.1", 1, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
     site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
@@ -1127,8 +1127,8 @@ async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(
         asyncio.ensure_future(send_invoice(site.office, operator(), order, is_repeated=each)) for each in (False, True)
     ]
     try:
-        await asyncio.to_thread(begun.wait)
-        monkeypatch.setattr("vosd.admin.office.invoices.printed", printed)
+        await begun.wait()
+        monkeypatch.setattr("vosd.admin.office.invoices.printed_beside", printed_beside)
         await mailed(site, issued.id)
     finally:
         go_on.set()

@@ -1,9 +1,11 @@
 """PDF by typst: a template is compiled in a directory of its own, and what it prints is data to it, never markup."""
 
+import asyncio
 import tempfile
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,8 @@ _KEPT_FOR: Final = 11
 """Compilations behind which typst frees what one has left."""
 _TURN: Final = threading.Lock()
 """One PDF is made at a time: each takes some 130 KB for a line of an invoice, and several threads print."""
+_PRINTER: Final = ThreadPoolExecutor(1, thread_name_prefix="print")
+"""The thread of a process that does other things, too: those that wait for it wait in no thread."""
 
 
 _PRINTED: Final = r"""#show regex("[\\p{L}&&[^\\x{0}-\\x{24f}]]+"): it => [#metadata(it.text)<vosd-printed>#it]
@@ -34,6 +38,11 @@ class TypesettingError(VosError):
 
 class MissingLetterError(VosError):
     """No font has a letter that is printed: a PDF has a box in its place."""
+
+
+async def printed_beside(make: Callable[[], bytes]) -> bytes:
+    """Return a PDF that is made beside the event loop, behind those before it; one that is given up is not begun."""
+    return await asyncio.get_running_loop().run_in_executor(_PRINTER, make)
 
 
 def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int, words: str) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -17,6 +18,7 @@ from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.sessions import LogIns
+from vosd.admin.typesetting import printed_beside
 from vosd.api.feed import EventFeed
 from vosd.api.http import (
     BODY_BYTES_MAX,
@@ -51,6 +53,7 @@ from vosd.api.listing import (
 )
 from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
+from vosd.api.operations.invoices import PDF
 from vosd.api.operations.session import cookie_of, proof_of, sender_of, token_of
 from vosd.api.problems import PROBLEM_JSON, problem, problem_for, problem_of, problem_of_request
 from vosd.api.refused_requests import RefusedRequests
@@ -474,7 +477,7 @@ async def _done(operation: Operation, office: "Office", who: "Principal", order:
     assert isinstance(result, Awaitable)
     if operation.answer is not None:
         return await operation.answer(office, request, await result)
-    return _answer_of(operation, request, await result)
+    return await _answer_of(operation, request, await result)
 
 
 def _unreadable() -> Answer:
@@ -569,7 +572,16 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     return paging
 
 
-def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answer:
+async def _written(make: Callable[[Any], bytes], form: str, result: Any) -> bytes:
+    """Return a result in a form, which is made beside the requests of others: a workbook or PDF takes seconds."""
+    if make is bytes:
+        return bytes(result)
+    if form == PDF:
+        return await printed_beside(partial(make, result))
+    return await asyncio.to_thread(make, result)
+
+
+async def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answer:
     headers: list[tuple[str, str]] = []
     if operation.etag is not None and (version := operation.etag(result)) is not None:
         headers.append(("ETag", f'"{version}"'))
@@ -579,7 +591,7 @@ def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answe
         headers.append(("Location", operation.location(result)))
     accept = request.headers.get("accept", "")
     if form := preferred(accept, operation.forms):
-        content = operation.forms[form](result)
+        content = await _written(operation.forms[form], form, result)
         named = f"{form}; charset=utf-8" if form.startswith("text/") else form
         return Answer(status=operation.status, content=content, content_type=named, headers=tuple(headers))
     shown = result if operation.shown is None else operation.shown(result)

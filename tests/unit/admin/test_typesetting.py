@@ -1,5 +1,6 @@
 """PDF by typst in processes that print many: memory of one at a time."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import typst
 
-from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
+from vosd.admin.typesetting import TEMPLATE, TypesettingError, printed_beside, typeset
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -58,3 +59,32 @@ def test_a_mistake_of_a_template_ends_its_turn():
         mistake = threads.submit(typeset, {TEMPLATE: b"#nothing"}, {}, 0, "")
         assert isinstance(mistake.exception(), TypesettingError)
         assert threads.submit(table, "behind it").result().startswith(b"%PDF")
+
+
+async def test_those_that_wait_keep_no_thread_and_one_that_is_given_up_is_not_printed():
+    """Else six large invoices would keep all threads of an API, and log-ins behind them."""
+    begun, goes_on = threading.Event(), threading.Event()
+    made: list[str] = []
+
+    def first() -> bytes:
+        begun.set()
+        assert goes_on.wait(30)
+        made.append("first")
+        return b"%PDF"
+
+    def later() -> bytes:
+        made.append("later")
+        return b"%PDF"
+
+    printing = asyncio.ensure_future(printed_beside(first))
+    await asyncio.to_thread(begun.wait, 30)
+    waiting = [asyncio.ensure_future(printed_beside(later)) for _ in range(100)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        assert await asyncio.to_thread(lambda: list(made)) == []
+    for each in waiting[1:]:
+        each.cancel()
+    await asyncio.wait(waiting[1:])
+    goes_on.set()
+    assert await asyncio.gather(printing, waiting[0]) == [b"%PDF", b"%PDF"]
+    assert made == ["first", "later"]

@@ -1,6 +1,7 @@
 """Requests that wait for a mute switch, for other changes, or for too long: their answers say whether they did it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ PATIENCE_S = 30.0
 WAITED_S = 2.0
 """Also the time in which an order reaches the switch, on a busy machine too."""
 REFRESH_S = 0.1
+
+
+REPORT = "/reports/revenue?since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z"
 
 
 class Site:
@@ -188,3 +192,23 @@ async def test_a_change_that_is_cut_says_that_its_outcome_is_not_known_and_a_que
     assert (cut.status, cut.json["code"], cut.header("retry-after")) == (504, "outcome_unknown", [])
     seen = await site.ask("GET", "/calls")
     assert (seen.status, seen.json["code"], seen.header("retry-after")) == (503, "too_slow", ["5"])
+
+
+@pytest.mark.parametrize("form", ["application/pdf", "text/csv"])
+async def test_no_request_waits_while_a_report_is_printed_for_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """What is printed waits for an invoice that a thread prints: the event loop would stand as long."""
+    printer: list[str] = []
+    (report,) = (each for each in OPERATIONS if each.route == "GET /reports/{name}")
+
+    def printed(_sheet: Any) -> bytes:
+        printer.append(threading.current_thread().name)
+        return b"%PDF"
+
+    changed = msgspec.structs.replace(report, forms={form: printed})
+    monkeypatch.setattr(f"{__name__}.OPERATIONS", [changed if each is report else each for each in OPERATIONS])
+    application = site.application_of(PATIENCE_S)
+    shown = await answered(application, "GET", REPORT, headers={**HEAD, "accept": form})
+    assert (shown.status, shown.content) == (200, b"%PDF")
+    assert printer != [threading.current_thread().name]

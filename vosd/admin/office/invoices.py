@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from zipfile import ZIP_DEFLATED, ZipFile
 from zoneinfo import ZoneInfo
@@ -33,6 +34,7 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
+from vosd.admin.typesetting import printed_beside
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
@@ -938,7 +940,7 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
     found.check_document()
     is_draft = found.template is None
     form = form_of(office.definitions.settings.invoices) if is_draft else await office.stores.invoices.template(found)
-    return await asyncio.to_thread(printed, form, found.document, found.issued_at)
+    return await printed_beside(partial(printed, form, found.document, found.issued_at))
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -974,7 +976,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
     if server is None:
         raise InvoiceNotSentError("no mail server is configured: `alarms.mail` has it")
     form = await office.stores.invoices.template(found)
-    pdf = await asyncio.to_thread(printed, form, found.document, found.issued_at)
+    pdf = await printed_beside(partial(printed, form, found.document, found.issued_at))
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
     words = words_of(form, document.language)
