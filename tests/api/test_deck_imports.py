@@ -111,6 +111,25 @@ def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) ->
     assert not left_files(decks)
 
 
+def test_a_number_has_the_areas_of_its_calls_in_every_rate_group(decks: Api) -> None:
+    rates = [{"prefix": "447", "billing_rate": "0", "area": "UK mobile"}]
+    groups: dict[str, Any] = {
+        "price-list": {"rates": rates},
+        "unnamed": {"deck": True, "area_names": "price-list"},
+        "resold": {"derive": {"from": "unnamed", "factor": "2"}},
+    }
+    for name, keys in groups.items():
+        assert decks.ask("PUT", f"/rate-groups/{name}", {"keys": keys}).status in {200, 201}
+    sheet = b"prefix,billing_rate\n44,0.012\n"
+    job = decks.wait_for(decks.ask("POST", "/decks/unnamed/imports?file=acme.csv", sheet, headers=CSV))
+    assert job["state"] == "done", job
+    found = {each["rate_group"]: each for each in decks.ask("GET", "/rates/lookup?number=447700").json["items"]}
+    assert [found[name]["area"] for name in groups] == ["UK mobile"] * 3
+    assert decks.ask("GET", "/decks/unnamed/lookup?number=447700").json["rate"]["area"] == "UK mobile"
+    for name in reversed(groups):
+        assert decks.ask("DELETE", f"/rate-groups/{name}").status == 200
+
+
 def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
     def prices(query: str) -> dict[str, Any]:
         found = decks.ask("GET", f"/rates/lookup?number={query}")

@@ -15,7 +15,14 @@ from vosd.admin.agents import NamedGroups
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.ports import CheckedDefinitions, ObjectKindSheet, ParameterSheet, WrittenGateway, WrittenObject
+from vosd.admin.office.ports import (
+    CheckedDefinitions,
+    ConfiguredDeck,
+    ObjectKindSheet,
+    ParameterSheet,
+    WrittenGateway,
+    WrittenObject,
+)
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -127,9 +134,9 @@ class Defined:
         """Return the map that a file says."""
         return read_cdr_map(file, price, vendor)
 
-    def notice_days_of_deck(self, _rate_group: str) -> int:
-        """Return a week for every group."""
-        return 7
+    def deck(self, _rate_group: str) -> ConfiguredDeck:
+        """Return a week of notice for every group, and nothing that names its areas."""
+        return ConfiguredDeck(7, lambda: None)
 
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""

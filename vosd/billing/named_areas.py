@@ -42,7 +42,7 @@ class NamedTable:
         area = rate.area
         if area and not area.isdecimal():
             return rate
-        area = self._area_of(area or number, wall_ms)
+        area = area_in(self._names, area or number, wall_ms)
         if not area:
             return rate
         kept = self._kept.get((rate.prefix, area))
@@ -62,9 +62,10 @@ class NamedTable:
         """Yield every prefix that has a rate, each once and in order, from ``first`` on."""
         return self.own.prefixes(first)
 
-    def _area_of(self, number: str, wall_ms: int) -> str:
-        """Return the area of the longest prefix of a number that has one in force; empty = none has."""
-        named = self._names.find(number, wall_ms)
-        while named is not None and not named.area and named.prefix != ANY:
-            named = self._names.find(named.prefix[:-1], wall_ms)
-        return "" if named is None else named.area
+
+def area_in(names: RateTable, number: str, wall_ms: int) -> str:
+    """Return the area of the longest prefix of a number that has one in force; empty = none has."""
+    named = names.find(number, wall_ms)
+    while named is not None and not named.area and named.prefix != ANY:
+        named = names.find(named.prefix[:-1], wall_ms)
+    return "" if named is None else named.area

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vosd.billing.accounts import Account
     from vosd.billing.currencies import Currencies
     from vosd.billing.period_rates import PeriodRates
-    from vosd.billing.ports import Rates
+    from vosd.billing.ports import Rates, RateTable
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.problems import DefinitionProblem
@@ -457,6 +457,22 @@ class Excerpt:
             message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
             raise NoDeckGroupError(message)
         return self._group_keys(section)
+
+    def area_names_of_deck(self, name: str) -> "str | RateTable | None":
+        """Return what names the areas of the deck of a rate group that have no name; None = nothing does.
+
+        This is the name of another deck, or the rates of a group that has none. Raises as ``deck_group``.
+        """
+        from vosd.config.assembly.decks import deck_names
+
+        names = self.deck_group(name).area_names
+        (groups,) = self._lists(RATE_GROUPS)
+        if names is None or names not in groups:
+            return None
+        if names in deck_names([groups[names]]):
+            return names
+        (named,), _ = self._with_own_areas([names])
+        return named.read.group.table
 
     def _group_keys(self, section: Section) -> "RateGroupKeys":
         from vosd.config.assembly.inventory import label_of

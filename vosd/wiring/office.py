@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.office import Office
     from vosd.admin.office.ports import (
         CheckedDefinitions,
+        ConfiguredDeck,
         ConfiguredObjects,
         ObjectKindSheet,
         ParameterSheet,
@@ -183,8 +185,12 @@ class _Configured:
 
         return read_cdr_map(file, price, vendor)
 
-    def notice_days_of_deck(self, rate_group: str) -> int:
-        return self._switch.excerpt.deck_group(rate_group).notice_days or 0
+    def deck(self, rate_group: str) -> "ConfiguredDeck":
+        from vosd.admin.office.ports import ConfiguredDeck
+
+        excerpt = self._switch.excerpt
+        notice_days = excerpt.deck_group(rate_group).notice_days or 0
+        return ConfiguredDeck(notice_days, partial(excerpt.area_names_of_deck, rate_group))
 
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of

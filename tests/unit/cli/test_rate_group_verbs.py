@@ -109,3 +109,55 @@ def test_the_price_of_an_area_is_of_a_minute_where_rates_are_of_a_cycle(site):
 
 def test_areas_of_a_group_that_is_not_configured_are_refused_with_the_verb_that_lists_groups(site):
     assert "vosd rates groups" in site.run("areas", "acmee", code=1)
+
+
+def named_site(site: Site, names: str, sheet: str) -> Site:
+    """Return the site with a deck ``vendor`` whose rates without area have those of another group."""
+    line = f"  - {{name: vendor, deck: true, area_names: {names}}}"
+    text = site.config.read_text().replace("accounts:", f"{line}\n  - {{name: own, deck: true}}\naccounts:", 1)
+    site.config.write_text(text)
+    site.run("import", "vendor", site.write(sheet, "vendor.csv"))
+    return site
+
+
+VENDORS = "prefix,area,area_prefix,billing_rate\n44,,,0.01\n4420,Ours,,0.01\n49,,,0.01\n7,,878,0.01\n1,,4420,0.01\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "area"),
+    [
+        ("447912", "United Kingdom"),  # a closed prefix names, too
+        ("442079", "Ours"),
+        ("+4412", "United Kingdom"),
+        ("4930", None),
+        ("7495", "Personal"),  # by the digits of the area_prefix, which the deck has not
+        ("1212", "Ours"),  # by the area_prefix, which it has
+    ],
+)
+def test_a_rate_of_a_deck_is_looked_up_with_the_area_that_a_call_has(site, number, area):
+    named_site(site, "acme", VENDORS)
+    assert site.ask("lookup", "vendor", number)["rate"].get("area") == area
+
+
+def test_a_rate_is_looked_up_with_the_area_of_the_moment(site):
+    named_site(site, "acme", VENDORS)
+    made_at = site.ask("versions", "vendor")[0]["made_at"]
+    site.run("import", "acme", site.write("prefix,area,billing_rate\n44,Britain,0.01\n"), "--mode", "delta")
+    areas = [site.ask("lookup", "vendor", "441", *at)["rate"]["area"] for at in ((), ("--at", made_at))]
+    assert areas == ["Britain", "United Kingdom"]
+    assert "Britain" in site.run("lookup", "vendor", "441")
+
+
+@pytest.mark.parametrize(
+    ("names", "area"), [("filed", "Of a file"), ("own", None), ("vendor", "Ours"), ("plain", None)]
+)
+def test_areas_of_a_deck_are_looked_up_in_files_and_in_decks_that_have_none_yet(site, names, area):
+    site.write("prefix,area,billing_rate\n4,Of a file,0.1\n4420,,0.1\n", "filed.csv")
+    named_site(site, names, "prefix,area,billing_rate\n44,Ours,0.01\n442,,0.01\n")
+    assert site.ask("lookup", "vendor", "44207")["rate"].get("area") == area
+
+
+def test_a_closed_prefix_is_looked_up_with_its_area(site):
+    named_site(site, "acme", "prefix,area,billing_rate\n44,,\n")
+    found = site.ask("lookup", "vendor", "441", code=1)
+    assert (found["closed"], found["neighbours"][0]["area"]) == (True, "United Kingdom")

@@ -5,7 +5,7 @@ is kept compressed. Then it is put in force in one transaction.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,8 +21,9 @@ from vosd.base.errors import VosError
 from vosd.base.money import AmountText, format_amount
 from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
 from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
-from vosd.billing.deck_rows import CLOSED
+from vosd.billing.deck_rows import CLOSED, cut
 from vosd.billing.decks import Mode, find, merged, prefixes_of
+from vosd.billing.named_areas import area_in
 from vosd.cdr.columns import iso_utc
 from vosd.storage.deck_values import StoredDeck, Way
 
@@ -174,7 +175,7 @@ async def prepare_import(
         UnreadableDeckError: the deck in force was made by a newer version.
         StaleVersionError: the version in force is another one than the order says.
     """
-    decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
+    decks, notice_days = office.stores.decks, office.definitions.deck(order.rate_group).notice_days
     before = next(iter(await decks.versions(order.rate_group)), None)
     latest = 0 if before is None else before.version
     if order.if_version not in {None, latest}:
@@ -331,7 +332,7 @@ class FoundRate(msgspec.Struct, frozen=True):
     closed: bool
     """Whether the prefix is closed: calls to the number are refused."""
     rate: Mapping[str, str | int] | None
-    """Columns of the rate; None = there is none, or the prefix is closed."""
+    """Columns of the rate, with the area of a call; None = there is none, or the prefix is closed."""
     neighbours: Sequence[Mapping[str, str | int]]
     """Rates of shorter prefixes for the number, the longest first."""
 
@@ -355,14 +356,12 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
     """
     decks, rate_group, number = _decks_for(office, order.rate_group), order.rate_group, order.number
     at = office.now() if order.at is None else order.at
-    versions = await _versions(decks, rate_group)
-    deck = next((each for each in versions if each.made_at <= at), None)
-    if deck is None:
-        raise NoSuchDeckError(f"deck {rate_group} was first imported at {iso_utc(versions[-1].made_at)}")
     digits = number.removeprefix("+")
-    chunks = await decks.chunks(deck, prefixes_of(digits))
-    header, lines = header_and_lines(chunk.compressed for chunk in chunks)
-    rows = [_shown(columns_of(header, row.line)) for row in find(lines, digits, iso_utc(at))]
+    deck = await _deck_at(decks, rate_group, at)
+    found = await _rows(decks, deck, digits, at)
+    rows = [*map(_shown, found)]
+    if found and (area := await _area_of_call(office, deck, found[0], digits, at)):
+        rows[0]["area"] = area
     is_closed = bool(rows) and CLOSED in rows[0]
     return FoundRate(
         rate_group=rate_group,
@@ -374,6 +373,53 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
         rate=rows[0] if rows and not is_closed else None,
         neighbours=rows if is_closed else rows[1:],
     )
+
+
+async def _deck_at(decks: "SqlDecks", rate_group: str, at: int) -> StoredDeck:
+    versions = await _versions(decks, rate_group)
+    for each in versions:
+        if each.made_at <= at:
+            return each
+    raise NoSuchDeckError(f"deck {rate_group} was first imported at {iso_utc(versions[-1].made_at)}")
+
+
+async def _rows(decks: "SqlDecks", deck: StoredDeck, number: str, at: int) -> Sequence[Mapping[str, str]]:
+    """Return the columns of the rates in force of the prefixes that fit a number, the longest first."""
+    header, lines = await _content(decks, deck, prefixes_of(number))
+    return [columns_of(header, row.line) for row in find(lines, number, iso_utc(at))]
+
+
+async def _area_of_call(office: Office, deck: StoredDeck, row: Mapping[str, str], number: str, at: int) -> str:
+    """Return the area of a call by a row of a deck, as ``NamedTable`` has it, by the decks of that moment."""
+    area = await _area_of(office.stores.decks, deck, row)
+    names = await asyncio.to_thread(office.definitions.deck(deck.rate_group).area_names)
+    if names is None or (area and not area.isdecimal()):
+        return area
+    if isinstance(names, str):
+        return await _area_in_deck(office.stores.decks, names, area or number, at) or area
+    return area_in(names, area or number, at) or area
+
+
+async def _area_in_deck(decks: "SqlDecks", rate_group: str, number: str, at: int) -> str:
+    """Return the area of the longest prefix of a number that has one; empty = none has, or there was no deck yet."""
+    try:
+        deck = await _deck_at(decks, rate_group, at)
+    except NoSuchDeckError:
+        return ""
+    for row in await _rows(decks, deck, number, at):
+        if area := await _area_of(decks, deck, row):
+            return area
+    return ""
+
+
+async def _area_of(decks: "SqlDecks", deck: StoredDeck, row: Mapping[str, str]) -> str:
+    """Return the area of a row: its own, or that of the prefix that it names, or the digits of that."""
+    area, prefix = row.get("area", ""), row.get("area_prefix", "")
+    if area or not prefix:
+        return area
+    header, lines = await _content(decks, deck, {prefix})
+    named = (columns_of(header, line).get("area") for line in lines if cut(line).prefix == prefix)
+    return next(filter(None, named), prefix)
 
 
 def _shown(row: Mapping[str, str]) -> dict[str, str | int]:
@@ -486,7 +532,7 @@ async def list_versions(office: Office, who: Principal, order: ListDeckVersions)
 
 
 def _decks_for(office: Office, rate_group: str) -> "SqlDecks":
-    office.definitions.notice_days_of_deck(rate_group)
+    office.definitions.deck(rate_group)
     return office.stores.decks
 
 
@@ -504,8 +550,11 @@ def _numbered(versions: Sequence[StoredDeck], number: int, rate_group: str) -> S
     raise NoSuchDeckError(f"deck {rate_group} has no version {number}; the newest is {versions[0].version}")
 
 
-async def _content(decks: "SqlDecks", deck: StoredDeck) -> tuple[str, Iterator[str]]:
-    chunks = await decks.chunks(deck)
+async def _content(
+    decks: "SqlDecks", deck: StoredDeck, prefixes: Collection[str] | None = None
+) -> tuple[str, Iterator[str]]:
+    """Return the header and the lines of a version, or those lines of which some have ``prefixes``."""
+    chunks = await decks.chunks(deck, prefixes)
     return header_and_lines(chunk.compressed for chunk in chunks)
 
 

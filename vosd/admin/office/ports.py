@@ -20,13 +20,22 @@ if TYPE_CHECKING:
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.base.search_text import SearchText
-    from vosd.billing.ports import Rates
+    from vosd.billing.ports import Rates, RateTable
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue  # these import much
     from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
     from vosd.engine.settings import Settings
     from vosd.routing.special_numbers import SpecialNumbers
+
+
+class ConfiguredDeck(NamedTuple):
+    """Keys of a rate group that takes its rates from a deck."""
+
+    notice_days: int
+    """Number of days ahead at which increases have to be known."""
+    area_names: "Callable[[], str | RateTable | None]"
+    """Returns what names its areas: another deck, by its name, or the rates of a group without one."""
 
 
 class WrittenGateway(msgspec.Struct, frozen=True):
@@ -217,8 +226,8 @@ class ConfiguredObjects(Protocol):
         With ``vendor`` they are those of calls of that account.
         """
 
-    def notice_days_of_deck(self, rate_group: str) -> int:
-        """Return how many days ahead increases of a deck have to be known; raises where the group has no deck."""
+    def deck(self, rate_group: str) -> "ConfiguredDeck":
+        """Return what is configured of a deck; raises where the group has none."""
 
     def files(self) -> Sequence[Path]:
         """Return the files of the configuration, the main one first."""

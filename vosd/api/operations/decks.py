@@ -184,7 +184,7 @@ _OPERATIONS: Final = (
             import_sheet,
             is_always=True,
             subject="rate_group",
-            check=lambda office, _who, order: office.definitions.notice_days_of_deck(order.rate_group),
+            check=lambda office, _who, order: office.definitions.deck(order.rate_group),
             uploads={CSV: ".csv", XLSX: ".xlsx", XLSM: ".xlsm"},
             upload_max=SHEET_BYTES_MAX,
         ),
