@@ -91,6 +91,7 @@ from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.authority import NoAgentError, OutOfScopeError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
+from vosd.billing.named_areas import BY_NUMBER
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
 from vosd.billing.rights import Right
@@ -1103,6 +1104,31 @@ async def test_two_orders_at_once_mail_an_invoice_once(site: Site, monkeypatch: 
     assert (mails, sent.sent_at) == (2, iso_utc(site.now)), "a run of all unsent ones mails it no more"
     await mailed(site, issued.id)
     assert mails == 3
+
+
+async def test_calls_by_one_prefix_stand_on_the_invoice_in_the_area_of_each_where_areas_go_by_the_number(
+    site: Site,
+) -> None:
+    """The first and the last call of the prefix are of one area, and those between them are not."""
+    plain = applied_rate("0.60", prefix="44", tax_rate="19")
+    named = msgspec.structs.replace(plain, version=f"3-0123456789abcdef{BY_NUMBER}")
+    areas = ("United Kingdom", "UK mobile", "UK mobile", "", "United Kingdom")
+    calls = [call(index, "acme", at(f"2026-10-0{index}"), area, named) for index, area in enumerate(areas, start=1)]
+    await SqlBooks(site.database).book([*calls, call(9, "acme", at("2026-10-09"), "United Kingdom", plain)])
+    half = ChargeChange("customer", 0, Amounts(Decimal("0.31"), Decimal("0.0589"), 62), Decimal(19))
+    await SqlCorrections(site.database).book(
+        [Correction(each.call_id, (half,), "again", "ann", "half", at("2026-11-05")) for each in calls[:3]]
+    )
+    october, november = [
+        (await site.shown((await site.run(*when))["acme"].number)).document.lines
+        for when in (("2026-10", "2026-11-02"), ("2026-11", "2026-12-02"))
+    ]
+    assert [(each.area, each.calls, each.net) for each in october] == [
+        ("", 1, "0.62"), ("UK mobile", 2, "1.24"), ("United Kingdom", 3, "1.86"),
+    ]  # fmt: skip
+    assert [(each.area, each.calls, each.net) for each in november] == [
+        ("UK mobile", 2, "-0.62"), ("United Kingdom", 1, "-0.31"),
+    ]  # fmt: skip
 
 
 async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(

@@ -9,6 +9,8 @@ from vosd.base.prefixes import ANY
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import Rate
 
+BY_NUMBER: Final = "+areas"
+"""End of the version of rates of which calls by one prefix may have several areas: sums of calls go by each of them."""
 _KEPT_MAX: Final = 4_096
 
 

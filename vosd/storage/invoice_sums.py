@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.money import ZERO
+from vosd.billing.named_areas import BY_NUMBER
 from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.invoicing.invoice import (
@@ -278,9 +279,9 @@ async def _charges(
     wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(IS_OF_VENDOR))
     query = _alike(kind, place, with_cdr=False).where(*wanted)
     rows = (await connection.execute(query)).all()
-    own = await _with_samples(connection, account, query, [row for row in rows if row.role == CUSTOMER])
-    if any(row.role != CUSTOMER for row in rows):  # agents', whose prefixes may have several areas, and old ones
-        others = or_(_charge.role.is_(None), _charge.role != CUSTOMER)
+    own = await _with_samples(connection, account, query, [*filter(_has_one_area, rows)])
+    if not all(map(_has_one_area, rows)):
+        others = or_(_charge.role.is_(None), _charge.role != CUSTOMER, _charge.rate_version.endswith(BY_NUMBER))
         query = _alike(kind, place, with_cdr=True).where(*wanted, others)
         own += await _with_samples(connection, account, query, (await connection.execute(query)).all())
     found = []
@@ -290,7 +291,7 @@ async def _charges(
         found.append(
             ChargedSum(
                 section,
-                sample.area if row.role == CUSTOMER else row.area,
+                sample.area if _has_one_area(row) else row.area,
                 row.prefix,
                 None if sample.is_converted else row.unit_price,
                 None if sample.is_converted else row.price_per,
@@ -302,6 +303,11 @@ async def _charges(
             )
         )
     return found
+
+
+def _has_one_area(charge: Row[Any]) -> bool:
+    """Return whether charges by one prefix have one area; those of agents and of old records may have several."""
+    return charge.role == CUSTOMER and not (charge.rate_version or "").endswith(BY_NUMBER)
 
 
 async def _between_tax_rates(
@@ -351,7 +357,7 @@ def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Sel
     """Select sums of entries that are alike.
 
     Without CDRs it reads a third of the pages. A customer's charges by one prefix of one version have the area of their
-    calls (``_with_samples``).
+    calls (``_with_samples``), unless areas go by the number.
     """
     keys, tables = _keys(OF_CHARGE if kind is EntryKind.CALL else CORRECTED_CHARGE, place, with_cdr=with_cdr)
     keys = (*keys, case((TAX_OF_ENTRY != 0, 1), else_=0).label("taxed"))

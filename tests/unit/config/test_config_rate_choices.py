@@ -10,6 +10,7 @@ import pytest
 
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
+from vosd.billing.named_areas import BY_NUMBER
 from vosd.billing.rate_group import RateGroup
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
@@ -289,6 +290,8 @@ def test_rates_without_area_have_those_of_another_group(tmp_path):
         assert areas(groups("of-plain"), "4420", "4477") == [london, uk]
         assert areas(groups("deep"), "4479", "447", "4420") == [uk, uk, london], "its own shorter prefixes name them"
     assert areas(loaded.catalogue.rate_groups["sell"], "4420") == [""]
+    by_number = {name for name, each in named.catalogue.rate_groups.items() if each.rate_version.endswith(BY_NUMBER)}
+    assert by_number == {"sell", "plain", "of-named", "of-plain", "deep"}, "invoices look at each call of these"
     before, after = (each.catalogue.rate_groups["sell"] for each in (loaded, named))
     assert before.version != after.version, "calls are told apart by their areas"
     assert before.find("4420", 0).rate.billing_rate == after.find("4420", 0).rate.billing_rate

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from vosd.billing.derived_rates import Derivation, DerivedTable
+from vosd.billing.named_areas import BY_NUMBER
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import report_unknown
 from vosd.catalogue.versions import version_of
@@ -47,6 +48,8 @@ def derived_group(read: ReadGroup, base: ReadGroup, keys: DeriveKeys) -> ReadGro
     group, derivation = read.group, _DERIVATION(keys)
     rates = base.group.table if read.names is None else named_table(base.group.table, read.names)
     version = version_of(rates.version, derivation, group.table.version)
+    if BY_NUMBER in rates.version + group.table.version:
+        version += BY_NUMBER
     table = DerivedTable(rates, derivation, group.table, version)
     derived = group_of(group.name, group.currency, group.policy, table, group.period_rates, group.origins)
     return ReadGroup(derived, _DerivedRates(read.rates, base.rates, derivation), keys)

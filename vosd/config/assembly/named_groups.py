@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from vosd.billing.named_areas import NamedTable
+from vosd.billing.named_areas import BY_NUMBER, NamedTable
 from vosd.billing.ports import RateTable
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import report_unknown
@@ -43,4 +43,4 @@ def named_group(read: ReadGroup, names: RateTable) -> ReadGroup:
 
 def named_table(rates: RateTable, names: RateTable) -> NamedTable:
     """Return rates with the areas of a table where they have none."""
-    return NamedTable(rates, names, version_of(_KEY, rates.version, names.version))
+    return NamedTable(rates, names, version_of(_KEY, rates.version, names.version) + BY_NUMBER)
