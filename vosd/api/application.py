@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from sys import maxsize
@@ -162,8 +162,9 @@ class Application:
             self._note_refused(request, error.code)
             is_known = request is not None and request.sender is not None
             answer = problem_of(error) if is_known or not isinstance(error, ConfigError) else _unreadable()
-        except TimeoutError:
-            answer = _too_slow(patience_s, is_open=request is not None and request.is_carried_out)
+        except TimeoutError as error:
+            is_open = request is not None and request.is_carried_out
+            answer = _too_slow(patience_s, getattr(error.__context__, "__notes__", ()), is_open=is_open)
         except ConnectionResetError:
             return asked, None
         except Exception:  # noqa: BLE001  the boundary of a request: nothing else would report it
@@ -486,12 +487,16 @@ def _unreadable() -> Answer:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "config", said)
 
 
-def _too_slow(patience_s: float, *, is_open: bool) -> Answer:
-    """Return the answer of a request that took too long; ``is_open``: a change that it orders may have been made."""
+def _too_slow(patience_s: float, notes: Sequence[str], *, is_open: bool) -> Answer:
+    """Return the answer of a request that took too long; ``is_open``: a change that it orders may have been made.
+
+    ``notes`` say what to do then, where the order knows more than that.
+    """
     said = f"the request took longer than {patience_s:g} s"
     if not is_open:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", said)
-    return problem(HTTPStatus.GATEWAY_TIMEOUT, OutcomeUnknown.code, said, remedy=OutcomeUnknown.remedy)
+    remedy = "; ".join(notes) or OutcomeUnknown.remedy
+    return problem(HTTPStatus.GATEWAY_TIMEOUT, OutcomeUnknown.code, said, remedy=remedy)
 
 
 def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[str, str], upload: KeptUpload) -> None:

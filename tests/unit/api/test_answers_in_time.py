@@ -1,6 +1,7 @@
 """Requests that wait for a mute switch, for other changes, or for too long: their answers say whether they did it."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from vosd.control import client
 from vosd.control.installation import Reload
 from vosd.control.server import CommandError
 from vosd.daemon.checks import Checks
+from vosd.storage.payments import SqlPayments
 
 HEAD = {"authorization": f"Bearer {ADMINISTRATOR}"}
 PATIENCE_S = 30.0
@@ -192,6 +194,29 @@ async def test_a_change_that_is_cut_says_that_its_outcome_is_not_known_and_a_que
     assert (cut.status, cut.json["code"], cut.header("retry-after")) == (504, "outcome_unknown", [])
     seen = await site.ask("GET", "/calls")
     assert (seen.status, seen.json["code"], seen.header("retry-after")) == (503, "too_slow", ["5"])
+
+
+async def test_a_payment_whose_commit_is_not_answered_in_time_names_the_reference_by_which_it_is_booked_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is given up before the database is, so that it is not the error of that which says it."""
+    own = SqlPayments.add
+
+    async def committed(*arguments: Any, **named: Any) -> None:
+        await own(*arguments, **named)
+        await asyncio.Event().wait()
+
+    site.application = site.application_of(WAITED_S)
+    monkeypatch.setattr(SqlPayments, "add", committed)
+    cut = await site.ask("POST", "/accounts/acme/payments", {"amount": "7.77"})
+    assert (cut.status, cut.json["code"]) == (504, "outcome_unknown")
+    said = re.search(r"order the same again under the reference (\S+), by which it is booked once", cut.json["remedy"])
+    assert said is not None, cut.json
+    monkeypatch.undo()
+    site.application = site.application_of(PATIENCE_S)
+    again = await site.ask("POST", "/accounts/acme/payments", {"amount": "7.77", "reference": said[1]})
+    assert again.status in {200, 201}
+    assert await site.ledger() == [("payment", "7.77")]
 
 
 @pytest.mark.parametrize("form", ["application/pdf", "text/csv"])

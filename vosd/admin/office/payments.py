@@ -5,6 +5,7 @@ confirms it (ADR 95).
 """
 
 import re
+from asyncio import CancelledError
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -272,14 +273,21 @@ def _referred(order: Booking) -> Booking:
 
 @contextmanager
 def _repeatable(reference: str) -> Iterator[None]:
-    """Say by which reference a booking is ordered again that may have been made; its sender may have given none."""
+    """Say by which reference a booking is ordered again that may have been made; its sender may have given none.
+
+    A request that is given up says the note of what has ended it.
+    """
+    remedy = (
+        f"it is not known whether it was booked: order the same again under the reference {reference}, by which it is"
+        " booked once"
+    )
     try:
         yield
     except OutcomeUnknown as error:
-        error.remedy = (
-            f"it is not known whether it was booked: order the same again under the reference {reference}, by which it"
-            " is booked once"
-        )
+        error.remedy = remedy
+        raise
+    except CancelledError as error:
+        error.add_note(remedy)
         raise
 
 
