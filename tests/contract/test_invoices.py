@@ -100,6 +100,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.ports import OutcomeUnknown
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
@@ -1129,6 +1130,28 @@ async def test_calls_by_one_prefix_stand_on_the_invoice_in_the_area_of_each_wher
     assert [(each.area, each.calls, each.net) for each in november] == [
         ("UK mobile", 2, "-0.62"), ("United Kingdom", 1, "-0.31"),
     ]  # fmt: skip
+
+
+async def test_a_payment_of_an_invoice_whose_outcome_is_not_known_is_ordered_again_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference of the entry names the invoice as well: as that of another order it would be booked again."""
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    own, order = SqlPayments.add, PayInvoice(id=issued.id, amount=Decimal("0.01"), reference="bank-7")
+
+    async def lost(*arguments: Any, **named: Any) -> None:
+        await own(*arguments, **named)
+        raise OutcomeUnknown("the database went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlPayments, "add", lost)
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await pay_invoice(site.office, operator(), order)
+    assert "order the same again, by which it is booked once" in unknown.value.remedy
+    (receipt,) = await pay_invoice(site.office, operator(), order)
+    assert receipt.repeated
 
 
 async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(

@@ -166,12 +166,12 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @needs(Permission.MONEY_BOOK, by_account=True)
 async def book_payment(
-    office: Office, who: Principal, order: BookPayment, *, is_open_sum: bool = False
+    office: Office, who: Principal, order: BookPayment, *, is_open_sum: bool = False, names_reference: bool = True
 ) -> Receipts | WaitingSheet:
     """Book a payment once, or have it wait for a second person; the running switch knows the balance afterwards.
 
     A payment or refund has no more decimals than the money of its account; ``is_open_sum``: it is what an invoice asks
-    for, and has as many as that.
+    for, and has as many as that. ``names_reference``: its reference is as its sender has said it, or may say it.
 
     Raises:
         OrderError: it makes no sense, has too many decimals, or is not for agents.
@@ -192,7 +192,7 @@ async def book_payment(
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
     if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
         check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
-    with _repeatable(wanted.reference):
+    with _repeatable(wanted.reference if names_reference else None):
         return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
@@ -272,15 +272,13 @@ def _referred(order: Booking) -> Booking:
 
 
 @contextmanager
-def _repeatable(reference: str) -> Iterator[None]:
+def _repeatable(reference: str | None) -> Iterator[None]:
     """Say by which reference a booking is ordered again that may have been made; its sender may have given none.
 
-    A request that is given up says the note of what has ended it.
+    None = it follows from the rest of the order. A request that is given up says the note of what has ended it.
     """
-    remedy = (
-        f"it is not known whether it was booked: order the same again under the reference {reference}, by which it is"
-        " booked once"
-    )
+    under = "" if reference is None else f" under the reference {reference}"
+    remedy = f"it is not known whether it was booked: order the same again{under}, by which it is booked once"
     try:
         yield
     except OutcomeUnknown as error:
