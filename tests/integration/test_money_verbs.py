@@ -92,6 +92,12 @@ def test_an_error_says_what_to_do_about_it(booked: Installation) -> None:
     assert refused.stderr.splitlines()[1:] == [PeriodNotOverError.remedy]
 
 
+def test_what_to_do_is_said_once_and_in_the_words_of_the_command(booked: Installation) -> None:
+    refused = booked.vosd(*PAY, "--type", "refund", "--amount", "1000000")
+    (said,) = refused.stderr.splitlines()
+    assert said.endswith("; --force books it all the same")
+
+
 def lose_the_answer_of(store: type, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the database commit an order, and go away before it says so."""
     carry_out = getattr(store, method)

@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -139,7 +139,7 @@ class Verb(click.Command):
             message = self._in_its_words(str(error))
             if error.code == "order":  # by its code, for its module is seldom loaded
                 raise click.UsageError(message) from error
-            raise _as_exit(error, message) from error
+            raise _as_exit(error, self._in_its_words) from error
 
     def _in_its_words(self, said: str) -> str:
         """Return a message with arguments and options in place of the fields that it names."""
@@ -217,7 +217,7 @@ class VerbDirectory(Family):
         try:
             return super().invoke(ctx)
         except VosError as error:
-            raise _as_exit(error, str(error)) from error
+            raise _as_exit(error, str) from error
         except OSError as error:
             if error.errno != errno.ENOSPC or error.filename is not None:
                 raise
@@ -263,14 +263,16 @@ def _as_full_disk(error: OSError) -> OperationError:
     return OperationError(f"a file that was to be written: {error.strerror}")
 
 
-def _as_exit(error: VosError, said: str) -> click.ClickException:
+def _as_exit(error: VosError, in_its_words: Callable[[str], str]) -> click.ClickException:
+    """Return how a command ends by an error, whose fields it has words for."""
     from vosd.catalogue.problems import ConfigError
     from vosd.cdr.ports import StoreUnavailable
     from vosd.control.client import DaemonUnreachableError
 
+    said = in_its_words(str(error))
     if isinstance(error, ConfigError | NoConfigurationError):
         return BadConfigurationError(said)
-    remedy: str = getattr(error, "remedy", "")
+    remedy = in_its_words(getattr(error, "remedy", ""))
     advice = "" if remedy in said else f"\n{remedy}"
     if isinstance(error, DaemonUnreachableError):
         return DaemonAwayError(said + advice)
