@@ -297,6 +297,7 @@ def test_every_list_is_read_whole_page_by_page(api: Api) -> None:
         keys = {"patterns": ["4477*"]}
         assert api.ask("POST", "/number-lists", {"name": f"walk-{name}", "keys": keys}).status == 201
         assert api.ask("POST", "/tokens", {"name": f"walk-{name}", "role": "viewer"}).status == 201
+        assert api.ask("PUT", "/parameters/SS_SIP_SESSION_TTL", {"value": str(900 + len(name))}).status in {200, 201}
     lengths = {}
     for operation in OPERATIONS:
         path = operation.path.replace("{account}", "acme")

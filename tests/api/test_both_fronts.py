@@ -93,6 +93,7 @@ READS: Final = (
     Step("unblock --list", "GET /sources"),
     Step("webhooks list", "GET /webhooks/dead-letters"),
     Step("parameters", "GET /parameters?limit=1000"),
+    Step("definitions history parameters", "GET /parameter-versions?sort=-made_at"),
     Step("audit --limit 7", "GET /audit?limit=7"),
     Step("audit --action SetObjects", "GET /audit?action=SetObjects"),
     Step("check", "POST /configuration/check", {}, part=itemgetter("problems")),

@@ -213,6 +213,30 @@ def test_the_history_of_a_parameter_says_what_each_version_changed(installation:
     assert ["overdraft_limit, memo" in shown or "memo, overdraft_limit" in shown, "[" in shown] == [True, False]
 
 
+def test_the_changes_of_all_parameters_are_one_list(installation: Installation) -> None:
+    assert installation.document("definitions", "history", "parameters") == []
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "900\n")
+    define(installation, "parameters", "SS_BILLINGUNIT", "6\n", "--memo", "ticket 7")
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "700\n", "--at", NOW_AND_LATER)
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "600\n")
+    installation.document("definitions", "delete", "parameters", "SS_BILLINGUNIT")
+    found = installation.document("definitions", "history", "parameters")
+    assert [(each["name"], each["version"], each["keys"]) for each in found] == [
+        ("SS_BILLINGUNIT", 2, {"value": ["6", None]}),
+        ("SS_SIP_SESSION_TTL", 3, {"value": ["900", "600"]}),
+        ("SS_SIP_SESSION_TTL", 2, {"value": ["600", "700"]}),
+        ("SS_BILLINGUNIT", 1, {"value": [None, "6"]}),
+        ("SS_SIP_SESSION_TTL", 1, {"value": [None, "900"]}),
+    ]
+    assert (found[3]["memo"], found[2]["begins_at"][:4], found[3]["operator"]) == ("ticket 7", "2099", "ann")
+    assert installation.document("definitions", "history", "parameters", "--limit", "2") == found[:2]
+    shown = installation.vosd("definitions", "history", "parameters", "--limit", "2")
+    assert ["SS_BILLINGUNIT" in shown.stdout, "value: 900 -> 600" in shown.stdout] == [True, True]
+    assert "only the first 2 versions" in shown.stderr
+    refused = installation.vosd("definitions", "history", "accounts")
+    assert (refused.exit_code, "only parameters" in refused.stderr) == (2, True)
+
+
 def test_an_end_keeps_the_versions_and_what_others_need_cannot_end(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC)
     define(installation, "mapping_gateways", "shop-trunk", TRUNK)

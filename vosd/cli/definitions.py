@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from vosd.admin.office.definitions import CallsUsing, ChangeSheet, DifferenceSheet
-    from vosd.admin.office.object_versions import ObjectSheet
+    from vosd.admin.office.object_versions import KeysSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
     from vosd.admin.office.template_users import OwnValues, TemplateUsers
@@ -205,22 +205,44 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
 
 @definitions.command()
 @_KIND
-@_NAME
+@click.argument("name", required=False)
+@limit_option
 @json_verb
-def history(invocation: Invocation, kind: str, name: str) -> None:
-    """List the versions of one object, newest first: what each changed, when, who made it and why."""
-    from vosd.admin.office.object_versions import ListVersions, list_versions
+def history(invocation: Invocation, kind: str, name: str | None, limit: int | None) -> None:
+    """List the versions of one object, newest first: what each changed, when, who made it and why.
 
-    found = ordered(invocation, list_versions, ListVersions(kind, name))
-    if output.printed_as_json([each.sheet() for each in found]):
+    Without NAME those of all parameters, where KIND is parameters.
+    """
+    sheets = _versions_of(invocation, kind, name)
+    found = output.first(sheets, limit or (None if output.wants_json() else FOR_PEOPLE), "versions")
+    if output.printed_as_json(found):
         return
-    output.listing(_VERSIONS, [*map(_version_row, found)], output.columns_of_screen() or 80, empty="none")
+    columns, rows = [*_VERSIONS], [*map(_version_row, found)]
+    if name is None:
+        columns.insert(0, ScreenColumn("name", narrowest=12))
+        rows = [(each.name, *row) for each, row in zip(found, rows, strict=True)]
+    output.listing(columns, rows, output.columns_of_screen() or 80, empty="none")
 
 
-def _version_row(each: "ObjectSheet") -> tuple[object, ...]:
-    made = each.version
-    changed = _changed(each.keys, is_end=made.body is None)
-    return made.version, iso_utc(made.begins_at), iso_utc(made.made_at), made.operator, changed, made.memo or ""
+def _versions_of(invocation: Invocation, kind: str, name: str | None) -> "list[KeysSheet]":
+    """Return the versions of an object, or of all parameters."""
+    from vosd.admin.office.object_versions import (
+        ListParameterVersions,
+        ListVersions,
+        list_parameter_versions,
+        list_versions,
+    )
+
+    if name is not None:
+        return [each.sheet() for each in ordered(invocation, list_versions, ListVersions(kind, name))]
+    if kind != "parameters":
+        raise click.UsageError(f"say the name of one of the {kind}: only parameters have one list of all")
+    return ordered(invocation, list_parameter_versions, ListParameterVersions())
+
+
+def _version_row(each: "KeysSheet") -> tuple[object, ...]:
+    changed = _changed(each.keys, is_end=not each.defined)
+    return each.version, each.begins_at, each.made_at, each.operator, changed, each.memo or ""
 
 
 def _changed(keys: "Any", *, is_end: bool) -> str:

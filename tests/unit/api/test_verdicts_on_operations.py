@@ -458,6 +458,7 @@ VERDICTS: Final = """
     GET    /parameters/{name}/versions                 xxxxx.x.hh
     GET    /parameters/{name}/diff                     xxxxx.x.hh
     POST   /parameters/{name}/revert                   ....x...h.
+    GET    /parameter-versions                         xxxxx.x...
     POST   /customers                                  ....x...o.
     GET    /balances                                   xx.xxxx.oo
     GET    /accounts/{account}/balance                 xx.xxxx.oo

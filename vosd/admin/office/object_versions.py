@@ -2,6 +2,7 @@
 
 import json
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, Final
@@ -81,9 +82,26 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await history_of(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
-    ordered = sorted(found, key=_place)
-    return [ObjectSheet(hidden_in(each), _change_of(_replaced(each, ordered), each)) for each in found]
+    return _sheets(await history_of(office, order.kind, order.name, owned_by(office, office.scope_of(who))))
+
+
+def _sheets(versions: Sequence[ObjectVersion]) -> list[ObjectSheet]:
+    ordered = sorted(versions, key=_place)
+    return [ObjectSheet(hidden_in(each), _change_of(_replaced(each, ordered), each)) for each in versions]
+
+
+class ListParameterVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All versions of all parameters."""
+
+
+@needs(Permission.DEFINITIONS_SEE)
+async def list_parameter_versions(office: Office, who: Principal, order: ListParameterVersions) -> list[KeysSheet]:
+    """Return the versions of all parameters with the value before and after, those that were made last first."""
+    by_name: dict[str, list[ObjectVersion]] = defaultdict(list)
+    for each in await office.stores.objects.all_versions({"parameters"}):
+        by_name[each.name].append(each)
+    sheets = [sheet.sheet() for versions in by_name.values() for sheet in _sheets(versions)]
+    return sorted(sheets, key=lambda each: (each.made_at, each.name, each.version), reverse=True)
 
 
 def _replaced(version: ObjectVersion, ordered: Sequence[ObjectVersion]) -> ObjectVersion | None:

@@ -18,7 +18,13 @@ from vosd.admin.office.definitions import (
     set_objects,
 )
 from vosd.admin.office.dids import assign_did, free_did, import_dids
-from vosd.admin.office.object_versions import KeysSheet, ListVersions, compare_versions, list_versions
+from vosd.admin.office.object_versions import (
+    KeysSheet,
+    ListVersions,
+    compare_versions,
+    list_parameter_versions,
+    list_versions,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import set_phone_password
@@ -280,6 +286,14 @@ OPERATIONS: Final = (
         fixed=_OF_PARAMETERS,
     ),
     *_of_versions(_PARAMETER, "parameters", _OF_PARAMETERS),
+    Operation(
+        "GET /parameter-versions",
+        "The versions of all parameters, each with the value before and after it.",
+        list_parameter_versions,
+        listing=Listing(
+            "made_at,name,version", filters=("name", "operator", "memo"), sorts=("made_at", "begins_at", "name")
+        ),
+    ),
     Operation(
         "PUT /phones/{number}/password",
         "Change the password of a phone, and nothing else of it; its customer may, too.",
