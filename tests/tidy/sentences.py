@@ -80,7 +80,19 @@ def sentences() -> dict[str, str]:
                 template = _numbered(text)
                 if _is_said(template):
                     found.setdefault(template, f"{name}:{line}")
+    for path in sorted(VOSD.rglob("*.py")):
+        if "remedy = " in (source := path.read_text()):
+            for line, text in _remedies(ast.parse(source)):
+                found.setdefault(text, f"{path.relative_to(VOSD).as_posix()}:{line}")
     return found
+
+
+def _remedies(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each remedy that all errors of a kind have."""
+    for each in ast.walk(tree):
+        match each:
+            case ast.Assign([ast.Name("remedy") | ast.Attribute(attr="remedy")], ast.Constant(str(text))):
+                yield each.lineno, text
 
 
 def _spoken_errors(texts: Iterable[str]) -> frozenset[str]:
