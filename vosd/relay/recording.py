@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -139,7 +140,8 @@ def _write(recording: Recording, content: bytes) -> None:
         return
     if recording.descriptor != _NOT_OPEN and _is_lost(recording):
         lost, recording.descriptor, recording.has_begun = recording.descriptor, _NOT_OPEN, False
-        os.close(lost)
+        with suppress(OSError):  # a disk of the network that is gone takes no last words
+            os.close(lost)
     if recording.descriptor == _NOT_OPEN:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         recording.disk = _disk_of(recording.path)
@@ -165,9 +167,17 @@ def _write(recording: Recording, content: bytes) -> None:
 def _is_lost(recording: Recording) -> bool:
     """Return whether the file of a recording is at its place no more: it was deleted, or its disk replaced.
 
-    One that was moved on its disk is gone on with.
+    One that was moved on its disk is gone on with, and one whose place cannot be looked at.
     """
-    return not os.fstat(recording.descriptor).st_nlink or _disk_of(recording.path) != recording.disk
+    try:
+        if not os.fstat(recording.descriptor).st_nlink:
+            return True
+    except OSError:
+        return True  # a disk of the network was detached
+    try:
+        return _disk_of(recording.path) != recording.disk
+    except OSError:
+        return False
 
 
 def _disk_of(path: Path) -> int:

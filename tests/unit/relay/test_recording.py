@@ -11,6 +11,7 @@ from vosd.relay import recording as module
 from vosd.relay.recording import Recording, RecordingWriter
 
 FULL = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+STALE = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
 SOURCE, DESTINATION = ("192.0.2.10", 4_000), ("192.0.2.1", 5_000)
 
@@ -107,6 +108,53 @@ def test_a_file_whose_disk_is_replaced_begins_anew_and_one_that_is_moved_goes_on
     assert before.read_bytes() == HEADER + first + (b"" if is_replaced else rest)
     assert path.exists() is is_replaced
     assert not is_replaced or path.read_bytes() == HEADER + rest
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_a_file_of_a_disk_that_answers_no_more_begins_anew(tmp_path, writer, monkeypatch):
+    """So does one of a server or of FUSE, whose disk was detached: each question about the file is an error."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "today" / "call.pcap"
+    recording = Recording(path, writer)
+    recording.add(b"before", SOURCE, DESTINATION)
+    recording.flush()
+    second = written_so_far(recording, writer)
+    path.parent.rename(tmp_path / "gone")
+    gone, ways = recording.descriptor, {name: getattr(os, name) for name in ("fstat", "close")}
+
+    def unless_it_is_gone(name):
+        def asked(descriptor):
+            if descriptor == gone:
+                monkeypatch.setattr(module.os, name, ways[name])
+                raise STALE
+            return ways[name](descriptor)
+
+        return asked
+
+    for name in ways:
+        monkeypatch.setattr(module.os, name, unless_it_is_gone(name))
+    recording.add(b"after", SOURCE, DESTINATION)
+    recording.close()
+    second.finish()
+    os.close(gone)
+    assert path.read_bytes() == HEADER + record(b"after", SOURCE, DESTINATION, 7)
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_a_file_goes_on_whose_place_cannot_be_looked_at(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "today" / "call.pcap"
+    recording = Recording(path, writer)
+    recording.add(b"before", SOURCE, DESTINATION)
+    recording.flush()
+    second = written_so_far(recording, writer)
+    moved = path.parent.rename(tmp_path / "elsewhere") / path.name
+    path.parent.symlink_to(path.parent)
+    recording.add(b"after", SOURCE, DESTINATION)
+    recording.close()
+    second.finish()
+    packets = (record(packet, SOURCE, DESTINATION, 7) for packet in (b"before", b"after"))
+    assert moved.read_bytes() == HEADER + b"".join(packets)
     assert (recording.has_begun, recording.is_over) == (True, False)
 
 
