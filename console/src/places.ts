@@ -99,6 +99,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       list("roles"),
       list("tokens"),
       { name: "parameters", to: "/parameters", needs: "GET /parameters" },
+      list("parameter_versions"),
       list("backups"),
     ],
   ],

@@ -41,6 +41,7 @@ SCREENS: Final = {
     "/lists/roles": "Roles",
     "/lists/tokens": "Tokens",
     "/lists/jobs": "Jobs",
+    "/lists/parameter_versions": "Changes of parameters",
     "/lists/blacklist": "Blacklist",
     "/lists/sources": "Blocked sources",
     "/objects/routing_plans": "Routing plans",
@@ -465,6 +466,9 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
     page.goto(link)
     expect(page.get_by_role("dialog", name="SS_BILLINGUNIT")).to_contain_text("value: set to 6")
+    page = visit().go("/lists/parameter_versions?name=SS_BILLINGUNIT", "Changes of parameters")
+    made = page.locator("main tbody tr")
+    expect(made).to_contain_text(["value: taken away; it was 6", "value: set to 6"])
 
 
 def test_what_a_colleague_has_changed_meanwhile_is_not_put_back_by_a_dialog_that_was_open(

@@ -8,8 +8,9 @@ import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
 import { inForceOf, VERSIONS_READ } from "../forms/versions";
 import { useMay } from "../session";
+import { KeyWords } from "./keywords";
 import { ProblemText } from "./problem";
-import { type Change, KeyWords } from "./trial";
+import type { Change } from "./trial";
 import { TriedAct } from "./tried";
 import { Moment } from "./values";
 

@@ -2,13 +2,12 @@
 
 import { Alert, Button, Group } from "@mantine/core";
 import { skipToken, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Fragment } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
 import { present } from "../api/clock";
-import { CHANGED, differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
+import { KeyWords } from "./keywords";
 import { useUndo } from "./undo";
 import { Moment } from "./values";
 
@@ -60,45 +59,6 @@ function TemplateUserWords({ users }: { users: Schemas["TemplateUsers"] }) {
         <p key={key}>{t("change.own", { key, number: own.number, names: named(own) })}</p>
       ))}
     </>
-  );
-}
-
-const DIFFERENCES_SHOWN = 20;
-
-/** Keys with their values before and after. */
-export function KeyWords({ keys }: { keys: unknown }) {
-  const { t } = useTranslation();
-  const found = Object.entries((keys ?? {}) as Record<string, [unknown, unknown]>).flatMap(
-    ([name, [before, after]]) => {
-      const differing = differences(name, before ?? undefined, after ?? undefined);
-      return differing.length > 0 ? [[name, differing] as const] : [];
-    },
-  );
-  if (found.length === 0) return null;
-  return (
-    <ul className="words">
-      {found.map(([name, differing]) => (
-        <Fragment key={name}>
-          {differing.slice(0, DIFFERENCES_SHOWN).map(([place, before, after], index) => (
-            <li key={index}>
-              <code>{place}</code>:{" "}
-              {after === CHANGED
-                ? t("change.secret")
-                : isSet(before) && isSet(after)
-                  ? t("change.from_to", { before: shown(before), after: shown(after) })
-                  : isSet(after)
-                    ? t("change.set", { after: shown(after) })
-                    : t("change.taken", { before: shown(before) })}
-            </li>
-          ))}
-          {differing.length > DIFFERENCES_SHOWN && (
-            <li>
-              <code>{name}</code>: {t("form.more", { count: differing.length - DIFFERENCES_SHOWN })}
-            </li>
-          )}
-        </Fragment>
-      ))}
-    </ul>
   );
 }
 

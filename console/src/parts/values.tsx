@@ -11,6 +11,7 @@ import { ServerText, useServerText } from "../text/meanings";
 import { useZone } from "../zone";
 import { useQuarter } from "./age";
 import { Go } from "./go";
+import { KeyWords } from "./keywords";
 
 export type Kind =
   | "text"
@@ -29,6 +30,7 @@ export type Kind =
   | "act"
   | "role"
   | "permissions"
+  | "keys"
   | "report"
   | "schedule";
 
@@ -178,6 +180,8 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <Named names={[text]} words="role" />;
     case "permissions":
       return <Named names={text.split(", ")} words="permission" />;
+    case "keys":
+      return <KeyWords keys={value} />;
     case "report":
       return <Named names={[text]} words="reportname" />;
     case "percent":

@@ -237,6 +237,20 @@ export const lists = {
     ],
     rowKey: ["name"],
   },
+  parameter_versions: {
+    path: "/parameter-versions",
+    fixed: { sort: "-made_at" },
+    columns: [
+      sorted("made_at", "moment"),
+      sorted("name"),
+      { name: "keys", kind: "keys" },
+      sorted("begins_at", "moment"),
+      { name: "operator" },
+      { name: "memo", kind: "words" },
+    ],
+    filters: [{ name: "name" }, { name: "operator" }],
+    rowKey: ["name", "version"],
+  },
   backups: {
     path: "/backups",
     columns: [sorted("name"), { name: "bytes", kind: "number" }, { name: "written_at", kind: "moment" }],
