@@ -106,13 +106,13 @@ class AccountSheet(msgspec.Struct, frozen=True):
     calls_now: int | msgspec.UnsetType = msgspec.UNSET
     """Number of its running calls, of a vendor those that its gateways carry; to an agent and a customer those that it
     pays for. Absent unless asked for, to those who may not see calls, and while no switch runs."""
+    net_exposure: AmountText | msgspec.UnsetType = msgspec.UNSET
+    """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
     gateways: int | msgspec.UnsetType = msgspec.UNSET
     """Number of its gateways, as configured; to an agent and a customer without those of vendors. Absent unless asked
     for."""
     phones: int | msgspec.UnsetType = msgspec.UNSET
     """Number of its phones, as configured; absent unless asked for."""
-    net_exposure: AmountText | msgspec.UnsetType = msgspec.UNSET
-    """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
 
 class WorkTimes:
