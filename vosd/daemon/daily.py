@@ -144,7 +144,7 @@ class Daily:
             self._due = (
                 coming if coming > now else now + SETTLED_MS
             )  # by then a clock that was wrong at the boot is set
-        elif now is not None:
+        elif now is not None and (done is None or now > done):  # a clock that is behind at the boot says nothing
             self._done.write(now)
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
 

@@ -135,6 +135,15 @@ async def test_a_clock_that_is_ahead_at_the_start_makes_up_for_nothing(day):
     assert await day.passed(HOUR_M - 1) == []
 
 
+async def test_a_start_with_a_clock_that_is_behind_leaves_what_is_to_be_made_up_for_to_the_next_one(day):
+    day.clock.set_wall(-YEAR_MS)
+    await day.stopped_for(5)
+    assert await day.passed(2) == []
+    day.clock.set_wall(YEAR_MS)
+    await day.stopped_for(1)
+    assert len(await day.passed(2 * HOUR_M)) == 1
+
+
 async def test_nothing_is_made_up_for_after_days_or_for_another_time_that_a_reload_has_set(day):
     await day.stopped_for(5, is_anew=True)
     assert await day.passed(2 * HOUR_M) == []
