@@ -150,10 +150,8 @@ class Proposal:
             self._refused(504 if status == 487 and is_given_up and not self.facts.is_cancelled else status, now)
             if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
-            elif self.facts.is_early:
-                self.call.conversation.offer_answer(now)
             else:
-                self._introduce_after_all(now)
+                self._catch_up(now)
         self.returns = None
 
     def no_response(self, event: NoResponse) -> None:
@@ -169,7 +167,7 @@ class Proposal:
         elif isinstance(asked, InviteClient) and asked.is_unknown:
             self.facts.is_after_doubt = True  # its 2xx may have been lost with a connection
             self._refused(504, event.at)
-            self._introduce_after_all(event.at)
+            self._catch_up(event.at)
         else:
             self._not_answered(event.at)
 
@@ -189,10 +187,10 @@ class Proposal:
             if self.asked.state is TransactionState.TERMINATED:  # it was never sent
                 self.asked = None
                 self.withdraw(now)
-                self._introduce_after_all(now)
+                self._catch_up(now)
         elif self.asked is None:
             self.withdraw(now)
-            self._introduce_after_all(now)
+            self._catch_up(now)
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer: the other side's takes precedence (491), or the call is over."""
@@ -277,10 +275,7 @@ class Proposal:
     def _go_on_without(self, now: Instant) -> None:
         """Go on after the far side was not reached."""
         self._not_reached(now)
-        if self.facts.is_early:
-            self.call.conversation.offer_answer(now)
-        else:
-            self._introduce_after_all(now)
+        self._catch_up(now)
 
     def _not_reached(self, now: Instant) -> None:
         """Go on without the change, as after 503 (RFC 3261 section 8.1.3.1): the far side may have the call."""
@@ -300,9 +295,11 @@ class Proposal:
             self._cancel(self.asked, now, is_abandoned=True)
         self.asked = None
 
-    def _introduce_after_all(self, now: Instant) -> None:
-        """Begin the introduction whose place this offer took, now that it is refused."""
-        if self.facts.displaces_introduction and self._bridge is not None and self._bridge.is_quiet:
+    def _catch_up(self, now: Instant) -> None:
+        """Offer what this offer kept back, now that it is refused: media of the answer, or an introduction."""
+        if self.facts.is_early:
+            self.call.conversation.offer_answer(now)
+        elif self.facts.displaces_introduction and self._bridge is not None and self._bridge.is_quiet:
             self._bridge.introduce(now, is_repeated=True)
 
     def _comes_too_early(self, response: Response) -> bool:
@@ -422,7 +419,7 @@ class Renegotiation(Proposal):
         if self.facts.is_early:
             self.call.conversation.offer_answer(now)
             return
-        self._introduce_after_all(now)
+        self._catch_up(now)
         if self._bridge is not None:
             self._bridge.offer_again(self.far, now)
 

@@ -288,6 +288,26 @@ def test_the_caller_is_offered_the_media_of_the_answer_where_it_refuses_a_propos
     scene.finish(call)
 
 
+@pytest.mark.parametrize("status", [None, 491], ids=["before it was sent", "before it was sent again"])
+def test_so_it_is_where_the_vendor_cancels_what_has_waited(scene, status):
+    other = revised(ANSWER).replace("30000", "34000")
+    scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(500, 200, other)))
+    call = scene.answered_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    there = scene.vendor.only_call
+    if status is not None:
+        call.will("INVITE", Reply(status), Reply())
+    there.propose("a=sendonly")
+    scene.wire.run_for(100)
+    call.acknowledge()
+    scene.wire.run_for(10 if status is None else 205)
+    assert len(call.asked["INVITE"]) == (0 if status is None else 1)
+    there.asking[0].cancel()
+    scene.wire.run_for(5_000)
+    assert there.got == {"INVITE": [487]}
+    assert "m=audio 34000 " in call.theirs
+    scene.finish(call)
+
+
 def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(scene):
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=500)
