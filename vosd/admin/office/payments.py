@@ -277,8 +277,12 @@ def _repeatable(reference: str | None) -> Iterator[None]:
 
     None = it follows from the rest of the order. A request that is given up says the note of what has ended it.
     """
-    under = "" if reference is None else f" under the reference {reference}"
-    remedy = f"it is not known whether it was booked: order the same again{under}, by which it is booked once"
+    remedy = "it is not known whether it was booked: order the same again, by which it is booked once"
+    if reference is not None:
+        remedy = (
+            f"it is not known whether it was booked: order the same again under the reference {reference}, by which it"
+            " is booked once"
+        )
     try:
         yield
     except OutcomeUnknown as error:
