@@ -93,11 +93,10 @@ class Bridge:
         ):
             leg.respond(server, 491, now)
         else:
-            displaces = isinstance(change, Introduction) or (change is not None and change.facts.displaces_introduction)
             for each in (change, refresh, theirs):
                 if each is not None:
                     each.withdraw(now, 491)
-            self._renegotiate(leg, event, offer, displaces_introduction=displaces)
+            self._renegotiate(leg, event, offer, change)
 
     @property
     def is_quiet(self) -> bool:
@@ -227,7 +226,7 @@ class Bridge:
         """Return the proposal in progress that one of that leg would conflict with."""
         return refresh_of(leg) if self.proposal is None else self.proposal
 
-    def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes, *, displaces_introduction: bool) -> None:
+    def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes, displaced: Proposal | None) -> None:
         far, server = self.opposite(leg), event.transaction
         # A peer may allow UPDATE on one leg only: the method is chosen for each. UPDATE needs no ACK, but must be
         # answered at once, so a re-INVITE, which a person may have to accept, stays one (RFC 3311 section 5.1).
@@ -247,9 +246,12 @@ class Bridge:
         )
         facts = self.proposal.facts
         awaits_ack = far.acceptance is not None and not far.facts.is_confirmed
-        facts.is_early = is_early or (awaits_ack and not displaces_introduction)
+        if displaced is not None:
+            before = displaced.facts
+            facts.displaces_introduction = isinstance(displaced, Introduction) or before.displaces_introduction
+            facts.displaces_answer = isinstance(displaced, ChangedAnswer) or before.is_early or before.displaces_answer
+        facts.is_early = is_early or (awaits_ack and not facts.displaces_introduction)
         facts.is_after_doubt = bool(far.sessions.given_up)
-        facts.displaces_introduction = displaces_introduction
         self.proposal.parts = parts_for(far, event.request)
         self.proposal.begin_when_free(event.at)  # not before the other side's ACK
 

@@ -61,6 +61,8 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     displaces_introduction: bool = False
     """Whether it took the place of an ``Introduction``, which follows where this offer is refused: without either the
     two sides send their media to who has connected them."""
+    displaces_answer: bool = False
+    """Whether it took the place of what had to tell the caller the media of the answer, which follows likewise."""
     is_after_doubt: bool = False
     """Whether the far side may have taken an earlier offer that was given up: it is in doubt again if this is refused.
     """
@@ -297,7 +299,7 @@ class Proposal:
 
     def _catch_up(self, now: Instant) -> None:
         """Offer what this offer kept back, now that it is refused: media of the answer, or an introduction."""
-        if self.facts.is_early:
+        if self.facts.is_early or self.facts.displaces_answer:
             self.call.conversation.offer_answer(now)
         elif self.facts.displaces_introduction and self._bridge is not None and self._bridge.is_quiet:
             self._bridge.introduce(now, is_repeated=True)

@@ -308,6 +308,32 @@ def test_so_it_is_where_the_vendor_cancels_what_has_waited(scene, status):
     scene.finish(call)
 
 
+@pytest.mark.parametrize("proposes", ["the vendor", "no one"])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("status", [200, 488])
+def test_so_it_is_where_a_proposal_of_the_caller_goes_first_and_is_refused(scene, status, method, proposes):
+    other = revised(ANSWER).replace("30000", "34000")
+    scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(500, 200, other, KNOWS_UPDATE)))
+    call = scene.answered_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    there = scene.vendor.only_call
+    there.will(method, Reply(status))
+    if proposes == "the vendor":
+        there.propose("a=sendonly", method=method)
+        scene.wire.run_for(50)
+        call.acknowledge()
+    else:
+        call.will("INVITE", Reply(491))
+        call.acknowledge()
+        scene.wire.run_for(5)
+        assert len(call.asked["INVITE"]) == 1
+    scene.wire.run_for(5)
+    call.propose("a=inactive", method=method)
+    scene.wire.run_for(5_000)
+    assert (call.got[method], there.got) == ([status], {method: [491]} if proposes == "the vendor" else {})
+    assert "m=audio 34000 " in call.theirs
+    scene.finish(call)
+
+
 def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(scene):
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
     call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=500)
