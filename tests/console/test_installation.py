@@ -471,6 +471,17 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     expect(made).to_contain_text(["value: taken away; it was 6", "value: set to 6"])
 
 
+def test_changes_of_parameters_show_long_values_to_their_end(site: Watched, visit: Visit) -> None:
+    """Of a list of numbers the end is what was added."""
+    name = "SERVER_BILLING_FREE_E164S"
+    numbers = ",".join(map(str, range(442_000, 442_030)))
+    assert site.api.ask("PUT", f"/parameters/{name}?confirm=true", {"value": numbers}).status == 200
+    page = visit().go(f"/lists/parameter_versions?name={name}", "Changes of parameters")
+    cell = page.locator("main tbody td", has_text=numbers)
+    assert cell.evaluate("each => each.scrollWidth - each.clientWidth") == 0
+    assert site.api.ask("DELETE", f"/parameters/{name}?confirm=true").status == 200
+
+
 def test_what_a_colleague_has_changed_meanwhile_is_not_put_back_by_a_dialog_that_was_open(
     site: Watched, visit: Visit
 ) -> None:

@@ -74,7 +74,7 @@ function useCopied(frame: RefObject<HTMLElement | null>): boolean {
 
 const isAtEnd = (kind: Kind | undefined) => AT_END.has(kind);
 /** Kinds that are read to their end: their cells have several lines. */
-const WHOLE: ReadonlySet<Kind | undefined> = new Set(["sentence", "words", "facts"] as const);
+const WHOLE: ReadonlySet<Kind | undefined> = new Set(["sentence", "words", "facts", "keys"] as const);
 const isWhole = (kind: Kind | undefined) => WHOLE.has(kind);
 
 export function Table(props: {
