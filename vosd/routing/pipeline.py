@@ -265,7 +265,7 @@ def _search_named(
     for gateway, callee, phone in request.targets:
         if is_busy and phone and not gateway.is_phone:
             return  # the offline gateway takes no calls of a phone that is busy
-        if phone in vendors.blocked and not gateway.is_phone and _rings_one(request):
+        if phone in vendors.blocked and not gateway.is_phone and not _may_ring(request, vendors):
             left.append(_of_blocked_phone(gateway, phone, vendors))
             continue
         named = msgspec.structs.replace(request, callee=callee)
@@ -304,6 +304,13 @@ def _is_busy(left: LeftOut, request: RouteRequest) -> bool:
 def _rings_one(request: RouteRequest) -> bool:
     """Return whether one phone alone was named."""
     return sum(each.gateway.is_phone for each in request.targets) == 1
+
+
+def _may_ring(request: RouteRequest, vendors: Vendors) -> bool:
+    """Return whether a phone was named that is neither switched off nor blocked."""
+    return any(
+        each.gateway.is_phone and each.gateway.enabled and each.phone not in vendors.blocked for each in request.targets
+    )
 
 
 def _of_blocked_phone(gateway: RoutingGateway, phone: str, vendors: Vendors) -> LeftOut:

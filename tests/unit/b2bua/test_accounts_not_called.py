@@ -9,6 +9,7 @@ from vosd.catalogue.overrides import INCOMING, Blocks, Overrides, Setting, Targe
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import Address
+from vosd.trunks.ringing import RingOrder
 
 DESK, NUMBER, OTHER, OF_TRUNK = "44201", "4420946000", "4420946001", "4420946002"
 HOME, PBX = Endpoint("203.0.113.66", 41_234), Endpoint("203.0.113.88", 5_060)
@@ -90,6 +91,22 @@ def test_calls_of_a_blocked_phone_go_nowhere_else(role, number, block):
     scene.exchange.override(block)
     assert called(scene, number).final == 480
     assert scene.vendors[1].calls == []
+
+
+@pytest.mark.parametrize(("others", "final"), [("shop", 480), ("acme", 200)])
+@pytest.mark.parametrize("ring", RingOrder)
+def test_the_offline_gateway_of_a_locked_phone_takes_calls_of_several_for_those_that_are_not_locked(
+    ring, others, final
+):
+    last = "44202"
+    phones = phone(DESK, account=others), phone(last, account="shop", offline_gateway="elsewhere")
+    dids = [Did(NUMBER, "acme", phones=(DESK, last), ring=ring)]
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), ELSEWHERE]
+    scene = Scene(catalogue(gateways, phones=phones, accounts=[account("shop"), account("acme")], dids=dids))
+    scene.exchange.telephone(last, HOME).register()
+    scene.exchange.override(LOCK)
+    assert called(scene, NUMBER).final == final
+    assert len(scene.vendors[1].calls) == (final == 200)
 
 
 def test_gateways_that_carry_calls_for_an_account_below_a_locked_agent_get_none():
