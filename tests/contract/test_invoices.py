@@ -1132,14 +1132,15 @@ async def test_calls_by_one_prefix_stand_on_the_invoice_in_the_area_of_each_wher
     ]  # fmt: skip
 
 
-async def test_a_payment_of_an_invoice_whose_outcome_is_not_known_is_ordered_again_as_it_was(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reference", ["bank-7", None])
+async def test_a_payment_of_an_invoice_whose_outcome_is_not_known_is_ordered_again_by_the_reference_that_it_had(
+    site: Site, monkeypatch: pytest.MonkeyPatch, reference: str | None
 ) -> None:
-    """The reference of the entry names the invoice as well: as that of another order it would be booked again."""
+    """The reference of the entry names the invoice as well; that of the order may be of a key which is sent once."""
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     await site.run("2026-10", "2026-11-02")
     (issued,) = await site.listed()
-    own, order = SqlPayments.add, PayInvoice(id=issued.id, amount=Decimal("0.01"), reference="bank-7")
+    own, order = SqlPayments.add, PayInvoice(id=issued.id, amount=Decimal(issued.gross), reference=reference)
 
     async def lost(*arguments: Any, **named: Any) -> None:
         await own(*arguments, **named)
@@ -1149,7 +1150,8 @@ async def test_a_payment_of_an_invoice_whose_outcome_is_not_known_is_ordered_aga
         patched.setattr(SqlPayments, "add", lost)
         with pytest.raises(OutcomeUnknown) as unknown:
             await pay_invoice(site.office, operator(), order)
-    assert "order the same again, by which it is booked once" in unknown.value.remedy
+    under = "" if reference is None else f" under the reference {reference}"
+    assert f"order the same again{under}, by which it is booked once" in unknown.value.remedy
     (receipt,) = await pay_invoice(site.office, operator(), order)
     assert receipt.repeated
 

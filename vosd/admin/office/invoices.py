@@ -758,7 +758,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
         if is_paid(invoice.gross, paid, invoice.currency):
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
-    done = await book_payment(office, who, booked, is_open_sum=order.amount is None, names_reference=False)
+    done = await book_payment(office, who, booked, is_open_sum=order.amount is None, said=order.reference or None)
     is_repeated = done.repeated if isinstance(done, WaitingSheet) else done[0].repeated
     if is_repeated and not order.reference:
         paid = (await _paid(office, [invoice]))[invoice.id]

@@ -166,12 +166,13 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @needs(Permission.MONEY_BOOK, by_account=True)
 async def book_payment(
-    office: Office, who: Principal, order: BookPayment, *, is_open_sum: bool = False, names_reference: bool = True
+    office: Office, who: Principal, order: BookPayment, *, is_open_sum: bool = False, said: str | None = ""
 ) -> Receipts | WaitingSheet:
     """Book a payment once, or have it wait for a second person; the running switch knows the balance afterwards.
 
     A payment or refund has no more decimals than the money of its account; ``is_open_sum``: it is what an invoice asks
-    for, and has as many as that. ``names_reference``: its reference is as its sender has said it, or may say it.
+    for, and has as many as that. ``said``: the reference by which its sender orders it again; None = without one, empty
+    = that of the entry.
 
     Raises:
         OrderError: it makes no sense, has too many decimals, or is not for agents.
@@ -192,7 +193,7 @@ async def book_payment(
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
     if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
         check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
-    with _repeatable(wanted.reference if names_reference else None):
+    with _repeatable(wanted.reference if said == "" else said):
         return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
