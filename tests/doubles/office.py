@@ -136,7 +136,7 @@ class Defined:
 
     def deck(self, _rate_group: str) -> ConfiguredDeck:
         """Return a week of notice for every group, and nothing that names its areas."""
-        return ConfiguredDeck(7, lambda: None)
+        return ConfiguredDeck(7, lambda _tables: None)
 
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""

@@ -458,10 +458,11 @@ class Excerpt:
             raise NoDeckGroupError(message)
         return self._group_keys(section)
 
-    def area_names_of_deck(self, name: str) -> "str | RateTable | None":
+    def area_names_of_deck(self, name: str, tables: "dict[str, RateTable]") -> "str | RateTable | None":
         """Return what names the areas of the deck of a rate group that have no name; None = nothing does.
 
-        This is the name of another deck, or the rates of a group that has none. Raises as ``deck_group``.
+        This is the name of another deck, or the rates of a group that has none: those of ``tables``, or else they are
+        put there. Raises as ``deck_group``.
         """
         from vosd.config.assembly.decks import deck_names
 
@@ -471,8 +472,10 @@ class Excerpt:
             return None
         if names in deck_names([groups[names]]):
             return names
-        (named,), _ = self._with_own_areas([names])
-        return named.read.group.table
+        if names not in tables:
+            (named,), _ = self._with_own_areas([names])
+            tables[names] = named.read.group.table
+        return tables[names]
 
     def _group_keys(self, section: Section) -> "RateGroupKeys":
         from vosd.config.assembly.inventory import label_of

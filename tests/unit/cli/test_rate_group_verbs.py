@@ -1,7 +1,15 @@
 """``vosd rates groups`` and ``areas``, on a configuration with a deck and its database; no switch runs."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from doubles.deck_site import Site
+from doubles.office import operator
+
+from vosd.admin.office.decks import FindRates, FoundPrice, find_rates
+from vosd.api.offices import Offices
+from vosd.config.excerpt import Excerpt
 
 SHEET = """prefix,area,billing_rate,effective_from
 44,United Kingdom,0.0120,
@@ -161,3 +169,28 @@ def test_a_closed_prefix_is_looked_up_with_its_area(site):
     named_site(site, "acme", "prefix,area,billing_rate\n44,,\n")
     found = site.ask("lookup", "vendor", "441", code=1)
     assert (found["closed"], found["neighbours"][0]["area"]) == (True, "United Kingdom")
+
+
+def test_a_number_is_looked_up_in_decks_of_which_one_table_names_the_areas_by_reading_it_once(site, monkeypatch):
+    """A price list of a million rates takes a second to read, and has the names for the sheets of all vendors."""
+    site.write("prefix,area,billing_rate\n4,Of a file,0.1\n", "filed.csv")
+    named_site(site, "filed", "prefix,billing_rate\n44,0.01\n")
+    site.config.write_text(
+        site.config.read_text().replace("name: own, deck: true", "name: own, deck: true, area_names: filed")
+    )
+    site.run("import", "own", site.write("prefix,billing_rate\n44,0.02\n"))
+    read, with_own_areas = [], Excerpt._with_own_areas
+
+    def noted(self: Excerpt, names: Any, *more: Any) -> Any:
+        read.append(names)
+        return with_own_areas(self, names, *more)
+
+    async def found() -> list[FoundPrice]:
+        async with Offices(site.config) as offices:
+            office = await offices.open(needs_database=True)
+            monkeypatch.setattr(Excerpt, "_with_own_areas", noted)
+            return await find_rates(office, operator(), FindRates(number="44207"))
+
+    areas = {each.rate_group: each.area for each in asyncio.run(found())}
+    assert (areas["vendor"], areas["own"]) == ("Of a file", "Of a file")
+    assert read.count(["filed"]) == 2, "for its own rate and for the areas of both decks"

@@ -24,6 +24,7 @@ from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_
 from vosd.billing.deck_rows import CLOSED, cut
 from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.billing.named_areas import area_in
+from vosd.billing.ports import RateTable
 from vosd.cdr.columns import iso_utc
 from vosd.storage.deck_values import StoredDeck, Way
 
@@ -347,8 +348,12 @@ class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.RATES_SEE)
-async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRate:
+async def look_up(
+    office: Office, who: Principal, order: LookUpRate, *, tables: dict[str, RateTable] | None = None
+) -> FoundRate:
     """Return the rate that a call to a number had at a moment, or will have: by the version in force then.
+
+    ``tables`` are those that name areas, as far as they were read: see ``ConfiguredDeck``.
 
     Raises:
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
@@ -360,7 +365,7 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
     deck = await _deck_at(decks, rate_group, at)
     found = await _rows(decks, deck, digits, at)
     rows = [*map(_shown, found)]
-    if found and (area := await _area_of_call(office, deck, found[0], digits, at)):
+    if found and (area := await _area_of_call(office, deck, found[0], digits, at, {} if tables is None else tables)):
         rows[0]["area"] = area
     is_closed = bool(rows) and CLOSED in rows[0]
     return FoundRate(
@@ -389,10 +394,12 @@ async def _rows(decks: "SqlDecks", deck: StoredDeck, number: str, at: int) -> Se
     return [columns_of(header, row.line) for row in find(lines, number, iso_utc(at))]
 
 
-async def _area_of_call(office: Office, deck: StoredDeck, row: Mapping[str, str], number: str, at: int) -> str:
+async def _area_of_call(
+    office: Office, deck: StoredDeck, row: Mapping[str, str], number: str, at: int, tables: dict[str, RateTable]
+) -> str:
     """Return the area of a call by a row of a deck, as ``NamedTable`` has it, by the decks of that moment."""
     area = await _area_of(office.stores.decks, deck, row)
-    names = await asyncio.to_thread(office.definitions.deck(deck.rate_group).area_names)
+    names = await asyncio.to_thread(office.definitions.deck(deck.rate_group).area_names, tables)
     if names is None or (area and not area.isdecimal()):
         return area
     if isinstance(names, str):
@@ -471,6 +478,7 @@ async def find_rates(office: Office, who: Principal, order: FindRates) -> list[F
         ConfigError: a rate group has mistakes.
     """
     at, number = office.now() if order.at is None else order.at, order.number.removeprefix("+")
+    tables: dict[str, RateTable] = {}  # of a million rates one takes a second to read: many decks may name it
     found = []
     for group in await office.definitions.rate_groups():
         names: dict[str, Any] = {
@@ -480,16 +488,16 @@ async def find_rates(office: Office, who: Principal, order: FindRates) -> list[F
             "price_per": group.price_per,
         }
         if group.rates_from == "deck":
-            found.append(FoundPrice(**names | await _in_deck(office, who, LookUpRate(group.name, number, at))))
+            found.append(FoundPrice(**names | await _in_deck(office, who, LookUpRate(group.name, number, at), tables)))
         else:
             rates = await asyncio.to_thread(office.definitions.rate_group, group.name)
             found.append(FoundPrice(**names | _in_table(rates, number, at)))
     return found
 
 
-async def _in_deck(office: Office, who: Principal, order: LookUpRate) -> dict[str, Any]:
+async def _in_deck(office: Office, who: Principal, order: LookUpRate, tables: dict[str, RateTable]) -> dict[str, Any]:
     try:
-        looked_up = await look_up(office, who, order)
+        looked_up = await look_up(office, who, order, tables=tables)
     except NoSuchDeckError:
         return {}
     rate = looked_up.rate if looked_up.rate is not None or not looked_up.closed else looked_up.neighbours[0]

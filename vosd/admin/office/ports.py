@@ -34,8 +34,11 @@ class ConfiguredDeck(NamedTuple):
 
     notice_days: int
     """Number of days ahead at which increases have to be known."""
-    area_names: "Callable[[], str | RateTable | None]"
-    """Returns what names its areas: another deck, by its name, or the rates of a group without one."""
+    area_names: "Callable[[dict[str, RateTable]], str | RateTable | None]"
+    """Returns what names its areas: another deck, by its name, or the rates of a group without one.
+
+    They are those in the tables that it is given, by their groups; else they are read, and put there.
+    """
 
 
 class WrittenGateway(msgspec.Struct, frozen=True):
