@@ -472,7 +472,7 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
 
 
 def test_changes_of_parameters_show_long_values_to_their_end(site: Watched, visit: Visit) -> None:
-    """Of a list of numbers the end is what was added."""
+    """An entry that is added to a list of numbers stands at its end."""
     name = "SERVER_BILLING_FREE_E164S"
     numbers = ",".join(map(str, range(442_000, 442_030)))
     assert site.api.ask("PUT", f"/parameters/{name}?confirm=true", {"value": numbers}).status == 200

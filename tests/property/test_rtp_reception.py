@@ -97,7 +97,7 @@ def test_figures_are_those_of_a_plain_implementation(packets):
 
 @given(st.lists(st.sampled_from(".pl"), min_size=1, max_size=60), st.sampled_from((0, 65_530)))
 def test_packets_that_are_passed_over_are_neither_counted_nor_lost(kinds, first):
-    """Of those that come behind the last one that is counted, nothing is known."""
+    """Packets behind the last one that is counted are not known."""
     reception, numbers = Reception(), range(first, first + len(kinds) + 2)
     for number, kind in zip(numbers, (".", *kinds, "."), strict=True):
         if kind == ".":

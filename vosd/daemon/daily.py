@@ -141,9 +141,8 @@ class Daily:
         now, done = self._clock.now(), None if is_anew else self._done.read()
         if now is not None and done is not None and 0 <= now - done < MADE_UP_MS:
             coming = next_run(done, at_s, zone)
-            self._due = (
-                coming if coming > now else now + SETTLED_MS
-            )  # by then a clock that was wrong at the boot is set
+            # A missed run waits until a clock that was wrong at the boot is set.
+            self._due = coming if coming > now else now + SETTLED_MS
         elif now is not None and (done is None or now > done):  # a clock that is behind at the boot says nothing
             self._done.write(now)
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)

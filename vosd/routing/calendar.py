@@ -267,4 +267,4 @@ class BoundCalendar(msgspec.Struct, frozen=True):
 
 
 GatewayCalendar = Calendar | BoundCalendar
-"""When a gateway is used."""
+"""Times at which a gateway is used."""

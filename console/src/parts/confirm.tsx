@@ -37,7 +37,7 @@ export function Confirm(props: {
   lead: ReactNode;
   act: string;
   isAtWork: boolean;
-  /** How far an order is that takes long, as a part of 1. */
+  /** Progress of an order that takes long, as a part of 1. */
   progress?: number;
   error: Error | null;
   /** Whether the order may have been carried out without an answer, and its repeat has the same Idempotency-Key. */

@@ -12,7 +12,7 @@ export const figure = (figures: unknown, name: string): string => String((figure
 export const percent = (value: unknown): string => (typeof value === "number" ? `${value.toFixed(0)} %` : "–");
 const megabits = (bytes: unknown): string => (typeof bytes === "number" ? ((bytes * 8) / 1e6).toFixed(1) : "–");
 
-/** What the network devices of the machine receive and send. */
+/** Traffic that the network devices of the machine receive and send. */
 export const networkUse = (machine: Schemas["MachineUse"]): string =>
   `${megabits(machine.received_bytes)} / ${megabits(machine.sent_bytes)}`;
 

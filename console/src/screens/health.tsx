@@ -101,7 +101,7 @@ export function HealthScreen() {
   );
 }
 
-/** What is behind the figures of the machine and of the database on the overview. */
+/** Details behind the figures of the machine and of the database on the overview. */
 function Behind({ row }: { row: Schemas["StatusSheet"] }) {
   const { t } = useTranslation();
   const { machine, figures } = row;

@@ -223,7 +223,7 @@ async def test_a_payment_whose_commit_is_not_answered_in_time_names_the_referenc
 async def test_no_request_waits_while_a_report_is_printed_for_another(
     site: Site, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """What is printed waits for an invoice that a thread prints: the event loop would stand as long."""
+    """A report waits for an invoice that a thread prints: an event loop that printed it would stand as long."""
     printer: list[str] = []
     (report,) = (each for each in OPERATIONS if each.route == "GET /reports/{name}")
 

@@ -249,7 +249,7 @@ def test_what_is_no_rtp_is_believed_at_once_from_the_nat_of_a_peer_that_describe
     ],
 )
 def test_what_may_be_left_of_the_audio_before_a_fax_is_not_believed_at_once(data):
-    """Its RTCP, and what keeps its port of the NAT open: the fax would not be heard until that is silent."""
+    """RTCP, and packets that keep a port of the NAT open, would keep the fax from being heard until they end."""
     one = latch(**BEHIND_NAT)
     assert one.consider_unread(OTHER_PORT, data, 0, 0) == []
     assert one.believed is None

@@ -45,7 +45,7 @@ class Switch:
 
 
 class Polls:
-    """How long a worker waits for events; nothing is waited for. It ends at its last turn."""
+    """Note how long a worker would wait for events, without a wait; end it at its last turn."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker, self._last, self._epoll = worker, 0, worker._poll
