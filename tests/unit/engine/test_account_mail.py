@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from email.message import EmailMessage
-from smtplib import SMTPRecipientsRefused
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from typing import Any
 
 import msgspec
@@ -147,6 +147,65 @@ async def test_a_mail_whose_content_is_refused_holds_up_no_other(
         assert (await received(postbox))["To"] == "shop@example.com"
         await asyncio.wait_for(emptied(output), PATIENCE_S)
     assert logs[0]["error"] == "acme@example.com is refused: 554 looks like spam"
+
+
+async def test_a_mail_that_is_put_off_after_its_end_holds_up_no_other(
+    postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered: list[tuple[str, Sequence[str] | None]] = []
+    answers = {"acme@example.com": [b"4.7.1 greylisted", b"4.3.0 no space"]}
+
+    def putting_off(_settings: MailSettings, message: EmailMessage, recipients: Sequence[str] | None = None) -> object:
+        to = str(message["To"])
+        delivered.append((to, recipients))
+        if left := answers.get(to):
+            raise SMTPDataError(451, left.pop(0))
+        return {}
+
+    monkeypatch.setattr(mail, "deliver", putting_off)
+
+    def with_a_copy(event: Event, account: str) -> Composer:
+        def composed(sender: str, now: int) -> EmailMessage:
+            made = to_the_owner(event, account)
+            assert made is not None
+            message = made(sender, now)
+            message["Bcc"] = "agent@example.com"
+            return message
+
+        return composed
+
+    output = AccountMail(ManualClock(), settings_of(postbox), with_a_copy)
+    output.serves.set()
+    low(output, "acme", "shop")
+    async with sending(output) as logs, asyncio.timeout(PATIENCE_S):
+        while len(delivered) < 4:
+            await turns(1)
+    both = ["acme@example.com", "agent@example.com"]
+    assert delivered[0] == ("acme@example.com", None)
+    assert ("shop@example.com", None) in delivered[1:3], "not behind the later tries of the first"
+    assert [recipients for to, recipients in delivered[1:] if to == "acme@example.com"] == [both, both]
+    assert logs == []
+
+
+async def test_mails_wait_where_the_server_is_not_well_at_the_end_of_one(
+    postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def failing(_settings: MailSettings, message: EmailMessage, _recipients: object = None) -> dict[str, object]:
+        tries.append(str(message["To"]))
+        if len(tries) < 3:
+            raise SMTPDataError(452, b"4.3.1 no space")
+        return {}
+
+    monkeypatch.setattr(mail, "deliver", failing)
+    output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    output.serves.set()
+    low(output, "acme", "shop")
+    async with sending(output) as logs, asyncio.timeout(PATIENCE_S):
+        await emptied(output)
+    assert tries == ["acme@example.com"] * 3 + ["shop@example.com"]
+    assert logs[0]["error"] == "452 4.3.1 no space"
 
 
 async def test_mails_wait_for_a_server_that_is_away_and_are_about_what_holds_then(postbox: Postbox) -> None:

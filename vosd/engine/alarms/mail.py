@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime, getaddresses, make_msgid
 from functools import partial
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -52,6 +52,8 @@ LATE_MS: Final = 7_200_000
 """Time for which a mail is tried again for recipients that are put off: by greylisting for some minutes."""
 _FOR_GOOD: Final = 500
 """Codes from here on refuse for good (RFC 5321 4.2.1)."""
+_ABOUT_THE_MAIL: Final = (b"4.1.", b"4.2.", b"4.6.", b"4.7.")
+"""Enhanced codes that put a mail off for its sender, recipient, content or a policy (RFC 3463 section 3)."""
 LATE_MAX: Final = 100
 """Mails that are tried again for some of their recipients."""
 
@@ -218,9 +220,13 @@ def _refusing(
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         is_for_good = all(code >= _FOR_GOOD for code, _ in error.recipients.values())
         return error.recipients if can_wait or is_for_good else {}
-    if isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _FOR_GOOD:
-        said = error.smtp_error
-        return {str(message["To"]): (error.smtp_code, said.encode() if isinstance(said, str) else said)}
+    if not isinstance(error, smtplib.SMTPDataError):
+        return {}
+    said = error.smtp_error if isinstance(error.smtp_error, bytes) else error.smtp_error.encode()
+    # filters that greylist do so after a mail: RFC 3463 tells their 4.7.1 from the 4.3.z of a server that is not well
+    if error.smtp_code >= _FOR_GOOD or (can_wait and said.startswith(_ABOUT_THE_MAIL)):
+        recipients = getaddresses([str(message[name]) for name in ("To", "Bcc") if name in message])
+        return {address: (error.smtp_code, said) for _, address in recipients}
     return {}
 
 
