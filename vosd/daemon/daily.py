@@ -128,21 +128,23 @@ class Daily:
         self._done = KeptFile(state_dir / f"{name}.json", int, f"last_run_of_{name}")
         """Time up to which nothing is left to make up for, UTC milliseconds."""
         self._due: int | None = None
+        self._is_cut = False
+        """Whether a run has begun that was not finished."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, at_s: int | None, zone: tzinfo | None, *, is_anew: bool = False) -> None:
         """Begin to wait for a time in seconds since midnight; None = do nothing.
 
-        ``is_anew``: that was changed by a reload, so that nothing is made up for.
+        ``is_anew``: that was changed by a reload, so that nothing is made up for but a run that it has ended.
         """
         if at_s is None:
             return
         self._due = None
-        now, done = self._clock.now(), None if is_anew else self._done.read()
+        now, done = self._clock.now(), None if is_anew and not self._is_cut else self._done.read()
         if now is not None and done is not None and 0 <= now - done < MADE_UP_MS:
             coming = next_run(done, at_s, zone)
             # A missed run waits until a clock that was wrong at the boot is set.
-            self._due = coming if coming > now else now + SETTLED_MS
+            self._due = coming if coming > now and not self._is_cut else now + SETTLED_MS
         elif now is not None and (done is None or now > done):  # a clock that is behind at the boot says nothing
             self._done.write(now)
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
@@ -161,7 +163,9 @@ class Daily:
             if now is not None:
                 if self._due is not None and now >= self._due:
                     self._due = None
+                    self._is_cut = True
                     await self._run(now)
+                    self._is_cut = False
                     self._done.write(now)
                 coming = next_run(now, at_s, zone)
                 self._due = coming if self._due is None else min(self._due, coming)

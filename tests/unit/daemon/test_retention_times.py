@@ -126,6 +126,18 @@ async def test_a_run_that_a_stop_has_ended_is_made_up_for(day):
     assert len(await day.passed(2 * HOUR_M)) == 1
 
 
+async def test_a_run_that_a_reload_has_ended_is_made_up_for_once(day):
+    day.lasts = True
+    assert len(await day.passed(2)) == 1
+    day.lasts = False
+    await day.daily.end()
+    day.daily.begin(HALF_PAST_TWO - 600, UTC, is_anew=True)
+    assert len(await day.passed(2 * HOUR_M)) == 1
+    await day.daily.end()
+    day.daily.begin(HALF_PAST_TWO, UTC, is_anew=True)
+    assert await day.passed(2 * HOUR_M) == []
+
+
 async def test_a_clock_that_is_ahead_at_the_start_makes_up_for_nothing(day):
     await day.daily.end()
     day.clock.set_wall(86_400_000)
