@@ -13,7 +13,7 @@ from doubles.migrated import migrate_on_server, migrated
 
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
-from vosd.storage import schema
+from vosd.storage import database_clock, schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
@@ -33,6 +33,7 @@ def seeded(sqlite: int, mariadb: int) -> pytest.MarkDecorator:
 
 
 NODE = "sw1"
+_LATEST = 2**62
 _OF_MIGRATIONS = (schema.counter, schema.identity, schema.schema_compatibility)
 _FILLED = [table.name for table in reversed(schema.metadata.sorted_tables) if table not in _OF_MIGRATIONS]
 """Tables that a new database has no rows in, those that refer to others first."""
@@ -73,6 +74,16 @@ async def database(database_url) -> AsyncIterator[Database]:
     """A migrated and empty database of each kind."""
     async with emptied(database_url) as database:
         yield database
+
+
+@pytest.fixture
+def late_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of the database server that has reached every time of a test, whatever that of the machine says."""
+
+    async def latest(_: Database) -> int:
+        return _LATEST
+
+    monkeypatch.setattr(database_clock, "time_of", latest)
 
 
 @pytest.fixture(params=["memory", "sqlite", MARIADB])

@@ -1,11 +1,23 @@
-"""A clock of the switch that is ahead of the database server's: nothing is dropped, booked or sent by it."""
+"""A clock of the switch that is ahead of the database server's: nothing is dropped, booked, closed or sent by it."""
 
 import time
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.data.builders import account
 from doubles.data.records import answered_call
+from doubles.office import office_on, operator
 
+from vosd.admin.ledger import Month
+from vosd.admin.office.closing import CloseAccount, close_account
+from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.ledger import ClosePeriod, close_period
+from vosd.admin.office.minimum import BookMinimums, book_minimums
+from vosd.admin.office.months import CloseMonth, close_month
+from vosd.admin.office.office import Office
+from vosd.admin.office.retention import RunRetention, run_retention
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.retention import DAY_MS, Age
@@ -15,11 +27,27 @@ from vosd.daemon.report_process import ReportOrder
 from vosd.daemon.retention_process import RetentionOrder
 from vosd.engine.settings import ReportForm, RetentionSettings
 from vosd.storage.books import SqlBooks
+from vosd.storage.database_clock import ClockAhead
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.queries import SqlQueries
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)]
 NOT_COME = "has not come by the database's clock"
+Order = Callable[[Office, Month], Awaitable[object]]
+ORDERS: dict[str, Order] = {
+    "invoice run": lambda office, month: run_invoices(office, operator(), RunInvoices(period=str(month))),
+    "invoice run --draft": lambda office, month: run_invoices(
+        office, operator(), RunInvoices(period=str(month), draft=True)
+    ),
+    "ledger minimum": lambda office, month: book_minimums(office, operator(), BookMinimums(month)),
+    "ledger close": lambda office, month: close_period(office, operator(), ClosePeriod(month.bounds(UTC)[1])),
+    "account close": lambda office, _month: close_account(office, operator(), CloseAccount(account="acme")),
+    "month close": lambda office, month: close_month(office, operator(), CloseMonth(month=month), lambda *_: None),
+    "month close --dry-run": lambda office, month: close_month(
+        office, operator(), CloseMonth(month=month, is_trial=True), lambda *_: None
+    ),
+}
+UTC = ZoneInfo("UTC")
 
 
 @pytest.mark.parametrize("days_ahead", [2, 0])
@@ -43,6 +71,26 @@ async def test_the_daily_work_is_refused_by_a_clock_that_is_ahead(database, data
 
     assert [NOT_COME in each for each in said] == [bool(days_ahead)] * 3, said
     assert (await SqlQueries(database).standing("acme")).seq == (1 if days_ahead else 2)  # the call, and the minimum
+
+
+@pytest.mark.parametrize("name", ORDERS)
+async def test_an_order_for_a_month_is_refused_by_a_clock_that_is_ahead(database, tmp_path, name):
+    def office_at(now: int) -> tuple[Office, Month]:
+        acme = account("acme", minimum_consumption=Decimal(50))
+        return office_on(database, acme, now=now, socket=tmp_path / "vosd.sock"), Month.before(now, UTC)
+
+    now = time.time_ns() // 1_000_000
+    with pytest.raises(ClockAhead, match=NOT_COME):
+        await ORDERS[name](*office_at(now + 40 * DAY_MS))
+    await ORDERS[name](*office_at(now))
+
+
+async def test_retention_by_hand_is_refused_by_a_clock_that_is_ahead(database, tmp_path):
+    now = time.time_ns() // 1_000_000
+    (tmp_path / "journal").mkdir()
+    office = office_on(database, now=now + 2 * DAY_MS, socket=tmp_path / "vosd.sock")
+    with pytest.raises(ClockAhead, match=NOT_COME):
+        await run_retention(office, operator(), RunRetention(is_trial=True), lambda _: None)
 
 
 async def test_no_override_ends_by_a_clock_that_is_ahead(database):

@@ -22,7 +22,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import SqlStore, repeated
-from vosd.storage.database_clock import time_of
+from vosd.storage.database_clock import check_has_come, time_of
 from vosd.storage.ledger_values import Closing
 from vosd.storage.types import Money, descriptive
 
@@ -69,9 +69,11 @@ class SqlCheckpoints(SqlStore):
 
         Raises:
             BadClosingDate: it is in the future, or a later one is closed.
+            ClockAhead: it is in the future by the database's clock.
         """
         if until > now:
             raise BadClosingDate(f"{iso_utc(until)} is in the future: a period is closed when it is over")
+        await check_has_come(self._database, until)
         latest = await self.closed_until()
         if latest is not None and latest > until:
             raise BadClosingDate(f"the books are closed until {iso_utc(latest)} already: close a later date")
@@ -88,6 +90,7 @@ class SqlCheckpoints(SqlStore):
 
         Raises:
             BadClosingDate: the date is in the future, or a later one is closed.
+            ClockAhead: it is in the future by the database's clock.
             StoreUnavailable: some may be made; try the same again.
         """
         await self.check_date(until, now)

@@ -54,6 +54,7 @@ from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsound
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
 from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, is_paid, name_in_reference, paid_of, state_of
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.invoice_sums import InvoicedPart
 from vosd.storage.invoices import (
     CLAIMED_MS,
@@ -365,6 +366,7 @@ async def run_invoices(
 
     Raises:
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
+        ClockAhead: it has ended by the clock of this machine, and not by the database's.
         OrderError: an account that is named is a vendor's, or shall begin anew and has an invoice in force.
         InvoiceFormError: the template cannot be read; nothing was made.
         DroppedPeriod: the invoices made so far stay, the others are missing.
@@ -373,7 +375,9 @@ async def run_invoices(
     """
     period = period_of(order.period)
     run = _Run(office, who, order, period, is_trial=is_trial)
-    if run.until > office.now() and not order.draft:
+    if run.until <= office.now():
+        await check_has_come(office.stores.database, run.until)
+    elif not order.draft:
         raise PeriodNotOverError(f"{period} is not over in {run.zone.key}")
     # Asked before the entries are read: what is booked in between is found there.
     if not is_trial:

@@ -298,6 +298,7 @@ async def close_period(
 
     Raises:
         BadClosingDate: the date is in the future, or a later one is closed.
+        ClockAhead: it is in the future by the database's clock.
         BooksUnsoundError: an audit finds differences, and it is not forced.
         StoreUnavailable: some checkpoints may be made; try the same again.
     """

@@ -26,6 +26,7 @@ from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.ports import EntryKind, Payment
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
 
     Raises:
         MonthNotOverError: the month has not ended.
+        ClockAhead: it has ended by the clock of this machine, and not by the database's.
         DroppedPeriod: calls of the month were dropped, and one of the accounts has no entry of it.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
@@ -116,6 +118,8 @@ async def book_for(
     then = await MinimumsThen.read(stores.objects, until - 1, now)
     having_had_one = await then.names()
     owing = [each for each in accounts.values() if each.minimum_consumption or each.id in having_had_one]
+    if owing:
+        await check_has_come(stores.database, until)
     # Asked before the calls are read: what is booked in between is found there.
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if owing else {}
     for defined in owing:
@@ -154,8 +158,7 @@ async def book_for(
             sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
             continue
         if waiting is not None:
-            sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
-            sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
+            sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.WAITING, unbooked=waiting))
             continue
         receipt = await stores.payments.earlier(replace(payment, reference=other))
         if receipt is None:
@@ -216,7 +219,14 @@ async def _minimum_then(
     return (account.minimum_consumption or ZERO) if is_there else MinimumOutcome.NOT_BEGUN
 
 
-def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: MinimumOutcome) -> MinimumSheet:
+def _sheet(
+    account: Account,
+    month: Month,
+    consumed: str | None,
+    charged: str,
+    outcome: MinimumOutcome,
+    unbooked: str | msgspec.UnsetType = msgspec.UNSET,
+) -> MinimumSheet:
     return MinimumSheet(
         account=account.id,
         month=str(month),
@@ -224,4 +234,5 @@ def _sheet(account: Account, month: Month, consumed: str | None, charged: str, o
         consumed=consumed,
         charged=charged,
         outcome=outcome.value,
+        unbooked=unbooked,
     )

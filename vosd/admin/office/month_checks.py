@@ -16,6 +16,7 @@ from vosd.control.calls import ListCalls
 from vosd.control.money import CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.journal.quarantine import Quarantine
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.disputes import DisputeState
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.reconciliations import StoredReconciliation
@@ -48,12 +49,14 @@ class MonthChecks:
         """Return the work that is missing.
 
         Raises:
+            ClockAhead: the month has ended by the clock of this machine, and not by the database's.
             DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
             JournalUnreadableError, QuarantineError: the journal, or the refused records cannot be read.
         """
         if self._until > self._office.now():
             detail = f"it ends at {iso_utc(self._until)}"
             return [MissingOfMonth(MonthObstacle.NOT_OVER, detail, "")]
+        await check_has_come(self._stores.database, self._until)
         found = []
         for check in (self._unbooked, self._ledger, self._refused, self._sums, self._vendors):
             async with aclosing(check()) as some:

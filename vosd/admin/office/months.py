@@ -109,6 +109,7 @@ async def close_month(
 
     Raises:
         MonthOpenError: work is missing that is not passed over; the ledger is closed where only invoices are missing.
+        ClockAhead: the month has ended by the clock of this machine, and not by the database's.
         DroppedPeriod: calls or entries of the month were dropped.
         InvoiceFormError: invoices are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.

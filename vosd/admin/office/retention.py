@@ -13,6 +13,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.payment_archive import ArchiveSheet, checked_archive
 from vosd.admin.retention import Retention, RetentionRun
 from vosd.storage.daily_totals import SqlDailyTotals, TotalsLine
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.drop_history import DropRecord, drop_history
 
 
@@ -35,11 +36,13 @@ async def run_retention(
     Raises:
         RetentionError: nothing says how long records are kept, another run goes on, or the journal is not here.
         ExportBlocked: the state of an export cannot be read.
+        ClockAhead: the clock of this machine is ahead of the database's.
         StoreUnavailable: the next run goes on.
     """
-    settings = office.definitions.settings
+    settings, database = office.definitions.settings, office.stores.database
+    await check_has_come(database, office.now())
     return await Retention(
-        office.stores.database,
+        database,
         settings.retention,
         settings.state_dir,
         who.recorded,
