@@ -18,7 +18,7 @@ SECRET = b"0123456789" * 4
 KEY = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:%b\r\n" % SECRET
 OPEN_KEY = KEY.replace(b"\r\n", b" UNENCRYPTED_SRTP\r\n")
 NULL_KEY = b"a=crypto:3 NULL_HMAC_SHA1_80 inline:%b\r\n" % SECRET
-PRINT = b"a=fingerprint:sha-256 AA:BB\r\n"
+PRINT = b"a=fingerprint:sha-256 %b\r\n" % b":".join([b"AA"] * 32)
 
 
 def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> bytes:
@@ -108,6 +108,8 @@ def test_a_key_of_the_length_of_its_suite_encrypts(suite, text):
         KEY.replace(b"\r\n", b";inline:" + SECRET + b"\r\n"),
         KEY.replace(b"\r\n", b"|2^99\r\n"),
         KEY.replace(b"\r\n", b"|day\r\n"),
+        KEY.replace(b"\r\n", b"|2^0\r\n"),
+        KEY.replace(b"\r\n", b"|0\r\n"),
         KEY.replace(b"\r\n", b"|1:0\r\n"),
         KEY.replace(b"\r\n", b"|1:256\r\n"),
     ],
@@ -117,6 +119,36 @@ def test_a_key_that_an_rtpengine_does_not_read_is_none(line):
     session = HEAD + audio(b"RTP/SAVP", line)
     assert protection_of(session) is Protection.NONE
     assert with_usable_keys(session) == HEAD + audio(b"RTP/SAVP")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest_bytes"), [(b"SHA-1", 20), (b"sha-224", 28), (b"sha-256", 32), (b"sha-384", 48), (b"sha-512", 64)]
+)
+@pytest.mark.parametrize("end", [b"\r\n", b" \r\n", b"\n"])
+def test_a_fingerprint_of_the_length_of_its_digest_encrypts(name, digest_bytes, end):
+    line = b"a=fingerprint:%b %b%b" % (name, b":".join([b"0f"] * digest_bytes), end)
+    assert protection_of(HEAD + audio(b"UDP/TLS/RTP/SAVP", line)) is Protection.DTLS
+    assert protection_of(HEAD + line + audio(b"UDP/TLS/RTP/SAVP")) is Protection.DTLS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        PRINT.replace(b"sha-256", b"sha-1"),
+        PRINT.replace(b"sha-256", b"md5"),
+        PRINT.replace(b"sha-256", b"sha3-256"),
+        PRINT.replace(b"sha-256 ", b"sha-256  "),
+        PRINT.replace(b"AA:", b"", 1),
+        PRINT.replace(b":AA", b"AA"),
+        PRINT.replace(b"\r\n", b":AA\r\n"),
+        b"a=fingerprint:sha-256 x\r\n",
+    ],
+)
+def test_a_fingerprint_that_an_rtpengine_does_not_read_is_none(line):
+    """It would agree with its author on no keys: a call that is answered and silent."""
+    session = HEAD + audio(b"UDP/TLS/RTP/SAVP", line)
+    assert protection_of(session) is Protection.NONE
+    assert is_unprotected(session)
 
 
 def test_an_rtpengine_is_given_no_key_with_a_longer_mki_than_there_is():
