@@ -64,7 +64,7 @@ def _of_senders(operation: Operation) -> _Problems:
     yield HTTPStatus.SERVICE_UNAVAILABLE, ("store_unavailable",)
     if operation.permission is not None:
         yield HTTPStatus.FORBIDDEN, ("may_not_act", "no_agent", "permission_lacking")
-        if not getattr(operation.run, BY_ACCOUNT, False):
+        if not getattr(operation.use_case, BY_ACCOUNT, False):
             yield HTTPStatus.FORBIDDEN, ("operators_only",)
         if operation.needs_database:
             yield HTTPStatus.GATEWAY_TIMEOUT, ("statement_too_long",)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED
+from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED, WITHOUT_DATABASE
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -118,12 +118,6 @@ class Field(NamedTuple):
     default: Any
 
 
-def permission_of(use_case: Callable[..., Any]) -> Permission:
-    """Return the permission that a use case needs."""
-    found: Permission = getattr(use_case, NEEDED)
-    return found
-
-
 class Given(NamedTuple):
     """Fields of an order by where a request has them."""
 
@@ -142,9 +136,11 @@ class Operation(msgspec.Struct, frozen=True):
     """Method and path below ``/api/v1``; ``{field}`` is a field of the order."""
     meaning: str
     run: Run
-    """The use case."""
+    """The use case, or what calls ``use_case`` for requests."""
+    use_case: Callable[..., Any] = _OF_RUN
+    """The use case, which says who may do it and what it needs: ``run``, where none is given."""
     permission: Permission | None = _OF_RUN
-    """That of ``run``, where none is given. None = no token is needed, unless ``is_for_everyone``."""
+    """That of the use case, where none is given. None = no token is needed, unless ``is_for_everyone``."""
     takes: type[msgspec.Struct] = _OF_RUN
     """The order: that of ``run``, where none is given."""
     result: Any = _OF_RUN
@@ -153,7 +149,8 @@ class Operation(msgspec.Struct, frozen=True):
     """Fields of the order that no request sets."""
     listing: Listing | None = None
     status: HTTPStatus = HTTPStatus.OK
-    needs_database: bool = True
+    needs_database: bool = _OF_RUN
+    """Whether the database is opened before it: as the use case says, where nothing is given."""
     etag: Callable[[Any], str | None] | None = None
     location: Callable[[Any], str] | None = None
     session: Callable[[Office, LogIns, HttpRequest, Any], Awaitable[Any]] | None = None
@@ -187,8 +184,6 @@ class Operation(msgspec.Struct, frozen=True):
     """Codes of errors of its own; ``documented_problems`` has those that follow from the rest."""
     is_for_everyone: bool = False
     """Whether every token and every session may do it, whatever its permissions."""
-    is_for_operators: bool = False
-    """Whether agents and customers may not do it, where ``run`` is no use case itself and does not say so."""
     makes_secret: bool = False
     """Whether its answer has a secret, which is shown once: it is not kept for repeats."""
 
@@ -205,8 +200,12 @@ class Operation(msgspec.Struct, frozen=True):
             returned = self.run.__annotations__["return"]
             result = get_args(returned)[0] if self.listing is not None else returned
             msgspec.structs.force_setattr(self, "result", NoneType if result is None else result)
+        if self.use_case is _OF_RUN:
+            msgspec.structs.force_setattr(self, "use_case", self.run)
         if self.permission is _OF_RUN:
-            msgspec.structs.force_setattr(self, "permission", permission_of(self.run))
+            msgspec.structs.force_setattr(self, "permission", getattr(self.use_case, NEEDED))
+        if self.needs_database is _OF_RUN:
+            msgspec.structs.force_setattr(self, "needs_database", not getattr(self.use_case, WITHOUT_DATABASE, False))
 
     @property
     def method(self) -> str:
@@ -226,11 +225,11 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def is_for_accounts(self) -> bool:
         """Whether agents and customers may do it about accounts of theirs, where they have the permission."""
-        return bool(getattr(self.run, BY_ACCOUNT, not self.is_for_operators))
+        return bool(getattr(self.use_case, BY_ACCOUNT, True))
 
     def is_open_to(self, permissions: Collection[Permission]) -> bool:
         """Return whether permissions are enough, for some objects at least; each is, where none is needed."""
-        instead: frozenset[Permission] = getattr(self.run, INSTEAD, frozenset())
+        instead: frozenset[Permission] = getattr(self.use_case, INSTEAD, frozenset())
         return self.permission is None or self.permission in permissions or not instead.isdisjoint(permissions)
 
     is_question: bool = False

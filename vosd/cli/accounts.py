@@ -142,7 +142,7 @@ def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | Non
 
     most = limit or (None if output.wants_json() else FOR_PEOPLE)
     order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
-    found = ordered(invocation, list_prices, order, with_database=False)
+    found = ordered(invocation, list_prices, order)
     sheets = output.first(found, most, "prefixes")
     if output.printed_as_json(sheets):
         return

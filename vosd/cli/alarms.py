@@ -49,7 +49,7 @@ def _list(invocation: Invocation, *, history: bool) -> None:
 def _confirm(invocation: Invocation, alarm: str, subject: str | None, note: str | None) -> None:
     from vosd.admin.office.alarms import NoteAlarm, confirm_alarm
 
-    done = ordered(invocation, confirm_alarm, NoteAlarm(alarm=alarm, subject=subject, note=note), with_database=False)
+    done = ordered(invocation, confirm_alarm, NoteAlarm(alarm=alarm, subject=subject, note=note))
     found = outcome_of(done)
     if not output.printed_as_json(found):
         over = "" if found.cleared_at is None else ", and is over"

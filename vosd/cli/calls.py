@@ -56,7 +56,7 @@ def calls(
     from vosd.admin.office.calls import ListRunningCalls, list_running_calls
 
     order = ListRunningCalls(account=account, agent=agent, all=is_whole, gateway=gateway, longer_ms=longer_ms)
-    running = ordered(invocation, list_running_calls, order, with_database=False)
+    running = ordered(invocation, list_running_calls, order)
     if not output.printed_as_json(running):
         _print_running(running)
 
@@ -82,7 +82,7 @@ def _draw(invocation: Invocation, call_id: str) -> None:
     from vosd.admin.office.calls import DrawRunningCall, draw_running_call
     from vosd.admin.tracing import call_json
 
-    done = ordered(invocation, draw_running_call, DrawRunningCall(call_id), with_database=False)
+    done = ordered(invocation, draw_running_call, DrawRunningCall(call_id))
     found = outcome_of(done)
     if not output.printed_as_json(call_json(found)):
         ladder(found)
@@ -97,7 +97,7 @@ def show_call(invocation: Invocation, /, call_id: str) -> None:
     from vosd.admin.office.records import ShowCall, show_call
     from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
 
-    found = ordered(invocation, show_call, ShowCall(call_id=call_id), with_database=False)
+    found = ordered(invocation, show_call, ShowCall(call_id=call_id))
     document = found.document(KEYS_FOR_AGENTS if acts_as_agent() else KEYS)
     if not output.printed_as_json(document):
         _print_call(document)
@@ -129,5 +129,5 @@ def hangup(invocation: Invocation, /, yes: bool, **selection: Any) -> None:
     from vosd.admin.office.calls import HangUp, hang_up
 
     order = HangUp(CallSelection(**selection), ends_many=yes)
-    outcome = outcome_of(ordered(invocation, hang_up, order, with_database=False))
+    outcome = outcome_of(ordered(invocation, hang_up, order))
     output.outcome(outcome, f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}")

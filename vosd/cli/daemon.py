@@ -418,7 +418,7 @@ def reload(invocation: Invocation, yes: bool) -> None:
 
     order = ReloadConfiguration(yes)
     try:
-        done = ordered(invocation, reload_configuration, order, with_database=False)
+        done = ordered(invocation, reload_configuration, order)
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)))
     except DaemonRefusedError as refused:
@@ -447,7 +447,7 @@ def restart(invocation: Invocation, end_calls: bool) -> None:
 
     order = RestartSwitch(end_calls)
     try:
-        done = ordered(invocation, restart_switch, order, with_database=False)
+        done = ordered(invocation, restart_switch, order)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems))
     _show_successor(outcome_of(done), ends_calls=end_calls)
@@ -493,7 +493,7 @@ def status(invocation: Invocation, gateways: bool, explain: bool) -> None:
 def _show_status(invocation: Invocation) -> None:
     from vosd.admin.office.installation import ShowStatus, show_status
 
-    answer = ordered(invocation, show_status, ShowStatus(), with_database=False)
+    answer = ordered(invocation, show_status, ShowStatus())
     document = answer.document()
     if output.printed_as_json(document):
         return

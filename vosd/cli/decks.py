@@ -72,7 +72,7 @@ def groups(invocation: Invocation) -> None:
     from vosd.processes.life import give_way
 
     give_way()  # rates that are not compiled yet are read for it
-    found = ordered(invocation, list_rate_groups, ListRateGroups(), with_database=False)
+    found = ordered(invocation, list_rate_groups, ListRateGroups())
     if output.printed_as_json(found):
         return
     output.listing(_GROUPS, map(astuple, found), empty="no rate groups")
@@ -90,7 +90,7 @@ def areas(invocation: Invocation, rate_group: str) -> None:
     from vosd.processes.life import give_way
 
     give_way()
-    found = ordered(invocation, list_areas, ListAreas(rate_group), with_database=False)
+    found = ordered(invocation, list_areas, ListAreas(rate_group))
     if not output.printed_as_json(found):
         _print_areas(found)
 

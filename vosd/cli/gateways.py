@@ -72,7 +72,7 @@ def show(invocation: Invocation, name: str) -> None:
     """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
     from vosd.admin.office.trunks import ShowTrunk, show_trunk
 
-    found = ordered(invocation, show_trunk, ShowTrunk(name), with_database=False)
+    found = ordered(invocation, show_trunk, ShowTrunk(name))
     if output.printed_as_json({"defined": found.defined, "running": found.running or []}):
         return
     for each in found.defined:

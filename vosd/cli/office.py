@@ -42,11 +42,11 @@ def ordered(
     use_case: "Callable[[Office, Principal, Order], Awaitable[Result]]",
     order: "Order",
     who: "Principal | None" = None,
-    *,
-    with_database: bool = True,
 ) -> Result:
-    """Carry out an order of the person at the terminal, or of ``who``, as ``in_office`` does."""
-    giver = principal() if who is None else who
+    """Carry out an order of the person at the terminal, or of ``who``; the use case says whether without database."""
+    from vosd.admin.office.needs import WITHOUT_DATABASE
+
+    giver, with_database = principal() if who is None else who, not getattr(use_case, WITHOUT_DATABASE, False)
     return in_office(invocation, lambda office: use_case(office, giver, order), with_database=with_database)
 
 

@@ -18,7 +18,7 @@ def parameters(invocation: Invocation) -> None:
     """
     from vosd.admin.office.parameters import ListParameters, list_parameters
 
-    found = ordered(invocation, list_parameters, ListParameters(), with_database=False)
+    found = ordered(invocation, list_parameters, ListParameters())
     if output.printed_as_json(found):
         return
     width = output.columns_of_screen() or 80

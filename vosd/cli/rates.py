@@ -38,7 +38,7 @@ def explain(
     from vosd.admin.office.rates import ExplainRate, explain_rate
 
     order = ExplainRate(account=account_id, callee=callee, duration_ms=duration_ms, caller=caller, at=at, buy=buy)
-    explanation = ordered(invocation, explain_rate, order, with_database=False)
+    explanation = ordered(invocation, explain_rate, order)
     if not output.printed_as_json(explanation):
         _show(explanation)
 

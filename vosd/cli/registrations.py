@@ -47,7 +47,7 @@ def registrations(invocation: Invocation, forget: str | None, retry: str | None)
     if forget is not None:
         _forget(invocation, forget)
         return
-    rows = ordered(invocation, list_registrations, ListRegistrations(), with_database=False)
+    rows = ordered(invocation, list_registrations, ListRegistrations())
     if not output.printed_as_json(rows):
         _print_rows(rows)
 
@@ -66,7 +66,7 @@ def _forget(invocation: Invocation, name: str) -> None:
     """Remove the bindings of a phone or gateway; exit code 1 if it has none."""
     from vosd.admin.office.trunks import forget_registration
 
-    done = ordered(invocation, forget_registration, ForgetRegistration(name), with_database=False)
+    done = ordered(invocation, forget_registration, ForgetRegistration(name))
     outcome = outcome_of(done)
     output.outcome(outcome, f"{name} is no longer registered; it may register again")
 
@@ -75,7 +75,7 @@ def _retry(invocation: Invocation, name: str) -> None:
     """Have our registration for a gateway asked for; exit code 1 if the switch does not register for it."""
     from vosd.admin.office.trunks import retry_registration
 
-    row = outcome_of(ordered(invocation, retry_registration, RetryRegistration(name), with_database=False))
+    row = outcome_of(ordered(invocation, retry_registration, RetryRegistration(name)))
     when = "is asked now" if row.next_attempt_at is None else f"is asked at {row.next_attempt_at}"
     output.outcome(row, f"{row.server} {when} for the registration of {name}")
 

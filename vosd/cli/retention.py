@@ -123,7 +123,7 @@ def archive(invocation: Invocation, file: Path) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
     from vosd.admin.office.retention import CheckArchive, check_archive
 
-    found = ordered(invocation, check_archive, CheckArchive(str(file)), with_database=False)
+    found = ordered(invocation, check_archive, CheckArchive(str(file)))
     if output.printed_as_json(found):
         return
     amounts = ", ".join(f"{amount} {currency}" for currency, amount in found.amounts.items())

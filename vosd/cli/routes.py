@@ -56,7 +56,7 @@ def explain(invocation: Invocation, /, **wanted: Any) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     from vosd.admin.office.routes import ExplainCall, explain_call
 
-    found = ordered(invocation, explain_call, ExplainCall(**wanted), with_database=False)
+    found = ordered(invocation, explain_call, ExplainCall(**wanted))
     if found.without_database:
         output.remark(f"balances are not judged: {found.without_database}")
         output.remark("overrides are not considered")

@@ -34,7 +34,7 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool) -> None
         return
     from vosd.admin.office.alarms import unblock_source
 
-    outcome = outcome_of(ordered(invocation, unblock_source, Unblock(address), with_database=False))
+    outcome = outcome_of(ordered(invocation, unblock_source, Unblock(address)))
     output.outcome(outcome, f"{outcome.address} is unblocked")
 
 

@@ -34,7 +34,7 @@ def list_refused(invocation: Invocation) -> None:
     """List the records that the database refused, with the reason."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
-    found = ordered(invocation, list_refused, ListRefused(), with_database=False)
+    found = ordered(invocation, list_refused, ListRefused())
     rows = [_summary(each) for each in found.records]
     if not output.printed_as_json(rows):
         output.table(_LISTED, [[row[key] for key in _LISTED] for row in rows], empty="nothing was refused")
@@ -49,7 +49,7 @@ def show(invocation: Invocation, call_id: str) -> None:
     """Show everything about a refused record."""
     from vosd.admin.office.spool import ShowRefused, show_refused
 
-    shown = _whole(ordered(invocation, show_refused, ShowRefused(call_id), with_database=False))
+    shown = _whole(ordered(invocation, show_refused, ShowRefused(call_id)))
     if not output.printed_as_json(shown):
         output.sheet({key: value for key, value in shown.items() if key != "record"})
         output.line("")
@@ -63,7 +63,7 @@ def retry(invocation: Invocation, call_ids: Sequence[str]) -> None:
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     from vosd.admin.office.spool import BookRefused, book_refused
 
-    _report(ordered(invocation, book_refused, BookRefused(tuple(call_ids)), with_database=False))
+    _report(ordered(invocation, book_refused, BookRefused(tuple(call_ids))))
 
 
 @spool.command("export")
@@ -73,7 +73,7 @@ def export(invocation: Invocation, file: Path | None) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
     from vosd.admin.office.spool import ListRefused, list_refused
 
-    found = ordered(invocation, list_refused, ListRefused(), with_database=False)
+    found = ordered(invocation, list_refused, ListRefused())
     _deliver([*map(_whole, found.records)], "records", file)
 
 
@@ -123,7 +123,7 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool)
 def _book(invocation: Invocation, file: Path) -> None:
     from vosd.admin.office.spool import BookJournalFile, book_journal_file
 
-    booked = ordered(invocation, book_journal_file, BookJournalFile(str(file.absolute())), with_database=False)
+    booked = ordered(invocation, book_journal_file, BookJournalFile(str(file.absolute())))
     _report(booked)
 
 

@@ -23,7 +23,7 @@ def explain(invocation: Invocation, gateway: str, message: str, source: str | No
     from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 
     order = ExplainTrunk(gateway=gateway, message=message, source=source)
-    found = ordered(invocation, explain_trunk, order, with_database=False)
+    found = ordered(invocation, explain_trunk, order)
     if output.printed_as_json(found):
         return
     click.echo(found.message.replace("\r\n", "\n").rstrip("\n"))

@@ -13,7 +13,7 @@ from doubles.documented import check_documented
 
 from vosd.admin.office.invoices import MOST_BYTES_OF_CALLS
 from vosd.admin.office.jobs import RESULT_NEEDS
-from vosd.admin.office.needs import INSTEAD
+from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.principal import Means, Principal, Role
@@ -113,10 +113,17 @@ def test_every_operation_asks_for_its_permission_before_it_reads_anything_else(o
     assert asked(operation, None)[0] == 401
     assert asked(operation, "unknown")[0] == 401
     assert asked(operation, "none")[0] == 403
-    instead = getattr(operation.run, INSTEAD, ())
+    instead = getattr(operation.use_case, INSTEAD, ())
     assert (asked(operation, BUT + operation.permission)[0] == 403) is not bool(instead)
     assert all(asked(operation, each)[0] != 403 for each in instead)
     assert asked(operation, operation.permission)[0] != 403
+
+
+def test_an_operation_is_for_those_whose_orders_its_use_case_takes() -> None:
+    """Else operations that refuse every agent stand in the list of what its token or session may do."""
+    needing = [each for each in OPERATIONS if each.permission is not None]
+    assert [each.route for each in needing if each.permission is not getattr(each.use_case, NEEDED)] == []
+    assert [each.route for each in needing if each.is_for_accounts is not getattr(each.use_case, BY_ACCOUNT)] == []
 
 
 @pytest.mark.parametrize(

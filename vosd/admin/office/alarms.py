@@ -35,7 +35,7 @@ class CallerNotRefusedError(VosError):
     code = "not_refused"
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> AlarmList:
     """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first."""
     return await office.switch.ask(order)
@@ -60,7 +60,7 @@ class NoteAlarm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     delivered."""
 
 
-@needs(Permission.BLOCK)
+@needs(Permission.BLOCK, without_database=True)
 async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Done[AlarmRow]:
     """Note who has seen an alarm that holds, and keep it silent until a moment; a further one replaces that.
 
@@ -108,13 +108,13 @@ def _shown(subjects: list[str]) -> str:
     return ", ".join([*shown, "…"] if len(subjects) > _SUBJECTS_SHOWN else shown)
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_blacklist(office: Office, who: Principal, order: ListBlacklist) -> list[BlacklistedCaller]:
     """Return the callers on the dynamic blacklist, the one that was put there first at the top; raises as alarms do."""
     return await office.switch.ask(order)
 
 
-@needs(Permission.BLOCK)
+@needs(Permission.BLOCK, without_database=True)
 async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> Done[ClearedCallers]:
     """Take a number off the dynamic blacklist, or all.
 
@@ -136,13 +136,13 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     return Done(outcome)
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) -> list[SilencedSource]:
     """Return the sources that are locked out or blocked; raises as alarms do."""
     return await office.switch.ask(order)
 
 
-@needs(Permission.BLOCK)
+@needs(Permission.BLOCK, without_database=True)
 async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done[UnblockOutcome]:
     """Unblock an IP address; of IPv6 the /64 is locked out, so any address of it will do.
 

@@ -41,7 +41,7 @@ class BackupEntry(msgspec.Struct, frozen=True):
     """When the file was complete."""
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def list_backups(office: Office, who: Principal, _order: ListBackups) -> list[BackupEntry]:
     """Return the backups, by name.
 
@@ -77,7 +77,7 @@ class VerifyBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name of the file."""
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def verify_backup(office: Office, who: Principal, order: VerifyBackup) -> BackupSheet:
     """Read every byte of a backup, and return its content.
 

@@ -74,7 +74,7 @@ class CalendarDays(msgspec.Struct, frozen=True, kw_only=True):
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-@needs(Permission.DEFINITIONS_SEE)
+@needs(Permission.DEFINITIONS_SEE, without_database=True)
 async def draw_calendar(office: Office, who: Principal, order: DrawCalendar) -> CalendarDays:
     """Return what a calendar says of some days; nothing is stored.
 

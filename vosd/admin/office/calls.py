@@ -67,7 +67,7 @@ class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         require_agent(self.agent, is_whole=self.all)
 
 
-@needs(Permission.CALLS_SEE, by_account=True)
+@needs(Permission.CALLS_SEE, by_account=True, without_database=True)
 async def list_running_calls(office: Office, who: Principal, order: ListRunningCalls) -> list[CallSnapshot]:
     """Return them, the oldest first; an agent sees those that it or an account below it pays for, without the vendor.
 
@@ -116,7 +116,7 @@ class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
-@needs(Permission.CALLS_TRACE)
+@needs(Permission.CALLS_TRACE, without_database=True)
 async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> Done[TracedCall]:
     """Return the call with its messages; digest credentials and media keys are blanked.
 
@@ -137,7 +137,7 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
     return done
 
 
-@needs(Permission.CALLS_TRACE)
+@needs(Permission.CALLS_TRACE, without_database=True)
 async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -> AsyncGenerator[TraceUpdate, None]:
     """Yield the messages of new calls until the time is up; digest credentials and media keys are blanked.
 
@@ -175,7 +175,7 @@ class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also where several match; the beginning of an id always means one call."""
 
 
-@needs(Permission.CALLS_HANG_UP)
+@needs(Permission.CALLS_HANG_UP, without_database=True)
 async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupOutcome]:
     """End the calls. The line of the audit is written afterwards: a database that is away keeps no call alive.
 
@@ -209,7 +209,7 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
     return await office.noted(outcome, who, order, subject)
 
 
-@needs(Permission.CALLS_TEST)
+@needs(Permission.CALLS_TEST, without_database=True)
 async def make_test_call(office: Office, who: Principal, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
     """Yield the steps of a test call, and its outcome; an answered one costs money, so the audit has a line of it.
 

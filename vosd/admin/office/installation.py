@@ -38,7 +38,7 @@ class ShowStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """State of the running switch."""
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def show_status(office: Office, who: Principal, _order: ShowStatus) -> SwitchStatus:
     """Return the state."""
     return await office.switch.ask(GetStatus())
@@ -51,7 +51,7 @@ class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Whether to load it also where much or used is removed."""
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[ReloadOutcome]:
     """Have it loaded; an invalid one changes nothing.
 
@@ -70,7 +70,7 @@ class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether to restart also where that version cannot read running calls, which end then."""
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
     """Have it restarted, and return the status of its successor once that takes calls.
 
@@ -215,7 +215,7 @@ class CheckedConfiguration(msgspec.Struct, frozen=True):
     """Whether there are more problems; ``vosd check`` has all."""
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def check_configuration(office: Office, who: Principal, _order: CheckConfiguration) -> CheckedConfiguration:
     """Validate the whole configuration, and the currencies of accounts by the ledger; nothing is changed.
 

@@ -26,6 +26,9 @@ BY_ACCOUNT: Final = "__by_account__"
 INSTEAD: Final = "__permissions_instead__"
 """Attribute of a use case: permissions any of which does for some of its objects, which the use case checks itself."""
 
+WITHOUT_DATABASE: Final = "__without_database__"
+"""Attribute of a use case: whether it works while the database is away, as far as it has then what to say."""
+
 
 def require_text(order: object) -> None:
     """Check that audit, database and switch can keep all text of an order; what is no struct has none.
@@ -66,12 +69,17 @@ def require(who: Principal, permission: Permission) -> None:
 
 
 def needs(
-    permission: Permission, *, by_account: bool = False, instead: Collection[Permission] = ()
+    permission: Permission,
+    *,
+    by_account: bool = False,
+    instead: Collection[Permission] = (),
+    without_database: bool = False,
 ) -> Callable[[UseCase[_More, _Result]], UseCase[_More, _Result]]:
     """Declare the permission of a use case; check it, and that the text of the order is UTF-8, when it is called.
 
     ``by_account``: it is for agents and customers, too, and checks itself of which accounts; else it is about the
     installation as a whole, and refuses them with OperatorsOnlyError.
+    ``without_database``: fronts do not open the database before it; it may be away.
     ``instead``: who has any of these is let in, too, and the use case checks itself for which objects that is enough.
     """
 
@@ -89,6 +97,7 @@ def needs(
         setattr(checked, NEEDED, permission)
         setattr(checked, BY_ACCOUNT, by_account)
         setattr(checked, INSTEAD, frozenset(instead))
+        setattr(checked, WITHOUT_DATABASE, without_database)
         return checked
 
     return declared

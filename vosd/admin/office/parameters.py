@@ -15,7 +15,7 @@ class ListParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All parameters, as files and database have them now."""
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_parameters(office: Office, who: Principal, _order: ListParameters) -> Sequence[ParameterSheet]:
     """Return value, source and meaning of each parameter; those without effect only where they are written.
 

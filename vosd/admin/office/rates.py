@@ -30,7 +30,7 @@ class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only those with this in name or memo, whether letters are capital or small; agents and customers: in the name."""
 
 
-@needs(Permission.RATES_SEE, by_account=True)
+@needs(Permission.RATES_SEE, by_account=True, without_database=True)
 async def list_rate_groups(office: Office, who: Principal, order: ListRateGroups) -> list[RateGroupSheet]:
     """Return them in the order of the configuration.
 
@@ -68,7 +68,7 @@ class AreasSheet(msgspec.Struct, frozen=True):
     """Areas, in the order of their names."""
 
 
-@needs(Permission.RATES_SEE)
+@needs(Permission.RATES_SEE, without_database=True)
 async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasSheet:
     """Return prefixes, the lowest and the highest price of each area.
 
@@ -95,7 +95,7 @@ class ListPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """None = all."""
 
 
-@needs(Permission.RATES_SEE, by_account=True)
+@needs(Permission.RATES_SEE, by_account=True, without_database=True)
 async def list_prices(office: Office, who: Principal, order: ListPrices) -> list[PriceSheet]:
     """Return what calls of an account cost, by prefix; agents and customers see those of their own accounts.
 
@@ -125,7 +125,7 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The account is a vendor's: the rate is what its calls cost."""
 
 
-@needs(Permission.RATES_SEE, by_account=True)
+@needs(Permission.RATES_SEE, by_account=True, without_database=True)
 async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> RateExplanation:
     """Return which rate the call has, which seconds are billed, and each rounding.
 

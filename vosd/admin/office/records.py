@@ -238,7 +238,7 @@ _WHILE_IT_RUNS: Final = tuple(name for name in CallDescription.__struct_fields__
 _OF_THE_END: Final = frozenset({"ended_at", "end_reason", "hangup_source", "sip_code", "q850_cause", "reason_text"})
 
 
-@needs(Permission.CALLS_SEE, by_account=True)
+@needs(Permission.CALLS_SEE, by_account=True, without_database=True)
 async def show_call(office: Office, who: Principal, order: ShowCall) -> CallSheet:
     """Return a call as it runs, else as it is recorded; an agent sees it without the vendor's side.
 

@@ -204,7 +204,7 @@ class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """List the reports that one may see."""
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_scheduled_reports(
     office: Office, who: Principal, order: ListScheduledReports
 ) -> list[ScheduledReportRow]:
@@ -279,7 +279,7 @@ class AddUpCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Add the calls up that are not in the sums yet."""
 
 
-@needs(Permission.CALLS_SEE, by_account=True)
+@needs(Permission.CALLS_SEE, by_account=True, without_database=True)
 async def list_reports(office: Office, who: Principal, order: ListReports) -> list[ReportKindSheet]:
     """Return the reports that the principal may see, each with the columns that it sees."""
     scope = office.scope_of(who)

@@ -83,7 +83,7 @@ class CheckArchive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def check_archive(office: Office, who: Principal, order: CheckArchive) -> ArchiveSheet:
     """Read a whole archive, and return how many payments it has with their sums.
 

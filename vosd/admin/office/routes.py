@@ -80,7 +80,7 @@ class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
     """Permissions for lack of which prices, margins or balances are left out of the outcome."""
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.ROUTES_SEE, without_database=True)
 async def explain_call(office: Office, who: Principal, order: ExplainCall) -> ExplainedCall:
     """Pass the call through the steps of a real one, and return the outcome; nothing is changed.
 

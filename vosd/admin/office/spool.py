@@ -38,7 +38,7 @@ class RefusedRecords(msgspec.Struct, frozen=True):
     unreadable: Sequence[str]
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def list_refused(office: Office, who: Principal, _order: ListRefused) -> RefusedRecords:
     """Return them, in the order of their refusal.
 
@@ -55,7 +55,7 @@ class ShowRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Refused:
     """Return the record.
 
@@ -76,7 +76,7 @@ class BookRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_ids: tuple[str, ...] = ()
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def book_refused(office: Office, who: Principal, order: BookRefused) -> Done[BookingOutcome]:
     """Have the running switch book them; they are booked here if none runs.
 
@@ -97,7 +97,7 @@ class BookJournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def book_journal_file(office: Office, who: Principal, order: BookJournalFile) -> Done[BookingOutcome]:
     """Book every ended call that can be read; refused ones go to the quarantine. It raises as ``book_refused`` does."""
     return await _booked(office, who, order, SalvageJournal(order.file), lambda spool: spool.salvage(Path(order.file)))

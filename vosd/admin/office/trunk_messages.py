@@ -24,7 +24,7 @@ class ExplainTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Mapping gateway that an INVITE came from; None = values with its account are left out."""
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.ROUTES_SEE, without_database=True)
 async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> TrunkMessage:
     """Return the message that would leave; nothing is sent.
 

@@ -27,13 +27,13 @@ class NoSuchTrunkError(VosError):
     """Neither the files nor the running switch have a gateway or phone of that name."""
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.ROUTES_SEE, without_database=True)
 async def list_gateways(office: Office, who: Principal, order: ListGateways) -> list[GatewayRow]:
     """Return state, calls and figures of the last hour of every gateway of the running switch."""
     return await office.switch.ask(order)
 
 
-@needs(Permission.ROUTES_SEE, by_account=True)
+@needs(Permission.ROUTES_SEE, by_account=True, without_database=True)
 async def list_registrations(
     office: Office, who: Principal, order: ListRegistrations
 ) -> list[InboundRow | OutboundRow]:
@@ -53,7 +53,7 @@ class NotRegisteredError(VosError):
     """No phone or gateway of that name is registered with the switch, or none that the switch registers for."""
 
 
-@needs(Permission.BLOCK)
+@needs(Permission.BLOCK, without_database=True)
 async def forget_registration(
     office: Office, who: Principal, order: ForgetRegistration
 ) -> Done[ForgottenRegistrations]:
@@ -68,7 +68,7 @@ async def forget_registration(
     return await office.noted(outcome, who, order, order.name)
 
 
-@needs(Permission.BLOCK)
+@needs(Permission.BLOCK, without_database=True)
 async def retry_registration(office: Office, who: Principal, order: RetryRegistration) -> Done[OutboundRow]:
     """Have our registration with a vendor asked for at once, whatever it waits for: what was wrong is mended.
 
@@ -100,7 +100,7 @@ class TrunkSheet(msgspec.Struct, frozen=True):
     """None = no switch runs."""
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.ROUTES_SEE, without_database=True)
 async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkSheet:
     """Return how a gateway or phone is defined, and how it is if the switch runs.
 

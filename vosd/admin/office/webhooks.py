@@ -9,7 +9,7 @@ from vosd.admin.office.principal import Principal
 from vosd.control.events import DeadLetter, ListDeadLetters, ReplayDeadLetters, ReplayedLetters
 
 
-@needs(Permission.STATE_SEE)
+@needs(Permission.STATE_SEE, without_database=True)
 async def list_dead_letters(office: Office, who: Principal, order: ListDeadLetters) -> list[DeadLetter]:
     """Return the events that receivers did not get, the oldest first.
 
@@ -24,7 +24,7 @@ async def list_dead_letters(office: Office, who: Principal, order: ListDeadLette
     return [msgspec.structs.replace(each, document="") for each in letters]
 
 
-@needs(Permission.INSTALLATION_RUN)
+@needs(Permission.INSTALLATION_RUN, without_database=True)
 async def replay_dead_letters(office: Office, who: Principal, order: ReplayDeadLetters) -> Done[ReplayedLetters]:
     """Have dead letters of a receiver delivered again: one, or all.
 

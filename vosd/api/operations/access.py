@@ -32,7 +32,7 @@ from vosd.admin.office.tokens import (
     revoke_token,
     show_token,
 )
-from vosd.api.operation import AskNothing, Listing, Operation, permission_of
+from vosd.api.operation import AskNothing, Listing, Operation
 
 
 class RoleDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +186,7 @@ _PEOPLE_AND_TOKENS: Final = (
         "GET /roles",
         "Roles that ship, and the installation's own.",
         read_roles,
-        permission=permission_of(list_roles),
+        use_case=list_roles,
         listing=Listing("name", filters=("name", "acts_for", "ships", "wants_totp"), sorts=("name",)),
     ),
     Operation(
@@ -244,7 +244,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             "GET /tokens/{id}/operations",
             "Operations that a token allows.",
             of_token,
-            permission=permission_of(show_token),
+            use_case=show_token,
             problems=("no_such_token",),
             listing=Listing(),
         ),
@@ -252,7 +252,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             "GET /roles/{role}/operations",
             "Operations that a token of a role would allow, narrowed to scopes.",
             of_role,
-            permission=permission_of(preview_token),
+            use_case=preview_token,
             problems=("no_such_role",),
             listing=Listing(),
         ),

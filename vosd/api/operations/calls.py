@@ -34,7 +34,7 @@ from vosd.admin.office.records import (
 )
 from vosd.admin.office.why import explain_calls, page_json
 from vosd.admin.tracing import call_json
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.api.operations.traces import FORMS
 from vosd.cdr.columns import CHARGE_COLUMNS, COLUMNS, KEYS, KEYS_FOR_AGENTS, OF_VENDOR, charge_object, json_object
 from vosd.cdr.kinds import Column, ColumnKind
@@ -148,7 +148,6 @@ OPERATIONS: Final = (
         "The running calls.",
         list_running_calls,
         problems=("daemon_unreachable", "out_of_scope", "unknown_account", "unknown_name"),
-        needs_database=False,
         listing=Listing(
             "call_id",
             filters=(
@@ -172,31 +171,28 @@ OPERATIONS: Final = (
         "GET /calls/{call_id}",
         "One call: legs, timers, attempts and charges so far while it runs, else its record.",
         show_one_call,
-        permission=permission_of(show_call),
+        use_case=show_call,
         problems=("ambiguous_call", "daemon_unreachable", "no_record"),
-        needs_database=False,
     ),
     Operation(
         "DELETE /calls/{call_id}",
         "Hang up a running call.",
         end_call,
-        permission=permission_of(hang_up),
+        use_case=hang_up,
         problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "not_running"),
-        needs_database=False,
     ),
     Operation(
         "POST /calls/hangup",
         "Hang up the running calls that match every field given.",
         end_calls,
-        permission=permission_of(hang_up),
+        use_case=hang_up,
         problems=("daemon_refused", "daemon_unreachable", "too_many_calls", "unknown_name"),
-        needs_database=False,
     ),
     Operation(
         "POST /calls/test",
         "Call a number through one gateway, without a customer, and return the outcome; the vendor charges it.",
         make_call,
-        permission=permission_of(make_test_call),
+        use_case=make_test_call,
         problems=(
             "daemon_refused",
             "daemon_unreachable",
@@ -205,7 +201,6 @@ OPERATIONS: Final = (
             "trunk_under_test",
             "unknown_name",
         ),
-        needs_database=False,
         patience_s=_RINGING_S + TALK_S_MAX,
     ),
     Operation(
@@ -220,18 +215,17 @@ OPERATIONS: Final = (
         "GET /calls/{call_id}/ladder",
         "Messages of a running call so far; digest credentials and media keys are blanked.",
         draw_call,
-        permission=permission_of(draw_running_call),
+        use_case=draw_running_call,
         result=_OBJECT,
         problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "not_running", "nothing_kept"),
         shown=call_json,
         forms=FORMS,
-        needs_database=False,
     ),
     Operation(
         "GET /cdrs",
         "Call detail records, the newest first, or the oldest first.",
         list_cdrs,
-        permission=permission_of(list_records),
+        use_case=list_records,
         problems=("ambiguous_call", "no_record", "out_of_scope", "unknown_account", "unknown_name"),
         fixed={"oldest_first": False},
         listing=Listing(
@@ -253,7 +247,7 @@ OPERATIONS: Final = (
         "GET /cdrs/{call_id}",
         "One call with attempts and breakdown; the beginning of its id is enough.",
         show_cdr,
-        permission=permission_of(show_record),
+        use_case=show_record,
         problems=("ambiguous_call", "no_record"),
     ),
     Operation(
@@ -266,7 +260,7 @@ OPERATIONS: Final = (
         "GET /cdrs/{call_id}/ladder",
         "Messages of a call, while the switch has them; digest credentials and media keys are blanked.",
         draw_cdr,
-        permission=permission_of(draw_record),
+        use_case=draw_record,
         result=_OBJECT,
         problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "no_record", "nothing_kept"),
         shown=call_json,
@@ -276,7 +270,7 @@ OPERATIONS: Final = (
         "GET /cdrs/{call_id}/charges",
         "Charges of every party of a call, with their steps.",
         list_charges,
-        permission=permission_of(show_charges),
+        use_case=show_charges,
         problems=("ambiguous_call", "no_record"),
         listing=Listing(columns=_amounts_among(CHARGE_COLUMNS)),
     ),

@@ -28,7 +28,7 @@ from vosd.admin.office.rates import list_areas, list_rate_groups
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work, map_file_of
 from vosd.api.listing import CSV
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.api.operations.jobs import never
 from vosd.billing.deck_content import Chunk
 from vosd.billing.decks import Mode
@@ -173,9 +173,8 @@ _OPERATIONS: Final = (
         "POST /decks/{rate_group}/imports",
         "Job: import a sheet of rates, CSV or XLSX of up to 200 MiB, or try it; the result has every change.",
         never,
-        permission=permission_of(prepare_import),
+        use_case=prepare_import,
         takes=UploadDeck,
-        is_for_operators=True,
         problems=("no_deck_group",),
         status=HTTPStatus.ACCEPTED,
         patience_s=_UPLOAD_S,
@@ -193,8 +192,7 @@ _OPERATIONS: Final = (
         "GET /decks/{rate_group}/versions",
         "The versions of a deck, and what each has changed.",
         list_deck_versions,
-        is_for_operators=True,
-        permission=permission_of(list_versions),
+        use_case=list_versions,
         problems=("no_deck_group",),
         listing=Listing("version", filters=("operator", "mode", "memo"), sorts=("version", "made_at")),
     ),
@@ -202,8 +200,7 @@ _OPERATIONS: Final = (
         "GET /decks/{rate_group}/rates",
         "All rates of a version of a deck as CSV; an import of it changes nothing.",
         read_chunks,
-        is_for_operators=True,
-        permission=permission_of(read_deck),
+        use_case=read_deck,
         result=bytes,
         problems=("no_deck_group", "no_such_deck"),
         answer=rates_answer,
@@ -227,7 +224,6 @@ _OPERATIONS: Final = (
         "GET /rates/groups",
         "All rate groups, of files and database: rates, currency, users.",
         list_rate_groups,
-        needs_database=False,
         listing=Listing("name", filters=("name", "currency"), sorts=("name", "rates")),
     ),
     Operation(
@@ -240,6 +236,7 @@ _OPERATIONS: Final = (
         "GET /rates/groups/{rate_group}/areas",
         "The destinations of a rate group with their lowest and highest price.",
         list_areas,
+        needs_database=True,
         problems=("unknown_name",),
     ),
 )

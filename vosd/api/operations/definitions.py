@@ -26,7 +26,6 @@ from vosd.admin.office.object_versions import (
     list_versions,
 )
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import set_phone_password
 from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
@@ -147,12 +146,10 @@ def _operations() -> Iterator[Operation]:
         path = path_of(kind)
         words = _WORDS.get(kind, kind.replace("_", " "))
         one, fixed = f"{path}/{{name}}", {"kind": kind}
-        see, change = Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE
         yield Operation(
             f"GET {path}",
             f"The {words} of the database and of the files, with their keys.",
             list_definitions,
-            permission=see,
             problems=("unknown_name",) if kind in _OF_ACCOUNTS else (),
             fixed=fixed if kind in _OF_ACCOUNTS else {**fixed, "account": None},
             listing=Listing(
@@ -167,7 +164,7 @@ def _operations() -> Iterator[Operation]:
             f"POST {path}",
             f"Define one of the {words}.",
             create,
-            permission=change,
+            use_case=set_objects,
             problems=("already_defined", *_CHANGES),
             fixed=fixed,
             status=HTTPStatus.CREATED,
@@ -178,7 +175,6 @@ def _operations() -> Iterator[Operation]:
             f"GET {one}",
             f"One of the {words} with its keys.",
             show_definition,
-            permission=see,
             problems=_ABSENT,
             fixed={**fixed, "secrets": False},
             etag=_version_of,
@@ -187,7 +183,7 @@ def _operations() -> Iterator[Operation]:
             f"PUT {one}",
             f"Define or replace one of the {words}.",
             replace,
-            permission=change,
+            use_case=set_objects,
             problems=("already_defined", *_CHANGES),
             fixed=fixed,
             etag=_version_of,
@@ -196,7 +192,7 @@ def _operations() -> Iterator[Operation]:
             f"PATCH {one}",
             f"Change some keys of one of the {words}.",
             merge,
-            permission=change,
+            use_case=set_objects,
             problems=_CHANGES,
             fixed=fixed,
             etag=_version_of,
@@ -206,7 +202,6 @@ def _operations() -> Iterator[Operation]:
             f"DELETE {one}",
             f"End one of the {words}; its versions stay.",
             end_object,
-            permission=change,
             problems=("accounts_below", *_CHANGES),
             fixed=fixed,
         )
@@ -215,12 +210,11 @@ def _operations() -> Iterator[Operation]:
 
 def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Operation]:
     """Yield what is done with the versions of an object."""
-    see, change = Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE
     yield Operation(
         f"GET {one}/versions",
         f"The versions of one of the {words}, and what each has changed.",
         list_version_sheets,
-        permission=see,
+        use_case=list_versions,
         problems=_ABSENT,
         fixed=fixed,
         listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
@@ -229,7 +223,6 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         f"GET {one}/diff",
         f"Keys in which two versions of one of the {words} differ.",
         compare_versions,
-        permission=see,
         problems=_ABSENT,
         fixed=fixed,
     )
@@ -237,7 +230,6 @@ def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Ope
         f"POST {one}/revert",
         f"Give one of the {words} the keys of an earlier version again, as a new version.",
         revert_object,
-        permission=change,
         problems=_CHANGES,
         fixed=fixed,
         etag=_version_of,
@@ -265,15 +257,13 @@ OPERATIONS: Final = (
         "POST /calendar-days",
         "What a calendar says of some days, which need not be stored: working time, and which entries decide.",
         draw_calendar,
-        is_for_operators=True,
         is_question=True,
-        needs_database=False,
     ),
     Operation(
         f"PUT {_PARAMETER}",
         "Set one of the parameters.",
         set_parameter,
-        permission=Permission.DEFINITIONS_CHANGE,
+        use_case=set_objects,
         problems=_CHANGES,
         etag=_version_of,
     ),
@@ -281,7 +271,6 @@ OPERATIONS: Final = (
         f"DELETE {_PARAMETER}",
         "Forget the value in the database of one of the parameters; that of the files, or the default, holds.",
         end_object,
-        permission=Permission.DEFINITIONS_CHANGE,
         problems=_CHANGES,
         fixed=_OF_PARAMETERS,
     ),

@@ -12,7 +12,7 @@ from vosd.admin.office.installation import RELOAD_S, BackupSheet, check_configur
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, HttpRequest
-from vosd.api.operation import AskNothing, Listing, Operation, permission_of
+from vosd.api.operation import AskNothing, Listing, Operation
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import GetStatus, SwitchStatus
@@ -160,7 +160,6 @@ OPERATIONS: Final = (
         result=StatusSheet,
         shown=status_json,
         problems=("daemon_unreachable",),
-        needs_database=False,
         is_of_all=True,
     ),
     Operation(
@@ -168,7 +167,6 @@ OPERATIONS: Final = (
         "Validate the configuration as files and database have it now; nothing is changed.",
         check_configuration,
         is_question=True,
-        needs_database=False,
         patience_s=RELOAD_S,
     ),
     Operation(
@@ -176,21 +174,19 @@ OPERATIONS: Final = (
         "Have the running switch load the configuration again; an invalid one changes nothing.",
         reload_configuration,
         problems=("configuration_invalid", "daemon_refused", "daemon_unreachable", "unconfirmed"),
-        needs_database=False,
         patience_s=RELOAD_S,
     ),
     Operation(
         "GET /backups",
         "Backups that are kept in `backups` of the state directory.",
         list_backups,
-        needs_database=False,
         listing=Listing("name", sorts=("name", "written_at", "bytes")),
     ),
     Operation(
         "POST /backups",
         "Make a backup, and keep it; the answer comes when it is complete.",
         keep,
-        permission=permission_of(keep_backup),
+        use_case=keep_backup,
         status=HTTPStatus.CREATED,
         patience_s=BACKUP_S,
     ),
@@ -200,7 +196,6 @@ OPERATIONS: Final = (
         verify_backup,
         problems=("no_such_backup",),
         is_question=True,
-        needs_database=False,
         patience_s=BACKUP_S,
     ),
 )

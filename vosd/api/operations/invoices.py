@@ -27,7 +27,7 @@ from vosd.api.csv_stream import csv_answer
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.api.operations.jobs import never
 from vosd.api.operations.money import Booked, booked
 from vosd.storage.invoices import CLAIMED_MS
@@ -55,9 +55,8 @@ OPERATIONS: Final = (
         "POST /invoices/runs",
         "Job: make the invoices of a period, and issue them; a second run makes none again.",
         never,
-        permission=permission_of(run_invoices),
+        use_case=run_invoices,
         takes=RunInvoices,
-        is_for_operators=True,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.INVOICE_RUN, run, is_always=True),
     ),
@@ -87,7 +86,7 @@ OPERATIONS: Final = (
         "GET /invoices/{id}/calls",
         "The calls of an invoice and the corrections of calls, as CSV.",
         read_calls,
-        permission=permission_of(read_invoiced_calls),
+        use_case=read_invoiced_calls,
         result=bytes,
         problems=("no_such_invoice",),
         answer=csv_answer,

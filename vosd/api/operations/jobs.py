@@ -29,7 +29,7 @@ from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
 from vosd.api.http import JSON, Answer, HttpRequest, preferred
 from vosd.api.job import DIRECTORY, Long, Work
 from vosd.api.listing import CSV, NDJSON
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.base.csv_text import unneutralised
 
 BULK_BYTES_MAX: Final = 32 << 20
@@ -148,7 +148,6 @@ OPERATIONS: Final = (
         "POST /bulk",
         "Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
         change_objects,
-        is_for_operators=True,
         problems=(
             "already_defined",
             "accounts_below",
@@ -175,9 +174,8 @@ OPERATIONS: Final = (
         "POST /calls/rerate",
         "Job: rate the calls of a span again, and book the differences if that is said.",
         never,
-        permission=permission_of(rerate_calls),
+        use_case=rerate_calls,
         takes=RerateCalls,
-        is_for_operators=True,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.RERATE, rerate, is_always=True),
     ),
@@ -185,9 +183,8 @@ OPERATIONS: Final = (
         "POST /cdrs/export",
         "Job: write all calls to a file, which is the result.",
         never,
-        permission=permission_of(read_export),
+        use_case=read_export,
         takes=ExportCalls,
-        is_for_operators=True,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.CDR_EXPORT, export, is_always=True),
     ),

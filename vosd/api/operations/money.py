@@ -33,9 +33,8 @@ from vosd.admin.office.payments import (
     refuse_payment,
     undo_payment,
 )
-from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.api.operations.months import month_of
 from vosd.base.parts import in_parts
 
@@ -174,7 +173,7 @@ OPERATIONS: Final = (
         "GET /balances",
         "Accounts with balance, limit and what running calls reserve; those of the files, too.",
         list_account_balances,
-        permission=permission_of(list_accounts),
+        use_case=list_accounts,
         problems=("no_such_group", "out_of_scope", "unknown_account"),
         listing=Listing(
             "id",
@@ -188,7 +187,7 @@ OPERATIONS: Final = (
         "GET /accounts/{account}/balance",
         "One account with balance, limit and what running calls reserve.",
         show_account_balance,
-        permission=permission_of(show_account),
+        use_case=show_account,
         problems=("out_of_scope", "unknown_account"),
     ),
     Operation(
@@ -203,7 +202,7 @@ OPERATIONS: Final = (
         "POST /accounts/{account}/payments",
         "Book money on an account; a reference that was used before books nothing again.",
         book,
-        permission=Permission.MONEY_BOOK,
+        use_case=book_payment,
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
@@ -271,7 +270,7 @@ OPERATIONS: Final = (
         "GET /statements/{month}",
         "A month of several accounts: those that are named, those of a group, or all.",
         list_statements,
-        permission=permission_of(show_statements),
+        use_case=show_statements,
         problems=("no_such_group", "out_of_scope", "right_lacking", "unknown_account"),
         listing=Listing("account", cursor="after", limit="limit"),
     ),
@@ -279,14 +278,14 @@ OPERATIONS: Final = (
         "GET /accounts/{account}/statements/{month}",
         "A month of an account: opening balance, movements, closing balance.",
         show_statement,
-        permission=Permission.MONEY_SEE,
+        use_case=show_statements,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
     ),
     Operation(
         "POST /transfers",
         "Move money between two accounts of one currency: both entries or none.",
         move,
-        permission=Permission.MONEY_BOOK,
+        use_case=move_money,
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",

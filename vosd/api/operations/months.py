@@ -13,7 +13,7 @@ from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, CloseTerms, c
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.job import Long, Work
-from vosd.api.operation import Operation, permission_of
+from vosd.api.operation import Operation
 from vosd.api.operations.jobs import never
 
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -55,9 +55,8 @@ OPERATIONS: Final = (
         "POST /months/{month}/close",
         "Job: close a month with a page for the auditor, once; `dry_run` says what is missing before.",
         never,
-        permission=permission_of(close_month),
+        use_case=close_month,
         takes=CloseOneMonth,
-        is_for_operators=True,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.MONTH_CLOSE, close, is_always=True, subject="month"),
     ),

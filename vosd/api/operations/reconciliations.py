@@ -27,7 +27,7 @@ from vosd.api.begun import begun
 from vosd.api.csv_stream import csv_answer
 from vosd.api.job import Long, Work, map_file_of
 from vosd.api.listing import CSV
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.api.operations.jobs import never
 from vosd.api.operations.traces import TEXT
 
@@ -67,9 +67,8 @@ OPERATIONS: Final = (
         "POST /reconciliations/{account}/imports",
         "Job: compare a vendor's file of calls, CSV or gzip of up to 1 GiB, with the calls that it was sent.",
         never,
-        permission=permission_of(import_bill),
+        use_case=import_bill,
         takes=UploadBill,
-        is_for_operators=True,
         problems=("unknown_account",),
         status=HTTPStatus.ACCEPTED,
         patience_s=_UPLOAD_S,
@@ -108,7 +107,7 @@ OPERATIONS: Final = (
         "GET /reconciliations/{id}/calls",
         "The calls of a comparison that differ, as CSV: the file that a dispute is sent with.",
         read_calls,
-        permission=permission_of(read_differences),
+        use_case=read_differences,
         result=bytes,
         problems=("no_such_reconciliation",),
         answer=csv_answer,

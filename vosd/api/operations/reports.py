@@ -11,19 +11,12 @@ _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheet
 
 
 OPERATIONS: Final = (
-    Operation(
-        "GET /reports",
-        "The reports that there are, with their columns.",
-        list_reports,
-        needs_database=False,
-        listing=Listing(),
-    ),
+    Operation("GET /reports", "The reports that there are, with their columns.", list_reports, listing=Listing()),
     Operation(
         "GET /scheduled-reports",
         "The reports that the switch makes at fixed times, with what comes next and why one has failed.",
         list_scheduled_reports,
         problems=("daemon_unreachable",),
-        needs_database=False,
         listing=Listing("name", sorts=("name", "due_at")),
     ),
     Operation(

@@ -26,7 +26,7 @@ from vosd.admin.office.trunks import (
     show_trunk,
 )
 from vosd.api.job import Long, Work
-from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operation import Listing, Operation
 from vosd.control.routes import RouteSheet
 
 SIMULATED_MAX: Final = 2_000
@@ -91,19 +91,16 @@ OPERATIONS: Final = (
         "Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not; "
         "prices with `rates.see` alone, margins with `books.see`.",
         explain,
-        permission=permission_of(explain_call),
-        is_for_operators=True,
+        use_case=explain_call,
         problems=(*_TRIED, "daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
-        needs_database=False,
     ),
     Operation(
         "POST /routes/simulate",
         "Route the calls of a span again: what would change by vendor, gateway and destination; needs "
         "`routes.see`, too, and has fees, costs, margins and losses with `books.see` alone (`lacking` says so).",
         simulate,
-        is_for_operators=True,
-        permission=permission_of(simulate_routes),
+        use_case=simulate_routes,
         long=Long(
             JobKind.SIMULATE, simulate_long, check=lambda _office, who, order: require_to_simulate(who, order.objects)
         ),
@@ -114,6 +111,7 @@ OPERATIONS: Final = (
         "POST /rates/explain",
         "Cost of an imaginary call, and each step of its computation.",
         explain_rate,
+        needs_database=True,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         is_question=True,
     ),
@@ -122,7 +120,6 @@ OPERATIONS: Final = (
         "What calls of an account cost now, by prefix.",
         list_prices,
         problems=("no_rate", "out_of_scope", "unknown_account"),
-        needs_database=False,
         listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
     ),
     Operation(
@@ -130,7 +127,6 @@ OPERATIONS: Final = (
         "State, calls and figures of the last hour of every gateway.",
         list_gateways,
         problems=("daemon_unreachable",),
-        needs_database=False,
         is_of_all=True,
         listing=Listing(
             "gateway,kind",
@@ -143,14 +139,12 @@ OPERATIONS: Final = (
         "A gateway or phone as the files define it, and as it runs.",
         show_trunk,
         problems=("daemon_unreachable", "no_such_trunk"),
-        needs_database=False,
     ),
     Operation(
         "GET /registrations",
         "Phones and gateways that are registered, and our own registrations with vendors.",
         list_registrations,
         problems=("daemon_unreachable",),
-        needs_database=False,
         listing=Listing(
             "direction,name,contact,received",
             filters=("direction", "name", "kind", "state"),
@@ -162,13 +156,11 @@ OPERATIONS: Final = (
         "Remove what a phone or gateway has registered; it may register again at once.",
         forget_registration,
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),
-        needs_database=False,
     ),
     Operation(
         "POST /registrations/{name}/retry",
         "Have our registration with a vendor asked for at once, whatever it waits for.",
         retry_registration,
         problems=("daemon_refused", "daemon_unreachable", "not_registered"),
-        needs_database=False,
     ),
 )

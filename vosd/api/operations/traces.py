@@ -12,7 +12,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import FollowedCalls, call_json
 from vosd.api.http import Answer, HttpRequest, preferred
 from vosd.api.listing import NDJSON
-from vosd.api.operation import Operation, permission_of
+from vosd.api.operation import Operation
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.ladder import draw
 from vosd.obs.pcap import FILE_HEADER, packet
@@ -111,12 +111,11 @@ OPERATIONS: Final = (
         "GET /calls/trace",
         "Follow new calls with their messages: a line or a ladder for each that ends, or a capture that grows.",
         begin_trace,
-        permission=permission_of(follow_new_calls),
+        use_case=follow_new_calls,
         result=dict[str, Any],
         problems=("daemon_refused", "daemon_unreachable", "unknown_name"),
         answer=answer_of,
         streams_max=TRACES_MAX,
         forms={NDJSON: bytes, TEXT: bytes, PCAP: bytes},
-        needs_database=False,
     ),
 )

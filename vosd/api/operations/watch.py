@@ -33,7 +33,7 @@ from vosd.admin.office.overrides import (
 from vosd.admin.office.parameters import list_parameters
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.webhooks import list_dead_letters, replay_dead_letters
-from vosd.api.operation import Listing, Operation, Run, permission_of
+from vosd.api.operation import Listing, Operation, Run
 from vosd.control.events import EventDocument
 from vosd.control.installation import AlarmList, AlarmRow
 from vosd.obs.alarms import Level
@@ -72,7 +72,6 @@ OPERATIONS: Final = (
         "Events that receivers of webhooks did not get, and will not get unless they are replayed.",
         list_dead_letters,
         problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
-        needs_database=False,
         listing=Listing("receiver,number", sorts=("number",)),
     ),
     Operation(
@@ -80,7 +79,6 @@ OPERATIONS: Final = (
         "Deliver dead letters of a receiver again: one, or all.",
         replay_dead_letters,
         problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
-        needs_database=False,
     ),
     Operation(
         "GET /events",
@@ -96,7 +94,6 @@ OPERATIONS: Final = (
         list_alarms,
         result=AlarmRow,
         problems=("daemon_unreachable",),
-        needs_database=False,
         is_of_all=True,
         listing=Listing(
             order=_order_of_alarm,
@@ -108,9 +105,7 @@ OPERATIONS: Final = (
         "POST /alarms/{alarm}/confirmation",
         "Note who has seen an alarm that holds, and keep it silent until a moment; else one that stands ends.",
         confirm_alarm,
-        is_for_operators=True,
         problems=("daemon_refused", "daemon_unreachable", "no_such_alarm"),
-        needs_database=False,
     ),
     Operation(
         "GET /overrides",
@@ -130,9 +125,8 @@ OPERATIONS: Final = (
         "GET /overrides/changes",
         "The latest overrides that were set, cleared or have expired.",
         _by_parts(show_override_changes),
-        permission=permission_of(show_override_changes),
+        use_case=show_override_changes,
         takes=ShowOverrideChanges,
-        is_for_operators=True,
         result=OverrideChange,
         fixed={"oldest_first": False},
         listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
@@ -178,7 +172,6 @@ OPERATIONS: Final = (
         "Callers that are refused because they exceeded a limit.",
         list_blacklist,
         problems=("daemon_unreachable",),
-        needs_database=False,
         listing=Listing("caller,mapping_gateway", sorts=("caller", "mapping_gateway", "since", "until")),
     ),
     Operation(
@@ -186,14 +179,12 @@ OPERATIONS: Final = (
         "Take a number off the blacklist, or all.",
         clear_blacklist,
         problems=("daemon_refused", "daemon_unreachable", "not_refused"),
-        needs_database=False,
     ),
     Operation(
         "GET /sources",
         "Sources that are locked out for wrong passwords or blocked for a flood.",
         list_locked_out,
         problems=("daemon_unreachable",),
-        needs_database=False,
         listing=Listing(
             "source,cause",
             filters=("source", "cause", "username"),
@@ -206,13 +197,12 @@ OPERATIONS: Final = (
         "Unblock an address; of IPv6 the /64 that it is in.",
         unblock_source,
         problems=("daemon_refused", "daemon_unreachable", "not_refused"),
-        needs_database=False,
     ),
     Operation(
         "GET /audit",
         "Changes that were made through the office and looks at messages of calls, the newest first.",
         _by_parts(list_audit),
-        permission=permission_of(list_audit),
+        use_case=list_audit,
         takes=ListAudit,
         result=AuditSheet,
         fixed={"oldest_first": False},
@@ -222,6 +212,7 @@ OPERATIONS: Final = (
         "GET /parameters",
         "The parameters in force, with the source and the meaning of each.",
         list_parameters,
+        needs_database=True,
         listing=Listing("name", filters=("source",), sorts=("name",)),
     ),
 )
