@@ -97,7 +97,7 @@ def _kernel(rate: int, seconds: int) -> dict[str, float]:
 
 def _streams(count: int) -> list[KernelStream]:
     routes = KernelRoutes()
-    ways = routes.find(SWITCH, CUSTOMER), routes.find(SWITCH_OF_VENDOR, VENDOR)
+    ways = routes.find((SWITCH, 0), (CUSTOMER, 0)), routes.find((SWITCH_OF_VENDOR, 0), (VENDOR, 0))
     routes.close()
     back, onward = ways
     assert back is not None

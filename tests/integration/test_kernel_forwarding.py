@@ -41,6 +41,7 @@ from vosd.trunks.media import PortRange
 
 PORTS = PortRange(30_500, 30_599)
 TOS = 0xB8
+BEYOND = "192.0.2.1"
 IP_RECVTOS = 13
 SO_NO_CHECK = 11
 
@@ -339,17 +340,55 @@ def test_all_streams_of_a_worker_are_taken_back_at_once_with_their_counts() -> N
         table.close()
 
 
-@pytest.mark.usefixtures("networks")
-def test_no_stream_is_forwarded_by_a_route_that_puts_packets_into_others(networks: TwoNetworks) -> None:
+@pytest.fixture
+def routes(networks: TwoNetworks) -> Iterator[KernelRoutes]:
+    """Routes of a switch which reaches ``BEYOND`` by its customers."""
+    run = networks.switch.run
+    run("ip", "route", "add", f"{BEYOND}/32", "via", CUSTOMER)
     routes = KernelRoutes()
-    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is None
-    networks.switch.run("ip", "route", "add", "192.0.2.0/24", "via", VENDOR)
-    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is not None
-    wrapped = ("ip", "route", "replace", "192.0.2.0/24", "encap", "ip", "id", "1", "dst", VENDOR, "dev", "inside")
-    networks.switch.run(*wrapped)
-    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is None
-    networks.switch.run("ip", "route", "delete", "192.0.2.0/24")
+    yield routes
     routes.close()
+    run("ip", "route", "delete", f"{BEYOND}/32")
+
+
+def device_of(route: Route | None) -> str | None:
+    return None if route is None else socket.if_indextoname(route.device)
+
+
+def test_no_stream_is_forwarded_by_a_route_that_puts_packets_into_others(
+    networks: TwoNetworks, routes: KernelRoutes
+) -> None:
+    assert routes.find((SWITCH, 4_000), (BEYOND, 5_000)) is not None
+    wrapped = ("ip", "route", "replace", f"{BEYOND}/32", "encap", "ip", "id", "1", "dst", VENDOR, "dev", "inside")
+    networks.switch.run(*wrapped)
+    assert routes.find((SWITCH, 4_000), (BEYOND, 5_000)) is None
+
+
+@pytest.fixture(params=["ipproto udp sport 4000-4999", "dport 5000", "tos 0x10", "fwmark 7", "iif outside fwmark 7"])
+def rule(networks: TwoNetworks, routes: KernelRoutes, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return what a rule chooses by, and let packets to ``BEYOND`` leave by the vendors then."""
+    run, chosen_by = networks.switch.run, str(request.param)
+    assert device_of(routes.find((SWITCH, 4_000), (BEYOND, 5_000), 0x10)) == "outside"
+    run("ip", "route", "add", f"{BEYOND}/32", "via", VENDOR, "table", "100")
+    run("ip", "rule", "add", *chosen_by.split(), "lookup", "100")
+    routes.read_changes()
+    yield chosen_by
+    run("ip", "rule", "delete", *chosen_by.split(), "lookup", "100")
+    run("ip", "route", "flush", "table", "100")
+    routes.read_changes()
+    assert not routes.are_by_ports
+
+
+def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rule: str, routes: KernelRoutes) -> None:
+    """Where marks choose it, it is not known."""
+    devices = [
+        device_of(routes.find((SWITCH, own), (BEYOND, peer), tos))
+        for own, peer, tos in ((4_000, 5_000, 0x10), (3_000, 4_000, 0))
+    ]
+    assert devices == {"fwmark 7": [None, None], "iif outside fwmark 7": ["outside", "outside"]}.get(
+        rule, ["inside", "outside"]
+    )
+    assert routes.are_by_ports is ("port" in rule)
 
 
 def test_each_address_of_a_device_is_one_of_this_machine(networks: TwoNetworks) -> None:

@@ -52,8 +52,8 @@ class Offload:
             raise
         self._streams: dict[bytes, ForwardedStream] = {}
         self._has_new_routes = False
-        self._found: dict[tuple[str, str], Route | None] = {}
-        """Routes that were asked for in this look."""
+        self._found: dict[tuple[str, str, int, int, int], Route | None] = {}
+        """Routes that were asked for in this look, by hosts and TOS, and by ports where these matter."""
         self._count_ns = 0
         """Time at which packets are counted next."""
         self._counted_ns = 0
@@ -146,24 +146,19 @@ class Offload:
         own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
         if (":" in own[0]) is not (":" in sender[0]):
             return None  # IPv4 on one side and IPv6 on the other
-        back, onward = (self._route(own[0], plain_host(peer[0])), self._route(sender[0], plain_host(target[0])))
+        near, far = (plain_host(peer[0]), peer[1]), (plain_host(target[0]), target[1])
+        back, onward = self._route(own, near, port.tos), self._route(sender, far, other.tos)
         if back is None or onward is None or not self._is_hooked(back):
             return None
-        return kernel_stream(
-            (plain_host(peer[0]), peer[1]),
-            own,
-            seen,
-            sender,
-            (plain_host(target[0]), target[1]),
-            other.tos,
-            (back, onward),
-        )
+        return kernel_stream(near, own, seen, sender, far, other.tos, (back, onward))
 
-    def _route(self, own: str, peer: str) -> Route | None:
-        """Return a route; many streams go between two hosts."""
-        if (own, peer) not in self._found:
-            self._found[own, peer] = self._routes.find(own, peer)
-        return self._found[own, peer]
+    def _route(self, own: tuple[str, int], peer: tuple[str, int], tos: int) -> Route | None:
+        """Return a route; many streams go between two hosts, mostly by one."""
+        ports = (own[1], peer[1]) if self._routes.are_by_ports else (0, 0)
+        key = own[0], peer[0], tos, *ports
+        if key not in self._found:
+            self._found[key] = self._routes.find(own, peer, tos)
+        return self._found[key]
 
     def _is_hooked(self, way: Route) -> bool:
         """Let the table see the packets of the device by which a peer is reached."""

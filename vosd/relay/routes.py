@@ -8,10 +8,12 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
-from vosd.relay.netlink import IPSEC, ROUTES, Netlink, attribute, attributes_of
+from vosd.relay.netlink import DUMP, IPSEC, ROUTES, Netlink, attribute, attributes_of
 
 _GET_ROUTE: Final = 26
 _NEW_ROUTE: Final = 24
+_GET_RULES: Final = 34
+_NEW_RULE: Final = 32
 _GET_FLAGS, _GET_MTU, _GET_ADDRESS = 0x8913, 0x8921, 0x8927
 """Questions about a device (netdevice(7))."""
 _DELETE_LINK: Final = 17
@@ -24,8 +26,15 @@ _DESTINATION: Final = 1
 _SOURCE: Final = 2
 _DEVICE: Final = 4
 _GATEWAY: Final = 5
+_MARK: Final = 16
 _VIA: Final = 18
 _ENCAPSULATION: Final = 22
+_PROTOCOL, _SOURCE_PORT, _DESTINATION_PORT = 27, 28, 29
+_OF_DEVICE: Final = 3
+"""Attribute of a rule for packets that come in by a device: those that this machine sends come by none."""
+_OF_MARK: Final = 10
+_OF_PORTS: Final = frozenset({22, 23, 24})
+"""Attributes of a rule for a protocol, for ports of the sender or of the receiver."""
 _POLICY_INFO: Final = 0x24
 _GET_POLICY_INFO: Final = 0x25
 _POLICY_COUNTS: Final = 1
@@ -36,6 +45,7 @@ HAS_POLICIES: Final = errno.ENOKEY
 _NAME_BYTES: Final = 16
 _REQUEST_BYTES: Final = 40
 _SHORT: Final = struct.Struct("=H")
+_PORT: Final = struct.Struct(">H")
 _UNICAST: Final = 1
 _LOCAL: Final = 2
 _ETHERNET: Final = 1
@@ -71,9 +81,17 @@ def is_local(host: str) -> bool:
     return any(kind == _NEW_ROUTE and _ROUTE.unpack_from(answer)[7] == _LOCAL for kind, answer in said)
 
 
-def _question_about(there: IPv4Address | IPv6Address) -> bytes:
+def _question_about(there: IPv4Address | IPv6Address, tos: int = 0) -> bytes:
     bits, family = there.max_prefixlen, socket.AF_INET if there.version == 4 else socket.AF_INET6
-    return _ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0) + attribute(_DESTINATION, there.packed)
+    return _ROUTE.pack(family, bits, bits, tos, 0, 0, 0, 0, 0) + attribute(_DESTINATION, there.packed)
+
+
+class _Rules(NamedTuple):
+    """Criteria by which rules of this machine choose routes, beside addresses (policy routing)."""
+
+    are_of_ports: bool
+    marks: frozenset[bytes]
+    """Marks that a firewall may give to packets which this machine sends."""
 
 
 class KernelRoutes:
@@ -93,6 +111,8 @@ class KernelRoutes:
         self._device_questions = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._devices: dict[int, str | None] = {}
         """Names of devices that were asked for; None = nothing is forwarded by it."""
+        self._rules: _Rules | None = None
+        """None = they were not asked for since the last change."""
 
     @property
     def descriptor(self) -> int:
@@ -100,11 +120,12 @@ class KernelRoutes:
         return self._changes.sock.fileno()
 
     def read_changes(self) -> set[int] | None:
-        """Read the notes of changes, and forget what was known of devices; return those that are gone.
+        """Read the notes of changes, and forget what was known of devices and rules; return devices that are gone.
 
         None = notes were lost, so that any may be.
         """
         self._devices.clear()
+        self._rules = None
         gone: set[int] = set()
         try:
             while notes := self._changes.receive():
@@ -126,15 +147,33 @@ class KernelRoutes:
             if _POLICY_COUNTS in found and any(_COUNTS.unpack_from(found[_POLICY_COUNTS])):
                 raise OSError(HAS_POLICIES, "this machine has policies of IPsec")
 
-    def find(self, own: str, peer: str) -> Route | None:
-        """Return the route from one of our addresses to a peer; None = there is none by which the kernel can forward.
+    @property
+    def are_by_ports(self) -> bool:
+        """Whether packets between two hosts may have several routes, by their ports."""
+        return self._known_rules().are_of_ports
 
-        So for addresses of this machine, and devices that are not Ethernet.
+    def find(self, own: tuple[str, int], peer: tuple[str, int], tos: int = 0) -> Route | None:
+        """Return the route from one of our ports to a peer; None = there is none by which the kernel can forward.
+
+        So for addresses of this machine, and devices that are not Ethernet; and where the route depends on marks, which
+        a firewall gives to what this machine sends, but not to what the kernel forwards.
         """
-        here, there = ip_address(own), ip_address(peer)
-        content = _question_about(there) + attribute(_SOURCE, here.packed)
+        here, there = ip_address(own[0]), ip_address(peer[0])
+        content = _question_about(there, tos) + attribute(_SOURCE, here.packed)
+        rules = self._known_rules()
+        if rules.are_of_ports:
+            content += attribute(_PROTOCOL, bytes((socket.IPPROTO_UDP,)))
+            content += attribute(_SOURCE_PORT, _PORT.pack(own[1])) + attribute(_DESTINATION_PORT, _PORT.pack(peer[1]))
+        found = self._found(content, there.packed)
+        if found is None or any(
+            self._found(content + attribute(_MARK, mark), there.packed) != found for mark in rules.marks
+        ):
+            return None
+        return found
+
+    def _found(self, question: bytes, there: bytes) -> Route | None:
         try:
-            said = self._questions.request([self._questions.message(_GET_ROUTE, 0, content)])
+            said = self._questions.request([self._questions.message(_GET_ROUTE, 0, question)])
         except OSError:
             return None
         for kind, answer in said:
@@ -144,8 +183,29 @@ class KernelRoutes:
             if _DEVICE not in found or _VIA in found or _ENCAPSULATION in found:
                 return None
             (device,) = _INDEX.unpack(found[_DEVICE])
-            return Route(device, found.get(_GATEWAY, there.packed)) if self.name_of(device) is not None else None
+            return Route(device, found.get(_GATEWAY, there)) if self.name_of(device) is not None else None
         return None
+
+    def _known_rules(self) -> _Rules:
+        if self._rules is None:
+            self._rules = self._asked_rules()
+        return self._rules
+
+    def _asked_rules(self) -> _Rules:
+        """Ask for the rules of both families; where the kernel has none of that kind, addresses alone choose."""
+        are_of_ports, marks = False, set[bytes]()
+        for family in (socket.AF_INET, socket.AF_INET6):
+            question = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+            try:
+                said = self._questions.request([self._questions.message(_GET_RULES, DUMP, question)])
+            except OSError:
+                continue
+            for kind, content in said:
+                found = dict(attributes_of(content, _ROUTE.size)) if kind == _NEW_RULE else {}
+                if _OF_DEVICE not in found:
+                    are_of_ports = are_of_ports or not _OF_PORTS.isdisjoint(found)
+                    marks.update([found[_OF_MARK]] if _OF_MARK in found else ())
+        return _Rules(are_of_ports, frozenset(marks))
 
     def name_of(self, device: int) -> str | None:
         """Return the name of a device by which the kernel can forward; None for others."""

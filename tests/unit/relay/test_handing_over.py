@@ -64,8 +64,12 @@ class Routes:
 
     def __init__(self):
         self.gateway = bytes(4)
+        self.asked = []
 
-    def find(self, _own, _peer):
+    are_by_ports = False
+
+    def find(self, own, peer, tos):
+        self.asked.append((own, peer, tos))
         return Route(1, self.gateway)
 
     def expect_no_policies(self):
@@ -240,6 +244,17 @@ def test_duplicates_that_the_kernel_forwards_leave_the_loss_measured(streams, du
     for port in streams.ports:
         assert port.reception.last_packet()[1] == streams.sequence % 65_536
     assert [each.expected for each in streams.figures()] == [streams.sequence] * 2
+
+
+@pytest.mark.parametrize("are_by_ports", [False, True])
+def test_a_route_is_asked_for_once_for_all_streams_between_two_hosts_unless_it_depends_on_ports(streams, are_by_ports):
+    routes = streams.offload._routes
+    routes.asked.clear()
+    routes.are_by_ports = are_by_ports
+    asked = [(("192.0.2.1", own), ("192.0.2.9", 9), tos) for own, tos in ((1, 0), (3, 0), (1, 0x10), (1, 0))]
+    for each in asked:
+        streams.offload._route(*each)
+    assert routes.asked == (asked[:3] if are_by_ports else [asked[0], asked[2]])
 
 
 def test_streams_come_back_at_growing_intervals_so_that_short_calls_are_measured(streams):
