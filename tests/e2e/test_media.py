@@ -22,7 +22,7 @@ from doubles.sockets.peer import Message, OutgoingCall, Peer
 from doubles.sockets.rtp import RtpPeer, rtp
 from doubles.sockets.waiting import readable
 
-from vosd.media.g711 import encoded
+from vosd.media.g711 import encoded, linear
 from vosd.obs.events import Event
 from vosd.sdp.media import media_of
 
@@ -205,9 +205,12 @@ def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @contextmanager
-def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "31000,31199") -> Iterator[Stage]:
-    """Start a switch."""
+def switch(
+    directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "31000,31199", of_customer: str = ""
+) -> Iterator[Stage]:
+    """Start a switch; ``of_customer`` are more keys of the customer's trunk."""
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports) + REFUSED_SOURCES
+    text = text.replace("name: acme-pbx, ", f"name: acme-pbx, {of_customer}")
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
@@ -509,6 +512,30 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
         legs = call.hang_up()["legs"]
         assert legs["caller"]["packets_in"] >= 4 * BURST
         assert stage.daemon.ask("status")["media_ports"] == 0
+
+
+def test_a_caller_is_warned_once_of_the_end_though_the_switch_was_killed_before(tmp_path: Path) -> None:
+    keys = "max_call_seconds: 60, end_warning: 54, "
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31200,31399", keys) as stage, calling(stage) as call:
+        call.talk()
+        stage.daemon.kill()
+        stage.daemon.start()
+        call.call.send(call.call.request("ACK", 1))  # the kill may have come before the first was journalled
+
+        def beeps() -> int:
+            call.callee.send(call.of_callee)
+            call.caller.taken()
+            return sum(max(linear(each[12:], "PCMU")) > 7_000 for each in call.caller.all_received)
+
+        call.callee.body = b"\xd0" * 160
+        eventually(lambda: beeps() == 30, "the caller hears all of the tone")
+        eventually(lambda: beeps() and call.caller.all_received[-1][12:] == call.callee.body, "the callee is heard")
+        numbers = [int.from_bytes(each[2:4], "big") for each in call.caller.all_received]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        call.talk()
+        media = call.hang_up()
+        assert media["played"] == [{"to": "caller", "sound": "end_warning", "codec": "PCMU", "ms": 900}]
+        assert [media["legs"][each]["lost_percent"] for each in ("caller", "callee")] == [0.0, 0.0]
 
 
 def test_calls_keep_their_relay_until_they_end_where_the_next_run_has_no_engine(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ from e2e.namespaces import do_without
 from structlog.testing import capture_logs
 
 from vosd.media.figures import PortFigures
+from vosd.media.g711 import linear
+from vosd.media.rtp import HEADER
 from vosd.media.source import RelayPort
 from vosd.relay.protocol import OffloadFailed
 from vosd.relay.routes import KernelRoutes, Route
@@ -245,6 +247,22 @@ async def test_a_key_is_reported_and_taken_out_of_a_stream_that_the_kernel_forwa
     await until(lambda: talk.callee.rtp.has(1))
     assert len(talk.callee.rtp.taken()) == 1
     assert talk.figures()[0].lost == 0
+
+
+async def test_a_stream_comes_back_to_the_kernel_behind_a_warning_of_the_end(talk: Talk) -> None:
+    await talk.is_forwarded_by_the_kernel()
+    assert talk.relay.warn(talk.of_caller, -1)
+
+    def has_heard_all() -> bool:
+        talk.caller.rtp.taken()
+        return sum(max(linear(each[12:], "PCMU")) > 7_000 for each in talk.caller.rtp.all_received) == 30
+
+    await talk.talks_until(has_heard_all)
+    await talk.is_forwarded_by_the_kernel()
+    talk.caller.rtp.taken()
+    numbers = [HEADER.unpack_from(each)[2] for each in talk.caller.rtp.all_received]
+    assert numbers == list(range(1_000, 1_000 + len(numbers)))
+    assert [each.lost for each in talk.figures()] == [0, 0]
 
 
 async def test_packets_of_ipv6_and_without_a_check_sum_are_forwarded_as_well(

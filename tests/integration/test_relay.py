@@ -27,6 +27,7 @@ from structlog.testing import capture_logs
 import vosd
 from vosd.base.host import plain_host
 from vosd.media.figures import PeerReport
+from vosd.media.g711 import PAYLOADS, linear
 from vosd.media.keys import KeyReader, PressedKey, tone
 from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
@@ -35,8 +36,9 @@ from vosd.media.source import RelayPort
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
 from vosd.relay import client
+from vosd.relay.link import WorkerLink
 from vosd.relay.media_port import FILTER_AFTER
-from vosd.relay.protocol import PROTOCOL, ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped
+from vosd.relay.protocol import PROTOCOL, ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped, WorkerReady
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.worker_process import own_means, reap
 from vosd.trunks.media import PortRange
@@ -388,6 +390,67 @@ async def test_a_peer_hears_a_sound_alone_and_then_the_other_side_again(stage, p
         return other.send((HOST, second.rtp))[0] in heard_by(one)
 
     await until(is_heard)
+
+
+def has_beep(packet: bytes, codec: str) -> bool:
+    """Return whether the tone that warns of the end is in the audio of a packet."""
+    return max(linear(packet[12:], codec)) > 7_000
+
+
+@pytest.mark.parametrize(("payload", "codec"), PAYLOADS.items())
+async def test_a_side_is_warned_in_the_stream_of_the_other_one_without_a_loss(stage, peers, payload, codec):
+    one, other = peers(), peers(ssrc=0x9999)
+    other.body = {"PCMU": b"\xff", "PCMA": b"\xd5"}[codec] * 160
+    first, second = connected(stage, one, other)
+    for port, peer in ((first, one), (second, other)):
+        stage.relay.expect(port, source(peer.host, peer.port, payloads=(payload, 101)))
+    before = other.send((HOST, second.rtp), 5, payload=payload)
+    assert await received(one, 5) == before
+    assert stage.relay.warn(first, -1)
+    stage.relay.links[0].flush_due()
+    sent, heard = other.send((HOST, second.rtp), 60, payload=payload), await received(one, 60)
+    assert [each[:12] for each in heard] == [each[:12] for each in sent]
+    assert [has_beep(each, codec) for each in heard] == ([True] * 10 + [False] * 5) * 3 + [False] * 15
+    assert heard[45:] == sent[45:]
+    back = one.send((HOST, first.rtp), 3, payload=payload)
+    assert await received(other, 3) == back, "the other side hears nothing of it"
+    figures = stage.relay.figures(second)
+    assert (figures.packets_in, figures.lost) == (65, 0)
+    assert stage.relay.figures(first).packets_out == 65
+
+
+async def test_a_side_whose_opposite_is_silent_is_warned_by_packets_of_its_own(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    one.send((HOST, first.rtp), 3)
+    assert stage.relay.warn(first, 0)
+    heard = await received(one, 45)
+    assert sum(has_beep(each, "PCMU") for each in heard) == 30
+    sent = other.send((HOST, second.rtp), 3)
+    assert await received(one, 3) == sent
+
+
+async def test_a_worker_of_an_earlier_release_is_given_no_order_to_warn(tmp_path, peers, monkeypatch):
+    """It would not know it, and end: its calls go on without the tone. It does not say that it can."""
+    one, other = peers(), peers(ssrc=0x9999)
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    first, second = connected(stage, one, other)
+    (link,) = stage.relay.links
+    assert link.warns
+    await stage.relay.stop(keep=True)
+    stage, begin = RelayStage(tmp_path, HOST), WorkerLink._begin
+
+    def begin_earlier(self: WorkerLink, ready: WorkerReady, descriptors: list[int]) -> None:
+        begin(self, replace(ready, warns=WorkerReady(PROTOCOL, 1, True, True).warns), descriptors)
+
+    monkeypatch.setattr(WorkerLink, "_begin", begin_earlier)
+    await stage.relay.start()
+    assert [each.pid for each in stage.relay.links] == [link.pid]
+    assert not stage.relay.warn(first, 0)
+    sent = other.send((HOST, second.rtp), 5)
+    assert await received(one, 5) == sent
+    await stage.relay.stop(keep=False)
 
 
 async def test_a_sound_goes_on_after_its_worker_and_after_it_was_given_up(stage, peers):

@@ -105,6 +105,9 @@ class MediaBoard(TargetBoard, Protocol):
     def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
 
+    def warn(self) -> None:
+        """Warn the caller by a tone that the call is about to end, where its media allow that."""
+
     def silence(self, answered_at: Instant) -> "Limit | None":
         """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
 
@@ -116,8 +119,11 @@ class MoneyBoard(Protocol):
     def vendor_s(self) -> int | None:
         """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
 
-    def extend(self) -> int | EndReason:
-        """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
+    def extend(self, ahead_ms: int) -> int | EndReason:
+        """Reserve money for more seconds; return the new total of seconds, or why the call must end.
+
+        ``ahead_ms``: so much of what was reserved before is not over yet.
+        """
 
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.

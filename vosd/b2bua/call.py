@@ -202,7 +202,9 @@ class Call:
             self._refuse_unwritten(self.callee, now)
             return False
         self.state = states.TALKING
-        self.lifetime = Lifetime(self.board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
+        warns_ms = self.caller.dialect.end_warning_ms
+        granted = Granted(answered_at, granted_s, paid_from=journey.invited_at, warns_ms=warns_ms)
+        self.lifetime = Lifetime(self.board, granted)
         return True
 
     def take_answer_back(self, now: Instant) -> bool:

@@ -19,6 +19,8 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 
+_BEGUN_MS: Final = 1_000
+"""Time after the answer before which no one is warned of the end: the media of the caller may not be there yet."""
 ANSWER_WAIT_MS: Final = 300_000
 """Longest wait for a PRACK before our 200. The time-out of the reliable response (64·T1) is usually far shorter."""
 
@@ -33,6 +35,10 @@ class Granted(msgspec.Struct, array_like=True):
     """The deadline of the call: no limit is reached before."""
     paid_from: Instant | None = None
     """The first INVITE to a gateway, where the call is charged from then on; None = the answer."""
+    warns_ms: int = 0
+    """The caller is warned so long before the end that is paid for; 0 = it is not."""
+    is_warned: bool = False
+    """Whether it was, since the end was farther away than that."""
 
 
 class Lifetime:
@@ -54,6 +60,8 @@ class Lifetime:
         """Set the call's deadline to the next limit or refresh."""
         granted = self.granted
         due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
+        if granted.warns_ms:
+            due_ms = self._asked_ms(due_ms)
         caller, callee = call.caller.leg, None if call.callee is None else call.callee.leg
         if caller is not None and caller.supervision is not None and caller.supervision.facts.due_ms < due_ms:
             due_ms = caller.supervision.facts.due_ms
@@ -72,21 +80,39 @@ class Lifetime:
         self._board.set_deadline(due_ms)
 
     def exceeded(self, call: CallPort, now_ms: int) -> Limit | None:
-        """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it."""
+        """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it.
+
+        Where the caller is to be warned of the end, it is tried so long before, and the caller warned if it fails.
+        """
         if now_ms < self.granted.due_ms:
             return None
+        was_warned = self.granted.is_warned
         while True:
             until = self.granted_until
             limit = self._first_limit(call, until.mono)
             if limit is not None and limit.due_ms <= now_ms:
                 return limit
-            if now_ms < until.mono:
+            if now_ms < self._asked_ms(until.mono):
+                if self.granted.is_warned is not was_warned:
+                    self._board.moved()  # a restart is not to forget it
                 self.watch(call)
                 return None
-            more = self._board.money.extend()
-            if isinstance(more, EndReason):
+            more = self._board.money.extend(max(0, until.mono - now_ms))
+            if not isinstance(more, EndReason):
+                self.granted.granted_s, self.granted.is_warned = more, False
+            elif now_ms < until.mono:
+                self.granted.is_warned = True
+                if not was_warned:
+                    self._board.media.warn()
+            else:
                 return Limit(until, more, until.mono)
-            self.granted.granted_s = more
+
+    def _asked_ms(self, until_ms: int) -> int:
+        """Return when money is asked for that a call needs from ``until_ms`` on: before a warning, else then."""
+        granted = self.granted
+        if granted.is_warned or not granted.warns_ms:
+            return until_ms
+        return min(until_ms, max(until_ms - granted.warns_ms, granted.answered_at.mono + _BEGUN_MS))
 
     def billed_until(
         self, legs: Iterable[Leg], noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None = None

@@ -107,8 +107,11 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         """Lower the ceiling to the longest call that the vendor which answered takes."""
         self.ceiling_s = min(self.ceiling_s, ceiling_s)
 
-    def extend(self) -> bool:
+    def extend(self, ahead_s: int = 0) -> bool:
         """Grant more seconds on all accounts alike, never past the ceiling, when those granted before are over.
+
+        ``ahead_s``: so many of these are not over yet.
+
 
         How many is the least of what each of them grants: its advance, its share of what it has left, whole cycles
         (``AccountCredit.reach``). False = one of them pays for not one second more; the call ends at ``granted_s``.
@@ -124,7 +127,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         if target_s <= until_s:
             return False
         for hold in self.holds:
-            hold.credit.grant(hold, target_s + hold.lead_s, max(0, until_s + hold.lead_s))
+            hold.credit.grant(hold, target_s + hold.lead_s, max(0, until_s - ahead_s + hold.lead_s))
         self._settle()
         return True
 

@@ -255,18 +255,20 @@ class AccountCredit:
         return available > 0 and (applied is None or _first_total(applied, advance_s) <= available)
 
     def resume(
-        self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0
-    ) -> AccountHold:
+        self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0,
+        ahead_s: int = 0,
+    ) -> AccountHold:  # fmt: skip
         """Set aside what a restored call holds, whatever is left: its seconds are granted already.
 
-        It takes nothing of what calls may cost from now on (``bound``), as no hold does that is open then.
+        Its money is asked for ``ahead_s`` before that of earlier seconds is used up. It takes nothing of what calls may
+        cost from now on (``bound``), as no hold does that is open then.
         """
         self._reserved += amount
         if self._bound is not None:
             self._bound += amount
             self._settle_limit()
         hold = AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
-        hold.over_s = max(0, granted_s - advance_s)  # at least: no more than that is granted at a time
+        hold.over_s = max(0, granted_s - advance_s - ahead_s)  # at least: no more than that is granted at a time
         hold.over = hold.cost_before(0)
         self._over += hold.over
         if not self._is_trial:

@@ -76,6 +76,12 @@ class MediaRelay(Protocol):
     def play_ring_back(self, port: RelayPort, delay_ms: int, payload: int) -> None:
         """Play ring-back to the peer after a pause, as a payload type of G.711, until media are forwarded to it."""
 
+    def warn(self, port: RelayPort, payload: int) -> bool:
+        """Warn the peer of the end of its call by a tone in the G.711 that is forwarded to it; False = it cannot be.
+
+        Where nothing is forwarded it is sent the tone by ``payload``, unless that is negative.
+        """
+
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
         """Have a sound ready to be played from a port; False = there is no memory for it."""
 

@@ -45,6 +45,7 @@ from vosd.relay.protocol import (
     SourceFound,
     SpareRanges,
     StopPlaying,
+    WarnPeer,
     WidenSource,
 )
 from vosd.relay.routes import HAS_POLICIES
@@ -406,6 +407,14 @@ class Relay:
             ring_back = PlayRingBack(port.id, delay_ms, payload)
             served.ringing = ring_back, self._packets_for(served)
             served.link.order(ring_back)
+
+    def warn(self, port: RelayPort, payload: int) -> bool:
+        """Warn the peer of the end of its call by a tone (``MediaRelay``); False = its worker cannot."""
+        served = self._ports.get(port.id)
+        if served is None or not served.link.warns:
+            return False
+        served.link.order(WarnPeer(port.id, payload))
+        return True
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
         """Have a sound ready to be played from a port; False = there is no memory for it."""

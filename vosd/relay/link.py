@@ -92,6 +92,8 @@ class WorkerLink:
         self.is_outdated = False
         """Whether a switch before has left the worker, and one that is started now would have more, or run another
         program."""
+        self.warns = False
+        """Whether the worker can warn by a tone: one that a release before has left may not."""
         self._pressed = pressed
         self._adopt = adopt
         self._died = died
@@ -137,9 +139,7 @@ class WorkerLink:
         if left is not None:
             self._attach(left, is_new=not left.pid)
             return
-        self._attach(start_worker(self.path), is_new=True)
-        self.order(UseRecords(), [self.records.descriptor])
-        self.listed.set()
+        self._begin_new()
 
     def order(self, order: WorkerOrder, descriptors: Iterable[int] = (), *, may_wait: bool = False) -> None:
         """Give an order; all that wait go as one message before those of SIP leave, behind those that ``may_wait``.
@@ -289,6 +289,13 @@ class WorkerLink:
             await asyncio.sleep(_END_STEP_S)
         self.path.unlink(missing_ok=True)
 
+    def _begin_new(self) -> None:
+        """Start a worker; raises OSError if that is not possible."""
+        self._attach(start_worker(self.path), is_new=True)
+        self.warns = True
+        self.order(UseRecords(), [self.records.descriptor])
+        self.listed.set()
+
     def _attach(self, connection: WorkerConnection, *, is_new: bool) -> None:
         self.pid = connection.pid
         self._begun_ns = monotonic_ns()
@@ -368,7 +375,7 @@ class WorkerLink:
 
     def _begin(self, ready: WorkerReady, descriptors: list[int]) -> None:
         """Ask a worker that a switch before has left for its ports."""
-        self.pid = ready.pid
+        self.pid, self.warns = ready.pid, ready.warns
         is_left = not self.listed.is_set()
         self.is_outdated = is_left and (ready.means is None or ready.means.lacks(own_means()))
         if not (ready.is_real_time or self.is_outdated):
@@ -406,7 +413,7 @@ class WorkerLink:
         self._restart = None
         self.flush()  # to none: the next worker gets the ports as they are
         try:
-            self._attach(start_worker(self.path), is_new=True)
+            self._begin_new()
         except OSError as error:
             self._failures += 2
             pause_s = self._pause_s()
@@ -414,6 +421,4 @@ class WorkerLink:
             self._restart = self._loop.call_later(pause_s, self._start_again)
             return
         self._receiving_since_ms = self._begun_ns // 1_000_000
-        self.order(UseRecords(), [self.records.descriptor])
-        self.listed.set()
         self._died(self)

@@ -92,11 +92,12 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_handshake_from", "_is_ours", "_is_unread",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_handshake_from", "_is_ours",
         "_key_reader", "_key_units", "_out", "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent",
         "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread",
         "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered",
-        "kernel", "latch", "other", "port", "reception", "record_number", "sender", "source", "tone_reader", "tos",
+        "is_unread", "kernel", "latch", "other", "port", "reception", "record_number", "sender", "source",
+        "tone_reader", "tos",
     )  # fmt: skip
 
     def __init__(
@@ -119,7 +120,9 @@ class MediaPort:
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
         """Milliseconds of a unit of the time stamps of the first codec of the peer's description."""
-        self._is_unread = self.are_keys_reported = self.are_keys_taken = False
+        self.is_unread = False
+        """Whether the peer sends no RTP that could be read: fax."""
+        self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
         self._is_ours = False
         """Whether the peer is a port of ours, of another call."""
@@ -247,10 +250,10 @@ class MediaPort:
 
     def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:
         """Receive a packet of a source that is not believed."""
-        if self._is_unread and self._is_of_stream(data):
+        if self.is_unread and self._is_of_stream(data):
             self._receive_before_fax(data, address, now_ns)
             return
-        if self._is_unread:
+        if self.is_unread:
             last_ns = max(self.alive_ns, self.reception.last_ns)
             packets = self.latch.consider_unread(address, data, last_ns, now_ns)
         elif not is_whole(data):
@@ -315,7 +318,7 @@ class MediaPort:
 
     def _receive_believed(self, data: bytes, now_ns: int) -> None:
         """Receive a packet of the believed source while the kernel lets through all sources."""
-        if self._is_unread:
+        if self.is_unread:
             self._receive_unread(data, now_ns)
             return
         if not is_whole(data):
@@ -372,7 +375,7 @@ class MediaPort:
         """Return payload type and SSRC of the peer's stream if its packets are only forwarded, to a believed source."""
         other, reception = self.other, self.reception
         target = None if other is None else other.sender.target
-        if other is None or target is None or target != other.latch.believed or self._is_unread:
+        if other is None or target is None or target != other.latch.believed or self.is_unread:
             return None
         is_read = self.tone_reader is not None
         if not self.is_filtered or not other.sender.is_plain or is_read or not reception.has_sequence:
@@ -506,7 +509,7 @@ class MediaPort:
     def reads_key(self, data: bytes) -> bool:
         """Read tones in a packet that is about to be forwarded; return whether it is not."""
         reader = self.tone_reader
-        if reader is None or self._is_unread or not is_whole(data):
+        if reader is None or self.is_unread or not is_whole(data):
             return False
         codec = PAYLOADS.get(data[1] & _PAYLOAD)
         if codec is None:
@@ -651,7 +654,7 @@ class MediaPort:
         self._note_payloads()
         self.sender.describe(source)
         self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
-        self._is_unread = not source.payloads
+        self.is_unread = not source.payloads
         self.latch.expect(source, believed)
         if self.latch.believed is None:
             self._control_believed = self._handshake_from = None

@@ -12,6 +12,7 @@ from vosd.media.player import Player, ring_back
 from vosd.media.record import SENT
 from vosd.media.rtp import SEQUENCE, is_whole
 from vosd.media.source import MediaSource
+from vosd.media.warning_tone import WarningTone
 from vosd.relay.protocol import PlaySound
 from vosd.relay.recording import Recording
 from vosd.relay.sockets import PlainSocket
@@ -34,8 +35,9 @@ class PeerSender:
     """Sends RTP to the peer of a port; ``send`` and ``target`` are the path of every packet that is forwarded."""
 
     __slots__ = (
-        "_is_muted", "_owner", "_plain_send", "_player", "_rtp", "_send_after_reading", "_source", "key_sender",
-        "memory", "packets_out", "playing", "recording", "send", "sent_at", "target", "unsent", "upstream",
+        "_is_muted", "_owner", "_plain_send", "_player", "_rtp", "_send_after_reading", "_source", "_unwarned_send",
+        "_warning", "key_sender", "memory", "packets_out", "playing", "recording", "send", "sent_at", "target",
+        "unsent", "upstream",
     )  # fmt: skip
 
     def __init__(self, rtp: PlainSocket, record: memoryview, sent_at: int, owner: SenderOwner) -> None:
@@ -46,7 +48,7 @@ class PeerSender:
         """Place of the counters of this sender in it."""
         self._owner = owner
         send: Callable[[bytes, Address], int] = rtp.sendto
-        self.send = self._plain_send = self._send_after_reading = send
+        self.send = self._plain_send = self._send_after_reading = self._unwarned_send = send
         self.target: Address | None = None
         """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
         self.upstream: MediaPort | None = None
@@ -59,11 +61,13 @@ class PeerSender:
         self.playing: PlaySound | None = None
         """Order by which a sound is played, until ``stop_playing``."""
         self.recording: Recording | None = None
+        self._warning: WarningTone | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether packets are only forwarded."""
-        return self.key_sender is None and self._player is None and self.recording is None and not self._is_muted
+        is_quiet = self._player is None and self._warning is None and not self._is_muted
+        return is_quiet and self.key_sender is None and self.recording is None
 
     def forward(self, data: bytes) -> None:
         """Send a packet of the other port, if it is known where to."""
@@ -91,13 +95,15 @@ class PeerSender:
         self._source = source
         if self.key_sender is not None:
             self.key_sender.describe(*source.taken())
+        if self._warning is not None and not source.payloads:  # fax
+            self._end_warning()
 
     def close(self) -> None:
         """Send nothing more.
 
         Ways to send that refer to their sender would keep it for ever: a worker collects no garbage.
         """
-        self._player = self.playing = self.key_sender = self.recording = None
+        self._player = self.playing = self.key_sender = self.recording = self._warning = None
         self._is_muted = False
         self.choose_send()
 
@@ -152,9 +158,13 @@ class PeerSender:
         if player is not None and target is None and not player.has_begun:
             player.wait(now_ns + _WAIT_NS)  # a peer behind NAT has to send first: it misses nothing of the sound
         elif player is not None:
-            packets += player.due(now_ns)
+            packets += map(self._laid_over, player.due(now_ns))
             if player.is_over:
                 self._player = player = None
+        if self._warning is not None:
+            packets += self._warning.due(now_ns, is_alone=player is None and target is not None)
+            if self._warning.is_over:
+                self._end_warning()
         if target is not None:
             for data in packets:
                 try:
@@ -164,10 +174,8 @@ class PeerSender:
                 else:
                     self.packets_out += 1
         self.write_counters()
-        key_ns = None if sender is None else sender.due_ns
-        if player is None or key_ns is None:
-            return key_ns if player is None else player.due_ns
-        return min(key_ns, player.due_ns)
+        due = [each.due_ns for each in (sender, player, self._warning) if each is not None]
+        return min((each for each in due if each is not None), default=None)
 
     def play_ring_back(self, delay_ms: int, payload: int) -> None:
         """Play ring-back to the peer, as a payload type of G.711, until media are forwarded to it."""
@@ -200,6 +208,25 @@ class PeerSender:
         self._is_muted = False
         self.choose_send()
 
+    def warn(self, payload: int) -> None:
+        """Warn the peer of the end of its call by a tone, which takes the place of the audio of as many packets.
+
+        Where none come, it gets packets of its own by ``payload``, unless that is negative.
+        """
+        if self._warning is None:
+            self._warning = WarningTone(payload, int.from_bytes(os.urandom(4), "big"), monotonic_ns())
+            self.choose_send()
+            self._owner.sends_itself(self, self._warning.due_ns)
+
+    def _end_warning(self) -> None:
+        """Send what comes as it is: the tone is over."""
+        self._warning = None
+        self.choose_send()
+
+    def _laid_over(self, data: bytes) -> bytes:
+        """Return a packet with the tone that warns, if there is one, in place of its audio."""
+        return data if self._warning is None else self._warning.laid_over(data, monotonic_ns())
+
     def record(self, recording: Recording | None) -> None:
         """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
         self.recording = recording
@@ -214,6 +241,9 @@ class PeerSender:
             plain = self._send_after_sound
         elif self.key_sender is not None:
             plain = self._send_beside_keys
+        self._unwarned_send = plain
+        if self._warning is not None:
+            plain = self._send_warned
         self._plain_send = self._send_after_reading = plain
         self.send = plain if self.recording is None else self._send_recorded
         if self._is_muted:
@@ -229,6 +259,13 @@ class PeerSender:
     def _send_after_sound(self, data: bytes, target: Address) -> int:
         self.stop_playing()
         return self._plain_send(data, target)
+
+    def _send_warned(self, data: bytes, target: Address) -> int:
+        is_audio = self.upstream is not None and not self.upstream.is_unread
+        packet = self._laid_over(data) if is_audio else data
+        if self._warning is not None and self._warning.is_over:
+            self._end_warning()
+        return self._unwarned_send(packet, target)
 
     def _send_recorded(self, data: bytes, target: Address) -> int:
         upstream = self.upstream

@@ -100,6 +100,14 @@ class StopPlaying(msgspec.Struct, frozen=True, array_like=True, tag=12):
     id: int
 
 
+class WarnPeer(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """Warn the peer of a port by a tone of the end of its call; a worker has said in ``WorkerReady`` that it can."""
+
+    id: int
+    payload: int
+    """Payload type of G.711 by which the peer is sent it where nothing is forwarded to it; negative = it is not."""
+
+
 class LoadSound(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """Have a sound ready, in memory whose descriptor goes with the message: payloads of whole packets."""
 
@@ -162,7 +170,9 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = ExpectSource | WidenSource | JudgeSource | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
+PortOrder = (
+    ExpectSource | WidenSource | JudgeSource | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound | WarnPeer
+)
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
     UseRecords
@@ -218,6 +228,8 @@ class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """Whether the descriptor of its memory goes with the message: it has served a switch that has ended."""
     means: WorkerMeans | None = None
     """None = it is of an earlier version, which does not say."""
+    warns: bool = False
+    """Whether it takes ``WarnPeer``; one of an earlier version does not."""
 
 
 class PortListed(msgspec.Struct, frozen=True, array_like=True, tag=1):

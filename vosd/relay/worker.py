@@ -62,6 +62,7 @@ from vosd.relay.protocol import (
     SpareRanges,
     StopPlaying,
     UseRecords,
+    WarnPeer,
     WidenSource,
     WorkerOrder,
     WorkerReady,
@@ -358,7 +359,7 @@ class Worker:
         self._add(sock.fileno(), self._take_orders)
         self._read_ns = None
         has_records = self._descriptor >= 0
-        ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records, own_means())
+        ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records, own_means(), warns=True)
         self._send([ready], [self._descriptor] if has_records else None)
 
     def _leave_switch(self) -> None:
@@ -650,6 +651,8 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.sender.play(order, sounds[order.digest])
         case StopPlaying():
             port.sender.stop_playing()
+        case WarnPeer():
+            port.sender.warn(order.payload)
 
 
 def _take_real_time() -> bool:

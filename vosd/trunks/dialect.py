@@ -222,6 +222,8 @@ class CallerDialect(TrunkDialect, frozen=True, dict=True):
 
     announcements: Announcements = {}
     """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
+    end_warning_ms: int = 0
+    """Time before the end of a call for want of credit at which its caller is warned by a tone; 0 = it is not."""
     connected_identity: Annotated[
         Passing,
         word(

@@ -35,6 +35,8 @@ class OpenPort:
     """Whether media of hosts are taken that were judged."""
     recording: Path | None = None
     """File into which it is recorded."""
+    warnings: list[int] = field(default_factory=list)
+    """Payload types by which the peer was warned of the end of its call; negative = of what is forwarded alone."""
     sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
     """Keys that the peer was sent, with their duration, and whether as tones."""
 
@@ -51,6 +53,8 @@ class VirtualRelay:
         self.sound_failed: Callable[[int], None] = lambda _: None
         self.has_memory = True
         """Whether there is memory for sounds."""
+        self.can_warn = True
+        """Whether its workers are of a release that warns."""
         self.opened = 0
         self.recordings: list[Path] = []
         self.receiving_since_ms = 0
@@ -144,6 +148,15 @@ class VirtualRelay:
         assert opened.source is not None
         assert payload in opened.source.taken()[0]
         opened.rings_after_ms, opened.rings_as = delay_ms, PAYLOADS[payload]
+
+    def warn(self, port: RelayPort, payload: int) -> bool:
+        """Note that the peer is warned of the end of its call (``MediaRelay``)."""
+        opened = self.open_ports[port.id]
+        assert opened.source is not None
+        assert payload < 0 or payload in set(opened.source.taken()[0]) & set(PAYLOADS)
+        if self.can_warn:
+            opened.warnings.append(payload)
+        return self.can_warn
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
         """Return whether there is memory for a sound (``MediaRelay``)."""

@@ -237,3 +237,25 @@ def test_a_call_lasts_no_longer_than_each_pool_grants_whatever_it_has():
     assert not call.extend()
     call.give_back()
     assert (acme.reserved, [each.is_open for each in call.holds]) == (0, [False, False])
+
+
+def test_seconds_that_are_granted_ahead_are_not_over():
+    """A call whose caller is warned asks before its seconds are used up: spend limits count what was over."""
+    acme, carrier = credit("acme", "50"), credit("carrier", "50")
+    call = held(acme)
+    call.join(carrier, HALF_A_CENT, 60)
+    call.answered(2_000)
+    assert call.extend(25)
+    assert [(each.granted_s, each.over_s) for each in call.holds] == [(120, 35), (122, 37)]
+    assert (acme.over, carrier.over) == (Decimal("0.35"), Decimal("0.185"))
+    assert call.extend(85)
+    assert [each.over_s for each in call.holds] == [35, 37], "at the same moment"
+    assert call.extend()
+    assert (acme.over, call.holds[0].over_s) == (Decimal("1.80"), 180)
+
+
+@pytest.mark.parametrize(("ahead_s", "over_s"), [(0, 60), (25, 35), (90, 0)])
+def test_of_a_restored_hold_that_much_is_over_at_least(ahead_s, over_s):
+    acme = credit("acme", "50")
+    hold = acme.resume(CENT_A_SECOND, Decimal("1.20"), 120, 60, ahead_s=ahead_s)
+    assert (hold.over_s, acme.over) == (over_s, Decimal(over_s) / 100)

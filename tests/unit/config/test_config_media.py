@@ -308,6 +308,38 @@ def test_check_warns_of_keys_for_transfers_that_are_not_read_from_media(site, ki
     assert [expected in each for each in warnings] == ([] if is_read else [True])
 
 
+@pytest.mark.parametrize(
+    ("keys", "more", "is_warned"),
+    [
+        ("", RELAY, True),
+        ("", "", False),
+        ("", POOL, False),
+        ("media: off, ", RELAY, False),
+        ("media: off, ", "media: {engine: relay, mode: must_on}\n", True),
+        ("", "media: {engine: relay, mode: off}\n", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mapping", "phone"])
+def test_check_warns_of_callers_that_cannot_be_warned_of_the_end(site, kind, keys, more, is_warned):
+    warnings = site.warnings(trunk(site, f"{keys}end_warning: 30", more, kind))
+    name = "mapping_gateways[acme-pbx]" if kind == "mapping" else "phones[1001]"
+    expected = (
+        f"{name}.end_warning: expected media.engine relay and calls that it relays as well: callers of {name} are not "
+        "warned"
+    )
+    assert [expected in each for each in warnings] == ([] if is_warned else [True])
+
+
+@pytest.mark.parametrize(("written", "read_ms"), [("", 0), ("end_warning: 0", 0), ("end_warning: 12.5", 12_500)])
+def test_the_time_of_a_warning_is_read_for_trunks_and_phones(site, written, read_ms):
+    for kind in ("mapping", "phone"):
+        text = trunk(site, written or "media: on", RELAY, kind)
+        catalogue = load(site.write("vosd.yaml", text), {}).catalogue
+        trunks = {**catalogue.mapping_gateways, **{n: each.gateway for n, each in catalogue.phones.items()}}
+        found = trunks["acme-pbx" if kind == "mapping" else "1001"]
+        assert found.dialect.end_warning_ms == read_ms
+
+
 def test_one_warning_is_about_all_trunks_with_keys_and_none_of_them_is_read_again(site):
     """A template may have the keys of all phones: each of them was read again by each load."""
     text = site.minimal.replace("{id: acme,", "{id: acme, record: 100,").replace(

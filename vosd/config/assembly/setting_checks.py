@@ -27,6 +27,9 @@ from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.media import MediaMode, MediaParameters
 from vosd.trunks.phone import Phone
 
+_WARNED: Final = attrgetter("value.dialect.end_warning_ms")
+"""Chooses trunks whose callers are warned of the end of their calls, as the next one does phones."""
+_PHONE_WARNED: Final = attrgetter("value.gateway.dialect.end_warning_ms")
 _ALARM_MAIL: Final = attrgetter("value.alarm_mail")
 """Chooses accounts whose owners are mailed; it is asked about each account, and no function of Python."""
 
@@ -99,6 +102,24 @@ def warn_of_missing_player(media: MediaParameters, items: ReadItems, problems: P
         problems.warning(found.place, found.key, expected)
 
 
+def warn_of_missing_warner(media: MediaParameters, items: ReadItems, problems: ProblemList) -> None:
+    """Warn, once for all of them, of trunks and phones whose callers are to be warned of the end, and cannot be."""
+    trunks = items.chosen("mapping_gateways", _WARNED)
+    phones = items.chosen("phones", _PHONE_WARNED)
+    if may_read_keys(media, MediaMode.OFF):
+        return
+    if may_read_keys(media, MediaMode.AUTO):
+        trunks = [each for each in trunks if each.value.media.mode is _OFF]
+        phones = [each for each in phones if each.value.gateway.media.mode is _OFF]
+    found = named_first([("end_warning", trunks), ("end_warning", phones)])
+    if found is not None:
+        expected = (
+            "media.engine relay and calls that it relays as well: callers of "
+            f"{found.named}{found.others} are not warned"
+        )
+        problems.warning(found.place, found.key, expected)
+
+
 def _is_announcing(definition: Definition[MappingGateway]) -> bool:
     return bool(definition.value.dialect.announcements)
 
@@ -127,6 +148,7 @@ def check_settings(
     if source.parameters is not None:
         warn_of_missing_relay(source.parameters.value.media, items, problems)
         warn_of_missing_player(source.parameters.value.media, items, problems)
+        warn_of_missing_warner(source.parameters.value.media, items, problems)
     warn_of_weak_passwords(items, problems)
     check_access(keys.access, keys.media.engine, source, items, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)

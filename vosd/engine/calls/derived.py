@@ -124,7 +124,7 @@ class EstablishedCall:
                 vendor_answered_at,
                 attempts[-1].ms if attempts else 0,
             ),
-            lifetime=Granted(answered_at, its.granted_s, 0, invited_at),
+            lifetime=Granted(answered_at, its.granted_s, 0, invited_at, mapping.dialect.end_warning_ms),
         )
         request = RequestSnapshot(
             source_host=its.host,

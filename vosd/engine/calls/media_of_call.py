@@ -88,6 +88,12 @@ class MediaOfCall(msgspec.Struct, eq=False):
         media = self._live_call.services.media
         return media is not None and media.keys.is_key_taken(leg, far, key, duration_ms)
 
+    def warn(self) -> None:
+        """Warn the caller by a tone that the call is about to end, where its media allow that."""
+        media, leg = self._live_call.services.media, self._live_call.call.caller.leg
+        if media is not None and leg is not None:
+            media.warn(leg)
+
     def silence(self, answered_at: Instant) -> Limit | None:
         """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
         media = self._live_call.services.media

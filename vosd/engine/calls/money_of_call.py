@@ -44,10 +44,10 @@ class MoneyOfCall(msgspec.Struct, eq=False):
         hold = self._live_call.call_request.hold
         return None if hold is None or self.ringing is not None else hold.vendor_s
 
-    def extend(self) -> int | EndReason:
-        """Hold money for more seconds; return the new total, or the reason to end the call."""
+    def extend(self, ahead_ms: int) -> int | EndReason:
+        """Hold money for more seconds, ``ahead_ms`` before it is used; return the new total, or why the call ends."""
         hold = self._hold
-        if hold.extend():
+        if hold.extend(-(-ahead_ms // 1_000)):
             return min(hold.granted_s, hold.ceiling_s)
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
 

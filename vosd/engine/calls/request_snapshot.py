@@ -135,7 +135,8 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
 
     def occupy(self, request: CallRequest, services: CallServices, vendor_rate: AppliedRate | None) -> None:
         """Take again what the call occupied, whatever the limits are now; ``vendor_rate`` as in ``priced``."""
-        live = services.live
+        live, mapping = services.live, request.mapping
+        ahead_s = 0 if mapping is None else mapping.dialect.end_warning_ms // 1_000
         for each in self.taken:
             if isinstance(each, PlaceHeld):
                 live.occupancy.take_again(each.scope, each.name, None)
@@ -145,7 +146,8 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
                 request.counted = live.dynamic_lists.take_again(caller, each.target, limits, each.mono_ms)
                 request.taken.append(request.counted)
         for each, applied in self.priced(vendor_rate):
-            hold = live.credits[each.account].resume(applied, each.amount, each.granted_s, each.advance_s, each.lead_s)
+            credit = live.credits[each.account]
+            hold = credit.resume(applied, each.amount, each.granted_s, each.advance_s, each.lead_s, ahead_s)
             if request.hold is None:
                 hold.advance_s = hold.advance_s or (0 if request.account is None else request.account.advance_s)
                 request.hold = CallHold([hold], hold.granted_s - hold.lead_s, self.ceiling_s)

@@ -75,7 +75,7 @@ class KeyConversion:
             in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
             are_reported = are_taken or way is _EVENTS or may_transfer
-            if are_reported and _are_encrypted(one, other):
+            if are_reported and are_encrypted(one, other):
                 are_reported = are_taken = in_tones = False
             if are_reported:
                 self._legs[port.id] = leg
@@ -121,7 +121,7 @@ class KeyConversion:
         if self._relay is None or media is None or theirs is None or port is None or port.id < 0:
             return False
         way = theirs.settings.dtmf
-        if way not in _IN_MEDIA or not _takes(theirs, media) or _are_encrypted(leg, far):
+        if way not in _IN_MEDIA or not _takes(theirs, media) or are_encrypted(leg, far):
             return False
         if key == FLASH and not _takes_flash(far):
             return False
@@ -149,7 +149,7 @@ class KeyConversion:
             self._relay.press(port, key, duration_ms)  # events of this leg are taken as well as its tones
 
 
-def _are_encrypted(one: Leg, other: Leg) -> bool:
+def are_encrypted(one: Leg, other: Leg) -> bool:
     """Return whether media between two legs are encrypted by the parties: the relay has no keys."""
     return has_keys(bytes(one.sessions.remote)) and has_keys(bytes(other.sessions.remote))
 

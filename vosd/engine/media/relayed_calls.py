@@ -13,6 +13,7 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.host import bracketed
+from vosd.engine.media.end_warning import warn_of_end
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.music import plays_unseen
@@ -249,6 +250,12 @@ class RelayedCalls:
         leg = call.caller.leg
         if leg is not None and leg.facts.media is not None:
             self._parts.callers_sounds.end(leg.facts.media, now)
+
+    def warn(self, leg: Leg) -> None:
+        """Warn a side by a tone that its call is about to end, where it is talking in G.711."""
+        other = self._parts.legs.partner(leg)
+        if self._parts.relay is not None and other is not None:
+            warn_of_end(leg, other, self._parts.relay)
 
     def sound_failed(self, port: int) -> Leg | None:
         """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
