@@ -85,6 +85,8 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
+    balance_low_hours: int | None = None
+    """Hours of its average use, with less than whose cost it is reported, too; None = never."""
     alarm_mail: tuple[str, ...] = ()
     """Addresses of mails when little is left, and before it expires; also for the accounts directly below it."""
     record: int = 0
@@ -162,6 +164,11 @@ class Account(msgspec.Struct, frozen=True):
             self.tax_exempt,
             without_free_time,
         )
+
+    @property
+    def low_terms(self) -> tuple[Decimal | None, int | None]:
+        """Amount, and hours of its average use, below which its money is low."""
+        return self.balance_low, self.balance_low_hours
 
     @property
     def names_rates(self) -> bool:

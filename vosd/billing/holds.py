@@ -14,7 +14,7 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.destinations import DestinationUse
 from vosd.billing.rater import longest_within, total_at
 from vosd.billing.rates import AppliedRate
@@ -27,6 +27,8 @@ _first_total: Final = lru_cache(maxsize=4_096)(total_at)
 """The price of the first seconds, kept: many calls begin with the same rate and the same number of seconds."""
 
 _ENDED: Final = "this hold has ended: release a hold once, when its call ends"
+
+_CENT: Final = Decimal("0.01")
 
 _UNREAD: Final = -1
 """Below every sequence number of a ledger, so that the first committed balance counts."""
@@ -103,8 +105,9 @@ class AccountCredit:
     """
 
     __slots__ = (
-        "_balance", "_bound", "_holds", "_is_trial", "_low_at", "_over", "_reserved", "_seq", "_unbooked", "account",
-        "expires_at", "is_capped", "is_frozen", "limit", "low_below", "lows", "own_limit", "spending", "withheld",
+        "_balance", "_bound", "_holds", "_is_trial", "_low_at", "_low_terms", "_over", "_reserved", "_seq", "_unbooked",
+        "_use", "account", "awaits_use", "expires_at", "is_capped", "is_frozen", "limit", "low_below", "lows",
+        "own_limit", "spending", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +138,12 @@ class AccountCredit:
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
         self.low_below: Decimal | None = None
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
+        self._low_terms: tuple[Decimal | None, int | None] = (None, None)
+        """Amount and hours of average use, the higher of which is ``low_below``."""
+        self._use: Decimal | None = None
+        """Cost of its calls in an hour on average; None = not known yet."""
+        self.awaits_use = False
+        """Whether it may be low by its average use, which is not known yet."""
         self.lows = lows
         self.spending: Spending | None = None
         """Spend limits of the account; None = it has none."""
@@ -391,15 +400,38 @@ class AccountCredit:
         """Release an amount that was withheld; call ``committed`` first with a balance that lacks what was booked."""
         self.withheld -= amount
 
-    def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
-        """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
-        before = self.limit, self.low_below
-        self.own_limit, self.low_below = limit, low_below
+    def set_terms(self, limit: Decimal | None, low_below: Decimal | None, low_hours: int | None = None) -> None:
+        """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones.
+
+        Where ``low_hours`` of average use cost more than ``low_below``, less than that is low.
+        """
+        before = self.limit, self._low_terms
+        self.own_limit, self._low_terms = limit, (low_below, low_hours)
         self._settle_limit()
-        is_enough = low_below is None or self._owned - self._reserved >= low_below
-        if is_enough and (self.limit, low_below) != before:
+        self.low_below = self._lowest_enough()
+        self.awaits_use = self._use is None and low_hours is not None
+        is_enough = self.low_below is None or self._owned - self._reserved >= self.low_below
+        if is_enough and (self.limit, self._low_terms) != before:
             self._low_at = None  # by the new terms it is not low, although nothing was paid
         self._check_low()
+
+    def set_use(self, per_hour: Decimal) -> None:
+        """Set what its calls cost in an hour on average.
+
+        An account that is low by it stays so until money is added, or its use is so much less that twice the amount is
+        left which would be low: else it was reported again and again as its use changes.
+        """
+        self._use, self.awaits_use = per_hour, False
+        self.low_below = self._lowest_enough()
+        if self._low_at is not None and self._owned - self._reserved >= 2 * (self.low_below or ZERO):
+            self._low_at = None
+        self._check_low()
+
+    def _lowest_enough(self) -> Decimal | None:
+        amount, hours = self._low_terms
+        if not hours or not self._use:
+            return amount
+        return max(amount or ZERO, round_to_unit(EXACT.multiply(self._use, Decimal(hours)), _CENT, Rounding.HALF_UP))
 
     def bound(self, cap: Decimal | None) -> None:
         """Let calls cost at most ``cap`` more from now on, and no more than the limit allows; None = that alone."""

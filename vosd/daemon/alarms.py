@@ -301,6 +301,6 @@ class SwitchMeasures:
                 yield account.id, (credit.expires_at if credit is not None else None) or account.expires_at
 
     def is_low(self, account: str) -> bool:
-        """Return whether the balance of an account is still low."""
+        """Return whether the balance of an account may still be low."""
         credit = self._service.balances.credits.get(account)
-        return credit is not None and credit.is_low
+        return credit is not None and (credit.is_low or credit.awaits_use)

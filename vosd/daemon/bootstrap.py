@@ -34,6 +34,7 @@ from vosd.control.server import ControlServer
 from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
+from vosd.daemon.average_use import AverageUse
 from vosd.daemon.bilateral import BilateralPart
 from vosd.daemon.checks import Checks, ChecksForFronts, forked_from
 from vosd.daemon.claim import EndOfClaim, StateDirectory, expected_usable, warning_to_root
@@ -352,8 +353,12 @@ class Daemon:
             notifier, lambda: self.ask_to_stop(signal.SIGTERM), self.service.switch.continuation.for_trial
         )
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
-        counter = LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62))
-        self._traffic = TrafficPart(self._database, counter, clock, self._zones_of_reports)
+        self._traffic = TrafficPart(
+            self._database,
+            LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62)),
+            clock,
+            self._zones_of_reports,
+        )
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
@@ -361,6 +366,9 @@ class Daemon:
             settings, clock, lambda: self.service.switch.catalogue.accounts, self._calls_outside
         )
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
+        self._average_use = AverageUse(
+            self.service.balances, lambda: self.service.switch.catalogue.accounts, self._database
+        )
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._api = ApiProcess(config, settings.api)
@@ -392,6 +400,7 @@ class Daemon:
             StartStep("media relay", self._media.start, self._end_media),
             StartStep("switch", self._start_switch, self.service.stop),
             StartStep("watch over destinations", self._fraud.begin, self._fraud.end),
+            StartStep("average use of accounts", self._average_use.begin, self._average_use.end),
             StartStep("late database", self._await_database, self._late.end),
             StartStep("definitions", self._begin_definitions, self._definitions.end),
             StartStep("daily work", self._daily.begin, self._daily.end),

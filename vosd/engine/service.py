@@ -505,7 +505,7 @@ class SwitchService:
         for count, name in enumerate(catalogue.accounts if other is None else other & catalogue.accounts.keys(), 1):
             account, was = catalogue.accounts[name], before.get(name)
             if was is not account and (
-                was is None or was.overdraft_limit != account.overdraft_limit or was.balance_low != account.balance_low
+                was is None or was.overdraft_limit != account.overdraft_limit or was.low_terms != account.low_terms
             ):
                 changed.append(account)
             if count % ACCOUNTS_AT_ONCE == 0:

@@ -89,7 +89,7 @@ class Event(StrEnum):
     AUTH_USER_ATTACKED = "auth_user_attacked"
     """Wrong passwords of a user come from several sources: those that are new wait longer with each."""
     BALANCE_LOW = "balance_low"
-    """An account has less left for calls than its ``balance_low``: soon they will be refused, then ended."""
+    """An account has little left, by ``balance_low`` or ``balance_low_hours``: soon calls are refused, then ended."""
     LOSS_CALLS = "loss_calls"
     """A call was sold below cost: the vendor charges more than the customer pays."""
     SPEND_LIMIT_REACHED = "spend_limit_reached"

@@ -389,3 +389,48 @@ def test_a_hold_that_was_written_down_goes_on_as_it_stood():
     assert [extend(resumed, 600), resumed.granted_s] == [extend(hold, 600), hold.granted_s]
     again.release(resumed)
     assert again.reserved == 0
+
+
+def test_an_account_is_low_by_hours_of_its_average_use_from_when_that_is_known():
+    acme, reported = credit("10"), []
+    acme.lows = reported
+    acme.set_terms(Decimal(0), None, 24)
+    assert (acme.low_below, acme.is_low, acme.awaits_use) == (None, False, True)
+    acme.set_use(Decimal("0.41680"))
+    assert (acme.low_below, acme.is_low, acme.awaits_use) == (Decimal("10.00"), False, False)
+    acme.set_use(Decimal("0.417"))
+    assert (acme.low_below, reported) == (Decimal("10.01"), [acme])
+
+
+def test_the_higher_of_amount_and_hours_of_use_is_what_is_low():
+    acme = credit("10")
+    for amount, use, expected in (("5", "0.1", "5"), ("5", "1", "24"), ("5", "0", "5"), ("25", "1", "25")):
+        acme.set_use(Decimal(use))
+        acme.set_terms(Decimal(0), Decimal(amount), 24)
+        assert acme.low_below == Decimal(expected)
+    acme.set_terms(Decimal(0), None)
+    assert acme.low_below is None
+
+
+def test_use_that_goes_up_and_down_repeats_no_report():
+    acme, reported = credit("10"), []
+    acme.lows = reported
+    acme.set_terms(Decimal(0), None, 10)
+    for per_hour in ("1.1", "0.9", "1.1", "0.51", "1.1"):
+        acme.set_use(Decimal(per_hour))
+        acme.set_terms(Decimal(0), None, 10)  # as any reload does
+        assert (reported, acme.is_low) == ([acme], True)
+    acme.committed(Decimal(30), 1)
+    acme.committed(Decimal("10.99"), 2)
+    assert reported == [acme, acme], "a payment, and then it is used up"
+
+
+def test_use_that_falls_to_half_ends_the_alarm():
+    acme, reported = credit("10"), []
+    acme.lows = reported
+    acme.set_terms(Decimal(0), None, 10)
+    acme.set_use(Decimal("1.1"))
+    acme.set_use(Decimal("0.5"))
+    assert not acme.is_low
+    acme.set_use(Decimal("1.1"))
+    assert reported == [acme, acme]

@@ -1,5 +1,6 @@
 """A reload that changes the currency of an account, and the account's first call."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -82,5 +83,9 @@ async def test_a_reload_sets_the_limits_of_accounts_that_have_others(
     for limit, low in (("1", "0"), ("2", "0"), ("2", "5"), ("3", "6")):
         await service.swap_catalogue(limited(limit, low).catalogue)
         assert (credit.available, credit.low_below) == (int(limit), int(low))
+    credit.set_use(Decimal(1))
+    for hours in (7, 8):
+        await service.swap_catalogue(limited("3", f"6, balance_low_hours: {hours}").catalogue)
+        assert credit.low_below == hours
     for step in reversed(steps):
         await step.stop()

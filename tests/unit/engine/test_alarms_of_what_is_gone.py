@@ -182,12 +182,12 @@ class Books:
         self.store = MemoryStore()
         self.balances = Balances(self.store, ManualClock())
         self.desk: Desk | None = None
-        measures = SimpleNamespace(
-            unbooked=lambda: Unbooked(0, 0),
-            journal_sync_s=lambda: 0.0,
-            is_low=lambda name: self.balances.credits[name].is_low,
-        )
+        measures = SimpleNamespace(unbooked=lambda: Unbooked(0, 0), journal_sync_s=lambda: 0.0, is_low=self._is_low)
         self._watch = Watch(measures, ManualClock(), AlarmSettings(), Path("/"), self._lows)
+
+    def _is_low(self, name: str) -> bool:
+        credit = self.balances.credits[name]
+        return credit.is_low or credit.awaits_use
 
     def _lows(self) -> list[str]:
         return [subject for event, subject in self.desk.held() if event == "balance_low"]
@@ -202,7 +202,7 @@ class Books:
     async def reload(self, *accounts) -> None:
         await self.balances.adopt({each.id: each for each in accounts})
         for each in accounts:  # as the switch does with the accounts that have changed
-            self.balances.credits[each.id].set_terms(each.overdraft_limit, each.balance_low)
+            self.balances.credits[each.id].set_terms(each.overdraft_limit, *each.low_terms)
 
     def held(self) -> list[tuple[str, str]]:
         self.balances.report_lows()
@@ -242,6 +242,16 @@ async def test_a_low_balance_that_is_watched_no_more(books):
     assert books.held() == []
     await books.pay("5000", "2")
     await books.reload(terms("50"))
+    assert books.held() == []
+
+
+async def test_a_low_balance_by_hours_of_use_is_no_news_before_that_is_read(books):
+    credit = books.balances.credits["acme"]
+    await books.reload(terms(None, balance_low_hours=10))
+    assert books.held() == [("balance_low", "acme")]
+    credit.set_use(Decimal(5))
+    assert books.held() == [("balance_low", "acme")]
+    credit.set_use(Decimal(2))
     assert books.held() == []
 
 

@@ -28,10 +28,10 @@ Body = Mapping[str, Any]
 
 _CAPACITY: Final = frozenset({"max_concurrent", "max_cps", "max_call_seconds"})
 _OF_ACCOUNTS: Final = _CAPACITY | {
-    "agent", "allowed_prefixes", "balance_low", "countries", "currency", "denied_prefixes", "destination_limits",
-    "enabled", "expires_at", "group", "name", "new_destination_alarm", "overdraft_limit", "private_rate_group",
-    "rate_group", "rate_selection", "rate_types", "rights", "spend_limits", "sub_rate_groups", "timezone", "type",
-    "user_agents",
+    "agent", "allowed_prefixes", "balance_low", "balance_low_hours", "countries", "currency", "denied_prefixes",
+    "destination_limits", "enabled", "expires_at", "group", "name", "new_destination_alarm", "overdraft_limit",
+    "private_rate_group", "rate_group", "rate_selection", "rate_types", "rights", "spend_limits", "sub_rate_groups",
+    "timezone", "type", "user_agents",
 }  # fmt: skip
 _OF_TRUNKS: Final = _CAPACITY | {
     "account", "callee_allow", "callee_deny", "callee_length", "callee_rewrite", "caller_allow", "caller_deny",

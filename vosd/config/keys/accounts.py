@@ -87,6 +87,10 @@ class AccountKeys(Keys):
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
+    balance_low_hours: Annotated[int | None, whole(1, 8_760)] = None
+    """``balance_low`` is also logged when less is available than so many hours of its average use cost: what its calls
+    have cost with tax on the last seven days of UTC, from the first of them on that had any. Without calls then it
+    says nothing."""
     alarm_mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
     """Addresses that are mailed when less than ``balance_low`` is left, and before it expires (``alarms.expiry_days``),
     by the server of ``alarms.mail``; one or a list. An agent gets these mails about the accounts directly below it,

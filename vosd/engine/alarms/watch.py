@@ -162,7 +162,7 @@ class Measures(Protocol):
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
 
     def is_low(self, account: str) -> bool:
-        """Return whether the balance of an account is still low."""
+        """Return whether the balance of an account may still be low."""
 
     def setups(self) -> tuple[int, float]:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""

@@ -155,16 +155,15 @@ class Balances(Counting):
 
     def _adopt(self, account: Account, standing: Standing, expires_at: int | None) -> None:
         """Give an account the standing that was read, and its terms."""
-        name, low_below = account.id, account.balance_low
+        name, limit, low = account.id, account.overdraft_limit, account.low_terms
         credit = self.credits.get(name)
         if credit is not None:
             credit.committed(*standing)
-            credit.set_terms(account.overdraft_limit, low_below)
+            credit.set_terms(limit, *low)
         else:  # as of each account at a start
-            credit = AccountCredit(name, account.overdraft_limit, *standing, lows=self._lows)
-            self.credits[name] = credit
-            if low_below is not None:
-                credit.set_terms(account.overdraft_limit, low_below)
+            credit = self.credits[name] = AccountCredit(name, limit, *standing, lows=self._lows)
+            if low != (None, None):
+                credit.set_terms(limit, *low)
         credit.expires_at = expires_at
         self._changed[name] = None
 
@@ -180,7 +179,7 @@ class Balances(Counting):
             credit = self._credit(name)
             credit.committed(last.balance, last.seq)
             credit.expires_at = last.expires_at
-            credit.set_terms(account.overdraft_limit, account.balance_low)
+            credit.set_terms(account.overdraft_limit, *account.low_terms)
             if last.currency is not None:
                 self._currencies[name] = last.currency
             if account.spend_limits:

@@ -60,7 +60,7 @@ class TermsInForce:
         for account in accounts if live.credits else ():  # at the start there are none
             credit = live.credits.get(account.id)
             if credit is not None and account.id not in overridden:
-                credit.set_terms(account.overdraft_limit, account.balance_low)
+                credit.set_terms(account.overdraft_limit, *account.low_terms)
         self._set_overdraft_limits(overridden)
 
     def recount(self) -> Iterator[None]:
@@ -126,4 +126,4 @@ class TermsInForce:
         for name in names:
             credit, account = self._services.live.credits.get(name), accounts.get(name)
             if credit is not None and account is not None:
-                credit.set_terms(self._overrides.overdraft_limit(account), account.balance_low)
+                credit.set_terms(self._overrides.overdraft_limit(account), *account.low_terms)
