@@ -157,7 +157,7 @@ async def test_calls_booked_again_after_a_kill_leave_a_gap_in_the_export_numbers
 
 
 @pytest.mark.parametrize(("collisions", "is_booked"), [(2, True), (3, False)])
-async def test_a_batch_that_collides_is_tried_thrice_at_once(collisions, is_booked, database):
+async def test_a_batch_that_collides_is_tried_thrice(collisions, is_booked, database):
     """The database was taken for away: with a second before the next try, for each commit of another node of Galera."""
     batch = [answered_call(index, customer_account="acme") for index in range(2)]
     sql = SqlBooks(database)

@@ -14,7 +14,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import SqlStore
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.sums import money_sum
 
 NEEDED: Final = tuple(
@@ -115,6 +115,7 @@ class SqlDailyTotals(SqlStore):
         async with self._database.reading(unhurried=True) as connection:
             return int((await connection.execute(old)).scalar_one())
 
+    @repeated
     async def drop(self, first_day_kept: str, audit: Callable[[], AuditLine] | None = None) -> int:
         """Drop the totals of days before; return how many lines. ``audit`` makes the line of the audit, if any goes."""
         async with self._database.writing() as connection:

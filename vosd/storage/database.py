@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
+from random import uniform
 from typing import Any, Final, ParamSpec, Self, TypeVar, TypeVarTuple
 
 from sqlalchemy import event, exc, make_url, text
@@ -135,8 +136,8 @@ _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
 _UNDONE: Final = 1213
 """A deadlock; in a Galera cluster also a commit that another node's commit came before."""
-_COLLISIONS: Final = 3
-"""Number of times that an order is tried."""
+_COLLISION_PAUSES_S: Final = (0.05, 0.2)
+"""Longest pauses before an order is tried again: in a cluster over several places a commit takes as long as that."""
 _IN_MEMORY: Final = ":memory:"
 _MADE_S: Final = "vosd_made_s"
 """Key in the facts of a connection: when it was made, by a clock that is never set."""
@@ -185,13 +186,17 @@ class AlreadyThere(ContentRefused):
 
 
 def repeated(order: Callable[_Parameters, Awaitable[_Result]]) -> Callable[_Parameters, Coroutine[Any, Any, _Result]]:
-    """Carry out an order, which makes one transaction and keeps nothing else, again where it collided with another."""
+    """Carry out an order, which makes one transaction and keeps nothing else, again where it collided with another.
+
+    The pauses before that are random, so that two orders do not collide again.
+    """
 
     @wraps(order)
     async def carried_out(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
-        for _ in range(_COLLISIONS - 1):
+        for longest_s in _COLLISION_PAUSES_S:
             with suppress(Collided):
                 return await order(*arguments, **named)
+            await asyncio.sleep(uniform(0, longest_s))
         return await order(*arguments, **named)
 
     return carried_out

@@ -19,7 +19,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore
+from vosd.storage.database import AlreadyThere, SqlStore, repeated
 from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.definitions import advance, advance_beyond, version_in
 from vosd.storage.types import descriptive, identifying
@@ -76,8 +76,11 @@ class SqlDecks(SqlStore):
                 query = query.where(_chunk.c.position.in_(_positions(firsts, prefixes)))
             return [Chunk(row.first_prefix, row.compressed) for row in (await connection.execute(query)).all()]
 
+    @repeated
     async def add(self, deck: StoredDeck, chunks: Iterable[Chunk], audit: AuditLine | None = None) -> None:
         """Put a version in force, with its content unless an earlier version has that already, and its audit line.
+
+        ``chunks`` can be gone through again.
 
         Raises:
             DeckMoved: the version in force is not ``deck.replaced``.

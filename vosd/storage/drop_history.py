@@ -1,28 +1,30 @@
 """History of dropped and masked records: a line for each run, kind and month, written with each step (ADR 73)."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Row, insert, select, update
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import Collided
 from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.dropped import began, hold_off_drops
 from vosd.storage.ledger_values import LedgerEntry
 
 _table: Final = schema.retention_drop
 LISTED_AT_MOST: Final = 1_000
 
+_Result = TypeVar("_Result")
 Amounts = dict[str, dict[str, Decimal]]
 """Sums by currency and name."""
 
@@ -85,24 +87,33 @@ class Drops:
         self._changed: set[str] = set()
         self._audit = audit
 
-    @asynccontextmanager
-    async def step(self, database: Database) -> AsyncGenerator[AsyncConnection, None]:
-        """Yield a transaction in which some records are dropped; at its end they are written down in it."""
+    async def step(self, database: Database, drop: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
+        """Have some records dropped in a transaction, and write them down in it at its end; return the result.
+
+        Where it collides with another it is done again, so ``drop`` keeps nothing but what it notes here.
+        """
         if self.is_trial:
             async with database.reading() as connection:
-                yield connection
-            return
-        async with database.writing() as connection:
-            await hold_off_drops(connection, self.kind)
-            yield connection
-            for month in sorted(self._changed):
-                await self._write(connection, month)
-            has_line = self._audit is not None and bool(self._changed)
-            if self._audit is not None and has_line:
-                await note_audit(connection, self._audit())
-        if has_line:
+                return await drop(connection)
+        return await self._dropped(database, drop)
+
+    @repeated
+    async def _dropped(self, database: Database, drop: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
+        before, self._changed = deepcopy(self.months), set()
+        try:
+            async with database.writing() as connection:
+                await hold_off_drops(connection, self.kind)
+                result = await drop(connection)
+                for month in sorted(self._changed):
+                    await self._write(connection, month)
+                if self._audit is not None and self._changed:
+                    await note_audit(connection, self._audit())
+        except Collided:
+            self.months = before
+            raise
+        if self._changed:
             self._audit = None
-        self._changed.clear()
+        return result
 
     def add_calls(self, calls: Iterable[Row[Any]]) -> None:
         """Note calls that were dropped."""

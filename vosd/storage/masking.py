@@ -6,9 +6,10 @@ is masked, and up to when.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
@@ -64,21 +65,28 @@ class SqlMasking(SqlStore):
             query = select(*_READ).where(_cdr.c.call_id >= first_id(done), _cdr.c.call_id < first_id(plan.until))
             query = query.where(_cdr.c.call_id > after) if after else query
             query = query.order_by(_cdr.c.call_id).limit(AT_ONCE)
-            async with drops.step(self._database) as connection:
-                rows = (await connection.execute(query if drops.is_trial else query.with_for_update())).all()
-                masks = await _masks(connection, rows)
-                there = [row for row in rows if not drops.is_trial or _stays(row.call_id, drops, gone_before)]
-                calls = [(row, values) for row in there if (values := _changes(row, masks[row.call_id]))]
-                if not drops.is_trial:
-                    if calls:
-                        await connection.execute(_MASK_CALL, [values for _, values in calls])
-                    await _mask_attempts(connection, masks)
-                    await _note(connection, began(rows[-1].call_id) if len(rows) == AT_ONCE else plan.until)
-                drops.add_masked(row for row, _ in calls)
+            rows = await drops.step(self._database, partial(_mask, query, plan, drops, gone_before))
             if not rows:
                 break
             after = rows[-1].call_id
             yield len(rows)
+
+
+async def _mask(
+    query: Select[Any], plan: DropPlan, drops: Drops, gone_before: int, connection: AsyncConnection
+) -> Sequence[Row[Any]]:
+    """Mask the numbers of some calls; return those that were looked at."""
+    rows: Sequence[Row[Any]] = (await connection.execute(query if drops.is_trial else query.with_for_update())).all()
+    masks = await _masks(connection, rows)
+    there = [row for row in rows if not drops.is_trial or _stays(row.call_id, drops, gone_before)]
+    calls = [(row, values) for row in there if (values := _changes(row, masks[row.call_id]))]
+    if not drops.is_trial:
+        if calls:
+            await connection.execute(_MASK_CALL, [values for _, values in calls])
+        await _mask_attempts(connection, masks)
+        await _note(connection, began(rows[-1].call_id) if len(rows) == AT_ONCE else plan.until)
+    drops.add_masked(row for row, _ in calls)
+    return rows
 
 
 def _stays(call_id: str, drops: Drops, gone_before: int) -> bool:

@@ -6,6 +6,7 @@ the sums that invoices count. It does not know files.
 
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, insert, select
@@ -72,20 +73,23 @@ class SqlOldPayments(SqlStore):
             UnlikeArchive: an entry is another one than the archive says.
             StoreUnavailable: nothing of these was dropped.
         """
-        from vosd.storage.invoices import keep_credits  # it imports much, and every payment looks into this module
+        await drops.step(self._database, partial(_drop, archived, drops))
 
-        wanted = {each.id: each for each in archived}
-        query = select(schema.ledger_entry).where(_entry.id.in_(list(wanted))).with_for_update()
-        async with drops.step(self._database) as connection:
-            rows = (await connection.execute(query)).all()
-            if not rows:
-                return
-            for row in rows:
-                _check_same(row, wanted[row.id])
-            await connection.execute(insert(_gone), [_reference_kept(row) for row in rows])
-            await keep_credits(connection, rows)
-            await connection.execute(delete(schema.ledger_entry).where(_entry.id.in_([row.id for row in rows])))
-            drops.add_entries(rows)
+
+async def _drop(archived: Sequence[LedgerEntry], drops: Drops, connection: AsyncConnection) -> None:
+    from vosd.storage.invoices import keep_credits  # it imports much, and every payment looks into this module
+
+    wanted = {each.id: each for each in archived}
+    query = select(schema.ledger_entry).where(_entry.id.in_(list(wanted))).with_for_update()
+    rows = (await connection.execute(query)).all()
+    if not rows:
+        return
+    for row in rows:
+        _check_same(row, wanted[row.id])
+    await connection.execute(insert(_gone), [_reference_kept(row) for row in rows])
+    await keep_credits(connection, rows)
+    await connection.execute(delete(schema.ledger_entry).where(_entry.id.in_([row.id for row in rows])))
+    drops.add_entries(rows)
 
 
 async def dropped_payment(connection: AsyncConnection, account: str, kind: EntryKind, reference: str) -> Any:

@@ -6,6 +6,7 @@ single records are kept that must not go yet. It does not know the journal, file
 """
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, delete, func, select
@@ -14,7 +15,7 @@ from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.daily_totals import NEEDED, add_calls
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
 from vosd.storage.ports import EntryKind
@@ -89,6 +90,7 @@ class SqlRetention:
                     return True
         return False
 
+    @repeated
     async def begin(self, plan: DropPlan) -> None:
         """Let no older record be booked from now on."""
         async with self._database.writing() as connection:
@@ -108,16 +110,7 @@ class SqlRetention:
         after = ""
         while True:
             query = select(*NEEDED).where(_cdr.call_id < first_id(plan.until), *_behind(_cdr.call_id, after))
-            async with drops.step(self._database) as connection:
-                rows = (await connection.execute(_some(query, _cdr.call_id, drops))).all()
-                kept = await _kept(connection, [row.call_id for row in rows], closed_until, plan.wanted)
-                going = [row for row in rows if row.call_id not in kept]
-                if drops.is_trial:
-                    drops.kept_calls |= kept
-                else:
-                    await _delete_calls(connection, [row.call_id for row in going])
-                    await add_calls(connection, going)
-                drops.add_calls(going)
+            rows = await drops.step(self._database, partial(_drop_calls, query, plan, closed_until, drops))
             if not rows:
                 break
             after = rows[-1].call_id
@@ -133,17 +126,7 @@ class SqlRetention:
             query = select(_charge.c.call_id).where(
                 _charge.c.call_id < first_id(plan.until), unrecorded, *_behind(_charge.c.call_id, after)
             )
-            async with drops.step(self._database) as connection:
-                ids = list(await connection.scalars(query.distinct().order_by(_charge.c.call_id).limit(AT_ONCE)))
-                charges = (await connection.execute(select(_charge).where(_charge.c.call_id.in_(ids)))).all()
-                kept = await _kept_unrecorded(connection, charges, closed_until)
-                going = [row for row in charges if row.call_id not in kept]
-                if drops.is_trial:
-                    drops.kept_calls |= kept
-                elif going:
-                    gone = {row.call_id for row in going}
-                    await connection.execute(delete(_charge).where(_charge.c.call_id.in_(sorted(gone))))
-                drops.add_charges(going)
+            ids = await drops.step(self._database, partial(_drop_charges, query, closed_until, drops))
             if not ids:
                 return
             after = ids[-1]
@@ -165,30 +148,71 @@ class SqlRetention:
             while True:
                 own = and_(_entry.account == point.account, _entry.seq > after, _entry.seq <= point.seq)
                 query = select(schema.ledger_entry).where(own, _entry.kind.in_(_OF_CALLS))
-                async with drops.step(self._database) as connection:
-                    rows = (await connection.execute(_some(query, _entry.seq, drops))).all()
-                    going = await self._entries_going(connection, rows, calls_until, drops)
-                    if not drops.is_trial:
-                        gone = _entry.id.in_([row.id for row in going])
-                        await connection.execute(delete(schema.ledger_entry).where(gone))
-                    drops.add_entries(going)
+                rows = await drops.step(self._database, partial(_drop_entries, query, calls_until, drops))
                 if not rows:
                     break
                 after = rows[-1].seq
                 yield len(rows)
 
-    async def _entries_going(
-        self, connection: AsyncConnection, rows: Sequence[Row[Any]], calls_until: int, drops: Drops
-    ) -> list[Row[Any]]:
-        calls = {row.id: row.call_id or call_in(row.reference) for row in rows}
-        old = {call for call in calls.values() if call is not None and call < first_id(calls_until)}
-        there = set[str]()
-        if old:
-            there |= await cdrs_among(connection, old)
-            there |= set(await connection.scalars(select(_charge.c.call_id).where(_charge.c.call_id.in_(sorted(old)))))
-        if drops.is_trial:
-            there &= drops.kept_calls
-        return [row for row in rows if calls[row.id] in old and calls[row.id] not in there]
+
+async def _drop_calls(
+    query: Select[Any], plan: DropPlan, closed_until: int, drops: Drops, connection: AsyncConnection
+) -> Sequence[Row[Any]]:
+    """Drop some calls but those that must stay; return those that were looked at."""
+    rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _cdr.call_id, drops))).all()
+    kept = await _kept(connection, [row.call_id for row in rows], closed_until, plan.wanted)
+    going = [row for row in rows if row.call_id not in kept]
+    if drops.is_trial:
+        drops.kept_calls |= kept
+    else:
+        await _delete_calls(connection, [row.call_id for row in going])
+        await add_calls(connection, going)
+    drops.add_calls(going)
+    return rows
+
+
+async def _drop_charges(
+    query: Select[Any], closed_until: int, drops: Drops, connection: AsyncConnection
+) -> Sequence[str]:
+    """Drop the charges of some calls without CDR but of those that must stay; return those that were looked at."""
+    ids = list(await connection.scalars(query.distinct().order_by(_charge.c.call_id).limit(AT_ONCE)))
+    charges = (await connection.execute(select(_charge).where(_charge.c.call_id.in_(ids)))).all()
+    kept = await _kept_unrecorded(connection, charges, closed_until)
+    going = [row for row in charges if row.call_id not in kept]
+    if drops.is_trial:
+        drops.kept_calls |= kept
+    elif going:
+        gone = {row.call_id for row in going}
+        await connection.execute(delete(_charge).where(_charge.c.call_id.in_(sorted(gone))))
+    drops.add_charges(going)
+    return ids
+
+
+async def _drop_entries(
+    query: Select[Any], calls_until: int, drops: Drops, connection: AsyncConnection
+) -> Sequence[Row[Any]]:
+    """Drop some entries but those of calls that are still there; return those that were looked at."""
+    rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _entry.seq, drops))).all()
+    going = await _entries_going(connection, rows, calls_until, drops)
+    if not drops.is_trial:
+        gone = _entry.id.in_([row.id for row in going])
+        await connection.execute(delete(schema.ledger_entry).where(gone))
+    drops.add_entries(going)
+    return rows
+
+
+async def _entries_going(
+    connection: AsyncConnection, rows: Sequence[Row[Any]], calls_until: int, drops: Drops
+) -> list[Row[Any]]:
+    calls = {row.id: row.call_id or call_in(row.reference) for row in rows}
+    old = {call for call in calls.values() if call is not None and call < first_id(calls_until)}
+    there = set[str]()
+    if old:
+        there |= await cdrs_among(connection, old)
+        there |= set(await connection.scalars(select(_charge.c.call_id).where(_charge.c.call_id.in_(sorted(old)))))
+    if drops.is_trial:
+        there &= drops.kept_calls
+    return [row for row in rows if calls[row.id] in old and calls[row.id] not in there]
 
 
 def _behind(column: Any, after: str) -> Iterable[Any]:

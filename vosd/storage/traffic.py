@@ -37,7 +37,7 @@ from sqlalchemy import (
 from vosd.cdr.record import AGENT
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.sums import added, fitting_sum
 from vosd.storage.types import money_text, sum_units
@@ -352,25 +352,29 @@ class SqlTraffic:
             DroppedPeriod: calls of then were dropped: their sums are all that is left of them.
         """
         for first, end in _hours(since, until):
-            async with self._database.writing(unhurried=True) as connection:
-                mark = await locked_mark(connection)
-                kinds = await _counted_again(connection, first)
-                before = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
-                sums = await _counted(connection, first, end, mark)
-                await self._note_areas(connection, sums.prefixes)
-                counted, table = _of_kinds(sums.rows, kinds), schema.traffic
-                await connection.execute(delete(table).where(_within(table, first, end, kinds)))
-                await self._write(connection, table, counted, await self._ids(connection, counted))
-                await self._add_to_days(connection, _difference(counted, before))
-                if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
-                    days = schema.traffic_day
-                    await connection.execute(delete(days).where(_within(days, end - SLOTS_OF_DAY, end)))
-                    await _make_day(connection, end - SLOTS_OF_DAY, days)
-                for day in await _zone_days(connection, first - SLOTS_OF_DAY + 1, end - SLOTS_OF_DAY + 1):
-                    of_zone = schema.traffic_zone
-                    await connection.execute(delete(of_zone).where(_within(of_zone, day, day + 1)))
-                    await _make_day(connection, day, of_zone)
+            await self._rebuild_hour(first, end)
             yield end * SLOT_MS
+
+    @repeated
+    async def _rebuild_hour(self, first: int, end: int) -> None:
+        async with self._database.writing(unhurried=True) as connection:
+            mark = await locked_mark(connection)
+            kinds = await _counted_again(connection, first)
+            before = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
+            sums = await _counted(connection, first, end, mark)
+            await self._note_areas(connection, sums.prefixes)
+            counted, table = _of_kinds(sums.rows, kinds), schema.traffic
+            await connection.execute(delete(table).where(_within(table, first, end, kinds)))
+            await self._write(connection, table, counted, await self._ids(connection, counted))
+            await self._add_to_days(connection, _difference(counted, before))
+            if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
+                days = schema.traffic_day
+                await connection.execute(delete(days).where(_within(days, end - SLOTS_OF_DAY, end)))
+                await _make_day(connection, end - SLOTS_OF_DAY, days)
+            for day in await _zone_days(connection, first - SLOTS_OF_DAY + 1, end - SLOTS_OF_DAY + 1):
+                of_zone = schema.traffic_zone
+                await connection.execute(delete(of_zone).where(_within(of_zone, day, day + 1)))
+                await _make_day(connection, day, of_zone)
 
     async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[TrafficKey, int]:
         """Add sums to those that are stored, the days included; return the ids of their keys."""

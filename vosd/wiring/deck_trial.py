@@ -38,7 +38,7 @@ async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: Dec
     rate_group, digest = prepared.order.rate_group, prepared.packed.digest
     kept = KeptCatalogue(state_dir)
     try:
-        await kept.fetch(DeckVersion(rate_group, 0, digest, prepared.changes.rows), _content(prepared.chunks()))
+        await kept.fetch(DeckVersion(rate_group, 0, digest, prepared.changes.rows), _content(prepared))
     except OSError as error:
         switch.remark(f"{state_dir} has no room for compiled rates ({error.strerror}): the switch tries it again")
         return
@@ -65,7 +65,7 @@ async def margin_of(
     then = max(now, order.effective or 0, milliseconds_of(last_begin) or 0)
     with TemporaryDirectory() as directory:
         groups = []
-        for name, chunks in (("before", await office.stores.decks.chunks(before)), ("after", prepared.chunks())):
+        for name, chunks in (("before", await office.stores.decks.chunks(before)), ("after", prepared)):
             path = Path(directory) / f"{name}.csv"
             with open_growing(path) as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from doubles.collisions import colliding
 from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
@@ -29,6 +30,7 @@ from vosd.admin.office.decks import (
 from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.billing.deck_content import header_and_lines
 from vosd.billing.deck_rows import COLUMNS_AHEAD
 from vosd.storage.database import Database
 from vosd.storage.deck_values import DeckMoved, Way, not_taken_back
@@ -70,6 +72,18 @@ async def test_an_import_is_a_version_with_a_line_of_the_audit_and_one_that_chan
     assert await audited(office) == [("ann", "ImportDeck", "sell")]
     deck, chunks = await read_deck(office, operator(), ReadDeck("sell"))
     assert (deck.version, len(chunks)) == (1, 1)
+
+
+async def test_an_import_that_collides_is_done_again_with_its_whole_content(office, monkeypatch):
+    monkeypatch.setattr("vosd.storage.database._COLLISION_PAUSES_S", (0, 0))
+    with colliding(office.stores.database, "INTO audit", lambda before: before < 2) as tries:
+        assert (await imported(office, sheet(of_44="0.60", of_4420="0.50"))).version == 1
+    assert len(tries) == 3
+    deck, chunks = await read_deck(office, operator(), ReadDeck("sell"))
+    assert (deck.version, [*header_and_lines(each.compressed for each in chunks)[1]]) == (
+        1, sheet(of_44="0.60", of_4420="0.50"),
+    )  # fmt: skip
+    assert await audited(office) == [("ann", "ImportDeck", "sell")]
 
 
 async def test_what_is_only_prepared_changes_nothing(office):

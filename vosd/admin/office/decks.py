@@ -127,8 +127,8 @@ class Prepared:
         self._file.write(chunk.compressed)
         self._chunks.append((chunk.first_prefix, len(chunk.compressed)))
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield the content."""
+    def __iter__(self) -> Iterator[Chunk]:
+        """Yield the content, each time from its beginning."""
         self._file.seek(0)
         for first_prefix, size in self._chunks:
             yield Chunk(first_prefix, self._file.read(size))
@@ -226,7 +226,7 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
         layout=order.layout,
     )
     line = office.audit_line(who, msgspec.structs.replace(order, absent=(), layout=None), order.rate_group)
-    await office.stores.decks.add(deck, prepared.chunks(), line)
+    await office.stores.decks.add(deck, prepared, line)
     return prepared.report(version)
 
 
