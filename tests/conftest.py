@@ -50,6 +50,7 @@ structlog.configure(
 _DIRECTORY: Final = pytest.StashKey[Path | None]()
 _HAS_PASSED: Final = pytest.StashKey[bool]()
 
+_LATEST: Final = 2**62
 _SELDOM: Final = (10_000, 20, 20)
 """Thresholds of the search for garbage. By Python's own ones a property spends a seventh of its time on that search.
 
@@ -116,6 +117,16 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> WaitingBesideComputing | None:
     """Keep that order among workers."""
     return WaitingBesideComputing(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.fixture
+def late_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of the database server that has reached every time, whatever the one of this machine says."""
+
+    async def latest(_database: object) -> int:
+        return _LATEST
+
+    monkeypatch.setattr("vosd.storage.database_clock.time_of", latest)
 
 
 @pytest.fixture(scope="session")

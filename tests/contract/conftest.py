@@ -13,7 +13,7 @@ from doubles.migrated import migrate_on_server, migrated
 
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
-from vosd.storage import database_clock, schema
+from vosd.storage import schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
@@ -33,7 +33,6 @@ def seeded(sqlite: int, mariadb: int) -> pytest.MarkDecorator:
 
 
 NODE = "sw1"
-_LATEST = 2**62
 _OF_MIGRATIONS = (schema.counter, schema.identity, schema.schema_compatibility)
 _FILLED = [table.name for table in reversed(schema.metadata.sorted_tables) if table not in _OF_MIGRATIONS]
 """Tables that a new database has no rows in, those that refer to others first."""
@@ -76,14 +75,9 @@ async def database(database_url) -> AsyncIterator[Database]:
         yield database
 
 
-@pytest.fixture
-def late_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock of the database server that has reached every time of a test, whatever that of the machine says."""
-
-    async def latest(_: Database) -> int:
-        return _LATEST
-
-    monkeypatch.setattr(database_clock, "time_of", latest)
+@pytest.fixture(autouse=True)
+def late_server(late_server: None) -> None:
+    """A clock of the server that has reached the times of all tests here."""
 
 
 @pytest.fixture(params=["memory", "sqlite", MARIADB])

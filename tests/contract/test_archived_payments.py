@@ -43,7 +43,6 @@ from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, ReferenceTaken
 from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 
-pytestmark = pytest.mark.usefixtures("late_server")
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS
 AMOUNT = Decimal("3.00000001")

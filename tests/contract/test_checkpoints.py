@@ -28,7 +28,6 @@ from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 
-pytestmark = pytest.mark.usefixtures("late_server")
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")
 NOW = STARTED + 100 * DAY_MS

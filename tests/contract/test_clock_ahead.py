@@ -50,6 +50,11 @@ ORDERS: dict[str, Order] = {
 UTC = ZoneInfo("UTC")
 
 
+@pytest.fixture
+def late_server() -> None:
+    """The clock of the server itself, in place of one that has reached every time."""
+
+
 @pytest.mark.parametrize("days_ahead", [2, 0])
 async def test_the_daily_work_is_refused_by_a_clock_that_is_ahead(database, database_url, tmp_path, days_ahead):
     await SqlBooks(database).book([answered_call(1, customer_account="acme", vendor_account="carrier")])

@@ -34,7 +34,6 @@ from vosd.storage.traffic import SqlTraffic
 from vosd.storage.traffic_sums import Condition, SqlTrafficSums
 from vosd.traffic.spans import ReportSpan
 
-pytestmark = pytest.mark.usefixtures("late_server")
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")

@@ -53,7 +53,6 @@ from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 from vosd.traffic.spans import ReportSpan
 
-pytestmark = pytest.mark.usefixtures("late_server")
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS
 FEE, COST = Decimal("0.25"), Decimal("0.1")

@@ -127,7 +127,6 @@ from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
 from vosd.storage.verify import verify_ledger
 from vosd.storage.verify_invoices import parts_by_length
 
-pytestmark = pytest.mark.usefixtures("late_server")
 ZONE = "Europe/Berlin"
 SELL = [
     ("London", applied_rate("0.0371", prefix="4420", tax_rate="19")),

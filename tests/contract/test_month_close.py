@@ -65,7 +65,6 @@ from vosd.storage.month_closes import SqlMonthCloses, StoredMonthClose
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import StoredReconciliation
 
-pytestmark = pytest.mark.usefixtures("late_server")
 DAY = 86_400_000
 ACCOUNTS = (
     account("south"), account("acme", agent="south", minimum_consumption=Decimal(5)),

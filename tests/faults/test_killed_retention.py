@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
@@ -28,6 +29,7 @@ from vosd.storage.dropped import began
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 
+pytestmark = pytest.mark.usefixtures("late_server")
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 100 * DAY_MS
 CALLS = 20
