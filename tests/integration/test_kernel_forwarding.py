@@ -251,7 +251,7 @@ async def test_a_key_is_reported_and_taken_out_of_a_stream_that_the_kernel_forwa
 
 async def test_a_stream_comes_back_to_the_kernel_behind_a_warning_of_the_end(talk: Talk) -> None:
     await talk.is_forwarded_by_the_kernel()
-    assert talk.relay.warn(talk.of_caller, -1)
+    assert talk.relay.warn(talk.of_caller, -1, {})
 
     def has_heard_all() -> bool:
         talk.caller.rtp.taken()

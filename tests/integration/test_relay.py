@@ -31,7 +31,7 @@ from vosd.media.g711 import PAYLOADS, linear
 from vosd.media.keys import KeyReader, PressedKey, tone
 from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
-from vosd.media.sounds import EncodedSound, encoded_wav
+from vosd.media.sounds import READY_MADE, EncodedSound, encoded_frames, encoded_wav
 from vosd.media.source import RelayPort
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
@@ -406,7 +406,7 @@ async def test_a_side_is_warned_in_the_stream_of_the_other_one_without_a_loss(st
         stage.relay.expect(port, source(peer.host, peer.port, payloads=(payload, 101)))
     before = other.send((HOST, second.rtp), 5, payload=payload)
     assert await received(one, 5) == before
-    assert stage.relay.warn(first, -1)
+    assert stage.relay.warn(first, -1, {})
     stage.relay.links[0].flush_due()
     sent, heard = other.send((HOST, second.rtp), 60, payload=payload), await received(one, 60)
     assert [each[:12] for each in heard] == [each[:12] for each in sent]
@@ -419,11 +419,28 @@ async def test_a_side_is_warned_in_the_stream_of_the_other_one_without_a_loss(st
     assert stage.relay.figures(first).packets_out == 65
 
 
+async def test_a_side_is_warned_by_a_sound_in_the_codec_of_the_stream(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    other.body = bytes(20)
+    first, second = connected(stage, one, other)
+    for port, peer in ((first, one), (second, other)):
+        stage.relay.expect(port, source(peer.host, peer.port, payloads=(18, 101)))
+    before = other.send((HOST, second.rtp), 5, payload=18)
+    assert await received(one, 5) == before
+    frames = bytes(range(1, 201))
+    assert stage.relay.warn(first, -1, {18: encoded_frames(frames, READY_MADE["g729"])})
+    stage.relay.links[0].flush_due()
+    sent, heard = other.send((HOST, second.rtp), 60, payload=18), await received(one, 60)
+    assert [each[:12] for each in heard] == [each[:12] for each in sent]
+    assert b"".join(each[12:] for each in heard[:10]) == frames
+    assert heard[10:] == sent[10:]
+
+
 async def test_a_side_whose_opposite_is_silent_is_warned_by_packets_of_its_own(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
     one.send((HOST, first.rtp), 3)
-    assert stage.relay.warn(first, 0)
+    assert stage.relay.warn(first, 0, {})
     heard = await received(one, 45)
     assert sum(has_beep(each, "PCMU") for each in heard) == 30
     sent = other.send((HOST, second.rtp), 3)
@@ -447,7 +464,7 @@ async def test_a_worker_of_an_earlier_release_is_given_no_order_to_warn(tmp_path
     monkeypatch.setattr(WorkerLink, "_begin", begin_earlier)
     await stage.relay.start()
     assert [each.pid for each in stage.relay.links] == [link.pid]
-    assert not stage.relay.warn(first, 0)
+    assert not stage.relay.warn(first, 0, {})
     sent = other.send((HOST, second.rtp), 5)
     assert await received(one, 5) == sent
     await stage.relay.stop(keep=False)

@@ -1,6 +1,6 @@
 """A relay as the switch uses it: ports of legs, who may send to them, which two are connected."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -76,10 +76,11 @@ class MediaRelay(Protocol):
     def play_ring_back(self, port: RelayPort, delay_ms: int, payload: int) -> None:
         """Play ring-back to the peer after a pause, as a payload type of G.711, until media are forwarded to it."""
 
-    def warn(self, port: RelayPort, payload: int) -> bool:
-        """Warn the peer of the end of its call by a tone in the G.711 that is forwarded to it; False = it cannot be.
+    def warn(self, port: RelayPort, payload: int, sounds: Mapping[int, EncodedSound]) -> bool:
+        """Warn the peer of the end of its call by a tone in what is forwarded to it; False = it cannot be.
 
-        Where nothing is forwarded it is sent the tone by ``payload``, unless that is negative.
+        It is one of ``sounds``, by their payload types, or beeps in G.711. Where nothing is forwarded the peer is sent
+        it by ``payload``, unless that is negative.
         """
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:

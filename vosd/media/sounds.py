@@ -15,6 +15,8 @@ ANNOUNCEMENT_MS_MAX: Final = 30_000
 """Longest announcement before a call is refused."""
 GATEWAY_SOUND_MS_MAX: Final = 180_000
 """Longest announcement of a routing gateway: other switches give an unanswered INVITE so long (RFC 3261 timer C)."""
+WARNING_MS_MAX: Final = 5_000
+"""Longest sound that warns of the end of a call: the other side is not understood meanwhile."""
 FILE_BYTES_MAX: Final = 16 * SOUND_MS_MAX + 65_536
 """Largest file: ten minutes with 16 bits, and a head."""
 ALL_BYTES_MAX: Final = 64 << 20
@@ -28,14 +30,16 @@ class SoundCodec(NamedTuple):
     """Encoding name of session descriptions."""
     packet_bytes: int
     packet_ms: int
+    frame_bytes: int
+    """The least number of bytes that can be cut out."""
 
 
-G711: Final = (SoundCodec("PCMU", 160, 20), SoundCodec("PCMA", 160, 20))
+G711: Final = (SoundCodec("PCMU", 160, 20, 1), SoundCodec("PCMA", 160, 20, 1))
 READY_MADE: Final = {
-    "g729": SoundCodec("G729", 20, 20),
-    "g722": SoundCodec("G722", 160, 20),
-    "gsm": SoundCodec("GSM", 33, 20),
-    "g723": SoundCodec("G723", 24, 30),
+    "g729": SoundCodec("G729", 20, 20, 10),
+    "g722": SoundCodec("G722", 160, 20, 1),
+    "gsm": SoundCodec("GSM", 33, 20, 33),
+    "g723": SoundCodec("G723", 24, 30, 24),
 }
 """Codecs of files with raw frames, by the ending of their names; G.723.1 with 6.3 kbit/s."""
 _TOO_LONG: Final = f"a sound of at most {SOUND_MS_MAX // 1_000} seconds"

@@ -408,12 +408,13 @@ class Relay:
             served.ringing = ring_back, self._packets_for(served)
             served.link.order(ring_back)
 
-    def warn(self, port: RelayPort, payload: int) -> bool:
+    def warn(self, port: RelayPort, payload: int, sounds: Mapping[int, EncodedSound]) -> bool:
         """Warn the peer of the end of its call by a tone (``MediaRelay``); False = its worker cannot."""
         served = self._ports.get(port.id)
         if served is None or not served.link.warns:
             return False
-        served.link.order(WarnPeer(port.id, payload))
+        ready = [(number, each.digest, each.codec) for number, each in sounds.items() if self.load_sound(port, each)]
+        served.link.order(WarnPeer(port.id, payload, tuple(ready)))
         return True
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:

@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,7 +12,7 @@ from vosd.media.player import Player, ring_back
 from vosd.media.record import SENT
 from vosd.media.rtp import SEQUENCE, is_whole
 from vosd.media.source import MediaSource
-from vosd.media.warning_tone import WarningTone
+from vosd.media.warning_tone import WarningSound, WarningTone
 from vosd.relay.protocol import PlaySound
 from vosd.relay.recording import Recording
 from vosd.relay.sockets import PlainSocket
@@ -208,13 +208,15 @@ class PeerSender:
         self._is_muted = False
         self.choose_send()
 
-    def warn(self, payload: int) -> None:
+    def warn(self, payload: int, sounds: Mapping[int, WarningSound] | None = None) -> None:
         """Warn the peer of the end of its call by a tone, which takes the place of the audio of as many packets.
+
+        It is one of ``sounds``, by their payload types, or beeps in G.711.
 
         Where none come, it gets packets of its own by ``payload``, unless that is negative.
         """
         if self._warning is None:
-            self._warning = WarningTone(payload, int.from_bytes(os.urandom(4), "big"), monotonic_ns())
+            self._warning = WarningTone(payload, int.from_bytes(os.urandom(4), "big"), monotonic_ns(), sounds)
             self.choose_send()
             self._owner.sends_itself(self, self._warning.due_ns)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.media.sounds import SoundCodec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
@@ -105,7 +106,9 @@ class WarnPeer(msgspec.Struct, frozen=True, array_like=True, tag=20):
 
     id: int
     payload: int
-    """Payload type of G.711 by which the peer is sent it where nothing is forwarded to it; negative = it is not."""
+    """Payload type by which the peer is sent it where nothing is forwarded to it; negative = it is not."""
+    sounds: tuple[tuple[int, str, SoundCodec], ...] = ()
+    """Payload types with sounds that take the place of the tone, by their digests; G.711 has beeps without one."""
 
 
 class LoadSound(msgspec.Struct, frozen=True, array_like=True, tag=14):

@@ -27,6 +27,7 @@ from vosd.media.destinations import open_ports
 from vosd.media.keys import PressedKey
 from vosd.media.latch import MOVED_NS, Address
 from vosd.media.record import ID, ORDERS_AT
+from vosd.media.warning_tone import WarningSound
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.media_port import MediaPort
 from vosd.relay.offload import Offload
@@ -652,7 +653,12 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
         case StopPlaying():
             port.sender.stop_playing()
         case WarnPeer():
-            port.sender.warn(order.payload)
+            found = {
+                payload: WarningSound(codec, sounds[digest])
+                for payload, digest, codec in order.sounds
+                if digest in sounds
+            }
+            port.sender.warn(order.payload, found)
 
 
 def _take_real_time() -> bool:

@@ -261,5 +261,7 @@ class MediaParameters(msgspec.Struct, frozen=True):
     """Sound that an rtpengine plays to callers whose callees ring; empty = none."""
     music_on_hold: str = NO_SOUND
     """Sound for the side that is held; empty = what the other one sends."""
+    end_warning_sound: str = NO_SOUND
+    """Sound that warns callers of the end of their calls; empty = beeps."""
     sockets: tuple[str, ...] = ()
     """Hosts of ``sip.listen``: parties at different ones are in different networks."""

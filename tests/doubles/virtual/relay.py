@@ -1,6 +1,6 @@
 """A relay of media on virtual time: as strict as the real one, with packets that tests let parties send."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,11 +149,14 @@ class VirtualRelay:
         assert payload in opened.source.taken()[0]
         opened.rings_after_ms, opened.rings_as = delay_ms, PAYLOADS[payload]
 
-    def warn(self, port: RelayPort, payload: int) -> bool:
+    def warn(self, port: RelayPort, payload: int, sounds: Mapping[int, EncodedSound]) -> bool:
         """Note that the peer is warned of the end of its call (``MediaRelay``)."""
         opened = self.open_ports[port.id]
         assert opened.source is not None
-        assert payload < 0 or payload in set(opened.source.taken()[0]) & set(PAYLOADS)
+        taken, _, codecs = opened.source.taken()
+        assert payload < 0 or payload in set(taken) & (PAYLOADS.keys() | sounds.keys())
+        for number, sound in sounds.items():
+            assert dict(zip(taken, codecs, strict=True))[number].lower() == sound.codec.name.lower()
         if self.can_warn:
             opened.warnings.append(payload)
         return self.can_warn

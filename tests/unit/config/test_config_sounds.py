@@ -93,6 +93,19 @@ def test_a_mistake_says_where_it_is_and_what_was_expected(site, files, media, pr
     assert problem in error
 
 
+def test_the_sound_of_a_warning_is_one_of_five_seconds_at_most(site, files):
+    media = "media: {engine: relay, sounds: {busy: sounds/busy.wav, long: sounds/long.g729}, end_warning_sound: "
+    (files / "long.g729").write_bytes(bytes(5_000))
+    loaded = site.load(f"{site.minimal}{media}long}}\n")
+    assert loaded.catalogue.parameters.media.end_warning_sound == "long"
+    (files / "long.g729").write_bytes(bytes(6_000))
+    (error,) = site.errors(f"{site.minimal}{media}long}}\n")
+    assert "media.end_warning_sound: value 'long, 6 seconds': expected a sound of at most 5 seconds" in error
+    (error,) = site.errors(f"{site.minimal}{media}buzy}}\n")
+    assert "media.end_warning_sound: value 'buzy': expected the name of a sound of media.sounds" in error
+    assert site.load(site.minimal).catalogue.parameters.media.end_warning_sound == ""
+
+
 def test_all_sounds_together_have_a_limit(site, monkeypatch):
     monkeypatch.setattr(assembly, "ALL_BYTES_MAX", 3_000)
     (error,) = site.errors(f"{site.minimal}{RELAY}}}\n")

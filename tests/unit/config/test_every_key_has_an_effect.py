@@ -285,6 +285,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.end_code": {**PLAYED, "end_code": "486"},
     "music_on_hold": {"music_on_hold": "busy"},
     "ring_back": {"ring_back": "busy"},
+    "end_warning_sound": {"end_warning_sound": "busy"},
     "media.sounds": {"sounds": {"other": "busy.wav"}},
     "media.mode": {"mode": "off"},
     "media.addresses": {"addresses": "192.0.2.3"},

@@ -16,6 +16,7 @@ from doubles.virtual.vendor import answers
 from msgspec.structs import replace
 
 from vosd.media.figures import PortFigures
+from vosd.media.sounds import G711, READY_MADE, EncodedSound, Sound, encoded_frames
 from vosd.media.warning_tone import TONE_MS
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
@@ -29,11 +30,20 @@ SAVP = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEYS
 UNWATCHED = MediaSettings(watch=MediaWatch.OFF)
 """No packet comes on the virtual wire."""
 
+SOUNDS = {
+    "both": Sound(
+        "both", {"g729": encoded_frames(bytes(40), READY_MADE["g729"]), "pcma": EncodedSound(G711[1], bytes(320))}
+    ),
+    "ready": Sound("ready", {"g729": encoded_frames(bytes(60), READY_MADE["g729"])}),
+}
+
 
 class Warned:
     """A relayed call whose caller is to be warned 30 s before its end."""
 
-    def __init__(self, balance: str, *, seconds: int = 30, mode: MediaMode = MediaMode.ON, kind=Scene, **terms) -> None:
+    def __init__(
+        self, balance: str, *, seconds: int = 30, mode: MediaMode = MediaMode.ON, sound: str = "", kind=Scene, **terms
+    ) -> None:
         self.relay = VirtualRelay()
         sell = rate_group("sell", applied_rate("0.60", policy=rating_policy(hold_time_precision_ms=0)))
         trunks = [
@@ -42,8 +52,9 @@ class Warned:
             ),
             vendor_gateway(0, media=UNWATCHED),
         ]
-        media = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
-        content = catalogue(trunks, accounts=[account("acme", **terms)], rate_groups=[sell], media=media)
+        media = MediaParameters(engine=MediaEngine.RELAY, mode=mode, end_warning_sound=sound)
+        parts = {"accounts": [account("acme", **terms)], "rate_groups": [sell], "sounds": SOUNDS}
+        content = catalogue(trunks, media=media, **parts)
         self.scene = kind(content, balance=balance, relay=self.relay)
         self.answered_ms = 0
 
@@ -204,6 +215,31 @@ def test_only_audio_in_g711_that_the_parties_do_not_encrypt_has_the_tone(offer, 
     far.figures = replace(PortFigures(far.port.id), payload=in_use)
     assert warned.at(40) == warnings
     assert ("end_warning" in warned.end().media) is bool(warnings)
+
+
+@pytest.mark.parametrize(
+    ("sound", "offer", "in_use", "played"),
+    [
+        ("ready", G729, 18, ("ready", "G729", 60)),
+        ("ready", G729, None, ("ready", "G729", 60)),
+        ("ready", BOTH, 18, ("ready", "G729", 60)),
+        ("ready", BOTH, 8, ("end_warning", "PCMA", TONE_MS)),
+        ("both", BOTH, 8, ("both", "PCMA", 40)),
+        ("both", OFFER, 0, ("end_warning", "PCMU", TONE_MS)),
+        ("gone", OFFER, 0, ("end_warning", "PCMU", TONE_MS)),
+        ("gone", G729, 18, None),
+    ],
+)
+def test_a_sound_of_the_installation_warns_in_its_codecs_and_beeps_in_g711_else(sound, offer, in_use, played):
+    warned = Warned("0.60", sound=sound).talk(offer, offer.replace("192.0.2.10", "192.0.2.20"))
+    far = warned.port("192.0.2.20")
+    far.figures = replace(PortFigures(far.port.id), payload=in_use)
+    assert warned.at(40) == ([] if played is None else [18 if in_use is None else in_use])
+    media = warned.end().media
+    assert ('"played":[]' in media) is (played is None)
+    if played is not None:
+        name, codec, ms = played
+        assert f'"played":[{{"to":"caller","sound":"{name}","codec":"{codec}","ms":{ms}}}]' in media
 
 
 def test_a_fax_has_no_tone():

@@ -7,7 +7,8 @@ from doubles.sockets.rtp import rtp
 
 from vosd.media.g711 import PAYLOADS, RATE, linear
 from vosd.media.rtp import HEADER, HEADER_BYTES
-from vosd.media.warning_tone import TONE_MS, WarningTone
+from vosd.media.sounds import READY_MADE
+from vosd.media.warning_tone import TONE_MS, WarningSound, WarningTone
 
 MS = 1_000_000
 HERTZ = 1_000
@@ -109,11 +110,59 @@ def test_a_party_that_speaks_again_is_what_the_rest_of_the_tone_is_laid_over():
 
 
 @pytest.mark.parametrize("payload", [0, -1])
-def test_a_tone_that_cannot_be_sent_is_over_after_five_seconds(payload):
+def test_a_tone_that_cannot_be_sent_is_over_four_seconds_behind_its_time(payload):
     """Its receiver is played music in another codec, or is not to be sent packets of its own."""
     tone = WarningTone(payload, 7, 0)
-    for ms in range(0, 5_000, 20):
+    for ms in range(0, 4_900, 20):
         assert tone.due(ms * MS, is_alone=payload < 0) == []
         assert not tone.is_over
-    assert tone.due(5_000 * MS, is_alone=True) == []
+    assert tone.due(4_900 * MS, is_alone=True) == []
+    assert tone.is_over
+
+
+SOUND = bytes(range(1, 241))
+"""Frames of which each is another: 24 of G.729, 10 of G.723.1."""
+
+
+@pytest.mark.parametrize(("ending", "octets"), [("g729", 20), ("g729", 10), ("g729", 60), ("g723", 24), ("g722", 160)])
+def test_a_sound_is_laid_over_the_frames_of_its_codec(ending, octets):
+    codec = READY_MADE[ending]
+    tone, got = WarningTone(96, 7, 0, {96: WarningSound(codec, SOUND)}), b""
+    ns_of_packet = octets * codec.packet_ms * MS // codec.packet_bytes
+    for number in range(2_000 * MS // ns_of_packet):
+        packet = tone.laid_over(rtp(number, payload=96, body=bytes(octets)), number * ns_of_packet)
+        assert len(packet) == HEADER_BYTES + octets
+        got += packet[HEADER_BYTES:]
+        if tone.is_over:
+            break
+    assert tone.is_over
+    assert got[:240] == SOUND
+    assert set(got[240:]) <= {0}, "the party is heard again"
+
+
+def test_a_packet_that_ends_in_a_frame_of_silence_passes_as_it_is():
+    tone = WarningTone(18, 7, 0, {18: WarningSound(READY_MADE["g729"], SOUND)})
+    packet = rtp(1, payload=18, body=bytes(22))
+    assert tone.laid_over(packet, 0) == packet
+    assert tone.laid_over(rtp(2, payload=18, body=bytes(20)), 0)[HEADER_BYTES:] == SOUND[:20]
+
+
+@pytest.mark.parametrize(("ending", "octets", "step"), [("g729", 20, 160), ("g723", 24, 240)])
+def test_a_party_that_is_sent_nothing_gets_the_sound_in_packets_of_its_own(ending, octets, step):
+    tone = WarningTone(18, 7, 0, {18: WarningSound(READY_MADE[ending], SOUND)})
+    packets, at = [], 0
+    while not tone.is_over:
+        packets += tone.due(at, is_alone=True)
+        at = tone.due_ns
+    assert [each[HEADER_BYTES:] for each in packets] == [SOUND[at : at + octets] for at in range(0, 240, octets)]
+    headers = [HEADER.unpack_from(each) for each in packets]
+    assert [each[3] for each in headers] == [7 + step * number for number in range(len(packets))]
+
+
+def test_another_codec_in_the_middle_goes_on_where_the_one_before_was():
+    tone = WarningTone(18, 7, 0, {18: WarningSound(READY_MADE["g729"], SOUND)})
+    for number in range(5):
+        tone.laid_over(rtp(number, payload=18, body=bytes(20)), 0)
+    rest = [tone.laid_over(rtp(number, payload=0, body=bytes(160)), 0)[HEADER_BYTES:] for number in range(5, 45)]
+    assert beeps_of(b"".join(rest), "PCMU") == ALL[5:]
     assert tone.is_over

@@ -15,6 +15,7 @@ from vosd.media.sounds import (
     ANNOUNCEMENT_MS_MAX,
     FILE_BYTES_MAX,
     READY_MADE,
+    WARNING_MS_MAX,
     EncodedSound,
     Sound,
     encoded_frames,
@@ -128,6 +129,12 @@ def check_played(parameters: CallParameters, origin: Origin, problems: ProblemLi
     for name, sound in (("music_on_hold", media.music_on_hold), ("ring_back", media.ring_back)):
         if sound:
             check_sound(sound, parameters.sounds, place_of(name), f"media.{name}", problems)
+    if warning := media.end_warning_sound:
+        key = "end_warning_sound"
+        found = check_sound(warning, parameters.sounds, place_of(key), f"media.{key}", problems)
+        if found is not None and found.duration_ms > WARNING_MS_MAX:
+            expected = f"a sound of at most {WARNING_MS_MAX // 1_000} seconds"
+            problems.error(place_of(key), f"media.{key}", expected, f"{warning}, {found.duration_ms // 1_000} seconds")
     missing = missing_player(media)
     for name, is_given in (("announcements", media.announcements), ("music_on_hold", media.music_on_hold)):
         if missing is not None and is_given:

@@ -126,8 +126,8 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """Sounds of `media.sounds` that are played to its callers when a call fails without an answer, by end reason, as in
     `{Busy: busy}`; `none` = silence. Default: `media.announcements`."""
     end_warning: Annotated[int, milliseconds(0, 600_000)] = 0
-    """Time before the end of a call, by its credit or its longest duration, at which its caller is warned by three
-    beeps, in G.711 that `media.engine` relay relays; 0 = it is not."""
+    """Time before the end of a call, by its credit or its longest duration, at which its caller is warned by a tone
+    (`media.end_warning_sound`), where `media.engine` relay relays its media; 0 = it is not."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -1,24 +1,27 @@
 """The tone that warns a side of the end of its call, at the relay of the switch."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from vosd.b2bua.leg import Leg
 from vosd.engine.media.key_conversion import are_encrypted
-from vosd.media.g711 import PAYLOADS
+from vosd.media.g711 import PAYLOADS, RATE
 from vosd.media.leg_media import PlayedSound
 from vosd.media.relay import MediaRelay
+from vosd.media.sounds import EncodedSound, Sound
+from vosd.media.source import MediaSource
 from vosd.media.warning_tone import TONE_MS
 
 END_WARNING: Final = "end_warning"
-"""Name of the tone in records."""
+"""Name of the beeps in records."""
 _NO_STREAM: Final = -1
 
 
-def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay) -> None:
-    """Warn a side that talks to another one, and note that for the record.
+def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) -> None:
+    """Warn a side that talks to another one by a sound, or in G.711 by beeps, and note that for the record.
 
-    It is not warned in a fax, in media that the parties encrypt, nor in another codec than G.711. One that holds, or is
-    held without music, is sent no packets that are not forwarded to it anyway: it may play none.
+    It is not warned in a fax, in media that the parties encrypt, nor in a codec that there is nothing for. One that
+    holds, or is held without music, is sent no packets that are not forwarded to it anyway: it may play none.
     """
     media, theirs = leg.facts.media, other.facts.media
     if media is None or theirs is None or are_encrypted(leg, other):
@@ -27,10 +30,25 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay) -> None:
     far = theirs.audio_port
     if port is None or far is None or port.id < 0 or source is None or sender is None:
         return
-    agreed = [each for each in source.taken()[0] if each in PAYLOADS and each in sender.taken()[0]]
+    agreed = dict(_agreed(source, sender, sound))
     in_use = relay.figures(far).payload
-    if not agreed or (in_use is not None and in_use not in PAYLOADS):
+    payload = next(iter(agreed), None) if in_use is None else in_use
+    if payload is None or payload not in agreed:
         return
-    payload = agreed[0] if in_use is None else in_use
-    if relay.warn(port, _NO_STREAM if media.is_held or theirs.is_held else payload):
-        media.note_played(PlayedSound(END_WARNING, PAYLOADS[payload], TONE_MS))
+    encoded = {number: each for number, each in agreed.items() if each is not None}
+    is_silent = media.is_held or theirs.is_held
+    if relay.warn(port, _NO_STREAM if is_silent else payload, encoded):
+        found = agreed[payload]
+        if sound is None or found is None:
+            media.note_played(PlayedSound(END_WARNING, PAYLOADS[payload], TONE_MS))
+        else:
+            media.note_played(PlayedSound(sound.name, found.codec.name, found.duration_ms))
+
+
+def _agreed(source: MediaSource, sender: MediaSource, sound: Sound | None) -> Iterator[tuple[int, EncodedSound | None]]:
+    """Yield payload types that both sides have named, and the sound in each; None = beeps."""
+    theirs = {(payload, codec.lower()) for payload, _, codec in zip(*sender.taken(), strict=True)}
+    for payload, clock, codec in zip(*source.taken(), strict=True):
+        found = None if sound is None or clock != RATE else sound.by_codec.get(codec.lower())
+        if (payload, codec.lower()) in theirs and (found is not None or payload in PAYLOADS):
+            yield payload, found

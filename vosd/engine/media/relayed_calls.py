@@ -252,10 +252,11 @@ class RelayedCalls:
             self._parts.callers_sounds.end(leg.facts.media, now)
 
     def warn(self, leg: Leg) -> None:
-        """Warn a side by a tone that its call is about to end, where it is talking in G.711."""
+        """Warn a side by a tone that its call is about to end, where there is one in the codec that it talks in."""
         other = self._parts.legs.partner(leg)
         if self._parts.relay is not None and other is not None:
-            warn_of_end(leg, other, self._parts.relay)
+            sound = self._parts.music.sounds.get(self._parts.parameters.end_warning_sound)
+            warn_of_end(leg, other, self._parts.relay, sound)
 
     def sound_failed(self, port: int) -> Leg | None:
         """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
