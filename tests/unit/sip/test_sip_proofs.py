@@ -188,9 +188,10 @@ class TestJudgements:
         ("asked", "finding"),
         [
             ("sip:4420@192.0.2.1:5060;transport=udp", Finding.RIGHT),
-            ("sip:4420@192.0.2.2", Finding.ELSEWHERE),
+            ("sip:4420@192.0.2.2", Finding.RIGHT),  # a proxy has written its next hop
+            ("tel:4420", Finding.RIGHT),
             ("sip:4421@192.0.2.1", Finding.ELSEWHERE),
-            ("tel:4420", Finding.ELSEWHERE),
+            ("sip:192.0.2.1", Finding.ELSEWHERE),
         ],
     )
     def test_the_uri_is_where_the_request_goes(self, asked, finding):
