@@ -274,10 +274,12 @@ def figures(calls, without=()):
     refused = [call for call in tried if call.end_reason in {"Busy", "Rejected"}]
     rang = [call for call in tried if call.ringing_at is not None and call.answered_at is None and call not in refused]
     reached = [*taken, *refused, *rang]
+    progressed = [call for call in tried if call.ringing_at is not None or call.answered_at is not None]
     held = sum(call.hold_time_ms for call in answered)
     found = {
         "calls": len(calls), "answered": len(answered), "asr": share(len(taken), len(tried)),
         "without_cdr": len(without), "attempts": len(tried), "ner": share(len(reached), len(tried)),
+        "response": share(len(progressed), len(tried)),
         "hold_s": sum(call.hold_time_s for call in answered),
         "billed_seconds": sum(call.billed_seconds for call in calls),
         "acd": mean(held, len(answered), "0.1"),
@@ -394,7 +396,7 @@ def check(rows, calls, without, name, key):
         if figure in rows[0]:
             assert sum(row[figure] for row in rows) == plain[figure], (name, key, figure)
     if len(rows) == 1:
-        for figure in ("asr", "ner", "acd", "pdd", "short_share", "caller_loss", "callee_loss"):
+        for figure in ("asr", "ner", "response", "acd", "pdd", "short_share", "caller_loss", "callee_loss"):
             if figure in rows[0]:
                 assert rows[0][figure] == plain[figure], (name, key, figure)
     for figure, currency_of in (

@@ -123,8 +123,11 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
         lambda sums: percent(sums[REACHED] + sums["reached_without"], sums["calls"] + sums["without_cdr"]),
     ),
     "response": ReportFigure(
-        FigureKind.PERCENT, "calls with ringing or an answer", ("calls", "progressed"),
-        lambda sums: percent(sums["progressed"], sums["calls"]),
+        FigureKind.PERCENT, "attempts with ringing or an answer, those without a CDR included",
+        ("calls", "progressed", "without_cdr", "answered_without", "rang_without"),
+        lambda sums: percent(
+            sums["progressed"] + sums["answered_without"] + sums["rang_without"], sums["calls"] + sums["without_cdr"]
+        ),
     ),
     "acd": ReportFigure(
         FigureKind.SECONDS, "mean hold time of answered calls in seconds", ("hold_ms", "answered"),
@@ -293,7 +296,8 @@ OWNER: Final[Mapping[str, str]] = {
 BESIDE_CALLS: Final = ("minimum", "corrections")
 """Sums of the ledger that an account has beside those of its calls."""
 _WITHOUT: Final = Part(
-    TrafficKind.NO_CDR, {"without_cdr": "calls", "answered_without": "answered", "reached_without": REACHED}
+    TrafficKind.NO_CDR,
+    {"without_cdr": "calls", "answered_without": "answered", "rang_without": "progressed", "reached_without": REACHED},
 )
 _ALL_ATTEMPTS: Final = (Part(TrafficKind.CALL), _WITHOUT)
 _UNKNOWN: Final = Part(TrafficKind.UNKNOWN, {"unknown": "calls"})
