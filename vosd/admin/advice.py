@@ -101,7 +101,8 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "compare certificate_names and credentials with the customer",
     ),
     EndReason.NO_MATCHING_RATE: Advice(
-        "The customer's rate group has no rate for the called number.", "add the prefix to the rate group, or *"
+        "The customer's rate group has no rate for the called number, or has its prefix locked.",
+        "add the prefix to the rate group, or *, or unlock the one that `refusal` names",
     ),
     EndReason.RATE_TYPE_NOT_ALLOWED: Advice(
         "The account may not call numbers of this rate type.", "compare rate_types of the account with the rate"
@@ -205,8 +206,9 @@ _SPENT_WHILE_AWAY: Final = Advice(
 )
 _OF_AGENT: Final = {
     EndReason.NO_MATCHING_RATE: Advice(
-        "The rate group of agent {0}, above the customer's account, has no rate for the called number.",
-        "add the prefix to the rate group of {0}, or *",
+        "The rate group of agent {0}, above the customer's account, has no rate for the called number, or has "
+        "its prefix locked.",
+        "add the prefix to the rate group of {0}, or *, or unlock the one that `refusal` names",
     ),
     EndReason.RATE_TYPE_NOT_ALLOWED: Advice(
         "Agent {0}, above the customer's account, may not call numbers of this rate type.",

@@ -114,7 +114,7 @@ def explain_rate(
     rates = rates_named_by(account, rates_of)
     applied = rate_in(rates, callee, wall_ms, caller)
     if isinstance(applied, Refusal):
-        raise NoRateError(f"{applied.reason.text}: rate group {rates.name} has none for {callee}")
+        raise NoRateError(f"{applied.reason.text}: rate group {applied.detail}")
     permitted = of_allowed_type(account, applied)
     if isinstance(permitted, Refusal):
         raise NoRateError(f"{permitted.reason.text}: {permitted.detail}")

@@ -12,6 +12,7 @@ import msgspec
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY
 from vosd.billing.ports import Rates, RateTable
+from vosd.billing.rate_choice import locked_prefix
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 
@@ -149,7 +150,4 @@ class OriginRates:
 
 def _locks(bound: _Bound | None, number: str, wall_ms: int) -> bool:
     """Return whether the group of an origin bars a number: then the other group's rate is no way around it."""
-    if bound is None:
-        return False
-    found = (table.find(for_matching(number), wall_ms) for table in bound.rates.tables_at(wall_ms))
-    return any(rate is not None and rate.locked for rate in found)
+    return bound is not None and locked_prefix(bound.rates, number, wall_ms) is not None

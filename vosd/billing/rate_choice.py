@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.number import for_matching
 from vosd.billing.ports import Rates, RateTable
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate, Rate
@@ -132,6 +133,13 @@ def of_types(rate: AppliedRate, types: frozenset[str]) -> AppliedRate | None:
     if len(allowed) == len(rate.candidates):
         return rate
     return msgspec.structs.replace(rate, candidates=allowed if len(allowed) > 1 else ())
+
+
+def locked_prefix(rates: Rates, number: str, wall_ms: int) -> str | None:
+    """Return the locked prefix that bars a number at ``wall_ms`` (UTC), of any of the tables; None = none does."""
+    bare = for_matching(number)
+    found = (table.find(bare, wall_ms) for table in rates.tables_at(wall_ms))
+    return next((rate.prefix for rate in found if rate is not None and rate.locked), None)
 
 
 class PricedPrefixes:

@@ -363,7 +363,7 @@ class Admission:
         caller = "" if call.caller_privacy else call.caller
         call.rate = None if group is None else group.find(number, call.at.wall, caller, in_front)
         if call.rate is None:
-            return no_rate(group, in_front + call.callee_billing)
+            return no_rate(group, number, call.at.wall, in_front + call.callee_billing)
         if account.rate_types:
             allowed = of_allowed_type(account, call.rate)
             if isinstance(allowed, Refusal):

@@ -7,7 +7,7 @@ from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.ports import Rates
-from vosd.billing.rate_choice import of_types
+from vosd.billing.rate_choice import locked_prefix, of_types
 from vosd.billing.rates import AppliedRate
 
 
@@ -16,7 +16,7 @@ def rate_in(
 ) -> AppliedRate | Refusal:
     """Return the rate of a call as ``Rates.find`` does, or a refusal, as a call gets it."""
     rate = None if group is None else group.find(number, wall_ms, caller, forward_prefix)
-    return no_rate(group, number) if rate is None else rate
+    return no_rate(group, number, wall_ms) if rate is None else rate
 
 
 def of_allowed_type(account: Account, rate: AppliedRate) -> AppliedRate | Refusal:
@@ -32,10 +32,12 @@ def of_allowed_type(account: Account, rate: AppliedRate) -> AppliedRate | Refusa
     return Refusal(EndReason.RATE_TYPE_NOT_ALLOWED, 403, detail)
 
 
-def no_rate(group: Rates | None, number: str) -> Refusal:
-    """Return the refusal of a call to a number without rate."""
+def no_rate(group: Rates | None, number: str, wall_ms: int, dialled: str = "") -> Refusal:
+    """Return the refusal of a call to a number without rate; ``dialled`` is how it is shown, if otherwise."""
     name = "no rate group" if group is None else group.name
-    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
+    locked = None if group is None else locked_prefix(group, number, wall_ms)
+    why = "" if locked is None else f": prefix {locked} is locked"
+    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {dialled or number}{why}")
 
 
 def rated_agents(

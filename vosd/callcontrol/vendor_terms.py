@@ -9,6 +9,7 @@ from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.base.number import for_matching, is_unambiguous
 from vosd.billing.currencies import Currencies
+from vosd.billing.rate_choice import locked_prefix
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.live_state import LiveState
@@ -63,8 +64,7 @@ class LiveVendors:
         if gateway.account is None or gateway.sound is not None:
             return False
         rates = self._choices.get(gateway.name) or self._catalogue.rates_of(self._catalogue.accounts[gateway.account])
-        found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables_at(wall_ms) if rates else ())]
-        return any(rate is not None and rate.locked for rate in found)
+        return rates is not None and locked_prefix(rates, callee, wall_ms) is not None
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the buy rate of a gateway for calls of ``caller`` to ``callee`` at ``wall_ms``.

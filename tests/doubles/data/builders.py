@@ -73,6 +73,7 @@ def applied_rate(
     connection_fee: str | Decimal = "0",
     minimum_charge: str | Decimal = "0",
     sections: str = "",
+    locked: bool = False,
 ) -> AppliedRate:
     """Make a rate as a call carries it; the default costs one cent a second."""
     rate = Rate(
@@ -84,6 +85,7 @@ def applied_rate(
         first_rate=None if first_rate is None else Decimal(first_rate),
         first_duration=first_duration,
         tax_rate=Decimal(tax_rate),
+        locked=locked,
         rate_type=rate_type,
         connection_fee=Decimal(connection_fee),
         minimum_charge=Decimal(minimum_charge),

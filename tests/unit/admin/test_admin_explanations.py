@@ -331,12 +331,17 @@ def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
 
 
 def test_a_missing_rate_is_an_error_that_names_the_group() -> None:
-    with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
+    with pytest.raises(NoRateError, match="rate group sell rates no 3312"):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "acme", "3312", 1_000, NOW.wall)
     with pytest.raises(UnknownAccountError):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "unknown", "44", 1_000, NOW.wall)
-    with pytest.raises(NoRateError, match="has none for"):
+    with pytest.raises(NoRateError, match="rates no"):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "acme", "++442012", 1_000, NOW.wall)
+    bars = builders.applied_rate(prefix="4490", locked=True)
+    locked = builders.rate_group("sell", builders.applied_rate("0.60"), bars)
+    barring = builders.catalogue([ACME, FIRST], rate_groups=[locked])
+    with pytest.raises(NoRateError, match="rate group sell rates no 44901: prefix 4490 is locked"):
+        explain_rate(barring.accounts, barring.rates_of, "acme", "44901", 1_000, NOW.wall)
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
         explain_rate({"free": unrated}, CATALOGUE.rates_of, "free", "44", 1_000, NOW.wall)

@@ -69,6 +69,14 @@ def test_a_call_that_was_refused_keeps_the_reason_in_words():
     assert why(record)["candidates"] == []
 
 
+def test_a_call_to_a_locked_prefix_keeps_which_one_it_is():
+    sell = rate_group("sell", applied_rate("0.60", prefix="*"), applied_rate("6.00", prefix="4490", locked=True))
+    barring = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)], rate_groups=[sell])
+    record = record_of(Scene(barring), callee="449012")
+    assert record.end_reason == "No Matching Rate"
+    assert why(record)["refusal"] == "sell rates no 449012: prefix 4490 is locked"
+
+
 @pytest.mark.parametrize(("one_in", "is_kept"), [(1, True), (0, False)])
 def test_answered_calls_are_sampled(one_in, is_kept):
     record = record_of(Scene(content(verdicts_one_in=one_in)), answers(0), answers(0))
