@@ -33,7 +33,7 @@ from vosd.config.assembly.inventory import Inventory, Items, label_of, read_inve
 from vosd.config.assembly.named_groups import name_groups
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters, trunk_defaults_of
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
-from vosd.config.assembly.radius import default_keys
+from vosd.config.assembly.radius import sound_keys
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import RateReport, check_rates, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
@@ -247,7 +247,7 @@ def _load(
     _name_decks(objects, stored, problems, written_rates_win=written_rates_win)
     reports = read_scheduled_reports(document, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
-    keys = installation or default_keys(document)
+    keys = installation or sound_keys(document, defaults.settings)
     if uses_known and problems.has_errors:
         raise DoubtfulError
     stir = read_stir(keys.stir, written, now_ms, problems)

@@ -45,6 +45,7 @@ access:
     ],
 )
 def test_what_does_not_fit_together_is_said(site, written, error):
+    write_countries(site.directory / "g.mmdb")
     found = site.errors(f"{site.minimal}\n{written}\n")
     assert len(found) == 1, found
     assert error in found[0]

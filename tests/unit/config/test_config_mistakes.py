@@ -249,6 +249,20 @@ def test_prefixes_from_the_rates_of_a_broken_account_are_no_mistake_of_their_own
     assert [error.partition(": ")[0] for error in errors] == ["vosd.yaml:1"]
 
 
+def test_beside_a_mistake_what_is_right_counts(site):
+    text = f"""{site.minimal}
+media: {{engine: relay, workers: 0}}
+limits: {{max_cps: many}}
+webhooks: [{{name: crm}}, {{name: erp}}]
+parameters: {{SS_MEDIAPROXYBETWEENNET: "Off"}}
+phones: [{{number: "7001", account: acme, password: kmqx73-pwl9-vd, dtmf: info}}]
+"""
+    with pytest.raises(ConfigError) as caught:
+        site.load(text)
+    named = ["media.workers", "limits.max_cps", "webhooks[0].url", "webhooks[1].url"]
+    assert [problem.key for problem in caught.value.problems] == named, "the media engine that is there is not missed"
+
+
 def test_a_password_appears_in_no_message(site):
     site.environ = {"DB": "mysql+aiomysql://vosd:hunter2@:port/x"}
     texts = [

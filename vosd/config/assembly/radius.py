@@ -1,12 +1,14 @@
 """Servers of RADIUS: from keys to settings."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.radius import RadiusAccountingKeys, RadiusKeys, RadiusServerKeys
 from vosd.config.reader.document import Section
+from vosd.config.reader.reading import read_sound_part
 from vosd.engine.settings import AccountedCalls, AccountingSettings
 from vosd.radius.servers import DeathRules
 from vosd.radius.settings import RadiusServer, RadiusSettings, RadiusUsers
@@ -31,12 +33,12 @@ _ACCOUNTING: Final = full_conversion(
 )
 
 
-def default_keys(document: Section) -> InstallationKeys:
-    """Return the keys that hold where those of the installation have a mistake, for the checks of everything else.
+def sound_keys(document: Section, defaults: Mapping[str, Any]) -> InstallationKeys:
+    """Return the keys of an installation that has mistakes without these, for the checks of everything else.
 
     Users whose passwords servers judge are known all the same: each would be reported as one without a password.
     """
-    keys, entry = InstallationKeys(), document.entries.get("radius")
+    keys, entry = read_sound_part(InstallationKeys, document, defaults), document.entries.get("radius")
     if entry is None or (isinstance(entry.node, Section) and "authenticate" not in entry.node.entries):
         return keys
     try:

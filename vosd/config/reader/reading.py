@@ -60,6 +60,26 @@ def read_section(
     return _validated(model, source, problems, defaults)
 
 
+def read_sound_part(model: type[Model], section: Section, defaults: Mapping[str, Any]) -> Model:
+    """Validate a mapping without what is wrong in it, for the checks of everything else: its mistakes are reported."""
+    values = _laid_over(SectionSource(model, section, "", ProblemList()).values, defaults)
+    while True:
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            trails = map(_trail_of, error.errors(include_url=False, include_input=False))
+            if not any(_leave_out(values, trail) for trail in trails if trail):
+                return model()
+
+
+def _leave_out(values: dict[str, Any], trail: Trail) -> bool:
+    """Remove the value at a trail, or the deepest around it that has a key of its own; return whether there was one."""
+    name, inner = str(trail[0]), values.get(str(trail[0]))
+    if len(trail) > 1 and isinstance(inner, dict) and trail[1] in inner:
+        return _leave_out(inner, trail[1:])
+    return values.pop(name, None) is not None
+
+
 def validate(model: type[Model], source: Source, problems: ProblemList) -> Model | None:
     """Validate what was read from a source, as ``read_section`` does."""
     if (read := read_directly(model, source.values)) is not None:
@@ -142,13 +162,18 @@ class SectionSource:
         return Spot(place, _dotted(self._key, shown), written)
 
 
-def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: ProblemList) -> None:
+def _trail_of(detail: ErrorDetails) -> Trail | None:
+    """Return where a mistake is; None = at the value from which this one's default follows, which is reported, too."""
     if detail["type"] == "default_factory_not_called":
-        return  # the value from which the default follows is reported
-    trail: Trail = detail["loc"]
+        return None
     cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, KeyProblemError):
-        trail = (*trail, cause.key)
+    return (*detail["loc"], cause.key) if isinstance(cause, KeyProblemError) else detail["loc"]
+
+
+def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: ProblemList) -> None:
+    trail = _trail_of(detail)
+    if trail is None:
+        return
     spot = source.spot(trail)
     match detail["type"]:
         case "extra_forbidden":
@@ -165,7 +190,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
             expected = f"this key: {_expected_at(model, trail)}"
             spot = spot._replace(written=None)
         case "value_error":
-            expected = str(cause)
+            expected = str(detail.get("ctx", {}).get("error"))
         case "tuple_type" if _is_list_of_sections(model, trail):
             expected = _A_LIST
             spot = spot._replace(written=None)  # it may be a secret of a section
