@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.admin.ledger import shown_limit
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.versions import version_of
@@ -46,7 +47,7 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
         "parameters": _builtins(catalogue.parameters),
     }
     for name, account in catalogue.accounts.items():
-        described[f"account {name}"] = _builtins(account)
+        described[f"account {name}"] = {**_builtins(account), "overdraft_limit": shown_limit(account.overdraft_limit)}
     for name, vendor in catalogue.routing_gateways.items():
         described[f"routing gateway {name}"] = _without_hashes(vendor)
     for name, gateway in catalogue.mapping_gateways.items():

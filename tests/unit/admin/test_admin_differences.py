@@ -9,9 +9,10 @@ from typing import Any
 
 from doubles.data import builders
 
-from vosd.admin.differences import Description, RunningDifference, compare, describe
+from vosd.admin.differences import Description, RunningDifference, compare, describe, differences_of
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
+from vosd.control.installation import OverrideRow
 from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
 from vosd.routing.calendar import Calendar, CalendarEntry
@@ -32,12 +33,13 @@ SETTINGS = Settings(
 )
 
 
-def catalogue(max_cps: int = 50, limit: str = "0", *, customers: tuple[str, ...] = ("acme",)) -> Catalogue:
+def catalogue(max_cps: int = 50, limit: str | None = "0", *, customers: tuple[str, ...] = ("acme",)) -> Catalogue:
     gateways = [
         builders.mapping_gateway(name, f"127.0.0.{place}/32", max_cps=max_cps)
         for place, name in enumerate(customers, start=1)
     ]
-    accounts = [builders.account(name, overdraft_limit=Decimal(limit)) for name in customers]
+    overdraft = None if limit is None else Decimal(limit)
+    accounts = [builders.account(name, overdraft_limit=overdraft) for name in customers]
     return builders.catalogue(gateways, accounts=accounts)
 
 
@@ -49,12 +51,24 @@ def test_equal_configurations_do_not_differ_even_after_the_control_socket() -> N
 def test_each_changed_key_is_named_with_both_values() -> None:
     running, file = (
         describe(SETTINGS, TransportSettings(), catalogue()),
-        describe(SETTINGS, TransportSettings(), catalogue(60, "5.00")),
+        describe(SETTINGS, TransportSettings(), catalogue(60, None)),
     )
     assert compare(running, file) == [
-        RunningDifference("account acme", "overdraft_limit", "0", "5.00"),
+        RunningDifference("account acme", "overdraft_limit", "0.00", "unlimited"),
         RunningDifference("mapping gateway acme", "max_cps", 50, 60),
     ]
+
+
+def test_an_override_of_an_overdraft_limit_is_compared_as_it_is_written() -> None:
+    def differing(limit: str | None, value: str) -> list[tuple[str, str]]:
+        override = OverrideRow(
+            "account", "acme", "overdraft_limit", value, None, "ann", None, "2026-11-30T15:00:00.000Z"
+        )
+        file = describe(SETTINGS, TransportSettings(), catalogue(limit=limit))
+        return [(each.running, each.file) for each in differences_of([override], file)]
+
+    assert differing("50", "50.00") == differing(None, "unlimited") == []
+    assert differing(None, "50.00") == [("50.00", "unlimited")]
 
 
 def test_objects_on_one_side_only_are_present_or_absent() -> None:
