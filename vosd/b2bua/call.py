@@ -137,9 +137,16 @@ class Call:
         if isinstance(message, OutgoingSuccess):
             if not self._is_answer(leg, message):
                 return False
-            self._undo_answer(message, now)
-            self._give_up_callee(EndReason.UNAVAILABLE, now)
-            self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
+            media = leg.facts.media
+            if media is None or media.refusal is None:
+                reason = EndReason.UNAVAILABLE
+                self._undo_answer(message, now)
+            else:
+                reason = media.refusal.end_reason
+                self._undo_answer(message, now, reason.text, media.refused_for)
+            self._give_up_callee(reason, now)
+            status = 488 if reason is EndReason.NO_COMMON_CODEC else 503
+            self._reject(reason, status, None, HangupSource.SWITCH, now)
         elif self.search is not None:
             self.search.invite_not_sent(leg, now)
         return True
@@ -556,11 +563,16 @@ class Call:
             return False
         return message.acceptance is leg.acceptance and not leg.facts.is_confirmed
 
-    def _undo_answer(self, answer: OutgoingSuccess, now: Instant) -> None:
-        """Be as before the caller's 200, which has not left: the customer does not pay."""
+    def _undo_answer(
+        self, answer: OutgoingSuccess, now: Instant, why: str = "Not Sent", fault: str | None = None
+    ) -> None:
+        """Be as before the caller's 200, which has not left: the customer does not pay.
+
+        ``fault`` is that of its description.
+        """
         if self.caller.inviter is not None:
             self.caller.inviter.undo_answer(answer, now)
-        self.journey.answer_not_sent("Not Sent")
+        self.journey.answer_not_sent(why, fault)
         self.board.answer_taken_back()
         self.state, self.lifetime = states.ANSWERED, None
 

@@ -199,12 +199,12 @@ class Journey(JourneyFacts):
         if self.acknowledged_at is None and self.answered_at is not None:
             self.acknowledged_at = now if now.mono > self.answered_at.mono else self.answered_at
 
-    def answer_not_sent(self, why: str) -> None:
-        """Record that the winning answer was not forwarded to the caller."""
+    def answer_not_sent(self, why: str, fault: str | None = None) -> None:
+        """Record that the winning answer was not forwarded to the caller, and any fault of its description."""
         if self.progress_at is self.answered_at:
             self.progress_at = None
         self.answered_at = None
-        self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason=why)
+        self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason=why, media_fault=fault)
 
     def ended_at(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""

@@ -24,6 +24,8 @@ WITHIN_MS: Final = 1_000
 OK: Final = "ok"
 LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
+_UNREAD: Final = frozenset({"Failed to parse SDP", "Incomplete SDP specification", "Error rewriting SDP"})
+"""Errors of descriptions, such as one with lines in another order than RFC 8866 has them (seen with 10.5.3)."""
 BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""
@@ -313,6 +315,11 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
     def is_full(self) -> bool:
         """Whether it takes no more calls; another one may."""
         return self.result == LOAD_LIMIT or _OUT_OF_PORTS in self.error
+
+    @property
+    def is_about_session(self) -> bool:
+        """Whether it does not read the description of the order; another one would not, either."""
+        return self.error in _UNREAD
 
     @property
     def session(self) -> bytes:

@@ -107,6 +107,7 @@ class SessionFault(Enum):
     NO_FORMATS = "a medium without formats"
     NOT_RELAYABLE = "no medium that a relay can carry"
     NO_MEDIA = "an answer without a medium"
+    UNREAD = "a form that the rtpengine does not read"
 
 
 class BadSession(ValueError):  # noqa: N818 - describes the session

@@ -35,7 +35,7 @@ from vosd.media.rtpengine_orders import (
     RtpUnblock,
 )
 from vosd.media.sounds import Sound
-from vosd.sdp.media import media_of
+from vosd.sdp.media import SessionFault, media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.dids import Did
@@ -1339,6 +1339,23 @@ def test_calls_that_wait_for_their_next_move_hold_up_no_other():
     for call, _ in sides:
         call.hang_up()
     scene.wire.run_for(1_000)
+
+
+@pytest.mark.parametrize("error", ["Failed to parse SDP", "Incomplete SDP specification", "Error rewriting SDP"])
+@pytest.mark.parametrize("kind", [RtpOffer, RtpAnswer])
+def test_a_description_that_an_rtpengine_does_not_read_is_as_any_that_cannot_be_relayed(kind, error):
+    """It has no lack of ports: a caller would be told to come again later, and the operator to look for ports."""
+    scene, engines = scene_with()
+    reply = engines._reply
+    engines._reply = lambda engine, order: (
+        RtpReply("error", error=error) if type(order) is kind else reply(engine, order)
+    )
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    record = scene.close()
+    assert record.end_reason == "No Common Codec"
+    assert [row.media_fault for row in record.attempts] == [SessionFault.UNREAD.value]
 
 
 def refused_early_media(engines):

@@ -71,7 +71,10 @@ class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
 
 
 class GivenPorts(msgspec.Struct, frozen=True, gc=False):
-    """The ports of a leg at an rtpengine, one for each medium, and the reply that has them."""
+    """The ports of a leg at an rtpengine, one for each medium, and the reply that has them.
+
+    There are none where it does not read the description (``RtpReply.is_about_session``).
+    """
 
     places: Sequence[Place | None]
     reply: RtpReply
@@ -326,7 +329,7 @@ class RtpEngineCalls:
     ) -> GivenPorts | None:
         """Note the ports that an rtpengine has given to the reader, and return them."""
         if answer is None or answer.reply.result != OK:
-            return None
+            return GivenPorts((), answer.reply) if answer is not None and answer.reply.is_about_session else None
         given, described = answer.reply.places, media_of(wanted.session)
         if len(given) != len(described):
             return None

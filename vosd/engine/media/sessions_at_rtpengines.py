@@ -15,10 +15,11 @@ from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, PortsCame, Rt
 from vosd.engine.media.sides import first_host, is_behind_nat, is_reached, reader_host_of
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
+from vosd.media.rtpengine_orders import OK
 from vosd.media.source import MediaSource
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice, host_of_ice
-from vosd.sdp.media import BadSession, Medium, audio_place, in_usual_form, media_of, relayable
+from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
     is_unprotected,
@@ -97,6 +98,10 @@ class SessionsAtRtpEngines:
         def came(given: GivenPorts | None, now: Instant) -> None:
             port = None if is_offer or not passing.theirs.ports else passing.theirs.ports[0]
             is_turned = port is not None and (":" in port.host) is not (":" in host)
+            if given is not None and given.reply.result != OK:
+                verdict = unfit(message, passing.media, MediaRefusal.BAD_SESSION, SessionFault.UNREAD)
+                waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
+                return
             if given is None or (is_turned and is_ignored(passing, host, body)):
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
