@@ -18,7 +18,7 @@ from doubles.migrated import migrated
 from doubles.office import office_on, operator
 from doubles.silent_names import SilentNames
 
-from vosd.admin.office.partners import ComparePartner, compare_partner
+from vosd.admin.office.bilateral import ComparePartner, compare_partner
 from vosd.admin.partner_totals import Partner, PartnerOutcome
 from vosd.base.secret import Secret
 from vosd.cdr.record import CallRecord

@@ -175,8 +175,7 @@ def _with_warnings_of_moments(invocation: Invocation, url: str, loaded: "Loaded"
     planned = () if loaded.stored.yields else planned_in(url)  # they are planned for the files of the installation
     if not planned:
         return loaded
-    from vosd.wiring.change_check import Loads
-    from vosd.wiring.planned_moments import warnings_of_moments
+    from vosd.wiring.change_check import Loads, warnings_of_moments
 
     return replace(loaded, problems=(*loaded.problems, *warnings_of_moments(Loads(invocation), planned)))
 

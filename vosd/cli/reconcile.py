@@ -136,7 +136,7 @@ def partner(invocation: Invocation, account: str, until: int | None) -> None:
 
     The running switch does it every five minutes by itself, for partners that `bilateral` names.
     """
-    from vosd.admin.office.partners import ComparePartner, compare_partner
+    from vosd.admin.office.bilateral import ComparePartner, compare_partner
 
     found = ordered(invocation, compare_partner, ComparePartner(account=account, until=until))
     _show_partner(found)

@@ -20,7 +20,7 @@ def trunk() -> None:
 @json_verb
 def explain(invocation: Invocation, gateway: str, message: str, source: str | None) -> None:
     """Show the message that would leave for the one in FILE, and the rules that change its headers; nothing is sent."""
-    from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
+    from vosd.admin.office.trunks import ExplainTrunk, explain_trunk
 
     order = ExplainTrunk(gateway=gateway, message=message, source=source)
     found = ordered(invocation, explain_trunk, order)

@@ -15,8 +15,8 @@ from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.held_currencies import planned_currencies
-from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
-from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later, states_planned
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, Severity, SourceLine
 from vosd.catalogue.rate_choices import CURRENCY_KEYS
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
@@ -27,6 +27,8 @@ from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
+MOMENTS_MAX: Final = 20
+"""Most moments of one check: each costs a load, which takes what is the same from the one before."""
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
 _CURRENCY_FROM: Final[Mapping[str, Sequence[str]]] = {
     "accounts": ("currency", *CURRENCY_KEYS, "template"),
@@ -305,3 +307,21 @@ def _changes(known: _Objects, objects: _Objects, names: Iterable[tuple[str, str]
             yield msgspec.structs.replace(before, body=None)
         elif after is not None and after != before:
             yield after
+
+
+def warnings_of_moments(loads: Loads, planned: Sequence[ObjectVersion]) -> Iterator[DefinitionProblem]:
+    """Yield the mistakes of the configuration at the first planned moments, as warnings: none of them is in force.
+
+    A mistake is named with the first moment that has it; a moment that has no other one is left out. ``loads`` may have
+    loaded what is in force, which saves the whole load at the first moment.
+    """
+    named = set[DefinitionProblem]()
+    for state in [*states_planned(planned)][:MOMENTS_MAX]:
+        try:
+            loads.with_versions(state.versions)
+        except ConfigError as error:
+            mistakes = [each for each in error.problems if each.severity is Severity.ERROR and each not in named]
+            if mistakes:
+                named.update(mistakes)
+                found = state.error(ConfigError(mistakes)).problems
+                yield from (each._replace(severity=Severity.WARNING) for each in found)

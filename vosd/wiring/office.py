@@ -63,7 +63,7 @@ class _Configured:
         return self._switch.excerpt.agents()
 
     def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
-        from vosd.config.written_gateways import written_gateways
+        from vosd.config.written_objects import written_gateways
 
         return written_gateways(self._switch.config_path(), name, texts=self._switch.texts)
 
@@ -128,8 +128,7 @@ class _Configured:
     def checked(self, planned: "Sequence[ObjectVersion]" = ()) -> "CheckedDefinitions":
         from vosd.admin.office.ports import CheckedDefinitions
         from vosd.catalogue.problems import ConfigError
-        from vosd.wiring.change_check import Loads
-        from vosd.wiring.planned_moments import warnings_of_moments
+        from vosd.wiring.change_check import Loads, warnings_of_moments
 
         loads = Loads(self._switch)
         try:

@@ -14,7 +14,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
+from vosd.admin.office.trunks import ExplainTrunk, explain_trunk
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import Attestation

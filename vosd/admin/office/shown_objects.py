@@ -1,4 +1,4 @@
-"""Use cases that show objects of the database and of the files, lists of them and single ones."""
+"""Use cases that show objects of the database and of the files, lists of them and single ones, and their kinds."""
 
 import asyncio
 import heapq
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from vosd.admin.names import check_account
-from vosd.admin.office.agent_objects import AgentObjects
+from vosd.admin.office.agent_objects import SETTABLE, AgentObjects
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.object_versions import (
@@ -24,10 +24,10 @@ from vosd.admin.office.object_versions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.ports import WrittenObject
+from vosd.admin.office.ports import ObjectKindSheet, WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.base.parts import in_parts
-from vosd.catalogue.stored_objects import ObjectVersion, check_kind, in_force_at
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion, check_kind, in_force_at
 from vosd.cdr.shown import shown_as
 
 _HIDDEN_AT_ONCE: Final = 500
@@ -299,3 +299,28 @@ def as_version(kind: str, name: str, written: WrittenObject) -> ObjectVersion:
     """Return an object of the files as if it were a version of the database."""
     body = json.dumps(written.keys, ensure_ascii=False)
     return ObjectVersion(kind=kind, name=name, version=0, body=body, begins_at=0, made_at=0, operator="")
+
+
+class ShowKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The keys of one kind of object."""
+
+    kind: str
+    """Kind of the objects, such as ``accounts`` or ``mapping_gateways``."""
+
+
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
+async def show_kind(office: Office, who: Principal, order: ShowKind) -> ObjectKindSheet:
+    """Return the keys that the principal sees of objects of a kind.
+
+    Raises:
+        NoSuchObjectError: there is no such kind, or none that agents and customers have.
+    """
+    is_operator = office.scope_of(who).agent is None
+    kinds = KINDS if is_operator else SETTABLE
+    if order.kind not in kinds:
+        raise NoSuchObjectError(f"{order.kind!r} is no kind of object; there are {', '.join(kinds)}")
+    # Meanings are read from the sources once in a process, which takes up to a second.
+    sheet = await asyncio.to_thread(office.definitions.key_sheets, order.kind)
+    if is_operator:
+        return sheet
+    return msgspec.structs.replace(sheet, keys=tuple(each for each in sheet.keys if each.name in SETTABLE[order.kind]))

@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vosd.admin.office.calendars import draw_calendar
-from vosd.admin.office.declarations import show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
     ObjectOrder,
@@ -29,7 +28,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import set_phone_password
 from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.shown_objects import DefinitionSheet, list_definitions, show_definition
+from vosd.admin.office.shown_objects import DefinitionSheet, list_definitions, show_definition, show_kind
 from vosd.api.operation import Listing, Operation
 
 KINDS: Final = (
