@@ -33,8 +33,6 @@ class Timer(Generic[Owner]):
 class TimerWheel(Generic[Owner]):
     """Timers in buckets of ``tick_ms`` milliseconds of the monotonic clock."""
 
-    __slots__ = ("_buckets", "_order", "tick_ms")
-
     def __init__(self, tick_ms: int) -> None:
         self.tick_ms = tick_ms
         self._buckets: dict[int, dict[Timer[Owner], Owner]] = {}

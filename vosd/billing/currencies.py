@@ -34,8 +34,6 @@ class FeeDecimals(msgspec.Struct, frozen=True):
 class Currencies:
     """Rates of exchange and decimals of one catalogue."""
 
-    __slots__ = ("_decimals", "_default", "_pairs", "is_empty", "longest_s")
-
     def __init__(
         self,
         exchange_rates: Iterable[ExchangeRate] = (),

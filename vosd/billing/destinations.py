@@ -98,8 +98,6 @@ class Excess(NamedTuple):
 class Destinations:
     """Finds the class of a called number: the longest prefix decides."""
 
-    __slots__ = ("_index", "digits", "names")
-
     def __init__(self, classes: Iterable[DestinationClass] = ()) -> None:
         entries = [(prefix, each.name) for each in classes for prefix in each.prefixes]
         self._index = PrefixIndex(entries)
@@ -205,8 +203,6 @@ class DestinationUse:
 
 class DestinationUses:
     """The uses of all accounts and classes that have had a call."""
-
-    __slots__ = ("active", "all")
 
     def __init__(self) -> None:
         self.all: dict[tuple[str, str], DestinationUse] = {}

@@ -32,8 +32,6 @@ class TypicalPrices(dict[int, "PricesOfLength"]):
     dictionaries, since a price that is known costs no call of a function then.
     """
 
-    __slots__ = ("size",)
-
     def __init__(self) -> None:
         super().__init__()
         self.size = 0
@@ -58,8 +56,6 @@ class TypicalPrices(dict[int, "PricesOfLength"]):
 
 class PricesOfLength(dict[AppliedRate, Decimal]):
     """Prices of calls of one length, by rate."""
-
-    __slots__ = ("_all", "_seconds")
 
     def __init__(self, seconds: int, owner: TypicalPrices) -> None:
         super().__init__()

@@ -150,8 +150,6 @@ def permitted_caller(gateway: MappingGateway, received: str) -> str:
 class Admission:
     """The steps, over one catalogue and the live state."""
 
-    __slots__ = ("catalogue", "live", "vendors")
-
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self.catalogue = catalogue
         self.live = live

@@ -30,12 +30,6 @@ def as_configured(gateway: RoutingGateway) -> Sequence[Address]:
 class LiveState:
     """The counters and credits that running calls share; they outlive a reload."""
 
-    __slots__ = (
-        "address_turns", "addresses_of", "blocks", "breakers", "country_of", "credits", "destinations", "dynamic_lists",
-        "entropy", "false_answers", "health", "is_database_away", "is_located", "names_at", "occupancy", "pool_turns",
-        "quality", "replays", "rests", "turns", "unregistered",
-    )  # fmt: skip
-
     def __init__(
         self,
         credits: dict[str, AccountCredit] | None = None,

@@ -20,8 +20,6 @@ from vosd.trunks.scope import LimitScope
 class RehearsedPlaces(Occupancy):
     """Applies the limits to the live calls; calls that are not made are counted here and nowhere else."""
 
-    __slots__ = ("_live",)
-
     def __init__(self, live: Capacity) -> None:
         super().__init__()
         self._live = live
@@ -42,8 +40,6 @@ class RehearsedPlaces(Occupancy):
 
 class RehearsedLists(DynamicLists):
     """Applies the dynamic blacklist to calls that are not made: they are counted here and nowhere else."""
-
-    __slots__ = ("_live",)
 
     def __init__(self, live: DynamicLists) -> None:
         super().__init__()

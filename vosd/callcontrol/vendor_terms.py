@@ -27,11 +27,6 @@ from vosd.trunks.gateways import RoutingGateway
 class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
-    __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live", "_price_of",
-        "_prices", "blocked", "currencies", "doubted", "down", "located", "resting", "turns", "unregistered",
-    )  # fmt: skip
-
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
         self._addresses_of = live.addresses_of
         self.located = live.is_located

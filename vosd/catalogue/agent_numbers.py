@@ -29,8 +29,6 @@ _RANGES_NAMED: Final = 10
 class NumberRanges:
     """Numbers in digits; ranges may overlap, and are searched by halves."""
 
-    __slots__ = ("_first", "_last")
-
     def __init__(self, written: Iterable[str]) -> None:
         """``written`` are numbers in digits, or the first and the last one of a range with a hyphen."""
         self._first: list[tuple[int, str]] = []

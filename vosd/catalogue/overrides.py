@@ -192,8 +192,6 @@ _VALUE_OF: Final[Mapping[Setting, Callable[[str], int | Decimal | None]]] = {
 class Blocks:
     """Blocked objects, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
 
-    __slots__ = ("accounts", "called", "callers", "destinations", "not_called", "pending")
-
     def __init__(self) -> None:
         self.accounts: dict[str, Override] = {}
         self.not_called: dict[str, Override] = {}

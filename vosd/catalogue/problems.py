@@ -93,8 +93,6 @@ class SocketNotOpenError(ConfigError):
 class ProblemList:
     """Collects problems, so that all are reported at once."""
 
-    __slots__ = ("_found", "count")
-
     def __init__(self) -> None:
         self._found: dict[DefinitionProblem, None] = {}
         self.count: Final[Callable[[], int]] = self._found.__len__

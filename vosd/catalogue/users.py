@@ -86,8 +86,6 @@ def _is_wide(pattern: HostPattern) -> bool:
 class UserSources:
     """The networks and ports that phones send from, each once: the phones of an office have the same."""
 
-    __slots__ = ("_by_port",)
-
     def __init__(self, phones: Iterable[MappingGateway]) -> None:
         networks: dict[int | None, list[tuple[Network, None]]] = defaultdict(list)
         for network, port in {pattern for phone in phones for pattern in phone.hosts}:

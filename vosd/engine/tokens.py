@@ -11,8 +11,6 @@ _SECRET_BYTES: Final = 32
 class TokenSource:
     """Unguessable tokens from the operating system, fetched in batches."""
 
-    __slots__ = ("_pool", "_used")
-
     def __init__(self) -> None:
         self._pool = b""
         self._used = 0

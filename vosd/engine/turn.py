@@ -27,8 +27,6 @@ _IN, _OUT = Direction  # access to enum members is slow
 class Turn:
     """Processes messages and timers, and collects the datagrams to send."""
 
-    __slots__ = ("_endpoint", "_store", "_switch", "_trace", "_traced")
-
     def __init__(self, endpoint: Endpoint, switch: Switch, trace: CallTraces) -> None:
         self._endpoint = endpoint
         self._store = endpoint.store

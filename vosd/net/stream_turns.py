@@ -38,8 +38,6 @@ class HeldConnection(Protocol):
 class HeldConnections:
     """Connections of one source, those that wait the longest first."""
 
-    __slots__ = ("connections", "since")
-
     def __init__(self) -> None:
         self.connections: deque[HeldConnection] = deque()
         self.since = time.monotonic()

@@ -106,8 +106,6 @@ class _Row:
 class Breakers:
     """The addresses at which calls have failed lately; they outlive a reload."""
 
-    __slots__ = ("failing", "on_change", "resting")
-
     def __init__(self) -> None:
         self.failing: dict[BreakerPlace, _Row] = {}
         """Addresses that have failed since a call last succeeded there."""

@@ -59,8 +59,6 @@ class _Meter:
 class Occupancy:
     """Every object's running calls and its sliding window of 1000 ms (implements ``Capacity``)."""
 
-    __slots__ = ("_meters",)
-
     def __init__(self) -> None:
         self._meters: tuple[defaultdict[str, _Meter], ...] = tuple(defaultdict(_Meter) for _ in LimitScope)
 

@@ -182,11 +182,6 @@ class CountedCall:
 class DynamicLists:
     """The list, and the counts by which callers come to be on it; both outlive a reload."""
 
-    __slots__ = (
-        "_active", "_first_until", "_listed", "_listed_max", "calls", "changes", "on_listed", "overflows", "to_targets",
-        "unanswered",
-    )  # fmt: skip
-
     def __init__(self, times_max: int = TIMES_MAX, listed_max: int = LISTED_MAX) -> None:
         self._listed_max = listed_max
         self._active: dict[CallerKey, int] = {}

@@ -134,8 +134,6 @@ class _Minute:
 class Figures:
     """The windows of all gateways that are configured; others are not counted."""
 
-    __slots__ = ("_names", "_totals", "_windows")
-
     def __init__(self) -> None:
         self._names: dict[LimitScope, Container[str]] = {}
         self._totals: dict[LimitScope, dict[str, Totals]] = {}

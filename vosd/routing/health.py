@@ -39,8 +39,6 @@ class _Record:
 class GatewayHealth:
     """The gateways that get OPTIONS, by name; a reload keeps the state of those that stay."""
 
-    __slots__ = ("_records", "down", "on_change")
-
     def __init__(self) -> None:
         self._records: dict[str, _Record] = {}
         self.down: dict[str, int] = {}

@@ -62,11 +62,6 @@ class SourceIndex:
     mask, then the longest tech prefix. A gateway without tech prefix gets the calls that fit no other of its pattern.
     """
 
-    __slots__ = (
-        "_addresses_by_name", "_claimants", "_claims", "_claims_by_name", "_masks", "_of_networks", "_remembered",
-        "conflicts", "named",
-    )  # fmt: skip
-
     def __init__(
         self, gateways: Iterable[MappingGateway], report: Callable[[SourceConflict], object] | None = None
     ) -> None:
@@ -318,8 +313,6 @@ class _TakenPlaces:
     A place is a name, or a network with a port. Gateways are added one after the other, so that of one that claims a
     place twice the last entry says so, however many share that place.
     """
-
-    __slots__ = ("_claimants",)
 
     def __init__(self) -> None:
         self._claimants: dict[tuple[Hashable, str], list[MappingGateway]] = {}

@@ -20,8 +20,6 @@ class OtherSources:
     Two gateways that prove who they are do not meet: their calls stay theirs.
     """
 
-    __slots__ = ("_tables",)
-
     def __init__(self, sources: Iterable[tuple[HostPattern, MappingGateway]]) -> None:
         entries: dict[tuple[bool, int | None], list[tuple[Network, MappingGateway]]] = defaultdict(list)
         for (network, port), gateway in sources:

@@ -50,8 +50,6 @@ class PoolTurn(NamedTuple):
 class PoolTurns:
     """The turns in all pools, by name."""
 
-    __slots__ = ("_turns", "taken")
-
     def __init__(self) -> None:
         self.taken = 0
         """Number of numbers that were taken since the start."""

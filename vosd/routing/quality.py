@@ -145,8 +145,6 @@ class _Window:
 class Quality:
     """The windows of all gateways; they outlive a reload that does not change the length of a slice."""
 
-    __slots__ = ("_destinations", "_gateways", "_rows_max", "_slice_ms", "_slices", "lengths")
-
     def __init__(self, slice_ms: int = SLICE_MS, slices: int = SLICES, rows_max: int = ROWS_MAX) -> None:
         self._slice_ms = slice_ms
         self._slices = slices

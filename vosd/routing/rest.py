@@ -14,8 +14,6 @@ REST_MAX_S: Final = 300
 class Rests:
     """The pauses, by name of the gateway; they outlive a reload."""
 
-    __slots__ = ("asked", "until")
-
     def __init__(self) -> None:
         self.until: dict[str, int] = {}
         """The pauses, those that are over included: mostly none, so that callers can skip the look-up."""

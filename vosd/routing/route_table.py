@@ -56,8 +56,6 @@ class WildcardIndex(Generic[Value]):
     The shape is the length and the positions of the wildcards.
     """
 
-    __slots__ = ("_shapes",)
-
     def __init__(self, entries: Iterable[tuple[str, Value]]) -> None:
         shapes: dict[tuple[int, ...], dict[str, tuple[str, Value]]] = {}
         for prefix, value in entries:
@@ -91,11 +89,6 @@ class RouteTable:
     their buy rates are not indexed: one look-up in each table of rates finds the prefix of a number. Where these or
     prefixes with wildcards are in use, the list depends on all of what fits.
     """
-
-    __slots__ = (
-        "_bindings", "_by_prefix", "_by_wildcards", "_calendars", "_fits", "_has_more", "_overridden", "_phones",
-        "_rated", "_rates", "_wanted", "gateways", "limits", "plan",
-    )  # fmt: skip
 
     def __init__(
         self,

@@ -32,8 +32,6 @@ class Share(NamedTuple):
 class Turns:
     """The turns of all groups; they outlive a reload."""
 
-    __slots__ = ("_credits",)
-
     def __init__(self) -> None:
         self._credits: dict[ShareKey, dict[str, int]] = {}
         """By gateway, what it has gained by its weight and not yet used for calls."""
@@ -89,8 +87,6 @@ class AddressTurns:
 
     The turns outlive a reload.
     """
-
-    __slots__ = ("_next",)
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}

@@ -64,11 +64,6 @@ Send = Callable[[bytes, str, int], None]
 class _Engine:
     """One rtpengine, as far as is known of it."""
 
-    __slots__ = (
-        "config", "credit", "ending", "failures", "is_suspect", "is_up", "orphans", "ports_used", "started_ms",
-        "successes",
-    )  # fmt: skip
-
     def __init__(self, config: RtpEngine) -> None:
         self.config = config
         self.is_up = True

@@ -65,11 +65,6 @@ def not_noted(_dialog: Dialog, _invite: InviteParts, _bye: Client, _now: Instant
 class UnclaimedAnswers:
     """Acknowledges and ends them."""
 
-    __slots__ = (
-        "_are_of_one_vendor", "_dialogs", "_dropped", "_flows", "_knows", "_released", "_second", "_send_bye", "_store",
-        "released",
-    )  # fmt: skip
-
     def __init__(
         self,
         store: TransactionStore,

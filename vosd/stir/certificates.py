@@ -84,8 +84,6 @@ class SigningCertificate(msgspec.Struct, frozen=True):
 class TrustStore:
     """Roots that are trusted, and certificates that are revoked."""
 
-    __slots__ = ("_revoked", "_store")
-
     def __init__(self, roots: Iterable[str], revocations: Iterable[bytes] = ()) -> None:
         """``roots`` are texts in PEM, ``revocations`` lists of revoked certificates in PEM or DER.
 

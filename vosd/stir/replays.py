@@ -12,8 +12,6 @@ from collections.abc import Sequence
 class Replays:
     """Signatures of recent tokens; the oldest are forgotten where there are too many."""
 
-    __slots__ = ("_used",)
-
     def __init__(self) -> None:
         self._used: OrderedDict[bytes, int] = OrderedDict()
         """Moment at which each is stale, in milliseconds of UTC."""

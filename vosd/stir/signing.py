@@ -38,8 +38,6 @@ class SigningKeyError(VosError):
 class Signer:
     """A private key with the address of its certificate."""
 
-    __slots__ = ("_div", "_key", "_pem", "_shaken", "certificate_url", "ends_ms")
-
     def __init__(self, key_pem: str, certificate_url: str, ends_ms: int | None = None) -> None:
         """``ends_ms`` is when the certificate ends, UTC; None = it is not known.
 

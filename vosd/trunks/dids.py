@@ -50,8 +50,6 @@ class OverlapError(ValueError):
 class DidTable:
     """Finds the entry of a number; ranges are searched by halves."""
 
-    __slots__ = ("_first", "_ranges")
-
     def __init__(self, dids: Iterable[Did]) -> None:
         """Raise OverlapError where two entries have a number in common."""
         self._ranges = sorted(dids, key=lambda did: (len(did.first), did.first))

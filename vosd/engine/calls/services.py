@@ -29,8 +29,6 @@ SentTo = tuple[str, int | None, str, str]
 class RunningCalls:
     """The live calls by their ids, oldest first."""
 
-    __slots__ = ("_by_id", "_empty", "_most", "sent")
-
     def __init__(self) -> None:
         self._by_id: Final[dict[str, LiveCall]] = {}
         self._empty = asyncio.Event()
@@ -92,12 +90,6 @@ class RunningCalls:
 
 class CallServices:
     """The parts of the switch that a live call uses."""
-
-    __slots__ = (
-        "admission", "asker", "attempts", "deadlines", "emergency", "live", "media", "node", "notices",
-        "observer", "records_own_ends", "records_zero", "registering_vendors", "reporter", "running", "sink", "steps",
-        "unused_answers",
-    )  # fmt: skip
 
     def __init__(
         self,

@@ -21,8 +21,6 @@ _log = structlog.get_logger()
 class Availability:
     """Availability of one server, as far as it is known."""
 
-    __slots__ = ("_failures", "_rests_until", "_service", "failed_total")
-
     def __init__(self, service: str) -> None:
         """``service`` is what the log calls it."""
         self._service = service

@@ -121,8 +121,6 @@ class HttpLookup:
 class AnswerCache:
     """Routing numbers by called number, the oldest removed first where there are too many."""
 
-    __slots__ = ("_entries", "_life_ms", "_most")
-
     def __init__(self, most: int, life_ms: int) -> None:
         self._entries: OrderedDict[str, tuple[str, int]] = OrderedDict()
         self._most = most

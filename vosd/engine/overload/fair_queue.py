@@ -12,8 +12,6 @@ Item = TypeVar("Item")
 class FairQueue(Generic[Item]):
     """One queue for each source, at most ``most`` items in all."""
 
-    __slots__ = ("_by_length", "_lines", "_longest", "_most", "_size")
-
     def __init__(self, most: int) -> None:
         self._most = most
         self._lines: OrderedDict[str, deque[Item]] = OrderedDict()
@@ -88,8 +86,6 @@ class LateFairQueue(FairQueue[Item]):
 
     The items of one source keep their order.
     """
-
-    __slots__ = ("_fifo_max", "_first")
 
     def __init__(self, most: int, fifo_max: int) -> None:
         """Hold at most ``most`` items in addition to the ``fifo_max``."""

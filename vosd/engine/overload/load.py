@@ -42,8 +42,6 @@ class Load(Enum):
 class LoadWatch:
     """Distinguishes an overload from a burst."""
 
-    __slots__ = ("_begins_at", "_since", "load", "settings")
-
     def __init__(self, settings: OverloadSettings) -> None:
         self.settings = settings
         self.load = Load.NORMAL

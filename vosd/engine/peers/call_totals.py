@@ -33,8 +33,6 @@ class Traded(msgspec.Struct, gc=False):
 class CallTotals:
     """Counts of ended calls; those that were refused without a record are in ``Notices.unrecorded``."""
 
-    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded", "traded_by_prefix")
-
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
         """By the text of the end reason."""

@@ -18,8 +18,6 @@ Key = TypeVar("Key")
 class RegisteredAddresses:
     """Counts the bindings at each address; ``replace`` keeps it in step with them."""
 
-    __slots__ = ("_connected", "_flows", "_hidden", "_hosts", "_peers")
-
     def __init__(self, flows: Flows) -> None:
         self._flows = flows
         self._peers: dict[Peer, int] = {}

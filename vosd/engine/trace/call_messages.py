@@ -162,8 +162,6 @@ class CallMessages:
 class Room:
     """Records in the order of their age, with what they cost."""
 
-    __slots__ = ("by_age", "held_bytes", "limit_bytes")
-
     def __init__(self, limit_bytes: int) -> None:
         self.by_age: OrderedDict[CallMessages, None] = OrderedDict()
         self.limit_bytes = limit_bytes

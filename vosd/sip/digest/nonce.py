@@ -23,8 +23,6 @@ _BORN_DIGITS_MAX: Final = 16
 class NonceFactory:
     """Creates and verifies nonces. Another secret invalidates all earlier ones, as a restart does."""
 
-    __slots__ = ("_secret",)
-
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
@@ -86,8 +84,6 @@ class Uses:
     Where there are more, the one that was used first is forgotten, and no nonce as old as that is accepted any more: a
     long life is cut short, and a challenge of this moment can still be answered.
     """
-
-    __slots__ = ("_forgotten_until", "_used", "_used_max")
 
     def __init__(self, used_max: int = USED_MAX) -> None:
         self._used: OrderedDict[str, _Use] = OrderedDict()

@@ -42,8 +42,6 @@ class _Allowance:
     Lost time is not made up for at once, and a new sweep begins with the rest of the last one.
     """
 
-    __slots__ = ("_at", "_credit", "_pace")
-
     def __init__(self, pace: KeepAlive, now: int) -> None:
         self._pace = pace
         self._credit = self._most
@@ -66,10 +64,6 @@ class _Allowance:
 
 class _Sweep:
     """One sweep over the endpoints registered at its start."""
-
-    __slots__ = (
-        "_allowance", "_batch", "_batch_first", "_done", "_endpoints", "_pace", "batch_begins", "began", "late_from",
-    )  # fmt: skip
 
     def __init__(self, endpoints: Sequence[Peer], pace: KeepAlive, now: int, allowance: _Allowance) -> None:
         self._endpoints = endpoints
