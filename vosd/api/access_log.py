@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-import structlog
-
 from vosd.api.address_gate import Served
 from vosd.api.http import SENDER, Receive, Scope, Send
 from vosd.api.request_rates import network_of
@@ -17,6 +15,7 @@ from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.control.installation import CountApiAnswers
 from vosd.engine.settings import AccessLogLines
+from vosd.obs.logger import log as _log
 
 REPORT_S: Final = 2.0
 """Answers are reported to the switch so often."""
@@ -33,8 +32,6 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds, as ``loop.call_later``."""
-
-_log = structlog.get_logger()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
-import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.events import EventView, WatchEvents, view_events
@@ -66,6 +65,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:
@@ -81,8 +81,6 @@ OF_ALL_S: Final = 1.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _DIGITS_MAX: Final = 18
-
-_log = structlog.get_logger()
 
 
 Identify = Callable[[Office, str, str], Awaitable[Principal]]

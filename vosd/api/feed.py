@@ -12,7 +12,6 @@ from time import time_ns
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.admin.office.events import for_agents
 from vosd.base.errors import VosError
@@ -28,6 +27,7 @@ from vosd.control.events import (
     SwitchBack,
     document_of,
 )
+from vosd.obs.logger import log as _log
 
 RING: Final = 10_000
 """Events that are kept for clients that come again: about 15 MB where all are of calls."""
@@ -38,8 +38,6 @@ RETRY_S: Final = 1.0
 """Pause before the switch is asked again after it went away."""
 BEGIN_S: Final = 5.0
 """A client waits so long at most until it is known whether the switch answers."""
-
-_log = structlog.get_logger()
 
 
 class FedEvent:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, RequestError, document_of
@@ -26,6 +25,7 @@ from vosd.api.problems import problem, problem_for, problem_of, problem_of_reque
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
 from vosd.obs import log
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import first_message, message, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.audit_line import JobRun
@@ -35,8 +35,6 @@ from vosd.wiring.office import office_of
 MEMORY_MAX: Final = 2 << 30
 """Bytes of address space."""
 _PROGRESS_S: Final = 0.5
-
-_log = structlog.get_logger()
 
 
 def main() -> None:

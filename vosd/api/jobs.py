@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
 import msgspec
-import structlog
 
 from vosd.admin.office.jobs import KEPT_MS, JobKind, JobSheet, job_event
 from vosd.api.http import HttpRequest, RequestError
@@ -31,6 +30,7 @@ from vosd.base.errors import VosError
 from vosd.control.events import LiveEvent
 from vosd.engine.clock import SystemClock
 from vosd.engine.steady_clock import SteadyClock
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.storage.audit_line import JobRun
@@ -55,7 +55,6 @@ _PROCESS: Final = "vosd.api.job_process"
 _MESSAGE: Final = msgspec.msgpack.Decoder(Progress | JobOutcome)
 
 Answered = TypeVar("Answered")
-_log = structlog.get_logger()
 
 
 class Jobs:

@@ -6,8 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.drawn_calls import DrawnCalls
 from vosd.admin.office.office import Office
@@ -18,6 +16,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
 from vosd.daemon.checks import Checks
+from vosd.obs.logger import log as _log
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 ORDERS_AT_ONCE: Final = 24
 """Most orders of all requests that the switch carries out at once: it takes 32, and a terminal needs some."""
-_log: Final = structlog.get_logger()
 SPARE_S: Final = 5.0
 """Rest of the time of a request in which nothing is waited for: a change is stored in it, and its answer is written."""
 

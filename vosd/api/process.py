@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 import uvloop
 
 from vosd.admin.office.tokens import principal_of
@@ -33,6 +32,7 @@ from vosd.engine.settings import ApiSettings
 from vosd.net.tls import TlsFileError, check_pair
 from vosd.obs import log
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.processes.loops import CommandLoops
@@ -43,8 +43,6 @@ BAD_CONFIGURATION: Final = 3
 """Exit code of an invalid configuration, as of every verb."""
 LOG_LEVEL: Final = "info"
 _NICENESS: Final = 5
-
-_log = structlog.get_logger()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-import structlog
+from vosd.obs.logger import log as _log
 
 if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
@@ -20,8 +20,6 @@ _OF_ACCOUNTS: Final = frozenset({"no_such_invoice", "no_such_object"})
 Not ``no_record``: ids of calls cannot be guessed, and programs read a call of their own before it is booked.
 """
 _PERIOD_S: Final = 60
-
-_log = structlog.get_logger()
 
 
 class RefusedRequests:

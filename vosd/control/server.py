@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd import __version__
 from vosd.base.errors import VosError
@@ -27,6 +26,7 @@ from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
 from vosd.control.wire import ControlFailure, ControlRequest, ControlSuccess, Tagged, other_version, spoken
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
 
 LINE_MAX: Final = 65_536
@@ -45,8 +45,6 @@ LOOK_S: Final = 5.0
 """Interval at which the path is looked at: cleaners of directories and other programs remove sockets."""
 PAUSE_S: Final = 1.0
 """Pause before a connection that could not be accepted is tried again."""
-
-_log = structlog.get_logger()
 
 
 class CommandError(VosError):

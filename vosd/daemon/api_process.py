@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.secret import Secret
 from vosd.daemon.kept_process import RETRY_S, ProcessBySettings, keep_process
 from vosd.daemon.listening import listening
 from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.obs.logger import log as _log
 from vosd.processes.child import started
 
 API: Final = "vosd.api.process"
 """Module of the process; the switch does not import what that one needs."""
-
-_log = structlog.get_logger()
 
 
 class ApiProcess(ProcessBySettings[ApiSettings]):

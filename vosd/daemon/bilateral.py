@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from vosd.admin.partner_totals import Partner, PartnerOutcome
 from vosd.base.clock import Clock
 from vosd.catalogue.catalogue import Catalogue
@@ -18,13 +16,12 @@ from vosd.daemon.daily import answer_of, why_failed
 from vosd.engine.background import BackgroundTasks
 from vosd.engine.settings import BilateralSettings
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 
 PROCESS: Final = "vosd.daemon.bilateral_process"
 LOOK_S: Final = 1.0
 RUN_S: Final = 180.0
 """Longest comparison of all partners."""
-
-_log = structlog.get_logger()
 
 
 def due_after(wall_ms: int) -> int:

@@ -16,7 +16,6 @@ from pathlib import Path
 from random import randrange
 from typing import Final
 
-import structlog
 import uvloop
 
 from vosd import __version__
@@ -80,6 +79,7 @@ from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.forked import ForkedProcess
 from vosd.processes.memory import give_back
 from vosd.processes.rights import withhold_network_rights
@@ -106,8 +106,6 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 DEFINITIONS: Final = StoredDefinitions(SqlDecks, SqlObjects)
 
 Greet = Callable[[Loaded], None]
-
-_log = structlog.get_logger()
 
 
 def run_switch(config: Path, greet: Greet) -> None:

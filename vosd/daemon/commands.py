@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.admin.differences import Description, describe
 from vosd.admin.names import check_gateway, check_selection
@@ -89,6 +88,7 @@ from vosd.engine.calls.snapshots import accounts_of, counts_by_account, descript
 from vosd.engine.registration.bindings import has_part, inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
+from vosd.obs.logger import log as _log
 from vosd.routing.dynamic_lists import ListedCaller
 
 UPDATE_S: Final = 0.25
@@ -97,8 +97,6 @@ CANDIDATES_MAX: Final = 5
 """Most calls listed if the beginning of an id matches several."""
 ROWS_AT_ONCE: Final = 500
 """Rows of a long list that are made before calls get their turn."""
-
-_log = structlog.get_logger()
 
 
 class ConfigurationInvalidError(CommandError):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.secret import Secret
@@ -18,6 +17,7 @@ from vosd.engine.background import kept_going
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.steady_clock import SETTLED_MS, SteadyClock
 from vosd.obs import log
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.child import ended, started
 from vosd.processes.life import give_way, live_as_long_as_the_switch
@@ -29,7 +29,6 @@ MADE_UP_MS: Final = 2 * 86_400_000
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
-_log = structlog.get_logger()
 
 DailyOrder = TypeVar("DailyOrder")
 Answer = TypeVar("Answer")

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, TypeVar
 
-import structlog
-
 from vosd.base.errors import VosError
 from vosd.catalogue.decks import DeckStore, DeckVersion
 from vosd.catalogue.stored_objects import ObjectStore
@@ -19,6 +17,7 @@ from vosd.engine import background
 from vosd.engine.booking.known_database import was_used
 from vosd.engine.clock import SystemClock
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 from vosd.storage.database import COMMAND_PATIENCE_S, Database
 
@@ -46,8 +45,6 @@ STEP_BACK_MS: Final = 1_000
 A clock that is kept right goes back by milliseconds."""
 
 Read = TypeVar("Read")
-
-_log = structlog.get_logger()
 
 
 def report_unread(why: str | None, *, were_unread: bool = True) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, Self
 
 import msgspec
-import structlog
 
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
@@ -25,6 +24,7 @@ from vosd.control.installation import Restart, Successor
 from vosd.control.server import CommandError
 from vosd.daemon.systemd import Notifier
 from vosd.engine.calls.readable import unreadable
+from vosd.obs.logger import log as _log
 from vosd.processes.rights import network_rights_for_children
 
 VARIABLE: Final = "VOSD_PREDECESSOR"
@@ -45,8 +45,6 @@ _DESCRIPTORS_MAX: Final = 253
 _PROBLEMS_MAX: Final = 100
 ENDING_THEM: Final = "vosd restart --end-calls ends them, and so does systemctl restart vosd"
 _NOT_HANDED_OVER: Final = "the switch that was to be replaced has ended without handing over"
-
-_log = structlog.get_logger()
 
 
 class NotRestartedError(CommandError):

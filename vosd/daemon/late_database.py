@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from vosd.base.errors import VosError
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.background import BackgroundTasks
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 RETRY_S: Final = 2.0
@@ -20,8 +19,6 @@ RETRY_S: Final = 2.0
 NAME: Final = "started-without-database"
 """Name of a file in ``state_dir`` with the identity of the boot: after another one the database may just be
 starting."""
-
-_log = structlog.get_logger()
 
 
 class KnownOutage:

@@ -11,12 +11,9 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 
-import structlog
-
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.engine.background import end
-
-_log = structlog.get_logger()
+from vosd.obs.logger import log as _log
 
 
 def note_reloads() -> Callable[[], bool]:

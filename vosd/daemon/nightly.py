@@ -11,8 +11,6 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import MinimumOutcome
 from vosd.base.clock import Clock
@@ -26,14 +24,13 @@ from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
 from vosd.daemon.retention import RetentionPart
 from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 
 PROCESS: Final = "vosd.daemon.nightly_process"
 _SHOWN: Final = 5
 _LINES_AT_ONCE: Final = 100
 LAST_DAY: Final = 7
 """The last day of a month on which the minimums of the month before are booked."""
-
-_log = structlog.get_logger()
 
 
 def month_before(wall_ms: int, zone: ZoneInfo) -> Month | None:

@@ -3,9 +3,8 @@
 import resource
 from typing import Final
 
-import structlog
-
 from vosd.config.load import Loaded
+from vosd.obs.logger import log as _log
 from vosd.trunks.media import PortRange
 
 FILES_BESIDE: Final = 500
@@ -13,8 +12,6 @@ FILES_BESIDE: Final = 500
 
 COPIES: Final = 2
 """Files for each media port at most: a worker that is started in the place of another one is sent a copy of each."""
-
-_log = structlog.get_logger()
 
 
 def allow_files(loaded: Loaded, *, relays: bool) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.edited import Edited
 from vosd.base.errors import VosError
@@ -40,6 +38,7 @@ from vosd.daemon.start import Started, report_api, report_warnings
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.memory import give_back
 
 LOST_ADVICE: Final = (
@@ -47,8 +46,6 @@ LOST_ADVICE: Final = (
     " definitions and import the same rates again. vosd reload --yes takes them out of force"
 )
 REFUSED: Final = "the configuration was not taken, the old one stays in force"
-
-_log = structlog.get_logger()
 
 
 _TURN_S: Final = 0.0005

@@ -6,8 +6,6 @@ The process drops nothing when the switch stops: the run of the next day goes on
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
 from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
 from vosd.cdr.retention import RecordKind
@@ -15,10 +13,9 @@ from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.retention_process import RetentionOrder, RetentionOutcome
 from vosd.engine.settings import RetentionSettings, Settings
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 
 PROCESS: Final = "vosd.daemon.retention_process"
-
-_log = structlog.get_logger()
 
 
 class RetentionPart:

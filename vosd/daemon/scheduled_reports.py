@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-import structlog
 
 from vosd.admin.office.reports import WITH_TERMS, terms_of
 from vosd.base.clock import Clock
@@ -29,6 +28,7 @@ from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.traffic.schedule import DuePeriod, ReportRhythm, first_period, period_at
 
 PROCESS: Final = "vosd.daemon.report_process"
@@ -52,9 +52,6 @@ SETTLED_MS: Final = 15_000
 """Time from the last count that found such calls to the report: sums of booked calls are made every five seconds."""
 AHEAD_MS: Final = 86_400_000
 """A last period that ends later than so long from now was delivered by a wrong clock, and counts no more."""
-
-
-_log = structlog.get_logger()
 
 
 def delivered_reports(state_dir: Path) -> KeptFile[dict[str, int]]:

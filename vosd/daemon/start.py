@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.errors import VosError
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, SourceLine
@@ -22,12 +20,11 @@ from vosd.daemon.claim import was_killed
 from vosd.daemon.definitions import report_unread
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.storage.kept_objects import MissingObjectsError
 
 WARNINGS_MAX: Final = 100
 """Most warnings of a configuration that one load logs."""
-
-_log = structlog.get_logger()
 
 
 class Started(NamedTuple):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-import structlog
+from vosd.obs.logger import log as _log
 
 EXTEND_EVERY_S: Final = 10.0
 """Interval at which more time is requested during long work."""
@@ -33,8 +33,6 @@ FIRST_FD: Final = 3
 """SD_LISTEN_FDS_START"""
 EXTEND_MAX_S: Final = 1_800.0
 """Longer work counts as hung."""
-
-_log = structlog.get_logger()
 
 
 class Notifier:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.ports import StoreUnavailable
@@ -18,6 +17,7 @@ from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.traffic_process import TrafficOrder
 from vosd.engine import background
 from vosd.engine.background import kept_going
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, started
 from vosd.storage.database import Database
@@ -31,8 +31,6 @@ READ_MS: Final = 15_000
 """Interval at which the counts of the switch are read and written; a kill loses those since the last time."""
 LAST_COUNTS_S: Final = 2.0
 """Time for the last counts when the switch stops."""
-
-_log = structlog.get_logger()
 
 
 class TrafficPart:

@@ -13,10 +13,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-import structlog
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import ContentRefused, Database
@@ -31,8 +31,6 @@ AWAY_S: Final = 30.0
 REFUSED_S: Final = 600.0
 """Pause where a sum is too large for the database, however often it is tried."""
 _WRITTEN: Final = b"written"
-
-_log = structlog.get_logger()
 
 
 class TrafficOrder(msgspec.Struct, frozen=True):

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-import structlog
-
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
 from vosd.base.number import for_matching, without_separators
@@ -16,6 +14,7 @@ from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
 from vosd.engine.calls.trial import TrialCall, TrialOrder
 from vosd.engine.service import SwitchService
+from vosd.obs.logger import log as _log
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerPrivacy
 
@@ -23,8 +22,6 @@ LOOK_S: Final = 0.1
 """Interval at which a call is looked at for its report."""
 SILENCE_S: Final = 2.0
 """Longest time between two reports, so that a client that went away is noticed."""
-
-_log = structlog.get_logger()
 
 
 class TrunkUnderTestError(CommandError):

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import structlog
-
+from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop, Drops
 
 RETRY_S: Final = 1.0
@@ -19,8 +18,6 @@ CANCELLED_AGAIN_S: Final = 0.2
 """Time that a task may take to end before it is cancelled once more."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
-
-_log = structlog.get_logger()
 
 
 class BackgroundTasks:

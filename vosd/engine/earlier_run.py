@@ -7,8 +7,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.bookkeeping import lost
@@ -23,11 +21,10 @@ from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import id_bytes
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Flows
 
 ASKED_AT_ONCE: Final = 500
-
-_log = structlog.get_logger()
 
 
 async def resume(

@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
-import structlog
 
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import advice
 from vosd.processes.whole_file import replace_file
-
-_log = structlog.get_logger()
 
 T = TypeVar("T")
 

@@ -11,8 +11,6 @@ from itertools import count
 from random import randrange
 from typing import Final
 
-import structlog
-
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
@@ -28,6 +26,7 @@ from vosd.engine.trace.messages import CallTraces
 from vosd.engine.turn import Turn
 from vosd.media.source import RelayPort
 from vosd.obs.log import LogLimiter, write_call_lines
+from vosd.obs.logger import log as _log
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
@@ -48,7 +47,6 @@ BOOKING_S: Final = 0.4
 
 _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
 """The trunk is not identified yet, so its configured form of Reason is not known."""
-_log = structlog.get_logger()
 
 
 class Loop:

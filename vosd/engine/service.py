@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
@@ -68,6 +66,7 @@ from vosd.engine.trace.hep_mirror import HepMirror
 from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
+from vosd.obs.logger import log as _log
 from vosd.sip.auth_gate import Accepted
 from vosd.sip.door.door import WAIT_MAX_MS
 from vosd.sip.flows import IsHere, Listener, is_on_loopback
@@ -82,8 +81,6 @@ LAST_ANSWERS_S: Final = 2.0
 """Time that a stop waits for peers to answer their BYE, and repeats it meanwhile."""
 FINAL_BOOKING_S: Final = 10.0
 """Time that a stop waits for the database; what is not booked by then stays in the journal for the next start."""
-
-_log = structlog.get_logger()
 
 
 class SwitchService:

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.away_terms import AwayTerms
@@ -15,14 +13,13 @@ from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.node import Node
+from vosd.obs.logger import log as _log
 
 TIME_NOTED_EVERY_S: Final = 60.0
 """Interval at which the copy gets the time, by which its age is known."""
 
 CLOCK_BEHIND_S: Final = 60
 """A clock that is further behind the copy is wrong, and says nothing about the age of it."""
-
-_log = structlog.get_logger()
 
 
 class WithoutDatabase:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.bucket import Allowance
 from vosd.base.clock import Instant
 from vosd.base.host import source_of
@@ -17,6 +15,7 @@ from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import NEVER_LIMITED, MessageKind, Rank, classify
 from vosd.sip.wire.outgoing import Peer
@@ -35,7 +34,6 @@ REPEATED_S: Final = 4.0
 GIVEN_UP_S: Final = 32.0
 """Longest wait of other requests (64·T1): after it their senders have given up (RFC 3261 section 17.1.2.2)."""
 
-_log = structlog.get_logger()
 _REFUSE: Final = ShieldAnswer.REFUSE
 _SILENCE: Final = ShieldAnswer.SILENCE
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-import structlog
+from vosd.obs.logger import log as _log
 
 ADDRESSES_MAX: Final = 64
 """Most addresses in one program: each costs a comparison for every datagram, together well under a microsecond."""
@@ -29,8 +29,6 @@ _WHOLE: Final = 0xFFFF_FFFF
 
 _Instruction = tuple[int, int, int, int]
 """Opcode, jump if true, jump if false, operand."""
-
-_log = structlog.get_logger()
 
 
 def drop_in_kernel(sock: socket.socket, hosts: Iterable[str]) -> bool:

@@ -4,14 +4,12 @@ import errno
 import socket
 from typing import Final
 
-import structlog
-
 from vosd.base.errors import VosError
 from vosd.base.host import bracketed
 from vosd.net.marking import TrafficClass
+from vosd.obs.logger import log as _log
 
 _NAMES: Final = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
-_log = structlog.get_logger()
 
 
 class Marker:

@@ -18,8 +18,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
-import structlog
-
 from vosd.base.host import bracketed, plain_host
 from vosd.net.aliases import alias_in
 from vosd.net.connection import LAST_RECEIVED, UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
@@ -32,6 +30,7 @@ from vosd.net.stream_pings import StreamPings
 from vosd.net.stream_turns import StreamTurns
 from vosd.net.tls import TlsContexts, bears, has_expired, is_of, names_in
 from vosd.obs.log import LogLimiter, PlaceLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import branch_of, sender_of
 from vosd.sip.settings import Limits
@@ -63,8 +62,6 @@ DEAD_PEER_MS: Final = 15_000
 """A connection whose peer acknowledges nothing for so long is broken (TCP_USER_TIMEOUT)."""
 PROBE_AFTER_S: Final = 120
 """Idle time before TCP keep-alive probes, so that a dead connection is not kept for calls."""
-
-_log = structlog.get_logger()
 
 
 class StreamFlow:

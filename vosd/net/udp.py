@@ -18,8 +18,6 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.host import bracketed
 from vosd.net import icmp_errors
 from vosd.net.datagrams import BATCH, DATAGRAM_MAX, FIRST_SECONDS, Datagrams
@@ -27,6 +25,7 @@ from vosd.net.entrance import LATE_S, Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.sockets import Marker, bound
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.wire.outgoing import Peer
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024
@@ -52,8 +51,6 @@ _BUFFERS: Final = (
 
 _NO_BUFFER_SPACE: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
 """Errors after which the same datagram could be sent a moment later."""
-
-_log = structlog.get_logger()
 
 
 class WaitingDatagram(NamedTuple):

@@ -2,14 +2,11 @@
 
 from typing import Final
 
-import structlog
-
 from vosd.obs.events import BACK, Event
+from vosd.obs.logger import log as _log
 
 REASONS_MAX: Final = 8
 """Most reasons logged for one outage: an error's text may differ each time."""
-
-_log = structlog.get_logger()
 
 
 class Outage:

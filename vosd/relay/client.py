@@ -14,7 +14,6 @@ from time import monotonic_ns
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
@@ -25,6 +24,7 @@ from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
     ClosePort,
@@ -65,8 +65,6 @@ _SOCKETS: Final = "media-{}.sock"
 _NO_CIRCLE: Final[frozenset[int]] = frozenset()
 _PAIR_ORDERS: Final = 13
 """Most orders by which a worker is given two ports (``Relay._give``) and their connection."""
-
-_log = structlog.get_logger()
 
 
 class _ServedPort(msgspec.Struct, eq=False):

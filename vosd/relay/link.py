@@ -7,9 +7,9 @@ from time import monotonic_ns
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import is_used_up
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.protocol import (
@@ -59,8 +59,6 @@ START_NS: Final = 60_000_000_000
 """Longest time until the first turn of a new worker. It starts without priority, beside all other processes."""
 _END_S: Final = 5.0
 _END_STEP_S: Final = 0.02
-
-_log = structlog.get_logger()
 
 
 class WorkerLink:

@@ -9,7 +9,6 @@ from itertools import count
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec import UNSET
 
 from vosd.media.rtpengine_orders import (
@@ -32,6 +31,7 @@ from vosd.media.rtpengine_orders import (
 )
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.trunks.media import RtpEngine
 
 REPEAT_MS: Final = 150
@@ -53,8 +53,6 @@ DELETES_AT_ONCE: Final = 50
 """Left-over calls whose end an rtpengine is asked for at a time: its socket loses what comes faster than it reads."""
 SETTLED_MS: Final = 60_000
 """There are ports again when a call gets some and none was refused for so long."""
-
-_log: Final = structlog.get_logger()
 
 
 Send = Callable[[bytes, str, int], None]

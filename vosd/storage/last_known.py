@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-import structlog
 from sqlalchemy import Column, Insert, Integer, MetaData, String, Table, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import LastStanding, StoreUnavailable
+from vosd.obs.logger import log as _log
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.storage import schema
 from vosd.storage.copies.sqlite import files_of
@@ -63,7 +63,6 @@ _NOTE_STANDING: Final = (
 _INTO_TIME: Final = sqlite.insert(_time)
 _NOTE_TIME: Final = _INTO_TIME.on_conflict_do_update(index_elements=["id"], set_={"at": _INTO_TIME.excluded.at})
 
-_log = structlog.get_logger()
 
 _Batch = Mapping[BindingKey, StoredBinding | None]
 """States of bindings; None = it is removed."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.histogram import Histogram
 from vosd.cdr.ports import BookedBatch, RejectedRecord, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.processes.spare_descriptors import is_used_up
@@ -26,8 +26,6 @@ _REPLY_S: Final = 300.0
 each of at most ``PATIENCE_S``: one that was killed for them would begin with all of them again.
 """
 BATCHES_MS: Final = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
-
-_log = structlog.get_logger()
 
 
 class SeparateBooks(SqlBooks):

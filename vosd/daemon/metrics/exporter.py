@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.daemon.kept_process import ProcessBySettings, keep_process
 from vosd.daemon.lifecycle import DaemonState
@@ -16,6 +15,7 @@ from vosd.daemon.status import Status
 from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, started
 
@@ -23,8 +23,6 @@ EXPORTER: Final = "vosd.metrics.exporter"
 """Module of the exporter; the switch does not import what that one needs."""
 RETRY_S: Final = 5.0
 """Pause before a busy port is tried again."""
-
-_log = structlog.get_logger()
 
 
 class Exporter(ProcessBySettings[MetricsSettings]):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -19,6 +18,7 @@ from vosd.engine.settings import AlarmSettings
 from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms, Silence
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
+from vosd.obs.logger import log as _log
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 
@@ -28,7 +28,6 @@ TAKES_S: Final = 1.0
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
 
-_log = structlog.get_logger()
 
 Row = TypeVar("Row")
 

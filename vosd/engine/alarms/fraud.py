@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
 from vosd.billing.destination_past import DestinationPast, Span, by_class, highest, past_of, same_hours
@@ -22,6 +20,7 @@ from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import BACK, Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 TICK_S: Final = 1.0
@@ -31,8 +30,6 @@ REREAD_MS: Final = 60_000
 time each: it may still wait for its booking."""
 OPERATOR: Final = "the fraud watch"
 """Operator of the blocks of this watch. No person is recorded by such a name: ``vosd`` may be one who is logged in."""
-
-_log = structlog.get_logger()
 
 
 class WatchedSwitch(Protocol):

@@ -8,8 +8,6 @@ from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from vosd.base.clock import Clock, Instant
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import MachineUse
@@ -18,6 +16,7 @@ from vosd.engine.alarms.machine import MACHINE, MachineMeter, disk_free_percent,
 from vosd.engine.alarms.margins import MINUTES, Margins, Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
 from vosd.routing.figures import LatestCalls
@@ -48,8 +47,6 @@ ACCOUNTS_AT_ONCE: Final = 2_000
 """Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
 """Gateways that are judged before calls get their turn."""
-
-_log = structlog.get_logger()
 
 
 class Threshold:

@@ -3,7 +3,6 @@
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -16,14 +15,13 @@ from vosd.engine.settings import AlarmSettings, WebhookSettings
 from vosd.obs.alarms import AlarmChange
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0
 """The wait after a failure doubles from the first to the second."""
 
 _NAMES: Final = HostNames(2, "name of the receiver of alarms")
-
-_log = structlog.get_logger()
 
 
 class AlarmWebhook(AlarmOutput[WebhookSettings]):

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
@@ -15,11 +13,10 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE
 from vosd.engine.booking.recorder import Recorder
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 
 REARM_MS: Final = 60_000
 """For so long the database has to stay before the next outage counts caps anew."""
-
-_log = structlog.get_logger()
 
 
 class AwayTerms:

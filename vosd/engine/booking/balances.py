@@ -10,8 +10,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
@@ -24,6 +22,7 @@ from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0
@@ -37,8 +36,6 @@ LOWS_AT_ONCE: Final = 100
 
 _LATEST: Final = 2**62
 """Later than any call ends, in UTC milliseconds."""
-
-_log = structlog.get_logger()
 
 
 class CurrencyChangedError(VosError):

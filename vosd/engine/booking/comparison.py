@@ -9,8 +9,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.cdr.ports import Books, LastStanding, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
@@ -19,13 +17,12 @@ from vosd.engine.booking.last_standings import NOTED_AT_ONCE, LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import JournalPlace
+from vosd.obs.logger import log as _log
 
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02
 """Pause between two readings, for the calls."""
 _NOTHING: Final = Standing(ZERO, 0)
-
-_log = structlog.get_logger()
 
 
 class BalanceChange(NamedTuple):

@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.money import format_amount
@@ -28,6 +27,7 @@ from vosd.engine.counting import Counting
 from vosd.engine.journal.kept import BEGINNING, JournalPlace
 from vosd.engine.kept_file import KeptFile
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 RETRY_S: Final = 1.0
@@ -44,8 +44,6 @@ NAMED_AT_MOST: Final = 20
 """Most accounts that the log names after a comparison."""
 SHOWN_IN_ALARM: Final = 5
 """Most accounts that the alarm names, those that differ most."""
-
-_log = structlog.get_logger()
 
 
 class Memo(msgspec.Struct, frozen=True):

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.catalogue.overrides import Override, Overrides
 from vosd.catalogue.ports import SwitchOverrides
@@ -21,12 +19,11 @@ from vosd.engine.kept_file import KeptFile
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0
 """Interval at which the version of the overrides is read."""
-
-_log = structlog.get_logger()
 
 
 class OverrideWatch(Counting):

@@ -11,8 +11,6 @@ from decimal import Decimal
 from itertools import islice, takewhile
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import BookedBatch, Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
@@ -25,6 +23,7 @@ from vosd.engine.journal.entries import id_bytes
 from vosd.engine.settings import CdrSettings
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 WINDOW: Final = 5_000
@@ -35,8 +34,6 @@ _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
 _LOCKED_AGAIN_S: Final = 0.5
 """Wait before accounts that are locked are looked at again, where no other call waits."""
-
-_log = structlog.get_logger()
 
 
 class WaitingCalls:

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.cdr.lease import LEASE_MS
 from vosd.engine.clock import machine_ms
+from vosd.obs.logger import log as _log
 
 BEAT_S: Final = 0.5
 """Interval of the check while nothing else happens."""
@@ -22,8 +21,6 @@ STALE_MS: Final = LEASE_MS - 2_000
 """Age of the lease from which another switch may have taken it. Two seconds are for a difference of clocks."""
 DOUBT_MS: Final = 5_000
 """Longest time without processing: a database that does not answer by then is away, and its calls go on."""
-
-_log = structlog.get_logger()
 
 
 class Stopping(Protocol):

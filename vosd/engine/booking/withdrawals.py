@@ -9,15 +9,12 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-import structlog
-
 from vosd.base.money import format_amount
 from vosd.billing.holds import AccountCredit
+from vosd.obs.logger import log as _log
 
 WITHDRAWAL_MS: Final = 60_000
 """Longest time of a withdrawal: a booking takes half as long at most, or is undone."""
-
-_log = structlog.get_logger()
 
 
 class _Withdrawal(NamedTuple):

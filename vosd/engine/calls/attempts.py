@@ -7,14 +7,13 @@ calls are in ``routing.health``, ``routing.rest`` and ``routing.breaker``; those
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import structlog
-
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import buy_rate, destination_of
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.routing.breaker import BreakerPlace, Circuit, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
 from vosd.routing.health import NOT_THERE
@@ -29,8 +28,6 @@ LARGE_SESSION: Final = 1_000
 
 _CERTAIN: Final = (AttemptEnd.SILENT, AttemptEnd.UNREACHABLE)
 """Ends that concern the gateway whatever number was called."""
-
-_log = structlog.get_logger()
 
 
 class Attempts:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
@@ -15,6 +14,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Remains
+from vosd.obs.logger import log as _log
 from vosd.sip.dialog.snapshot import CallerSnapshot
 from vosd.sip.endpoint import Endpoint
 
@@ -22,7 +22,6 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 _read_switch: Final = msgspec.msgpack.Decoder(SavedSwitch).decode
-_log = structlog.get_logger()
 
 
 class KeptSwitch(NamedTuple):

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.base.cause import EndReason
@@ -29,6 +27,7 @@ from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import key_of, key_of_invite
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.replay import REFUSED_WITH
+from vosd.obs.logger import log as _log
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
@@ -64,9 +63,6 @@ class _Request(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether the peer has answered, or had time enough to do so."""
-
-
-_log = structlog.get_logger()
 
 
 class Placements:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 import msgspec
-import structlog
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
@@ -31,6 +30,7 @@ from vosd.engine.calls.money_of_call import MoneyOfCall, opened_now
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerDialect
@@ -38,8 +38,6 @@ from vosd.trunks.gateways import MappingGateway
 
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
-
-_log = structlog.get_logger()
 
 
 class CallIntake(Protocol):

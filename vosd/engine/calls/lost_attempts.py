@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.attempt import GatewayAttempt
@@ -22,13 +21,12 @@ from vosd.cdr.record import LATE_ANSWER, Attempt, CallRecord
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal.entries import LeftOver
 from vosd.obs.log import call_line
+from vosd.obs.logger import log as _log
 from vosd.sip.dialog.snapshot import InviteSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import TransactionState
 
 _LOST: Final = EndReason.LOST
-
-_log = structlog.get_logger()
 
 
 def record_of(attempt: GatewayAttempt, sip_call_id: str, services: CallServices) -> CallRecord | None:

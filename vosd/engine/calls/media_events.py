@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 
-import structlog
-
 from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine.calls.services import CallServices
 from vosd.media.source import RelayPort
+from vosd.obs.logger import log as _log
 from vosd.routing.access import AccessAction
-
-_log = structlog.get_logger()
 
 
 class MediaEvents:

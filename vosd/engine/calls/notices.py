@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-import structlog
-
 from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -18,6 +16,7 @@ from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.door.door import WaitingMessage
@@ -33,8 +32,6 @@ _CALL_ID: Final = b"\r\nCall-ID: "
 
 VendorsByHost: TypeAlias = Mapping[str, Mapping[str, Sequence[int | None]]]
 """Routing gateways by their configured hosts, and the ports that each has there."""
-
-_log = structlog.get_logger()
 
 
 class Notices(Counting):

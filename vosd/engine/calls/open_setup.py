@@ -4,14 +4,11 @@ from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
-import structlog
-
 from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.base.clock import Instant
 from vosd.callcontrol.questions import Ask, Asker, Outcome, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
-
-_log = structlog.get_logger()
+from vosd.obs.logger import log as _log
 
 
 class UnusedAnswer(Enum):

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from vosd.b2bua.outgoing.reasons import of_signature, reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.bucket import Bucket
@@ -21,6 +19,7 @@ from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.engine.calls.notices import Notices
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
+from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
@@ -45,7 +44,6 @@ A_SECOND: Final = 10
 """Records a second at most; a flood would fill the database."""
 _REMEMBERED_MAX: Final = 1_024
 
-_log = structlog.get_logger()
 _UNKNOWN_SOURCES: Final = CallerDialect()
 _STALE_DATE: Final = b"SIP/2.0 403 Stale Date\r\n"
 """Status line for a token that was signed too long ago (RFC 8224 section 6.2.2)."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
@@ -32,6 +31,7 @@ from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
 from vosd.engine.journal import Remains
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
@@ -46,8 +46,6 @@ LEFT_FOR_ACK: Final = 8
 """A peer acknowledges a 200 again for 64·T1 after the first; with less than an eighth left it is taken as received."""
 
 Result = TypeVar("Result")
-
-_log = structlog.get_logger()
 
 
 class Resumed(NamedTuple):

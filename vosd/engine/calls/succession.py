@@ -4,7 +4,6 @@ from collections.abc import Collection
 from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
@@ -14,11 +13,10 @@ from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
 from vosd.engine.calls.stripped import named_calls
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import Began
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Flows
 
 AS_AFTER_A_CRASH: Final = "what was answered goes on as after a crash, the rest ends"
-
-_log = structlog.get_logger()
 
 
 def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Instant) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol, runtime_checkable
 
-import structlog
-
 from vosd.b2bua.call import Call
 from vosd.b2bua.ports import SetupAnswer
 from vosd.b2bua.settings import CallSettings
@@ -36,6 +34,7 @@ from vosd.engine.calls.terms_in_force import TermsInForce
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.counting import Counting
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
@@ -54,8 +53,6 @@ from vosd.sip.wire.flaws import Flaw
 
 DEADLINES_AT_ONCE: Final = 100
 """Deadlines that are handled before messages get their turn, some 20 ms: a start finds that most calls are due."""
-
-_log = structlog.get_logger()
 
 
 @runtime_checkable

@@ -8,20 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-import structlog
-
 from vosd.engine.journal.ends import ends_beside
 from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quarantined, ends_in, entries_in, id_text
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, listed, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, FrameFault
 from vosd.engine.journal.replay import Cut, JournalUnusableError, Remains
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import is_used_up
 
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
 """Limit of another version's records that are copied to the new file; a file with more is set aside."""
-
-_log = structlog.get_logger()
 
 
 class Earlier(NamedTuple):

@@ -14,20 +14,19 @@ from typing import BinaryIO, Final
 from zlib import crc32
 
 import msgspec
-import structlog
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import Posting
 from vosd.engine.journal.entries import KIND_BOOKED, KIND_ENDED, KIND_QUARANTINED, is_known, postings_in, settled_by
 from vosd.engine.journal.files import ENDS
 from vosd.engine.journal.frames import Damage, frames_in
+from vosd.obs.logger import log as _log
 from vosd.processes.whole_file import replace_file
 
 ID_BYTES: Final = 16
 _EACH: Final = Struct(f"{ID_BYTES}s")
 _SUM_BYTES: Final = 4
 
-_log = structlog.get_logger()
 _Taken = tuple[tuple[str, Decimal], ...]
 """Amounts that one call takes from accounts."""
 _encode: Final = msgspec.msgpack.Encoder().encode

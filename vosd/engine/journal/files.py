@@ -14,10 +14,9 @@ from pathlib import Path
 from threading import Thread
 from typing import BinaryIO, Final, NamedTuple
 
-import structlog
-
 from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import SpareDescriptors, is_used_up
 from vosd.processes.whole_file import DRAFT, sync_directory
 
@@ -41,8 +40,6 @@ _READ_BYTES: Final = 256 * 1024
 _BLOCK_BYTES: Final = 4_096
 _LAST_ZEROS: Final = 64
 """A record may end with so many zeros at most."""
-
-_log = structlog.get_logger()
 
 
 class WrittenUpTo(NamedTuple):

@@ -11,7 +11,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
@@ -48,6 +47,7 @@ from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import advice
 from vosd.sip.dialog.snapshot import InviteSnapshot
 
@@ -69,8 +69,6 @@ STAY_TICKS: Final = 5
 
 Its legs are in them alone, and a start that follows soon has to release them once more (``released.RECENT_MS``).
 """
-
-_log = structlog.get_logger()
 
 
 class TimeMarks:

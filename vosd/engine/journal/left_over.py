@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Final
 
-import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.engine.journal.entries import HungUp, LeftOver, Releases, frame_of
+from vosd.obs.logger import log as _log
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
 TIMES_ASKED: Final = 7
@@ -23,8 +23,6 @@ An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: ti
 ASKED_FOR_MS: Final = 32_000
 """Least time since the first of them asked, 64·T1: a quick series of kills leaves a peer no time to answer."""
 _KEY_BYTES: Final = 8
-
-_log = structlog.get_logger()
 
 
 class LeftOverLegs:

@@ -17,11 +17,10 @@ from contextlib import suppress
 from enum import Enum
 from typing import Final
 
-import structlog
-
 from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import advice, is_used_up
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
@@ -36,7 +35,6 @@ DESCRIBED_BYTES: Final = 6_144
 
 MAKE_ROOM: Final = "make room in state_dir"
 
-_log = structlog.get_logger()
 
 _write = ctypes.PyDLL(None, use_errno=True).write
 _write.restype = ctypes.c_ssize_t

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
@@ -20,6 +19,7 @@ from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.files import entries
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.processes.whole_file import replace_file, sync_directory
 
 DIRECTORY: Final = "quarantine"
@@ -63,7 +63,6 @@ class QuarantineError(VosError):
 
 
 _decode: Final = msgspec.json.Decoder(Refused).decode
-_log = structlog.get_logger()
 
 
 class Quarantine:

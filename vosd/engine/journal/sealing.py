@@ -14,12 +14,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write_ends
 from vosd.engine.journal.files import ENDS, IN_USE, Files, cut_zeros
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
+from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import is_used_up
 
 LATER_S: Final = LATE_MS / 1_000 + 1.0
@@ -30,8 +29,6 @@ Ended calls whose legs the next start may have to release again, and the mark be
 RECORDS_AT_ONCE: Final = 100
 """About a millisecond."""
 PAUSE_S: Final = 0.005
-
-_log = structlog.get_logger()
 
 
 class Sealing:

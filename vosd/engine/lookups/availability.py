@@ -5,17 +5,14 @@ Without this each call would wait for the time limit while the server is down.
 
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Instant
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 
 FAILURES: Final = 5
 """So many questions in a row without an answer let the server rest."""
 REST_MS: Final = 5_000
 """For how long it is not asked then; one more failure afterwards begins the next rest."""
-
-_log = structlog.get_logger()
 
 
 class Availability:

@@ -13,8 +13,6 @@ from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.host import is_address
 from vosd.callcontrol.questions import Ticket
@@ -24,6 +22,7 @@ from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, ClientTls, HttpAnswer, HttpServer
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings
+from vosd.obs.logger import log as _log
 from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
 
@@ -64,7 +63,6 @@ _NAMES: Final = HostNames(OPEN_MAX, "names of certificates", kept_s=NAME_KEPT_S)
 """Signers choose the names: each fetch may have one of its own."""
 _THREADS: Final = DaemonThreads(1, "certificates")
 
-_log = structlog.get_logger()
 
 Found = SigningCertificate | IdentityError
 

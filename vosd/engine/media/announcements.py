@@ -7,8 +7,6 @@ no other one: the next gateway, if there is one, begins another early dialog.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import structlog
-
 from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
@@ -23,6 +21,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sdp.answering import ENCRYPTED, PlayableAudio, playable_audio, sound_answer
 from vosd.sdp.media import Place
 from vosd.sdp.rewrite import BY_SWITCH, Authored
@@ -30,8 +29,6 @@ from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.flows import Listener
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.media import MediaAddress, MediaParameters
-
-_log = structlog.get_logger()
 
 TAIL_MS: Final = 300
 """From the last packet to the refusal: telephones play what waits in their buffers."""

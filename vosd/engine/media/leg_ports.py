@@ -6,14 +6,13 @@ Nothing is sent to them but what another call has for them, which has come back 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Listener
 from vosd.trunks.media import MediaAddress, MediaParameters, PortRange
 
@@ -21,8 +20,6 @@ _ROOM_PERCENT: Final = 90.0
 """A range of which less is in use has room again."""
 _SETTLED_MS: Final = 60_000
 """A range that is not full has ports again when no call has failed to get one for so long."""
-
-_log = structlog.get_logger()
 
 
 class _Exhaustion(NamedTuple):

@@ -4,8 +4,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
@@ -13,6 +11,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import has_keys
 from vosd.engine.media.media_parts import MediaParts
+from vosd.obs.logger import log as _log
 
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""
@@ -24,8 +23,6 @@ MOVED_MS: Final = 500
 """Time that the offer to a side of a call may take, before the other one gets its own."""
 DOUBLED_MOST: Final = 7
 """Most doublings of the pause before the next round of offers to a call: it grows from half a second to a minute."""
-
-_log = structlog.get_logger()
 
 
 class _Move(NamedTuple):

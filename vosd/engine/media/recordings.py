@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-import structlog
-
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
+from vosd.obs.logger import log as _log
 
 _PERCENT: Final = 100
-_log = structlog.get_logger()
 
 
 class CallRecordings:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
@@ -27,6 +25,7 @@ from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.decision import decide
 from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.source import RelayPort
+from vosd.obs.logger import log as _log
 from vosd.sdp.media import BadSession, media_of, relayable
 from vosd.sdp.security import Protection
 from vosd.trunks.announcements import NO_SOUND, Announcements
@@ -36,8 +35,6 @@ from vosd.trunks.media import MediaEngine
 _LATE_FIGURES_MS: Final = 3_000
 """Figures of an rtpengine may come later than their interval by so much."""
 _OPEN: Final = Protection.NONE  # access to enum members is slow
-
-_log = structlog.get_logger()
 
 
 class LateFigures(Protocol):

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final, Protocol
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.engine.media.blocked_legs import BlockedLegs
@@ -35,10 +34,9 @@ from vosd.media.rtpengine_orders import (
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sdp.media import Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
-
-_log: Final = structlog.get_logger()
 
 POLL_MS: Final = 5_000
 """Interval at which the figures of each call are asked for."""

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
-import structlog
-
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.bucket import Bucket
 from vosd.base.cause import EndReason
@@ -36,6 +34,7 @@ from vosd.engine.messages.writing import (
 )
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StandaloneArrived
 from vosd.sip.nat import is_answered_where_seen
@@ -59,8 +58,6 @@ _OF_OUR_REQUEST: Final = {
     401: 503, 402: 503, 407: 503, 408: 480, 430: 480, 420: 503, 421: 503, 422: 503, 483: 480, 494: 503,
 }  # fmt: skip
 """Statuses that are about our own request, and what its sender gets instead; never 408 (RFC 4320 section 4.2)."""
-
-_log = structlog.get_logger()
 
 
 class MessageRelay(Counting):

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol
 
-import structlog
-
 from vosd.base.bucket import Bucket
 from vosd.base.histogram import Histogram
 from vosd.engine.counting import Counting
@@ -21,6 +19,7 @@ from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import Rank
 
@@ -64,7 +63,6 @@ MEASURE_S: Final = 0.02
 LAGS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 _CANCEL: Final = b"CANC"
-_log = structlog.get_logger()
 
 Process = Callable[[int, bytes, str, int, float], None]
 """Process one message: flow, bytes, host and port of its sender, time of arrival (the wait is not billed)."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import maxminddb
-import structlog
 
 from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
 from vosd.base.networks import address_of
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.routing.access import CountryOf, nowhere
 
 LOOK_S: Final = 10.0
@@ -26,7 +26,6 @@ _DAMAGED: Final = (
     maxminddb.InvalidDatabaseError, IndexError, KeyError, RecursionError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 """Errors of the reader about a file that is damaged."""
-_log = structlog.get_logger()
 
 
 class CountryFileError(VosError):

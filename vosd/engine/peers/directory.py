@@ -12,8 +12,6 @@ from math import inf
 from random import randrange
 from typing import Final, TypeAlias
 
-import structlog
-
 from vosd.base.bucket import Allowance
 from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
@@ -22,6 +20,7 @@ from vosd.engine.counting import Counting
 from vosd.engine.peers.lookup import Answers, CachedName, NameLookups, Resolver
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
 from vosd.sip.wire.outgoing import Peer
@@ -48,8 +47,6 @@ Limits = dict[str, int | None]
 """Limit of each gateway by name; None = no limit."""
 
 NamedGateway: TypeAlias = RoutingGateway | MappingGateway
-
-_log = structlog.get_logger()
 
 
 def means_of(listen: Sequence[SipListener]) -> UsableTransports:

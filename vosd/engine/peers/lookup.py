@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.engine.settings import DnsSettings
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Hop
 from vosd.sip.locate import (
     DnsAnswer,
@@ -44,8 +43,6 @@ Answers = dict[DnsQuestion, tuple[DnsAnswer, int]]
 _ADDRESSES: Final = frozenset({RecordType.A, RecordType.AAAA})
 
 _NO_SERVER: Final = "no SIP server is published under this name, or none for a transport and family of sip.listen"
-
-_log = structlog.get_logger()
 
 
 class Resolver(Protocol):

@@ -5,14 +5,11 @@ Owns what is logged about them. ``engine.peers.directory`` has the addresses, ``
 
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from vosd.base.host import may_be_source
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.routing.identify import NameConflict, SourceIndex
 from vosd.trunks.gateways import HostName
-
-_log = structlog.get_logger()
 
 
 class NamedSources:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from random import randrange
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Instant
 from vosd.base.host import bracketed
 from vosd.base.wheel import Timer
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.routing.health import NOT_THERE, GatewayHealth, Trunk
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
@@ -30,8 +29,6 @@ ADDRESSES_MAX: Final = 8
 """Most addresses of one gateway that are asked: a name may have dozens."""
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
-
-_log = structlog.get_logger()
 
 
 class _Pinger:

@@ -16,13 +16,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.host import is_address
 from vosd.engine.host_names import HostNames
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 from vosd.radius.packets import (
     AUTHENTICATOR_BYTES,
@@ -48,8 +47,6 @@ NAME_MS: Final = 60_000
 """Time after which the name of a server is looked up again."""
 
 _NAMES: Final = HostNames(64, "names of RADIUS servers")
-
-_log = structlog.get_logger()
 
 
 class RadiusUnreachableError(Exception):

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -24,6 +22,7 @@ from vosd.engine.registration.certificates import TrunkCertificates
 from vosd.engine.registration.guesses import Guesses, OpenQuestion, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.routing.access import AccessAction, CountryOf, agent_objection, country_objection, nowhere
 from vosd.sip.auth_gate import BY_ADDRESS, WAITING, Accepted, Challenged, SourceRefusal, Verdict
 from vosd.sip.digest.domains import domain_of
@@ -52,8 +51,6 @@ HELD_MAX: Final = 2_000
 JUDGED_MS: Final = 32_000
 """Time that a verdict waits for its request, which may be dropped and repeated (Timer B of RFC 3261)."""
 _UNJUDGED: Final = "Retry-After: 5\r\n"
-
-_log = structlog.get_logger()
 
 
 def _has_own_password(user: MappingGateway | None, proof: DigestProof) -> bool:

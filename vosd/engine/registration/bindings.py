@@ -13,7 +13,6 @@ from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.base.networks import NetworkTable
@@ -25,6 +24,7 @@ from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import AT_ONCE, FLUSH_S, RegistrationWriter, is_refresh
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.sip.device import Device
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
@@ -48,8 +48,6 @@ from vosd.trunks.gateways import Address
 
 EXPIRY_TICK_MS: Final = 1_000
 """Time that a binding may be kept longer than granted."""
-
-_log = structlog.get_logger()
 
 
 class RegistrantKind(Enum):

@@ -11,20 +11,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
 from vosd.engine.senders import Transmit
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
 from vosd.sip.wire.outgoing import Peer
 
 AFTER_A_MISTAKE_MS: Final = 1_000
 """Delay after an unexpected error."""
-
-_log = structlog.get_logger()
 
 
 class RegisteredEndpoints(Protocol):

@@ -9,13 +9,12 @@ from functools import partial
 from random import randrange
 from typing import Final, NamedTuple
 
-import structlog
-
 from vosd.base.clock import Instant
 from vosd.base.host import domain
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import OutboundRow
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration
@@ -30,8 +29,6 @@ RETRY_APART_MS: Final = 5_000
 
 Resolve = Callable[[Sequence[Address]], Sequence[Address]]
 """Return the addresses of names, from the cache only."""
-
-_log = structlog.get_logger()
 
 
 class _Identity(NamedTuple):

@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.host import bracketed
@@ -22,13 +21,12 @@ from vosd.engine.registration.bindings import ListedBinding, RegistrantKind
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.sip.wire.outgoing import Peer
 
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0
 """The wait after a failure doubles from the first to the second."""
-
-_log = structlog.get_logger()
 
 
 class PhoneState(Enum):

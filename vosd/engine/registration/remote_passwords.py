@@ -8,22 +8,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
 from vosd.engine.radius.client import RadiusClient, RadiusUnreachableError
 from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.packets import RadiusCode, RadiusReply, Value
 from vosd.radius.settings import RadiusPurpose, RadiusSettings, Unreachable
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
-
-_log = structlog.get_logger()
 
 Judged = Callable[[HeldRequest, PasswordVerdict, Accepted], None]
 """Called with the verdict, and with the terms of an acceptance."""

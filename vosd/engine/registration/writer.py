@@ -15,12 +15,12 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs.events import Event
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 from vosd.sip.flows import Flows
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
@@ -41,8 +41,6 @@ _SAME_MS: Final = 1_000
 """Ends that differ by less are one and the same, computed at two moments."""
 LAST_WRITING_S: Final = 5.0
 """Longest time of a stop until everything is written."""
-
-_log = structlog.get_logger()
 
 
 class RegistrationWriter:

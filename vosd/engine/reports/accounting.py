@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.clock import Clock
@@ -37,6 +36,7 @@ from vosd.engine.reports.reporter import OutletWords, ReportOutlet
 from vosd.engine.settings import AccountedCalls, AccountingSettings
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.radius.packets import RadiusCode
 from vosd.radius.settings import RadiusPurpose, RadiusSettings
 from vosd.routing.pipeline import RouteChoice
@@ -53,7 +53,6 @@ UNREADABLE: Final = 400
 """Status of one that cannot be sent."""
 
 _decode: Final = msgspec.json.Decoder(AccountingRecord).decode
-_log = structlog.get_logger()
 
 
 class TalkingCall(NamedTuple):

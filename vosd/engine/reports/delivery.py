@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import structlog
-
 from vosd.base.clock import Clock
 from vosd.base.secret import Secret
 from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signed
@@ -19,6 +17,7 @@ from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
+from vosd.obs.logger import log as _log
 from vosd.obs.outage import outage_of
 
 BUSY_S: Final = 0.5
@@ -26,8 +25,6 @@ BUSY_S: Final = 0.5
 WELL_MS: Final = 60_000
 """Time without a failure after which an outage is over: else a server that fails now and then would begin one a second.
 """
-
-_log = structlog.get_logger()
 
 
 class Courier(Protocol):

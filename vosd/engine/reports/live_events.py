@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final, Protocol
 
 import msgspec
-import structlog
 
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.clock import Clock
@@ -56,6 +55,7 @@ from vosd.control.installation import AlarmRow
 from vosd.engine.reports.report import of_ended_call, of_lost_call, of_running_call
 from vosd.engine.settings import CallReportState
 from vosd.obs.events import GONE, Event
+from vosd.obs.logger import log as _log
 from vosd.routing.pipeline import RouteChoice
 
 WAITING_MAX: Final = 10_000
@@ -75,8 +75,6 @@ _OF_LOG: Final[Mapping[str, tuple[Callable[..., SwitchEvent], type[msgspec.Struc
     Event.CONFIGURATION_LOADED: (DefinitionsChanged, DefinitionsFacts),
 }
 """Events of the log that are live events, too, with their facts."""
-
-_log = structlog.get_logger()
 
 
 StateEvent = CallTrying | CallRinging | CallAnswered | CallEnded

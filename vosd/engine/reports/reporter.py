@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
-import structlog
-
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.clock import Clock
 from vosd.callcontrol.call_request import CallRequest
@@ -29,6 +27,7 @@ from vosd.engine.settings import CallReportSettings, CallReportState, DeliverySe
 from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 from vosd.routing.pipeline import RouteChoice
 
 TICK_S: Final = 1.0
@@ -43,7 +42,6 @@ _RINGING: Final = CallReportState.RINGING
 _ANSWERED: Final = CallReportState.ANSWERED
 _ENDED: Final = CallReportState.ENDED
 
-_log = structlog.get_logger()
 
 _Settings = TypeVar("_Settings", bound=DeliverySettings)
 

@@ -6,14 +6,13 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-import structlog
-
 from vosd.base.host import is_address
 from vosd.engine.background import kept_going
 from vosd.engine.counting import Counting
 from vosd.engine.host_names import HostNames
 from vosd.engine.settings import HepServer
 from vosd.obs.figures import Figure
+from vosd.obs.logger import log as _log
 
 WAITING_MAX: Final = 4 * 1024 * 1024
 """Bytes that may wait for a slow server over TCP or TLS; further packets are dropped."""
@@ -26,8 +25,6 @@ LOOK_UP_S: Final = 60.0
 
 _NAMES: Final = HostNames(2, "name of the capture server")
 """A silent name server occupies one thread of its own, and none of the loop."""
-
-_log = structlog.get_logger()
 
 
 class _Datagrams:
