@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text, or_
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
@@ -101,6 +102,11 @@ _COMMENTS: Final = {"export_seq": "order of commit", "code": "final SIP code; 0 
 """Comments that the first migration gave to columns of calls; ``docs/cdr.md`` explains all of them."""
 
 
+def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:
+    """Return a table of this schema; ``options`` are those that few tables have."""
+    return Table(name, metadata, *parts, **_IN_MYSQL, **options)
+
+
 def _column(column: CdrColumn) -> Column[Any]:
     return Column(
         column.name,
@@ -129,17 +135,12 @@ def _type(column: CdrColumn) -> TypeEngine[Any]:
             raise ValueError(f"{column.name} is a table of its own")
 
 
-counter: Final = Table(
-    "counter",
-    metadata,
-    Column("name", String(16), primary_key=True),
-    Column("value", BigInteger, nullable=False),
-    **_IN_MYSQL,
+counter: Final = _table(
+    "counter", Column("name", String(16), primary_key=True), Column("value", BigInteger, nullable=False)
 )
 
-account: Final = Table(
+account: Final = _table(
     "account",
-    metadata,
     Column("id", String(ACCOUNT_LENGTH), primary_key=True),
     Column("balance", Money, nullable=False),
     Column("seq", BigInteger, nullable=False, comment="of the account's latest ledger entry; 0 = none"),
@@ -148,12 +149,10 @@ account: Final = Table(
     Column("expires_at", Moment, comment="null = as configured"),
     Column("opened_at", Moment, comment="null = a version before this column opened it"),
     Index("account_changed", "changed"),  # the daemon polls by it every second
-    **_IN_MYSQL,
 )
 
-ledger_entry: Final = Table(
+ledger_entry: Final = _table(
     "ledger_entry",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("account", String(ACCOUNT_LENGTH), nullable=False),
     Column("seq", BigInteger, nullable=False, comment="1, 2, 3 ... within the account"),
@@ -170,12 +169,10 @@ ledger_entry: Final = Table(
     Unique("account", "kind", "reference", name="ledger_entry_once"),  # a retry books nothing twice (ADR 5)
     Unique("account", "seq", name="ledger_entry_chain"),  # two writers cannot both take the next number
     Index("ledger_entry_call", "call_id"),
-    **_IN_MYSQL,
 )
 
-ledger_checkpoint: Final = Table(
+ledger_checkpoint: Final = _table(
     "ledger_checkpoint",
-    metadata,
     Column("account", String(ACCOUNT_LENGTH), primary_key=True),
     Column("closed_until", Moment, primary_key=True, comment="entries dated before are closed"),
     Column("seq", BigInteger, nullable=False, comment="of the last closed entry; 0 = none"),
@@ -185,12 +182,10 @@ ledger_checkpoint: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Index("ledger_checkpoint_until", "closed_until"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-cdr: Final = Table(
+cdr: Final = _table(
     "cdr",
-    metadata,
     *(_column(column) for column in (EXPORT_SEQ, *RECORD_COLUMNS)),
     Unique("export_seq", name="cdr_export"),
     Index("cdr_started", "started_at", "call_id"),
@@ -204,17 +199,14 @@ cdr: Final = Table(
     # A Call-ID is random in its first characters, or somewhere behind a few of them.
     Index("cdr_sip_in", "sip_call_id_in", mysql_length=CALL_ID_INDEXED),
     Index("cdr_sip_out", "sip_call_id_out", mysql_length=CALL_ID_INDEXED),
-    **_IN_MYSQL,
 )
 
-cdr_attempt: Final = Table(
+cdr_attempt: Final = _table(
     "cdr_attempt",
-    metadata,
     Column("call_id", CallKey, primary_key=True),
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
     *(_column(column) for column in ATTEMPT_COLUMNS),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
 ATTEMPT_WAS_SENT: Final = or_(
@@ -222,19 +214,16 @@ ATTEMPT_WAS_SENT: Final = or_(
 )
 """Whether the gateway of an attempt was sent the INVITE, as ``was_sent`` says."""
 
-cdr_charge: Final = Table(
+cdr_charge: Final = _table(
     "cdr_charge",
-    metadata,
     Column("call_id", CallKey, primary_key=True, comment="of a call without CDR too"),
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
     *(_column(column) for column in CHARGE_COLUMNS),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-cdr_correction: Final = Table(
+cdr_correction: Final = _table(
     "cdr_correction",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("call_id", CallKey, nullable=False),
     Column("reference", String(REFERENCE_LENGTH), nullable=False),
@@ -255,12 +244,10 @@ cdr_correction: Final = Table(
     Column("tax_rate_before", Money, comment="percent; null = that of the steps of the charge"),
     Column("tax_rate_after", Money),
     Unique("call_id", "reference", "position", name="cdr_correction_once"),  # a repeat corrects nothing twice
-    **_IN_MYSQL,
 )
 
-retention_drop: Final = Table(
+retention_drop: Final = _table(
     "retention_drop",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("kind", String(KIND_LENGTH), nullable=False, comment="calls or ledger"),
     Column("month", String(MONTH_LENGTH), nullable=False, comment="of the calls, or of the entries"),
@@ -270,12 +257,10 @@ retention_drop: Final = Table(
     Column("begun_at", Moment, nullable=False),
     Column("ended_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False),
-    **_IN_MYSQL,
 )
 
-waiting_payment: Final = Table(
+waiting_payment: Final = _table(
     "waiting_payment",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer the one that pays"),
     Column("target", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer; else empty"),
@@ -293,23 +278,19 @@ waiting_payment: Final = Table(
     Column("reason", String(MEMO_LENGTH), comment="why it was refused"),
     Column("currency", String(CURRENCY_LENGTH), comment="in which it was asked for; null = that of the account"),
     Unique("account", "kind", "reference", name="waiting_payment_once"),
-    **_IN_MYSQL,
 )
 
-access_role: Final = Table(
+access_role: Final = _table(
     "access_role",
-    metadata,
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("acts_for", String(KIND_LENGTH), nullable=False, comment="installation, agent or customer"),
     Column("permissions", Text, nullable=False, comment="JSON: their names; of a role that ships null"),
     Column("wants_totp", SmallInteger, nullable=False, comment="1 = people log in with a second factor"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-api_token: Final = Table(
+api_token: Final = _table(
     "api_token",
-    metadata,
     Column("id", String(ID_LENGTH), primary_key=True),
     Column("name", String(NAME_LENGTH), nullable=False),
     Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the secret"),
@@ -328,12 +309,10 @@ api_token: Final = Table(
         comment="person, token and its id, or terminal after a space; null = see the audit",
     ),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-person: Final = Table(
+person: Final = _table(
     "person",
-    metadata,
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("role", String(NAME_LENGTH), nullable=False),
     Column("account", String(ACCOUNT_LENGTH)),
@@ -351,12 +330,10 @@ person: Final = Table(
     Column("logged_in_at", Moment),
     Index("person_identity", "identity", unique=True),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-person_session: Final = Table(
+person_session: Final = _table(
     "person_session",
-    metadata,
     Column("digest", String(DIGEST_LENGTH), primary_key=True, comment="SHA-256 of the id that the cookie has"),
     Column("person", String(NAME_LENGTH), nullable=False),
     Column("csrf", String(DIGEST_LENGTH), nullable=False, comment="what requests that change something repeat"),
@@ -369,12 +346,10 @@ person_session: Final = Table(
     ),
     Index("person_session_person", "person"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-saved_view: Final = Table(
+saved_view: Final = _table(
     "saved_view",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("owner", String(NAME_LENGTH), nullable=False, comment="person, or token and its id"),
     Column("page", String(KIND_LENGTH), nullable=False),
@@ -386,32 +361,26 @@ saved_view: Final = Table(
     Column("changed_by", String(NAME_LENGTH), nullable=False),
     Unique("owner", "page", "name", name="saved_view_once"),
     Index("saved_view_shared", "shared"),
-    **_IN_MYSQL,
 )
 
-dropped_reference: Final = Table(
+dropped_reference: Final = _table(
     "dropped_reference",
-    metadata,
     Column("digest", String(DIGEST_LENGTH), primary_key=True, comment="SHA-256 of account, kind and reference"),
     Column("amount", Money, nullable=False),
     Column("balance_after", Money, nullable=False),
-    **_IN_MYSQL,
 )
 
-dropped_credit: Final = Table(
+dropped_credit: Final = _table(
     "dropped_credit",
-    metadata,
     Column("invoice", BigInteger, primary_key=True, comment="id of the first one of the account"),
     Column(
         "number", String(INVOICE_NUMBER_LENGTH), primary_key=True, comment="of the invoice that is named; empty = none"
     ),
     Column("amount", MoneySum, nullable=False),
-    **_IN_MYSQL,
 )
 
-daily_total: Final = Table(
+daily_total: Final = _table(
     "daily_total",
-    metadata,
     Column("day", String(DAY_LENGTH), primary_key=True, comment="UTC, in which the calls began"),
     Column("customer_account", String(ACCOUNT_LENGTH), primary_key=True, comment="empty = none"),
     Column("vendor_account", String(ACCOUNT_LENGTH), primary_key=True),
@@ -428,12 +397,10 @@ daily_total: Final = Table(
     Column("cost", MoneySum, nullable=False),
     Column("cost_tax", MoneySum, nullable=False),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-traffic_key: Final = Table(
+traffic_key: Final = _table(
     "traffic_key",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("digest", String(TRAFFIC_DIGEST_LENGTH), nullable=False, comment="of the columns that follow"),
     Column("kind", String(ROLE_LENGTH), nullable=False, comment="call, agent, attempt or wait"),
@@ -454,14 +421,12 @@ traffic_key: Final = Table(
     Column("wait_ms", Integer, nullable=False, comment="step of the wait for the first ringing; else 0"),
     Column("minute", SmallInteger, nullable=False, server_default="0", comment="of the quarter: 0, 5 or 10"),
     Unique("digest", name="traffic_key_once"),
-    **_IN_MYSQL,
 )
 
 
 def _sums(name: str, meaning: str) -> Table:
-    return Table(
+    return _table(
         name,
-        metadata,
         Column(
             "kind", SmallInteger, primary_key=True, autoincrement=False, comment="0 call, 1 agent, 2 attempt, 3 wait"
         ),
@@ -471,43 +436,35 @@ def _sums(name: str, meaning: str) -> Table:
         *(Column(amount, MoneySum, nullable=False) for amount in AMOUNTS),
         *(Column(count, Integer, nullable=False, server_default="0") for count in LOSSES),
         sqlite_with_rowid=False,
-        **_IN_MYSQL,
     )
 
 
 traffic: Final = _sums("traffic", "quarters of an hour since 1970, in which the calls began")
 traffic_day: Final = _sums("traffic_day", "the first quarter of the UTC day")
 traffic_zone: Final = _sums("traffic_zone", "the first quarter of a day of 24 hours of another zone than UTC")
-traffic_zone_day: Final = Table(
+traffic_zone_day: Final = _table(
     "traffic_zone_day",
-    metadata,
     Column("slot", Integer, primary_key=True, autoincrement=False, comment="first quarter of a day in traffic_zone"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
-traffic_area: Final = Table(
+traffic_area: Final = _table(
     "traffic_area",
-    metadata,
     Column("area", String(AREA_LENGTH), primary_key=True, comment="of customers' rates"),
     Column("prefix", String(PREFIX_LENGTH), nullable=False, comment="beginning of the prefixes of its calls' rates"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
-traffic_peak: Final = Table(
+traffic_peak: Final = _table(
     "traffic_peak",
-    metadata,
     Column("slot", Integer, primary_key=True, autoincrement=False, comment="quarter of an hour since 1970"),
     Column("side", String(ROLE_LENGTH), primary_key=True, comment="switch, mapping or routing"),
     Column("name", String(NAME_LENGTH), primary_key=True, comment="of the gateway; empty = all calls of the switch"),
     Column("concurrent", Integer, nullable=False, comment="most calls at a time"),
     Column("per_second", Integer, nullable=False, comment="most calls that began within a second"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-registration: Final = Table(
+registration: Final = _table(
     "registration",
-    metadata,
     Column("node", String(NAME_LENGTH), primary_key=True, comment="whose sockets it came in by"),
     Column("name", String(NAME_LENGTH), primary_key=True, comment="number of the phone, or name of the gateway"),
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
@@ -526,19 +483,14 @@ registration: Final = Table(
     Column("reg_id", Integer, nullable=False),
     Column("user_agent", String(AGENT_LENGTH), nullable=False),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-identity: Final = Table(
-    "identity",
-    metadata,
-    Column("id", String(ID_LENGTH), primary_key=True, comment="random; another database has another"),
-    **_IN_MYSQL,
+identity: Final = _table(
+    "identity", Column("id", String(ID_LENGTH), primary_key=True, comment="random; another database has another")
 )
 
-lease: Final = Table(
+lease: Final = _table(
     "lease",
-    metadata,
     Column("node", String(NAME_LENGTH), primary_key=True),
     Column("holder", String(ID_LENGTH), nullable=False, comment="random id of the process that took it"),
     Column("host", String(HOST_LENGTH), nullable=False),
@@ -549,21 +501,17 @@ lease: Final = Table(
     Column("taken_at", Moment, nullable=False, comment="by the database's clock"),
     Column("renewed_at", Moment, nullable=False, comment="by the database's clock"),
     Column("released", SmallInteger, nullable=False, comment="1 = the holder has stopped"),
-    **_IN_MYSQL,
 )
 
-schema_compatibility: Final = Table(
+schema_compatibility: Final = _table(
     "schema_compatibility",
-    metadata,
     Column(
         "oldest", String(REVISION_LENGTH), primary_key=True, comment="the oldest schema whose programs work with this"
     ),
-    **_IN_MYSQL,
 )
 
-operational_override: Final = Table(
+operational_override: Final = _table(
     "operational_override",
-    metadata,
     Column("target", String(KIND_LENGTH), primary_key=True, comment="account, mapping or routing"),
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("setting", String(SETTING_LENGTH), primary_key=True),
@@ -572,12 +520,10 @@ operational_override: Final = Table(
     Column("set_at", Moment, nullable=False),
     Column("expires_at", Moment, comment="null = when it is cleared"),
     Column("memo", String(MEMO_LENGTH)),
-    **_IN_MYSQL,
 )
 
-override_change: Final = Table(
+override_change: Final = _table(
     "override_change",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("changed_at", Moment, nullable=False),
     Column("action", String(KIND_LENGTH), nullable=False, comment="set, cleared or expired"),
@@ -592,12 +538,10 @@ override_change: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Column("value_before", String(VALUE_LENGTH), comment="null = it was as configured"),
     Index("override_change_name", "name"),
-    **_IN_MYSQL,
 )
 
-audit: Final = Table(
+audit: Final = _table(
     "audit",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
     Column("principal", String(NAME_LENGTH), nullable=False, comment="who, as the records name it"),
@@ -613,12 +557,10 @@ audit: Final = Table(
     Index("audit_principal", "principal"),
     Index("audit_login", "login"),
     Index("audit_action", "action"),
-    **_IN_MYSQL,
 )
 
-api_request: Final = Table(
+api_request: Final = _table(
     "api_request",
-    metadata,
     Column("principal", String(NAME_LENGTH), primary_key=True, comment="the name that was proved"),
     Column("request_key", String(REQUEST_KEY_LENGTH), primary_key=True, comment="Idempotency-Key"),
     Column("fingerprint", String(64), nullable=False, comment="digest of method, path and body"),
@@ -627,12 +569,10 @@ api_request: Final = Table(
     Column("answer", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="as it was sent"),
     Column("headers", Text, comment="JSON: headers of the answer, names and values"),
     Index("api_request_made_at", "made_at"),
-    **_IN_MYSQL,
 )
 
-job: Final = Table(
+job: Final = _table(
     "job",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("kind", String(SETTING_LENGTH), nullable=False),
     Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
@@ -654,12 +594,10 @@ job: Final = Table(
     Column("result_file", String(JOB_FILE_LENGTH), comment="in state_dir/jobs"),
     Column("problem", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="JSON: why it has failed"),
     Index("job_state", "state"),
-    **_IN_MYSQL,
 )
 
-definition: Final = Table(
+definition: Final = _table(
     "definition",
-    metadata,
     Column("kind", String(SETTING_LENGTH), primary_key=True, comment="section of the configuration"),
     Column("name", String(NAME_LENGTH), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3 ... of the object"),
@@ -671,12 +609,10 @@ definition: Final = Table(
     Column("changed", BigInteger, nullable=False, comment="version of all definitions that it made"),
     Index("definition_changed", "changed"),
     Index("definition_begins_at", "begins_at"),
-    **_IN_MYSQL,
 )
 
-rate_deck: Final = Table(
+rate_deck: Final = _table(
     "rate_deck",
-    metadata,
     Column("rate_group", String(NAME_LENGTH), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3 ... the highest is in force"),
     Column("content", Integer, nullable=False, comment="the version whose chunks hold its rates"),
@@ -690,23 +626,19 @@ rate_deck: Final = Table(
     Column("changes", Text, nullable=False, comment="JSON: prefixes by kind of change"),
     Column("memo", String(MEMO_LENGTH)),
     Column("layout", Text, comment="JSON: header and map; null = our own names"),
-    **_IN_MYSQL,
 )
 
-rate_deck_chunk: Final = Table(
+rate_deck_chunk: Final = _table(
     "rate_deck_chunk",
-    metadata,
     Column("rate_group", String(NAME_LENGTH), primary_key=True),
     Column("content", Integer, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("first_prefix", String(PREFIX_LENGTH), nullable=False),
     Column("compressed", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="zlib"),
-    **_IN_MYSQL,
 )
 
-reconciliation: Final = Table(
+reconciliation: Final = _table(
     "reconciliation",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="of the vendor"),
     Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the vendor's file"),
@@ -720,32 +652,26 @@ reconciliation: Final = Table(
     Column("theirs", MoneySum, nullable=False, comment="price of the file"),
     Column("result", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: classes and counts"),
     Unique("account", "digest", name="reconciliation_once"),  # a repeated import adds nothing
-    **_IN_MYSQL,
 )
 
-reconciliation_chunk: Final = Table(
+reconciliation_chunk: Final = _table(
     "reconciliation_chunk",
-    metadata,
     Column("reconciliation", BigInteger, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column(
         "compressed", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="calls that differ"
     ),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
 
-long_call: Final = Table(
+long_call: Final = _table(
     "long_call",
-    metadata,
     Column("ended_at", Moment, primary_key=True),
     Column("call_id", CallKey, primary_key=True),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
-reconciliation_dispute: Final = Table(
+reconciliation_dispute: Final = _table(
     "reconciliation_dispute",
-    metadata,
     Column("reconciliation", BigInteger, primary_key=True, autoincrement=False),
     Column("account", String(ACCOUNT_LENGTH), nullable=False),
     Column("state", String(KIND_LENGTH), nullable=False, comment="open, sent, accepted, rejected or settled"),
@@ -761,11 +687,9 @@ reconciliation_dispute: Final = Table(
         "undone", Integer, nullable=False, server_default="0", comment="entries that settled it and were taken back"
     ),
     Index("reconciliation_dispute_state", "state"),
-    **_IN_MYSQL,
 )
-invoice: Final = Table(
+invoice: Final = _table(
     "invoice",
-    metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("issuer", String(ACCOUNT_LENGTH), nullable=False, comment="account of an agent; empty = the installation"),
     Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="who is to pay"),
@@ -800,32 +724,25 @@ invoice: Final = Table(
     Unique("issuer", "number", name="invoice_number"),
     Index("invoice_account", "account", "id"),
     Index("invoice_state", "state", "due_at"),
-    **_IN_MYSQL,
 )
-invoice_series: Final = Table(
+invoice_series: Final = _table(
     "invoice_series",
-    metadata,
     Column("issuer", String(ACCOUNT_LENGTH), primary_key=True),
     Column("series", String(INVOICE_NUMBER_LENGTH), primary_key=True),
     Column("last", BigInteger, nullable=False, comment="number that was given last"),
     sqlite_with_rowid=False,
-    **_IN_MYSQL,
 )
-invoice_template: Final = Table(
+invoice_template: Final = _table(
     "invoice_template",
-    metadata,
     Column("digest", String(DIGEST_LENGTH), primary_key=True),
     Column("content", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="JSON: its files"),
-    **_IN_MYSQL,
 )
 
-month_close: Final = Table(
+month_close: Final = _table(
     "month_close",
-    metadata,
     Column("month", String(MONTH_LENGTH), primary_key=True),
     Column("zone", String(NAME_LENGTH), nullable=False, comment="in which the month begins and ends"),
     Column("closed_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False),
     Column("page", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: the auditor's page"),
-    **_IN_MYSQL,
 )
