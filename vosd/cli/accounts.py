@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option
+from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -274,8 +274,7 @@ def history(invocation: Invocation, account_id: str, limit: int) -> None:
 @click.option("--pay-out", is_flag=True, help="Book what is left as a refund.")
 @click.option("--without-minimum", is_flag=True, help="Also where the calls that its minimum depends on were dropped.")
 @click.option("--memo", metavar="TEXT")
-@operator_option
-@json_verb
+@operator_verb
 def close(invocation: Invocation, /, account_id: str, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 

@@ -18,7 +18,7 @@ import click
 
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import parse_amount
-from vosd.cli.command import remember
+from vosd.cli.command import json_verb, remember
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
@@ -337,6 +337,11 @@ def operator_option(command: Any) -> Any:
         callback=remember,
         help="Who does it, for the records; default: who called sudo, else who is logged in.",
     )(command)
+
+
+def operator_verb(command: Any) -> Any:
+    """Add ``--operator`` to a verb beside what ``json_verb`` adds."""
+    return operator_option(json_verb(command))
 
 
 def limit_option(command: Any) -> Any:

@@ -9,7 +9,7 @@ import click
 from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, Count, operator_option
+from vosd.cli.arguments import CALL_ID, Count, operator_verb
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered
 
@@ -57,8 +57,7 @@ _LEVEL: Final = Count(1)
 @click.option("--memo", required=True, metavar="TEXT", help="Why; it stands in the ledger.")
 @click.option("--reference", metavar="TEXT", help="Name: the same one corrects a call once.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
-@operator_option
-@json_verb
+@operator_verb
 def correct(
     invocation: Invocation, /, call_id: str, memo: str, reference: str | None, dry_run: bool, **amounts: Any
 ) -> None:

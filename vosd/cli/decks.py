@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from vosd.cli import output
-from vosd.cli.arguments import COMING, Count, as_option, operator_option
+from vosd.cli.arguments import COMING, Count, as_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.output import ScreenColumn
@@ -152,8 +152,7 @@ rates.add_command(areas)
     help="Import even if more than a fifth of the prefixes is closed or taken out.",
 )
 @_MEMO
-@operator_option
-@json_verb
+@operator_verb
 def import_(invocation: Invocation, /, rate_group: str, file: Path, **terms: Any) -> None:
     """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
 
@@ -213,8 +212,7 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 @click.option("--to", "to", type=Count(0), metavar="N", help="The version; default: that before the last; 0: no rates.")
 @click.option("--force", is_flag=True, help="With --to 0: take all rates out.")
 @_MEMO
-@operator_option
-@json_verb
+@operator_verb
 def rollback(invocation: Invocation, /, rate_group: str, to: int | None, **terms: Any) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, PERIOD, as_option, operator_option
+from vosd.cli.arguments import AMOUNT, PERIOD, as_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, ordered, principal
@@ -47,8 +47,7 @@ def invoice() -> None:
 @click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account alone; may be repeated.")
 @click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
 @click.option("--anew", is_flag=True, help="Begin with this period where there is no invoice yet, drafts aside.")
-@operator_option
-@json_verb
+@operator_verb
 def run(invocation: Invocation, /, **wanted: Any) -> None:
     """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
     from vosd.admin.office.invoices import RunInvoices, run_invoices
@@ -101,8 +100,7 @@ def show(invocation: Invocation, number: str, calls: Path | None) -> None:
 
 @invoice.command()
 @_NUMBER
-@operator_option
-@json_verb
+@operator_verb
 def issue(invocation: Invocation, number: str) -> None:
     """Issue a draft: it gets its number, and never changes any more."""
     from vosd.admin.office.invoices import IssueInvoice, issue_invoice
@@ -116,8 +114,7 @@ def issue(invocation: Invocation, number: str) -> None:
 @click.option("--amount", type=AMOUNT, help="Default: all that is not paid of it.")
 @click.option("--reference", metavar="TEXT", help="A reference that was used before books nothing again.")
 @click.option("--memo", metavar="TEXT")
-@operator_option
-@json_verb
+@operator_verb
 def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
     """Book a payment for an invoice."""
     from vosd.admin.office.invoices import PayInvoice, pay_invoice
@@ -129,8 +126,7 @@ def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
 @invoice.command()
 @_NUMBER
 @click.option("--memo", metavar="TEXT", help="Why.")
-@operator_option
-@json_verb
+@operator_verb
 def cancel(invocation: Invocation, number: str, memo: str | None) -> None:
     """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
     from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
@@ -148,8 +144,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None) -> None:
 )
 @click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
 @click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
-@operator_option
-@json_verb
+@operator_verb
 def send(invocation: Invocation, /, number: str | None, period: str | None, **how: Any) -> None:
     """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
     from vosd.admin.office.invoices import SendInvoice, send_invoice

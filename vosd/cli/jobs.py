@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import Count, operator_option
+from vosd.cli.arguments import Count, operator_verb
 from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
 
@@ -43,8 +43,7 @@ def show(invocation: Invocation, number: int) -> None:
 
 @jobs.command()
 @_NUMBER
-@operator_option
-@json_verb
+@operator_verb
 def cancel(invocation: Invocation, number: int) -> None:
     """Cancel job ID, which has made no change yet."""
     from vosd.admin.office.jobs import CancelJob, cancel_job

@@ -21,7 +21,7 @@ from vosd.cli.arguments import (
     as_option,
     ask,
     beginning_of_day,
-    operator_option,
+    operator_verb,
     yes_option,
 )
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
@@ -155,8 +155,7 @@ async def _list(invocation: Invocation, order: "ListEntries", form: "_Csv | _Jso
 @ledger.command("minimum")
 @click.option("--month", type=MONTH, required=True, metavar="YYYY-MM", help="A month that is over.")
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
-@operator_option
-@json_verb
+@operator_verb
 def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None") -> None:
     """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
 
@@ -181,8 +180,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None") -> 
 @click.option("--memo", metavar="TEXT")
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
 @yes_option
-@operator_option
-@json_verb
+@operator_verb
 def close(invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool) -> None:
     """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MONTH, ask, operator_option, yes_option
-from vosd.cli.command import Family, Invocation, OperationError, json_verb
+from vosd.cli.arguments import MONTH, ask, operator_verb, yes_option
+from vosd.cli.command import Family, Invocation, OperationError
 from vosd.cli.office import in_office, principal, warn_root
 from vosd.cli.progress import meter
 from vosd.processes.life import give_way
@@ -30,8 +30,7 @@ def month() -> None:
 @click.option("--despite", type=click.Choice(_MAY_PASS), multiple=True, help="Pass over this; may be repeated.")
 @click.option("--reason", metavar="TEXT", help="Why that is passed over; it stands on the page.")
 @yes_option
-@operator_option
-@json_verb
+@operator_verb
 def close(invocation: Invocation, /, month: "Month", yes: bool, **given: Any) -> None:
     """Close a month: check the books, book minimums, close the ledger, make invoices, files and a page for the auditor.
 

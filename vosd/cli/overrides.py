@@ -10,7 +10,7 @@ import click
 from msgspec.structs import asdict
 
 from vosd.cli import gateways, output
-from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
+from vosd.cli.arguments import COMING, DURATION, as_option, operator_option, operator_verb
 from vosd.cli.command import Family, Invocation, json_option, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -157,8 +157,7 @@ def _cell(row: dict[str, Any], key: str) -> Any:
 @click.argument("name", required=False)
 @click.option("--setting", metavar="KEY", help="This setting only, such as max_concurrent or blocked.")
 @click.option("--yes", is_flag=True, help="Clear all overrides, where no NAME is given and there is more than one.")
-@operator_option
-@json_verb
+@operator_verb
 def clear_all(invocation: Invocation, /, name: str | None, setting: str | None, yes: bool) -> None:
     """Clear the overrides of everything called NAME, or all; the configuration holds again."""
     from vosd.admin.office.overrides import ClearOverrides, clear_overrides

@@ -12,7 +12,7 @@ import msgspec
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, yes_option
+from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, operator_verb, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, principal
@@ -53,8 +53,7 @@ _SHEET_MAX: Final = 1_000_000
 )
 @click.option("--decimal-comma", is_flag=True, help="Amounts are written 1.234,50.")
 @click.option("--encoding", default="utf-8", show_default=True, metavar="NAME", help="Such as cp1252.")
-@operator_option
-@json_verb
+@operator_verb
 def import_file(
     invocation: Invocation, file: Path, is_trial: bool, columns: tuple[str, ...], decimal_comma: bool, encoding: str
 ) -> None:
@@ -219,8 +218,7 @@ async def _list(invocation: Invocation, order: "ListEntries") -> "list[PaymentSh
 @payment.command("undo")
 @click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why.")
-@operator_option
-@json_verb
+@operator_verb
 def undo(invocation: Invocation, number: int, memo: str | None) -> None:
     """Take back the payment, adjustment, refund, zeroing or transfer whose entry has the number ID, once.
 
@@ -312,8 +310,7 @@ def waiting(invocation: Invocation) -> None:
 
 @payment.command("confirm")
 @click.argument("number", type=Count(1), metavar="ID")
-@operator_option
-@json_verb
+@operator_verb
 def confirm(invocation: Invocation, number: int) -> None:
     """Book a payment that waits; another person than the one who has asked for it.
 
@@ -328,8 +325,7 @@ def confirm(invocation: Invocation, number: int) -> None:
 @payment.command("refuse")
 @click.argument("number", type=Count(1), metavar="ID")
 @click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
-@operator_option
-@json_verb
+@operator_verb
 def refuse_waiting(invocation: Invocation, number: int, memo: str | None) -> None:
     """Refuse a payment that waits, or take back one's own."""
     from vosd.admin.office.payments import RefusePayment, refuse_payment

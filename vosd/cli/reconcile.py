@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_option
+from vosd.cli.arguments import AMOUNT, COMING, MOMENT, Count, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.progress import meter
@@ -44,8 +44,7 @@ def reconcile() -> None:
 @click.option("--tolerance", type=float, default=3.0, show_default=True, help="Seconds by which starts may differ.")
 @click.option("--duration-tolerance", type=float, default=2.0, show_default=True, help="The same of durations.")
 @click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
-@operator_option
-@json_verb
+@operator_verb
 def import_file(invocation: Invocation, /, **wanted: Any) -> None:
     """Compare the calls that a vendor's FILE has with those that we have sent to ACCOUNT; nothing is booked.
 
@@ -102,8 +101,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: Path | 
 @click.option("--book", is_flag=True, help="With --state settled: book the amount; you had booked the overcharge.")
 @_CALLS
 @click.option("--letter", type=TEXT_FILE, metavar="FILE", help="Write the letter to the vendor: Markdown.")
-@operator_option
-@json_verb
+@operator_verb
 def dispute(
     invocation: Invocation, /, number: int, calls: Path | None, letter: Path | None,
     **wanted: Any,

@@ -7,8 +7,8 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, Count, operator_option
-from vosd.cli.command import Invocation, OperationError, Verb, json_verb
+from vosd.cli.arguments import MOMENT, Count, operator_verb
+from vosd.cli.command import Invocation, OperationError, Verb
 from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences
 from vosd.cli.progress import SpanMeter, meter
@@ -31,8 +31,7 @@ from vosd.cli.progress import SpanMeter, meter
 @click.option(
     "--reference", metavar="TEXT", help="Name of the run: it corrects a call once. Default: by span and rates."
 )
-@operator_option
-@json_verb
+@operator_verb
 def rerate(invocation: Invocation, /, **wanted: Any) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 

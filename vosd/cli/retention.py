@@ -9,7 +9,7 @@ import click
 
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import operator_option
+from vosd.cli.arguments import operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import in_office, ordered, principal, warn_root
 
@@ -31,8 +31,7 @@ def retention() -> None:
 
 @retention.command("run")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and drop nothing.")
-@operator_option
-@json_verb
+@operator_verb
 def run(invocation: Invocation, dry_run: bool) -> None:
     """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 

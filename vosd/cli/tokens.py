@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.arguments import MOMENT, operator_verb
 from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
 
@@ -24,8 +24,7 @@ def token() -> None:
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="It may come from here alone.")
 @click.option("--expires", type=MOMENT, metavar="TIME", help="Its end.")
-@operator_option
-@json_verb
+@operator_verb
 def add(
     invocation: Invocation,
     name: str,
@@ -72,8 +71,7 @@ def show(invocation: Invocation, token_id: str) -> None:
 
 @token.command("revoke")
 @click.argument("token_id", metavar="ID")
-@operator_option
-@json_verb
+@operator_verb
 def revoke(invocation: Invocation, token_id: str) -> None:
     """End a token at once."""
     from vosd.admin.office.tokens import RevokeToken, revoke_token

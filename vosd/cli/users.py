@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import operator_option
+from vosd.cli.arguments import operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.console_start import answers_soon, is_journal
 from vosd.cli.office import ordered
@@ -26,8 +26,7 @@ def user() -> None:
 @click.argument("name")
 @click.option("--role", required=True, metavar="ROLE", help="One of those that vosd user roles lists.")
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
-@operator_option
-@json_verb
+@operator_verb
 def add(invocation: Invocation, name: str, role: str, account: str | None) -> None:
     """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
     from vosd.admin.office.people import AddPerson, add_person
@@ -38,8 +37,7 @@ def add(invocation: Invocation, name: str, role: str, account: str | None) -> No
 
 @user.command("reset")
 @click.argument("name")
-@operator_option
-@json_verb
+@operator_verb
 def reset(invocation: Invocation, name: str) -> None:
     """Forget password, second factor and sessions of NAME, and print a link for a new password."""
     from vosd.admin.office.people import ResetPerson, reset_person
@@ -50,8 +48,7 @@ def reset(invocation: Invocation, name: str) -> None:
 
 @user.command("first")
 @click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
-@operator_option
-@json_verb
+@operator_verb
 def first(invocation: Invocation, wait: bool) -> None:
     """Print the address of the console, with a one-time link while no administrator can log in.
 
@@ -95,8 +92,7 @@ def list_all(invocation: Invocation) -> None:
 
 @user.command("disable")
 @click.argument("name")
-@operator_option
-@json_verb
+@operator_verb
 def disable(invocation: Invocation, name: str) -> None:
     """Have NAME log in no more, and end its sessions."""
     from vosd.admin.office.people import DisablePerson, disable_person
@@ -107,8 +103,7 @@ def disable(invocation: Invocation, name: str) -> None:
 
 @user.command("enable")
 @click.argument("name")
-@operator_option
-@json_verb
+@operator_verb
 def enable(invocation: Invocation, name: str) -> None:
     """Let NAME log in again, with the password that it had."""
     from vosd.admin.office.people import EnablePerson, enable_person
@@ -120,8 +115,7 @@ def enable(invocation: Invocation, name: str) -> None:
 @click.argument("name")
 @click.argument("role")
 @click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
-@operator_option
-@json_verb
+@operator_verb
 def give(invocation: Invocation, name: str, role: str, account: str | None) -> None:
     """Give NAME another ROLE; its sessions end."""
     from vosd.admin.office.people import GiveRole, give_role
@@ -132,8 +126,7 @@ def give(invocation: Invocation, name: str, role: str, account: str | None) -> N
 
 @user.command("passwd")
 @click.argument("name")
-@operator_option
-@json_verb
+@operator_verb
 def passwd(invocation: Invocation, name: str) -> None:
     """Set the password of NAME, which is read from the terminal or as a line of standard input."""
     from vosd.admin.office.people import SetPassword, set_password
@@ -173,8 +166,7 @@ def roles(invocation: Invocation) -> None:
     "--acts-for", type=click.Choice(["installation", "agent", "customer"]), help="The accounts that it is about."
 )
 @click.option("--totp/--no-totp", default=None, help="Whether its people log in with a second factor.")
-@operator_option
-@json_verb
+@operator_verb
 def role_set(
     invocation: Invocation, name: str, permissions: tuple[str, ...], acts_for: str | None, totp: bool | None
 ) -> None:
@@ -200,8 +192,7 @@ def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
 
 @user.command("role-drop")
 @click.argument("name")
-@operator_option
-@json_verb
+@operator_verb
 def role_drop(invocation: Invocation, name: str) -> None:
     """Remove the role NAME, which neither people nor tokens have."""
     from vosd.admin.office.roles import DropRole, drop_role
