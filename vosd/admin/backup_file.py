@@ -237,11 +237,7 @@ class BackupReader:
 
     @contextmanager
     def member(self, name: str) -> Iterator[IO[bytes]]:
-        """Yield a member for reading.
-
-        Raises:
-            BackupError: it is missing.
-        """
+        """Yield a member for reading; raises BackupError where it is missing."""
         try:
             file = self._archive.open(name)
         except KeyError as error:

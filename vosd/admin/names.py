@@ -72,11 +72,7 @@ def end_reason(text: str) -> str:
 
 
 def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
-    """Return a configured account.
-
-    Raises:
-        UnknownAccountError: it is not configured.
-    """
+    """Return a configured account; raises UnknownAccountError where it is not configured."""
     account = accounts.get(account_id)
     if account is None:
         found = near(account_id, accounts)

@@ -115,11 +115,7 @@ async def put_back(
 
 
 def check_fits(backup: BackupReader, database: Database) -> None:
-    """Check that this version can put a backup into this kind of database.
-
-    Raises:
-        BackupError: it cannot.
-    """
+    """Check that this version can put a backup into this kind of database; raises BackupError where it cannot."""
     manifest = backup.manifest
     kind = "sqlite" if database.is_sqlite else "mysql"
     if manifest.database != kind:

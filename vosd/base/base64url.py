@@ -9,9 +9,5 @@ def encoded(content: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """Return the bytes of a text.
-
-    Raises:
-        ValueError: the text is no base64.
-    """
+    """Return the bytes of a text; raises ValueError where the text is no base64."""
     return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -63,11 +63,7 @@ class Edited(Mapping[Key, Thing]):
         return made
 
     def __getitem__(self, key: Key) -> Thing:
-        """Return what is under a key.
-
-        Raises:
-            KeyError: there is nothing.
-        """
+        """Return what is under a key; raises KeyError where there is nothing."""
         later = self._later
         if key in later:
             return later[key]

@@ -213,11 +213,7 @@ class _ReportFile:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "_ReportFile":
-        """Begin the file, if there is one.
-
-        Raises:
-            OperationError: it cannot be written, here and later.
-        """
+        """Begin the file, if there is one; raises OperationError where it cannot be written, here and later."""
         if self._path is not None:
             try:
                 self._file = TextIOWrapper(open_growing(self._path), encoding="utf-8")

@@ -171,11 +171,7 @@ class KeptTexts:
         self.matched: dict[str, list[str]] = {}
 
     def read(self, path: Path, bytes_max: int, *, only_regular: bool = False) -> bytes:  # noqa: ARG002 - all are
-        """Return a file's content.
-
-        Raises:
-            OSError: it is not there.
-        """
+        """Return a file's content; raises OSError where it is not there."""
         name = absolute(path)
         if name not in self._files:
             raise FileNotFoundError(2, "No such file or directory", name)

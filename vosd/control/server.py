@@ -96,11 +96,7 @@ class ControlServer:
         """In the order in which their latest command has ended, or they have come."""
 
     async def open(self) -> None:
-        """Listen.
-
-        Raises:
-            ControlSocketError: another switch listens there, or the path cannot be created.
-        """
+        """Listen; raises ControlSocketError where another switch listens there, or the path cannot be created."""
         self._listen()
         self._hangups.open()
         self._spare.obtain()

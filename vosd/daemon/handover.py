@@ -256,11 +256,7 @@ def _executed(calls: int) -> tuple["subprocess.Popen[bytes]", socket.socket]:
 
 
 async def _readiness(channel: socket.socket) -> SuccessorReport:
-    """Return what the successor says first.
-
-    Raises:
-        NotRestartedError: it has ended, or said nothing in time.
-    """
+    """Return what the successor says first; raises NotRestartedError where it has ended, or said nothing in time."""
     is_readable = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(channel, is_readable.set)

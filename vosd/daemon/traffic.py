@@ -124,11 +124,7 @@ class TrafficPart:
 
 
 async def _either(due: asyncio.Event, ended: asyncio.Task[bytes]) -> None:
-    """Wait until counts are due.
-
-    Raises:
-        EOFError, OSError: the process has ended.
-    """
+    """Wait until counts are due; raises EOFError or OSError where the process has ended."""
     waiting = asyncio.create_task(due.wait())
     try:
         await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)

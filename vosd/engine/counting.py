@@ -19,11 +19,7 @@ class Counting:
 
 
 def census_of(parts: Iterable[Counting]) -> dict[str, int]:
-    """Return the figures of several parts.
-
-    Raises:
-        ValueError: two parts count the same figure.
-    """
+    """Return the figures of several parts; raises ValueError where two parts count the same figure."""
     found: dict[str, int] = {}
     for part in parts:
         for figure, count in part.census().items():

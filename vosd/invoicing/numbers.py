@@ -20,11 +20,7 @@ class NumberForm:
     """A form such as ``{year}-{number:06}``: its counter begins anew where what stands around it changes."""
 
     def __init__(self, text: str) -> None:
-        """Read the form.
-
-        Raises:
-            BadFormError: it has no counter, or more than one, or another place.
-        """
+        """Read the form; raises BadFormError where it has no counter, or more than one, or another place."""
         self._text = text
         rest = _PLACE.sub("", text)
         counters = [found for found in _PLACE.finditer(text) if found[1] == "number"]

@@ -43,11 +43,7 @@ class InvoicePeriod(NamedTuple):
 
 
 def period_of(text: str) -> InvoicePeriod:
-    """Return the period that a text names.
-
-    Raises:
-        BadPeriodError: it names none.
-    """
+    """Return the period that a text names; raises BadPeriodError where it names none."""
     found = _FORM.fullmatch(text)
     if found is None:
         raise _bad(text)

@@ -55,11 +55,7 @@ class AskedSwitch:
         self._waiting: dict[int, _Asked] = {}
 
     async def ask(self, wanted: QuestionTopic, seconds: float) -> Sequence[ExporterAnswer]:
-        """Return the parts of the answer.
-
-        Raises:
-            SilentError: it has not answered within that time.
-        """
+        """Return the parts of the answer; raises SilentError where it has not answered within that time."""
         self._number += 1
         number = self._number
         asked = self._waiting[number] = _Asked(asyncio.get_running_loop().create_future(), [])

@@ -55,11 +55,7 @@ class NameServerResolver:
         self._answered_last: NameServer | None = None
 
     async def ask(self, question: DnsQuestion) -> DnsAnswer:
-        """Return the records, perhaps none.
-
-        Raises:
-            NoAnswerError: no server gave a usable response.
-        """
+        """Return the records, perhaps none; raises NoAnswerError where no server gave a usable response."""
         failures: dict[NameServer, str] = {}
         for server in self._in_turn():
             try:

@@ -55,11 +55,7 @@ class TlsContexts:
 
     @classmethod
     def load(cls, settings: TlsSettings) -> "TlsContexts":
-        """Read the files.
-
-        Raises:
-            TlsFileError: one is missing, unreadable, or not what its key says.
-        """
+        """Read the files; raises TlsFileError where one is missing, unreadable, or not what its key says."""
         client = cache(
             _client
         )  # many identities differ by the vendor's name alone, and trusted roots take long to load

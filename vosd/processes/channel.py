@@ -10,11 +10,7 @@ LENGTH_BYTES: Final = 4
 
 
 def send(writer: "asyncio.StreamWriter", *contents: bytes) -> None:
-    """Send messages.
-
-    Raises:
-        EOFError: the other process has ended.
-    """
+    """Send messages; raises EOFError where the other process has ended."""
     if writer.is_closing():  # uvloop's transport raises RuntimeError
         raise EOFError("its channel is closed")
     writer.writelines(map(message, contents))
@@ -26,11 +22,7 @@ def message(content: bytes) -> bytes:
 
 
 async def received(reader: "asyncio.StreamReader") -> bytes:
-    """Return the content of the next message.
-
-    Raises:
-        EOFError: the other process has ended.
-    """
+    """Return the content of the next message; raises EOFError where the other process has ended."""
     length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
     return await reader.readexactly(length)
 

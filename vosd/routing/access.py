@@ -122,11 +122,7 @@ class AccessRules(msgspec.Struct, frozen=True, dict=True):
         return tuple(each for each in self.rules if each.scope is scope)
 
     def signalling(self, host: str, country_of: CountryOf) -> AccessDecision:
-        """Decide about the address that a request comes from.
-
-        Raises:
-            ValueError: ``host`` is no IP address.
-        """
+        """Decide about the address that a request comes from; raises ValueError where ``host`` is no IP address."""
         found = self._networks.longest(host)
         if found is not None:
             network, is_allowed = found

@@ -228,11 +228,7 @@ class DynamicLists:
         return listing if listing is not None and mono_ms < listing.until_mono else None
 
     def release(self, caller: CallerKey) -> None:
-        """Release one of the concurrent calls of a caller.
-
-        Raises:
-            NotCountedError: none of them is counted.
-        """
+        """Release one of the concurrent calls of a caller; raises NotCountedError where none of them is counted."""
         active = self._active.get(caller, 0)
         if active == 0:
             raise NotCountedError(f"no call of {caller[1]!r} of {caller[0]} is counted: release once for each take")

@@ -112,11 +112,7 @@ class RewriteRules:
 
 
 def check_rule(left: str, right: str) -> WrittenRule:
-    """Return a rule that can be applied.
-
-    Raises:
-        RuleError: it is malformed.
-    """
+    """Return a rule that can be applied; raises RuleError where it is malformed."""
     RewriteRules([WrittenRule(left, right)])
     return WrittenRule(left, right)
 

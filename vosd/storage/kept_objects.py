@@ -71,11 +71,7 @@ class KeptObjects:
         return KeptState(*found[0]) if found else None
 
     def by_kind(self) -> dict[str, "KeptKind"]:
-        """Return the objects of each kind that has any.
-
-        Raises:
-            MissingObjectsError: the file cannot be read.
-        """
+        """Return the objects of each kind that has any; raises MissingObjectsError where the file cannot be read."""
         return {kind: KeptKind(self, kind) for (kind,) in self._rows("SELECT DISTINCT kind FROM object")}
 
     def of_kind(self, kind: str) -> dict[str, ObjectVersion]:
@@ -112,11 +108,7 @@ class KeptObjects:
         return next(map(ObjectVersion.of_row, self._rows(query, kind, name)), None)
 
     def write(self, state: KeptState, changes: Iterable[ObjectVersion], *, everything: bool) -> None:
-        """Keep changes, or everything anew, in one transaction.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Keep changes, or everything anew, in one transaction; raises OSError where it cannot be written."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if everything:
             draft = KeptObjects(self._path.with_suffix(DRAFT))
@@ -173,11 +165,7 @@ class KeptKind(SearchedObjects):
         self._read_alone = 0
 
     def __getitem__(self, name: str) -> ObjectVersion:
-        """Return an object.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
+        """Return an object; raises KeyError where there is none of that name."""
         found = self._read.get(name)
         if found is None and not self._has_all:
             if self._read_alone < _ALONE:

@@ -96,11 +96,7 @@ class LastKnown:
         await self._database.close()
 
     async def standings(self) -> Sequence[LastStanding]:
-        """Return the last known standing of every account.
-
-        Raises:
-            StoreUnavailable: the file cannot be read.
-        """
+        """Return the last known standing of every account; raises StoreUnavailable where the file cannot be read."""
         table = schema.account.c
         query = select(table.id, table.balance, table.seq, table.expires_at, table.currency).order_by(table.id)
         found: list[LastStanding] = []

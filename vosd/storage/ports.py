@@ -318,11 +318,7 @@ def check_currency(payment: Payment, held: str | None, *, has_entries: bool) -> 
 
 
 def check_rest(payment: Payment, before: Decimal) -> None:
-    """Check what a payment leaves on its account.
-
-    Raises:
-        TooLittleLeft: it is less than the payment says.
-    """
+    """Check what a payment leaves on its account; raises TooLittleLeft where it is less than the payment says."""
     known = (None if payment.least_left is None else before - payment.least_left, payment.available)
     spare = min((each for each in known if each is not None), default=None)
     if spare is not None and spare + payment.amount < 0:
@@ -334,11 +330,7 @@ def check_rest(payment: Payment, before: Decimal) -> None:
 
 
 def check_at_most(payment: Payment, amount: Decimal) -> None:
-    """Check the amount that brings a balance to zero.
-
-    Raises:
-        BalanceMoved: it is beyond what the payment says.
-    """
+    """Check the amount that brings a balance to zero; raises BalanceMoved where it is beyond what the payment says."""
     most = payment.at_most
     if most is not None and not min(ZERO, most) <= amount <= max(ZERO, most):
         raise BalanceMoved(
@@ -348,11 +340,7 @@ def check_at_most(payment: Payment, amount: Decimal) -> None:
 
 
 def check_same_currency(transfer: MoneyTransfer, source: str | None, target: str | None) -> None:
-    """Check the currencies that the accounts of a transfer have.
-
-    Raises:
-        OtherCurrency: they differ.
-    """
+    """Check the currencies that the accounts of a transfer have; raises OtherCurrency where they differ."""
     if source != target:
         raise OtherCurrency(
             f"account {transfer.source} has money in {source}, account {transfer.target} in {target}: an operator "

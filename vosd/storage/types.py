@@ -94,11 +94,7 @@ def money_text(amount: Decimal) -> str:
 
 
 def call_key(call_id: str) -> bytes:
-    """Return the sixteen bytes of a call id.
-
-    Raises:
-        Unstorable: when it is not a UUID.
-    """
+    """Return the sixteen bytes of a call id; raises Unstorable when it is not a UUID."""
     try:
         key = bytes.fromhex(call_id.replace("-", ""))
     except ValueError:
@@ -130,11 +126,7 @@ def moment_text(wall_ms: int) -> str:
 
 
 def moment_literal(wall_ms: int) -> str:
-    """Return a time as MySQL takes it, in quotes.
-
-    Raises:
-        Unstorable: for a time outside the calendar.
-    """
+    """Return a time as MySQL takes it, in quotes; raises Unstorable for a time outside the calendar."""
     seconds, ms = divmod(wall_ms, 1_000)
     return _quoted_second(seconds) + _QUOTED_MILLISECONDS[ms]
 

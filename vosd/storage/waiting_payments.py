@@ -60,11 +60,7 @@ class SqlWaitingPayments(SqlStore):
         return None if found is None else _payment(found)
 
     async def find(self, number: int) -> WaitingPayment:
-        """Return one of them, whatever became of it.
-
-        Raises:
-            NotWaiting: there is none.
-        """
+        """Return one of them, whatever became of it; raises NotWaiting where there is none."""
         found = await self._database.row(_all().where(_row.id == number))
         if found is None:
             raise NotWaiting(f"payment {number} was never asked for: vosd payment waiting lists those that wait")
@@ -72,11 +68,7 @@ class SqlWaitingPayments(SqlStore):
 
     @repeated
     async def refuse(self, number: int, by: str, at: int, reason: str | None, audit: AuditLine | None = None) -> None:
-        """Refuse a payment.
-
-        Raises:
-            NotWaiting: it was booked or refused before.
-        """
+        """Refuse a payment; raises NotWaiting where it was booked or refused before."""
         async with self._database.writing() as connection:
             why = None if reason is None else descriptive(reason, schema.MEMO_LENGTH)
             if not await _decide(connection, Settlement(number, by, at), REFUSED, why):

@@ -242,11 +242,7 @@ def check_pattern(pattern: str, *, passes: bool, to_caller: bool) -> str:
 
 
 def check_value(value: str) -> None:
-    """Check a value that is added or set.
-
-    Raises:
-        HeaderRuleError: it is no value.
-    """
+    """Check a value that is added or set; raises HeaderRuleError where it is no value."""
     if not value.isprintable() or not 1 <= len(value) <= VALUE_MAX:
         raise HeaderRuleError(f"1 to {VALUE_MAX} printable characters")
     _parsed(value)

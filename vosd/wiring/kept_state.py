@@ -51,11 +51,7 @@ def kept_blacklist(state_dir: Path, now_ms: int) -> LeftState[list[BlacklistedCa
 
 
 def kept_dead_letters(state_dir: Path, receivers: Sequence[str]) -> LeftState[list[DeadLetter]]:
-    """Return the events that receivers did not get and will not get.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    """Return the events that receivers did not get and will not get; raises OSError where a file cannot be read."""
     directories = {name: state_dir / WEBHOOKS / name / DEAD for name in receivers}
     letters = [dead_letter(name, each) for name, directory in directories.items() for each in spooled_in(directory)]
     written = [at for each in directories.values() if (at := _written(each)) is not None]

@@ -43,11 +43,7 @@ class BackupEntry(msgspec.Struct, frozen=True):
 
 @needs(Permission.INSTALLATION_RUN, without_database=True)
 async def list_backups(office: Office, who: Principal, _order: ListBackups) -> list[BackupEntry]:
-    """Return the backups, by name.
-
-    Raises:
-        OSError: the directory cannot be read.
-    """
+    """Return the backups, by name; raises OSError where the directory cannot be read."""
     found = []
     for path in sorted(_directory(office).glob("*.zip")):
         if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():

@@ -80,11 +80,7 @@ class _Places:
         """By network and source, both in the order of their turns."""
 
     def take(self, source: LogInSource) -> _Turn:
-        """Return the turn to wait for.
-
-        Raises:
-            TooManyLogInsError: there is no place.
-        """
+        """Return the turn to wait for; raises TooManyLogInsError where there is no place."""
         if self._taken[source.address] >= self._room.of_source:
             raise TooManyLogInsError
         if self._taken.total() >= self._room.places:

@@ -59,11 +59,7 @@ class PermissionLackingError(VosError):
 
 
 def require(who: Principal, permission: Permission) -> None:
-    """Check that a principal has a permission.
-
-    Raises:
-        PermissionLackingError: it has not.
-    """
+    """Check that a principal has a permission; raises PermissionLackingError where it has not."""
     if permission not in who.permissions:
         raise PermissionLackingError(f"{who.name} may not do this: it needs the permission {permission.value}")
 

@@ -169,11 +169,7 @@ async def history_of(office: Office, kind: str, name: str, owned: AgentObjects |
 
 
 def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
-    """Return one of the versions of an object.
-
-    Raises:
-        NoSuchObjectError: there is none of that number.
-    """
+    """Return one of the versions of an object; raises NoSuchObjectError where there is none of that number."""
     for each in versions:
         if each.version == version:
             return each

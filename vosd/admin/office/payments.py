@@ -494,11 +494,7 @@ class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.MONEY_BOOK)
 async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -> WaitingSheet:
-    """Refuse it.
-
-    Raises:
-        NotWaiting: it does not wait.
-    """
+    """Refuse it; raises NotWaiting where it does not wait."""
     waiting = office.stores.waiting_payments
     asked = await waiting.find(order.id)
     line = office.audit_line(who, order, f"payment {order.id}")

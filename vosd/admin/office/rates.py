@@ -32,11 +32,7 @@ class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.RATES_SEE, by_account=True, without_database=True)
 async def list_rate_groups(office: Office, who: Principal, order: ListRateGroups) -> list[RateGroupSheet]:
-    """Return them in the order of the configuration.
-
-    Raises:
-        ConfigError: a rate group has mistakes.
-    """
+    """Return them in the order of the configuration; raises ConfigError where a rate group has mistakes."""
     agent, definitions = office.scope_of(who).agent, office.definitions
     groups, part = await definitions.rate_groups(), order.containing.lower()
     if agent is None:

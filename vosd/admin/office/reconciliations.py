@@ -525,11 +525,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 @needs(Permission.BOOKS_SEE)
 async def show_reconciliation(office: Office, who: Principal, order: ShowReconciliation) -> ReconciliationSheet:
-    """Return a comparison.
-
-    Raises:
-        NoSuchReconciliationError: there is none of the number.
-    """
+    """Return a comparison; raises NoSuchReconciliationError where there is none of the number."""
     return await _sheet(office, await office.stores.reconciliations.one(order.id))
 
 

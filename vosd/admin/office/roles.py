@@ -109,11 +109,7 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
 
 
 async def role_named(office: Office, name: str) -> RoleSheet:
-    """Return a role.
-
-    Raises:
-        NoSuchRoleError: there is none.
-    """
+    """Return a role; raises NoSuchRoleError where there is none."""
     return role_of(name, await office.stores.access.role(name))
 
 

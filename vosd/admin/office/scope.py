@@ -51,11 +51,7 @@ class Scope:
         return name if self.sees_operator(name) else OTHERS
 
     def require_operator(self) -> None:
-        """Check that an operator acts.
-
-        Raises:
-            OperatorsOnlyError: an agent or a customer does.
-        """
+        """Check that an operator acts; raises OperatorsOnlyError where an agent or a customer does."""
         if self._authority is not None:
             message = f"{self._authority.called} {self._authority.agent} may not do this: it is for operators"
             raise OperatorsOnlyError(message)

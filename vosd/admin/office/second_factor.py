@@ -86,11 +86,7 @@ def sealed(secret: bytes, state_dir: Path) -> str:
 
 
 def opened(text: str, state_dir: Path) -> bytes:
-    """Return what ``sealed`` has encrypted.
-
-    Raises:
-        SealedElsewhereError: it was encrypted by another key.
-    """
+    """Return what ``sealed`` has encrypted; raises SealedElsewhereError where it was encrypted by another key."""
     from cryptography.fernet import Fernet, InvalidToken
 
     try:

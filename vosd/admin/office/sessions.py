@@ -337,11 +337,7 @@ async def principal_of_session(
 
 
 async def show_session(office: Office, session: str) -> SessionSheet:
-    """Return a session without its id.
-
-    Raises:
-        UnauthorizedError: there is no such session, or it has ended.
-    """
+    """Return a session without its id; raises UnauthorizedError where there is no such session, or it has ended."""
     return session_sheet(*await _session(office, session))
 
 

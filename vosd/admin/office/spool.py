@@ -40,11 +40,7 @@ class RefusedRecords(msgspec.Struct, frozen=True):
 
 @needs(Permission.INSTALLATION_RUN, without_database=True)
 async def list_refused(office: Office, who: Principal, _order: ListRefused) -> RefusedRecords:
-    """Return them, in the order of their refusal.
-
-    Raises:
-        QuarantineError: they cannot be read.
-    """
+    """Return them, in the order of their refusal; raises QuarantineError where they cannot be read."""
     content = _quarantine(office).read()
     return RefusedRecords(content.records, [f"{each.path} cannot be read: {each.why}" for each in content.unreadable])
 

@@ -60,11 +60,7 @@ class RestoredCalls:
         """By the id of the first call."""
 
     def leg(self, reference: LegReference, call: CallPort) -> Leg:
-        """Return the leg that ``call`` refers to.
-
-        Raises:
-            KeyError: it is of a call that was not described.
-        """
+        """Return the leg that ``call`` refers to; raises KeyError where it is of a call that was not described."""
         if reference.name != "callee":
             return self.caller(reference, call).leg
         callee = self._owner(reference, call).callee

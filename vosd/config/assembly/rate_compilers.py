@@ -46,11 +46,7 @@ class CompilerProcesses:
         return _Round(self, tasks, progress).carry_out(min(most, len(tasks)))
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Start a process.
-
-        Raises:
-            OSError: it cannot be started, or no process is wanted any more.
-        """
+        """Start a process; raises OSError where it cannot be started, or no process is wanted any more."""
         with self._lock:
             if self._is_stopped:
                 raise OSError("the switch stops")

@@ -33,11 +33,7 @@ class RateStore:
         self.directory = directory
 
     def prepare(self) -> None:
-        """Create the directory if it is missing.
-
-        Raises:
-            OSError: it cannot be created.
-        """
+        """Create the directory if it is missing; raises OSError where it cannot be created."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open(self, name: str, *, is_checked: bool = False) -> RateFile | None:

@@ -438,22 +438,14 @@ def _named(positions: Sequence[int], cells: Sequence[str], columns: SheetColumns
 
 
 def _value(cell: str) -> str:
-    """Return a cell of any text.
-
-    Raises:
-        ExpectedError: it has no value of its own.
-    """
+    """Return a cell of any text; raises ExpectedError where it has no value of its own."""
     if cell in ERRORS:
         raise ExpectedError("a value, not an error, a formula that was not computed or a merged cell")
     return cell
 
 
 def _meaningless(cell: str) -> str:
-    """Return a cell of a column that is not read.
-
-    Raises:
-        ExpectedError: it may say what becomes of the code.
-    """
+    """Return a cell of a column that is not read; raises ExpectedError where it may say what becomes of the code."""
     if cell.strip().lower() in _STATUSES:
         raise ExpectedError("a map that says what this word means: status with this column, or the column in ignored")
     return cell

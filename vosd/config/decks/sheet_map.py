@@ -39,11 +39,7 @@ class StatusMeaning(Enum):
 
 
 def our_column(written: str) -> str:
-    """Return the key of a column by any of its names.
-
-    Raises:
-        ExpectedError: there is none.
-    """
+    """Return the key of a column by any of its names; raises ExpectedError where there is none."""
     known = {**{name: name for name in RateKeys.by_key()}, **RateKeys.aliases}
     name = known.get(written.lower())
     if name is None:

@@ -112,11 +112,7 @@ class TermsReader:
         return _MARKS[meaning]
 
     def check_currency(self, text: str) -> None:
-        """Compare the currency of a row with that of the rate group.
-
-        Raises:
-            ExpectedError: it is another one.
-        """
+        """Compare the currency of a row with that of the rate group; raises ExpectedError where it is another one."""
         if text and self._currency is not None and not self.amounts.is_ours(text):
             raise ExpectedError(f"{self._currency}, the currency of the rate group")
 

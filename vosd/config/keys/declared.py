@@ -20,11 +20,7 @@ class DeclaredKeys(Keys):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Add the declared keys.
-
-        Raises:
-            TypeError: the model and a struct declare the same key.
-        """
+        """Add the declared keys; raises TypeError where the model and a struct declare the same key."""
         for declared in keys_of(*cls.declared_by):
             if declared.name in cls.model_fields:
                 raise TypeError(f"key {declared.name!r} of {cls.__name__} is declared twice")

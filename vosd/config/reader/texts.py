@@ -61,11 +61,7 @@ class Texts(Protocol):
         """
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the files that fit a pattern.
-
-        Raises:
-            ValueError: it is no pattern.
-        """
+        """Return the files that fit a pattern; raises ValueError where it is no pattern."""
 
 
 class DiskTexts:

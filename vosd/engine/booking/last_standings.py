@@ -16,11 +16,7 @@ class LastStandings(Protocol):
     """A copy of the balances; ``storage`` implements it."""
 
     async def standings(self) -> Sequence[LastStanding]:
-        """Return the last known standing of every account.
-
-        Raises:
-            StoreUnavailable: the copy cannot be read.
-        """
+        """Return the last known standing of every account; raises StoreUnavailable where the copy cannot be read."""
 
     async def note(self, standings: Sequence[LastStanding]) -> bool:
         """Write the standings of accounts that have changed; return whether that was possible.
@@ -69,11 +65,7 @@ class StandingsCopier:
         self._turn = asyncio.Lock()
 
     async def known(self) -> Sequence[LastStanding]:
-        """Return what the copy has.
-
-        Raises:
-            StoreUnavailable: it cannot be read.
-        """
+        """Return what the copy has; raises StoreUnavailable where it cannot be read."""
         return await self.copy.standings()
 
     async def run(self) -> None:

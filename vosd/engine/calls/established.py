@@ -191,11 +191,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def read(cls, data: bytes) -> "Established":
-        """Return what ``of`` has written.
-
-        Raises:
-            msgspec.DecodeError: it is not readable.
-        """
+        """Return what ``of`` has written; raises msgspec.DecodeError where it is not readable."""
         described = _decode(data)
         return as_received(described) if described.is_portable else described
 

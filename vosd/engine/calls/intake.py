@@ -167,11 +167,7 @@ class Intake:
         """Settings of calls with a routing plan that has limits of its own, by name of the plan."""
 
     def take_invite(self, event: InviteArrived) -> None:
-        """Make a call of an INVITE, or refuse it.
-
-        Raises:
-            ParseError: a header that is needed is malformed.
-        """
+        """Make a call of an INVITE, or refuse it; raises ParseError where a header that is needed is malformed."""
         request, source, at = event.request, event.source, event.at
         if request.header("replaces") is not None:
             self._take_over(event)

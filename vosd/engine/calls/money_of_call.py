@@ -28,11 +28,7 @@ class MoneyOfCall(msgspec.Struct, eq=False):
 
     @property
     def _hold(self) -> CallHold:
-        """Money that the call holds.
-
-        Raises:
-            RuntimeError: it holds nothing.
-        """
+        """Money that the call holds; raises RuntimeError where it holds nothing."""
         hold = self._live_call.call_request.hold
         if hold is None:
             raise RuntimeError(f"{self._live_call.call!r} goes on without a hold")

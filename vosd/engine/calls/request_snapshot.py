@@ -89,11 +89,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
 
     @classmethod
     def of(cls, request: CallRequest, *, is_answered: bool = False) -> "RequestSnapshot":
-        """Describe an admitted call.
-
-        Raises:
-            NoSnapshotError: it occupies something of an unknown kind.
-        """
+        """Describe an admitted call; raises NoSnapshotError where it occupies something of an unknown kind."""
         return cls(
             source_host=request.source_host,
             source_port=request.source_port,

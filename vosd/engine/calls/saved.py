@@ -100,11 +100,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
-        """Describe a live call.
-
-        Raises:
-            NoSnapshotError: it is over, or occupies something of an unknown kind.
-        """
+        """Describe a live call; raises NoSnapshotError where it is over, or occupies something of an unknown kind."""
         timer, call, searched = live_call.timer, live_call.call, live_call.call_request.searched
         if searched is not None:
             searched.looks_ahead = True  # those without room now may have some when their turn comes

@@ -138,11 +138,7 @@ class Quarantine:
             sync_directory(self._directory)
 
     def get(self, call_id: str) -> Refused | None:
-        """Return one record, or None.
-
-        Raises:
-            QuarantineError: its file cannot be read.
-        """
+        """Return one record, or None; raises QuarantineError where its file cannot be read."""
         try:
             return _decode(self._path(call_id).read_bytes())
         except FileNotFoundError:

@@ -36,11 +36,7 @@ class Examination(msgspec.Struct):
 
 
 def examine(path: Path) -> Examination:
-    """Read a whole file and count.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Read a whole file and count; raises OSError where it cannot be read."""
     counts = Counter(dict.fromkeys((*NAMES, "unknown"), 0))
     damaged: list[DamagedPart] = []
     damages = 0
@@ -70,11 +66,7 @@ def has_records(path: Path) -> bool:
 
 
 def ended_in(path: Path) -> Iterator[CallRecord]:
-    """Yield every ended call that can be read in a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Yield every ended call that can be read in a file; raises OSError where it cannot be read."""
     with path.open("rb") as file:
         for part in entries_in(file):
             if isinstance(part, Ended):

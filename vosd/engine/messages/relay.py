@@ -102,11 +102,7 @@ class MessageRelay(Counting):
         self._endpoint.relay(frozenset(methods | {"SUBSCRIBE", "NOTIFY"} if self._mailboxes else methods))
 
     def take(self, event: StandaloneArrived) -> None:
-        """Relay a request, or answer it.
-
-        Raises:
-            ParseError: a header that is needed is malformed.
-        """
+        """Relay a request, or answer it; raises ParseError where a header that is needed is malformed."""
         if len(self._open) >= OPEN_MAX or (event.user and self._open_of[event.user] >= OPEN_OF_ONE_MAX):
             self._answer(event, 503, _BUSY)
             return

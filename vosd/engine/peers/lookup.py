@@ -49,11 +49,7 @@ class Resolver(Protocol):
     """Client of name servers."""
 
     async def ask(self, question: DnsQuestion) -> DnsAnswer:
-        """Return the records, perhaps none.
-
-        Raises:
-            NoAnswerError: no name server gave a usable answer.
-        """
+        """Return the records, perhaps none; raises NoAnswerError where no name server gave a usable answer."""
 
 
 class CachedName:

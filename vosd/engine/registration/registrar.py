@@ -123,11 +123,7 @@ class Registrar(Counting):
                 self._registrations.report_absent(name, kind)
 
     def take_register(self, event: RegisterArrived) -> None:
-        """Answer a REGISTER.
-
-        Raises:
-            ParseError: it cannot be read.
-        """
+        """Answer a REGISTER; raises ParseError where it cannot be read."""
         status, headers = self._carry_out(event)
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)

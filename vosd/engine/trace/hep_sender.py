@@ -100,11 +100,7 @@ def _connected(addresses: Sequence[str], port: int) -> tuple[str, socket.socket]
 
 
 async def _addresses(server: HepServer) -> Sequence[str]:
-    """Return the addresses that a server is at.
-
-    Raises:
-        OSError: its name leads nowhere.
-    """
+    """Return the addresses that a server is at; raises OSError where its name leads nowhere."""
     return [server.host] if is_address(server.host) else await _NAMES.addresses(server.host)
 
 
