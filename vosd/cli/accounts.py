@@ -169,7 +169,6 @@ def groups(invocation: Invocation) -> None:
 @click.option("--overdraft-limit", metavar="X", help="An amount, or unlimited.")
 @click.option("--expires-at", type=EXPIRY, metavar="TIME", help="A time, never, or configured.")
 @order_options
-@pass_invocation
 def set_values(
     invocation: Invocation, /, account_id: str, overdraft_limit: str | None, expires_at: "Expiry | None", **terms: Any
 ) -> None:
@@ -210,7 +209,6 @@ def _destination_option(command: Any) -> Any:
 @_destination_option
 @click.option("--incoming", is_flag=True, help="Also calls and texts to its phones and numbers: nothing in or out.")
 @order_options
-@pass_invocation
 def block(invocation: Invocation, /, account_id: str, **terms: Any) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.admin.office.overrides import BlockAccount, block_account

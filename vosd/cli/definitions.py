@@ -10,16 +10,8 @@ import msgspec
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_option
-from vosd.cli.command import (
-    DaemonAwayError,
-    Family,
-    Invocation,
-    OperationError,
-    json_option,
-    json_verb,
-    pass_invocation,
-)
+from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_verb
+from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
@@ -91,8 +83,8 @@ _YES: Final = click.option(
 
 
 def change_options(command: Any) -> Any:
-    """Add ``--memo``, ``--at``, ``--dry-run``, ``--yes``, ``--operator`` and ``--json`` to a verb that changes."""
-    for option in (json_option, operator_option, _YES, _DRY, _AT, _MEMO):
+    """Add ``--memo``, ``--at``, ``--dry-run``, ``--yes`` and what ``operator_verb`` adds to a verb that changes."""
+    for option in (operator_verb, _YES, _DRY, _AT, _MEMO):
         command = option(command)
     return command
 
@@ -166,7 +158,6 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
 @_NAME
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=True, metavar="F|-")
 @change_options
-@pass_invocation
 def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: Any) -> None:
     """Define the object NAME by the keys in FILE, or change it; it has exactly these keys then.
 
@@ -185,7 +176,6 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 @_NAME
 @click.argument("more", nargs=-1, metavar="[KIND NAME]...")
 @change_options
-@pass_invocation
 def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...], **terms: Any) -> None:
     """End the object NAME; its versions stay, and revert brings it back.
 
@@ -278,7 +268,6 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
 @_NAME
 @click.option("--to", "version", type=Count(1), required=True, metavar="N", help="The version to go back to.")
 @change_options
-@pass_invocation
 def revert(invocation: Invocation, /, kind: str, name: str, version: int, **terms: Any) -> None:
     """Put the keys of an earlier version in force again, as a new version."""
     from vosd.admin.office.definitions import RevertObject, revert_object
@@ -319,7 +308,6 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     help="FILE is a CSV or XLSX file, and MAP says what its columns mean.",
 )
 @change_options
-@pass_invocation
 def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: Any) -> None:
     """Define or change the objects in FILE, all of them or none; objects that are not in it stay as they are.
 
@@ -345,7 +333,6 @@ def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: A
 @click.option("--payment", type=AMOUNT, metavar="AMOUNT", help="The first payment, in the currency of the account.")
 @click.option("--reference", metavar="TEXT", help="The order repeated with the same one changes nothing more.")
 @change_options
-@pass_invocation
 def provision(
     invocation: Invocation, /, file: Path, payment: "Decimal | None", reference: str | None, **terms: Any
 ) -> None:

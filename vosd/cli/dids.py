@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import TextFile
-from vosd.cli.command import Family, Invocation, json_verb, pass_invocation
+from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.definitions import change_objects, change_options
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -60,7 +60,6 @@ def _rings(row: "DidRow") -> str:
 @click.option("--phone", "phones", multiple=True, metavar="NUMBER", help="It rings this phone; several ring in turn.")
 @click.option("--together", is_flag=True, help="Several phones ring at the same time.")
 @change_options
-@pass_invocation
 def assign(
     invocation: Invocation,
     /,
@@ -87,7 +86,6 @@ def assign(
 @did.command()
 @_NUMBER
 @change_options
-@pass_invocation
 def free(invocation: Invocation, /, number: str, **terms: Any) -> None:
     """Take NUMBER back from its account; it stays in the inventory, and calls to it get 404."""
     from vosd.admin.office.dids import FreeDid, free_did
@@ -98,7 +96,6 @@ def free(invocation: Invocation, /, number: str, **terms: Any) -> None:
 @did.command("import")
 @click.argument("text", type=TextFile(), metavar="FILE")
 @change_options
-@pass_invocation
 def import_(invocation: Invocation, /, text: str, **terms: Any) -> None:
     """Set the numbers of a CSV FILE, all of them or none; others stay as they are.
 

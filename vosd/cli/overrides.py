@@ -33,8 +33,8 @@ _CHANGES: Final = {"at": ScreenColumn("at"), "action": ScreenColumn("action"), *
 
 
 def order_options(command: Any) -> Any:
-    """Add ``--until``, ``--for``, ``--memo``, ``--operator``, ``--as`` and ``--json`` to a verb that sets overrides."""
-    command = json_option(operator_option(as_option(_with_end(command))))
+    """Hand a verb that sets overrides its invocation; add ``--until``, ``--for``, ``--memo`` and those of orders."""
+    command = json_option(operator_option(as_option(_with_end(pass_invocation(command)))))
     command = click.option("--memo", metavar="TEXT", help="Why; shown wherever the override is.")(command)
     help_text = "When it expires; default: it stays until it is cleared."
     command = click.option("--for", "for_ms", type=DURATION, metavar="8h", help="How long it holds.")(command)
@@ -68,7 +68,6 @@ gateway.add_command(gateways.show)
 @gateway.command("block")
 @click.argument("name")
 @order_options
-@pass_invocation
 def block(invocation: Invocation, /, name: str, **terms: Any) -> None:
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
     from vosd.admin.office.overrides import BlockGateway, block_gateway
@@ -97,7 +96,6 @@ def unblock(invocation: Invocation, /, name: str) -> None:
 @click.option("--max-concurrent", metavar="N", help="Calls at the same time; none lifts the limit.")
 @click.option("--max-cps", metavar="N", help="Calls a second; none lifts the limit.")
 @order_options
-@pass_invocation
 def set_values(invocation: Invocation, /, name: str, **terms: Any) -> None:
     """Set values of gateway or phone NAME; each is an override of its own."""
     from vosd.admin.office.overrides import SetGateway, set_gateway

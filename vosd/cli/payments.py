@@ -95,9 +95,8 @@ def _payments_in(
 
 def _booking_options(command: Any) -> Any:
     """Add ``--reference``, ``--memo``, ``--force``, ``--dry-run`` and those of all bookings to a verb."""
-    command = click.option("--dry-run", "is_trial", is_flag=True, help="Show what would be booked, book nothing.")(
-        command
-    )
+    dry = click.option("--dry-run", "is_trial", is_flag=True, help="Show what would be booked, book nothing.")
+    command = dry(pass_invocation(command))
     command = yes_option(json_option(operator_option(as_option(command))))
     help_text = "Take what running calls hold, too; without it no more than is available."
     command = click.option("--force", is_flag=True, help=help_text)(command)
@@ -126,7 +125,6 @@ payment.add_command(import_file)
     help="refund pays money back and lowers the balance; zero brings the balance to zero.",
 )
 @_booking_options
-@pass_invocation
 def add(invocation: Invocation, /, account_id: str, amount: Decimal | None, kind: str, yes: bool, **terms: Any) -> None:
     """Book money on an account and print its balance before and after.
 
@@ -239,7 +237,6 @@ def undo(invocation: Invocation, number: int, memo: str | None) -> None:
 @click.option("--to", "target", required=True, metavar="ID", help="Account that receives.")
 @click.option("--amount", type=AMOUNT, required=True, metavar="DECIMAL")
 @_booking_options
-@pass_invocation
 def transfer(invocation: Invocation, /, source: str, target: str, amount: Decimal, yes: bool, **terms: Any) -> None:
     """Move money between two accounts of one currency: both entries or none.
 
