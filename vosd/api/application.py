@@ -561,13 +561,12 @@ def _version_in(text: str) -> int:
 def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     """Return the fields of an order whose list the office reads in parts: one more item than the page has."""
     listing = operation.listing
-    if wanted is None or listing is None or listing.limit is None:
+    if wanted is None or listing is None or not listing.in_parts:
         return {}
-    assert listing.cursor is not None
     if not is_read_in_parts(listing, wanted):
-        return {listing.limit: None, listing.cursor: None}
-    check_cursor(wanted, next(each for each in msgspec.structs.fields(operation.takes) if each.name == listing.cursor))
-    paging = {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
+        return {"limit": None, "after": None}
+    check_cursor(wanted, next(each for each in msgspec.structs.fields(operation.takes) if each.name == "after"))
+    paging = {"limit": maxsize if wanted.limit is None else wanted.limit + 1, "after": wanted.after}
     if listing.backwards is not None and wanted.sort is not None:
         paging[listing.backwards] = wanted.is_reversed != listing.descends
     elif listing.backwards is not None and listing.ends_first:

@@ -143,7 +143,7 @@ def is_read_in_parts(listing: Listing, wanted: PageWanted) -> bool:
     """Return whether the office reads a page alone: by a filter of items, or in another order, it needs the whole."""
     is_by_order = wanted.sort in {None, listing.by or listing.key}
     is_readable = listing.backwards is not None or wanted.order is None or wanted.is_reversed == listing.descends
-    return listing.cursor is not None and is_by_order and is_readable and not wanted.filters
+    return listing.in_parts and is_by_order and is_readable and not wanted.filters
 
 
 def check_cursor(wanted: PageWanted, field: FieldInfo) -> None:

@@ -174,7 +174,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
         item = ANSWERS.get(each.route) or _example("", _schemas()[0][each.result])
         if name == "cursor":
             keys = identity(listing, item) or [0]
-            return closed_cursor(None, keys[0] if listing.cursor else [False, "", *keys])
+            return closed_cursor(None, keys[0] if listing.in_parts else [False, "", *keys])
         return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
     known = name if listing is None else listing.other_names.get(name, name)
     return _example(known, parameter["schema"] | {"description": parameter["description"]})

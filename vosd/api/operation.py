@@ -51,7 +51,7 @@ class AskNothing(msgspec.Struct, frozen=True):
 
 
 class Listing(NamedTuple):
-    """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
+    """A list: the office returns it whole or in parts."""
 
     key: str = ""
     """Field that tells items apart, or several with commas; the cursor is made of it.
@@ -70,10 +70,8 @@ class Listing(NamedTuple):
 
     A minus before it: in the opposite order. Cursors are made of it, so that no item passes them between two pages.
     """
-    cursor: str | None = None
-    """Field of the order that takes the key of the last item."""
-    limit: str | None = None
-    """Field of the order that takes the number of items; None = the office returns the whole list."""
+    in_parts: bool = False
+    """Whether the office returns as many items as ``limit`` of its order says, behind the one of the key ``after``."""
     by: str | None = None
     """Field of items that a list which is read in parts is in the order of; None = ``key``."""
     descends: bool = False
@@ -242,7 +240,7 @@ class Operation(msgspec.Struct, frozen=True):
         if self.long is not None and self.long.uploads and self.long.is_always:  # then the body is a file
             inside = FieldPlace.QUERY
         listing = self.listing
-        apart = {*self.fixed} if listing is None else {*self.fixed, listing.limit, listing.cursor}
+        apart = {*self.fixed, *(("limit", "after") if listing is not None and listing.in_parts else ())}
         found = []
         for each in _fields_of(self.takes):
             if each.name in apart:

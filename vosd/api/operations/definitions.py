@@ -152,11 +152,7 @@ def _operations() -> Iterator[Operation]:
             problems=("unknown_name",) if kind in _OF_ACCOUNTS else (),
             fixed=fixed if kind in _OF_ACCOUNTS else {**fixed, "account": None},
             listing=Listing(
-                "name",
-                filters=("operator", "memo", "source"),
-                sorts=("name", "made_at", "begins_at"),
-                cursor="after",
-                limit="limit",
+                "name", filters=("operator", "memo", "source"), sorts=("name", "made_at", "begins_at"), in_parts=True
             ),
         )
         yield Operation(

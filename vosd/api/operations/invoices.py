@@ -66,7 +66,7 @@ OPERATIONS: Final = (
         list_invoices,
         problems=("bad_period", "out_of_scope", "right_lacking", "unknown_account", "unknown_name"),
         fixed={"oldest_first": False},
-        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
+        listing=Listing("id", sorts=("id",), descends=True, in_parts=True, backwards="oldest_first"),
     ),
     Operation(
         "GET /invoices/{id}",

@@ -160,9 +160,7 @@ async def list_statements(office: Office, who: Principal, order: ListStatements)
             yield each
 
 
-_ENTRIES_OF_ACCOUNT: Final = Listing(
-    "id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first", ends_first=True
-)
+_ENTRIES_OF_ACCOUNT: Final = Listing("id", sorts=("id",), in_parts=True, backwards="newest_first", ends_first=True)
 _BOOKING_PROBLEMS: Final = (
     "balance_moved", "balance_too_large", "may_not_act", "other_currency", "out_of_scope", "own_payment",
     "reference_taken", "right_lacking", "too_little_left", "unknown_account", "was_refused",
@@ -179,8 +177,7 @@ OPERATIONS: Final = (
             "id",
             filters=("currency", "type", "blocked"),
             sorts=("id", "group", "balance", "reserved", "available", "currency"),
-            cursor="after",
-            limit="limit",
+            in_parts=True,
         ),
     ),
     Operation(
@@ -213,7 +210,7 @@ OPERATIONS: Final = (
         list_payments,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None},
-        listing=Listing("id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first"),
+        listing=Listing("id", sorts=("id",), in_parts=True, backwards="newest_first"),
     ),
     Operation(
         "POST /payment-files",
@@ -248,8 +245,7 @@ OPERATIONS: Final = (
         listing=Listing(
             "id",
             sorts=("id",),
-            cursor="after",
-            limit="limit",
+            in_parts=True,
             backwards="newest_first",
             unindexed=dict.fromkeys(("since", "until", "kinds", "operator"), ("account",)),
         ),
@@ -258,7 +254,7 @@ OPERATIONS: Final = (
         "GET /ledger/balances",
         "The balance of every account at a moment; entries dated before count.",
         list_balances,
-        listing=Listing("account", filters=("currency",), sorts=("account", "balance"), cursor="after", limit="limit"),
+        listing=Listing("account", filters=("currency",), sorts=("account", "balance"), in_parts=True),
     ),
     Operation(
         "GET /ledger/profit",
@@ -272,7 +268,7 @@ OPERATIONS: Final = (
         list_statements,
         use_case=show_statements,
         problems=("no_such_group", "out_of_scope", "right_lacking", "unknown_account"),
-        listing=Listing("account", cursor="after", limit="limit"),
+        listing=Listing("account", in_parts=True),
     ),
     Operation(
         "GET /accounts/{account}/statements/{month}",

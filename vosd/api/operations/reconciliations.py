@@ -89,12 +89,7 @@ OPERATIONS: Final = (
         problems=("unknown_name",),
         fixed={"oldest_first": False},
         listing=Listing(
-            "id",
-            sorts=("id", "made_at", "account"),
-            descends=True,
-            cursor="after",
-            limit="limit",
-            backwards="oldest_first",
+            "id", sorts=("id", "made_at", "account"), descends=True, in_parts=True, backwards="oldest_first"
         ),
     ),
     Operation(

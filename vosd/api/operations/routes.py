@@ -120,7 +120,7 @@ OPERATIONS: Final = (
         "What calls of an account cost now, by prefix.",
         list_prices,
         problems=("no_rate", "out_of_scope", "unknown_account"),
-        listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
+        listing=Listing("prefix", sorts=("prefix",), in_parts=True),
     ),
     Operation(
         "GET /gateways/quality",

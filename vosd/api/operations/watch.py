@@ -129,7 +129,7 @@ OPERATIONS: Final = (
         takes=ShowOverrideChanges,
         result=OverrideChange,
         fixed={"oldest_first": False},
-        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
+        listing=Listing("id", sorts=("id",), descends=True, in_parts=True, backwards="oldest_first"),
     ),
     Operation(
         "POST /gateways/{name}/overrides",
@@ -206,7 +206,7 @@ OPERATIONS: Final = (
         takes=ListAudit,
         result=AuditSheet,
         fixed={"oldest_first": False},
-        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
+        listing=Listing("id", sorts=("id",), descends=True, in_parts=True, backwards="oldest_first"),
     ),
     Operation(
         "GET /parameters",
