@@ -202,6 +202,7 @@ def test_a_restart_behind_money_that_came_after_a_warning_forgets_neither(tmp_pa
     ("offer", "answer", "in_use", "warnings"),
     [
         (OFFER, ANSWER, 0, [0]),
+        (OFFER, ANSWER, 18, [0]),  # of a description before
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), 8, [8]),
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), None, [8]),
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), 18, []),
@@ -228,6 +229,7 @@ def test_only_audio_in_g711_that_the_parties_do_not_encrypt_has_the_tone(offer, 
         ("both", OFFER, 0, ("end_warning", "PCMU", TONE_MS)),
         ("gone", OFFER, 0, ("end_warning", "PCMU", TONE_MS)),
         ("gone", G729, 18, None),
+        ("ready", G729.replace("18", "96"), 96, ("ready", "G729", 60)),
     ],
 )
 def test_a_sound_of_the_installation_warns_in_its_codecs_and_beeps_in_g711_else(sound, offer, in_use, played):
@@ -240,6 +242,14 @@ def test_a_sound_of_the_installation_warns_in_its_codecs_and_beeps_in_g711_else(
     if played is not None:
         name, codec, ms = played
         assert f'"played":[{{"to":"caller","sound":"{name}","codec":"{codec}","ms":{ms}}}]' in media
+
+
+def test_each_side_may_have_another_number_for_a_codec():
+    """A side is sent the numbers that it has named itself (RFC 3264 section 5.1)."""
+    answer = G729.replace("192.0.2.10", "192.0.2.20").replace("18", "97")
+    warned = Warned("0.60", sound="ready").talk(G729.replace("18", "96"), answer)
+    assert warned.at(40) == [96]
+    assert '"sound":"ready","codec":"G729"' in warned.end().media
 
 
 def test_a_fax_has_no_tone():

@@ -32,7 +32,8 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) ->
         return
     agreed = dict(_agreed(source, sender, sound))
     in_use = relay.figures(far).payload
-    payload = next(iter(agreed), None) if in_use is None else in_use
+    is_known = in_use in source.taken()[0]  # else it is that of a description before, and came more often
+    payload = in_use if is_known else next(iter(agreed), None)
     if payload is None or payload not in agreed:
         return
     encoded = {number: each for number, each in agreed.items() if each is not None}
@@ -46,9 +47,9 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) ->
 
 
 def _agreed(source: MediaSource, sender: MediaSource, sound: Sound | None) -> Iterator[tuple[int, EncodedSound | None]]:
-    """Yield payload types that both sides have named, and the sound in each; None = beeps."""
-    theirs = {(payload, codec.lower()) for payload, _, codec in zip(*sender.taken(), strict=True)}
+    """Yield payload types of a side whose codecs both sides have named, and the sound in each; None = beeps."""
+    theirs = {codec.lower() for codec in sender.taken()[2]}
     for payload, clock, codec in zip(*source.taken(), strict=True):
         found = None if sound is None or clock != RATE else sound.by_codec.get(codec.lower())
-        if (payload, codec.lower()) in theirs and (found is not None or payload in PAYLOADS):
+        if codec.lower() in theirs and (found is not None or payload in PAYLOADS):
             yield payload, found
