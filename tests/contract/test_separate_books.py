@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from doubles import forked_bookkeeper
+from doubles import forked_child
 from doubles.data.records import answered_call, call_id
 from doubles.turns import turns
 
@@ -33,7 +33,7 @@ COST = Decimal("0.009876")
 @pytest.fixture
 async def books(database, monkeypatch) -> AsyncIterator[SeparateBooks]:
     """Books whose process is forked; what is shown of an executed one uses ``SeparateBooks`` itself."""
-    monkeypatch.setattr(separate_books, "started", forked_bookkeeper.started)
+    monkeypatch.setattr(separate_books, "started", forked_child.started)
     books = SeparateBooks(database)
     await books.start()
     yield books

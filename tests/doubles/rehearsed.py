@@ -12,13 +12,13 @@ import vosd.cli.daemon
 import vosd.daemon.bootstrap
 import vosd.storage.bookkeeper
 import vosd.storage.sqlite_driver
-from doubles import forked_api, forked_bookkeeper, forked_switch, moved_clock, unit_filter
+from doubles import forked_api, forked_child, forked_switch, moved_clock, unit_filter
 from vosd.config.load import load
 
 IMPORTED: Final = (
     aiosqlite,
     forked_api,
-    forked_bookkeeper,
+    forked_child,
     forked_switch,
     moved_clock,
     unit_filter,

@@ -5,16 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from doubles import forked_child
 from doubles.migrated import migrated
 from doubles.office import operator
 
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
 from vosd.api.offices import Offices
+from vosd.daemon import checks
 
 
 @pytest.fixture
-async def offices(tmp_path: Path) -> AsyncIterator[Offices]:
+async def offices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Offices]:
+    monkeypatch.setattr(checks, "started", forked_child.started)
     migrated(tmp_path / "vosd.db")
     config = tmp_path / "vosd.yaml"
     config.write_text(

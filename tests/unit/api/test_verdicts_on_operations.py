@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import pytest
+from doubles import forked_child
 from doubles.asgi import answered
 from doubles.data.records import answered_call, call_id
 from doubles.migrated import migrated
@@ -29,6 +30,7 @@ from vosd.api.operation import Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
+from vosd.daemon import checks
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -259,6 +261,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Database, "writing", tried)
+        patched.setattr(checks, "started", forked_child.started)
         office: Office = site.run(site.offices.open(needs_database=True))
 
         async def opened(*_: object, **__: object) -> Office:

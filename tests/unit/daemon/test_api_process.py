@@ -5,26 +5,15 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from pathlib import Path
 
 import structlog
+from doubles.forked_child import ForkedChildren
 from e2e.conditions import a_moment
 
 from vosd.base.secret import Secret
 from vosd.daemon import api_process, kept_process
 from vosd.daemon.api_process import ApiProcess
 from vosd.engine.settings import ApiSettings, HttpListener
-
-
-def children() -> list[int]:
-    """Return the processes of the API that are of this process."""
-    found = []
-    for task in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        for child in task.read_text().split():
-            with suppress(OSError):
-                if api_process.API in Path(f"/proc/{child}/cmdline").read_text():
-                    found.append(int(child))
-    return found
 
 
 async def answers(listen: HttpListener) -> None:
@@ -42,6 +31,8 @@ async def answers(listen: HttpListener) -> None:
 
 
 async def test_a_process_that_was_killed_is_started_again_and_ends_with_the_switch(tmp_path, monkeypatch):
+    processes = ForkedChildren()
+    monkeypatch.setattr(api_process, "started", processes.started)
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     with socket.socket() as probe:
         probe.bind(("127.0.0.8", 0))
@@ -51,15 +42,15 @@ async def test_a_process_that_was_killed_is_started_again_and_ends_with_the_swit
     process = ApiProcess(config, None)
     await process.begin()
     try:
-        assert children() == []
+        assert processes.running() == []
         replica = Secret(f"sqlite+aiosqlite:///{tmp_path}/copy.db")
         await process.adjust(ApiSettings(listen, replica=replica))
         with structlog.testing.capture_logs() as logs:
             await answers(listen)
             for _ in range(2):
-                (child,) = children()
+                (child,) = processes.running()
                 os.kill(child, signal.SIGKILL)
-                while child in children():
+                while child in processes.running():
                     await a_moment()
                 await answers(listen)
         assert [(each["event"], each["in_s"]) for each in logs] == [
@@ -68,4 +59,4 @@ async def test_a_process_that_was_killed_is_started_again_and_ends_with_the_swit
         ]
     finally:
         await process.end()
-    assert children() == []
+    assert processes.running() == []

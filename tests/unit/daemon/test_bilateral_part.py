@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles import forked_child
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
@@ -21,7 +22,7 @@ from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
 from vosd.config.load import load
-from vosd.daemon import bilateral
+from vosd.daemon import bilateral, daily
 from vosd.daemon.bilateral import BilateralPart, due_after
 from vosd.daemon.bilateral_process import BilateralOutcome, compare_all
 from vosd.engine.settings import BilateralSettings
@@ -95,8 +96,9 @@ async def log_of(part: BilateralPart) -> list[dict[str, Any]]:
 
 
 async def test_a_difference_is_an_alarm_with_prefixes_and_gateways_until_both_agree(
-    part: BilateralPart, partner: PartnerSwitch
+    part: BilateralPart, partner: PartnerSwitch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(daily, "started", forked_child.started)
     partner.sends(row("7"))
     back, raised = await log_of(part)
     assert back["event"] == "bilateral_back", "an earlier run of the switch may have raised the alarm"

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 import pytest
+from doubles import forked_child
 from doubles.migrated import migrated
 from doubles.turns import turns
 
@@ -395,7 +396,8 @@ async def test_few_checks_of_fronts_wait_and_the_others_are_refused_at_once(
     assert len(processes) == 1
 
 
-async def test_a_process_answers_in_the_form_of_the_question(tmp_path: Path) -> None:
+async def test_a_process_answers_in_the_form_of_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "started", forked_child.started)
     config = tmp_path / "vosd.yaml"
     config.write_text(f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}/state\n")
     keys = '{"currency":"EUR"}'

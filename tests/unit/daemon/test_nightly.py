@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
-from doubles import forked_bookkeeper
+from doubles import forked_child
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
 from doubles.office import office_on, operator
@@ -67,7 +67,7 @@ def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
 @pytest.fixture
 def forked(monkeypatch):
     """Fork the process of the night in place of executing it, which takes half a second."""
-    monkeypatch.setattr(daily, "started", forked_bookkeeper.started)
+    monkeypatch.setattr(daily, "started", forked_child.started)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def log_of(part):
     return {line["event"]: line for line in log}
 
 
-async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, booked):
+async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, booked, forked):
     part = part_of(tmp_path)
     found = await log_of(part)
     assert {"ledger_agrees", "nightly_done", "minimum_booked", "invoices_paid"} == found.keys()

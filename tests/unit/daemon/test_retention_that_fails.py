@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from doubles import forked_child
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
 from vosd.cdr.retention import Age
+from vosd.daemon import daily
 from vosd.daemon.retention import RetentionPart
 from vosd.engine.clock import SystemClock
 from vosd.engine.settings import RetentionSettings
@@ -25,7 +27,8 @@ async def blocked(part):
     return [(line["kind"], line["why"]) for line in log if line["event"] == "retention_blocked"]
 
 
-async def test_an_error_of_its_process_is_named(tmp_path):
+async def test_an_error_of_its_process_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(daily, "started", forked_child.started)
     [(kind, why)] = await blocked(part_on("nodatabase+nodriver://", tmp_path))
     assert kind == "calls"
     assert "nodatabase" in why

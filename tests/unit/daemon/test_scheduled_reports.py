@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from doubles import forked_child
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
@@ -638,7 +639,10 @@ async def test_a_directory_has_the_number_of_calls_that_are_missing_in_a_report(
     assert not note.exists()
 
 
-async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, url: str) -> None:
+async def test_the_process_beside_the_switch_makes_the_report(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily, "started", forked_child.started)
     settings: Any = SimpleNamespace(
         database_url=Secret(url), replica=None, report_statement_s=60, node="sw1",
         reports=(replace(WANTED, report="durations", callee="4", callee_digits=2, directory=tmp_path / "out"),),

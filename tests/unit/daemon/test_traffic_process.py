@@ -6,13 +6,12 @@ So it has what the switch counts itself.
 import asyncio
 import os
 import signal
-from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
 import structlog
 from doubles.data.records import STARTED, answered_call
+from doubles.forked_child import ForkedChildren
 from doubles.migrated import migrated
 from e2e.conditions import a_moment
 
@@ -58,14 +57,12 @@ async def attempts(database) -> int:
     return row.sums[0]
 
 
-def children() -> list[int]:
-    found = []
-    for task in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        for child in task.read_text().split():
-            with suppress(OSError):
-                if traffic.PROCESS in Path(f"/proc/{child}/cmdline").read_text():
-                    found.append(int(child))
-    return found
+@pytest.fixture
+def processes(monkeypatch):
+    """Those that add up; to execute one takes a third of a second."""
+    processes = ForkedChildren()
+    monkeypatch.setattr(traffic, "started", processes.started)
+    return processes
 
 
 @pytest.fixture
@@ -79,7 +76,7 @@ async def added_up(database) -> None:
         await a_moment()
 
 
-async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, monkeypatch):
+async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, monkeypatch, processes):
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     await SqlBooks(database).book([answered_call(number) for number in (1, 2, 3)])
     part = TrafficPart(database, Counted([]), SystemClock(), lambda: ["Europe/Berlin"], first_s=0)
@@ -87,27 +84,27 @@ async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, mo
     try:
         with structlog.testing.capture_logs() as logs:
             await added_up(database)
-            (child,) = children()
+            (child,) = processes.running()
             os.kill(child, signal.SIGKILL)
-            while child in children():
+            while child in processes.running():
                 await a_moment()
             await SqlBooks(database).book([answered_call(4)])
             await added_up(database)
         assert [each["event"] for each in logs] == ["traffic_process_ended"]
     finally:
         await part.end()
-    assert children() == []
+    assert processes.running() == []
     begin = STARTED // HOUR * HOUR
     assert [each async for each in SqlTraffic(database).differences(begin, begin + 2 * HOUR)] == []
 
 
-async def test_another_process_goes_on_by_another_password(database, monkeypatch):
+async def test_another_process_goes_on_by_another_password(database, monkeypatch, processes):
     await SqlBooks(database).book([answered_call(1)])
     part = TrafficPart(database, Counted([]), SystemClock(), list, first_s=0)
     await part.begin()
     try:
         await added_up(database)
-        (earlier,) = children()
+        (earlier,) = processes.running()
         given = []
         keep, present = traffic.keep_process, database.url
 
@@ -123,13 +120,13 @@ async def test_another_process_goes_on_by_another_password(database, monkeypatch
         await part.log_in_anew()
         await SqlBooks(database).book([answered_call(2)])
         await added_up(database)
-        assert earlier not in children()
+        assert earlier not in processes.running()
         assert given == [other]
     finally:
         await part.end()
 
 
-async def test_what_the_switch_counts_is_written_once_whatever_is_killed(database, monkeypatch):
+async def test_what_the_switch_counts_is_written_once_whatever_is_killed(database, monkeypatch, processes):
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     monkeypatch.setattr(traffic, "READ_MS", 20)
     counted = Counted([counts(1, 5), counts(2, 7)])
@@ -138,7 +135,7 @@ async def test_what_the_switch_counts_is_written_once_whatever_is_killed(databas
     try:
         while len(counted.waiting) == 2:
             await a_moment()
-        for child in children():
+        for child in processes.running():
             os.kill(child, signal.SIGKILL)  # before, while or after it writes the first ones
         while counted.waiting:
             await a_moment()
@@ -149,7 +146,7 @@ async def test_what_the_switch_counts_is_written_once_whatever_is_killed(databas
     assert await SqlTrafficSums(database).peaks(WHOLE, PeakSide.MAPPING) == [(0, "pbx", 11, 2)]
 
 
-async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_has_not_begun(database):
+async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_has_not_begun(database, processes):
     part = TrafficPart(database, Counted([counts(1, 5)]), SystemClock(), list)
     await part.begin()
     await part.end()

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 import msgspec
 import pytest
+from doubles import forked_child
 from doubles.migrated import migrated
 
 from vosd.catalogue import assemble
@@ -21,6 +22,7 @@ from vosd.config import load as loading
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded, load
 from vosd.config.stored import Stored
+from vosd.daemon import checks
 from vosd.daemon.checks import Checks
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.daemon.start import load_at_start
@@ -110,8 +112,9 @@ def test_a_later_moment_is_passed_over_where_it_is_not_valid_without_the_change_
 
 
 async def test_what_needs_a_socket_that_the_running_switch_has_not_opened_is_an_error_of_its_own(
-    config: Path, switch: ConfiguredSwitch
+    config: Path, switch: ConfiguredSwitch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checks, "started", forked_child.started)
     states = [ObjectsThen(1, [BY_TCP], [])]
     assert check_here(switch, ChangeCheck(states)).accounts == {}
     assert check_here(switch, ChangeCheck(states, opened=(*OPENED, "tcp:127.0.0.1:5060"))).accounts == {}
@@ -121,14 +124,14 @@ async def test_what_needs_a_socket_that_the_running_switch_has_not_opened_is_an_
     later = ChangeCheck(
         [*states_of([version("new", "{}")], [msgspec.structs.replace(BY_TCP, begins_at=9)])], opened=OPENED
     )
-    checks = Checks()
+    apart = Checks()
     try:
         with pytest.raises(SocketNotOpenError) as refused_apart:
-            await checks.check(config, ChangeCheck(states, opened=OPENED))
+            await apart.check(config, ChangeCheck(states, opened=OPENED))
         assert refused_apart.value.problems == refused.value.problems
-        assert (await checks.check(config, later)).accounts == {}, "it is not valid without the change either"
+        assert (await apart.check(config, later)).accounts == {}, "it is not valid without the change either"
     finally:
-        await checks.close()
+        await apart.close()
 
 
 def test_a_mistake_beside_a_socket_that_is_not_open_is_named_first(switch: ConfiguredSwitch) -> None:
