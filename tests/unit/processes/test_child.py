@@ -13,8 +13,14 @@ from vosd.processes import started_program
 from vosd.processes.child import Child, ended, started
 from vosd.processes.started_program import WatchedProcess, start_program
 
-MODULE = "vosd.storage.bookkeeper"
-"""Module of a process that ends when its channel is closed; of all of them the one that imports least."""
+MODULE = "ends_with_its_channel"
+"""Module of a process that ends when its channel is closed, as all of them do; it imports next to nothing."""
+ENDS_WITH_ITS_CHANNEL = """
+import socket, sys
+
+def main():
+    socket.socket(fileno=int(sys.argv[1])).recv(1)
+"""
 TOLD_BY_MESSAGE = [
     "vosd.api.job_process",
     "vosd.daemon.bilateral_process",
@@ -22,8 +28,8 @@ TOLD_BY_MESSAGE = [
     "vosd.daemon.report_process",
     "vosd.daemon.retention_process",
     "vosd.daemon.traffic_process",
+    "vosd.storage.bookkeeper",
     "vosd.wiring.check_process",
-    MODULE,
 ]
 """Modules of processes that wait for an order of the switch."""
 LISTING = """
@@ -40,6 +46,14 @@ for each in range(given + 100):
 FORKS: list[int] = []
 """One for each time that this process was copied; such a hook cannot be taken back."""
 os.register_at_fork(before=lambda: FORKS.append(1))
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a module that an executed process finds."""
+    (tmp_path / f"{MODULE}.py").write_text(ENDS_WITH_ITS_CHANNEL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return MODULE
 
 
 def descriptors() -> set[str]:
@@ -67,9 +81,9 @@ def program(*command: str) -> WatchedProcess:
     return start_program(("/bin/sh", "-c", *command), inherited=(), environment={})
 
 
-async def test_no_copy_of_the_switch_is_made_for_a_start() -> None:
+async def test_no_copy_of_the_switch_is_made_for_a_start(module: str) -> None:
     before = len(FORKS)
-    child = await started(MODULE)
+    child = await started(module)
     try:
         assert len(FORKS) == before
     finally:
@@ -77,11 +91,11 @@ async def test_no_copy_of_the_switch_is_made_for_a_start() -> None:
 
 
 async def test_a_process_that_is_asked_ends_by_itself_and_one_that_is_not_is_killed(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setattr(child_module, "_END_S", 60.0)  # it reads its modules first, for seconds on a busy machine
     watched = descriptors()
-    asked, killed = await started(MODULE), await started(MODULE)
+    asked, killed = await started(module), await started(module)
     assert (asked.process.returncode, killed.process.returncode) == (None, None)
     assert (await ended(asked), await ended(killed, is_asked=False)) == (False, True)
     assert (asked.process.returncode, killed.process.returncode) == (0, -signal.SIGKILL)
@@ -102,8 +116,8 @@ async def test_each_who_waits_for_an_end_gets_its_exit_code() -> None:
     ending.kill()
 
 
-async def test_an_end_that_others_have_brought_about_is_noticed() -> None:
-    child = await started(MODULE)
+async def test_an_end_that_others_have_brought_about_is_noticed(module: str) -> None:
+    child = await started(module)
     os.kill(child.process.pid, signal.SIGKILL)
     assert await child.reader.read() == b""
     assert await child.process.wait() == -signal.SIGKILL
@@ -126,7 +140,9 @@ async def test_a_process_gets_the_descriptors_that_it_is_given_and_no_others(tmp
     assert (tmp_path / "given").read_text().split() == ["0", "1", "2", str(number)]
 
 
-async def test_a_process_that_cannot_be_watched_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_cannot_be_watched_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
     begun: list[int] = []
 
     def refuse(pid: int) -> int:
@@ -135,7 +151,7 @@ async def test_a_process_that_cannot_be_watched_is_not_left_behind(monkeypatch: 
 
     monkeypatch.setattr(started_program.os, "pidfd_open", refuse)
     with pytest.raises(OSError, match="Too many open files"):
-        await started(MODULE)
+        await started(module)
     (pid,) = begun
     assert not is_child(pid)
 
@@ -146,8 +162,8 @@ async def test_a_program_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPa
         await started(MODULE)
 
 
-async def test_an_end_is_awaited_though_its_task_is_cancelled() -> None:
-    child: Child = await started(MODULE)
+async def test_an_end_is_awaited_though_its_task_is_cancelled(module: str) -> None:
+    child: Child = await started(module)
     ending = asyncio.create_task(ended(child))
     await asyncio.sleep(0)
     ending.cancel()
