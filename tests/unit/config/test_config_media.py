@@ -96,6 +96,14 @@ def test_every_kind_of_trunk_has_the_same_keys(site, kind):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [("'G.729,G.711'", ("G729", "PCMA", "PCMU")), ("[g711]", ("PCMA", "PCMU")), ("[G711u, G729]", ("PCMU", "G729"))],
+)
+def test_g711_is_both_of_its_codecs(site, written, names):
+    assert media_of_trunk(site, f"codecs: {written}").codecs == names
+
+
 @pytest.mark.parametrize("kind", ["mapping", "routing", "phone"])
 def test_trunks_that_say_nothing_share_their_settings(site, kind):
     assert media_of_trunk(site, "max_concurrent: 5", kind) is DEFAULT_MEDIA

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from vosd.config.reader.fields import WHOLE, FromText, choice
+from vosd.config.reader.number_rules import comma_separated
 from vosd.sdp.codec import OTHER_NAMES
 from vosd.trunks.media import Encryption, KeyWay, MediaMode, MediaWatch, PortRange
 
@@ -13,10 +14,12 @@ FIRST_PORT: Final = 1_024
 _CODEC: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}\Z")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*[,-]\s*(\d{1,5})\Z", re.ASCII)
 _CODEC_ALIASES: Final = {
-    "g711": "PCMA", "g711a": "PCMA", "alaw": "PCMA", "g711u": "PCMU", "g711mu": "PCMU", "ulaw": "PCMU",
+    "g711a": "PCMA", "alaw": "PCMA", "g711u": "PCMU", "g711mu": "PCMU", "ulaw": "PCMU",
     **OTHER_NAMES,
 }  # fmt: skip
 """Names that people use, without dots, and the encoding names of session descriptions."""
+_LAWS: Final = ("PCMA", "PCMU")
+"""The codecs of G.711."""
 _WITH_EVERY_CODEC: Final = frozenset({"telephone-event", "cn"})
 
 
@@ -87,6 +90,14 @@ def port_range() -> FromText:
     return FromText(
         f"two ports such as 10000,39999, from {FIRST_PORT} to 65535, with an even one and the next between them", read
     )
+
+
+def codecs_separated(value: object) -> object:
+    """Accept a text with commas where a list of codecs is expected, and G711 as both of its laws."""
+    items = comma_separated(value)
+    if not isinstance(items, list):
+        return items
+    return [name for item in items for name in (_LAWS if str(item).lower().replace(".", "") == "g711" else (item,))]
 
 
 def codec() -> FromText:
