@@ -6,22 +6,15 @@ from vosd.billing.accounts import Account
 from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.billing.spending import SpendLimit
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
-from vosd.config.assembly.conversion import full_conversion
+from vosd.config.assembly.conversion import by_name, full_conversion
 from vosd.config.assembly.destinations import destination_limit
 from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
 from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.parameters import ParameterKeys
 
 _BY_HAND: Final = {
-    "currency": "currency",
+    **by_name("currency payment_extends_days rate_types rights spend_limits destination_limits timezone invoice"),
     "advance_minutes": "advance_s",
-    "payment_extends_days": "payment_extends_days",
-    "rate_types": "rate_types",
-    "rights": "rights",
-    "spend_limits": "spend_limits",
-    "destination_limits": "destination_limits",
-    "timezone": "timezone",
-    "invoice": "invoice",
 }
 _ACCOUNT: Final = full_conversion(AccountKeys, Account, by_hand=_BY_HAND)
 _INVOICE: Final = full_conversion(InvoiceTermKeys, InvoiceTerms, is_shared=True)

@@ -6,7 +6,7 @@ from typing import Final
 from vosd.base.number import for_matching
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
-from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
+from vosd.config.assembly.conversion import Conversion, by_name, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
@@ -44,14 +44,7 @@ _DIALECT: Final = Conversion(
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
     MappingGateway,
-    by_hand={
-        "auth": "credentials",
-        "dynamic_blacklist": "dynamic_blacklist",
-        "groups": "groups",
-        "hosts": "hosts",
-        "media": "media",
-        "stir": "stir",
-    },
+    by_hand={**by_name("dynamic_blacklist groups hosts media stir"), "auth": "credentials"},
 )
 _NUMBERS: Final = Conversion(
     MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"}, is_shared=True
@@ -71,15 +64,13 @@ _PHONE_GATEWAY: Final = Conversion(
     MappingGateway,
     renamed={"number": "name"},
     by_hand={
-        "caller_numbers": "caller_numbers",
-        "dynamic_blacklist": "dynamic_blacklist",
+        **by_name("caller_numbers dynamic_blacklist media"),
         "username": "credentials",
         "password": "credentials",
         "password_file": "credentials",
         "ha1_md5": "credentials",
         "ha1_sha256": "credentials",
         "domain": "credentials",
-        "media": "media",
     },
 )
 _PHONE: Final = Conversion(PhoneKeys, Phone)

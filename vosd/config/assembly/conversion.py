@@ -141,6 +141,11 @@ class Conversion(Generic[Target]):
         return self.target(**by_hand)
 
 
+def by_name(keys: str) -> dict[str, str]:
+    """Return keys for ``by_hand``, which blanks separate and whose fields have their names."""
+    return {each: each for each in keys.split()}
+
+
 def require_all_used(model: type[Keys], *conversions: Conversion[Any], elsewhere: Mapping[str, str] = _NOTHING) -> None:
     """Check that every key of a model has an effect.
 

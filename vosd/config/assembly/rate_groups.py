@@ -18,7 +18,7 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.versions import version_of
-from vosd.config.assembly.conversion import full_conversion
+from vosd.config.assembly.conversion import by_name, full_conversion
 from vosd.config.assembly.currencies import NONE, default_decimals
 from vosd.config.assembly.rate_files import read_rate_file, report_empty
 from vosd.config.keys.parameters import ParameterKeys
@@ -58,13 +58,7 @@ _ORIGIN: Final = full_conversion(OriginKeys, RateOrigin)
 _RATE: Final = full_conversion(
     RateKeys,
     Rate,
-    by_hand={
-        "billing_cycle": "billing_cycle",
-        "interval": "billing_cycle",
-        "first_rate": "first_rate",
-        "first_duration": "first_duration",
-        "rate_type": "rate_type",
-    },
+    by_hand={**by_name("billing_cycle first_rate first_duration rate_type"), "interval": "billing_cycle"},
     elsewhere={
         "memo": "nothing: it is a comment",
         "area_prefix": "the area of rates that have none",

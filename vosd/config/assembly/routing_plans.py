@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition, row_key
-from vosd.config.assembly.conversion import full_conversion
+from vosd.config.assembly.conversion import by_name, full_conversion
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.route_files import PlacedRow, read_route_file
 from vosd.config.keys.routing import RoutingKeys
@@ -19,13 +19,9 @@ _PLAN: Final = full_conversion(
     RoutingPlanKeys,
     RoutingPlan,
     by_hand={
-        "loss_guard": "loss_guard",
-        "gateways": "gateways",
+        **by_name("loss_guard gateways quality blend calendar_strict"),
         "routes_file": "routes",
         "search_seconds": "search_ms",
-        "quality": "quality",
-        "blend": "blend",
-        "calendar_strict": "calendar_strict",
         "calendars": "ignores_calendars",
     },
 )

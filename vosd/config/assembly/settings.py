@@ -8,7 +8,7 @@ import msgspec
 import vosd
 from vosd.billing.invoice_terms import IssuerTerms
 from vosd.cdr.retention import KeepSettings
-from vosd.config.assembly.conversion import full_conversion
+from vosd.config.assembly.conversion import by_name, full_conversion
 from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.assembly.media import media_engine_settings
 from vosd.config.assembly.radius import accounting_settings, radius_settings
@@ -107,29 +107,16 @@ _SETTINGS: Final = full_conversion(
     InstallationKeys,
     Settings,
     by_hand={
-        "sip": "sip",
+        **by_name(
+            "sip media phone_service cdr journal trace hep alarms call_reports webhooks radius metrics "
+            "api retention nightly bilateral invoices"
+        ),
         "access": "country_file",
-        "media": "media",
         "database": "database_url",
-        "phone_service": "phone_service",
         "number_portability": "lookups",
         "redirect_server": "lookups",
         "stir": "lookups",
-        "cdr": "cdr",
-        "journal": "journal",
-        "trace": "trace",
-        "hep": "hep",
         "log": "log_level",
-        "alarms": "alarms",
-        "call_reports": "call_reports",
-        "webhooks": "webhooks",
-        "radius": "radius",
-        "metrics": "metrics",
-        "api": "api",
-        "retention": "retention",
-        "nightly": "nightly",
-        "bilateral": "bilateral",
-        "invoices": "invoices",
     },
     elsewhere={
         "limits": "the parameters of the catalogue",

@@ -9,7 +9,7 @@ from vosd.base.nat import Nat
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES
-from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
+from vosd.config.assembly.conversion import Conversion, by_name, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
@@ -36,44 +36,29 @@ _DIALECT: Final = Conversion(
     CalleeDialect,
     renamed={"reliable_provisionals": "reliability", "reason": "reasons"},
     by_hand={
-        "identity": "identity",
-        "interface": "interface",
-        "nat": "nat",
-        "reject_codes": "reject_codes",
-        "session_timer": "session_timer",
-        "request_host": "request_host",
-        "route": "route",
+        **by_name(
+            "identity interface nat reject_codes session_timer request_host route headers bodies causes "
+            "number_format stir"
+        ),
         "strict_proxy": "is_strict",
-        "headers": "headers",
-        "bodies": "bodies",
-        "causes": "causes",
-        "number_format": "number_format",
-        "stir": "stir",
     },
 )
 _GATEWAY: Final = Conversion(
     RoutingGatewayKeys,
     RoutingGateway,
     by_hand={
+        **by_name(
+            "groups prefixes failover_codes failover_causes stop_causes failover_after_ringing "
+            "stop_after_early_media registration media sound tls"
+        ),
         "address": "addresses",
-        "groups": "groups",
         "outbound_proxy": "addresses",
-        "prefixes": "prefixes",
-        "failover_codes": "failover_codes",
-        "failover_causes": "failover_causes",
-        "stop_causes": "stop_causes",
-        "failover_after_ringing": "failover_after_ringing",
-        "stop_after_early_media": "stop_after_early_media",
         "auth": "login",
-        "registration": "registration",
         "dynamic": "credentials",
         "options_ping": "ping",
-        "media": "media",
         "kind": "sound",
-        "sound": "sound",
         "repeat": "sound",
         "end_code": "sound",
-        "tls": "tls",
     },
 )
 _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers, by_hand={"caller_format": "caller_format"})
@@ -91,12 +76,10 @@ _REGISTRATION: Final = full_conversion(
     RegisterKeys,
     Registration,
     by_hand={
-        "server": "server",
+        **by_name("server domain contact_user"),
         "username": "user",
         "password": "login",
         "password_file": "login",
-        "domain": "domain",
-        "contact_user": "contact_user",
     },
 )
 
