@@ -142,6 +142,17 @@ def _shown(who: Principal, record: CallRecord, export_seq: int | None) -> dict[s
 _RINGING_S: Final = 180
 """Longest time of a test call until its answer, with all repetitions."""
 
+_NAMED: Final = (
+    "state", "caller", "callee", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway",
+)  # fmt: skip
+_OF_TEST: Final = (
+    "daemon_refused", "daemon_unreachable", "gateway_busy", "stopping", "trunk_under_test", "unknown_name",
+)  # fmt: skip
+_OF_CORRECTION: Final = (
+    "ambiguous_call", "balance_too_large", "no_record", "no_such_call", "no_such_charge", "other_currency",
+    "reference_taken",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         "GET /calls",
@@ -150,15 +161,7 @@ OPERATIONS: Final = (
         problems=("daemon_unreachable", "out_of_scope", "unknown_account", "unknown_name"),
         listing=Listing(
             "call_id",
-            filters=(
-                "state",
-                "caller",
-                "callee",
-                "customer_account",
-                "vendor_account",
-                "mapping_gateway",
-                "routing_gateway",
-            ),
+            filters=_NAMED,
             sorts=(
                 *("call_id", "started_at", "answered_at", "age_s", "talk_s", "state", "caller", "callee"),
                 *("customer_account", "vendor_account", "mapping_gateway", "routing_gateway"),
@@ -193,14 +196,7 @@ OPERATIONS: Final = (
         "Call a number through one gateway, without a customer, and return the outcome; the vendor charges it.",
         make_call,
         use_case=make_test_call,
-        problems=(
-            "daemon_refused",
-            "daemon_unreachable",
-            "gateway_busy",
-            "stopping",
-            "trunk_under_test",
-            "unknown_name",
-        ),
+        problems=_OF_TEST,
         patience_s=_RINGING_S + TALK_S_MAX,
     ),
     Operation(
@@ -284,15 +280,7 @@ OPERATIONS: Final = (
         "POST /cdrs/{call_id}/corrections",
         "Set charges of a call right; the ledger gets entries of the difference.",
         correct_call,
-        problems=(
-            "ambiguous_call",
-            "balance_too_large",
-            "no_record",
-            "no_such_call",
-            "no_such_charge",
-            "other_currency",
-            "reference_taken",
-        ),
+        problems=_OF_CORRECTION,
         status=HTTPStatus.CREATED,
         reference="reference",
     ),

@@ -50,6 +50,11 @@ async def read_calls(office: Office, who: Principal, order: ReadInvoicedCalls) -
     return await begun(read_invoiced_calls(office, who, order))
 
 
+_OF_PAYMENT: Final = (
+    "balance_too_large", "may_not_act", "no_such_invoice", "not_issued", "other_currency", "out_of_scope",
+    "own_payment", "reference_taken", "right_lacking", "too_little_left", "unknown_account", "was_refused",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         "POST /invoices/runs",
@@ -104,20 +109,7 @@ OPERATIONS: Final = (
         pay_invoice,
         result=Booked,
         shown=booked,
-        problems=(
-            "balance_too_large",
-            "may_not_act",
-            "no_such_invoice",
-            "not_issued",
-            "other_currency",
-            "out_of_scope",
-            "own_payment",
-            "reference_taken",
-            "right_lacking",
-            "too_little_left",
-            "unknown_account",
-            "was_refused",
-        ),
+        problems=_OF_PAYMENT,
         reference="reference",
     ),
     Operation(

@@ -113,6 +113,11 @@ def _lines(rows: "csv.DictReader[str]") -> bytes:
     return written.getvalue()
 
 
+_OF_BULK: Final = (
+    "already_defined", "accounts_below", "busy", "check_ended", "check_too_slow", "defined_in_files",
+    "no_such_object", "not_taken", "objects_moved", "socket_not_open", "stale_version", "unconfirmed",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         "GET /jobs",
@@ -148,20 +153,7 @@ OPERATIONS: Final = (
         "POST /bulk",
         "Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
         change_objects,
-        problems=(
-            "already_defined",
-            "accounts_below",
-            "busy",
-            "check_ended",
-            "check_too_slow",
-            "defined_in_files",
-            "no_such_object",
-            "not_taken",
-            "objects_moved",
-            "socket_not_open",
-            "stale_version",
-            "unconfirmed",
-        ),
+        problems=_OF_BULK,
         long=Long(
             JobKind.BULK,
             lambda office, who, order, _work: change_objects(office, who, order),

@@ -166,6 +166,11 @@ _BOOKING_PROBLEMS: Final = (
     "reference_taken", "right_lacking", "too_little_left", "unknown_account", "was_refused",
 )  # fmt: skip
 
+_OF_CONFIRMATION: Final = (
+    "balance_moved", "balance_too_large", "not_waiting", "other_currency", "own_payment", "reference_taken",
+    "too_little_left", "unknown_account",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         "GET /balances",
@@ -298,16 +303,7 @@ OPERATIONS: Final = (
         confirm_payment,
         result=Booked,
         shown=booked,
-        problems=(
-            "balance_moved",
-            "balance_too_large",
-            "not_waiting",
-            "other_currency",
-            "own_payment",
-            "reference_taken",
-            "too_little_left",
-            "unknown_account",
-        ),
+        problems=_OF_CONFIRMATION,
         status=HTTPStatus.CREATED,
     ),
     Operation(

@@ -62,6 +62,11 @@ async def read_calls(office: Office, who: Principal, order: ReadDifferences) -> 
     return await begun(read_differences(office, who, order))
 
 
+_OF_DISPUTE: Final = (
+    "balance_too_large", "dispute_moved", "no_such_reconciliation", "other_currency", "reference_taken",
+    "was_refused",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         "POST /reconciliations/{account}/imports",
@@ -112,14 +117,7 @@ OPERATIONS: Final = (
         "PUT /reconciliations/{id}/dispute",
         "Open a dispute about a comparison, or change its state and amount; `book` books what is settled.",
         dispute_bill,
-        problems=(
-            "balance_too_large",
-            "dispute_moved",
-            "no_such_reconciliation",
-            "other_currency",
-            "reference_taken",
-            "was_refused",
-        ),
+        problems=_OF_DISPUTE,
     ),
     Operation(
         "GET /reconciliations/{id}/letter",
