@@ -408,9 +408,8 @@ class Database:
         if self._remark is not None:
             self._remark(f"the replica is away, so {means}: {why}")
             return
-        import structlog  # most commands log nothing
+        from vosd.obs.logger import log as _log  # most commands log nothing
 
-        _log = structlog.get_logger()
         _log.warning("replica_away", error=why, means=means)
 
     @repeated
