@@ -425,11 +425,17 @@ class MediaPort:
     # ---- keys ----
 
     def report_keys(self, *, are_reported: bool, are_taken: bool, in_tones: bool = False) -> None:
-        """Report the keys of the peer; ``are_taken`` = their packets are not forwarded, ``in_tones`` = also tones."""
+        """Report the keys of the peer; ``are_taken`` = their packets are not forwarded, ``in_tones`` = also tones.
+
+        Where they are not reported, the parties may have begun to encrypt: nothing is put among packets that come, and
+        their numbers stay.
+        """
         self.are_keys_reported, self.are_keys_taken = are_reported, are_taken
         self.tone_reader = (self.tone_reader or ToneReader()) if in_tones else None
         self._note_payloads()
         if self._out is not None:
+            if not are_reported:
+                self._out.key_sender = None
             self._out.choose_send()
 
     def _note_payloads(self) -> None:

@@ -410,3 +410,19 @@ def test_a_key_that_is_taken_leaves_no_gap_behind_packets_that_the_kernel_has_ju
     behind = numbers[numbers.index(before) + 1 :]
     assert taken
     assert behind == [*range(before + 5, before + 5 + len(behind))]
+
+
+def test_packets_stay_as_they_are_once_the_parties_encrypt_them(monkeypatch):
+    """Numbers that go on without a gap behind a key would be others than those that the sender has signed."""
+    ports = PressedPorts(monkeypatch)
+    ports.speaks(100)
+    ports.info("1")
+    ports.speaks(400)
+    assert ports.keys == [1]
+    ports.info("2")
+    ports.ports.ports[0].report_keys(are_reported=False, are_taken=False)
+    ports.arrived.clear()
+    before = ports._sequence
+    ports.speaks(400)
+    assert [int.from_bytes(each[2:4], "big") for each in ports.arrived] == [*range(before + 1, before + 21)]
+    assert ports.keys == []
