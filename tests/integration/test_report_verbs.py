@@ -15,8 +15,10 @@ from doubles.installation import Installation
 from python_calamine import CalamineWorkbook
 
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import DroppedPeriod
 from vosd.processes.life import NICENESS
 from vosd.storage.database import ContentRefused
+from vosd.storage.ledger import SqlLedger
 from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.reports import REPORTS
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -43,6 +45,23 @@ def test_revenue_is_shown_by_account_with_totals(installation: Installation) -> 
     assert (total["calls"], total["answered"], total["fee"]) == (5, 4, "0.50")
     assert sheet["missing"] == 0
     assert [column["name"] for column in sheet["columns"]] == [*row]
+
+
+def test_columns_of_entries_that_were_dropped_are_named_with_why(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def dropped(*_: object) -> None:
+        raise DroppedPeriod("ledger entries from before 2026-10-22 were dropped")
+
+    monkeypatch.setattr(SqlLedger, "charged_beside_calls", dropped)
+    said = "without minimum, corrections: ledger entries from before 2026-10-22 were dropped\n"
+    for form in ((), ("--csv",)):
+        shown = installation.vosd("report", "revenue", *SPAN, "--group", "whole", *form)
+        assert shown.exit_code == 0
+        assert shown.stderr.startswith(said)
+    assert installation.document("report", "revenue", *SPAN)["without"] == said.removeprefix("without ").strip()
+    printed = installation.vosd("report", "revenue", *SPAN, "--pdf", str(tmp_path / "revenue.pdf"))
+    assert printed.exit_code == 0
 
 
 def test_a_time_that_is_widened_to_quarters_of_an_hour_is_said(installation: Installation) -> None:

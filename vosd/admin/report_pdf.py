@@ -64,6 +64,7 @@ def report_pdf(sheet: "ReportSheet") -> bytes:
         "left_out": max(0, len(sheet.rows) - ROWS_PRINTED),
         "waiting": sheet.missing - sheet.missing_in_replica,
         "in_replica": sheet.missing_in_replica,
+        "without": sheet.without,
     }
     content = msgspec.json.encode(data)
     return typeset({TEMPLATE: _FORM.read_bytes(), "data.json": content}, {}, 0, content.decode())

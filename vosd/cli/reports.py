@@ -214,6 +214,8 @@ def _print(sheet: "ReportSheet", as_csv: str | None, xlsx: Path | None, pdf: Pat
         added_up = " that is added up" if sheet.missing else ""
         empty = f"no call of that time{added_up} belongs to this report"
         output.table(columns, [[row.get(name) for name in columns] for row in rows], empty=empty)
+    if sheet.without:
+        output.remark(f"without {sheet.without}")
     if late := sheet.missing_in_replica:
         output.remark(f"{late} calls are missing: the replica of the database does not have them yet")
     if waiting := sheet.missing - late:

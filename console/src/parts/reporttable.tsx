@@ -5,6 +5,7 @@ import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { useMay, useSession } from "../session";
+import { ServerText } from "../text/meanings";
 import { zoneName } from "../zone";
 import type { ReportSpan, Spans } from "./spans";
 import { type Column, type Read, Table } from "./table";
@@ -23,6 +24,8 @@ export interface Report {
   totals: Row[];
   missing: number;
   missing_in_replica: number;
+  /** Columns that it lacks, and why; empty where it has all. */
+  without?: string;
   /** Currencies that find the calls of each row; null where they do not tell them from those of another row. */
   calls: (CurrenciesOfCalls | null)[];
   spans?: ReportSpan[];
@@ -33,14 +36,19 @@ interface CurrenciesOfCalls {
   vendor_currency?: string | null;
 }
 
-/** Calls that are not in a report yet, and why: they are not added up, or the replica that it was read from is behind. */
+/** What is not in a report, and why: calls that are not added up or not in its replica yet, columns whose entries are gone. */
 export function Missing({ report }: { report: Report }) {
   const { t } = useTranslation();
   const late = report.missing_in_replica;
   const waiting = report.missing - late;
-  if (report.missing === 0) return null;
+  if (report.missing === 0 && !report.without) return null;
   return (
     <span className="quiet" role="status">
+      {report.without && (
+        <>
+          {t("reports.without")} <ServerText text={report.without} />{" "}
+        </>
+      )}
       {waiting > 0 && t("reports.waiting", { count: waiting })} {late > 0 && t("reports.late", { count: late })}
     </span>
   );

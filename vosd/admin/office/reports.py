@@ -184,6 +184,8 @@ class ReportSheet(msgspec.Struct, frozen=True):
     """
     spans: list[SpanSheet] = []
     """Spans into which it is divided, one behind the other, also those without rows."""
+    without: str = ""
+    """Columns that it lacks, and why: entries of the ledger from that time were dropped; empty = it has all."""
 
     def table(self) -> list[list[str | int | None]]:
         """Return the names of the columns, then the values of the rows, without the totals."""
@@ -416,12 +418,14 @@ async def report_of(
     if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
         peaks = await stores.traffic_sums.peaks(spans, report.peaks)
     charged: Sequence[ChargedBeside] = ()
+    without = ""
     if not {*report.beside}.isdisjoint(layout.figures):
         times = [(span.since, span.until) for span in spans]
         accounts = None if order.account is None else [order.account, *below]
         try:
             charged = await stores.ledger.charged_beside_calls(times, accounts)
-        except DroppedPeriod:  # the sums of calls are there all the same
+        except DroppedPeriod as error:  # the sums of calls are there all the same
+            without = f"{', '.join(name for name in layout.figures if name in report.beside)}: {error}"
             left = tuple(name for name in layout.figures if name not in report.beside)
             layout = layout._replace(figures=left)
     # In a thread: a process that serves others does not stop for a long table.
@@ -444,6 +448,7 @@ async def report_of(
         missing_in_replica=missing.in_replica,
         calls=calls,
         spans=_spans(spans),
+        without=without,
     )
 
 
