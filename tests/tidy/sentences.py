@@ -14,7 +14,8 @@ from typing import Final
 
 VOSD: Final = Path(__file__).parents[2] / "vosd"
 ROOMS: Final = (
-    "admin", "api", "base", "billing", "callcontrol", "catalogue", "clearing", "config", "control", "daemon", "engine",
+    "admin", "api", "base", "billing", "callcontrol", "catalogue", "cdr", "clearing", "config", "control", "daemon",
+    "engine",
     "invoicing", "media", "net", "obs", "routing", "stir", "storage", "traffic", "trunks", "wiring",
 )  # fmt: skip
 DEFECTS: Final = frozenset(
