@@ -83,9 +83,7 @@ class Verdict(NamedTuple):
     """The text of its Reason header."""
 
 
-_NOT_SENT_ON: Final = frozenset(range(473, 479))
-"""Codes in no RFC, by which Kamailio and OpenSIPS say that the next hop could not be reached, or not be found."""
-FAILOVER_CODES: Final = _NOT_SENT_ON | {401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, *range(500, 600)}
+FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, *range(500, 600)})
 """Final codes after which the next gateway is tried, where the configuration has no others."""
 FLOW_FAILED: Final = 430
 """A proxy has lost the flow to a telephone, which other flows or devices of it may have (RFC 5626 section 11.5)."""

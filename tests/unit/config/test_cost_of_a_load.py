@@ -3,6 +3,7 @@
 Figures that may fall and not rise: a start with 100,000 of each waits for this (bench/README.md).
 """
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -41,11 +42,13 @@ class Calls:
         self.number = 0
 
     def __enter__(self) -> "Calls":
+        gc.disable()  # what earlier tests have left behind is let go by calls, too
         sys.setprofile(self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.enable()
 
     def _count(self, _frame: FrameType, event: str, _argument: object) -> None:
         self.number += event == "call"

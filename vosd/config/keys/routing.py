@@ -19,8 +19,8 @@ class RoutingKeys(Keys):
     """The choice of routing gateways, where they or a routing plan say nothing else."""
 
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
-    """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 428, 436-438, 473-478, 480,
-    488 and all 5xx."""
+    """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 428, 436-438, 480, 488 and all
+    5xx."""
     failover_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
     """Q.850 causes of a refusal after which the next gateway is tried, whatever the code is."""
     stop_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
