@@ -423,6 +423,17 @@ def english_in(page: Page) -> list[str]:
     return ENGLISH.findall(COMMANDS.sub("", page.inner_text("body")))
 
 
+def choose_zone(page: Page, name: str) -> None:
+    """Choose the zone of times in the menu of the person, by the keyboard."""
+    page.get_by_role("button", name=re.compile("^p")).press("Enter")
+    page.get_by_role("menuitem", name="Time zone").press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+    page.keyboard.type(name)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def route_once(page: Page, url: str, handle: Callable[[Route], Any]) -> None:
     """Have the next request to an address handled so.
 

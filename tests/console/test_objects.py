@@ -13,6 +13,7 @@ from console.conftest import (
     TIME_PASSES,
     Visit,
     Visitor,
+    choose_zone,
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
@@ -526,6 +527,24 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
     versions = site.items("/number-lists/late/versions?sort=-version")
     assert [(each["version"], each["begins_at"][:4]) for each in versions[:2]] == [(3, "2099"), (2, "2099")]
     assert site.api.ask("GET", "/number-lists/late/diff?first=1&last=3").json["keys"] == {}
+
+
+def test_a_change_begins_at_the_moment_that_was_entered_whatever_zone_is_chosen_meanwhile(
+    site: Watched, newcomer: Visit
+) -> None:
+    site.api.ask("PUT", "/number-lists/zoned", {"keys": {"patterns": ["4477*"]}})
+    page = newcomer(zone="Europe/Berlin").go("/objects/number_lists/zoned", "zoned")
+    page.get_by_role("textbox", name="patterns").fill("4478*")
+    begins = page.get_by_label("In force from")
+    begins.fill("2099-01-01T00:00")
+    choose_zone(page, "Tokyo")
+    expect(begins).to_have_value("2099-01-01T08:00")
+    asked = saved(page)
+    expect(asked).to_contain_text("in force from 2099-01-01 08:00:00")
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("zoned is changed: version 2").wait_for()
+    (version, _) = site.items("/number-lists/zoned/versions?sort=-version")
+    assert version["begins_at"] == "2098-12-31T23:00:00.000Z"
 
 
 def test_a_change_says_that_it_begins_later_whatever_the_clock_of_the_browser(site: Watched, newcomer: Visit) -> None:

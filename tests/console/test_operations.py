@@ -638,6 +638,7 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     asked.get_by_label("Silent until").fill("2099-01-01T00:00")
     asked.get_by_role("button", name="Confirm", exact=True).click()
     page.get_by_text("it is our dialler").first.wait_for()
+    page.get_by_text(re.compile("and silent until 2099-01-01 00:00:00$")).wait_for()
     (alarm,) = site.api.ask("GET", "/alarms").json["alarms"]
     assert (alarm["note"], alarm["silent_until"] > "2098-12-30") == ("it is our dialler", True)
     assert violations(page) == []

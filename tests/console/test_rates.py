@@ -11,7 +11,7 @@ from api.watched import Watched
 from doubles.workbook import xlsx
 from playwright.sync_api import Page, Request, Route, expect
 
-from console.conftest import NARROW, Visit, Visitor, violations
+from console.conftest import NARROW, Visit, Visitor, choose_zone, violations
 from console.test_screens import logged_in_again, rows
 
 FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;0,30;30/6\n49;Germany;0,05;1/1\n"
@@ -116,6 +116,24 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Version 4 is in force").wait_for()
     assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
+
+
+def test_a_sheet_holds_from_the_moment_that_was_asked_about_whatever_zone_is_chosen_meanwhile(
+    site: Watched, newcomer: Visit
+) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "zoned", "keys": {"deck": True}}).status == 201
+    page = newcomer(zone="Europe/Berlin").go("/rates/zoned?tab=import", "zoned")
+    chosen(page, "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n")
+    page.get_by_label("In force from (empty").fill("2099-01-01T00:00")
+    compared(page)
+    choose_zone(page, "Tokyo")
+    page.get_by_role("button", name="Put in force").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("hold from 2099-01-01 08:00:00 Asia/Tokyo")
+    asked.get_by_role("button", name="Put in force").click()
+    page.get_by_text("Version 1 is stored: its rates hold from 2099-01-01 08:00:00 Asia/Tokyo").wait_for()
+    (version,) = site.items("/decks/zoned/versions")
+    assert version["effective"] == "2098-12-31T23:00:00.000Z"
 
 
 def test_the_first_sheet_of_a_group_is_taken_back_and_leaves_no_rate(site: Watched, boss: Visitor) -> None:

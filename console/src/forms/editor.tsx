@@ -6,10 +6,9 @@ import { type FormEvent, useCallback, useEffect, useRef, useState } from "react"
 import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, type Query, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
-import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { useRescue } from "../parts/focus";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { OrderButton } from "../parts/orderbutton";
 import { ProblemText } from "../parts/problem";
 import { Simulate, type Tried } from "../parts/simulation";
@@ -79,7 +78,7 @@ interface EditorProps {
 /** What takes a change back; made here, it knows no more than it needs: no passwords that were entered. */
 function undoOf(of: { place: string; saved: number | null | undefined; before: number | null; at: string }) {
   const onlyOurs = { query: { confirm: true }, headers: ifVersion(of.saved) };
-  const terms = of.at ? { at: enteredMoment(of.at) } : {};
+  const terms = of.at ? { at: of.at } : {};
   return of.before === null
     ? () => send("delete", of.place, onlyOurs)
     : () => send("post", `${of.place}/revert`, { ...onlyOurs, body: { version: of.before, ...terms } });
@@ -125,7 +124,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const drawHours = (weekday: string, from: string, to: string) =>
     change("entries", withHours(itemsOf(values.entries) as Keys[], weekday, from, to));
 
-  const terms = { memo: memo || undefined, at: enteredMoment(at) };
+  const terms = { memo: memo || undefined, at: at || undefined };
   const text = JSON.stringify([version, name, keys, terms]);
   const ordered = (query: Query, headers?: Record<string, string>) =>
     sheet
@@ -250,14 +249,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
               value={memo}
               onChange={(event) => setMemo(event.currentTarget.value)}
             />
-            {!account && (
-              <MinuteInput
-                size="xs"
-                label={t("object.at")}
-                value={at}
-                onChange={(event) => setAt(event.currentTarget.value)}
-              />
-            )}
+            {!account && <MomentInput size="xs" label={t("object.at")} value={at} onChange={setAt} />}
             <OrderButton ref={opener} type="submit" size="xs" isAtWork={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </OrderButton>

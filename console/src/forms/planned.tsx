@@ -6,10 +6,9 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
-import { enteredMoment } from "../format";
 import { NotShown, withMoney } from "../parts/lacking";
 import { marginIn } from "../parts/margin";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
 import { Table } from "../parts/table";
@@ -36,7 +35,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
     callee: entered.callee.trim(),
     caller: entered.caller.trim() || ANYONE,
     plan: name,
-    at: enteredMoment(entered.at),
+    at: entered.at || undefined,
   };
   // as text, because an object would be another one each time that this is drawn
   const [asked] = useDebouncedValue(JSON.stringify({ call, objects }), TYPED_MS);
@@ -90,12 +89,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
           onChange={(event) => set("caller", event.currentTarget.value)}
           onKeyDown={(event) => event.key === "Enter" && event.preventDefault()}
         />
-        <MinuteInput
-          size="xs"
-          label={t("try.at")}
-          value={entered.at}
-          onChange={(event) => set("at", event.currentTarget.value)}
-        />
+        <MomentInput size="xs" label={t("try.at")} value={entered.at} onChange={(at) => set("at", at)} />
       </Group>
       {!name && <p className="quiet">{t("plan.name_first")}</p>}
       <ProblemText error={isWhole ? shown.error : null} />

@@ -25,7 +25,7 @@ import { AmountInput } from "./amountinput";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
-import { MinuteInput } from "./minute";
+import { MomentInput } from "./minute";
 import { Opener } from "./opener";
 import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";
@@ -298,7 +298,7 @@ function AskedField({
         />
       );
     case "moment":
-      return <MinuteInput {...common} isEnd value={value} onChange={(event) => onChange(event.currentTarget.value)} />;
+      return <MomentInput {...common} isEnd value={value} onChange={onChange} />;
     case "lines":
       return (
         <Textarea

@@ -19,11 +19,6 @@ interface Minute {
 const momentOf = (text: string, isEnd: boolean | undefined) => (isEnd ? enteredEnd(text) : enteredMoment(text)) ?? "";
 
 /** A field of a date and time, as text; in an hour that the clocks repeat it says which of the two it means. */
-export function MinuteInput({ isEnd, ...look }: Omit<TextInputProps, "value"> & Minute & { value: string }) {
-  useZone();
-  return <MinuteField {...look} moment={momentOf(look.value, isEnd)} />;
-}
-
 function MinuteField({ moment, description, ...look }: TextInputProps & { moment: string }) {
   const offset = repeatedOffset(new Date(moment), zoneName());
   const said = offset ? (

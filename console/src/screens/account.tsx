@@ -10,7 +10,7 @@ import { client, content, pageOf, type Query, type Row, unlessOther } from "../a
 import { present } from "../api/clock";
 import { isPageOld, useOrders } from "../api/orders";
 import { cleared, INCOMING, override } from "../api/overrides";
-import { amount, dayBegin, enteredEnd } from "../format";
+import { amount, dayBegin } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { AmountInput } from "../parts/amountinput";
@@ -435,7 +435,7 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         lead: t("customer.credit_lead"),
       })}
       run={({ overdraft_limit = "", until, memo }, key, again) => {
-        const terms = { until: enteredEnd(until ?? ""), memo: memo || undefined };
+        const terms = { until: until || undefined, memo: memo || undefined };
         const act = () => override(may, "accounts", account, { overdraft_limit }, terms, key);
         return unlessOther(limit ?? null, limitNow, act, again);
       }}

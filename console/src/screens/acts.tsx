@@ -7,7 +7,6 @@ import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { keyed, Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
-import { enteredEnd } from "../format";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
@@ -158,7 +157,7 @@ function NewOverride() {
           targetOf(setting),
           name,
           { [setting]: value },
-          { until: enteredEnd(until ?? ""), memo: memo || undefined },
+          { until: until || undefined, memo: memo || undefined },
           key,
         )
       }
@@ -357,7 +356,7 @@ function NewToken() {
             account: account || undefined,
             scopes: entryLines(scopes),
             networks: entryLines(networks),
-            expires_at: enteredEnd(expires_at ?? ""),
+            expires_at: expires_at || undefined,
           },
         })
       }

@@ -3,7 +3,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
 import { present } from "../api/clock";
-import { enteredEnd, localMinute } from "../format";
+import { moment } from "../format";
 import { Act } from "../parts/act";
 import { AlarmSection } from "../parts/alarmsection";
 import { CommandPages } from "../parts/commandpages";
@@ -160,15 +160,17 @@ function Confirmation({ row }: { row: Row }) {
       lead={t("alarms.silence_means")}
       asks={[
         { name: "note", label: t("column.note"), begin: String(row.note ?? "") },
-        { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
+        { name: "until", label: t("alarms.silence"), kind: "moment", begin: silent },
       ]}
       run={async ({ note, until }, key, again) => {
-        const act = () => confirm(note, enteredEnd(until ?? ""), key);
+        const act = () => confirm(note, until, key);
         await unlessOther(confirmationOf(row), confirmation, act, again);
         // that it was seen stays so: its note and its silence are as they were
         return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}
-      said={(_, { until }) => t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until })}
+      said={(_, { until = "" }) =>
+        t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until: moment(until, new Date()) })
+      }
       undo={(undo, { until }) => (until || row.confirmed_by ? undo : undefined)}
     />
   );

@@ -7,11 +7,11 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
-import { amount, enteredEnd, moment } from "../format";
+import { amount, moment } from "../format";
 import { pathOf } from "../forms/keys";
 import { Change, type Done } from "../parts/change";
 import { useRescue } from "../parts/focus";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
@@ -225,12 +225,12 @@ function Overrides({ name }: { name: string }) {
   const found = useOverrides(name);
   useRescue(until !== "" || Object.values(values).some(Boolean)); // the buttons of an order are dead behind it
   if (!may.see) return null;
-  const terms = { until: enteredEnd(until), memo: memo || undefined };
+  const terms = { until: until || undefined, memo: memo || undefined };
   const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
   const words = Object.entries(wanted)
     .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
     .join(", ");
-  const shownUntil = terms.until ? moment(terms.until, new Date()) : until;
+  const shownUntil = moment(until, new Date());
   const named = (setting: string) =>
     setting === "blocked" ? t("column.blocked") : t(`gateway.${setting}`, { defaultValue: setting });
   const done = (said: string, undo: (() => Promise<unknown>) | undefined): Done => ({
@@ -267,12 +267,7 @@ function Overrides({ name }: { name: string }) {
                   onChange={(event) => setValues({ ...values, [setting]: event.currentTarget.value })}
                 />
               ))}
-            <MinuteInput
-              label={t("gateway.until")}
-              isEnd
-              value={until}
-              onChange={(event) => setUntil(event.currentTarget.value)}
-            />
+            <MomentInput label={t("gateway.until")} isEnd value={until} onChange={setUntil} />
             <TextInput label={t("column.memo")} value={memo} onChange={(event) => setMemo(event.currentTarget.value)} />
             {may.set && (
               <Change
@@ -280,7 +275,7 @@ function Overrides({ name }: { name: string }) {
                 type="submit"
                 saysAbove
                 act={t("gateway.set")}
-                disabled={Object.keys(wanted).length === 0 || (until !== "" && !terms.until)}
+                disabled={Object.keys(wanted).length === 0}
                 title={t("gateway.set_title", { gateway: name })}
                 lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
                 onDone={forget}
@@ -295,7 +290,7 @@ function Overrides({ name }: { name: string }) {
                 type="submit"
                 saysAbove
                 act={t("gateway.block_until")}
-                disabled={!terms.until}
+                disabled={!until}
                 title={t("gateway.block_title", { gateway: name })}
                 lead={t("gateway.block_lead_until", { until: shownUntil })}
                 onDone={forget}

@@ -8,13 +8,13 @@ import { useTranslation } from "react-i18next";
 import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
 import { present } from "../api/clock";
 import { endOf, type Job, resultOf } from "../api/jobs";
-import { amount, enteredMoment, moment } from "../format";
+import { amount, moment } from "../format";
 import { keep, recall } from "../kept";
 import { Change, type Done, DoneText } from "../parts/change";
 import { Download } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { JobUnderWay } from "../parts/jobunderway";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { OrderButton } from "../parts/orderbutton";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -24,7 +24,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
-import { zoneName } from "../zone";
+import { useZone, zoneName } from "../zone";
 import {
   COLUMNS,
   CSV,
@@ -95,6 +95,7 @@ function mapFor(group: string, beginning: Uint8Array<ArrayBuffer>): SheetMap {
 
 export function SheetImport({ group, currency }: { group: string; currency: unknown }) {
   const { t } = useTranslation();
+  useZone();
   const [chosen, setChosen] = useState<Chosen | null>(null);
   /** The map that the person has said for this sheet. */
   const [said, setSaid] = useState<SheetMap | null>(null);
@@ -131,7 +132,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           query: {
             file: chosen.file.name,
             mode: terms.mode,
-            effective: enteredMoment(terms.effective),
+            effective: terms.effective || undefined,
             map: map ? mapText(map) : undefined,
             memo: terms.memo || undefined,
             ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : { force: force || undefined }),
@@ -235,10 +236,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
               value={terms.mode}
               onChange={(value) => change("mode", value as Terms["mode"])}
             />
-            <MinuteInput
+            <MomentInput
               label={t("rates.effective")}
               value={terms.effective}
-              onChange={(event) => change("effective", event.currentTarget.value)}
+              onChange={(effective) => change("effective", effective)}
               onBlur={(event) => {
                 // a part of a date changes no value, so what was compared without it would still stand there
                 if (event.currentTarget.validity.badInput) trial.reset();

@@ -4,8 +4,7 @@ import { Button, Group, TextInput, Title } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { enteredMoment, localMinute } from "../format";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -81,10 +80,10 @@ function LookUp() {
   const search = useSearch({ from: "/rates" });
   const go = useNavigate({ from: "/rates" });
   const [number, setNumber] = useEntered(search.number ?? "");
-  const [at, setAt] = useEntered(localMinute(search.at));
+  const [at, setAt] = useEntered(search.at ?? "");
   const look = (event: FormEvent) => {
     event.preventDefault();
-    void go({ search: { number: number.replace(/[^\d+]/g, ""), at: enteredMoment(at) } });
+    void go({ search: { number: number.replace(/[^\d+]/g, ""), at: at || undefined } });
   };
   return (
     <form onSubmit={look}>
@@ -96,7 +95,7 @@ function LookUp() {
           value={number}
           onChange={(event) => setNumber(event.currentTarget.value)}
         />
-        <MinuteInput label={t("try.at")} value={at} onChange={(event) => setAt(event.currentTarget.value)} />
+        <MomentInput label={t("try.at")} value={at} onChange={setAt} />
         <Button type="submit">{t("rates.look_up")}</Button>
       </Group>
     </form>
