@@ -3,7 +3,10 @@
 import json
 import re
 from base64 import b32decode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from http import HTTPStatus
 from time import time_ns
 from typing import Any, Final, Literal, NamedTuple
@@ -637,6 +640,37 @@ def test_the_last_day_of_a_gateway_goes_on_while_its_page_is_open(newcomer: Visi
     for report in reports:
         assert begins(report)[0] < begins(report)[-1], report
         assert all(re.search(r":(00|15|30|45):00\.000Z$", each) for each in begins(report))
+
+
+def test_the_profit_of_today_is_of_the_next_day_behind_midnight_also_where_nothing_has_changed(newcomer: Visit) -> None:
+    visitor = newcomer(zone="UTC")
+    page, day = (
+        visitor.page,
+        datetime.fromtimestamp(time_ns() / 1_000_000_000, UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+    )
+    times = [day - timedelta(minutes=5)]
+
+    def dated(route: Route) -> None:
+        if "/events" in route.request.url:
+            route.abort()
+            return
+        answer = route.fetch()
+        route.fulfill(response=answer, headers=answer.headers | {"date": format_datetime(times[-1], usegmt=True)})
+
+    def is_of(day: datetime) -> Callable[[Request], bool]:
+        begin = f"since={day:%Y-%m-%d}T00"
+        return lambda request: "/reports/profit-vendors?" in request.url and begin in request.url
+
+    page.route("**/api/v1/**", dated)
+    page.clock.install(time=times[0])
+    with page.expect_request(is_of(day - timedelta(days=1))):
+        visitor.go("/accounts/vendors", "vendors")
+    page.wait_for_load_state("networkidle")
+    times.append(day + timedelta(minutes=5))
+    with page.expect_request(is_of(day)):
+        page.clock.fast_forward(600_000)
+        page.clock.run_for(2_000)
+    page.unroute_all(behavior="wait")
 
 
 def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(

@@ -1,6 +1,7 @@
 import { useSyncExternalStore } from "react";
 import { present } from "../api/clock";
-import { age, costSoFar, duration } from "../format";
+import { age, costSoFar, dayBegin, duration } from "../format";
+import { useZone } from "../zone";
 
 const TICK_MS = 1_000;
 const watchers = new Set<() => void>();
@@ -28,6 +29,13 @@ const QUARTER_MS = 900_000;
 /** The present quarter of an hour: days begin with one in each zone, and what leaves out today's is drawn again then. */
 export const useQuarter = (): number => useSyncExternalStore(watch, quarter, quarter);
 const quarter = () => Math.floor(now / QUARTER_MS);
+
+/** The beginning of today in a zone, the viewer's where none is given; what is drawn with it is drawn again tomorrow. */
+export function useDayBegin(zone?: string): string {
+  const viewers = useZone();
+  useQuarter();
+  return dayBegin(new Date(present()), zone ?? viewers);
+}
 
 /** How long something has lasted; it draws itself again each second, and nothing around it. */
 export function Age({ since }: { since: string }) {

@@ -7,16 +7,15 @@ import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
-import { present } from "../api/clock";
 import { isPageOld, useOrders } from "../api/orders";
 import { cleared, INCOMING, override } from "../api/overrides";
-import { amount, dayBegin } from "../format";
+import { amount } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
+import { useDayBegin } from "../parts/age";
 import { AmountInput } from "../parts/amountinput";
 import { transfer, useBooked } from "../parts/bookings";
 import { Confirm } from "../parts/confirm";
-import { useDayZone } from "../parts/minute";
 import { OrderButton } from "../parts/orderbutton";
 import { Facts, Page, Part } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -311,7 +310,7 @@ function VendorGateways({ account }: { account: string }) {
 /** Income, cost and profit of the calls that a vendor has carried today. */
 function Profit({ vendor }: { vendor: string }) {
   const { t } = useTranslation();
-  const since = dayBegin(new Date(present()), useDayZone(undefined));
+  const since = useDayBegin();
   const order = { since, group: "whole", vendor };
   const found = useQuery({
     queryKey: ["profit-vendors", order],

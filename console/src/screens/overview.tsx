@@ -7,9 +7,9 @@ import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { type CSSProperties, lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { allOf, type Row, type Schemas } from "../api/client";
-import { present } from "../api/clock";
-import { amount, dayBegin } from "../format";
+import { amount } from "../format";
 import type { Narrowing } from "../narrowing";
+import { useDayBegin } from "../parts/age";
 import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
 import { loaded } from "../parts/loaded";
@@ -300,7 +300,7 @@ function Day({ isWall }: { isWall: boolean }) {
   const sees = useMay("GET /reports/{name}");
   const go = useNavigate({ from: "/" });
   const by = useSearch({ from: "/" }).by === "amount" ? "amount" : "seconds";
-  const since = dayBegin(new Date(present()));
+  const since = useDayBegin();
   const hourly = { name: "performance", group: "hour", since, zone: zoneName() };
   const report = (name: string, group?: string) => ({
     queryKey: ["report", name, group, since],

@@ -4,9 +4,8 @@ import { Alert, Button, Group } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
-import { present } from "../api/clock";
 import { brand } from "../brand";
-import { dayBegin } from "../format";
+import { useDayBegin } from "../parts/age";
 import { Download } from "../parts/download";
 import { useDayZone } from "../parts/minute";
 import { Facts, Page, Part } from "../parts/page";
@@ -78,6 +77,7 @@ export function PortalScreen({ account }: { account: string }) {
 function Downloads({ account, zone: named }: { account: string; zone: unknown }) {
   const { t } = useTranslation();
   const zone = useDayZone(String(named ?? ""));
+  const since = useDayBegin(zone);
   const sees = { calls: useMay("GET /cdrs"), money: useMay("GET /accounts/{account}/ledger") };
   return (
     <Group gap="xs">
@@ -86,11 +86,7 @@ function Downloads({ account, zone: named }: { account: string; zone: unknown })
           <Button component={Link} to="/cdrs" size="xs" variant="default">
             {t("nav.cdrs")}
           </Button>
-          <Download
-            path={`/cdrs?${queryText({ since: dayBegin(new Date(present()), zone) })}`}
-            accept="text/csv"
-            name="calls.csv"
-          >
+          <Download path={`/cdrs?${queryText({ since })}`} accept="text/csv" name="calls.csv">
             {t("portal.calls_today", { zone })}
           </Download>
         </>

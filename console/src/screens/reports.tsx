@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
-import { dayBegin } from "../format";
+import { useDayBegin } from "../parts/age";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { DaySpan, useDayZone } from "../parts/minute";
@@ -115,8 +115,9 @@ export function ReportsScreen() {
   const go = useNavigate({ from: "/reports" });
   const name = search.name ?? FIRST;
   const zone = useDayZone(search.zone);
+  const today = useDayBegin(zone);
   const order = {
-    since: search.since ?? dayBegin(new Date(), zone),
+    since: search.since ?? today,
     until: search.until,
     group: search.group,
     account: search.account,
