@@ -615,6 +615,13 @@ def test_the_first_page_of_a_customer_reads_its_balance_more_often_than_the_serv
     assert 2 <= sums <= balances / 2, [each for each in asked if each]
 
 
+def test_the_whole_of_a_gateway_fits_a_telephone(boss: Visitor) -> None:
+    page = boss.go("/gateways/carrier-a", "carrier-a")
+    page.locator("details").first.evaluate("each => { each.open = true }")
+    expect(page.get_by_text("defined", exact=True).first).to_be_visible()
+    fits_a_telephone(page)
+
+
 def test_the_last_day_of_a_gateway_goes_on_while_its_page_is_open(newcomer: Visit) -> None:
     visitor, asked = newcomer(), list[str]()
     page = visitor.page

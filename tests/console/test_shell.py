@@ -1,8 +1,10 @@
 """The keyboard, the search, times and unsaved changes are the same at every screen of the console."""
 
 import base64
+import json
 import re
 from datetime import datetime
+from html import escape
 from time import time_ns
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -20,6 +22,8 @@ from console.conftest import (
     WIDE,
     Visit,
     Visitor,
+    choose_zone,
+    colour,
     english_in,
     fits_a_telephone,
     is_in_memory,
@@ -38,6 +42,20 @@ FADING: Final = (
 ENLARGED: Final = (320, 256)
 """Size of a window of 1280 by 1024 in which everything is four times as large."""
 HEADER_PX: Final = 48
+SEEN: Final = 3
+"""How much lighter what says something has to be than what is around it, or darker (WCAG 2.2, 1.4.11)."""
+
+
+def contrast(*colours: str) -> float:
+    """Return the ratio of two colours as a browser writes them, in the terms of WCAG."""
+
+    def luminance(text: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", text)[:3]]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    darker, lighter = sorted(map(luminance, colours))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,15 +192,36 @@ def test_rows_are_seen_where_letters_are_four_times_as_large(visit: Visit) -> No
     assert ENLARGED[1] / 2 < frame["height"] < ENLARGED[1] - HEADER_PX
 
 
+def test_what_has_the_focus_is_seen_in_the_dark_where_the_brand_is_black(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.page
+
+    def branded(route: Route) -> None:
+        answer, black = route.fetch(), {"name": "Black", "colour": "#000000", "logo": False, "pay_in": []}
+        body, count = re.subn('(name="brand" content=")[^"]*', rf"\g<1>{escape(json.dumps(black))}", answer.text())
+        assert count == 1
+        route.fulfill(response=answer, body=body)
+
+    page.route(re.compile("/payments$"), branded)
+    for path, focused, drawn, line in (
+        ("/payments", "header input", "header input", "borderTopColor"),
+        ("/payments", "[role=tab][aria-selected=false]", "[role=tab][aria-selected=false]", "outlineColor"),
+        ("/payments", "header input", "[role=tab][aria-selected=true]", "borderBottomColor"),
+        ("/agents", "input[role=switch]", "input[role=switch] + *", "outlineColor"),
+        ("/", "main input[type=radio]", "main input[type=radio] + *", "outlineColor"),
+    ):
+        visitor.go(path)
+        colour(page, "dark")
+        page.keyboard.press("Tab")
+        page.locator(focused).first.focus()
+        shown = page.locator(drawn).first.evaluate("(each, line) => getComputedStyle(each)[line]", line)
+        page_itself = page.locator("body").evaluate("each => getComputedStyle(each).backgroundColor")
+        assert contrast(shown, page_itself) >= SEEN, (path, drawn, shown)
+
+
 def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:
     page = visit().go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
-    page.get_by_role("button", name=re.compile("^p")).press("Enter")
-    page.get_by_role("menuitem", name="Time zone").press("Enter")
-    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
-    page.keyboard.type("Kiritimati")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    choose_zone(page, "Kiritimati")
     expect(page.get_by_role("button", name=re.compile("^p"))).to_be_focused()
     ahead = datetime.fromisoformat(record["started_at"]).astimezone(ZoneInfo("Pacific/Kiritimati"))
     first_call = page.get_by_label("Call search", exact=True).locator("tbody tr").last
@@ -439,8 +478,9 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) ->
         said.get_by_role("button", name="Try again").click()
     expect(said).to_contain_text("The network or the switch may be away.")
     page.unroute("**/api/v1/gateways/quality*")
-    said.get_by_role("button", name="Try again").click()
+    said.get_by_role("button", name="Try again").press("Enter")
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
 @pytest.mark.parametrize(

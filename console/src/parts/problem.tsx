@@ -1,10 +1,11 @@
 import { Alert, Button, Group } from "@mantine/core";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ChangedSince, CutOff, FileChanged, isLate, Problem, remedyOf, sentencesOf, Unreachable } from "../api/client";
 import { DoneOtherwise } from "../api/orders";
 import { useServerText } from "../text/meanings";
 import { CommandPages } from "./commandpages";
+import { rescueFocus } from "./focus";
 import { Note } from "./note";
 import { useRenewals } from "./renewals";
 
@@ -60,12 +61,27 @@ export function ProblemText({
           {remedy}
           {error instanceof Problem && <CommandPages text={`${sentencesOf(error).join(" ")} ${error.remedy}`} />}
         </span>
-        {again && (
-          <Button size="xs" variant="default" onClick={again}>
-            {t("state.again")}
-          </Button>
-        )}
+        {again && <Again act={again} />}
       </Group>
     </Alert>
+  );
+}
+
+/** The next try, which goes with what it stands beside: the keyboard that has pressed it goes on from the title then. */
+function Again({ act }: { act: () => void }) {
+  const { t } = useTranslation();
+  const isPressed = useRef(false);
+  useEffect(() => () => void (isPressed.current && rescueFocus()), []);
+  return (
+    <Button
+      size="xs"
+      variant="default"
+      onClick={(event) => {
+        isPressed.current = event.detail === 0;
+        act();
+      }}
+    >
+      {t("state.again")}
+    </Button>
   );
 }
