@@ -31,7 +31,8 @@ _VIA: Final = 18
 _ENCAPSULATION: Final = 22
 _PROTOCOL, _SOURCE_PORT, _DESTINATION_PORT = 27, 28, 29
 _OF_DEVICE: Final = 3
-"""Attribute of a rule for packets that come in by a device: those that this machine sends come by none."""
+"""Attribute of a rule for packets that come in by a device: those that this machine sends come by the loopback one."""
+_OWN: Final = b"lo\0"
 _OF_MARK: Final = 10
 _OF_PORTS: Final = frozenset({22, 23, 24})
 """Attributes of a rule for a protocol, for ports of the sender or of the receiver."""
@@ -202,7 +203,7 @@ class KernelRoutes:
                 continue
             for kind, content in said:
                 found = dict(attributes_of(content, _ROUTE.size)) if kind == _NEW_RULE else {}
-                if _OF_DEVICE not in found:
+                if found.get(_OF_DEVICE, _OWN) == _OWN:
                     are_of_ports = are_of_ports or not _OF_PORTS.isdisjoint(found)
                     marks.update([found[_OF_MARK]] if _OF_MARK in found else ())
         return _Rules(are_of_ports, frozenset(marks))
