@@ -91,7 +91,7 @@ _EVENT_PAYLOADS: Final = (101, *range(96, 128))
 """Payload types for events, in the order in which they are tried: 101 is usual."""
 _MEDIA_OF_RELAY: Final = frozenset({"audio", "video", "image"})
 """Media of a relayed call that are relayed or rejected; others, as messages over TCP, go between their parties."""
-_ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
+ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
 """Payloads that go with every codec: key presses (RFC 4733) and comfort noise (RFC 3389)."""
 
 
@@ -755,9 +755,7 @@ def _chosen(payloads: list[bytes], maps: dict[int, tuple[str, int]], order: Sequ
     """Return the payload types of the wanted codecs in their order, then those that go with every codec."""
     named = [(each, (maps.get(int(each)) or static_map(int(each)))[0].lower()) for each in payloads]
     kept = [payload for wanted in dict.fromkeys(order) for payload, name in named if name == wanted]
-    return (
-        [*kept, *(payload for payload, name in named if name in _ALWAYS_KEPT and payload not in kept)] if kept else []
-    )
+    return [*kept, *(payload for payload, name in named if name in ALWAYS_KEPT and payload not in kept)] if kept else []
 
 
 def _limited(part: bytes, kept: list[bytes]) -> bytes:

@@ -25,6 +25,7 @@ G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU
 BOTH = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 8 101").replace(
     "a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000\r\na=rtpmap:8 PCMA/8000"
 )
+QUIET = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 13 101")
 KEYS = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
 SAVP = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEYS
 UNWATCHED = MediaSettings(watch=MediaWatch.OFF)
@@ -203,6 +204,8 @@ def test_a_restart_behind_money_that_came_after_a_warning_forgets_neither(tmp_pa
     [
         (OFFER, ANSWER, 0, [0]),
         (OFFER, ANSWER, 18, [0]),  # of a description before
+        (OFFER, ANSWER, 101, [0]),  # keys alone have come
+        (QUIET, QUIET.replace("192.0.2.10", "192.0.2.20"), 13, [0]),  # comfort noise, mostly
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), 8, [8]),
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), None, [8]),
         (BOTH, BOTH.replace("192.0.2.10", "192.0.2.20"), 18, []),

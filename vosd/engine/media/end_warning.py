@@ -11,6 +11,7 @@ from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource
 from vosd.media.warning_tone import TONE_MS
+from vosd.sdp.media import ALWAYS_KEPT
 
 END_WARNING: Final = "end_warning"
 """Name of the beeps in records."""
@@ -32,8 +33,10 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) ->
         return
     agreed = dict(_agreed(source, sender, sound))
     in_use = relay.figures(far).payload
-    is_known = in_use in source.taken()[0]  # else it is that of a description before, and came more often
-    payload = in_use if is_known else next(iter(agreed), None)
+    numbers, _, codecs = source.taken()
+    audio = {number for number, codec in zip(numbers, codecs, strict=True) if codec.lower() not in ALWAYS_KEPT}
+    # Else the most frequent one is of a description before, or its sender is silent but for comfort noise.
+    payload = in_use if in_use in audio else next(iter(agreed), None)
     if payload is None or payload not in agreed:
         return
     encoded = {number: each for number, each in agreed.items() if each is not None}
