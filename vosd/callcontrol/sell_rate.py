@@ -36,8 +36,9 @@ def no_rate(group: Rates | None, number: str, wall_ms: int, dialled: str = "") -
     """Return the refusal of a call to a number without rate; ``dialled`` is how it is shown, if otherwise."""
     name = "no rate group" if group is None else group.name
     locked = None if group is None else locked_prefix(group, number, wall_ms)
-    why = "" if locked is None else f": prefix {locked} is locked"
-    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {dialled or number}{why}")
+    shown = dialled or number
+    detail = f"{name} rates no {shown}" if locked is None else f"{name} rates no {shown}: prefix {locked} is locked"
+    return Refusal(EndReason.NO_MATCHING_RATE, 403, detail)
 
 
 def rated_agents(
