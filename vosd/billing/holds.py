@@ -419,11 +419,11 @@ class AccountCredit:
         """Set what its calls cost in an hour on average.
 
         An account that is low by it stays so until money is added, or its use is so much less that twice the amount is
-        left which would be low: else it was reported again and again as its use changes.
+        left which would be low: else it was reported again and again as its use changes. Without use it is not low.
         """
         self._use, self.awaits_use = per_hour, False
         self.low_below = self._lowest_enough()
-        if self._low_at is not None and self._owned - self._reserved >= 2 * (self.low_below or ZERO):
+        if self.low_below is None or self._owned - self._reserved >= 2 * self.low_below:
             self._low_at = None
         self._check_low()
 

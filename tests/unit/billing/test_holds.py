@@ -434,3 +434,13 @@ def test_use_that_falls_to_half_ends_the_alarm():
     assert not acme.is_low
     acme.set_use(Decimal("1.1"))
     assert reported == [acme, acme]
+
+
+def test_an_overdrawn_account_is_not_low_once_a_week_was_without_calls():
+    acme = credit("-0.50")
+    acme.lows = []
+    acme.set_terms(Decimal(0), None, 24)
+    acme.set_use(Decimal(1))
+    assert acme.is_low
+    acme.set_use(Decimal(0))
+    assert (acme.low_below, acme.is_low) == (None, False), "no payment would be looked at that ends it"
