@@ -167,7 +167,10 @@ class ClientCore:
             transaction.acknowledge(ProvenAck.of(peer, ack, answers, dialog.expected_name))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant, body: bytes = b"") -> Client:
-        """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
+        """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one.
+
+        Any other one that finds no connection is sent again for as long as over UDP: the peer may be starting.
+        """
         if headers[:12] != "User-Agent: ":  # some trunks see another product
             headers = self._agent_header + headers
         is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
@@ -191,6 +194,8 @@ class ClientCore:
         last = None if is_over_connection or spare is None else self._flows.by_datagrams(dialog.next_stop, peer)
         if last is not None:
             spare_data = self._for_udp(data, peer.flow, last.flow)
+        if spare is not None and not is_over_connection:
+            bye.again_until = now.mono + self._store.timers.transaction_ms
         bye.begin(key, peer, data, now, spare, draft, spare_data, last)
         return bye
 

@@ -239,7 +239,7 @@ class Endpoint:
         """Process a message that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).
 
         Other datagrams are left to their timers: within a call the route may come back, and a BYE must not be given up.
-        So is an INVITE that was sent before: the peer may have it, and answer. Over a connection nothing is repeated.
+        So is an INVITE that was sent before: the peer may have it, and answer. Over connections a BYE is repeated.
         """
         transaction = self.store.clients.get(answered(data))
         if transaction is not None and self.store.reliable[transaction.peer.flow]:

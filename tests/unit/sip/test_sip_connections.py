@@ -388,15 +388,46 @@ def test_a_cancel_whose_connection_is_gone_is_sent_over_another_one(probe, owner
     assert probe.titles() == []
 
 
-def test_a_bye_to_the_end_of_a_connection_that_its_contact_names_is_tried_once_more(probe, owner):
-    dialog = talk(probe, owner)
-    dialog.target = "sip:4930@192.0.2.10:40000;transport=tcp"
+@pytest.mark.parametrize(
+    "port", [CALLER.port, CALLER_AT_HOME.port], ids=["the end of its connection", "where it listens"]
+)
+def test_a_bye_that_finds_no_connection_is_sent_again_for_as_long_as_over_udp(probe, owner, port):
+    """The peer may be starting, and goes on with the call until it is told."""
+    dialog, place = talk(probe, owner), CALLER._replace(port=port)
+    dialog.target = f"sip:4930@{place.host}:{port};transport=tcp"
     probe.endpoint.client.send_bye(dialog, "", probe.now)
-    assert probe.fail(CALLER) == []
-    assert [each.peer for each in probe.sent()] == [CALLER, CALLER]
-    assert probe.fail(CALLER) == []
-    assert probe.titles() == []
+    probe.fail(CALLER)
+    assert [each.peer for each in probe.sent()] == [CALLER, place]
+    while probe.endpoint.store.clients:
+        probe.fail(place)
+        probe.advance(T2)
+    assert probe.times_of("BYE") == [0, *range(0, GIVE_UP, T2)]
+    assert {each.peer for each in probe.sent()} == {place}
     assert probe.endpoint.census()["timers"] == 0
+
+
+@pytest.mark.parametrize("is_restored", [False, True], ids=["here", "after a restart"])
+def test_a_peer_that_takes_a_connection_again_gets_the_bye_and_answers_it(probe, owner, is_restored):
+    dialog = talk(probe, owner)
+    dialog.target = "sip:4930@192.0.2.10;transport=tcp"
+    bye = without_connection(probe, dialog)
+    assert probe.fail(CALLER_AT_HOME) == []
+    if is_restored:
+        snapshot = msgspec.json.decode(
+            msgspec.json.encode(ClientSnapshot.of(bye, probe.endpoint.flows)), type=ClientSnapshot
+        )
+        probe = Probe(listeners=LISTENERS)
+        restoration = Restoration(probe.endpoint, lambda _gateway: None)
+        snapshot.restored(restoration)
+        restoration.finish()
+    assert probe.advance(T2) == []
+    [again] = probe.sent()
+    assert (again.title, again.peer) == ("BYE", CALLER_AT_HOME)
+    probe.receive(reply(again, 200), CALLER_AT_HOME)
+    assert not probe.endpoint.store.clients
+    assert not probe.endpoint.store.streams
+    assert probe.advance(GIVE_UP) == []
+    assert probe.titles() == []
 
 
 @pytest.mark.parametrize("contact", ["sip:4930@10.0.0.7:5060", "sip:4930@host.example"], ids=["another host", "a name"])

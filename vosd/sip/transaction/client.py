@@ -57,6 +57,8 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     """The name that the certificate of its connection must bear (``InviteParts``)."""
     last: Peer | None = None
     """Address that is used when there is no connection with ``spare`` either."""
+    again_until: int = 0
+    """While the peer takes no connection it is asked each T2, until then on the monotonic clock; 0 = not again."""
 
     def withdraw(self) -> None:
         """End a request that was never sent."""
@@ -141,6 +143,9 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         """Timers E and F: retransmit, or report no response, with the instant at which the time was over."""
         if self.retry.due(self, now):
             return None
+        if now.mono < self.again_until:
+            self._send_by(self.retry.sent, now)
+            return None
         return self._given_up(now.plus(self.retry.ends_at - now.mono))
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
@@ -151,14 +156,21 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
             data, sent = b"" if self.store.reliable[spare.flow] else self.spare_data, self.retry.sent
             if data:  # it goes over UDP now, for the peer takes no connection
                 self.store.takes_no_connection(sent.peer, now)
-            self.retry = Retry(self.store, spare, data or sent.data)
-            self.retry.begin(self, OF_REQUEST, now)
+            self._send_by(Datagram(spare, data or sent.data), now)
+            return None
+        again_at = now.mono + self.store.timers.t2_ms
+        if again_at < self.again_until:
+            self.retry.wait_until(self, again_at, now)
             return None
         return self._given_up(now, is_unreachable=True)
 
     def not_delivered(self, now: Instant) -> NoResponse | None:
         """Report that the peer cannot be reached (RFC 3261 section 18.4), unless it has responded."""
         return self.transport_failed(now) if self.state is CALLING and self.owner is not None else None
+
+    def _send_by(self, sent: Datagram, now: Instant) -> None:
+        self.retry = Retry(self.store, sent.peer, sent.data)
+        self.retry.begin(self, OF_REQUEST, now)
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self.state = step(CLIENT, self.state, Input.GIVE_UP)

@@ -84,6 +84,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
     """The device of a ``ByeToUser``."""
     server_name: str = ""
     last: PeerSnapshot | None = None
+    again_until: int = 0
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
