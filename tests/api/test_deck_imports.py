@@ -20,7 +20,7 @@ from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
 from doubles.workbook import xlsx
 
-JOBS_READY = JOBS
+JOBS_READY = JOBS + 2
 CSV = {"Content-Type": "text/csv"}
 SHEET = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
 DEARER = SHEET.replace(b"0.012", b"0.015") + b"33,France,0.02,1/1\n"
@@ -197,7 +197,7 @@ MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 
 
 @contextmanager
-def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int = JOBS) -> Iterator[Api]:
+def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int) -> Iterator[Api]:
     url = migrated(directory / "vosd.db")
     if request.param == "mariadb":
         url = request.getfixturevalue("mariadb_server").create_database(f"vosd_{directory.name}")
@@ -216,7 +216,7 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module", params=["sqlite"])
 def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with with_deck(request, tmp_path_factory.mktemp("killed")) as process:
+    with with_deck(request, tmp_path_factory.mktemp("killed"), jobs_ready=1) as process:
         yield process
 
 
@@ -226,6 +226,7 @@ def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(executed: 
     while executed.ask("GET", place).json["state"] == "queued":
         select.select([], [], [], 0.01)
     executed.kill()
+    executed.jobs_ready = 1
     executed.start()
     job = executed.wait_for(queued)
     assert (job["state"], job["problem"]) == ("done", None), job

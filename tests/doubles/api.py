@@ -79,13 +79,13 @@ class Api:
     ) -> None:
         """``is_executed``: not forked from a process that has imported everything, nor are its jobs.
 
-        ``knows`` returns the principal of a token, in a forked one, whose jobs after the first ``jobs_ready`` are
-        executed.
+        ``knows`` returns the principal of a token, in a forked one, whose jobs after the first ``jobs_ready`` of each
+        start are executed.
         """
         self.config = config
         self._is_executed = is_executed
         self._knows = knows
-        self._jobs_ready = jobs_ready
+        self.jobs_ready = jobs_ready
         self._process: Running | None = None
         self.port = 0
 
@@ -110,9 +110,7 @@ class Api:
                 self._process = _executed(self.config, listener)
             else:
                 environment = dict(os.environ)
-                self._process = Forked(
-                    run_forked_api, self.config, listener, environment, self._knows, self._jobs_ready
-                )
+                self._process = Forked(run_forked_api, self.config, listener, environment, self._knows, self.jobs_ready)
         try:
             assert self.ask("GET", "/health").status == 200
         except BaseException:  # no ``with`` statement ends one that did not begin
