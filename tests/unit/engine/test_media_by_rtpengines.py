@@ -1358,6 +1358,23 @@ def test_a_description_that_an_rtpengine_does_not_read_is_as_any_that_cannot_be_
     assert [row.media_fault for row in record.attempts] == [SessionFault.UNREAD.value]
 
 
+def test_an_answer_for_which_no_ports_come_in_time_has_no_fault_of_early_media_before():
+    scene, engines = scene_with()
+    early, reply = ANSWER.replace("30000", "30002"), engines._reply
+    engines._reply = lambda engine, order: (
+        RtpReply("error", error="Failed to parse SDP")
+        if isinstance(order, RtpAnswer) and "m=audio 30002 " in order.sdp
+        else reply(engine, order)
+    )
+    scene.vendor.script = Script((Line(0, 183, early), Line(5_000, 200, ANSWER)))
+    call = scene.begun_call(after_ms=2_000)
+    engines.after_ms = 100_000
+    scene.wire.run_until(lambda: call.final == 503)
+    record = scene.close()
+    assert record.end_reason == "Unavailable"
+    assert [(row.reason, row.media_fault) for row in record.attempts] == [("Not Sent", None)]
+
+
 def refused_early_media(engines):
     """Return a description of early media that gets no ports, and has more media than the answer."""
     reply = engines._reply

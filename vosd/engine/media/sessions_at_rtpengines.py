@@ -86,6 +86,7 @@ class SessionsAtRtpEngines:
     ) -> bool:
         """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
         parts, message, author = self._parts, waiting.message, passing.author
+        passing.media.refusal = passing.media.fault = None  # of a description before, such as that of early media
         is_offer = passing.is_offer(message)
         has_music = bool(parts.music.sounds)
         session = body
