@@ -134,6 +134,9 @@ interface Sought {
   value: string;
 }
 
+/** Whether what an address has in the place of a number is one. */
+export const isId = (text: string): boolean => /^\d{1,15}$/.test(text);
+
 const CALL = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const NUMBER = /^\+?\d[\d *#-]{2,}$/;
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}(:\d+)?$/;

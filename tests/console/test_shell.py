@@ -758,6 +758,7 @@ def test_an_address_that_leads_nowhere_asks_for_nothing(site: Watched, boss: Vis
     site.daemon.succeed("user", "role-set", "tariffs", "--permission", "rates.see")
     for visitor, address, title, kind in (
         (boss, "/invoices/nope", "There is no such page", "invoices"),
+        (boss, "/bills/nope", "There is no such page", "reconciliations"),
         (boss, "/objects/bogus", "There is no such page", "bogus"),
         (boss, "/objects/bogus/one", "There is no such page", "bogus"),
         (boss, "/new/bogus", "There is no such page", "bogus"),
@@ -768,6 +769,12 @@ def test_an_address_that_leads_nowhere_asks_for_nothing(site: Watched, boss: Vis
         visitor.go(address, title).locator(".note").wait_for()
         visitor.page.wait_for_load_state("networkidle")
         assert [path for path in asked if path.startswith("/api/") and kind in path] == []
+
+
+def test_a_report_that_is_not_known_has_the_name_of_its_address(boss: Visitor) -> None:
+    page = boss.go("/reports?name=nope", "Reports")
+    expect(page.get_by_role("alert").first).to_contain_text("nope")
+    expect(page.get_by_role("combobox", name="Report", exact=True)).to_have_value("nope")
 
 
 def test_links_of_an_agent_lead_to_what_it_may_see(visit: Visit) -> None:

@@ -7,14 +7,14 @@ import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, fileContent, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount, endOfDay, enteredMoment } from "../format";
+import { amount, endOfDay, enteredMoment, isId } from "../format";
 import { keep, recall } from "../kept";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { FileField } from "../parts/filefield";
 import { LAST_DAY } from "../parts/minute";
 import { OrderButton } from "../parts/orderbutton";
-import { Facts, Page } from "../parts/page";
+import { Facts, NotFound, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
@@ -212,8 +212,12 @@ function Import() {
 const comparisonOf = (id: number) => content(client.GET("/reconciliations/{id}", { params: { path: { id } } }));
 
 export function BillScreen() {
-  const { t } = useTranslation();
   const { id } = useParams({ from: "/bills/$id" });
+  return isId(id) ? <Bill id={id} /> : <NotFound />;
+}
+
+function Bill({ id }: { id: string }) {
+  const { t } = useTranslation();
   const mayDispute = useMay("PUT /reconciliations/{id}/dispute");
   const found = useQuery({
     queryKey: ["bill", id],

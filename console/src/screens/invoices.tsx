@@ -7,7 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, keyed, queryText, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount, less } from "../format";
+import { amount, isId, less } from "../format";
 import { Act } from "../parts/act";
 import { useBooked } from "../parts/bookings";
 import { Change } from "../parts/change";
@@ -177,11 +177,9 @@ function Run() {
   );
 }
 
-const ID = /^\d{1,15}$/;
-
 export function InvoiceScreen() {
   const { id } = useParams({ from: "/invoices/$id" });
-  return ID.test(id) ? <Invoice id={Number(id)} /> : <NotFound />;
+  return isId(id) ? <Invoice id={Number(id)} /> : <NotFound />;
 }
 
 function Invoice({ id }: { id: number }) {

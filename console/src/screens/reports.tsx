@@ -177,7 +177,7 @@ export function ReportsScreen() {
           label={t("reports.choose")}
           data={(known?.map((each) => each.name) ?? [name]).map((value) => ({
             value,
-            label: t(`reportname.${value}`),
+            label: t([`reportname.${value}`], { defaultValue: value }),
           }))}
           value={name}
           searchable
