@@ -195,7 +195,7 @@ class ClientCore:
         if last is not None:
             spare_data = self._for_udp(data, peer.flow, last.flow)
         if spare is not None and not is_over_connection:
-            bye.again_until = now.mono + self._store.timers.transaction_ms
+            bye.again_until = now.mono + self._store.timers.give_up_ms
         bye.begin(key, peer, data, now, spare, draft, spare_data, last)
         return bye
 

@@ -406,6 +406,17 @@ def test_a_bye_that_finds_no_connection_is_sent_again_for_as_long_as_over_udp(pr
     assert probe.endpoint.census()["timers"] == 0
 
 
+def test_a_bye_over_a_connection_that_holds_is_sent_once_and_over_in_the_time_of_the_list(owner):
+    """A list of the operator's has its sum as time-out everywhere."""
+    probe = Probe(SipSettings(timers=Timers(resend_ms=(1_000, 2_000))), listeners=LISTENERS)
+    dialog = talk(probe, owner)
+    dialog.target = "sip:4930@192.0.2.10;transport=tcp"
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    probe.advance(GIVE_UP)
+    assert probe.times_of("BYE") == [0]
+    assert not probe.endpoint.store.clients
+
+
 @pytest.mark.parametrize("is_restored", [False, True], ids=["here", "after a restart"])
 def test_a_peer_that_takes_a_connection_again_gets_the_bye_and_answers_it(probe, owner, is_restored):
     dialog = talk(probe, owner)
