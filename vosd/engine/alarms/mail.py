@@ -52,6 +52,8 @@ LATE_MS: Final = 7_200_000
 """Time for which a mail is tried again for recipients that are put off: by greylisting for some minutes."""
 _FOR_GOOD: Final = 500
 """Codes from here on refuse for good (RFC 5321 4.2.1)."""
+_LEAVING: Final = 421
+"""The server ends the connection, as those do that limit how many mails they take (RFC 5321 section 3.8)."""
 _ABOUT_THE_MAIL: Final = (b"4.1.", b"4.2.", b"4.6.", b"4.7.")
 """Enhanced codes that put a mail off for its sender, recipient, content or a policy (RFC 3463 section 3)."""
 LATE_MAX: Final = 100
@@ -224,7 +226,8 @@ def _refusing(
         return {}
     said = error.smtp_error if isinstance(error.smtp_error, bytes) else error.smtp_error.encode()
     # filters that greylist do so after a mail: RFC 3463 tells their 4.7.1 from the 4.3.z of a server that is not well
-    if error.smtp_code >= _FOR_GOOD or (can_wait and said.startswith(_ABOUT_THE_MAIL)):
+    is_put_off = error.smtp_code != _LEAVING and said.startswith(_ABOUT_THE_MAIL)
+    if error.smtp_code >= _FOR_GOOD or (can_wait and is_put_off):
         recipients = getaddresses([str(message[name]) for name in ("To", "Bcc") if name in message])
         return {address: (error.smtp_code, said) for _, address in recipients}
     return {}
