@@ -404,7 +404,7 @@ def rule(networks: TwoNetworks, routes: KernelRoutes, request: pytest.FixtureReq
     run("ip", "rule", "delete", *chosen_by.split(), "lookup", "100")
     run("ip", "route", "flush", "table", "100")
     routes.read_changes()
-    assert not routes.are_by_ports
+    assert routes.kind_of(4_000, 5_000) == routes.kind_of(3_000, 4_000)
 
 
 def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rule: str, routes: KernelRoutes) -> None:
@@ -417,7 +417,8 @@ def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rul
     assert devices == {
         "fwmark 7": unknown, "iif lo fwmark 7": unknown, "iif outside fwmark 7": ["outside", "outside"]
     }.get(rule, ["inside", "outside"])  # fmt: skip
-    assert routes.are_by_ports is ("port" in rule)
+    assert (routes.kind_of(4_000, 5_000) != routes.kind_of(3_000, 4_000)) is ("port" in rule)
+    assert routes.kind_of(4_000, 5_000) == routes.kind_of(4_999, 5_000)
 
 
 def test_each_address_of_a_device_is_one_of_this_machine(networks: TwoNetworks) -> None:

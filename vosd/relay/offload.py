@@ -52,8 +52,8 @@ class Offload:
             raise
         self._streams: dict[bytes, ForwardedStream] = {}
         self._has_new_routes = False
-        self._found: dict[tuple[str, str, int, int, int], Route | None] = {}
-        """Routes that were asked for in this look, by hosts and TOS, and by ports where these matter."""
+        self._found: dict[tuple[str, str, int, tuple[int, ...]], Route | None] = {}
+        """Routes that were asked for in this look, by hosts, TOS and kind of ports."""
         self._count_ns = 0
         """Time at which packets are counted next."""
         self._counted_ns = 0
@@ -154,8 +154,7 @@ class Offload:
 
     def _route(self, own: tuple[str, int], peer: tuple[str, int], tos: int) -> Route | None:
         """Return a route; many streams go between two hosts, mostly by one."""
-        ports = (own[1], peer[1]) if self._routes.are_by_ports else (0, 0)
-        key = own[0], peer[0], tos, *ports
+        key = own[0], peer[0], tos, self._routes.kind_of(own[1], peer[1])
         if key not in self._found:
             self._found[key] = self._routes.find(own, peer, tos)
         return self._found[key]

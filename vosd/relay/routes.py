@@ -34,8 +34,9 @@ _OF_DEVICE: Final = 3
 """Attribute of a rule for packets that come in by a device: those that this machine sends come by the loopback one."""
 _OWN: Final = b"lo\0"
 _OF_MARK: Final = 10
-_OF_PORTS: Final = frozenset({22, 23, 24})
-"""Attributes of a rule for a protocol, for ports of the sender or of the receiver."""
+_OF_PROTOCOL, _OF_OWN_PORTS, _OF_PEER_PORTS = 22, 23, 24
+_MASK_OF_PORTS: Final = {_OF_OWN_PORTS: 28, _OF_PEER_PORTS: 29}
+_WHOLE_PORT: Final = b"\xff\xff"
 _POLICY_INFO: Final = 0x24
 _GET_POLICY_INFO: Final = 0x25
 _POLICY_COUNTS: Final = 1
@@ -46,6 +47,7 @@ HAS_POLICIES: Final = errno.ENOKEY
 _NAME_BYTES: Final = 16
 _REQUEST_BYTES: Final = 40
 _SHORT: Final = struct.Struct("=H")
+_RANGE: Final = struct.Struct("=HH")
 _PORT: Final = struct.Struct(">H")
 _UNICAST: Final = 1
 _LOCAL: Final = 2
@@ -91,6 +93,11 @@ class _Rules(NamedTuple):
     """Criteria by which rules of this machine choose routes, beside addresses (policy routing)."""
 
     are_of_ports: bool
+    """Whether any is for a protocol or for ports."""
+    ranges: tuple[tuple[int, int, int], ...]
+    """Ports that rules name: the side, 0 = ours and 1 = the peer's, the first one and the last one."""
+    are_masked: bool
+    """Whether any chooses by some bits of a port."""
     marks: frozenset[bytes]
     """Marks that a firewall may give to packets which this machine sends."""
 
@@ -148,10 +155,12 @@ class KernelRoutes:
             if _POLICY_COUNTS in found and any(_COUNTS.unpack_from(found[_POLICY_COUNTS])):
                 raise OSError(HAS_POLICIES, "this machine has policies of IPsec")
 
-    @property
-    def are_by_ports(self) -> bool:
-        """Whether packets between two hosts may have several routes, by their ports."""
-        return self._known_rules().are_of_ports
+    def kind_of(self, own: int, peer: int) -> tuple[int, ...]:
+        """Return a kind of ports, ours and the peer's: between two hosts all of one kind have one route."""
+        rules, ports = self._known_rules(), (own, peer)
+        return (
+            ports if rules.are_masked else tuple([first <= ports[side] <= last for side, first, last in rules.ranges])
+        )
 
     def find(self, own: tuple[str, int], peer: tuple[str, int], tos: int = 0) -> Route | None:
         """Return the route from one of our ports to a peer; None = there is none by which the kernel can forward.
@@ -194,7 +203,8 @@ class KernelRoutes:
 
     def _asked_rules(self) -> _Rules:
         """Ask for the rules of both families; where the kernel has none of that kind, addresses alone choose."""
-        are_of_ports, marks = False, set[bytes]()
+        are_of_ports = are_masked = False
+        ranges, marks = set[tuple[int, int, int]](), set[bytes]()
         for family in (socket.AF_INET, socket.AF_INET6):
             question = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
             try:
@@ -203,10 +213,16 @@ class KernelRoutes:
                 continue
             for kind, content in said:
                 found = dict(attributes_of(content, _ROUTE.size)) if kind == _NEW_RULE else {}
-                if found.get(_OF_DEVICE, _OWN) == _OWN:
-                    are_of_ports = are_of_ports or not _OF_PORTS.isdisjoint(found)
-                    marks.update([found[_OF_MARK]] if _OF_MARK in found else ())
-        return _Rules(are_of_ports, frozenset(marks))
+                if found.get(_OF_DEVICE, _OWN) != _OWN:
+                    continue
+                are_of_ports = are_of_ports or _OF_PROTOCOL in found
+                for side, ports in enumerate(_MASK_OF_PORTS):
+                    if ports in found:
+                        are_of_ports = True
+                        ranges.add((side, *_RANGE.unpack_from(found[ports])))
+                        are_masked = are_masked or found.get(_MASK_OF_PORTS[ports], _WHOLE_PORT) != _WHOLE_PORT
+                marks.update([found[_OF_MARK]] if _OF_MARK in found else ())
+        return _Rules(are_of_ports, tuple(ranges), are_masked, frozenset(marks))
 
     def name_of(self, device: int) -> str | None:
         """Return the name of a device by which the kernel can forward; None for others."""
