@@ -37,7 +37,8 @@ SAYERS: Final = frozenset(
         "PriceExplanation", "RoundingProblem",
         "Refusal", "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable",
         "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse",
-        "_replacements", "_text", "_texts", "add_note", "because", "gap", "note", "problem", "text_where", "unknown",
+        "_replacements", "_text", "_texts", "add_note", "because", "check_there", "gap", "note", "problem",
+        "text_where", "unknown",
     }
 )  # fmt: skip
 """Calls that say what they are given."""

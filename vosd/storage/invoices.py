@@ -31,6 +31,7 @@ from sqlalchemy.engine import Row
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
+from vosd.cdr.retention import DroppedPeriod
 from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, named_invoice, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -388,9 +389,12 @@ class SqlInvoices(SqlStore):
         async with self._database.writing() as connection:
             if await _newest(connection, invoice.account) != invoice.id:
                 raise InvoiceMovedError(f"invoice {invoice.number} is cancelled, or not the last one of its account")
-            dropped, lost = await dropped_before(connection), f"invoice {invoice.number} cannot be made again:"
-            check_there(dropped.calls, invoice.since, f"{lost} calls")
-            check_there(dropped.entries, invoice.since, f"{lost} ledger entries")
+            dropped = await dropped_before(connection)
+            try:
+                check_there(dropped.calls, invoice.since, "calls")
+                check_there(dropped.entries, invoice.since, "ledger entries")
+            except DroppedPeriod as error:
+                raise DroppedPeriod(f"invoice {invoice.number} cannot be made again: {error}") from error
             own = _invoice.c.id == invoice.id
             await connection.execute(update(_invoice).where(own).values(state=StoredState.CANCELLED.value))
             made = await _issued(connection, await _written(connection, note_), plan)

@@ -139,3 +139,12 @@ test("why a gateway is tried is said behind a sentence about its quality, too", 
   expect(say(guarded)).not.toMatch(/[a-z]{4}/);
   expect(say(`${guarded}; after all others: too many of its answered calls are short`)).not.toMatch(/[a-z]{4}/);
 });
+
+test("what a report lacks, and an invoice whose records are gone, are said in Chinese", () => {
+  const say = sayer(chinese, (word) => file.value[word]);
+  const gone = "ledger entries from before 2026-10-22 were dropped, because their time was over";
+  expect(say(`minimum, corrections: ${gone}`)).toBe("最低消费，更正：2026-10-22 之前的账目已按保留期删除");
+  expect(say(`invoice 7 cannot be made again: ${gone}`)).toBe(
+    "账单 7 无法重新生成：2026-10-22 之前的账目已按保留期删除",
+  );
+});
