@@ -146,6 +146,7 @@ class Daily:
             self._due = coming if coming > now and not self._is_cut else now + SETTLED_MS
         elif now is not None and (done is None or now > done):  # a clock that is behind at the boot says nothing
             self._done.write(now)
+            self._is_cut = False
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
 
     async def end(self) -> None:

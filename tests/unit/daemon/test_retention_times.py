@@ -138,6 +138,19 @@ async def test_a_run_that_a_reload_has_ended_is_made_up_for_once(day):
     assert await day.passed(2 * HOUR_M) == []
 
 
+async def test_a_run_that_a_reload_has_ended_days_ago_is_made_up_for_at_no_later_reload(day):
+    day.lasts = True
+    assert len(await day.passed(2)) == 1
+    day.lasts = False
+    await day.daily.end()
+    day.daily.begin(None, UTC, is_anew=True)
+    assert await day.passed(3 * 24 * HOUR_M) == []
+    for at_s in (HALF_PAST_TWO - 600, HALF_PAST_TWO - 1_200):
+        await day.daily.end()
+        day.daily.begin(at_s, UTC, is_anew=True)
+        assert await day.passed(2 * HOUR_M) == []
+
+
 async def test_a_clock_that_is_ahead_at_the_start_makes_up_for_nothing(day):
     await day.daily.end()
     day.clock.set_wall(86_400_000)
