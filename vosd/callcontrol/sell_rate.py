@@ -33,9 +33,12 @@ def of_allowed_type(account: Account, rate: AppliedRate) -> AppliedRate | Refusa
 
 
 def no_rate(group: Rates | None, number: str, wall_ms: int, dialled: str = "") -> Refusal:
-    """Return the refusal of a call to a number without rate; ``dialled`` is how it is shown, if otherwise."""
+    """Return the refusal of a call to a number without rate; ``dialled`` is how it is shown, if otherwise.
+
+    Where callers have different rates, a prefix may be locked for others alone: then none is named.
+    """
     name = "no rate group" if group is None else group.name
-    locked = None if group is None else locked_prefix(group, number, wall_ms)
+    locked = None if group is None or group.depends_on_caller else locked_prefix(group, number, wall_ms)
     shown = dialled or number
     detail = f"{name} rates no {shown}" if locked is None else f"{name} rates no {shown}: prefix {locked} is locked"
     return Refusal(EndReason.NO_MATCHING_RATE, 403, detail)

@@ -10,6 +10,7 @@ from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, R
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
+from vosd.callcontrol.sell_rate import rate_in
 
 
 def group(name: str, **prices: str) -> RateGroup:
@@ -53,6 +54,12 @@ def test_a_number_that_the_origin_does_not_price_is_priced_by_the_group_itself()
     found = OriginRates(BASE, [EEA]).find("33142", 0, "+4930123456")
     assert (found.group, found.source) == ("base", "")
     assert OriginRates(BASE, [EEA]).find("1201", 0, "+4930123456") is None
+
+
+def test_a_refusal_names_no_prefix_that_is_locked_for_callers_of_another_origin():
+    barring = RateGroup("eea", "USD", rating_policy(), RateRows([Rate("39", Decimal(1), 60, locked=True)], "1"), "1")
+    refused = [rate_in(rates, "3906", 0, "12015551234") for rates in (barring, OriginRates(BASE, [(EEA[0], barring)]))]
+    assert [each.detail for each in refused] == ["eea rates no 3906: prefix 39 is locked", "base rates no 3906"]
 
 
 def test_a_caller_without_number_has_the_dearest_rate_unless_an_origin_names_it():
