@@ -43,7 +43,7 @@ ENLARGED: Final = (320, 256)
 """Size of a window of 1280 by 1024 in which everything is four times as large."""
 HEADER_PX: Final = 48
 SEEN: Final = 3
-"""How much lighter what says something has to be than what is around it, or darker (WCAG 2.2, 1.4.11)."""
+"""Contrast that what says something has to have with what is around it (WCAG 2.2, 1.4.11)."""
 
 
 def contrast(*colours: str) -> float:

@@ -66,7 +66,7 @@ async def started(module: str, *descriptors: int) -> Child:
 
 
 class ForkedChildren:
-    """Those that were started by ``started`` of this one."""
+    """Children that ``started`` of this one has started."""
 
     def __init__(self) -> None:
         self._begun: list[int] = []

@@ -408,7 +408,7 @@ def rule(networks: TwoNetworks, routes: KernelRoutes, request: pytest.FixtureReq
 
 
 def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rule: str, routes: KernelRoutes) -> None:
-    """Where marks choose it, it is not known."""
+    """A route that marks choose is not known."""
     devices = [
         device_of(routes.find((SWITCH, own), (BEYOND, peer), tos))
         for own, peer, tos in ((4_000, 5_000, 0x10), (3_000, 4_000, 0))

@@ -36,7 +36,7 @@ interface CurrenciesOfCalls {
   vendor_currency?: string | null;
 }
 
-/** What is not in a report, and why: calls that are not added up or not in its replica yet, columns whose entries are gone. */
+/** Parts that a report lacks, and why: calls that are not added up or not in its replica yet, columns whose entries are gone. */
 export function Missing({ report }: { report: Report }) {
   const { t } = useTranslation();
   const late = report.missing_in_replica;

@@ -59,7 +59,7 @@ async def attempts(database) -> int:
 
 @pytest.fixture
 def processes(monkeypatch):
-    """Those that add up; to execute one takes a third of a second."""
+    """Processes that add up; to execute one takes a third of a second."""
     processes = ForkedChildren()
     monkeypatch.setattr(traffic, "started", processes.started)
     return processes

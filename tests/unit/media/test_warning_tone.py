@@ -111,7 +111,7 @@ def test_a_party_that_speaks_again_is_what_the_rest_of_the_tone_is_laid_over():
 
 @pytest.mark.parametrize("payload", [0, -1])
 def test_a_tone_that_cannot_be_sent_is_over_four_seconds_behind_its_time(payload):
-    """Its receiver is played music in another codec, or is not to be sent packets of its own."""
+    """The receiver is played music in another codec, or is not to be sent packets of its own."""
     tone = WarningTone(payload, 7, 0)
     for ms in range(0, 4_900, 20):
         assert tone.due(ms * MS, is_alone=payload < 0) == []
