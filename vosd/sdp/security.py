@@ -39,7 +39,8 @@ _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|
 """Lines about keys, each of one hop."""
 _OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
 """Lines about keys and ICE that the terminating end point says of itself."""
-_DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_|UNAUTHENTICATED_", re.IGNORECASE)
+_DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_(?!SRTCP\b)|UNAUTHENTICATED_", re.IGNORECASE)
+"""Parameters without which media are not protected; RTCP in clear, as PBXs of Avaya offer it, says nothing of them."""
 SUITES: Final = {
     "AEAD_AES_256_GCM": 59,
     "AEAD_AES_128_GCM": 38,

@@ -86,6 +86,7 @@ def test_keys_that_do_not_encrypt_are_taken_out():
         (b"AES_CM_128_HMAC_SHA1_80", b"|2^48|1:128 KDR=1 WSH=60"),
         (b"aes_cm_128_hmac_sha1_32", b"|1048576"),
         (b"AES_CM_128_HMAC_SHA1_80", b"|1:4"),
+        (b"AES_CM_128_HMAC_SHA1_80", b"|2^31|1:1 UNENCRYPTED_SRTCP"),
         (b"AES_256_CM_HMAC_SHA1_80", b"0123456789012345678901=="),
         (b"AES_256_CM_HMAC_SHA1_32", b"0123456789012345678901"),
         (b"AEAD_AES_256_GCM", b"0123456789012345678="),
@@ -112,6 +113,8 @@ def test_a_key_of_the_length_of_its_suite_encrypts(suite, text):
         KEY.replace(b"\r\n", b"|0\r\n"),
         KEY.replace(b"\r\n", b"|1:0\r\n"),
         KEY.replace(b"\r\n", b"|1:256\r\n"),
+        KEY.replace(b"\r\n", b" UNENCRYPTED_SRTCP UNENCRYPTED_SRTP\r\n"),
+        KEY.replace(b"\r\n", b" UNENCRYPTED_SRTCP UNAUTHENTICATED_SRTP\r\n"),
     ],
 )
 def test_a_key_that_an_rtpengine_does_not_read_is_none(line):
