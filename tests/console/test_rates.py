@@ -494,6 +494,25 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
     assert violations(page) == []
 
 
+@pytest.mark.parametrize(
+    ("address", "title", "button"),
+    [
+        ("/rates?number=44201&at=soon", "Rates", "Look up"),
+        ("/try?gateway=acme-pbx&caller=1202&callee=44201&at=soon", "Try a call", "Explain"),
+    ],
+)
+def test_what_is_no_moment_in_an_address_is_left_out_by_the_next_question(
+    boss: Visitor, address: str, title: str, button: str
+) -> None:
+    """Its field is empty, so the person could not take it out."""
+    page = boss.go(address, title)
+    page.get_by_role("alert").filter(has_text="'soon'").wait_for()
+    expect(page.get_by_label("Moment (empty = now)")).to_have_value("")
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page).to_have_url(re.compile(r"callee=44201$|number=44201$"))
+    expect(page.get_by_role("alert").filter(has_text="'soon'")).to_have_count(0)
+
+
 def test_versions_lead_back_for_those_who_may(site: Watched, boss: Visitor, visit: Visit) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "retail", "keys": {"deck": True}}).status == 201
     for price in ("0.30", "0.35"):

@@ -4,6 +4,7 @@ import { Button, Group, TextInput, Title } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
+import { localMinute } from "../format";
 import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
@@ -80,7 +81,7 @@ function LookUp() {
   const search = useSearch({ from: "/rates" });
   const go = useNavigate({ from: "/rates" });
   const [number, setNumber] = useEntered(search.number ?? "");
-  const [at, setAt] = useEntered(search.at ?? "");
+  const [at, setAt] = useEntered(localMinute(search.at) ? search.at : "");
   const look = (event: FormEvent) => {
     event.preventDefault();
     void go({ search: { number: number.replace(/[^\d+]/g, ""), at: at || undefined } });

@@ -6,6 +6,8 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
+import { localMinute } from "../format";
+import type { Narrowing } from "../narrowing";
 import { NotShown } from "../parts/lacking";
 import { MediaSteps } from "../parts/mediasteps";
 import { MomentInput } from "../parts/minute";
@@ -25,7 +27,8 @@ export function TryScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/try" });
   const go = useNavigate({ from: "/try" });
-  const [wanted, setWanted] = useEntered(search);
+  // what is no moment cannot be seen in its field: an error says it, and the next question leaves it out
+  const [wanted, setWanted] = useEntered<Narrowing>({ ...search, at: localMinute(search.at) ? search.at : undefined });
   const isWhole = FIELDS.every((field) => search[field]);
   const found = useQuery({
     queryKey: ["explain", search],
