@@ -441,6 +441,27 @@ def test_a_peer_that_takes_a_connection_again_gets_the_bye_and_answers_it(probe,
     assert probe.titles() == []
 
 
+def test_a_bye_that_waits_for_its_answer_is_sent_again_after_a_restart_which_ends_its_connection(probe, owner):
+    """It may have waited for the connection itself, so the peer may know nothing of it."""
+    dialog = talk(probe, owner)
+    dialog.target = "sip:4930@192.0.2.10;transport=tcp"
+    bye = probe.endpoint.client.send_bye(dialog, "", probe.now)
+    snapshot = ClientSnapshot.of(bye, probe.endpoint.flows)
+    probe = Probe(listeners=LISTENERS)
+    restoration = Restoration(probe.endpoint, lambda _gateway: None)
+    snapshot.restored(restoration)
+    restoration.finish()
+    probe.advance(T1)
+    assert [(each.title, each.peer) for each in probe.sent()] == [("BYE", CALLER)]
+    probe.fail(CALLER)
+    [again] = probe.sent()
+    assert (again.title, again.peer) == ("BYE", CALLER_AT_HOME)
+    probe.receive(reply(again, 200), CALLER_AT_HOME)
+    assert not probe.endpoint.store.clients
+    assert probe.advance(GIVE_UP) == []
+    assert probe.titles() == []
+
+
 @pytest.mark.parametrize("contact", ["sip:4930@10.0.0.7:5060", "sip:4930@host.example"], ids=["another host", "a name"])
 def test_a_bye_without_another_way_ends_with_its_connection(probe, owner, contact):
     dialog = talk(probe, owner)

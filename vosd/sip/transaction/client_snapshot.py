@@ -94,6 +94,8 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
         if isinstance(client, ByeToUser):
             retry = retry.waiting_until(client.until)
             to_user, device = (client.user, encode(client.contact), client.until), client.device
+        elif client.again_until and client.retry.is_reliable:  # its connection, or the try to open it, ends, too
+            retry = retry.waiting_until(0)
         spare = None if client.spare is None else PeerSnapshot.of(client.spare, flows)
         last = None if client.last is None else PeerSnapshot.of(client.last, flows)
         draft = None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows)
