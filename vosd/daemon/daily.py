@@ -128,7 +128,7 @@ class Daily:
         """Time up to which nothing is left to make up for, UTC milliseconds."""
         self._due: int | None = None
         self._is_cut = False
-        """Whether a run has begun that was not finished."""
+        """Whether the last run was ended before its own end."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, at_s: int | None, zone: tzinfo | None, *, is_anew: bool = False) -> None:
@@ -162,10 +162,12 @@ class Daily:
             now = self._clock.now()
             if now is not None:
                 if self._due is not None and now >= self._due:
-                    self._due = None
-                    self._is_cut = True
-                    await self._run(now)
-                    self._is_cut = False
+                    self._due, self._is_cut = None, False
+                    try:
+                        await self._run(now)
+                    except asyncio.CancelledError:
+                        self._is_cut = True
+                        raise
                     self._done.write(now)
                 coming = next_run(now, at_s, zone)
                 self._due = coming if self._due is None else min(self._due, coming)

@@ -53,9 +53,12 @@ class Day:
         self.daily = Daily("retention", self.clock, self._run, state_dir)
         self.never = asyncio.Event()
         self.lasts = False
+        self.fails = False
 
     async def _run(self, now: int) -> None:
         self.runs.append(now)
+        if self.fails:
+            raise RuntimeError("the run")
         if self.lasts:
             await self.never.wait()
 
@@ -149,6 +152,16 @@ async def test_a_run_that_a_reload_has_ended_days_ago_is_made_up_for_at_no_later
         await day.daily.end()
         day.daily.begin(at_s, UTC, is_anew=True)
         assert await day.passed(2 * HOUR_M) == []
+
+
+async def test_a_run_that_has_failed_is_made_up_for_at_no_reload(day, monkeypatch):
+    monkeypatch.setattr("vosd.engine.background.RETRY_S", 0)
+    day.fails = True
+    assert len(await day.passed(3)) == 1
+    day.fails = False
+    await day.daily.end()
+    day.daily.begin(HALF_PAST_TWO - 600, UTC, is_anew=True)
+    assert await day.passed(2 * HOUR_M) == []
 
 
 async def test_a_clock_that_is_ahead_at_the_start_makes_up_for_nothing(day):
