@@ -19,6 +19,8 @@ class Postbox:
         """Those of the next connections, where they are others."""
         self.put_off: dict[str, int] = {}
         """Number of times that recipients are put off, as by greylisting."""
+        self.put_off_answer = b"450 4.2.0 greylisted"
+        """Answer to a recipient that is put off; behind 421 the connection ends."""
         self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
         self._writers: list[asyncio.StreamWriter] = []
         self.faults: list[str] = []
@@ -61,7 +63,9 @@ class Postbox:
                 self.faults.append(f"{line} instead of {wanted}")
                 writer.write(b"503 bad sequence\r\n")
             elif self._is_put_off(wanted):
-                writer.write(b"450 4.2.0 greylisted\r\n")
+                writer.write(self.put_off_answer + b"\r\n")
+                if self.put_off_answer.startswith(b"421"):
+                    break
             elif wanted == "data":
                 writer.write(b"354 go on\r\n")
                 text = await reader.readuntil(b"\r\n.\r\n")

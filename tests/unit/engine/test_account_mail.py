@@ -73,6 +73,19 @@ def to_the_owner(event: Event, account: str) -> Composer | None:
     return None if account == "paid" else composed
 
 
+def with_a_copy(event: Event, account: str) -> Composer:
+    """Make a mail to an address with the name of the account, and to an agent."""
+
+    def composed(sender: str, now: int) -> EmailMessage:
+        made = to_the_owner(event, account)
+        assert made is not None
+        message = made(sender, now)
+        message["Bcc"] = "agent@example.com"
+        return message
+
+    return composed
+
+
 @asynccontextmanager
 async def sending(output: AccountMail) -> AsyncIterator[list[Any]]:
     task = asyncio.create_task(output.run())
@@ -164,16 +177,6 @@ async def test_a_mail_that_is_put_off_after_its_end_holds_up_no_other(
 
     monkeypatch.setattr(mail, "deliver", putting_off)
 
-    def with_a_copy(event: Event, account: str) -> Composer:
-        def composed(sender: str, now: int) -> EmailMessage:
-            made = to_the_owner(event, account)
-            assert made is not None
-            message = made(sender, now)
-            message["Bcc"] = "agent@example.com"
-            return message
-
-        return composed
-
     output = AccountMail(ManualClock(), settings_of(postbox), with_a_copy)
     output.serves.set()
     low(output, "acme", "shop")
@@ -209,6 +212,25 @@ async def test_mails_wait_where_the_server_is_not_well_at_the_end_of_one(
         await emptied(output)
     assert tries == ["acme@example.com"] * 3 + ["shop@example.com"]
     assert logs[0]["error"] == f"{code} {said.decode()}"
+
+
+async def test_a_mail_waits_for_all_its_recipients_where_the_server_ends_the_connection_at_one(
+    postbox: Postbox,
+) -> None:
+    postbox.put_off_answer, postbox.put_off = b"421 4.7.0 too many mails", {"agent@example.com": 1}
+    both = addressed("acme", "agent")
+    postbox.coming = [both[:-1], both, addressed("shop", "agent")]
+    output = AccountMail(ManualClock(), settings_of(postbox), with_a_copy)
+    output.serves.set()
+    low(output, "acme", "shop")
+    async with sending(output) as logs:
+        assert [(await received(postbox))["To"] for _ in range(2)] == ["acme@example.com", "shop@example.com"]
+        await asyncio.wait_for(emptied(output), PATIENCE_S)
+    assert postbox.faults == [], "the first recipient has been named again, too"
+    assert [(each["event"], each.get("error")) for each in logs] == [
+        ("alarm_output_down", "agent@example.com is refused: 421 4.7.0 too many mails"),
+        ("alarm_output_up", None),
+    ]
 
 
 async def test_mails_wait_for_a_server_that_is_away_and_are_about_what_holds_then(postbox: Postbox) -> None:

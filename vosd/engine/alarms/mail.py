@@ -220,8 +220,10 @@ def _refusing(
     ``can_wait``: there is room for a mail whose recipients are put off; else so many are that it seems not to be.
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        is_for_good = all(code >= _FOR_GOOD for code, _ in error.recipients.values())
-        return error.recipients if can_wait or is_for_good else {}
+        codes = {code for code, _ in error.recipients.values()}
+        if _LEAVING in codes:
+            return {}  # the others of the mail were not asked, or it was not sent to them
+        return error.recipients if can_wait or min(codes) >= _FOR_GOOD else {}
     if not isinstance(error, smtplib.SMTPDataError):
         return {}
     said = error.smtp_error if isinstance(error.smtp_error, bytes) else error.smtp_error.encode()
