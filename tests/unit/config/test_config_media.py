@@ -98,7 +98,13 @@ def test_every_kind_of_trunk_has_the_same_keys(site, kind):
 
 @pytest.mark.parametrize(
     ("written", "names"),
-    [("'G.729,G.711'", ("G729", "PCMA", "PCMU")), ("[g711]", ("PCMA", "PCMU")), ("[G711u, G729]", ("PCMU", "G729"))],
+    [
+        ("'G.729,G.711'", ("G729", "PCMA", "PCMU")),
+        ("[g711]", ("PCMA", "PCMU")),
+        ("[G711u, G729]", ("PCMU", "G729")),
+        ("'G711, G729, pcmu'", ("PCMA", "G729", "pcmu")),  # one of them has a place of its own
+        ("[PCMU, PCMA, G711]", ("PCMU", "PCMA")),
+    ],
 )
 def test_g711_is_both_of_its_codecs(site, written, names):
     assert media_of_trunk(site, f"codecs: {written}").codecs == names
@@ -123,7 +129,9 @@ def test_modes_of_a_trunk(site, keys, mode):
     [
         ("media: maybe", "media: value 'maybe': expected one of auto, off, on, must_on"),
         ("codecs: [PCMA, pcma]", "codecs: expected each codec once"),
+        ("codecs: [G711, g.711]", "codecs: expected each codec once"),
         ("codecs: telephone-event", "expected a codec such as G729"),
+        ("codecs: [G711, G/29, PCMU]", "value 'G/29': expected a codec such as G729"),
         ("rtp_port_range: 10001-10002", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 100-200", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 20000-10000", "expected two ports such as 10000,39999"),

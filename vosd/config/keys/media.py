@@ -19,15 +19,16 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.media import (
     codec,
-    codecs_separated,
     encrypted_by,
     keys_sent_by,
     media_mode,
     port_range,
     recorded_share,
     silence,
+    with_both_laws,
 )
 from vosd.config.reader.model import Keys
+from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
 from vosd.config.reader.vos3000 import traffic_class_byte
 from vosd.engine.settings import HttpListener, SipListener
@@ -137,7 +138,10 @@ class TrunkMediaKeys(Keys):
     qos_rtp: Annotated[int | None, traffic_class_byte()] = None
     """TOS byte (IPv6: traffic class) of the packets that the relay sends it. Default: SS_QOS_RTP."""
     codecs: Annotated[
-        tuple[Annotated[str, codec()], ...], BeforeValidator(codecs_separated), AfterValidator(_each_once)
+        tuple[Annotated[str, codec()], ...],
+        BeforeValidator(comma_separated),
+        AfterValidator(_each_once),
+        AfterValidator(with_both_laws),
     ] = ()
     """Audio codecs that it is offered and that its offers may have, in the order of preference, such as `G729, PCMA`;
     telephone-event is kept. Default: any. Without one in common the gateway is left out; at last the call ends with

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 from vosd.config.reader.fields import WHOLE, FromText, choice
-from vosd.config.reader.number_rules import comma_separated
 from vosd.sdp.codec import OTHER_NAMES
 from vosd.trunks.media import Encryption, KeyWay, MediaMode, MediaWatch, PortRange
 
@@ -18,6 +17,7 @@ _CODEC_ALIASES: Final = {
     **OTHER_NAMES,
 }  # fmt: skip
 """Names that people use, without dots, and the encoding names of session descriptions."""
+_BOTH_LAWS: Final = "G711"
 _LAWS: Final = ("PCMA", "PCMU")
 """The codecs of G.711."""
 _WITH_EVERY_CODEC: Final = frozenset({"telephone-event", "cn"})
@@ -92,12 +92,11 @@ def port_range() -> FromText:
     )
 
 
-def codecs_separated(value: object) -> object:
-    """Accept a text with commas where a list of codecs is expected, and G711 as both of its laws."""
-    items = comma_separated(value)
-    if not isinstance(items, list):
-        return items
-    return [name for item in items for name in (_LAWS if str(item).lower().replace(".", "") == "g711" else (item,))]
+def with_both_laws(codecs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return codecs with those of G711 that have no place of their own in its place."""
+    named = {name.upper() for name in codecs}
+    laws = tuple(law for law in _LAWS if law not in named)
+    return tuple(name for each in codecs for name in (laws if each.upper() == _BOTH_LAWS else (each,)))
 
 
 def codec() -> FromText:
