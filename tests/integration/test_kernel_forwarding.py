@@ -389,6 +389,7 @@ def test_no_stream_is_forwarded_by_a_route_that_puts_packets_into_others(
         "iif lo dport 5000",
         "tos 0x10",
         "fwmark 7",
+        "fwmark 0/7",
         "iif lo fwmark 7",
         "iif outside fwmark 7",
     ]
@@ -415,8 +416,11 @@ def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rul
     ]
     unknown = [None, None]
     assert devices == {
-        "fwmark 7": unknown, "iif lo fwmark 7": unknown, "iif outside fwmark 7": ["outside", "outside"]
-    }.get(rule, ["inside", "outside"])  # fmt: skip
+        "fwmark 7": unknown,
+        "fwmark 0/7": unknown,
+        "iif lo fwmark 7": unknown,
+        "iif outside fwmark 7": ["outside", "outside"],
+    }.get(rule, ["inside", "outside"])
     assert (routes.kind_of(4_000, 5_000) != routes.kind_of(3_000, 4_000)) is ("port" in rule)
     assert routes.kind_of(4_000, 5_000) == routes.kind_of(4_999, 5_000)
 

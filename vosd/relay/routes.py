@@ -33,7 +33,8 @@ _PROTOCOL, _SOURCE_PORT, _DESTINATION_PORT = 27, 28, 29
 _OF_DEVICE: Final = 3
 """Attribute of a rule for packets that come in by a device: those that this machine sends come by the loopback one."""
 _OWN: Final = b"lo\0"
-_OF_MARK: Final = 10
+_OF_MARK, _OF_BITS_OF_MARK = 10, 16
+"""A rule for packets without a mark, or without some bits of one, has these bits alone."""
 _OF_PROTOCOL, _OF_OWN_PORTS, _OF_PEER_PORTS = 22, 23, 24
 _MASK_OF_PORTS: Final = {_OF_OWN_PORTS: 28, _OF_PEER_PORTS: 29}
 _WHOLE_PORT: Final = b"\xff\xff"
@@ -99,7 +100,7 @@ class _Rules(NamedTuple):
     are_masked: bool
     """Whether any chooses by some bits of a port."""
     marks: frozenset[bytes]
-    """Marks that a firewall may give to packets which this machine sends."""
+    """Marks that a firewall may give to packets which this machine sends, such that a rule takes them for others."""
 
 
 class KernelRoutes:
@@ -221,7 +222,8 @@ class KernelRoutes:
                         are_of_ports = True
                         ranges.add((side, *_RANGE.unpack_from(found[ports])))
                         are_masked = are_masked or found.get(_MASK_OF_PORTS[ports], _WHOLE_PORT) != _WHOLE_PORT
-                marks.update([found[_OF_MARK]] if _OF_MARK in found else ())
+                mark = found.get(_OF_MARK, found.get(_OF_BITS_OF_MARK))
+                marks.update(() if mark is None else (mark,))
         return _Rules(are_of_ports, tuple(ranges), are_masked, frozenset(marks))
 
     def name_of(self, device: int) -> str | None:
