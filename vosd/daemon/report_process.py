@@ -96,13 +96,13 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
             order.url, statement_s=order.statement_s, replica=order.replica, was_used=lambda: True
         ) as database:
             await check_has_come(database, order.until)
-            content = await _made(SqlStores(database), order, now)
+            content, without = await _made(SqlStores(database), order, now)
         if order.directory is not None:
-            await asyncio.to_thread(_write, Path(order.directory), order, content)
+            await asyncio.to_thread(_write, Path(order.directory), order, content, without)
         if order.mail is not None:
             # a stop of the switch does not wait for the server: what is not answered by then is sent again
             thread = DaemonThreads(1, "mail of a report")
-            message = report_mail(order, order.mail, content, now)
+            message = report_mail(order, order.mail, content, now, without)
             refused = await asyncio.get_running_loop().run_in_executor(thread, deliver, order.mail, message)
             if refused:
                 return ReportDelivery(refusals(refused), tuple(refused))
@@ -113,7 +113,8 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
     return ReportDelivery()
 
 
-async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
+async def _made(stores: SqlStores, order: ReportOrder, now: int) -> tuple[bytes, str]:
+    """Return a report in its form, and which columns it lacks, and why."""
     missing = (await stores.traffic.missing(order.since, order.until)).calls
     if missing:
         raise ReportIncompleteError(f"{missing} calls of the period are not added up yet")
@@ -126,26 +127,27 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: ReportSheet.csv,
     }  # fmt: skip
-    return forms[order.form](sheet)
+    return forms[order.form](sheet), sheet.without
 
 
-def _write(directory: Path, order: ReportOrder, content: bytes) -> None:
-    """Write a report into a directory, after a text that says how many calls are missing in it, if any are."""
+def _write(directory: Path, order: ReportOrder, content: bytes, without: str) -> None:
+    """Write a report into a directory, after a text that says which calls and columns are missing in it, if any are."""
     directory.mkdir(parents=True, exist_ok=True)
     name = _file_name(order)
     note = directory / f"{name}.missing.txt"
-    if order.running:
-        replace_file(note, _text_of(order).encode(), synced=True)
+    is_whole = not (order.running or without)
+    if not is_whole:
+        replace_file(note, _text_of(order, without).encode(), synced=True)
     replace_file(directory / name, content, synced=True)
-    if not order.running:
+    if is_whole:
         note.unlink(missing_ok=True)
 
 
-def _text_of(order: ReportOrder) -> str:
-    """Return what the report is of, and how many calls are missing in it."""
+def _text_of(order: ReportOrder, without: str) -> str:
+    """Return what the report is of, and which calls and columns are missing in it."""
     text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}.\n"
     missing = f"{order.running} calls that began in it or before still run, and are missing.\n" if order.running else ""
-    return text + missing
+    return text + missing + (f"Without {without}.\n" if without else "")
 
 
 def _file_name(order: ReportOrder) -> str:
@@ -159,8 +161,8 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def report_mail(order: ReportOrder, mail: MailSettings, content: bytes, now: int) -> EmailMessage:
-    """Return the mail; a repeated one has the same Message-ID, so that a server may notice it."""
+def report_mail(order: ReportOrder, mail: MailSettings, content: bytes, now: int, without: str = "") -> EmailMessage:
+    """Return the mail; it names columns that are missing. A repeated one has the same Message-ID for the server."""
     message = EmailMessage()
     message["From"] = mail.sender
     message["To"] = ", ".join(mail.recipients)
@@ -169,7 +171,7 @@ def report_mail(order: ReportOrder, mail: MailSettings, content: bytes, now: int
     message["Message-ID"] = f"<report-{digest}-{order.until}@vosd.invalid>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
-    message.set_content(_text_of(order))
+    message.set_content(_text_of(order, without))
     maintype, subtype = _TYPES[order.form]
     message.add_attachment(content, maintype=maintype, subtype=subtype, filename=_file_name(order))
     return message

@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import RecordKind
 from vosd.control.installation import ListScheduledReports
 from vosd.daemon import daily, report_process, scheduled_reports
 from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
@@ -31,6 +32,7 @@ from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.dropped import note_dropped
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.traffic import SqlTraffic
@@ -637,6 +639,24 @@ async def test_a_directory_has_the_number_of_calls_that_are_missing_in_a_report(
     assert "2 calls that began in it or before still run" in note.read_text()
     assert await delivered(msgspec.structs.replace(order, running=0), STARTED + DAY) == ReportDelivery()
     assert not note.exists()
+
+
+async def test_mail_and_directory_say_which_columns_a_report_lacks(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[EmailMessage] = []
+    monkeypatch.setattr(report_process, "deliver", lambda _settings, message: sent.append(message))
+    async with Database(url) as database, database.writing() as connection:
+        await note_dropped(connection, RecordKind.LEDGER, STARTED)
+    mail = MailSettings("mx", 25, "s@example.com", ("a@b.c",))
+    for form in ReportForm:
+        order = order_of(url, form=form, directory=str(tmp_path / form.value), mail=mail)
+        assert await delivered(order, STARTED + DAY) == ReportDelivery()
+        body = sent.pop().get_body()
+        assert body is not None
+        said = f"Without minimum, corrections: ledger entries from before {iso_utc(STARTED)} were dropped"
+        assert said in body.get_content()
+        assert said in (tmp_path / form.value / f"m-2026-09-21.{form.value}.missing.txt").read_text()
 
 
 async def test_the_process_beside_the_switch_makes_the_report(
