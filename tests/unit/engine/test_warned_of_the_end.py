@@ -270,7 +270,7 @@ def test_a_side_that_holds_or_is_held_is_sent_no_packets_that_are_not_forwarded(
     holder = warned.call if side == "call" else warned.scene.vendor.only_call
     warned.scene.propose(holder, "a=sendonly")
     assert warned.at(40) == [-1]
-    warned.end()
+    assert ("end_warning" in warned.end().media) is (side == "there"), "who holds takes no media"
 
 
 def test_a_worker_of_an_earlier_release_warns_no_one_and_the_record_says_so():

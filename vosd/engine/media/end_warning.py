@@ -22,7 +22,8 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) ->
     """Warn a side that talks to another one by a sound, or in G.711 by beeps, and note that for the record.
 
     It is not warned in a fax, in media that the parties encrypt, nor in a codec that there is nothing for. One that
-    holds, or is held without music, is sent no packets that are not forwarded to it anyway: it may play none.
+    holds, or is held without music, is sent no packets that are not forwarded to it anyway: it may play none. The
+    record says of none that holds that it was warned: it takes no media.
     """
     media, theirs = leg.facts.media, other.facts.media
     if media is None or theirs is None or are_encrypted(leg, other):
@@ -41,7 +42,7 @@ def warn_of_end(leg: Leg, other: Leg, relay: MediaRelay, sound: Sound | None) ->
         return
     encoded = {number: each for number, each in agreed.items() if each is not None}
     is_silent = media.is_held or theirs.is_held
-    if relay.warn(port, _NO_STREAM if is_silent else payload, encoded):
+    if relay.warn(port, _NO_STREAM if is_silent else payload, encoded) and not media.is_held:
         found = agreed[payload]
         if sound is None or found is None:
             media.note_played(PlayedSound(END_WARNING, PAYLOADS[payload], TONE_MS))
