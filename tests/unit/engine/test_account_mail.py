@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.postbox import Postbox
-from doubles.turns import turns
+from doubles.turns import turns, until
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
@@ -188,6 +188,25 @@ async def test_a_mail_that_is_put_off_after_its_end_holds_up_no_other(
     assert ("shop@example.com", None) in delivered[1:3], "not behind the later tries of the first"
     assert [recipients for to, recipients in delivered[1:] if to == "acme@example.com"] == [both, both]
     assert logs == []
+
+
+async def test_a_mail_that_is_put_off_and_then_refused_for_its_content_is_given_up(
+    postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [(451, b"4.7.1 greylisted"), *[(554, b"5.7.1 looks like spam")] * 2]
+
+    def refusing(*_: object) -> None:
+        raise SMTPDataError(*answers.pop(0)) if answers else OSError("away")
+
+    monkeypatch.setattr(mail, "deliver", refusing)
+    output = AccountMail(ManualClock(), settings_of(postbox), with_a_copy)
+    output.serves.set()
+    low(output, "acme")
+    async with sending(output) as logs:
+        await until(lambda: logs or not answers)
+    said = "is refused: 554 5.7.1 looks like spam"
+    assert [each["error"] for each in logs] == [f"acme@example.com {said}; agent@example.com {said}"]
+    assert len(answers) == 1, "it was not tried again"
 
 
 @pytest.mark.parametrize(

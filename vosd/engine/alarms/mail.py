@@ -182,10 +182,9 @@ class MailOutput(AlarmOutput[MailSettings]):
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, send)
         except (OSError, smtplib.SMTPException) as error:
-            refused = dict.fromkeys(recipients, (421, why_not_sent(error).encode()))
-            if isinstance(error, smtplib.SMTPRecipientsRefused):
-                refused |= error.recipients
-            return refused
+            answers = _refusing(late.message, error, can_wait=True)
+            unwell = _LEAVING, why_not_sent(error).encode()
+            return {each: answers.get(each, unwell) for each in recipients}
 
 
 class Mail(MailOutput):
