@@ -71,7 +71,10 @@ class ReleasedLegs(msgspec.Struct):
             self.recent.append(self.late.pop(call_id))
 
     def repeated(self) -> None:
-        """Forget the legs whose BYE is sent again anyhow; over a connection, which ends with the process, it is not."""
+        """Forget the legs whose BYE is sent again anyhow.
+
+        Over a connection not every one is: a peer may get two BYEs, and answers 481 to the second one.
+        """
         self.recent = deque(each for each in self.recent if any(map(_is_connected, each[1].dialogs)))
         self.late = {call_id: each for call_id, each in self.late.items() if any(map(_is_connected, each[1].dialogs))}
 
