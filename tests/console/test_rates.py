@@ -504,7 +504,7 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
 def test_what_is_no_moment_in_an_address_is_left_out_by_the_next_question(
     boss: Visitor, address: str, title: str, button: str
 ) -> None:
-    """Its field is empty, so the person could not take it out."""
+    """The person could not take it out: the field is empty."""
     page = boss.go(address, title)
     page.get_by_role("alert").filter(has_text="'soon'").wait_for()
     expect(page.get_by_label("Moment (empty = now)")).to_have_value("")

@@ -112,7 +112,6 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
 
         ``ahead_s``: so many of these are not over yet.
 
-
         How many is the least of what each of them grants: its advance, its share of what it has left, whole cycles
         (``AccountCredit.reach``). False = one of them pays for not one second more; the call ends at ``granted_s``.
         """

@@ -79,8 +79,8 @@ class MediaRelay(Protocol):
     def warn(self, port: RelayPort, payload: int, sounds: Mapping[int, EncodedSound]) -> bool:
         """Warn the peer of the end of its call by a tone in what is forwarded to it; False = it cannot be.
 
-        It is one of ``sounds``, by their payload types, or beeps in G.711. Where nothing is forwarded the peer is sent
-        it by ``payload``, unless that is negative.
+        The tone is one of ``sounds``, by their payload types, or beeps in G.711. Where nothing is forwarded the peer
+        gets packets with it, of type ``payload``, unless that is negative.
         """
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:

@@ -211,9 +211,8 @@ class PeerSender:
     def warn(self, payload: int, sounds: Mapping[int, WarningSound] | None = None) -> None:
         """Warn the peer of the end of its call by a tone, which takes the place of the audio of as many packets.
 
-        It is one of ``sounds``, by their payload types, or beeps in G.711.
-
-        Where none come, it gets packets of its own by ``payload``, unless that is negative.
+        The tone is one of ``sounds``, by their payload types, or beeps in G.711. Where no packets come, the peer gets
+        others with the tone, of type ``payload``, unless that is negative.
         """
         if self._warning is None:
             self._warning = WarningTone(payload, int.from_bytes(os.urandom(4), "big"), monotonic_ns(), sounds)

@@ -159,9 +159,9 @@ class KernelRoutes:
     def kind_of(self, own: int, peer: int) -> tuple[int, ...]:
         """Return a kind of ports, ours and the peer's: between two hosts all of one kind have one route."""
         rules, ports = self._known_rules(), (own, peer)
-        return (
-            ports if rules.are_masked else tuple([first <= ports[side] <= last for side, first, last in rules.ranges])
-        )
+        if rules.are_masked:
+            return ports
+        return tuple([first <= ports[side] <= last for side, first, last in rules.ranges])
 
     def find(self, own: tuple[str, int], peer: tuple[str, int], tos: int = 0) -> Route | None:
         """Return the route from one of our ports to a peer; None = there is none by which the kernel can forward.
