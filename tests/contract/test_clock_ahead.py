@@ -7,12 +7,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from doubles.data.builders import account
-from doubles.data.records import answered_call
+from doubles.data.records import STARTED, answered_call
 from doubles.office import office_on, operator
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.closing import CloseAccount, close_account
-from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.invoices import (
+    CancelInvoice,
+    IssueInvoice,
+    RunInvoices,
+    cancel_invoice,
+    issue_invoice,
+    run_invoices,
+)
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.months import CloseMonth, close_month
@@ -88,6 +95,28 @@ async def test_an_order_for_a_month_is_refused_by_a_clock_that_is_ahead(database
     with pytest.raises(ClockAhead, match=NOT_COME):
         await ORDERS[name](*office_at(now + 40 * DAY_MS))
     await ORDERS[name](*office_at(now))
+
+
+async def test_no_invoice_is_dated_by_a_clock_that_is_ahead(database, tmp_path):
+    def office_at(now: int) -> Office:
+        return office_on(database, account("acme"), now=now, socket=tmp_path / "vosd.sock")
+
+    now = time.time_ns() // 1_000_000
+    month = Month.before(now, UTC)
+    since, _ = month.bounds(UTC)
+    await SqlBooks(database).book([answered_call(since - STARTED, customer_account="acme", vendor_account="carrier")])
+    (draft,) = await run_invoices(office_at(now), operator(), RunInvoices(period=str(month), draft=True))
+    ahead = office_at(now + 2 * DAY_MS)
+    issue, cancel = IssueInvoice(id=draft.id), CancelInvoice(id=draft.id)
+
+    with pytest.raises(ClockAhead, match=NOT_COME):
+        await run_invoices(ahead, operator(), RunInvoices(period=str(month)))
+    with pytest.raises(ClockAhead, match=NOT_COME):
+        await issue_invoice(ahead, operator(), issue)
+    issued = await issue_invoice(office_at(now), operator(), issue)
+    with pytest.raises(ClockAhead, match=NOT_COME):
+        await cancel_invoice(ahead, operator(), cancel)
+    assert (await cancel_invoice(office_at(now), operator(), cancel)).gross == f"-{issued.gross}"
 
 
 async def test_retention_by_hand_is_refused_by_a_clock_that_is_ahead(database, tmp_path):

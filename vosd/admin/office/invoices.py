@@ -366,7 +366,7 @@ async def run_invoices(
 
     Raises:
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
-        ClockAhead: it has ended by the clock of this machine, and not by the database's.
+        ClockAhead: the clock of this machine is ahead of the database's.
         OrderError: an account that is named is a vendor's, or shall begin anew and has an invoice in force.
         InvoiceFormError: the template cannot be read; nothing was made.
         DroppedPeriod: the invoices made so far stay, the others are missing.
@@ -628,8 +628,13 @@ class _Terms:
         )
 
     async def plan(self, draft: StoredInvoice) -> IssuePlan:
-        """Return the terms by which a draft is issued now."""
+        """Return the terms by which a draft is issued now.
+
+        Raises:
+            ClockAhead: now has not come by the database's clock: the number and the date would be of another day.
+        """
         now = self._office.now()
+        await check_has_come(self._office.stores.database, now)
         issuer, today = await self.of_issuer(draft.issuer), day_of(now, self.zone)
         wanted = await self.of_account(draft.account)
         is_invoice = draft.kind == INVOICE
@@ -673,6 +678,7 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
         NoSuchInvoiceError, InvoiceMovedError: there is no such draft, or it does not follow the last invoice any more.
         DraftEarlyError: its period had not ended when it was made.
         InvoiceAlteredError: its document was changed since.
+        ClockAhead: the clock of this machine is ahead of the database's.
         StoreUnavailable: it may be issued; look before you try again.
     """
     draft = await office.stores.invoices.one(order.id)
@@ -699,6 +705,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         NotIssuedError: it is a draft, a credit note or cancelled.
         InvoiceAlteredError: its document was changed since.
         InvoiceMovedError: a later invoice of the account was issued: that one is to be cancelled first.
+        ClockAhead: the clock of this machine is ahead of the database's.
         DroppedPeriod: calls or entries of its period were dropped, so it could not be made again.
         StoreUnavailable: it may be cancelled; look before you try again.
     """
