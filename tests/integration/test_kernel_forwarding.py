@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -423,6 +424,28 @@ def test_the_route_of_a_stream_is_that_by_which_the_worker_sends_its_packets(rul
     }.get(rule, ["inside", "outside"])
     assert (routes.kind_of(4_000, 5_000) != routes.kind_of(3_000, 4_000)) is ("port" in rule)
     assert routes.kind_of(4_000, 5_000) == routes.kind_of(4_999, 5_000)
+
+
+def test_a_next_hop_that_is_replaced_beneath_a_route_is_a_change_of_routes(
+    networks: TwoNetworks, routes: KernelRoutes
+) -> None:
+    """A kernel that need not be compatible says nothing of the routes themselves."""
+    run = networks.switch.run
+    far = "192.0.2.2"
+    way = (SWITCH, 4_000), (far, 5_000)
+    run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/nexthop_compat_mode")
+    run("ip", "nexthop", "add", "id", "7", "dev", "inside")
+    run("ip", "route", "add", f"{far}/32", "nhid", "7")
+    routes.read_changes()
+    assert device_of(routes.find(*way)) == "inside"
+    assert select.select([routes.descriptor], [], [], 0)[0] == []
+    run("ip", "nexthop", "replace", "id", "7", "dev", "outside")
+    try:
+        assert select.select([routes.descriptor], [], [], 0)[0] == [routes.descriptor]
+        assert device_of(routes.find(*way)) == "outside"
+    finally:
+        run("ip", "nexthop", "delete", "id", "7")
+        run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/nexthop_compat_mode")
 
 
 def test_each_address_of_a_device_is_one_of_this_machine(networks: TwoNetworks) -> None:

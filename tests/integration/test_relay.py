@@ -913,6 +913,33 @@ async def test_ports_of_two_workers_are_connected(tmp_path, peers):
     await stage.relay.stop(keep=False)
 
 
+async def test_calls_have_the_worker_that_runs_while_the_other_one_cannot_be_started(tmp_path, peers, monkeypatch):
+    stage = RelayStage(tmp_path, HOST, workers=2)
+    await stage.relay.start()
+    away, runs = stage.relay.links
+    ringing, one, other = stage.open(), peers(), peers(ssrc=0x9999)
+    assert stage.relay._ports[ringing.id].link is away
+
+    def fails(_path: Path) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("vosd.relay.link.start_worker", fails)
+    monkeypatch.setattr("vosd.relay.link._RESTART_MAX_S", 0.5)
+    os.kill(away.pid, signal.SIGKILL)
+    await until(lambda: stage.relay.receiving_since(ringing) > now().mono)
+    answered = stage.open()
+    for port, peer in ((ringing, one), (answered, other)):
+        stage.relay.expect(port, source(peer.host, peer.port))
+    stage.relay.connect(ringing, answered)
+    sent = one.send((HOST, ringing.rtp), 3)
+    assert await received(other, 3) == sent
+    assert {stage.relay._ports[stage.open().id].link for _ in range(4)} == {runs}
+    monkeypatch.undo()
+    await until(away.is_receiving)
+    assert stage.relay._ports[stage.open().id].link is away
+    await stage.relay.stop(keep=False)
+
+
 async def test_a_worker_that_has_no_turn_is_replaced(stage, peers, monkeypatch):
     monkeypatch.setattr("vosd.relay.link.STUCK_NS", 1_200_000_000)
     one, other = peers(), peers(ssrc=0x9999)
@@ -955,6 +982,20 @@ async def test_a_worker_ends_a_minute_after_its_switch(tmp_path, monkeypatch):
     (link,) = stage.relay.links
     await stage.relay.stop(keep=True)
     assert not reap(link.pid)
+    await until(lambda: reap(link.pid))
+
+
+async def test_a_stop_goes_on_without_a_worker_that_no_kill_ends(stage, monkeypatch):
+    """As one whose thread waits for a disk that never answers."""
+    (link,) = stage.relay.links
+    await until(lambda: link.path.exists() and link.is_receiving())
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr("vosd.relay.link.reap", lambda _pid: False)
+        patched.setattr("vosd.relay.link._END_S", 0.05)
+        await stage.relay.stop(keep=False)
+    assert [(line["event"], line["pid"]) for line in lines] == [("media_worker_not_ended", link.pid)]
+    assert "recordings" in lines[0]["do"]
+    assert not link.path.exists()
     await until(lambda: reap(link.pid))
 
 

@@ -371,8 +371,10 @@ class Relay:
         for each in (first, second):
             if each.other is not None:
                 self._part(each)
-        if first.link is not second.link and not self._is_moved(second, first.link):
-            return
+        if first.link is not second.link:
+            moved, link = (second, first.link) if first.link.is_receiving() else (first, second.link)
+            if not self._is_moved(moved, link):
+                return
         first.other, second.other = other.id, one.id
         first.link.order(ConnectPorts(one.id, other.id), may_wait=first.source is None or second.source is None)
         for each in (first, second):
@@ -528,8 +530,10 @@ class Relay:
         return self._newest_id
 
     def _freest_link(self) -> WorkerLink:
-        """Return the worker that serves the fewest ports."""
-        return self.links[0] if self._workers == 1 else min(self.links[: self._workers], key=self._loads.__getitem__)
+        """Return the worker that serves the fewest ports, of those that take packets if any does."""
+        if self._workers == 1:
+            return self.links[0]
+        return min(self.links[: self._workers], key=lambda link: (not link.is_receiving(), self._loads[link]))
 
     def _serve(self, port: RelayPort, tos: int, sockets: list[PlainSocket], link: WorkerLink, record: int) -> None:
         """Let a worker serve a port that is bound."""

@@ -251,11 +251,14 @@ class WorkerLink:
         self._dead = [pid for pid in self._dead if not reap(pid)]
         return not self._dead
 
+    def is_receiving(self) -> bool:
+        """Return whether the worker takes packets: there is one, and it has had a turn lately, or has just begun."""
+        turn_ns = max(self.records.turn_at_ns(), self._begun_ns)
+        return self._channel is not None and monotonic_ns() - turn_ns < _TURN_NS
+
     def receiving_since_ms(self) -> int:
         """Return from when on packets to its ports were received; a later moment than now while none are."""
-        now_ns = monotonic_ns()
-        is_receiving = self._channel is not None and now_ns - max(self.records.turn_at_ns(), self._begun_ns) < _TURN_NS
-        return self._receiving_since_ms if is_receiving else now_ns // 1_000_000 + _AWAY_MS
+        return self._receiving_since_ms if self.is_receiving() else monotonic_ns() // 1_000_000 + _AWAY_MS
 
     def move(self, path: Path) -> None:
         """Let the worker listen at another path; its own becomes free for another one."""
@@ -279,13 +282,20 @@ class WorkerLink:
         self.records.close()
         if keep or not self.pid:
             return
+        if not await self._has_ended():
+            kill(self.pid)
+            if not await self._has_ended():  # a thread of it is in the kernel: no signal ends that
+                _log.warning("media_worker_not_ended", pid=self.pid, do="look at the disk of recordings: it hangs")
+        self.path.unlink(missing_ok=True)
+
+    async def _has_ended(self) -> bool:
+        """Return whether the worker ends within a while."""
         deadline_s = self._loop.time() + _END_S
         while not reap(self.pid):
             if self._loop.time() >= deadline_s:
-                kill(self.pid)
-                deadline_s += _END_S
+                return False
             await asyncio.sleep(_END_STEP_S)
-        self.path.unlink(missing_ok=True)
+        return True
 
     def _begin_new(self) -> None:
         """Start a worker; raises OSError if that is not possible."""

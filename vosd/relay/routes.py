@@ -57,8 +57,9 @@ _UP: Final = 0x1
 _LOOPBACK: Final = 0x8
 _USUAL_MTU: Final = 1_500
 """Packets are not divided where the kernel forwards them: devices that take less are left out."""
-_CHANGES: Final = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18
-"""Groups of notes: links, addresses, routes and rules, those of IPv6 as well."""
+_CHANGES: Final = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18 | 1 << 31
+"""Groups of notes: links, addresses, routes and rules, those of IPv6 as well, and next hops that routes share: where
+one is replaced, a kernel that need not be compatible (``nexthop_compat_mode``) says nothing of its routes."""
 
 
 class Route(NamedTuple):
