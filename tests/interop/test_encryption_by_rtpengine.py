@@ -2,7 +2,7 @@
 
 import cmath
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from e2e.test_media import described, place
 from vosd.media.g711 import linear
 
 from .rtpengine import Rtpengine
+from .test_media_by_rtpengine import BEEPS, WARNS, beeps_in
 
 SWITCH, WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_140), Endpoint(f"{NETWORK}.1", 15_141)
 ENGINE, OTHER_ENGINE = Endpoint(f"{NETWORK}.84", 2_223), Endpoint(f"{NETWORK}.85", 2_223)
@@ -42,8 +43,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
 
 
 @contextmanager
-def switch(directory: Path, address: Endpoint, *engines: Rtpengine, websocket: Endpoint = WEBSOCKET) -> Iterator[Stage]:
+def switch(
+    directory: Path, address: Endpoint, *engines: Rtpengine, websocket: Endpoint = WEBSOCKET, of_callers: str = ""
+) -> Iterator[Stage]:
     text = configuration("encrypted.yaml", address).replace("$websocket", str(websocket))
+    text = text.replace("account: acme, ", f"account: acme, {of_callers}")
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text.replace("POOL", pool)) as daemon:
@@ -179,6 +183,10 @@ def hear_each_other(media: WebMedia, far: RtpPeer, of_far: tuple[str, int]) -> N
     eventually(lambda: far.has(BURST) and media.has(BURST), "every packet comes")
     assert [each[12:] for each in far.taken()][-BURST:] == [each[12:] for each in sent]
     assert [each[12:] for each in media.taken()][-BURST:] == [each[12:] for each in back]
+
+
+def streams_of(packets: Iterable[bytes]) -> set[int]:
+    return {int.from_bytes(each[8:12], "big") for each in packets}
 
 
 def crypto(session: str) -> list[str]:
@@ -490,4 +498,66 @@ def test_a_browser_that_restarts_ice_in_a_network_of_the_other_family_is_heard_t
         call.send(call.request("BYE", 4))
         vendor.reply(vendor.expect("BYE"), 200)
         assert encryption(stage.record_of(call.callee)["media"]) == ["dtls", None]
+        callee.close()
+
+
+@pytest.mark.parametrize(
+    ("customer", "vendor", "prefix", "encrypts"),
+    [("acme", "carrier-a", "441", (True, False)), ("hasty", "carrier-a", "441", (True, True))],
+)
+def test_a_caller_is_warned_of_the_end_encrypted_as_its_media_are(
+    tmp_path: Path, engine: Rtpengine, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool]
+) -> None:
+    with (
+        switch(tmp_path, DOOMED_SWITCH, engine, websocket=DOOMED_WEBSOCKET, of_callers=WARNS) as stage,
+        calling(stage, customer, vendor, prefix, encrypts) as call,
+    ):
+        call.talk()
+
+        def beeps() -> int:
+            call.callee.send(call.of_callee)
+            call.caller.taken()
+            return beeps_in(call.caller.all_received)
+
+        eventually(lambda: beeps() >= 28, "the caller hears the tone")
+        eventually(lambda: beeps() and streams_of(call.caller.all_received[-1:]) == {2}, "the callee is heard again")
+        call.talk()
+        if isinstance(call.caller, SecureRtpPeer):
+            assert call.caller.undecipherable == 0
+        assert call.hang_up()["played"] == BEEPS
+
+
+def test_a_browser_is_warned_of_the_end(tmp_path: Path, engine: Rtpengine, media: WebMedia) -> None:
+    with (
+        switch(tmp_path, DOOMED_SWITCH, engine, websocket=DOOMED_WEBSOCKET, of_callers=WARNS) as stage,
+        WebSocketPeer(Endpoint(f"{NETWORK}.61", 40_142)) as peer,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+        browser = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
+        browser.register()
+        browser.offer = media.described()
+        callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        call = browser.call(stage.number("441"))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 200, tag="vendor", body=described(callee))
+        response = browser.peer.final_response("2 INVITE", call.call_id)
+        call.adopt(response)
+        call.send(call.request("ACK", 2))
+        vendor.expect("ACK")
+        media.connect(response.body)
+        hear_each_other(media, callee, place(incoming))
+        heard: list[bytes] = []
+
+        def beeps() -> int:
+            callee.send(place(incoming))
+            heard.extend(media.taken())
+            return beeps_in(heard)
+
+        eventually(lambda: beeps() >= 28, "the browser hears the tone")
+        eventually(lambda: beeps() and streams_of(heard[-1:]) == {2}, "the callee is heard again")
+        hear_each_other(media, callee, place(incoming))
+        call.send(call.request("BYE", 3))
+        vendor.reply(vendor.expect("BYE"), 200)
+        browser.peer.final_response("3 BYE", call.call_id)
+        assert stage.record_of(call.callee)["media"]["played"] == BEEPS
         callee.close()

@@ -1,6 +1,8 @@
 """Media of the real daemon by real rtpengines: sound both ways, silence, kills of an rtpengine and of the switch."""
 
-from collections.abc import Iterator
+import cmath
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from e2e.addresses import CUSTOMERS, NETWORK, VENDORS
 from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
 from e2e.test_media import calling, described, expect_no_attacker, impatient, is_heard, place
+
+from vosd.media.g711 import linear
 
 from .many_calls import ManyCalls
 from .rtpengine import Rtpengine
@@ -30,12 +34,31 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
         yield engine
 
 
+WARNS = "max_call_seconds: 60, end_warning: 57, "
+"""Keys of a trunk or phone whose callers are warned three seconds after the answer."""
+BEEPS = [{"to": "caller", "sound": "end_warning", "codec": "PCMU", "ms": 900}]
+
+
+def beeps_in(packets: Iterable[bytes]) -> int:
+    """Return how many packets have the tone that warns of the end: 1,000 Hz and nothing else."""
+    return sum(_is_beep(linear(each[12:], "PCMU")) for each in packets)
+
+
+def _is_beep(samples: Sequence[int]) -> bool:
+    wave = sum(each * cmath.exp(-1j * math.tau * 1_000 * at / 8_000) for at, each in enumerate(samples))
+    power = sum(each * each for each in samples)
+    return 2 * abs(wave) ** 2 > 0.95 * len(samples) * power > 0
+
+
 @contextmanager
-def switch(directory: Path, address: Endpoint, *engines: Rtpengine, gateways: str = "") -> Iterator[Stage]:
+def switch(
+    directory: Path, address: Endpoint, *engines: Rtpengine, gateways: str = "", of_customer: str = ""
+) -> Iterator[Stage]:
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
     text = text.replace(', sounds: {gone: gone.wav}, announcements: {"Not Found": gone}, music_on_hold: gone', "")
     text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]")
+    text = text.replace("name: acme-pbx, ", f"name: acme-pbx, {of_customer}")
     if gateways:
         text = text.replace("record: 100", "priority: 1, failover_after_ringing: yes") + gateways
     with Daemon(directory, text) as daemon:
@@ -175,3 +198,40 @@ def test_many_calls_are_heard_again_after_the_kill_of_their_rtpengine(tmp_path: 
         three.kill()
         eventually(calls.are_heard, "every party hears the other", 60)
         calls.close()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_caller_is_warned_of_the_end_in_place_of_the_callee_and_the_callee_hears_all(
+    tmp_path: Path, one: Rtpengine, is_killed: bool
+) -> None:
+    """A kill within the tone leaves no one blocked; the next process warns no second time."""
+    with switch(tmp_path, DOOMED_SWITCH, one, of_customer=WARNS) as stage, calling(stage) as call:
+        call.talk()
+        call.callee.body, call.caller.body = b"\xd0" * 160, b"\xd1" * 160
+        call.caller.all_received.clear()
+        sent = call.caller.sequence
+
+        def beeps() -> int:
+            call.callee.send(call.of_callee)
+            call.caller.send(call.of_caller)
+            call.caller.taken()
+            return beeps_in(call.caller.all_received)
+
+        eventually(lambda: beeps() > 4, "the caller hears the tone")
+        if is_killed:
+            stage.daemon.kill()
+            stage.daemon.start()
+        eventually(lambda: beeps() >= 28, "it hears all of it")
+        eventually(lambda: beeps() and call.caller.all_received[-1][12:] == call.callee.body, "the callee is heard")
+        assert beeps() <= 31
+        heard = [int.from_bytes(each[8:12], "big") == call.callee.ssrc for each in call.caller.all_received]
+        assert [at for at, each in enumerate(heard) if each is not heard[at - 1]] == [
+            heard.index(False),
+            len(heard) - heard[::-1].index(False),
+        ], "one of the two at a time"
+        eventually(lambda: call.callee.has(call.caller.sequence - sent), "all of the caller has come")
+        numbers = [int.from_bytes(each[2:4], "big") for each in call.callee.taken() if each[12:] == call.caller.body]
+        assert numbers == list(range(sent, call.caller.sequence))
+        call.talk()
+        assert call.hang_up()["played"] == BEEPS
+        stage.expect_nothing_left()

@@ -1,4 +1,4 @@
-"""Orders to an rtpengine, and its replies (protocol "ng", as JSON).
+"""Orders to an rtpengine, and its replies (protocol "ng", as JSON but for contents of files).
 
 Session descriptions are bytes: they are written as Latin-1, so that what comes back is byte for byte what rtpengine has
 left as it was.
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vosd.base.host import UNSPECIFIED
+from vosd.media.bencode import bencoded, texts_of
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import BadSession, Place, media_of
@@ -118,6 +119,14 @@ class RtpPlay(RtpOrder, frozen=True, kw_only=True, tag="play media"):
 
     leg: str = msgspec.field(name="from-tag")
     file: str
+    times: int = msgspec.field(name="repeat-times")
+
+
+class RtpPlayContent(RtpOrder, frozen=True, kw_only=True, tag="play media"):
+    """Play the content of a file to the peer of a leg, in a codec that it takes; it goes in bencode."""
+
+    leg: str = msgspec.field(name="from-tag")
+    content: bytes = msgspec.field(name="blob")
     times: int = msgspec.field(name="repeat-times")
 
 
@@ -450,11 +459,16 @@ class MediaEngines(Protocol):
 
 def datagram_of(cookie: bytes, order: RtpOrder) -> bytes:
     """Return the datagram of an order."""
+    if isinstance(order, RtpPlayContent):
+        return cookie + BEHIND_COOKIE + bencoded(msgspec.to_builtins(order, builtin_types=(bytes,)))
     return cookie + BEHIND_COOKIE + msgspec.json.encode(order)
 
 
 def reply_of(content: bytes) -> RtpReply | None:
-    """Return a reply, which stands behind the cookie of its order; None where there is none."""
+    """Return a reply, which stands behind the cookie of its order, and is written as that; None where there is none."""
+    if content.startswith(b"d"):
+        texts = texts_of(content)
+        return RtpReply(texts["result"], texts.get("error-reason", "")) if "result" in texts else None
     try:
         return _decode(content)
     except (UnicodeDecodeError, msgspec.MsgspecError):

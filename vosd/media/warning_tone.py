@@ -6,6 +6,7 @@ other numbers. A party that is sent nothing gets packets of their own.
 
 import math
 import mmap
+import struct
 from collections.abc import Mapping
 from functools import cache
 from itertools import chain
@@ -18,13 +19,16 @@ from vosd.media.sounds import G711, SoundCodec
 
 _HERTZ: Final = 1_000
 """Between the rows and the columns of keys (ITU-T Q.23): no part of the tone is read as a part of one."""
-_BEEPS: Final = 3
+BEEPS: Final = 3
 _BEEP_MS: Final = 200
 _PAUSE_MS: Final = 100
-TONE_MS: Final = _BEEPS * (_BEEP_MS + _PAUSE_MS)
+TONE_MS: Final = BEEPS * (_BEEP_MS + _PAUSE_MS)
 """Duration of the beeps, with the pause after the last one."""
 _AMPLITUDE: Final = 8_000
 """Some -9 dBm0: no less than speech, whose place it takes."""
+_FILE_RATE: Final = 4 * _HERTZ
+"""Samples a second of a file: four for each wave, two above the middle and two below it."""
+_MIDDLE: Final = 128
 _PAYLOAD: Final = 0x7F
 _COMFORT_NOISE: Final = 13
 """Payload type (RFC 3389)."""
@@ -140,6 +144,17 @@ def _beeps() -> Mapping[int, WarningSound]:
     """Return the beeps by payload types."""
     angle = 2 * math.pi * _HERTZ / RATE
     beep = [int(_AMPLITUDE * math.sin(angle * number)) for number in range(RATE * _BEEP_MS // 1_000)]
-    samples = list(chain.from_iterable([beep, [0] * (RATE * _PAUSE_MS // 1_000)] * _BEEPS))
+    samples = list(chain.from_iterable([beep, [0] * (RATE * _PAUSE_MS // 1_000)] * BEEPS))
     by_name = {each.name: WarningSound(each, encoded(samples, each.name)) for each in G711}
     return {payload: by_name[name] for payload, name in PAYLOADS.items()}
+
+
+@cache
+def beep_file() -> bytes:
+    """Return one beep and its pause as a WAV file with 8 bits, so small that an order with it is one packet."""
+    level = round(_AMPLITUDE / 256 / math.sqrt(2))
+    wave = bytes((_MIDDLE + level, _MIDDLE + level, _MIDDLE - level, _MIDDLE - level))
+    audio = wave * (_HERTZ * _BEEP_MS // 1_000) + bytes((_MIDDLE,)) * (_FILE_RATE * _PAUSE_MS // 1_000)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _FILE_RATE, _FILE_RATE, 1, 8)
+    content = b"WAVE" + form + struct.pack("<4sI", b"data", len(audio)) + audio
+    return struct.pack("<4sI", b"RIFF", len(content)) + content

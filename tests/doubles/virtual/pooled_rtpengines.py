@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
+from vosd.media.bencode import bencoded, texts_of
 from vosd.media.rtpengine_orders import (
     LOAD_LIMIT,
     OK,
@@ -17,6 +18,7 @@ from vosd.media.rtpengine_orders import (
     RtpOffer,
     RtpOrder,
     RtpPlay,
+    RtpPlayContent,
     RtpQuery,
     RtpReply,
     RtpStatistics,
@@ -111,8 +113,11 @@ class PooledRtpEngines(VirtualRtpEngines):
             return
         cookie, _, body = datagram.partition(b" ")
         if (name, cookie) not in self._replies:
-            self._replies[name, cookie] = self._reply(name, msgspec.json.decode(body, type=_ORDERS))
-        reply = msgspec.json.encode(self._replies[name, cookie])
+            self._replies[name, cookie] = self._reply(name, _order_in(body))
+        given = self._replies[name, cookie]
+        reply = msgspec.json.encode(given)
+        if body.startswith(b"d"):
+            reply = bencoded({"duration": 300, "result": given.result, "error-reason": given.error})
 
         def answer() -> None:
             self.pool.received(cookie + b" " + reply, host, port, self._now())
@@ -135,3 +140,12 @@ class PooledRtpEngines(VirtualRtpEngines):
         if isinstance(order, RtpAnswer) and (engine, order.call) not in self.calls:
             return RtpReply("error", error="Unknown call-id")
         return super()._reply(engine, order)
+
+
+def _order_in(body: bytes) -> RtpOrder:
+    if not body.startswith(b"d"):
+        return msgspec.json.decode(body, type=_ORDERS)
+    texts = texts_of(body)
+    assert texts["command"] == "play media"
+    content = texts["blob"].encode("latin-1")
+    return RtpPlayContent(call=texts["call-id"], leg=texts["from-tag"], content=content, times=0)

@@ -24,6 +24,7 @@ from vosd.media.rtpengine_orders import (
     RtpOrder,
     RtpPeerReports,
     RtpPlay,
+    RtpPlayContent,
     RtpQuery,
     RtpReply,
     RtpSession,
@@ -72,8 +73,8 @@ class VirtualRtpEngines:
         """Ports of each leg by its tag, of each call at each rtpengine."""
         self.blocked: set[tuple[str, str, str]] = set()
         """Legs whose media are blocked: rtpengine, call, tag."""
-        self.playing: dict[tuple[str, str], tuple[str, int]] = {}
-        """Files and how often, by call and tag of the leg that hears them."""
+        self.playing: dict[tuple[str, str], tuple[str | bytes, int]] = {}
+        """Files or their contents, and how often, by call and tag of the leg that hears them; no file has an end."""
         self.cannot_play = False
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
@@ -223,13 +224,15 @@ class VirtualRtpEngines:
             act = self.blocked.add if isinstance(order, RtpBlock) else self.blocked.discard
             act((engine, order.call, order.leg))
             return RtpReply(OK)
-        if isinstance(order, RtpPlay | RtpStopPlaying):
+        if isinstance(order, RtpPlay | RtpPlayContent | RtpStopPlaying):
             if (engine, order.call) not in self.calls or self.cannot_play:
-                return RtpReply("error", error="Failed to start media playback from file")
-            if isinstance(order, RtpPlay):
-                self.playing[order.call, order.leg] = (order.file, order.times)
-            else:
                 self.playing.pop((order.call, order.leg), None)
+                return RtpReply("error", error="Failed to start media playback from file")
+            if isinstance(order, RtpStopPlaying):
+                self.playing.pop((order.call, order.leg), None)
+            else:
+                played = order.file if isinstance(order, RtpPlay) else order.content
+                self.playing[order.call, order.leg] = (played, order.times)
             return RtpReply(OK)
         assert isinstance(order, RtpOffer | RtpAnswer)
         if isinstance(order, RtpAnswer):

@@ -329,7 +329,8 @@ def test_check_warns_of_keys_for_transfers_that_are_not_read_from_media(site, ki
     [
         ("", RELAY, True),
         ("", "", False),
-        ("", POOL, False),
+        ("", POOL, True),
+        ("media: off, ", POOL, False),
         ("media: off, ", RELAY, False),
         ("media: off, ", "media: {engine: relay, mode: must_on}\n", True),
         ("", "media: {engine: relay, mode: off}\n", False),
@@ -340,8 +341,7 @@ def test_check_warns_of_callers_that_cannot_be_warned_of_the_end(site, kind, key
     warnings = site.warnings(trunk(site, f"{keys}end_warning: 30", more, kind))
     name = "mapping_gateways[acme-pbx]" if kind == "mapping" else "phones[1001]"
     expected = (
-        f"{name}.end_warning: expected media.engine relay and calls that it relays as well: callers of {name} are not "
-        "warned"
+        f"{name}.end_warning: expected media.engine and calls that it relays as well: callers of {name} are not warned"
     )
     assert [expected in each for each in warnings] == ([] if is_warned else [True])
 

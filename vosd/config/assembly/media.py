@@ -179,9 +179,14 @@ def missing_recorder(installation: MediaParameters) -> str | None:
     return _missing_relay(installation, MediaMode.AUTO)
 
 
+def may_relay(installation: MediaParameters, mode: MediaMode) -> bool:
+    """Return whether calls of a trunk may be relayed, by whichever engine."""
+    return _missing_relay(installation, mode) is None
+
+
 def may_read_keys(installation: MediaParameters, mode: MediaMode) -> bool:
     """Return whether keys of a trunk may be read from its media."""
-    return installation.engine is MediaEngine.RELAY and _missing_relay(installation, mode) is None
+    return installation.engine is MediaEngine.RELAY and may_relay(installation, mode)
 
 
 def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from vosd.catalogue.source import CatalogueSource, Definition, Origin
 from vosd.cdr.retention import Age
 from vosd.config.assembly.access import check_access
 from vosd.config.assembly.credentials import warn_of_weak_passwords
-from vosd.config.assembly.media import check_media, may_read_keys, missing_recorder
+from vosd.config.assembly.media import check_media, may_read_keys, may_relay, missing_recorder
 from vosd.config.assembly.named_first import named_first
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.sounds import missing_player
@@ -106,16 +106,15 @@ def warn_of_missing_warner(media: MediaParameters, items: ReadItems, problems: P
     """Warn, once for all of them, of trunks and phones whose callers are to be warned of the end, and cannot be."""
     trunks = items.chosen("mapping_gateways", _WARNED)
     phones = items.chosen("phones", _PHONE_WARNED)
-    if may_read_keys(media, MediaMode.OFF):
+    if may_relay(media, MediaMode.OFF):
         return
-    if may_read_keys(media, MediaMode.AUTO):
+    if may_relay(media, MediaMode.AUTO):
         trunks = [each for each in trunks if each.value.media.mode is _OFF]
         phones = [each for each in phones if each.value.gateway.media.mode is _OFF]
     found = named_first([("end_warning", trunks), ("end_warning", phones)])
     if found is not None:
         expected = (
-            "media.engine relay and calls that it relays as well: callers of "
-            f"{found.named}{found.others} are not warned"
+            f"media.engine and calls that it relays as well: callers of {found.named}{found.others} are not warned"
         )
         problems.warning(found.place, found.key, expected)
 

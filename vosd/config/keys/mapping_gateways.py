@@ -128,7 +128,7 @@ class MappingGatewayKeys(DeclaredKeys):
     `{Busy: busy}`; `none` = silence. Default: `media.announcements`."""
     end_warning: Annotated[int, milliseconds(0, 600_000)] = 0
     """Time before the end of a call, by its credit or its longest duration, at which its caller is warned by a tone
-    (`media.end_warning_sound`), where `media.engine` relay relays its media; 0 = it is not."""
+    (`media.end_warning_sound`), where its media are relayed; 0 = it is not."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -215,8 +215,8 @@ class MediaKeys(Keys):
     music_on_hold: Annotated[str, sound_name()] = NO_SOUND
     """Sound that a party is played while the other one holds the call, in a loop; `none` = what the holder sends."""
     end_warning_sound: Annotated[str, sound_name()] = NO_SOUND
-    """Sound of at most 5 s by which the relay of the switch warns callers of the end of a call (`end_warning` of trunks
-    and phones), in the codecs that it has; `none`, and G.711 that it has not: three beeps."""
+    """Sound of at most 5 s by which callers are warned of the end of a call (`end_warning` of trunks and phones), by
+    the relay of the switch in the codecs that it has; `none`, and G.711 that it has not: three beeps."""
 
     @model_validator(mode="after")
     def _has_a_pool(self) -> "MediaKeys":

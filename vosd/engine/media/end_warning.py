@@ -1,16 +1,19 @@
-"""The tone that warns a side of the end of its call, at the relay of the switch."""
+"""The tone that warns a side of the end of its call, by the relay of the switch or by an rtpengine."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from vosd.b2bua.leg import Leg
 from vosd.engine.media.key_conversion import are_encrypted
+from vosd.engine.media.music import HoldMusic
+from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.media.g711 import PAYLOADS, RATE
-from vosd.media.leg_media import PlayedSound
+from vosd.media.leg_media import LegMedia, PlayedSound
 from vosd.media.relay import MediaRelay
+from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpPlay, RtpPlayContent
 from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource
-from vosd.media.warning_tone import TONE_MS
+from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
 from vosd.sdp.media import ALWAYS_KEPT
 
 END_WARNING: Final = "end_warning"
@@ -57,3 +60,61 @@ def _agreed(source: MediaSource, sender: MediaSource, sound: Sound | None) -> It
         found = None if sound is None or clock != RATE else sound.by_codec.get(codec.lower())
         if codec.lower() in theirs and (found is not None or payload in PAYLOADS):
             yield payload, found
+
+
+def warn_by_rtpengine(leg: Leg, other: Leg, calls: RtpEngineCalls, music: HoldMusic, sound: Sound | None) -> None:
+    """Have an rtpengine warn a side that talks to another one by a sound, or by beeps, and note that for the record.
+
+    It sends what it plays beside what it forwards, so the other side is blocked meanwhile. It is not warned in a fax,
+    nor in media whose keys the rtpengine does not know, nor a side that holds: it takes no media. A restart in between
+    needs no memory of it: the next process lets all legs pass.
+    """
+    media, theirs = leg.facts.media, other.facts.media
+    if media is None or theirs is None or media.is_held:
+        return
+    port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
+    if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
+        return
+    tag, holding = str(media.number), media.music
+    if sound is None:
+        played = PlayedSound(END_WARNING, codec, TONE_MS)
+        order: RtpPlay | RtpPlayContent = RtpPlayContent(call=call.name, leg=tag, content=beep_file(), times=BEEPS)
+    else:
+        played = PlayedSound(sound.name, codec, max(each.duration_ms for each in sound.by_codec.values()))
+        order = RtpPlay(call=call.name, leg=tag, file=sound.file, times=1)
+
+    def over() -> None:
+        if media.music is None:
+            calls.stop_playing(media, theirs.number)
+        elif media.music is holding:  # else it has begun since, in place of this sound
+            music.play_from_start(media)
+
+    before = media.played
+    media.note_played(played)  # it is journalled with the warning itself
+    noted = media.played
+
+    def answered(answer: EngineAnswer | None) -> None:
+        if answer is not None and answer.reply.result == OK:
+            calls.after(played.ms, over)
+            return
+        calls.note_unplayed(END_WARNING if sound is None else sound.file, call.engine, answer)
+        if media.played is noted and not media.is_over:
+            media.played = before
+            leg.moved()
+        over()
+
+    if holding is None:
+        calls.blocked.mute(call, theirs.number, media.number)
+    calls.engines.ask(order, answered, engine=call.engine)
+
+
+def _played_codec(media: LegMedia, theirs: LegMedia) -> str | None:
+    """Return the codec in which an rtpengine plays to a side: its first one that the other has named, too.
+
+    None = it plays nothing: there is no audio, or the parties agree on keys among the media.
+    """
+    source, sender = media.audio_source, theirs.audio_source
+    if source is None or sender is None or (source.has_handshake and sender.has_handshake and not media.is_terminated):
+        return None
+    named = {codec.lower() for codec in sender.taken()[2]} - ALWAYS_KEPT
+    return next((codec for codec in source.taken()[2] if codec.lower() in named), None)

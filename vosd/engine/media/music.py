@@ -264,19 +264,27 @@ class HoldMusic:
         if media.early_of == 0:
             self._stop_ring_back(media)
         media.early_of = None
-        media.music = begun = MusicOnHold(name, codec, payload, now.mono, blocked, port)
-
-        def failed() -> None:
-            if media.music is begun:
-                self.failed(media)
-
+        media.music = MusicOnHold(name, codec, payload, now.mono, blocked, port)
         if port.id < 0:
-            is_played = self._rtpengines is not None and self._rtpengines.play(media, blocked, sound.file, failed)
+            is_played = self._is_played_by_rtpengine(media, media.music, sound)
         else:
             is_played = self._relay is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload)
         if not is_played:
             media.music = None
         held.moved()
+
+    def play_from_start(self, media: LegMedia) -> None:
+        """Play a leg its music again from the start, in place of which its rtpengine has played another sound."""
+        sound = None if media.music is None else self.sounds.get(media.music.sound)
+        if media.music is not None and (sound is None or not self._is_played_by_rtpengine(media, media.music, sound)):
+            self.failed(media)
+
+    def _is_played_by_rtpengine(self, media: LegMedia, music: MusicOnHold, sound: Sound) -> bool:
+        def failed() -> None:
+            if media.music is music:
+                self.failed(media)
+
+        return self._rtpengines is not None and self._rtpengines.play(media, music.holder, sound.file, failed)
 
     def _end(self, media: LegMedia, now: Instant) -> None:
         self._stop(media)

@@ -11,7 +11,7 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.host import bracketed
-from vosd.engine.media.end_warning import warn_of_end
+from vosd.engine.media.end_warning import warn_by_rtpengine, warn_of_end
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.music import plays_unseen
@@ -250,10 +250,14 @@ class RelayedCalls:
 
     def warn(self, leg: Leg) -> None:
         """Warn a side by a tone that its call is about to end, where there is one in the codec that it talks in."""
-        other = self._parts.legs.partner(leg)
-        if self._parts.relay is not None and other is not None:
-            sound = self._parts.music.sounds.get(self._parts.parameters.end_warning_sound)
-            warn_of_end(leg, other, self._parts.relay, sound)
+        parts, other = self._parts, self._parts.legs.partner(leg)
+        if other is None:
+            return
+        sound = parts.music.sounds.get(parts.parameters.end_warning_sound)
+        if parts.relay is not None:
+            warn_of_end(leg, other, parts.relay, sound)
+        if parts.rtpengines is not None:
+            warn_by_rtpengine(leg, other, parts.rtpengines, parts.music, sound)
 
     def sound_failed(self, port: int) -> Leg | None:
         """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""

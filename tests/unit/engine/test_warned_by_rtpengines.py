@@ -1,0 +1,275 @@
+"""Warnings of the end of a call by an rtpengine, which plays the tone while the other side is blocked."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.killed import KilledScene
+from doubles.sockets.peer import OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.pooled_rtpengines import PooledRtpEngines
+from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+
+from vosd.media.rtpengine_orders import RtpPlay, RtpPlayContent
+from vosd.media.sounds import READY_MADE, Sound, encoded_frames
+from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
+from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+
+UNWATCHED = MediaSettings(watch=MediaWatch.OFF)
+SOUNDS = {
+    "soon": Sound("soon", {"g729": encoded_frames(bytes(500), READY_MADE["g729"])}, "/srv/soon.wav"),
+    "music": Sound("music", {}, "/srv/music.wav"),
+}
+BEEPING = (beep_file(), BEEPS)
+PLAYED = [{"to": "caller", "sound": "end_warning", "codec": "PCMU", "ms": TONE_MS}]
+KEYS = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+SAVP = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEYS
+DTLS = (
+    OFFER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + "a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n"
+)
+
+
+class Warned:
+    """A call of a minute at an rtpengine, whose caller is to be warned 30 s before its end."""
+
+    def __init__(self, engines=None, *, kind=Scene, sound="", offer=OFFER, balance="0.60", **terms) -> None:
+        self.engines = engines or VirtualRtpEngines()
+        sell = rate_group("sell", applied_rate("0.60", policy=rating_policy(hold_time_precision_ms=0)))
+        dialect = CallerDialect(end_warning_ms=1_000 * terms.pop("seconds", 30))
+        trunks = [
+            mapping_gateway("acme", f"{CUSTOMER.host}/32", media=UNWATCHED, dialect=dialect),
+            vendor_gateway(0, media=UNWATCHED),
+        ]
+        media = MediaParameters(
+            engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, end_warning_sound=sound, music_on_hold="music"
+        )
+        content = catalogue(trunks, media=media, accounts=[account("acme", **terms)], rate_groups=[sell], sounds=SOUNDS)
+        self.scene = kind(content, balance=balance, rtpengines=self.engines)
+        self.call = self.scene.caller.call(CALLEE, Intent(offer))
+        self.scene.vendor.script = answers(body=offer.replace("192.0.2.10", "192.0.2.20"))
+        self.scene.wire.run_until(lambda: self.call.final == 200)
+        self.answered_ms = self.now_ms
+
+    @property
+    def now_ms(self) -> int:
+        return self.scene.exchange.clock.now().mono
+
+    @property
+    def vendors_call(self):
+        return self.scene.vendor.only_call
+
+    def at(self, second: float) -> list[tuple[str | bytes, int]]:
+        """Go on until this second of the call; return what the rtpengines play."""
+        while (left := self.answered_ms + int(1_000 * second) - self.now_ms) > 0:
+            self.scene.wire.run_for(min(100, left))
+            if not getattr(self.scene, "is_down", False):
+                self.scene.exchange.poll_rtpengines()
+        self.scene.wire.run_for(20)
+        return list(self.engines.playing.values())
+
+    @property
+    def warnings(self) -> int:
+        return sum(isinstance(each, RtpPlayContent) for each in self.engines.orders)
+
+    def played(self):
+        """Wait for the end; return what the record says that was played."""
+        record = self.scene.end_of(self.call)
+        assert (record.end_reason, record.hold_time_ms) == ("Balance Exhausted", 60_000)
+        assert self.engines.calls == {}
+        return json.loads(record.media)["played"]
+
+
+@pytest.mark.parametrize("kind", [VirtualRtpEngines, PooledRtpEngines])
+def test_the_caller_hears_the_tone_once_and_the_other_side_before_and_after(kind):
+    warned = Warned(kind())
+    assert (warned.at(29.9), warned.engines.blocked) == ([], set())
+    ((content, _),) = warned.at(30.1)
+    assert content == beep_file()
+    ((engine, name, blocked),) = warned.engines.blocked
+    ((played_in, hears),) = warned.engines.playing
+    assert (engine, name) == ("one", played_in)
+    assert int(hears) < int(blocked), "the leg of the caller is the older one"
+    assert len(warned.at(30.85)) == 1
+    assert (warned.at(31.2), warned.engines.blocked) == ([], set())
+    assert (warned.at(59.9), warned.warnings) == ([], 1)
+    assert warned.played() == PLAYED
+
+
+def test_a_sound_of_the_installation_is_a_file_of_the_rtpengine():
+    warned = Warned(sound="soon")
+    assert warned.at(30.1) == [("/srv/soon.wav", 1)]
+    assert (warned.at(31.2), warned.engines.blocked) == ([], set())
+    assert warned.played() == [{"to": "caller", "sound": "soon", "codec": "PCMU", "ms": 500}]
+
+
+@pytest.mark.parametrize("answer", ["refuses", "is silent"])
+def test_an_rtpengine_that_plays_nothing_does_no_harm_and_the_log_says_so(answer, capsys):
+    warned = Warned()
+    warned.at(29)
+    if answer == "refuses":
+        warned.engines.cannot_play = True
+    else:
+        warned.engines.is_silent = True
+    warned.at(31.5)
+    warned.engines.is_silent = False
+    assert (warned.at(40), warned.engines.blocked) == ([], set())
+    assert capsys.readouterr().out.count("rtpengine_sound_refused") == 1
+    assert warned.played() == []
+
+
+def test_a_hold_within_the_tone_has_its_music_and_its_end_the_holder():
+    warned = Warned()
+    assert warned.at(30.1) == [BEEPING]
+    warned.scene.propose(warned.vendors_call, "a=sendonly", wait_ms=100)
+    assert [file for file, _ in warned.engines.playing.values()] == ["/srv/music.wav"]
+    assert [file for file, _ in warned.at(35)] == ["/srv/music.wav"]
+    assert len(warned.engines.blocked) == 1
+    warned.scene.propose(warned.vendors_call)
+    assert (warned.at(40), warned.engines.blocked) == ([], set())
+    assert [each["sound"] for each in warned.played()] == ["end_warning", "music"]
+
+
+def test_music_on_hold_begins_again_behind_the_tone():
+    warned = Warned()
+    warned.scene.propose(warned.vendors_call, "a=sendonly")
+    assert [file for file, _ in warned.at(29.9)] == ["/srv/music.wav"]
+    assert warned.at(30.1) == [BEEPING]
+    assert [file for file, _ in warned.at(31.2)] == ["/srv/music.wav"]
+    assert len(warned.engines.blocked) == 1
+    warned.scene.propose(warned.vendors_call)
+    assert (warned.engines.playing, warned.engines.blocked) == ({}, set())
+    assert [each["sound"] for each in warned.played()] == ["end_warning", "music"]
+
+
+def test_music_goes_on_where_the_tone_cannot_be_played():
+    """An rtpengine that fails to play a content plays nothing any more (seen with 10.5.3)."""
+    warned = Warned()
+    warned.scene.propose(warned.vendors_call, "a=sendonly")
+    warned.at(29.9)
+    warned.engines.cannot_play = True
+    warned.scene.wire.run_until(lambda: warned.warnings == 1)
+    warned.engines.cannot_play = False
+    assert [file for file, _ in warned.at(30.5)] == ["/srv/music.wav"]
+    assert [each["sound"] for each in warned.played()] == ["music"]
+
+
+def test_a_caller_that_holds_takes_no_media_and_is_played_nothing():
+    warned = Warned()
+    warned.scene.propose(warned.call, "a=sendonly")
+    assert [file for file, _ in warned.at(31)] == ["/srv/music.wav"]
+    assert warned.warnings == 0
+    warned.scene.propose(warned.call)
+    assert [each["sound"] for each in warned.played()] == ["music"]
+
+
+@pytest.mark.parametrize("ends", ["kill", "stop_and_keep"])
+@pytest.mark.parametrize("at_s", [20, 30.3, 35])
+def test_the_next_process_warns_no_second_time_and_lets_the_other_side_pass(ends, at_s, tmp_path):
+    warned = Warned(kind=lambda *a, **k: KilledScene(tmp_path, *a, **k))
+    warned.at(at_s)
+    if at_s == 30.3:
+        assert len(warned.engines.blocked) == 1
+    getattr(warned.scene, ends)(1_000)
+    warned.at(45)
+    assert warned.engines.blocked == set()
+    assert warned.warnings == 1
+    assert warned.played() == PLAYED
+
+
+def test_a_call_that_has_moved_to_another_rtpengine_is_warned_there():
+    warned = Warned()
+    warned.at(10)
+    warned.engines.lose("one")
+    warned.at(29.9)
+    assert warned.at(30.1) == [BEEPING]
+    assert [engine for engine, *_ in warned.engines.blocked] == ["two"]
+    assert (warned.at(31.2), warned.engines.blocked) == ([], set())
+    assert warned.played() == PLAYED
+
+
+def test_an_rtpengine_that_is_lost_within_the_tone_leaves_no_one_blocked():
+    warned = Warned()
+    assert warned.at(30.1) == [BEEPING]
+    warned.engines.lose("one")
+    warned.engines.blocked.clear()
+    warned.at(40)
+    assert warned.engines.blocked == set()
+    assert warned.engines.playing == {}
+    assert warned.played() == PLAYED
+
+
+def test_a_call_that_ends_within_the_tone_is_forgotten():
+    warned = Warned()
+    assert warned.at(30.1) == [BEEPING]
+    record = warned.scene.finish(warned.call)
+    assert json.loads(record.media)["played"] == PLAYED
+    orders = len(warned.engines.orders)
+    for _ in range(20):
+        warned.scene.poll_rtpengines()
+    assert len(warned.engines.orders) == orders
+
+
+def test_no_order_is_given_for_calls_without_the_key():
+    warned = Warned(seconds=0)
+    warned.at(59.9)
+    assert not any(isinstance(each, RtpPlay | RtpPlayContent) for each in warned.engines.orders)
+    assert warned.played() == []
+
+
+@pytest.mark.parametrize(("offer", "is_warned"), [(SAVP, True), (DTLS, False)])
+def test_media_that_the_parties_encrypt_have_the_tone_where_an_rtpengine_knows_the_keys(offer, is_warned):
+    warned = Warned(offer=offer)
+    assert bool(warned.at(30.1)) is is_warned
+    assert bool(warned.played()) is is_warned
+
+
+def test_a_fax_has_no_tone():
+    warned = Warned()
+    for side in (warned.call, warned.vendors_call):
+        side.mine = side.mine.split("m=")[0] + "m=image 20500 udptl t38\r\n"
+    warned.scene.propose(warned.call)
+    assert warned.at(31) == []
+    assert warned.played() == []
+
+
+def test_a_transfer_within_the_tone_leaves_no_one_blocked_who_talks():
+    warned = Warned(balance="100", max_call_seconds=60)
+    assert warned.at(30.1) == [BEEPING]
+    warned.call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    warned.at(33)
+    assert warned.call.is_over
+    ((engine, name),) = warned.engines.calls
+    legs = [each.facts.media for each in warned.scene.exchange.media.parts.legs.by_number.values()]
+    talking = {(engine, name, str(each.number)) for each in legs if each.rtp_call.name == name and not each.is_over}
+    assert len(talking) == 2
+    assert talking.isdisjoint(warned.engines.blocked)
+    warned.scene.wire.run_until(lambda: not warned.engines.calls)
+
+
+def test_a_fax_that_is_offered_within_the_tone_passes_behind_it():
+    warned = Warned()
+    assert warned.at(30.1) == [BEEPING]
+    for side in (warned.call, warned.vendors_call):
+        side.mine = side.mine.split("m=")[0] + "m=image 20500 udptl t38\r\n"
+    warned.scene.propose(warned.vendors_call, wait_ms=100)
+    assert (warned.at(31.2), warned.engines.blocked) == ([], set())
+    assert warned.played() == PLAYED
+
+
+def test_money_before_the_tone_withdraws_it_and_money_behind_it_has_the_next_end_warned_of():
+    warned = Warned()
+    warned.at(25)
+    warned.scene.exchange.credits["acme"].committed(Decimal("1.00"), 2)
+    assert (warned.at(69.9), warned.warnings) == ([], 0)
+    assert warned.at(70.1) == [BEEPING]
+    warned.at(80)
+    warned.scene.exchange.credits["acme"].committed(Decimal("3.00"), 3)
+    assert (warned.at(269.9), warned.warnings) == ([], 1)
+    assert warned.at(270.1) == [BEEPING]
+    record = warned.scene.end_of(warned.call)
+    assert record.hold_time_ms == 300_000
+    assert json.loads(record.media)["played"] == [{**PLAYED[0], "ms": 2 * TONE_MS}]
