@@ -1,10 +1,12 @@
 """A statement of the management API that takes too long is ended by MariaDB, not by the patience of a client."""
 
+import os
 from pathlib import Path
 
 import pytest
 from doubles.api import ADMINISTRATOR, identify
 from doubles.asgi import answered
+from doubles.mysql import PROGRAM
 from sqlalchemy import text
 
 from vosd.api.application import Application
@@ -38,6 +40,22 @@ async def test_backups_and_others_have_no_such_limit(mariadb_url):
         async with database.reading() as connection:
             assert (await connection.execute(text("SELECT @@max_statement_time"))).scalar() == found
         await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_limit_that_the_server_has_for_others_ends_no_backup(mariadb_server, mariadb_url):
+    name = "max_execution_time" if PROGRAM in os.environ else "max_statement_time"
+    limited = Database(mariadb_url, statement_s=3)
+    with mariadb_server.connection(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL {name} = 2")
+        try:
+            for database in (limited.apart(), Database(mariadb_url)):
+                async with database.reading() as reading:
+                    assert (await reading.execute(text(f"SELECT @@{name}"))).scalar() == 0
+                await database.close()
+        finally:
+            cursor.execute(f"SET GLOBAL {name} = DEFAULT")
+            await limited.close()
 
 
 @pytest.mark.mariadb
