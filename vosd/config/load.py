@@ -53,13 +53,12 @@ from vosd.config.assembly.special_numbers import check_special_numbers, special_
 from vosd.config.assembly.stir import read_stir
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
-from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys

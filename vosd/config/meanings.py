@@ -2,7 +2,6 @@
 
 import ast
 
-from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.reader.model import Keys
 from vosd.config.sources import statements_of, texts_below
 
@@ -26,8 +25,6 @@ def _texts_of(model: type[Keys]) -> dict[str, str]:
     for each in reversed(model.__mro__):
         if not issubclass(each, Keys):
             continue
-        for shared in each.shared if issubclass(each, DeclaredKeys) else ():
-            found |= _texts_of(shared)
         (definition,) = statements_of(each)
         assert isinstance(definition, ast.ClassDef)
         found |= texts_below(definition)

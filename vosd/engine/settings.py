@@ -1,6 +1,7 @@
 """Settings of the installation: sockets, files, batches, shutdown.
 
-What decides calls (gateways, rates, accounts) is in the catalogue; the form in YAML is in ``config``.
+What decides calls (gateways, rates, accounts) is in the catalogue; the form in YAML is in ``config.keys``, with the
+meaning of fields that have no text here.
 """
 
 from collections.abc import Mapping
@@ -72,9 +73,7 @@ class CdrSettings:
     """Size and age of a batch: booked calls that share a transaction."""
 
     batch_rows: int = 500
-    """A batch is committed when it holds this many calls."""
     batch_ms: int = 200
-    """A batch is committed at the latest this long after its first call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +110,8 @@ class HepSettings:
 
     server: HepServer
     capture_id: int = 2001
-    """Number of this switch at the server."""
     only: HepOnly = HepOnly.ALL
     key: Secret | None = None
-    """Key that the server wants in each packet."""
 
 
 class HttpListener(NamedTuple):
@@ -196,7 +193,6 @@ class IdentityProviderSettings:
     client_secret: Secret | None
     redirect_uri: str
     page: str
-    """Path to which the browser is sent after the log-in."""
     scopes: tuple[str, ...]
     name_claim: str
     role_claim: str
@@ -206,9 +202,7 @@ class IdentityProviderSettings:
     role: str | None
     """Role of people whose claim has none of these values; None = they may not log in."""
     makes_people: bool
-    """Whether a person that is not known is made at its first log-in."""
     links_people: bool
-    """Whether a person with the same name that is known already is taken for the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +223,9 @@ class WebhookSettings:
     """HTTP server that receives alarms."""
 
     url: str
-    """http or https."""
     secret: Secret | None = None
     """Key of the signature; None = reports are not signed."""
     level: Level = Level.INFO
-    """The least urgent alarms that it receives; ``off``: none."""
 
 
 class MailSecurity(Enum):
@@ -249,7 +241,6 @@ class MailSettings:
     """Mail server, and who receives alarms by it."""
 
     server: str
-    """Host name or IP address."""
     port: int
     sender: str
     recipients: tuple[str, ...]
@@ -258,9 +249,7 @@ class MailSettings:
     """Empty = it asks for none."""
     password: Secret | None = None
     interval_s: int = 300
-    """Least time between two mails."""
     level: Level = Level.WARNING
-    """The least urgent alarms that are mailed; ``off``: none, only invoices and reports are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +276,6 @@ class AlarmSettings:
     overdraft_used: int = 80
     """Percent of the income of an hour."""
     min_calls: int = 100
-    """Fewer attempts say nothing about a gateway."""
     booking_age_s: int = 300
     journal_sync_ms: int = 1_000
     disk_free: int = 10
@@ -308,7 +296,6 @@ class AlarmSettings:
     past_days: int = 14
     """Number of days in the past of destinations."""
     hysteresis: int = 10
-    """By how many percent of its limit a value must be better before its alarm is cleared."""
     levels: Mapping[Event, Level] = field(default_factory=dict)
     """Levels that differ from the usual ones."""
     webhook: WebhookSettings | None = None
@@ -355,7 +342,6 @@ class CallReportSettings(DeliverySettings):
     """HTTP server that receives the states of calls."""
 
     url: str
-    """http or https."""
     secret: Secret | None = None
     """Key of the signature; None = reports are not signed."""
     states: tuple[CallReportState, ...] = tuple(CallReportState)
@@ -381,7 +367,6 @@ class AccountingSettings(DeliverySettings):
     """A server does not answer what it cannot record, which keeps a connection for half a minute each time."""
     calls: AccountedCalls = AccountedCalls.ANSWERED
     interim_s: int = 0
-    """Interval of Interim-Updates; 0 = there are none."""
 
     @property
     def couriers(self) -> int:
@@ -411,14 +396,12 @@ class RetentionSettings:
     calls: Age | None = None
     ledger: Age | None = None
     numbers: Age | None = None
-    """Numbers of older calls are masked."""
     payments: Age | None = None
     """Older entries of the ledger that are not of calls are archived and dropped."""
     payments_archive: Path | None = None
     """Directory of the archives; None = ``archive`` in ``state_dir``."""
     daily_totals: Age | None = None
     exports: tuple[Path, ...] = ()
-    """Directories of exports: a call is kept until each of them has taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,9 +425,7 @@ class BilateralSettings:
 
     account: str
     url: str
-    """Management API of its switch."""
     their_account: str
-    """Account that stands for us there."""
     token: Secret
     percent: Decimal
     amount: Decimal
@@ -570,14 +551,11 @@ class DnsSettings:
     servers: tuple[NameServer, ...] = ()
     """Empty = those of the operating system."""
     timeout_ms: int = 2_000
-    """Time without answer after which the next server is asked."""
     attempts: int = 2
-    """Number of rounds over all servers until a lookup has failed."""
     min_ttl_s: int = 5
     max_ttl_s: int = 3_600
     """An answer is cached for its TTL, within these limits."""
     stale_s: int = 86_400
-    """For how long the last answer is used while lookups fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,7 +563,6 @@ class Settings:
     """Validated settings of one node."""
 
     node: str
-    """Name of this switch in CDRs."""
     listen: tuple[SipListener, ...]
     """Sockets to open; at least one."""
     advertise: tuple[str | None, ...]
@@ -593,7 +570,6 @@ class Settings:
     sip: SipSettings
     database_url: Secret
     state_dir: Path
-    """Directory of journal and compiled state; relative to the working directory."""
     control_socket: Path
     shutdown_grace_s: int = 10
     """Time for established calls to end after a stop was requested."""

@@ -21,13 +21,10 @@ class ConnectionLimits:
     most_per_source: int = 1_000
     """Accepted from one address (IPv6: /64) of a gateway, or from a source that has authenticated."""
     most_unknown: int = 200
-    """Accepted from all unknown addresses together."""
     idle_ms: int = 3_600_000
     """Idle time after which a connection is closed; from an unknown address only messages count as activity."""
     unknown_rate: int = 50
-    """Accepted a second from all unknown addresses together; 0 = no limit."""
     unknown_rate_per_source: int = 10
-    """Accepted a second from one unknown address (IPv6: /64)."""
     tls_rate: int = 200
     """TLS handshakes of registered users that begin in a second, all together; 0 = no limit."""
     tls_rate_per_source: int = 100
@@ -73,7 +70,6 @@ class TlsIdentity:
     """Name that a vendor's certificate must bear; empty = that which led to its address."""
     verify_server: bool = True
     host_names: tuple[str, ...] = ()
-    """Names of ours, for which callers are shown the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,6 @@ class TlsSettings:
     """Trusted root certificates, PEM; None = those of the operating system."""
     verify_client: VerifyClient = VerifyClient.NO
     verify_server: bool = True
-    """Whether a vendor's certificate must be valid and name the vendor's host."""
     min_version: TlsVersion = TlsVersion.TLS_1_2
     identities: tuple[TlsIdentity, ...] = ()
 

@@ -61,7 +61,6 @@ class ShieldSettings:
     block_s: int = 30
     """Seconds for which a source far above its limit is blocked; 0 = never."""
     scanners: tuple[str, ...] = SCANNERS
-    """Requests of unknown sources whose User-Agent contains one of these are dropped."""
 
 
 class ShieldAnswer(Enum):

@@ -45,7 +45,6 @@ class RadiusServer:
     """One server."""
 
     address: str
-    """An IP address, or a name."""
     secret: Secret
     auth_port: int = 1812
     accounting_port: int = 1813
@@ -64,13 +63,9 @@ class RadiusSettings:
     nas_address: str = ""
     """NAS-IP-Address, or NAS-IPv6-Address (RFC 3162), of our requests; empty = they have none."""
     timeout_ms: int = 1_000
-    """Time after which a request is sent again, or the next server is asked."""
     tries: int = 2
-    """Transmissions to one server."""
     wants_proof: bool = True
-    """Whether a reply to an Access-Request needs a Message-Authenticator (CVE-2024-3596)."""
     rules: DeathRules = field(default_factory=DeathRules)
     digest: DigestForm = DigestForm.BOTH
     on_failure: Unreachable = Unreachable.REFUSE
     deadline_ms: int = 5_000
-    """Longest wait for the judgement of a password."""

@@ -10,11 +10,8 @@ class Timers:
     """Base timers of RFC 3261 section 17, in milliseconds; all other timers derive from them."""
 
     t1_ms: int = 500
-    """Estimated round trip; interval before the first retransmission."""
     t2_ms: int = 4_000
-    """Longest interval between retransmissions of any request but INVITE."""
     t4_ms: int = 5_000
-    """Longest time a message stays in the network."""
 
     resend_ms: tuple[int, ...] = ()
     """``SS_SIP_RESEND_INTERVAL``: intervals before each retransmission of our requests over UDP; empty = T1 and T2."""
@@ -55,11 +52,8 @@ class RegistrarSettings:
     min_s: int = 60
     """A shorter one gets 423; at most an hour."""
     max_s: int = 7_200
-    """Longest duration granted."""
     max_contacts: int = 10
-    """Bindings of one user; one more replaces the one that expires first."""
     max_bindings: int = 100_000
-    """Bindings of all users together; a new one beyond gets 503."""
     proxies: tuple[Network, ...] = ()
     """Networks of the operator's proxies, whose Path may lead to each other."""
 

@@ -57,7 +57,6 @@ class VerifyTerms(msgspec.Struct, frozen=True):
     replay_entries: int = 50_000
     """Tokens that are remembered, so that none serves two calls; 0 = replays are not noticed."""
     timeout_ms: int = 2_000
-    """Time that a call waits for a certificate."""
 
 
 class Numbering(msgspec.Struct, frozen=True):
@@ -69,7 +68,6 @@ class Numbering(msgspec.Struct, frozen=True):
     national_digits: int = 0
     """Most digits of national numbers, which have as many where they have no prefix; 0 = all have one."""
     international_prefix: tuple[str, ...] = ("00",)
-    """In front of numbers with country code as dialled, as 011 in North America."""
 
     def canonical(self, number: str) -> str:
         """Return the digits of a number as they are signed; empty for what is no telephone number."""

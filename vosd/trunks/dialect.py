@@ -150,7 +150,6 @@ class TransferKeys(NamedTuple):
     attended: str = ""
     """Begins an attended one: the phone talks to the target before it leaves."""
     cancel: str = ""
-    """Cancels the transfer while the number is dialled or the target is called."""
     end: str = ""
     """Ends the phone's part while the target is called."""
 
@@ -303,9 +302,7 @@ class CalleeDialect(TrunkDialect, frozen=True, dict=True):
     request_host: str = ""
     """Host of the Request-URI, with a port or without; empty = that of the address."""
     from_host: str = ""
-    """Host of From and of the headers of ``identity``; empty = the address of our socket."""
     to_host: str = ""
-    """Host of To; empty = as in the Request-URI."""
     route: tuple[str, ...] = ()
     """Route values of requests outside dialogs, the outbound proxy first."""
     is_strict: bool = False

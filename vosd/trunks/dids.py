@@ -20,13 +20,10 @@ class Did(msgspec.Struct, frozen=True):
     phones: tuple[str, ...] = ()
     """Numbers of the phones that ring."""
     ring: RingOrder = RingOrder.IN_TURN
-    """Whether several phones ring one after the other, or at the same time."""
     ring_timeout_ms: int = 20_000
-    """Time for which each of several phones rings."""
     calendar: str | None = None
     """Name of the calendar at whose times trunk and phones are called; None = always."""
     otherwise: tuple[str, ...] = ()
-    """Phones that ring at all other times."""
 
     @property
     def first(self) -> str:

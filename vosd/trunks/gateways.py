@@ -34,18 +34,12 @@ class CallerLimits(msgspec.Struct, frozen=True):
     """Limits of one caller of a customer before the dynamic blacklist takes its number; None = none."""
 
     enabled: bool = True
-    """False exempts the callers of a gateway from the limits of the installation."""
     concurrent_limit: int | None = None
-    """Calls at the same time."""
     frequency_limit: int | None = None
-    """Calls within the window."""
     no_answer_limit: int | None = None
-    """Calls that ended without an answer within the window."""
     target_limit: int | None = None
-    """Calls to one called number within the window."""
     window_s: int = 60
     expire_s: int = 3_600
-    """For how long a number stays on the list."""
 
 
 class Address(NamedTuple):
@@ -263,9 +257,7 @@ class Ping(NamedTuple):
     timeout_ms: int
     """An OPTIONS without a response for this long has failed."""
     down_after: int
-    """Failures in a row that take a gateway that is up down."""
     up_after: int
-    """Answers in a row that bring it back."""
 
 
 THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}

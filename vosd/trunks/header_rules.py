@@ -291,11 +291,8 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     passes: tuple[str, ...] = ()
     """Headers of the message that is forwarded; a ``*`` at the end stands for any rest."""
     removes: tuple[str, ...] = ()
-    """Headers that are left out, also of those that the switch writes itself."""
     sets: Values = ()
-    """Headers that have this value and no other."""
     adds: Values = ()
-    """Headers that are sent beside those of the same name."""
 
     @cached_property
     def are_none(self) -> bool:

@@ -165,7 +165,6 @@ class RtpEngine(NamedTuple):
     port: int
     """UDP port of its control protocol (``--listen-ng``)."""
     weight: int = 100
-    """Share of the calls; 0: used only when no other one works."""
 
 
 class MediaSettings(msgspec.Struct, frozen=True):
@@ -174,10 +173,8 @@ class MediaSettings(msgspec.Struct, frozen=True):
     mode: MediaMode = MediaMode.AUTO
     source: MediaTrust = MediaTrust.LEARN
     timeout_ms: int = 60_000
-    """Silence that ends a relayed call; 0 = none does."""
     watch: MediaWatch = MediaWatch.ALL
     hold_timeout_ms: int = 3_600_000
-    """Silence that ends a call on hold; 0 = none does."""
     ports: PortRange | None = None
     """Ports of its legs; None = those of the installation."""
     codecs: tuple[str, ...] = ()
@@ -191,7 +188,6 @@ class MediaSettings(msgspec.Struct, frozen=True):
     music: str | None = None
     """Sound for the other side of its calls while it holds them; None = that of the installation, empty = none."""
     record: int = 0
-    """Percent of its relayed calls that are recorded."""
     traffic_class: int | None = None
     """TOS byte of the packets that it is sent by the relay; None = that of the installation."""
 
@@ -221,7 +217,6 @@ class MediaEngineSettings(msgspec.Struct, frozen=True):
 
     engine: MediaEngine = MediaEngine.NONE
     workers: int = 1
-    """Processes of the relay."""
     offload: MediaOffload = MediaOffload.AUTO
     fallback: MediaFallback = MediaFallback.REFUSE
     """Whether the relay is started beside rtpengines."""

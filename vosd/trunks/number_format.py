@@ -33,9 +33,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
     from_: NumberNotation = NumberNotation.AS_IS
     to: NumberNotation = NumberNotation.AS_IS
     pai: NumberNotation = NumberNotation.AS_IS
-    """P-Asserted-Identity and Remote-Party-ID."""
     diversion: NumberNotation = NumberNotation.AS_IS
-    """Diversion and History-Info."""
     country: str = ""
     """Country code of national numbers, such as ``49``; empty = there are none."""
     national_prefix: str = "0"
@@ -95,10 +93,8 @@ class CallerFormat(msgspec.Struct, frozen=True):
     form: NumberNotation = NumberNotation.AS_IS
     national_prefix: str = "0"
     shortest: int = 7
-    """Fewest digits."""
     longest: int = 15
     replacement: str = ""
-    """The calling number of calls with another one; empty = a customer's are refused, and a vendor is left out."""
 
     def fits(self, number: str) -> bool:
         """Return whether a number has the form."""

@@ -29,7 +29,6 @@ class IncomingNumbers(msgspec.Struct, frozen=True):
     """Rules of a mapping gateway or phone for the calls that it makes. Patterns, or ``list:`` and a name."""
 
     callee_allow: tuple[str, ...] = ()
-    """Without any, all called numbers are allowed."""
     callee_deny: tuple[str, ...] = ()
     caller_allow: tuple[str, ...] = ()
     caller_deny: tuple[str, ...] = ()

@@ -15,16 +15,12 @@ class Phone(msgspec.Struct, frozen=True):
     gateway: MappingGateway
     """The calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
     ring_timeout_ms: int = 60_000
-    """From INVITE to the final response, when it is called."""
     ring: RingOrder = RingOrder.IN_TURN
-    """Whether the places where it is registered ring one after the other, or at the same time."""
     offline_gateway: str | None = None
-    """The routing gateway that takes its calls while it is not registered."""
     redirect_server: str | None = None
     """The routing gateway that gets its calls first, as a redirect server: its 3xx are followed."""
 
     voicemail: str | None = None
-    """The routing gateway that its subscriptions to its mailbox go to, and whose notifications it is sent."""
     mailbox: str = ""
     """Name of its mailbox there; empty = its number."""
 

@@ -62,4 +62,3 @@ class VendorSignatures(msgspec.Struct, frozen=True):
     verstat: tuple[VerstatHeader, ...] = ()
     """Headers with the result of the verification of the caller's signature."""
     only_verified: bool = False
-    """Whether it takes only calls whose caller's signature was verified."""

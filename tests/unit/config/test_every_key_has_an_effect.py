@@ -20,16 +20,15 @@ from pydantic.fields import FieldInfo
 from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
+from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
-from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.period_rates import PeriodRatesKeys
-from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys

@@ -11,7 +11,7 @@ from vosd.catalogue.source import Origin
 from vosd.config.assembly.certificate_ends import time_left
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.inventory import Written
-from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.callers import MappingGatewayKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.stir import CallerStirKeys, StirKeys, StirSignKeys, StirVerifyKeys, VendorStirKeys
 from vosd.config.reader.includes import read_bytes

@@ -12,23 +12,22 @@ from vosd.trunks.keys import DeclaredKey, KeyForm, keys_of
 
 
 class DeclaredKeys(Keys):
-    """A model that has, behind its own keys, those that the fields of structs declare, and those of other models."""
+    """A model that has, behind its own keys, those that the fields of structs declare, then those of its bases."""
 
     declared_by: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
-    shared: ClassVar[tuple[type[Keys], ...]] = ()
-    """Models whose keys several others have."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Add the declared keys; raises TypeError where the model and a struct declare the same key."""
-        for declared in keys_of(*cls.declared_by):
-            if declared.name in cls.model_fields:
-                raise TypeError(f"key {declared.name!r} of {cls.__name__} is declared twice")
-            cls.model_fields[declared.name] = _field(declared)
-        for name, field in ((name, field) for model in cls.shared for name, field in model.model_fields.items()):
-            if name in cls.model_fields:
-                raise TypeError(f"key {name!r} of {cls.__name__} is declared twice")
-            cls.model_fields[name] = field
+        fields = dict(cls.model_fields)
+        declared = {each.name: _field(each) for each in keys_of(*cls.declared_by)}
+        if twice := fields.keys() & declared.keys():
+            raise TypeError(f"key {min(twice)!r} of {cls.__name__} is declared twice")
+        models = (each for each in cls.__mro__ if issubclass(each, Keys))
+        own, *bases = ({name: fields[name] for name in each.__annotations__ if name in fields} for each in models)
+        cls.model_fields.clear()
+        for part in (own, declared, *bases):
+            cls.model_fields.update(part)
 
 
 def _field(declared: DeclaredKey) -> FieldInfo:

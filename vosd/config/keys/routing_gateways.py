@@ -20,7 +20,7 @@ from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.stir import VendorStirKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
-from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, CauseKeys, HeaderKeys, NumberFormatKeys
+from vosd.config.keys.trunk_headers import NumberFormatKeys, SpokenToKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
@@ -39,15 +39,14 @@ from vosd.config.reader.fields import (
     switch,
     whole,
 )
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
 from vosd.config.reader.own_tls import OwnTls, identity_or_own_tls
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.sounds import named_sound
-from vosd.config.reader.trunk_headers import product, route_value, uri_host, uri_user
+from vosd.config.reader.trunk_headers import route_value, uri_host
 from vosd.engine.settings import SipListener
 from vosd.trunks.announcements import GatewayKind
-from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
 
 PROTECT_MS: Final = 10_000
@@ -66,7 +65,7 @@ def protection() -> FromText:
     return FromText("no, yes, or seconds from 0.05 to 600, with at most 3 decimals", read)
 
 
-class RoutingGatewayKeys(DeclaredKeys):
+class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, DeclaredKeys):
     """A vendor's trunk: where calls go."""
 
     name: Annotated[str, object_name()]
@@ -154,8 +153,6 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Headers with the calling number. From always has it, unless the caller withholds it."""
     reject_codes: Annotated[Mapping[str, int] | None, counted_as()] = None
     """Codes as which its final codes count, before failover and all else; a class stands for its codes not named."""
-    reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
-    """The Reason headers that it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
     """Whether it may, must, or must not send ringing and early media reliably (100rel)."""
     nat: Annotated[Nat, choice(Nat)] = Nat.NO
@@ -177,22 +174,10 @@ class RoutingGatewayKeys(DeclaredKeys):
     route: Annotated[tuple[Annotated[str, route_value()], ...], BeforeValidator(one_or_many)] = ()
     """Route values of its INVITE, behind that of the outbound proxy. Packets go to the outbound proxy, else to
     ``address``."""
-    contact_user: Annotated[str, uri_user()] = ""
-    """User part of our Contact. Default: none."""
-    contact_host: Annotated[str, uri_host(with_port=True)] = ""
-    """Host of our Contact, for peers that want a name there: requests within a call come to that name. Default: the
-    address of our socket."""
-    user_agent: Annotated[str, product()] = ""
-    """Our product in User-Agent and Server. Default: ``sip.server``."""
-    headers: HeaderKeys = HeaderKeys()
-    bodies: BodyKeys = BodyKeys()
-    causes: CauseKeys = CauseKeys()
     stir: VendorStirKeys = VendorStirKeys()
     number_format: NumberFormatKeys = NumberFormatKeys()
-    caller_format: CallerFormatKeys = CallerFormatKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
-    shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ROUTING_GATEWAY)
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

@@ -1,4 +1,4 @@
-"""``headers``, ``number_format`` and ``caller_format`` of trunks."""
+"""Keys by which trunks are spoken to: ``headers``, ``number_format``, ``caller_format`` and their like."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -9,7 +9,8 @@ from vosd.config.reader.codes import causes_instead
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, text_where, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
-from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values
+from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values, product, uri_host, uri_user
+from vosd.trunks.dialect import ReasonForm
 from vosd.trunks.header_rules import Values
 from vosd.trunks.number_format import NumberNotation
 
@@ -130,3 +131,21 @@ class CallerFormatKeys(Keys):
         if self.longest < self.shortest:
             raise KeyProblemError("longest", "at least as many digits as shortest")
         return self
+
+
+class SpokenToKeys(Keys):
+    """Names and headers by which a trunk knows the switch."""
+
+    reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
+    """The Reason headers that it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    contact_user: Annotated[str, uri_user()] = ""
+    """User part of our Contact. Default: none."""
+    contact_host: Annotated[str, uri_host(with_port=True)] = ""
+    """Host of our Contact, for peers that want a name there: requests within a call come to that name. Default: the
+    address of our socket."""
+    user_agent: Annotated[str, product()] = ""
+    """Our product in User-Agent and Server. Default: ``sip.server``."""
+    headers: HeaderKeys = HeaderKeys()
+    bodies: BodyKeys = BodyKeys()
+    causes: CauseKeys = CauseKeys()
+    caller_format: CallerFormatKeys = CallerFormatKeys()
