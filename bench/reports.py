@@ -19,8 +19,7 @@ from zoneinfo import ZoneInfo
 from doubles.data.records import STARTED, answered_call
 from doubles.process.mariadb import MariaDb
 
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, Principal, Role
 from vosd.admin.office.reports import ShowReport, show_report
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database

@@ -22,7 +22,7 @@ from doubles.api import ADMINISTRATOR
 from doubles.documented import operation_at
 
 from vosd.admin import office
-from vosd.admin.office.needs import NEEDED
+from vosd.admin.office.office import NEEDED
 from vosd.api.operation import Operation
 from vosd.api.operations.definitions import KINDS, path_of
 from vosd.api.table import OPERATIONS

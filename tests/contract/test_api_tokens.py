@@ -9,7 +9,6 @@ from doubles.office import office_on, operator
 from sqlalchemy import text
 
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.people import (
     AddPerson,
     DisablePerson,
@@ -24,8 +23,7 @@ from vosd.admin.office.people import (
     reset_person,
     set_password,
 )
-from vosd.admin.office.permissions import SHIPPED, ActsFor, Permission
-from vosd.admin.office.principal import Means, Role
+from vosd.admin.office.principal import SHIPPED, ActsFor, Means, OrderError, Permission, Role
 from vosd.admin.office.roles import DropRole, ListRoles, SetRole, TooPowerfulError, drop_role, list_roles, set_role
 from vosd.admin.office.tokens import (
     AddToken,

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.admin.office.bilateral import ShowTotals, show_totals
-from vosd.admin.office.errors import OrderError
+from vosd.admin.office.principal import OrderError
 from vosd.base.ids import uuid7
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.parties import Party

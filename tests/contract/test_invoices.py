@@ -35,7 +35,6 @@ from sqlalchemy import delete, event, insert, select, text, update
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import (
     CancelInvoice,
     DraftEarlyError,
@@ -82,6 +81,7 @@ from vosd.admin.office.payments import (
     list_waiting_payments,
     move_money,
 )
+from vosd.admin.office.principal import OrderError
 from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
 from vosd.admin.typesetting import printed_beside
 from vosd.b2bua.stamps import Ending

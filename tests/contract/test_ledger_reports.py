@@ -20,11 +20,10 @@ from sqlalchemy import event
 
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office import reports
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import ListEntries, list_entries, list_payments
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import MoveMoney, UndoPayment, move_money, undo_payment
-from vosd.admin.office.permissions import SHIPPED
+from vosd.admin.office.principal import SHIPPED, OrderError
 from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
 from vosd.base.money import format_amount
 from vosd.billing.accounts import AccountType

@@ -32,7 +32,6 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import (
     CancelInvoice,
     ListInvoices,
@@ -45,7 +44,7 @@ from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.months import DIRECTORY as DIRECTORY_OF_MONTHS
 from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenError, close_month
 from vosd.admin.office.office import Office
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.catalogue.stored_objects import ObjectVersion

@@ -8,10 +8,10 @@ from contract.test_invoices import Site, at, call
 from doubles.data.builders import applied_rate
 from doubles.office import operator
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import PayInvoice, pay_invoice
 from vosd.admin.office.overdue import lock_overdue, overdue_accounts
 from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
+from vosd.admin.office.principal import OrderError
 from vosd.catalogue.overrides import Override, Overrides, Setting, Target
 from vosd.daemon.nightly_process import THE_SWITCH
 from vosd.invoicing.settlement import InvoiceState

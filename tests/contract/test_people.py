@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from vosd.admin.office import passwords
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.log_in_turns import ROOM, LogInStanding, TooManyLogInsError
 from vosd.admin.office.people import (
     AddPerson,
@@ -36,8 +35,7 @@ from vosd.admin.office.people import (
     set_password,
     show_person,
 )
-from vosd.admin.office.permissions import SHIPPED, Permission
-from vosd.admin.office.principal import Means, Role
+from vosd.admin.office.principal import SHIPPED, Means, OrderError, Permission, Role
 from vosd.admin.office.roles import DropRole, ListRoles, SetRole, TooPowerfulError, drop_role, list_roles, set_role
 from vosd.admin.office.second_factor import code_at, new_secret
 from vosd.admin.office.sessions import (

@@ -28,9 +28,7 @@ from vosd.admin import bill_comparison
 from vosd.admin.bill_comparison import sent_call
 from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import PermissionLackingError
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -46,7 +44,7 @@ from vosd.admin.office.payments import (
     refuse_payment,
     undo_payment,
 )
-from vosd.admin.office.permissions import ALL, Permission
+from vosd.admin.office.principal import ALL, OrderError, Permission
 from vosd.admin.office.reconciliations import (
     DisputeBill,
     ImportBill,

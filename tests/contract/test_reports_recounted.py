@@ -19,13 +19,10 @@ from doubles.office import agent as agent_of
 
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office import reports
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, OrderError, Principal, Role, scope_of
 from vosd.admin.office.records import ListRecords, list_records
 from vosd.admin.office.reports import ShowReport, TooManyRowsError, TooManyToReadError, show_report
 from vosd.admin.office.rerating import Run, RunBookings
-from vosd.admin.office.scope import scope_of
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks

@@ -31,8 +31,7 @@ from vosd.admin.office.payments import (
     undo_payment,
 )
 from vosd.admin.office.people import AddPerson, add_person
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, Principal, Role
 from vosd.admin.office.tokens import AddToken, add_token, principal_of
 from vosd.storage.books import SqlBooks
 from vosd.storage.ports import BalanceMoved, OtherCurrency, ReferenceTaken, TooLittleLeft

@@ -9,8 +9,8 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, event, func, insert, select, update
 
+from vosd.admin.office.principal import Scope
 from vosd.admin.office.reports import ShowReport, report_of
-from vosd.admin.office.scope import Scope
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt

@@ -18,8 +18,7 @@ from doubles.documented import check_documented
 from doubles.forked_api import run_api, run_forked_api
 from doubles.process.daemon import Running
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, SHIPPED, Permission
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, SHIPPED, Means, Permission, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.application import Identify
 from vosd.processes.entry import search_path

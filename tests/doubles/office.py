@@ -14,7 +14,6 @@ from doubles.virtual.scene import usual_catalogue
 from vosd.admin.agents import NamedGroups
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, SHIPPED
 from vosd.admin.office.ports import (
     CheckedDefinitions,
     ConfiguredDeck,
@@ -23,7 +22,7 @@ from vosd.admin.office.ports import (
     WrittenGateway,
     WrittenObject,
 )
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, SHIPPED, Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
 from vosd.base.search_text import Searched, SearchText

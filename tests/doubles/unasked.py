@@ -1,8 +1,7 @@
 """The management API over an office that is not asked: a request that is taken is answered with 503."""
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, Principal, Role
 from vosd.api.application import Application
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS

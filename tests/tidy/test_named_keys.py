@@ -13,7 +13,7 @@ from click import Context, Group
 
 from vosd.admin import advice
 from vosd.admin.advice import Advice
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Permission
 from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
 from vosd.config.keys.names_of_vos3000 import INSTALLATION, PARAMETERS

@@ -13,9 +13,8 @@ from syntax_nodes import matches, names_in
 
 from vosd.admin.office.invoices import InvoiceOutcome
 from vosd.admin.office.jobs import JobKind
-from vosd.admin.office.permissions import SHIPPED, Permission
 from vosd.admin.office.ports import KeySheet
-from vosd.admin.office.principal import Means
+from vosd.admin.office.principal import SHIPPED, Means, Permission
 from vosd.admin.office.reports import _OF_COMMON
 from vosd.base.cause import EndReason, HangupSource
 from vosd.callcontrol.setup import STEPS

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from typing import Final
 
-from vosd.admin.office.needs import BY_ACCOUNT
+from vosd.admin.office.office import BY_ACCOUNT
 from vosd.api.operation import VERSION, Operation
 from vosd.api.problems import status_of_code
 

@@ -13,10 +13,8 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED, WITHOUT_DATABASE
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import BY_ACCOUNT, INSTEAD, NEEDED, WITHOUT_DATABASE, Office
+from vosd.admin.office.principal import Permission, Principal
 from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Answer, HttpRequest, RequestError
 from vosd.api.job import Long

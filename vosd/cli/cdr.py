@@ -200,7 +200,7 @@ def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | Non
 
 def _check_forms(wanted: list[str]) -> None:
     """Check that the forms of one call go together, and that an agent asks for none."""
-    from vosd.admin.office.errors import OrderError
+    from vosd.admin.office.principal import OrderError
 
     if wanted[:1] == ["why"] and len(wanted) > 1:
         raise click.UsageError("--why or --ladder with --pcap, not both")

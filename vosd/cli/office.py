@@ -44,7 +44,7 @@ def ordered(
     who: "Principal | None" = None,
 ) -> Result:
     """Carry out an order of the person at the terminal, or of ``who``; the use case says whether without database."""
-    from vosd.admin.office.needs import WITHOUT_DATABASE
+    from vosd.admin.office.office import WITHOUT_DATABASE
 
     giver, with_database = principal() if who is None else who, not getattr(use_case, WITHOUT_DATABASE, False)
     return in_office(invocation, lambda office: use_case(office, giver, order), with_database=with_database)
@@ -134,8 +134,7 @@ def principal() -> "Principal":
     Raises:
         UsageError: ``--operator`` and ``--as`` name two.
     """
-    from vosd.admin.office.permissions import ALL, SHIPPED
-    from vosd.admin.office.principal import Means, Principal, Role
+    from vosd.admin.office.principal import ALL, SHIPPED, Means, Principal, Role
 
     proved, ctx = login(), click.get_current_context()
     acting = ctx.meta.get(ACTING)

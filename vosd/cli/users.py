@@ -13,7 +13,7 @@ from vosd.cli.office import ordered
 
 if TYPE_CHECKING:
     from vosd.admin.office.people import PersonLink, PersonSheet
-    from vosd.admin.office.permissions import Permission, RoleSheet
+    from vosd.admin.office.principal import Permission, RoleSheet
     from vosd.engine.settings import ApiSettings
 
 
@@ -171,7 +171,7 @@ def role_set(
     invocation: Invocation, name: str, permissions: tuple[str, ...], acts_for: str | None, totp: bool | None
 ) -> None:
     """Make or change the role NAME; of a role that ships only --totp can be changed."""
-    from vosd.admin.office.permissions import ActsFor
+    from vosd.admin.office.principal import ActsFor
     from vosd.admin.office.roles import SetRole, set_role
 
     whose = None if acts_for is None else ActsFor(acts_for)
@@ -181,7 +181,7 @@ def role_set(
 
 
 def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
-    from vosd.admin.office.permissions import Permission
+    from vosd.admin.office.principal import Permission
 
     unknown = [each for each in names if each not in set(Permission)]
     if unknown:

@@ -3,8 +3,7 @@
 from typing import Final
 
 from vosd.admin.office.overrides import BlockAccount
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import Means, Permission, Principal, Role
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.destinations import DestinationUse

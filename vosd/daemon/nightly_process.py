@@ -14,8 +14,7 @@ import msgspec
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import BookMinimums, MinimumSheet, book_for
 from vosd.admin.office.overdue import OverdueAccount, lock_overdue, overdue_accounts
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, Principal, Role
 from vosd.admin.reconcile import reconcile
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account, AccountType

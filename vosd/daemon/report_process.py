@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms
+from vosd.admin.office.principal import Scope
 from vosd.admin.office.reports import ReportSheet, ShowReport, report_of
-from vosd.admin.office.scope import Scope
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.base.errors import VosError

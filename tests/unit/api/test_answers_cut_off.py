@@ -16,8 +16,7 @@ from doubles.unasked import UnaskedJobs, UnaskedOffices
 from structlog.testing import capture_logs
 
 from vosd.admin.agents import MayNotActError
-from vosd.admin.office.permissions import ALL, Permission
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, Means, Permission, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import streams
 from vosd.api.access_log import AccessLog

@@ -12,11 +12,9 @@ from doubles.live_events import balance_low, call_ended, gateway_down
 from doubles.office import agent, customer, office_on, operator
 from msgspec.structs import replace
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.events import EventView, WatchEvents, follow_events, for_agents, view_events
 from vosd.admin.office.jobs import JobSheet, job_event
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Means, Principal
+from vosd.admin.office.principal import Means, OrderError, Permission, Principal
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import feed as feeds
 from vosd.api import streams

@@ -8,8 +8,7 @@ import pytest
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.people import ListPeople, PersonSheet, list_people
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import Permission, Principal
 from vosd.api.operation import Listing, Operation
 
 

@@ -13,10 +13,8 @@ from doubles.documented import check_documented
 
 from vosd.admin.office.invoices import MOST_BYTES_OF_CALLS
 from vosd.admin.office.jobs import RESULT_NEEDS
-from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, Permission
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.office import BY_ACCOUNT, INSTEAD, NEEDED, Office
+from vosd.admin.office.principal import ALL, Means, Permission, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.application import Application
 from vosd.api.openapi import document

@@ -20,8 +20,7 @@ from doubles.data.records import answered_call, call_id
 from doubles.migrated import migrated
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, SHIPPED, Means, Principal, Role
 from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs

@@ -11,7 +11,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli.main import main

@@ -15,7 +15,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import Defined, agent, office_on, operator
 
-from vosd.admin.office import scope as scopes
+from vosd.admin.office import principal as principals
 from vosd.admin.office.accounts import ListAccounts, list_accounts
 from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
@@ -30,7 +30,6 @@ from vosd.admin.office.definitions import (
     revert_object,
     set_objects,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.object_versions import (
     CompareVersions,
     ListVersions,
@@ -40,7 +39,7 @@ from vosd.admin.office.object_versions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Principal
 from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, list_objects, show_object
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
@@ -677,7 +676,7 @@ async def test_rate_groups_that_an_agent_may_give_are_read_once_for_all_objects_
 
 def test_the_names_that_an_agent_sees_are_gathered_once_for_a_list(office: Office, monkeypatch: Any) -> None:
     gathered = Counter[str]()
-    monkeypatch.setattr(scopes, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")
+    monkeypatch.setattr(principals, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")
     scope = office.scope_of(agent("south"))
     objects = AgentObjects(office.definitions, scope)
     version = ObjectVersion(

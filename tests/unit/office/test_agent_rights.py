@@ -10,7 +10,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.agent_rights import ListAgents, list_agents
 from vosd.admin.office.people import AddPerson, DisablePerson, add_person, disable_person
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.admin.office.tokens import AddToken, RevokeToken, add_token, revoke_token
 from vosd.billing.accounts import Account
 from vosd.billing.rights import Right

@@ -11,10 +11,9 @@ from doubles.office import agent, customer, office_on, operator
 from vosd.admin.office import phone_passwords
 from vosd.admin.office.change_turns import ChangeTurns, TooManyChangesError
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, TooManyPasswordsError, set_phone_password
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Principal
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
 from vosd.storage.database import Database

@@ -37,7 +37,6 @@ from vosd.admin.office.closing import (
     MoneyLeftError,
     close_account,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
@@ -52,8 +51,7 @@ from vosd.admin.office.payments import (
     move_money,
     refuse_payment,
 )
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Permission
 from vosd.billing.accounts import NEVER, Account, AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right

@@ -21,10 +21,9 @@ from vosd.admin.office.alarms import (
     list_locked_out,
     unblock_source,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.admin.office.reports import list_scheduled_reports
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.control.installation import (
     AlarmList,
     AlarmRow,

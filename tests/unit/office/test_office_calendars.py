@@ -9,9 +9,8 @@ from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.calendars import CalendarDays, DrawCalendar, draw_calendar
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.catalogue.problems import ConfigError
 from vosd.routing.calendar import Calendar
 from vosd.storage.database import Database

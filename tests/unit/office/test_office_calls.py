@@ -29,11 +29,10 @@ from vosd.admin.office.calls import (
     make_test_call,
 )
 from vosd.admin.office.drawn_calls import LOOKS_KEPT, DrawnCalls
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.export import ReadExport, WriteExport, read_export, write_export
 from vosd.admin.office.foreign_calls import RateForeignCalls, rate_foreign_calls
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Principal
 from vosd.admin.office.records import (
     DrawRecord,
     ExplainRecord,
@@ -50,7 +49,6 @@ from vosd.admin.office.records import (
     show_charges,
     show_record,
 )
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.why import ExplainCalls, explain_calls
 from vosd.admin.tracing import AmbiguousCallError
 from vosd.billing.authority import OutOfScopeError

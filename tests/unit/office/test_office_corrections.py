@@ -22,12 +22,10 @@ from vosd.admin.office.corrections import (
     correct_call,
     list_corrections,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import AboveLimitError
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Principal
 from vosd.admin.office.rerating import RerateCalls, rerate_calls
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import breakdown, rate_call, tax_by
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge

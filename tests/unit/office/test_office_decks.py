@@ -29,7 +29,7 @@ from vosd.admin.office.decks import (
 )
 from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.billing.deck_content import header_and_lines
 from vosd.billing.deck_rows import COLUMNS_AHEAD
 from vosd.storage.database import Database

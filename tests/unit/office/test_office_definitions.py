@@ -32,8 +32,6 @@ from vosd.admin.office.definitions import (
     revert_object,
     set_objects,
 )
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.object_versions import (
     CompareVersions,
     ListVersions,
@@ -42,10 +40,9 @@ from vosd.admin.office.object_versions import (
     differing,
     list_versions,
 )
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
-from vosd.admin.office.permissions import ALL, Permission
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import ALL, OperatorsOnlyError, OrderError, Permission
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.admin.office.shown_objects import (
     ExportObjects,

@@ -18,9 +18,9 @@ from vosd.admin.office.dids import (
     import_dids,
     list_dids,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
+from vosd.admin.office.principal import OrderError
 from vosd.storage.database import Database
 from vosd.trunks.ringing import RingOrder
 

@@ -27,7 +27,7 @@ from vosd.admin.office.installation import (
     show_status,
 )
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OperatorsOnlyError, Principal
 from vosd.admin.office.retention import (
     CheckArchive,
     ListDrops,
@@ -38,7 +38,6 @@ from vosd.admin.office.retention import (
     run_retention,
     show_dropped_totals,
 )
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.spool import (
     BookJournalFile,
     BookRefused,

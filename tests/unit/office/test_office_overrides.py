@@ -14,7 +14,6 @@ from doubles.office import agent, office_on, operator
 from vosd.admin.differences import differences_of
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import (
     BlockAccount,
@@ -40,7 +39,7 @@ from vosd.admin.office.overrides import (
     unblock_account,
     unblock_gateway,
 )
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.overrides import Key, Override, Setting, Target

@@ -16,7 +16,6 @@ from doubles.office import agent, office_on, operator
 from sqlalchemy import delete, event
 
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import (
     BadPaymentFile,
@@ -46,9 +45,7 @@ from vosd.admin.office.payments import (
     refuse_payment,
     undo_payment,
 )
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import ALL, Means, OperatorsOnlyError, OrderError, Principal, Role
 from vosd.billing.accounts import DAY_MS
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right

@@ -9,8 +9,8 @@ from doubles.data import builders
 from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.names import UnknownAccountError, UnknownNameError
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.admin.office.rates import (
     ExplainRate,
     ListAreas,
@@ -21,7 +21,6 @@ from vosd.admin.office.rates import (
     list_prices,
     list_rate_groups,
 )
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.rating import NoRateError
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError

@@ -11,14 +11,10 @@ from doubles.fake_switch import FakeSwitch
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.names import UnknownNameError
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind, NoResultError, ReadResult, queue_job, read_result
-from vosd.admin.office.needs import PermissionLackingError
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import SHIPPED, Permission
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.office import Office, PermissionLackingError
+from vosd.admin.office.principal import SHIPPED, Means, OperatorsOnlyError, OrderError, Permission, Principal, Role
 from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.control.routes import ExplainRoute, LeftOutSheet, LevelSheet, RouteSheet

@@ -7,12 +7,9 @@ from doubles.office import office_on
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import PermissionLackingError
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.people import AddPerson, GiveRole, add_person, give_role
-from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ALL, SHIPPED, Means, OperatorsOnlyError, OrderError, Principal, Role
 from vosd.admin.office.saved_views import (
     QUERY_MAX,
     VIEWS_MAX,
@@ -28,7 +25,6 @@ from vosd.admin.office.saved_views import (
     drop_view,
     list_views,
 )
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.storage.database import Database
 from vosd.storage.saved_views import TooManyViewsError
 

@@ -10,10 +10,9 @@ from doubles.sti import VIRTUAL_NOW_MS, usual
 from doubles.virtual.probe import request
 from doubles.virtual.scene import vendor_gateway
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.admin.office.trunks import ExplainTrunk, explain_trunk
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms

@@ -11,8 +11,7 @@ from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.principal import OperatorsOnlyError, Principal
 from vosd.admin.office.trunks import (
     NoSuchTrunkError,
     NotRegisteredError,

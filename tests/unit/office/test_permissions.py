@@ -10,12 +10,20 @@ from doubles.office import NOWHERE, Defined
 from test_orders_from_json import use_cases
 
 from vosd.admin.office.decks import put_in_force
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import BY_ACCOUNT, INSTEAD, NEEDED, PermissionLackingError
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permission, permissions_of
-from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.office import BY_ACCOUNT, INSTEAD, NEEDED, Office, PermissionLackingError
+from vosd.admin.office.principal import (
+    ALL,
+    OPEN_TO,
+    SHIPPED,
+    ActsFor,
+    Means,
+    OperatorsOnlyError,
+    OrderError,
+    Permission,
+    Principal,
+    Role,
+    permissions_of,
+)
 
 CASES = [
     pytest.param(each, id=name)

@@ -19,10 +19,10 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.planned_versions import ListPlanned, list_planned
+from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
 from vosd.admin.office.records import ListRecords, list_records
 from vosd.admin.office.reports import ShowReport, show_report
-from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.why import ExplainCalls, explain_calls
 from vosd.catalogue.stored_objects import BadObjectError
 from vosd.storage.database import Database

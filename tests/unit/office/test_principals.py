@@ -14,7 +14,6 @@ from vosd.admin.ledger import Month
 from vosd.admin.names import UnknownAccountError
 from vosd.admin.office.accounts import ShowAccount, show_account
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
     ClosePeriod,
     ListBalances,
@@ -31,8 +30,7 @@ from vosd.admin.office.ledger import (
     verify_ledger,
 )
 from vosd.admin.office.minimum import BookMinimums, book_minimums
-from vosd.admin.office.needs import PermissionLackingError
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -42,9 +40,7 @@ from vosd.admin.office.payments import (
     confirm_payment,
     move_money,
 )
-from vosd.admin.office.permissions import ALL
-from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.scope import OperatorsOnlyError, scope_of
+from vosd.admin.office.principal import ALL, Means, OperatorsOnlyError, OrderError, Principal, Role, scope_of
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.storage.books import SqlBooks

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vosd.admin.office import passwords
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.passwords import check_password, hashed, matches
+from vosd.admin.office.principal import OrderError
 from vosd.admin.office.second_factor import (
     SealedElsewhereError,
     code_at,

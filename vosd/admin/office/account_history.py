@@ -8,10 +8,8 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from vosd.admin.ledger import known_standing
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.money import format_amount
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import OverrideAction, OverrideRecord

@@ -13,9 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.agents import groups_of_vendors, rate_groups_of
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.number import for_matching
 from vosd.billing.accounts import ANY_GROUP
 from vosd.billing.rights import Right

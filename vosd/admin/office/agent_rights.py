@@ -5,10 +5,8 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ActsFor, Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import ActsFor, Permission, Principal
 from vosd.admin.office.roles import ListRoles, list_roles
 from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right, Rights

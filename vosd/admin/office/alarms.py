@@ -5,11 +5,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ListAlarms
 from vosd.control.peers import (

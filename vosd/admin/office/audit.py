@@ -5,10 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.cdr.columns import iso_utc
 
 

@@ -9,12 +9,9 @@ from typing import Final
 import msgspec
 
 from vosd.admin.backup_file import opened
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.installation import BackupSheet, MakeBackup, make_backup
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vosd.admin.names import configured
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy

@@ -6,11 +6,8 @@ import msgspec
 
 from vosd.admin.bilateral_totals import SPAN_MAX_MS, BilateralTotals, TotalsRow
 from vosd.admin.names import configured
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.partner_totals import Partner, PartnerOutcome, compared_with
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc

@@ -9,11 +9,8 @@ from urllib.parse import unquote
 import msgspec
 
 from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, Plan, WantedObject, check_and_add, compared_each
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 from vosd.catalogue.stored_objects import check_kind

@@ -7,11 +7,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.routing.calendar import DAY_S, CalendarSpan
 
 DAYS_MAX: Final = 31

@@ -11,11 +11,8 @@ from msgspec.structs import asdict, replace
 from vosd.admin.names import check_names
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import call_id_of, refuse_empty
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError

@@ -11,12 +11,10 @@ from vosd.admin.names import configured
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.bookings import add_payment
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, book_for
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
 from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, alone_at_most
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType

@@ -9,12 +9,9 @@ from uuid import uuid4
 import msgspec
 
 from vosd.admin.office.bookings import refresh_balances
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_second
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.errors import OrderError
+from vosd.admin.office.principal import OrderError
 from vosd.base.ids import beginning_of
 
 NO_CURRENCY: Final = "none"

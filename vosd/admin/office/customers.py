@@ -25,14 +25,11 @@ from vosd.admin.office.definitions import (
     when_checked,
     with_calls,
 )
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs, require
 from vosd.admin.office.object_versions import differing, numbered, owned_by
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import check_decimals, needs_second, waiting_of
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account

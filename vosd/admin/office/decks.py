@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import AmountText, format_amount
 from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name

@@ -13,15 +13,12 @@ import msgspec
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum_then import MinimumsThen
-from vosd.admin.office.needs import needs, require
 from vosd.admin.office.new_names import check_no_dots
 from vosd.admin.office.object_versions import NoSuchObjectError, differing, history_of, numbered, owned_by
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.passwords import CHANGED, HIDDEN, WeakPassword, weak_password
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.refused_change import in_brief
 from vosd.admin.office.shown_objects import as_version
 from vosd.admin.office.template_users import TemplateUsers, users_of_template

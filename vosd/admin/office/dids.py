@@ -14,12 +14,9 @@ import msgspec
 
 from vosd.admin.names import check_account
 from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, SetObjects, WantedObject, set_objects
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
 from vosd.admin.office.object_versions import ListVersions, NoSuchObjectError, list_versions
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, show_object
 from vosd.trunks.ringing import RingOrder
 

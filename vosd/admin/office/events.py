@@ -6,13 +6,9 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import orderer_of, sees_all_jobs
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.cdr.columns import KEYS_FOR_AGENTS
 from vosd.control.events import OF_THE_STREAM, TYPES_BY_NAME, EventType, FollowEvents, LiveEvent
 

@@ -13,10 +13,8 @@ from vosd import __version__
 from vosd.admin.export_files import ExportBlocked, ExportDirectory, ExportManifest, ExportPart, Position, opened
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import EXPORT_SEQ, iso_utc
 

@@ -9,10 +9,8 @@ import msgspec
 
 from vosd.admin.difference_sheets import AccountDifference, CallDifference, PrefixDifference, UnreadRow
 from vosd.admin.foreign_calls import BadRowError, opened
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.admin.shadow_rating import RatedRow, ShadowRating
 
 _REPORTED_EVERY: Final = 1_000

@@ -13,11 +13,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.people import AddPerson, GiveRole, digest_of
-from vosd.admin.office.permissions import ActsFor, RoleSheet
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ActsFor, Means, OrderError, Principal, Role, RoleSheet
 from vosd.admin.office.roles import administering, role_named
 from vosd.admin.office.second_factor import SealedElsewhereError, opened, sealed
 from vosd.admin.office.sessions import LogIn, LogInRefusedError, LogIns, OpenedSession, open_session

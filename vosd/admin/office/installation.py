@@ -11,10 +11,8 @@ from typing import Final
 import msgspec
 
 from vosd.admin.backup_file import BackupManifest
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import Severity

@@ -20,9 +20,7 @@ from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed, words_of
 from vosd.admin.names import check_account, configured
 from vosd.admin.office.agent_objects import agent_of
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office, to_the_end
+from vosd.admin.office.office import Office, needs, to_the_end
 from vosd.admin.office.payments import (
     BookPayment,
     Receipts,
@@ -31,9 +29,7 @@ from vosd.admin.office.payments import (
     without_second_person,
     without_unseen_account,
 )
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.admin.typesetting import printed_beside
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError

@@ -6,10 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.office.needs import needs, require
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs, require
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.control.events import EventType, LiveEvent

@@ -23,13 +23,9 @@ from vosd.admin.ledger import (
 from vosd.admin.names import configured
 from vosd.admin.office.below_agents import names_of_group
 from vosd.admin.office.criteria import refuse_empty, zone_named
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.payments import without_second_person, without_unseen_account
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc

@@ -13,10 +13,8 @@ from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.minimum_then import MinimumsThen
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType, shortfall

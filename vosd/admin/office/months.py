@@ -11,7 +11,6 @@ from vosd import __version__
 from vosd.admin.ledger import Month
 from vosd.admin.month_archive import ClosedMonth, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import (
     UNFINISHED,
     InvoiceOutcome,
@@ -23,10 +22,8 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.periods import period_of, periods_that_end

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vosd.admin.office.errors import OrderError
+from vosd.admin.office.principal import OrderError
 from vosd.cdr.kinds import NAME_LENGTH
 
 _DOTS: Final = frozenset({".", ".."})

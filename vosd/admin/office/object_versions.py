@@ -11,12 +11,9 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.office.agent_objects import AgentObjects
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.passwords import CHANGED, HIDDEN
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion, check_kind

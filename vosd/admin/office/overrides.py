@@ -12,12 +12,8 @@ from msgspec.structs import asdict
 from vosd.admin.agents import recorded_as
 from vosd.admin.ledger import shown_limit
 from vosd.admin.names import unknown
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount, parse_amount
 from vosd.billing.accounts import NEVER

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.ports import ParameterSheet
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import Permission, Principal
 
 
 class ListParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

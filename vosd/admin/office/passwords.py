@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from vosd.admin.office.errors import OrderError
+from vosd.admin.office.principal import OrderError
 from vosd.base.passwords import LENGTH_MIN, weakness
 from vosd.catalogue.problems import DefinitionProblem, SourceLine
 

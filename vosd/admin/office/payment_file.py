@@ -17,9 +17,7 @@ import msgspec
 
 from vosd.admin.names import UnknownAccountError, configured
 from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.payments import (
     BookPayment,
     ManualBooking,
@@ -30,9 +28,7 @@ from vosd.admin.office.payments import (
     needs_second,
     payees,
 )
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.csv_text import has_joined_rows, is_shortened, named_separator
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount

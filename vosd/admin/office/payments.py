@@ -27,12 +27,8 @@ from vosd.admin.office.bookings import (
     try_payment,
     try_transfer,
 )
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType

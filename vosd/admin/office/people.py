@@ -7,13 +7,10 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
 from vosd.admin.office.new_names import check_new_name
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.passwords import check_password, hashed
-from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import ActsFor, OrderError, Permission, Principal, RoleSheet
 from vosd.admin.office.roles import TooPowerfulError, administering, check_account, require_all, role_named
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc

@@ -5,11 +5,8 @@ from typing import Final
 
 from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, WantedObject, check_and_add, planned
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ShowObject, object_in_force
 from vosd.base.errors import VosError
 from vosd.billing.rights import Right

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.needs import needs
 from vosd.admin.office.object_versions import KeysSheet, differing, sheet_of
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.catalogue.stored_objects import ObjectVersion, check_kind
 
 

@@ -9,11 +9,8 @@ import msgspec
 from vosd.admin.account_rates import PriceSheet, prices_of
 from vosd.admin.agents import groups_of_vendors, rate_groups_of, visible_above
 from vosd.admin.names import UnknownNameError, configured
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal, Role
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Role
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
 from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, rates_named_by
 from vosd.admin.rating import explain_rate as explained

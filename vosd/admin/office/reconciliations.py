@@ -26,12 +26,9 @@ from vosd.admin.dispute_letter import dispute_letter
 from vosd.admin.foreign_calls import BadRowError, opened
 from vosd.admin.names import check_account, configured
 from vosd.admin.office.bookings import for_account, refresh_balances
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs, require
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.payments import ManualBooking, WaitingSheet, book_by_hand, needs_second
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.unbooked import unbooked_calls
 from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls

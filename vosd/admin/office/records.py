@@ -11,12 +11,8 @@ from msgspec.structs import asdict
 from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.below_agents import accounts_below, require_agent
 from vosd.admin.office.criteria import NO_CURRENCY, call_id_of, refuse_empty
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
 from vosd.billing.rates import RateType

@@ -14,12 +14,8 @@ from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, asked_of, le
 from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.criteria import NO_CURRENCY, refuse_plus_alone, zone_named
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.cause import HangupSource
 from vosd.base.csv_text import csv_of
 from vosd.base.errors import VosError

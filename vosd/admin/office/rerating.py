@@ -16,12 +16,9 @@ import msgspec
 from vosd.admin.difference_sheets import AccountDifference, CallDifference, PrefixDifference
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.bookings import refresh_balances
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs
 from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_second
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.cdr.corrections import ChargeChange, Correction

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.payment_archive import ArchiveSheet, checked_archive
 from vosd.admin.retention import Retention, RetentionRun
 from vosd.storage.daily_totals import SqlDailyTotals, TotalsLine

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
 from vosd.admin.office.new_names import check_new_name
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import ALL, OPEN_TO, SHIPPED, ActsFor, OrderError, Permission, Principal, RoleSheet
 from vosd.base.errors import VosError
 from vosd.storage.access import NoSuchRoleError, StoredRole
 

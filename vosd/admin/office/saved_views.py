@@ -11,12 +11,8 @@ from unicodedata import category
 import msgspec
 
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, Permission
-from vosd.admin.office.principal import Means, Principal
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import ALL, Means, OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.shown import shown_as

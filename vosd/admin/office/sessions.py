@@ -16,8 +16,7 @@ from vosd.admin.office.log_in_turns import LogInSource, LogInStanding, LogInTurn
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
-from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import ActsFor, Means, Permission, Principal, Role, RoleSheet
 from vosd.admin.office.refused_log_ins import RefusedLogIns
 from vosd.admin.office.roles import role_named
 from vosd.admin.office.second_factor import (

@@ -26,13 +26,10 @@ from vosd.admin.office.definitions import (
     taken,
     when_checked,
 )
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs, require
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import needs_second, waiting_of
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine

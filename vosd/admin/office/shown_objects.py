@@ -11,8 +11,6 @@ import msgspec
 
 from vosd.admin.names import check_account
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs, require
 from vosd.admin.office.object_versions import (
     NoSuchObjectError,
     ObjectSheet,
@@ -22,10 +20,9 @@ from vosd.admin.office.object_versions import (
     numbered,
     owned_by,
 )
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.ports import ObjectKindSheet, WrittenObject
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.parts import in_parts
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion, check_kind, in_force_at
 from vosd.cdr.shown import shown_as

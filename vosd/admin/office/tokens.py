@@ -14,12 +14,20 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
 from vosd.admin.office.new_names import check_new_name
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, ActsFor, Permission, RoleSheet, permissions_of
-from vosd.admin.office.principal import Means, Principal, Role, TokenBounds
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import (
+    ALL,
+    ActsFor,
+    Means,
+    OrderError,
+    Permission,
+    Principal,
+    Role,
+    RoleSheet,
+    TokenBounds,
+    permissions_of,
+)
 from vosd.admin.office.roles import check_account, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 import msgspec
 
 from vosd.admin.explained_messages import TrunkMessage
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
 from vosd.admin.office.object_versions import NoSuchObjectError
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.office import Done, Office, needs
 from vosd.admin.office.ports import WrittenGateway
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.control.peers import (
     ForgetRegistration,

@@ -2,10 +2,8 @@
 
 import msgspec
 
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Done, Office, needs
+from vosd.admin.office.principal import Permission, Principal
 from vosd.control.events import DeadLetter, ListDeadLetters, ReplayDeadLetters, ReplayedLetters
 
 

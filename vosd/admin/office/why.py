@@ -13,11 +13,8 @@ from msgspec.structs import asdict
 from vosd.admin.advice import Advice, advice
 from vosd.admin.names import check_names
 from vosd.admin.office.criteria import refuse_empty
-from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.office import Office, needs
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
 from vosd.admin.why import tried_of, why
 from vosd.base.ids import beginning_of

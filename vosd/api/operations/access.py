@@ -19,8 +19,7 @@ from vosd.admin.office.people import (
     reset_person,
     show_person,
 )
-from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import ActsFor, Permission, Principal, RoleSheet
 from vosd.admin.office.roles import ListRoles, drop_role, list_roles, role_named, set_role
 from vosd.admin.office.tokens import (
     NewToken,

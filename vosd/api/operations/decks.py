@@ -20,10 +20,9 @@ from vosd.admin.office.decks import (
     read_deck,
     roll_back,
 )
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Principal
 from vosd.admin.office.rates import list_areas, list_rate_groups
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work, map_file_of

@@ -7,11 +7,10 @@ from typing import Final
 import msgspec
 
 from vosd.admin.ledger import Month
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, CloseTerms, close_month
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Principal
 from vosd.api.job import Long, Work
 from vosd.api.operation import Operation
 from vosd.api.operations.jobs import never

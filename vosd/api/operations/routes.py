@@ -4,11 +4,9 @@ from typing import Any, Final
 
 from msgspec.structs import asdict
 
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.rates import explain_rate, list_prices
 from vosd.admin.office.routes import (
     ExplainCall,
