@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vosd.config import load as loading
-from vosd.config import reload as reloading
+from vosd.config import load as loading, reload as reloading
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded
 from vosd.config.reader.whole_files import read_by_a_process

@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.config import load as loading
-from vosd.config import reload as reloading
+from vosd.config import load as loading, reload as reloading
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue
 from vosd.config.reader.collector import without_collector

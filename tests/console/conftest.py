@@ -23,11 +23,11 @@ from playwright.sync_api import (
     Playwright,
     Route,
     StorageState,
+    TimeoutError as WaitedTooLong,
     ViewportSize,
     expect,
     sync_playwright,
 )
-from playwright.sync_api import TimeoutError as WaitedTooLong
 
 from console.made_answers import faults_of
 

@@ -15,8 +15,7 @@ from sqlalchemy import delete, func, select, update
 
 from vosd.admin.ledger import ClosingSheet
 from vosd.admin.office.ledger import BooksUnsoundError, ClosePeriod, close_period
-from vosd.storage import checkpoints, schema, verify_accounts
-from vosd.storage import ledger as ledger_module
+from vosd.storage import checkpoints, ledger as ledger_module, schema, verify_accounts
 from vosd.storage.audit import SqlAudit
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import BadClosingDate, Checkpoint, SqlCheckpoints

@@ -28,8 +28,7 @@ from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
-from vosd.storage import listing, schema
-from vosd.storage import queries as queries_module
+from vosd.storage import listing, queries as queries_module, schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks

@@ -5,8 +5,7 @@ from decimal import Decimal
 import pymysql
 import pytest
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.storage.database import ContentRefused
 from vosd.storage.types import descriptive

@@ -20,8 +20,7 @@ from doubles.migrated import migrate_on_server, migrated
 from doubles.mysql import server_of_tests
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage import migrate as migrating
-from vosd.storage import migration_lock, migrations, schema
+from vosd.storage import migrate as migrating, migration_lock, migrations, schema
 from vosd.storage.access import AT_TERMINAL, SqlAccess, StoredToken
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks

@@ -41,8 +41,13 @@ from vosd.admin.office.invoices import (
     run_invoices,
 )
 from vosd.admin.office.month_checks import MonthChecks
-from vosd.admin.office.months import DIRECTORY as DIRECTORY_OF_MONTHS
-from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenError, close_month
+from vosd.admin.office.months import (
+    DIRECTORY as DIRECTORY_OF_MONTHS,
+    ClosedMonthSheet,
+    CloseMonth,
+    MonthOpenError,
+    close_month,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import OperatorsOnlyError, OrderError
 from vosd.billing.accounts import AccountType

@@ -11,8 +11,7 @@ from contract.conftest import emptied
 from doubles.data.records import answered_call
 from doubles.ledger_entries import entries_of
 from doubles.migrated import migrate_on_server
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import make_url
 
 from vosd.base.ids import uuid7

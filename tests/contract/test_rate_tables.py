@@ -12,8 +12,7 @@ from doubles.recomputed import recompute
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import Scene, usual_catalogue
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_columns import RateColumns

@@ -70,8 +70,7 @@ from vosd.billing.rater import rate_call
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
-from vosd.cdr.record import CUSTOMER as PAYER
-from vosd.cdr.record import VENDOR, Attempt, CallRecord
+from vosd.cdr.record import CUSTOMER as PAYER, VENDOR, Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
 from vosd.control.calls import CallSnapshot, ListCalls

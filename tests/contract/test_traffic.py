@@ -14,8 +14,7 @@ from vosd.admin.office.reports import ShowReport, report_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
-from vosd.storage import schema
-from vosd.storage import traffic as traffic_module
+from vosd.storage import schema, traffic as traffic_module
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.corrections import SqlCorrections

@@ -6,8 +6,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from sqlalchemy import delete, insert, update
 
-from vosd.storage import schema, verify_accounts
-from vosd.storage import verify as audit
+from vosd.storage import schema, verify as audit, verify_accounts
 from vosd.storage.books import SqlBooks
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.payments import SqlPayments

@@ -7,8 +7,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from doubles.data.builders import catalogue as made
-from doubles.data.builders import mapping_gateway
+from doubles.data.builders import catalogue as made, mapping_gateway
 from doubles.memory import MemoryOverrides
 from doubles.virtual.clock import ManualClock
 from vosd.base.clock import Instant

@@ -12,8 +12,7 @@ from vosd.b2bua.leg import Move
 from vosd.billing.holds import AccountCredit
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedSwitch
-from vosd.engine.node import Node
-from vosd.engine.node import Tokens as TokenSource
+from vosd.engine.node import Node, Tokens as TokenSource
 from vosd.engine.settings import TraceSettings
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.settings import SipSettings

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from doubles.full_disk import fill as fill_disk
-from doubles.full_disk import mounted
+from doubles.full_disk import fill as fill_disk, mounted
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION

@@ -16,8 +16,7 @@ import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.dying import Steps, is_killed
 from doubles.export_site import Site
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 
 from vosd.admin import export_files
 from vosd.cdr.columns import KEYS

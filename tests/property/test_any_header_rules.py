@@ -11,8 +11,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing

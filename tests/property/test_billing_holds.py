@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.exploring import examples
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from vosd.base.errors import Refusal

@@ -4,8 +4,7 @@ from decimal import Decimal
 
 from doubles.data.builders import rating_policy
 from doubles.recomputed import recompute
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import msgspec
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.recomputed import recompute
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.money import Rounding, unit_of
 from vosd.billing.period_rates import multiplied

@@ -16,8 +16,7 @@ from doubles.exploring import examples
 from doubles.journals import STARTED, begun, new_journal
 from doubles.memory.store import MemoryStore
 from doubles.small_disk import PLENTY, Disk
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.cdr.ports import BookedBatch, StoreUnavailable

@@ -5,8 +5,7 @@ import tempfile
 from pathlib import Path
 
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
 from vosd.engine.reports.report import CallReport

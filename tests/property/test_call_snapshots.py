@@ -23,8 +23,7 @@ from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import Line, Script
 from doubles.virtual.wire import Storm
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from test_switch_challenges import guards
 
 from vosd.engine.calls.saved import SavedSwitch

@@ -3,8 +3,7 @@
 from typing import Final
 
 from doubles.virtual.probe import request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.outgoing.presentation import present

@@ -15,8 +15,7 @@ import test_switch_midcall as midcall
 from call_plans import ANSWERING, DOINGS, INTENTS, LASTS_MS, Plan, keyed_plans, plans_with_moments, staged
 from doubles.exploring import examples
 from doubles.killed import SMALL_BYTES, KilledScene
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from structlog.testing import capture_logs
 from test_switch_midcall import BUY, SELL
 

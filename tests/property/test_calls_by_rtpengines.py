@@ -14,8 +14,7 @@ from doubles.announcing import sound
 from doubles.exploring import examples
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import Scene, usual_catalogue
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason

@@ -1,8 +1,7 @@
 """Whatever a challenge says, its answer is one line that says of it what it said, or there is none."""
 
 from doubles.exploring import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret

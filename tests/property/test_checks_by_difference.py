@@ -14,8 +14,7 @@ from typing import NamedTuple
 import test_catalogue_by_difference as customers
 from doubles.exploring import examples
 from doubles.migrated import migrated
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.catalogue.asked_changes import answer_of, found_in
 from vosd.catalogue.planned_objects import ChangeCheck, states_of

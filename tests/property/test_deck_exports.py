@@ -8,8 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from vosd.billing.deck_changes import DeckChangeKind, DeckChanges, Example
 from vosd.billing.deck_content import Chunk, header_and_lines, packed

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from doubles.data.builders import applied_rate
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.money import ZERO
 from vosd.billing.destinations import HOUR_MS, DestinationLimit, DestinationUses, Past, Usage, excess

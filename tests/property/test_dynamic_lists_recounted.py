@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause

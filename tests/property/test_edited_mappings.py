@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from unittest.mock import patch
 
 from doubles.exploring import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.base import edited as module
 from vosd.base.edited import Edited, edited

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from doubles.pressed_ports import PressedPorts
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 
 class Order(Enum):

@@ -8,8 +8,7 @@ from doubles.data.records import answered_call, call_id, refused_call
 from doubles.exploring import examples
 from doubles.journals import begun, crash_and_read, new_journal, open_call, write_ended
 from doubles.small_disk import PLENTY, Disk
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost

@@ -21,8 +21,7 @@ from doubles.virtual.exchange import SWITCH, Exchange
 from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from doubles.virtual.wire import Storm
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from vosd.base.cause import EndReason

@@ -3,8 +3,7 @@
 import json
 import re
 
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from vosd.cdr.masking import KEPT, MASKED, Mask, masked
 

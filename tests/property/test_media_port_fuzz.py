@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from doubles.exploring import examples
 from doubles.sockets.relay import source
 from doubles.sockets.rtp import report_block, rtp, sender_report
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.media.record import RECORD_BYTES, figures_of
 from vosd.media.source import RelayPort

@@ -1,7 +1,6 @@
 """Media ports: none is given out twice, none before it has rested, and all are."""
 
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from vosd.media.port_pool import OCCUPIED_MS, QUARANTINE_MS, PortPool

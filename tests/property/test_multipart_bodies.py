@@ -3,8 +3,7 @@
 import time
 
 from doubles.virtual.probe import request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.wire.body import passed_parts, session_of, unknown_types
 from vosd.sip.wire.errors import ParseError

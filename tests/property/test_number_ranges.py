@@ -1,7 +1,6 @@
 """A number is in a set of ranges where it is one of those that the ranges name."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.catalogue.agent_numbers import NumberRanges
 

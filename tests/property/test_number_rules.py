@@ -3,8 +3,7 @@
 import re
 
 from doubles.data.builders import number_list
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.routing.expressions import RuleError
 from vosd.routing.number_lists import NumberList, pack_lines, unpacked

@@ -4,8 +4,7 @@ from typing import Final
 
 import msgspec
 from doubles.data.builders import catalogue, override, phone, routing_gateway
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.catalogue.overrides import Overrides, Setting, Target, overlaid
 from vosd.routing.fit import Candidate

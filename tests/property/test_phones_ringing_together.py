@@ -13,8 +13,7 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 from doubles.virtual.wire import Storm
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.base.cause import EndReason
 from vosd.trunks.dids import Did

@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 from doubles.data.builders import applied_rate, rating_policy
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.admin.bill_comparison import BillComparison, read_chunk
 from vosd.admin.foreign_calls import ForeignLayout

@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.routing.quality import Quality, QualityFigures

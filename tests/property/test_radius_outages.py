@@ -15,8 +15,7 @@ from unittest import mock
 
 from doubles.data.records import answered_call, call_id
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant

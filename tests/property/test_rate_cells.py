@@ -4,8 +4,7 @@ import csv
 from io import StringIO
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from vosd.config.assembly import rate_cells
 from vosd.config.assembly.rate_cells import Body, BrokenLineError

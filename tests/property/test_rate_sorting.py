@@ -1,7 +1,6 @@
 """The order of rates, and the shorter prefix of each, compared with a search among all of them."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.billing.rate_layout import DIGITS, DIGITS_MAX, NO_ROW, keys_of
 from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows

@@ -9,8 +9,7 @@ from doubles.registration_stage import GIVE_UP, TERMS, RegistrationStage
 from doubles.vendor_registrar import Told
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.wire import Storm, delivered
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret

@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from doubles.data.registering import register_request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.sip.registration.registrar import register

@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 from doubles.data.builders import catalogue, routing_gateway
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from doubles.exploring import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.traffic.counted import MEASURES, TrafficCall, TrafficCharge, TrafficSums
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from vosd.cdr.retention import (
     DAY_MS,

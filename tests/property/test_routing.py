@@ -6,8 +6,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 import pytest
 from doubles.data.builders import mapping_gateway, routing_gateway
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.routing import identify
 from vosd.routing.capacity import Occupancy

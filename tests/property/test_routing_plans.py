@@ -4,8 +4,7 @@ from decimal import Decimal
 
 from doubles.data.builders import applied_rate, rate_group, routing_gateway
 from doubles.priced_vendors import PricedByTerms
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.billing.rate_choice import PricedPrefixes

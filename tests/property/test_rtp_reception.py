@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.media.figures import PortFigures
 from vosd.media.reception import Reception

@@ -13,8 +13,7 @@ from doubles.asking_steps import Asked, looking_up, steps_with
 from doubles.exploring import examples
 from doubles.successor import replace_node
 from doubles.virtual import customer, ua, vendor
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.questions import SetupQuestion, Step, Ticket

@@ -1,8 +1,7 @@
 """Signatures: what was signed is verified, and nothing else is."""
 
 from doubles.sti import URL, VIRTUAL_NOW_MS, usual
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.stir.errors import IdentityError
 from vosd.stir.passport import SignedAbout, read

@@ -5,8 +5,7 @@ from contextlib import suppress
 from doubles.data.builders import credentials
 from doubles.sockets.login import Login, Question, answer
 from doubles.virtual.probe import request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.header import digest_parameters

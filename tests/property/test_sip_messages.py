@@ -5,8 +5,7 @@ from contextlib import suppress
 from doubles.exercise import exercise
 from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 from golden.torture import MESSAGES
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.dialog.dialog import Dialog

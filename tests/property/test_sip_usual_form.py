@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 from doubles.virtual.probe import SDP, request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.headers.via import branch_of

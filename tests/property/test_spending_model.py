@@ -10,8 +10,7 @@ from decimal import Decimal
 
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import test_catalogue_by_difference as customers
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.catalogue import by_difference
 from vosd.catalogue.catalogue import Changes

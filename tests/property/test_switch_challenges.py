@@ -9,8 +9,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
 from doubles.virtual.wire import Storm, delivered
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 INTENTS = {
     "hangs up": Intent(hang_up_after_ms=20_000),

@@ -14,8 +14,7 @@ from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import Line, Script, answers, answers_reliably
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 

@@ -11,8 +11,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from doubles.virtual.wire import Directions, DropEvery, Storm, delivered
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.sip.digest.settings import LockOutSettings
 

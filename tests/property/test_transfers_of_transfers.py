@@ -17,8 +17,7 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import Scene
 from doubles.virtual.side import Side
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.base.cause import EndReason
 from vosd.media.leg_media import LegMedia

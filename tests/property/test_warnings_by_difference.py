@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly import setting_checks

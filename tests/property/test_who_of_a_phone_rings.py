@@ -8,8 +8,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, Script, answers, refuses
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 NUMBER = "44201"
 NEXT = {404, 408, 480, 488, 500, 503}

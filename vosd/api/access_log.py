@@ -15,7 +15,7 @@ from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.control.installation import CountApiAnswers
 from vosd.engine.settings import AccessLogLines
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 REPORT_S: Final = 2.0
 """Answers are reported to the switch so often."""

@@ -64,8 +64,8 @@ from vosd.api.streams import StreamPlaces, check_places, live_answer, watch_send
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from vosd.control.events import (
     SwitchBack,
     document_of,
 )
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 RING: Final = 10_000
 """Events that are kept for clients that come again: about 15 MB where all are of calls."""

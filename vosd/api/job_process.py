@@ -25,7 +25,7 @@ from vosd.api.problems import problem, problem_for, problem_of, problem_of_reque
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
 from vosd.obs import log
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import first_message, message, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.audit_line import JobRun

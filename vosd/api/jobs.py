@@ -30,7 +30,7 @@ from vosd.base.errors import VosError
 from vosd.control.events import LiveEvent
 from vosd.engine.clock import SystemClock
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.storage.audit_line import JobRun

@@ -16,7 +16,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
 from vosd.daemon.checks import Checks
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
 from vosd.wiring.configured_switch import ConfiguredSwitch

@@ -31,8 +31,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.engine.settings import ApiSettings
 from vosd.net.tls import TlsFileError, check_pair
 from vosd.obs import log
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.processes.loops import CommandLoops

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal

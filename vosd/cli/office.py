@@ -8,8 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vosd.cli import output
-from vosd.cli.arguments import ACTING, OPERATOR
-from vosd.cli.arguments import operator as login
+from vosd.cli.arguments import ACTING, OPERATOR, operator as login
 from vosd.cli.command import DaemonAwayError, Invocation
 from vosd.wiring.office import office_of
 

@@ -29,12 +29,12 @@ from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
     csv_delimiter,
+    line_of_text as line,
     one_or_many,
     switch,
     text_where,
     whole,
 )
-from vosd.config.reader.fields import line_of_text as line
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section

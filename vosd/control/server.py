@@ -25,8 +25,8 @@ from vosd.control.hangups import Hangups
 from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
 from vosd.control.wire import ControlFailure, ControlRequest, ControlSuccess, Tagged, other_version, spoken
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
 
 LINE_MAX: Final = 65_536

@@ -10,7 +10,7 @@ from vosd.base.secret import Secret
 from vosd.daemon.kept_process import RETRY_S, ProcessBySettings, keep_process
 from vosd.daemon.listening import listening
 from vosd.engine.settings import ApiSettings, HttpListener
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.child import started
 
 API: Final = "vosd.api.process"

@@ -15,8 +15,7 @@ from vosd.daemon.bilateral_process import BilateralOrder, BilateralOutcome
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.engine.background import BackgroundTasks
 from vosd.engine.settings import BilateralSettings
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 
 PROCESS: Final = "vosd.daemon.bilateral_process"
 LOOK_S: Final = 1.0

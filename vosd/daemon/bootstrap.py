@@ -78,8 +78,7 @@ from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.forked import ForkedProcess
 from vosd.processes.memory import give_back
 from vosd.processes.rights import withhold_network_rights

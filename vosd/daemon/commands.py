@@ -88,7 +88,7 @@ from vosd.engine.calls.snapshots import accounts_of, counts_by_account, descript
 from vosd.engine.registration.bindings import has_part, inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.routing.dynamic_lists import ListedCaller
 
 UPDATE_S: Final = 0.25

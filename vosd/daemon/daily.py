@@ -17,7 +17,7 @@ from vosd.engine.background import kept_going
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.steady_clock import SETTLED_MS, SteadyClock
 from vosd.obs import log
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.child import ended, started
 from vosd.processes.life import give_way, live_as_long_as_the_switch

@@ -16,8 +16,7 @@ from vosd.config.stored_text import with_changes
 from vosd.engine import background
 from vosd.engine.booking.known_database import was_used
 from vosd.engine.clock import SystemClock
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
 from vosd.storage.database import COMMAND_PATIENCE_S, Database
 

@@ -24,7 +24,7 @@ from vosd.control.installation import Restart, Successor
 from vosd.control.server import CommandError
 from vosd.daemon.systemd import Notifier
 from vosd.engine.calls.readable import unreadable
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.rights import network_rights_for_children
 
 VARIABLE: Final = "VOSD_PREDECESSOR"

@@ -9,8 +9,7 @@ from vosd.base.errors import VosError
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.background import BackgroundTasks
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
 
 RETRY_S: Final = 2.0

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.engine.background import end
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 
 def note_reloads() -> Callable[[], bool]:

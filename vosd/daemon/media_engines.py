@@ -8,7 +8,7 @@ from vosd.config.load import Loaded
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.settings import Settings
 from vosd.engine.tokens import TokenSource
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.relay.client import Relay, has_left_workers
 from vosd.rtpengine.client import RtpEngines
 from vosd.trunks.media import MediaEngine, MediaFallback, MediaOffload

@@ -23,8 +23,7 @@ from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
 from vosd.daemon.retention import RetentionPart
 from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 
 PROCESS: Final = "vosd.daemon.nightly_process"
 _SHOWN: Final = 5

@@ -4,7 +4,7 @@ import resource
 from typing import Final
 
 from vosd.config.load import Loaded
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.trunks.media import PortRange
 
 FILES_BESIDE: Final = 500

@@ -28,8 +28,7 @@ from vosd.config.kept import KeptCatalogue
 from vosd.config.load import CurrencyPlaces, Loaded
 from vosd.config.places import Installation, installation_of
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.whole_files import ReaderEndedError, read_by_a_process
-from vosd.config.reader.whole_files import stop_reading as stop_reading_files
+from vosd.config.reader.whole_files import ReaderEndedError, read_by_a_process, stop_reading as stop_reading_files
 from vosd.config.reload import Reloaded, reload
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
@@ -37,8 +36,7 @@ from vosd.daemon.pace import ThreadPace
 from vosd.daemon.start import Started, report_api, report_warnings
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.memory import give_back
 
 LOST_ADVICE: Final = (

@@ -12,8 +12,7 @@ from vosd.cdr.retention import RecordKind
 from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.retention_process import RetentionOrder, RetentionOutcome
 from vosd.engine.settings import RetentionSettings, Settings
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 
 PROCESS: Final = "vosd.daemon.retention_process"
 

@@ -27,8 +27,7 @@ from vosd.engine.background import BackgroundTasks
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.traffic.schedule import DuePeriod, ReportRhythm, first_period, period_at
 
 PROCESS: Final = "vosd.daemon.report_process"

@@ -19,8 +19,7 @@ from vosd.config.stored import Stored, Wanted
 from vosd.daemon.claim import was_killed
 from vosd.daemon.definitions import report_unread
 from vosd.engine.booking.balances import CurrencyChangedError
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.storage.kept_objects import MissingObjectsError
 
 WARNINGS_MAX: Final = 100

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 EXTEND_EVERY_S: Final = 10.0
 """Interval at which more time is requested during long work."""

@@ -17,7 +17,7 @@ from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.traffic_process import TrafficOrder
 from vosd.engine import background
 from vosd.engine.background import kept_going
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, started
 from vosd.storage.database import Database

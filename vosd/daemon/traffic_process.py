@@ -16,7 +16,7 @@ import msgspec
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import ContentRefused, Database

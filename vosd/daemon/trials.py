@@ -14,7 +14,7 @@ from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
 from vosd.engine.calls.trial import TrialCall, TrialOrder
 from vosd.engine.service import SwitchService
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerPrivacy
 

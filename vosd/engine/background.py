@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.drops import Drop, Drops
 
 RETRY_S: Final = 1.0

@@ -21,7 +21,7 @@ from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import id_bytes
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.flows import Flows
 
 ASKED_AT_ONCE: Final = 500

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.spare_descriptors import advice
 from vosd.processes.whole_file import replace_file
 

@@ -25,8 +25,8 @@ from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import CallTraces
 from vosd.engine.turn import Turn
 from vosd.media.source import RelayPort
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter, write_call_lines
-from vosd.obs.logger import log as _log
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored

@@ -66,7 +66,7 @@ from vosd.engine.trace.hep_mirror import HepMirror
 from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.auth_gate import Accepted
 from vosd.sip.door.door import WAIT_MAX_MS
 from vosd.sip.flows import IsHere, Listener, is_on_loopback

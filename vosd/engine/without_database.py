@@ -13,7 +13,7 @@ from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.node import Node
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 TIME_NOTED_EVERY_S: Final = 60.0
 """Interval at which the copy gets the time, by which its age is known."""

@@ -13,9 +13,8 @@ from vosd.base.clock import Instant
 from vosd.base.host import source_of
 from vosd.net.kernel_filter import ADDRESSES_MAX
 from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import NEVER_LIMITED, MessageKind, Rank, classify
 from vosd.sip.wire.outgoing import Peer

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 ADDRESSES_MAX: Final = 64
 """Most addresses in one program: each costs a comparison for every datagram, together well under a microsecond."""

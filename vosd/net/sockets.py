@@ -7,7 +7,7 @@ from typing import Final
 from vosd.base.errors import VosError
 from vosd.base.host import bracketed
 from vosd.net.marking import TrafficClass
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 _NAMES: Final = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
 

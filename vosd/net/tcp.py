@@ -29,8 +29,8 @@ from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
 from vosd.net.stream_turns import StreamTurns
 from vosd.net.tls import TlsContexts, bears, has_expired, is_of, names_in
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter, PlaceLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop
 from vosd.sip.headers.via import branch_of, sender_of
 from vosd.sip.settings import Limits

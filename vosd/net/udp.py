@@ -24,8 +24,8 @@ from vosd.net.datagrams import BATCH, DATAGRAM_MAX, FIRST_SECONDS, Datagrams
 from vosd.net.entrance import LATE_S, Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.sockets import Marker, bound
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.wire.outgoing import Peer
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024

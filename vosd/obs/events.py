@@ -1,11 +1,16 @@
 """Names of log events that programs wait for. A name is stable: it is never changed.
 
-Each reports a change of state, or warns about a peer, at most once a minute.
+Each reports a change of state, or warns about a peer, at most once a minute. The logger of every module stands here,
+too: it has no name, and takes level and form of each line from ``obs.log``.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+import structlog
+
+log: Final[Any] = structlog.get_logger()
 
 GONE: Final = "gone"
 """``why`` of an event about a subject that the operator has removed or switched off: no alarm holds for it any more."""

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from vosd.obs.events import BACK, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import BACK, Event, log as _log
 
 REASONS_MAX: Final = 8
 """Most reasons logged for one outage: an error's text may differ each time."""

@@ -22,9 +22,8 @@ from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
     ClosePort,

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import is_used_up
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.protocol import (

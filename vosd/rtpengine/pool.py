@@ -29,9 +29,8 @@ from vosd.media.rtpengine_orders import (
     missing_family,
     reply_of,
 )
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.trunks.media import RtpEngine
 
 REPEAT_MS: Final = 150

@@ -409,7 +409,7 @@ class Database:
         if self._remark is not None:
             self._remark(f"the replica is away, so {means}: {why}")
             return
-        from vosd.obs.logger import log as _log  # most commands log nothing
+        from vosd.obs.events import log as _log  # most commands log nothing
 
         _log.warning("replica_away", error=why, means=means)
 

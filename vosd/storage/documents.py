@@ -6,8 +6,7 @@ versions, and those that are damaged.
 """
 
 import zlib
-from binascii import Error as NotBase64
-from binascii import a2b_base64, b2a_base64
+from binascii import Error as NotBase64, a2b_base64, b2a_base64
 from typing import Final
 
 MARK: Final = "z1:"

@@ -21,7 +21,7 @@ from sqlalchemy.schema import CreateTable
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import LastStanding, StoreUnavailable
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.storage import schema
 from vosd.storage.copies.sqlite import files_of

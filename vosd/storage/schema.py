@@ -10,8 +10,20 @@ reader in the order of the counter misses no commit (``cdr.export_seq``, ``accou
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text, or_
-from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint as Unique,
+    or_,
+)
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
@@ -24,9 +36,9 @@ from vosd.cdr.kinds import (
     NAME_LENGTH,
     REASON_LENGTH,
     SIP_CALL_ID_LENGTH,
+    Column as CdrColumn,
     ColumnKind,
 )
-from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH, UNSENT_REASONS
 from vosd.storage.types import CallKey, Document, Moment, Money, MoneySum
 from vosd.traffic.counted import AMOUNTS, COUNTS, LOSSES

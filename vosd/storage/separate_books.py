@@ -10,7 +10,7 @@ import msgspec
 from vosd.base.histogram import Histogram
 from vosd.cdr.ports import BookedBatch, RejectedRecord, RejectedRecords, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.processes.spare_descriptors import is_used_up

@@ -39,8 +39,7 @@ from vosd.sip.door.door import Doorkeeper, WaitingMessage
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.trunks.gateways import Address as GatewayAddress
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.gateways import Address as GatewayAddress, RoutingGateway
 from vosd.trunks.media import MediaAddress
 
 SWITCH: Final = Address("192.0.2.1", 5060)

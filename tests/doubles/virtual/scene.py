@@ -11,8 +11,7 @@ from doubles.virtual.side import Side
 from doubles.virtual.vendor import IncomingCall, Script, Vendor
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.trunks.gateways import Address as GatewayAddress
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.gateways import Address as GatewayAddress, RoutingGateway
 
 CUSTOMER: Final = Endpoint("198.51.100.10", 5060)
 VENDORS: Final = (Endpoint("203.0.113.1", 5060), Endpoint("203.0.113.2", 5070), Endpoint("203.0.113.3", 5060))

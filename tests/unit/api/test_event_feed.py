@@ -16,8 +16,7 @@ from vosd.admin.office.events import EventView, WatchEvents, follow_events, for_
 from vosd.admin.office.jobs import JobSheet, job_event
 from vosd.admin.office.principal import Means, OrderError, Permission, Principal
 from vosd.admin.office.tokens import UnauthorizedError
-from vosd.api import feed as feeds
-from vosd.api import streams
+from vosd.api import feed as feeds, streams
 from vosd.api.feed import EventFeed
 from vosd.api.http import Answer, RequestError, send_answer
 from vosd.api.streams import CLIENTS_MAX, OF_ACCOUNTS_MAX, OF_ONE_MAX, StreamPlaces, live_answer

@@ -6,8 +6,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import answers
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.b2bua.outgoing.forwarding import diversions_of, history_of
 from vosd.sip.headers.diversion import Diversion

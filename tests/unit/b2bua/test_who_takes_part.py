@@ -1,8 +1,7 @@
 """A change of who takes part in a call is written in the same turn, and ends a change of the session in progress."""
 
 import pytest
-from doubles.keypad_scene import TARGET, keypad_scene, press
-from doubles.keypad_scene import talking as telephoning
+from doubles.keypad_scene import TARGET, keypad_scene, press, talking as telephoning
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene
 from doubles.virtual.side import SILENCE

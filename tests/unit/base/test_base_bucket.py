@@ -1,8 +1,7 @@
 """The token bucket: a burst, then the rate, never more."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.bucket import Bucket
 

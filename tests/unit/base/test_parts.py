@@ -1,8 +1,7 @@
 """Long lists in parts give what one call gives, and other threads get their turn between two of them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base import parts
 

@@ -1,8 +1,7 @@
 """The timer wheel: never early, at most one tick late, cheap to cancel."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.wheel import SPARE_TICKS, Timer, TimerWheel
 

@@ -1,8 +1,7 @@
 """What agents see and may do: their own accounts and those below, by the rights that no agent above them lacks."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import Authority, NoAgentError, OutOfScopeError, RightLackingError

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 from doubles.exploring import examples
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.installation import InstallationKeys

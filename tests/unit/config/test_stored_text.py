@@ -4,8 +4,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion

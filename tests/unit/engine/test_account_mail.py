@@ -17,8 +17,7 @@ from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.errors import VosError
-from vosd.engine.alarms import mail
-from vosd.engine.alarms import output as output_of_alarms
+from vosd.engine.alarms import mail, output as output_of_alarms
 from vosd.engine.alarms.account_mail import AccountMail, Composer
 from vosd.engine.alarms.output import KeptOutput
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings

@@ -25,9 +25,7 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, ConfirmAlarm
-from vosd.engine.alarms import desk as desk_of_alarms
-from vosd.engine.alarms import mail, webhook
-from vosd.engine.alarms import output as output_of_alarms
+from vosd.engine.alarms import desk as desk_of_alarms, mail, output as output_of_alarms, webhook
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, KeptDesk, row
 from vosd.engine.alarms.mail import Mail, composed, deliver
 from vosd.engine.alarms.output import ChangeQueue, KeptOutput

@@ -8,8 +8,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import Scene, usual_catalogue
 from doubles.virtual.vendor import Line, Script
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.histogram import Histogram
 from vosd.cdr.record import AGENT, ANNOUNCEMENT, CUSTOMER, LATE_ANSWER, TOO_DEAR, VENDOR, Attempt

@@ -12,8 +12,7 @@ from doubles.data.builders import routing_gateway
 from doubles.nameserver import Mood, NameServer
 from doubles.virtual.clock import ManualClock
 
-from vosd.engine.peers import directory as directory_module
-from vosd.engine.peers import lookup
+from vosd.engine.peers import directory as directory_module, lookup
 from vosd.engine.peers.directory import ConnectTimeouts, NameDirectory, means_of
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.net.resolve import NameServerResolver

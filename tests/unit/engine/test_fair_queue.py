@@ -3,8 +3,7 @@
 from collections import Counter, defaultdict, deque
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 

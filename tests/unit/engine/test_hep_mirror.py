@@ -9,8 +9,7 @@ from doubles.hep import read_hep
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import refuses
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.secret import Secret
 from vosd.engine.settings import HepOnly, HepServer, HepSettings

@@ -12,8 +12,7 @@ from structlog.typing import EventDict
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
-from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains
-from vosd.engine.journal import files as files_module
+from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains, files as files_module
 from vosd.engine.journal.earlier import usable
 
 NOTHING_KEPT = KeepSettings(keep_minutes=0)

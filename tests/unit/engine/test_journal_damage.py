@@ -10,8 +10,7 @@ import pytest
 import structlog
 from doubles.data.records import answered_call, call_id
 from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened, write_ended
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost

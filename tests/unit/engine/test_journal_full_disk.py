@@ -13,8 +13,7 @@ from doubles.turns import until
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED
-from vosd.engine.journal import JournalUnusableError, KeepSettings
-from vosd.engine.journal import output as output_module
+from vosd.engine.journal import JournalUnusableError, KeepSettings, output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.files import remove
 from vosd.engine.journal.output import END_BYTES

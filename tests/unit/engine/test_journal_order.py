@@ -7,8 +7,7 @@ from doubles import journals
 from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import write_ended
 
-from vosd.engine.journal import Journal, KeepSettings
-from vosd.engine.journal import journal as journal_module
+from vosd.engine.journal import Journal, KeepSettings, journal as journal_module
 from vosd.engine.journal.quarantine import Quarantine
 
 SMALL = 3_000

@@ -4,8 +4,7 @@ import os
 
 from doubles.data.builders import applied_rate
 from doubles.data.records import answered_call, call_id
-from doubles.ended_calls import ended_call
-from doubles.ended_calls import open_call as rated_call
+from doubles.ended_calls import ended_call, open_call as rated_call
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant

@@ -14,8 +14,7 @@ from doubles.few_files import used_up
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 
 from vosd.base.clock import Instant
-from vosd.engine.journal import Journal, KeepSettings, files
-from vosd.engine.journal import output as output_module
+from vosd.engine.journal import Journal, KeepSettings, files, output as output_module
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9

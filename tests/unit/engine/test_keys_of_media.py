@@ -2,8 +2,7 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.keypad_scene import KEYS as TRANSFERS
-from doubles.keypad_scene import TARGET
+from doubles.keypad_scene import KEYS as TRANSFERS, TARGET
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay

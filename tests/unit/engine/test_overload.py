@@ -3,8 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.engine.overload.load import LASTING_S, OVER_S, START_S, Load, LoadWatch, OverloadSettings
 

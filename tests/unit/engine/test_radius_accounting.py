@@ -19,8 +19,7 @@ from vosd.base.clock import Instant
 from vosd.base.secret import Secret
 from vosd.callcontrol.ports import CallReporter
 from vosd.engine.clock import SystemClock
-from vosd.engine.reports import accounting as module
-from vosd.engine.reports import reporter
+from vosd.engine.reports import accounting as module, reporter
 from vosd.engine.reports.accounting import CallAccounting, TalkingCall
 from vosd.engine.reports.accounting_record import of_ended_call
 from vosd.engine.settings import AccountedCalls, AccountingSettings

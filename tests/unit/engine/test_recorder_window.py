@@ -26,8 +26,7 @@ from vosd.engine.background import kept_going
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.counting import census_of
-from vosd.engine.journal import Journal
-from vosd.engine.journal import backlog as backlog_module
+from vosd.engine.journal import Journal, backlog as backlog_module
 from vosd.engine.journal.frames import Frame
 from vosd.engine.settings import CdrSettings
 

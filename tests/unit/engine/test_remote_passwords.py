@@ -11,8 +11,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import answers
 
-from vosd.engine.registration import authentication as module
-from vosd.engine.registration import guesses
+from vosd.engine.registration import authentication as module, guesses
 from vosd.engine.registration.authentication import HELD_MAX, HeldRequest, PasswordVerdict
 from vosd.engine.registration.guesses import OPEN_AT_ONE_PLACE_MAX
 from vosd.radius.digest import DigestParts, digest_attributes

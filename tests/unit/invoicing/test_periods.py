@@ -4,8 +4,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.billing.invoice_terms import InvoiceCycle
 from vosd.invoicing.periods import BadPeriodError, midnight, period_of, periods_that_end

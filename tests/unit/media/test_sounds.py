@@ -6,8 +6,7 @@ from struct import pack
 
 import pytest
 from doubles.data.wavs import A_LAW, MU_LAW, tone, wav
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from vosd.media.g711 import encoded, linear
 from vosd.media.sounds import READY_MADE, SOUND_MS_MAX, Sound, encoded_frames, encoded_wav

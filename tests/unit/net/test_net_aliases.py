@@ -6,8 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 from doubles.turns import until
 from doubles.virtual.probe import SDP, request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.net import tcp
 from vosd.net.aliases import AliasWish, alias_in

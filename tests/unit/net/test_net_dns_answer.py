@@ -7,8 +7,7 @@ import dns.flags
 import dns.message
 import dns.rrset
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.net.dns_answer import (
     CHAIN_MAX,

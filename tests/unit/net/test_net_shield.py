@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 from doubles.virtual.probe import request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.base.bucket import Allowance
 from vosd.net import shield as net_shield

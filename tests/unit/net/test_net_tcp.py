@@ -11,8 +11,7 @@ from doubles.turns import until
 from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
-from vosd.net import connection as patience
-from vosd.net import entrance, stream_turns, tcp
+from vosd.net import connection as patience, entrance, stream_turns, tcp
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.sockets import named

@@ -25,8 +25,7 @@ from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
-from vosd.sip.wire.outgoing import OF_RESPONSES
-from vosd.sip.wire.outgoing import Peer as Source
+from vosd.sip.wire.outgoing import OF_RESPONSES, Peer as Source
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
 

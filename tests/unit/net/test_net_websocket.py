@@ -8,8 +8,7 @@ import pytest
 from doubles.turns import until
 from doubles.virtual.probe import SDP, request
 from doubles.websocket_peer import ORIGIN, FrameReader, OpCode, check_response, frame, request_of
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience

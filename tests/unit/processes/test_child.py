@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.processes import child as child_module
-from vosd.processes import started_program
+from vosd.processes import child as child_module, started_program
 from vosd.processes.child import Child, ended, started
 from vosd.processes.started_program import WatchedProcess, start_program
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from doubles.exploring import examples
 from doubles.radius_server import _attributes as read_attributes
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.radius import dictionary
 from vosd.radius.dictionary import DICTIONARY

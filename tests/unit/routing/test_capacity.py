@@ -1,8 +1,7 @@
 """Places on gateways and accounts, and calls in the last second."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.routing.capacity import NothingTaken, Occupancy
 from vosd.routing.ports import Full

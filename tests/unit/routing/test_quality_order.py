@@ -2,8 +2,7 @@
 
 from decimal import Decimal
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.routing.quality import QualityFigures
 from vosd.routing.quality_order import Blend, QualityTerms, banded, blend_ranks, quality_ranks

@@ -1,8 +1,7 @@
 """Private addresses in a session description become the one where its author is seen; nothing else changes."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sdp.rewrite import Hidden, reachable_at
 

@@ -4,8 +4,7 @@ import time
 
 import pytest
 from doubles.virtual.probe import Probe, request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.wire.classify import MessageKind, answered, classify, to_tag
 from vosd.sip.wire.message import Request

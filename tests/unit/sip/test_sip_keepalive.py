@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
 from vosd.sip.wire.outgoing import Peer

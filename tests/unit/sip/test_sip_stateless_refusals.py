@@ -2,8 +2,7 @@
 
 import pytest
 from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request, straight
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import Listener

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 from doubles.virtual.probe import SDP, request
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError

@@ -4,8 +4,7 @@ from hashlib import sha256
 
 import pytest
 from doubles.data.builders import applied_rate, rating_policy
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.billing.rater import itemise
 from vosd.storage import documents

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from vosd.traffic.counted import FIVE_MS, SLOT_MS, SLOTS_OF_DAY, band_of, step_of
 from vosd.traffic.spans import (

@@ -14,8 +14,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.money import CountUnbooked
-from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
-from vosd.engine.journal.quarantine import Quarantine
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE, Quarantine
 from vosd.storage.database_clock import check_has_come
 from vosd.storage.disputes import DisputeState
 from vosd.storage.faults import BookDifference, BookFault

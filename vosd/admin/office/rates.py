@@ -12,8 +12,7 @@ from vosd.admin.names import UnknownNameError, configured
 from vosd.admin.office.office import Office, needs
 from vosd.admin.office.principal import OrderError, Permission, Principal, Role
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
-from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, rates_named_by
-from vosd.admin.rating import explain_rate as explained
+from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, explain_rate as explained, rates_named_by
 from vosd.billing.accounts import AccountType
 
 DURATION_MAX_MS: Final = 10**12 - 1

@@ -17,8 +17,7 @@ from vosd.admin.office.bulk import BulkObject, plan_objects
 from vosd.admin.office.definitions import ObjectOrder
 from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.principal import OrderError, Permission, Principal
-from vosd.admin.routing import explain_route as explained
-from vosd.admin.routing import idle_state
+from vosd.admin.routing import explain_route as explained, idle_state
 from vosd.admin.simulate import Simulation
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant

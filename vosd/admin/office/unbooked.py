@@ -7,8 +7,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import ListCalls
 from vosd.control.money import CountRefused, CountUnbooked
-from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
-from vosd.engine.journal.quarantine import Quarantine
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE, Quarantine
 
 
 async def unbooked_calls(office: Office, vendor: str, since: int, until: int) -> int:

@@ -36,8 +36,7 @@ from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, REPORT_SECONDS, STATE_DIR
-from vosd.config.reader.addresses import http_listener, network
-from vosd.config.reader.addresses import ip as ip_address
+from vosd.config.reader.addresses import http_listener, ip as ip_address, network
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import (
     FromText,

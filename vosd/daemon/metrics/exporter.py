@@ -14,8 +14,7 @@ from vosd.daemon.metrics.readings import Readings, readiness
 from vosd.daemon.status import Status
 from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, started
 

@@ -16,9 +16,8 @@ from vosd.engine.background import BackgroundTasks, Work, every
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms, Silence
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import set_alarm_levels
-from vosd.obs.logger import log as _log
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 

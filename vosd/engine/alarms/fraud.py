@@ -19,8 +19,7 @@ from vosd.catalogue.overrides import Override, Setting, Target, destination_name
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.events import BACK, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import BACK, Event, log as _log
 from vosd.obs.outage import Outage
 
 TICK_S: Final = 1.0

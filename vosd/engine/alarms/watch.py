@@ -15,8 +15,7 @@ from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import MACHINE, MachineMeter, disk_free_percent, memory_in_use
 from vosd.engine.alarms.margins import MINUTES, Margins, Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.events import BACK, GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import BACK, GONE, Event, log as _log
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
 from vosd.routing.figures import LatestCalls

@@ -13,9 +13,8 @@ from vosd.engine.host_names import HostNames
 from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signed
 from vosd.engine.settings import AlarmSettings, WebhookSettings
 from vosd.obs.alarms import AlarmChange
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0

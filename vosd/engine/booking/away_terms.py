@@ -12,8 +12,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE
 from vosd.engine.booking.recorder import Recorder
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 
 REARM_MS: Final = 60_000
 """For so long the database has to stay before the next outage counts caps anew."""

@@ -21,8 +21,7 @@ from vosd.cdr.record import Posting
 from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0

@@ -17,7 +17,7 @@ from vosd.engine.booking.last_standings import NOTED_AT_ONCE, LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import JournalPlace
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02

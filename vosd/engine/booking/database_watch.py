@@ -26,8 +26,7 @@ from vosd.engine.clock import machine_ms
 from vosd.engine.counting import Counting
 from vosd.engine.journal.kept import BEGINNING, JournalPlace
 from vosd.engine.kept_file import KeptFile
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
 
 RETRY_S: Final = 1.0

@@ -17,9 +17,8 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.counting import Counting
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0

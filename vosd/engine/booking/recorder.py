@@ -21,9 +21,8 @@ from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.settings import CdrSettings
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 
 WINDOW: Final = 5_000

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from vosd.cdr.lease import LEASE_MS
 from vosd.engine.clock import machine_ms
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 BEAT_S: Final = 0.5
 """Interval of the check while nothing else happens."""

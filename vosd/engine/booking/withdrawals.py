@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from vosd.base.money import format_amount
 from vosd.billing.holds import AccountCredit
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 WITHDRAWAL_MS: Final = 60_000
 """Longest time of a withdrawal: a booking takes half as long at most, or is undone."""

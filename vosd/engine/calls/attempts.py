@@ -12,8 +12,7 @@ from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import buy_rate, destination_of
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.routing.breaker import BreakerPlace, Circuit, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
 from vosd.routing.health import NOT_THERE

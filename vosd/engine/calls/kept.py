@@ -14,7 +14,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Remains
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.dialog.snapshot import CallerSnapshot
 from vosd.sip.endpoint import Endpoint
 

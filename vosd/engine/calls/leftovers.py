@@ -27,7 +27,7 @@ from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import key_of, key_of_invite
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.replay import REFUSED_WITH
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, text_of
 from vosd.sip.endpoint import Endpoint

@@ -29,8 +29,7 @@ from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.money_of_call import MoneyOfCall, opened_now
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.services import CallServices
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
 from vosd.trunks.dialect import CallerDialect

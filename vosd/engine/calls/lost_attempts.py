@@ -20,8 +20,8 @@ from vosd.callcontrol.bookkeeping import LOST_STATUS, answered_late, attempted
 from vosd.cdr.record import LATE_ANSWER, Attempt, CallRecord
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal.entries import LeftOver
+from vosd.obs.events import log as _log
 from vosd.obs.log import call_line
-from vosd.obs.logger import log as _log
 from vosd.sip.dialog.snapshot import InviteSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import TransactionState

@@ -7,7 +7,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine.calls.services import CallServices
 from vosd.media.source import RelayPort
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.routing.access import AccessAction
 
 

@@ -13,10 +13,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.counting import Counting
 from vosd.engine.peers.unknown_sources import NearMatches
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.door.door import WaitingMessage

@@ -8,7 +8,7 @@ from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.base.clock import Instant
 from vosd.callcontrol.questions import Ask, Asker, Outcome, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 
 class UnusedAnswer(Enum):

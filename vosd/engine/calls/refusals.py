@@ -17,9 +17,9 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.engine.calls.notices import Notices
+from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
-from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (

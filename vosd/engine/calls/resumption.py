@@ -30,8 +30,7 @@ from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
 from vosd.engine.journal import Remains
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration

@@ -13,7 +13,7 @@ from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
 from vosd.engine.calls.stripped import named_calls
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import Began
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.flows import Flows
 
 AS_AFTER_A_CRASH: Final = "what was answered goes on as after a crash, the rest ends"

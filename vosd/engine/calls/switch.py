@@ -33,8 +33,8 @@ from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.terms_in_force import TermsInForce
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.counting import Counting
+from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (

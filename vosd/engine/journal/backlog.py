@@ -16,8 +16,7 @@ from vosd.engine.journal.ends import ID_BYTES, split
 from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text
 from vosd.engine.journal.files import ENDS, Files, WrittenUpTo
 from vosd.engine.journal.frames import Damage, Frame, FrameReader
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 
 READ_AT_ONCE: Final = 25
 """Records that are read before calls get their turn: about a millisecond."""

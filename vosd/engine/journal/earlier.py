@@ -13,8 +13,7 @@ from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quaranti
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, listed, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, FrameFault
 from vosd.engine.journal.replay import Cut, JournalUnusableError, Remains
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.spare_descriptors import is_used_up
 
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024

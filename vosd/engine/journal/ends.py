@@ -20,7 +20,7 @@ from vosd.cdr.record import Posting
 from vosd.engine.journal.entries import KIND_BOOKED, KIND_ENDED, KIND_QUARANTINED, is_known, postings_in, settled_by
 from vosd.engine.journal.files import ENDS
 from vosd.engine.journal.frames import Damage, frames_in
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.whole_file import replace_file
 
 ID_BYTES: Final = 16

@@ -15,8 +15,7 @@ from threading import Thread
 from typing import BinaryIO, Final, NamedTuple
 
 from vosd.cdr.retention import KeepSettings
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.spare_descriptors import SpareDescriptors, is_used_up
 from vosd.processes.whole_file import DRAFT, sync_directory
 

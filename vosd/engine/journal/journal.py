@@ -45,9 +45,8 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.processes.spare_descriptors import advice
 from vosd.sip.dialog.snapshot import InviteSnapshot
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.engine.journal.entries import HungUp, LeftOver, Releases, frame_of
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
 TIMES_ASKED: Final = 7

@@ -19,8 +19,7 @@ from typing import Final
 
 from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.spare_descriptors import advice, is_used_up
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024

@@ -18,8 +18,7 @@ from vosd.base.text import escaped
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.files import entries
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.processes.whole_file import replace_file, sync_directory
 
 DIRECTORY: Final = "quarantine"

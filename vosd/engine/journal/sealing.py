@@ -18,7 +18,7 @@ from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write
 from vosd.engine.journal.files import ENDS, IN_USE, Files, cut_zeros
 from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.processes.spare_descriptors import is_used_up
 
 LATER_S: Final = LATE_MS / 1_000 + 1.0

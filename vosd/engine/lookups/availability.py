@@ -6,8 +6,7 @@ Without this each call would wait for the time limit while the server is down.
 from typing import Final
 
 from vosd.base.clock import Instant
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 
 FAILURES: Final = 5
 """So many questions in a row without an answer let the server rest."""

@@ -22,7 +22,7 @@ from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, ClientTls, HttpAnswer, HttpServer
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
 

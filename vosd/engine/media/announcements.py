@@ -19,9 +19,8 @@ from vosd.media.leg_media import CallerSound, LegMedia, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource, RelayPort
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sdp.answering import ENCRYPTED, PlayableAudio, playable_audio, sound_answer
 from vosd.sdp.media import Place
 from vosd.sdp.rewrite import BY_SWITCH, Authored

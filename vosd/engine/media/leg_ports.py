@@ -10,9 +10,8 @@ from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.flows import Listener
 from vosd.trunks.media import MediaAddress, MediaParameters, PortRange
 

@@ -11,7 +11,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import has_keys
 from vosd.engine.media.media_parts import MediaParts
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 
 _PERCENT: Final = 100
 

@@ -25,7 +25,7 @@ from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.decision import decide
 from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.source import RelayPort
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sdp.media import BadSession, media_of, relayable
 from vosd.sdp.security import Protection
 from vosd.trunks.announcements import NO_SOUND, Announcements

@@ -33,8 +33,8 @@ from vosd.media.rtpengine_orders import (
 )
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
+from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sdp.media import Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
 

@@ -32,9 +32,9 @@ from vosd.engine.messages.writing import (
     written_as_it_came,
     written_message,
 )
+from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StandaloneArrived
 from vosd.sip.nat import is_answered_where_seen

@@ -17,9 +17,8 @@ from vosd.base.histogram import Histogram
 from vosd.engine.counting import Counting
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import Rank
 

@@ -13,8 +13,7 @@ import maxminddb
 from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
 from vosd.base.networks import address_of
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.routing.access import CountryOf, nowhere
 
 LOOK_S: Final = 10.0

@@ -19,8 +19,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
 from vosd.engine.peers.lookup import Answers, CachedName, NameLookups, Resolver
 from vosd.engine.settings import DnsSettings, SipListener
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
 from vosd.sip.wire.outgoing import Peer

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from vosd.base.clock import Clock
 from vosd.engine.settings import DnsSettings
-from vosd.obs.logger import log as _log
+from vosd.obs.events import log as _log
 from vosd.sip.flows import Hop
 from vosd.sip.locate import (
     DnsAnswer,

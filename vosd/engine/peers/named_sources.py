@@ -6,8 +6,7 @@ Owns what is logged about them. ``engine.peers.directory`` has the addresses, ``
 from collections.abc import Callable, Iterable
 
 from vosd.base.host import may_be_source
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.routing.identify import NameConflict, SourceIndex
 from vosd.trunks.gateways import HostName
 

@@ -11,8 +11,7 @@ from typing import Final
 from vosd.base.clock import Instant
 from vosd.base.host import bracketed
 from vosd.base.wheel import Timer
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.routing.health import NOT_THERE, GatewayHealth, Trunk
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint

@@ -19,9 +19,8 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Clock
 from vosd.base.host import is_address
 from vosd.engine.host_names import HostNames
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.obs.outage import Outage
 from vosd.radius.packets import (
     AUTHENTICATOR_BYTES,

@@ -20,9 +20,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
 from vosd.engine.registration.certificates import TrunkCertificates
 from vosd.engine.registration.guesses import Guesses, OpenQuestion, PasswordAttempt
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.routing.access import AccessAction, CountryOf, agent_objection, country_objection, nowhere
 from vosd.sip.auth_gate import BY_ADDRESS, WAITING, Accepted, Challenged, SourceRefusal, Verdict
 from vosd.sip.digest.domains import domain_of

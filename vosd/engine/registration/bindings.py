@@ -22,9 +22,8 @@ from vosd.control.peers import InboundRow
 from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import AT_ONCE, FLUSH_S, RegistrationWriter, is_refresh
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.sip.device import Device
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener

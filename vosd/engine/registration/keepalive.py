@@ -14,8 +14,7 @@ from typing import Final, Protocol
 from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
 from vosd.engine.senders import Transmit
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
 from vosd.sip.wire.outgoing import Peer

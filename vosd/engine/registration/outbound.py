@@ -13,8 +13,7 @@ from vosd.base.clock import Instant
 from vosd.base.host import domain
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import OutboundRow
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration

@@ -19,9 +19,8 @@ from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.registration.bindings import ListedBinding, RegistrantKind
 from vosd.engine.settings import PhoneServiceSettings
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.sip.wire.outgoing import Peer
 
 BACK_OFF_S: Final = 1.0

@@ -12,9 +12,9 @@ from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
 from vosd.engine.radius.client import RadiusClient, RadiusUnreachableError
 from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
+from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.packets import RadiusCode, RadiusReply, Value
 from vosd.radius.settings import RadiusPurpose, RadiusSettings, Unreachable

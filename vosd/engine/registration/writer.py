@@ -19,8 +19,7 @@ import msgspec
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
-from vosd.obs.events import Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
 from vosd.sip.flows import Flows
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding

@@ -34,9 +34,8 @@ from vosd.engine.reports.accounting_record import (
 from vosd.engine.reports.report import CallReport, encoded
 from vosd.engine.reports.reporter import OutletWords, ReportOutlet
 from vosd.engine.settings import AccountedCalls, AccountingSettings
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.radius.packets import RadiusCode
 from vosd.radius.settings import RadiusPurpose, RadiusSettings
 from vosd.routing.pipeline import RouteChoice

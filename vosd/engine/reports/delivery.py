@@ -15,9 +15,8 @@ from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signe
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
-from vosd.obs.logger import log as _log
 from vosd.obs.outage import outage_of
 
 BUSY_S: Final = 0.5

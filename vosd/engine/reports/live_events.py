@@ -54,8 +54,7 @@ from vosd.control.events import (
 from vosd.control.installation import AlarmRow
 from vosd.engine.reports.report import of_ended_call, of_lost_call, of_running_call
 from vosd.engine.settings import CallReportState
-from vosd.obs.events import GONE, Event
-from vosd.obs.logger import log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.routing.pipeline import RouteChoice
 
 WAITING_MAX: Final = 10_000

@@ -25,9 +25,8 @@ from vosd.engine.reports.report import CallReport, encoded, of_ended_call, of_lo
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState, DeliverySettings
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.events import Event
+from vosd.obs.events import Event, log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 from vosd.routing.pipeline import RouteChoice
 
 TICK_S: Final = 1.0

@@ -11,8 +11,8 @@ from vosd.engine.background import kept_going
 from vosd.engine.counting import Counting
 from vosd.engine.host_names import HostNames
 from vosd.engine.settings import HepServer
+from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
-from vosd.obs.logger import log as _log
 
 WAITING_MAX: Final = 4 * 1024 * 1024
 """Bytes that may wait for a slow server over TCP or TLS; further packets are dropped."""

@@ -31,8 +31,7 @@ from vosd.sip.strictness.abnf import (
     listed,
     listed_or_none,
 )
-from vosd.sip.wire.grammar import QUOTED as ANY_QUOTED
-from vosd.sip.wire.grammar import TOKEN as ANY_TOKEN
+from vosd.sip.wire.grammar import QUOTED as ANY_QUOTED, TOKEN as ANY_TOKEN
 
 
 class _Rule(NamedTuple):
