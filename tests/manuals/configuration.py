@@ -28,8 +28,7 @@ from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.trunk_presets import TRUNK_PRESETS
 from vosd.config.meanings import meanings_of, sentence
-from vosd.config.reader.fields import FromText
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, Keys
 from vosd.config.reader.reading import reading_of, section_in_list, section_of
 
 _INTRODUCTION: Final = """\

@@ -30,8 +30,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import q850_cause, reason_text
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import Client, InviteClient
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import hides_session
 from vosd.sip.wire.message import Response

@@ -27,8 +27,7 @@ from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.screening import accepting
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort

@@ -30,8 +30,7 @@ from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged
 from vosd.sip.headers.rack import Rack
 from vosd.sip.headers.reason import Q850, causes, reason_text
 from vosd.sip.nat import is_answered_where_seen
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Request

@@ -27,7 +27,7 @@ from vosd.base.clock import Instant
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import RequestArrived
 from vosd.sip.screening import accepting
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.message import Message
 
 if TYPE_CHECKING:

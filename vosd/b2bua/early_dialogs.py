@@ -11,7 +11,7 @@ from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import Flows
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.wire.message import Message, Response
 from vosd.sip.wire.outgoing import Peer
 

@@ -55,8 +55,7 @@ from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import CAPABILITIES
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response

@@ -11,7 +11,7 @@ from vosd.base.clock import Instant
 from vosd.sdp.direction import inactive
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge

@@ -24,10 +24,8 @@ from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingReinvite
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.headers.retry_after import retry_after_s
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.client import Client, InviteClient
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Request, Response

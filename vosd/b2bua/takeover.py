@@ -12,9 +12,8 @@ from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.client import InviteClient
+from vosd.sip.transaction.server import InviteServer, Server
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge

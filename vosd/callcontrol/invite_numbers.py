@@ -17,8 +17,7 @@ from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of, phone_context_of
 from vosd.sip.headers.portability import Portability, portability_of
 from vosd.sip.wire.body import session_of
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import user_part
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource

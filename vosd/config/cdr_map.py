@@ -17,6 +17,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     csv_delimiter,
     line_of_text,
@@ -24,7 +25,6 @@ from vosd.config.reader.fields import (
     switch,
 )
 from vosd.config.reader.includes import read_alone
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.times import time_zone
 

@@ -20,9 +20,9 @@ from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.reader.amounts import currency_code
 from vosd.config.reader.document import Section
+from vosd.config.reader.fields import Keys
 from vosd.config.reader.lists import ACCOUNTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from vosd.config.keys.installation import InstallationKeys
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
-    from vosd.config.reader.model import Keys
+    from vosd.config.reader.fields import Keys
     from vosd.config.reader.texts import Texts
     from vosd.config.search_texts import SearchTexts
     from vosd.config.stored import Stored, Wanted

@@ -27,6 +27,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     csv_delimiter,
     line_of_text as line,
@@ -36,7 +37,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.includes import read_files
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.times import time_zone
 

@@ -13,8 +13,7 @@ from vosd.catalogue.stored_objects import KINDS
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.meanings import meanings_of, sentence
-from vosd.config.reader.fields import ValueForm, ValueShape
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, ValueForm, ValueShape
 from vosd.config.reader.reading import reading_of, section_in_list, section_of
 from vosd.config.text_values import MODELS_OF
 

@@ -66,9 +66,9 @@ from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Section, YamlList
+from vosd.config.reader.fields import Keys
 from vosd.config.reader.includes import merge
 from vosd.config.reader.items import LONG_LISTS, DoubtfulError
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates

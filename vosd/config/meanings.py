@@ -2,7 +2,7 @@
 
 import ast
 
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys
 from vosd.config.sources import statements_of, texts_below
 
 

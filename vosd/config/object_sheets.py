@@ -23,9 +23,8 @@ from vosd.config.decks.workbook_errors import ERRORS
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
-from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text, whole
 from vosd.config.reader.includes import read_files
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.renamed import hint
 from vosd.config.reader.templates import TEMPLATE

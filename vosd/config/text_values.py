@@ -18,7 +18,7 @@ from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.object_sheets import MODELS
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys
 from vosd.config.reader.reading import section_in_list, section_of
 
 MODELS_OF: Final[Mapping[str, tuple[type[Keys], ...]]] = {

@@ -22,9 +22,8 @@ from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.bye_to_user import WAIT_MS, ByeToUser
-from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client import Client, InviteClient
 from vosd.sip.transaction.entries import Unacknowledged
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.unclaimed_answers import UnclaimedAnswers
 from vosd.sip.wire.compose import invite

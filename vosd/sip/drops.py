@@ -7,7 +7,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import TypeAlias
 
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw
 
 
 class Drop(StrEnum):

@@ -25,9 +25,8 @@ from vosd.sip.owners import AlarmOwner, ClientOwner
 from vosd.sip.repetitions import key_prefix
 from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.client import Client, InviteClient
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore, sent_ack
 from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classify, own_tag, to_tag, top_via
 from vosd.sip.wire.compose import response

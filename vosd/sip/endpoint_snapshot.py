@@ -19,7 +19,7 @@ from vosd.sip.transaction.client_snapshot import (
     request_snapshot,
 )
 from vosd.sip.transaction.entries import ClosedEarly, Entry, Mark, Unacknowledged
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode, parts_acknowledged

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
         ProvisionalOwner,
         Witness,
     )
-    from vosd.sip.transaction.client import Client
-    from vosd.sip.transaction.invite_client import InviteClient
-    from vosd.sip.transaction.invite_server import InviteServer
-    from vosd.sip.transaction.server import Server
+    from vosd.sip.transaction.client import Client, InviteClient
+    from vosd.sip.transaction.server import InviteServer, Server
 
 
 @final

@@ -13,8 +13,7 @@ from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows
 from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.repetitions import Repetitions
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import named_by_maddr, response, response_stem
 from vosd.sip.wire.errors import ParseError

@@ -14,11 +14,10 @@ from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import sender_of
 from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.transaction.entries import ABSORB, Entry
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import encode, response_stem
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer
 

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 
 from vosd.sip.headers.via import branch_of
 from vosd.sip.wire.body import SESSION, is_encoded, unknown_types
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import QUOTED, TOKEN
 from vosd.sip.wire.message import Request
 

@@ -32,8 +32,7 @@ from vosd.sip.owners import DialogOwner
 from vosd.sip.repetitions import BRANCH_IN_USE, NEW, Repetitions, prefix_of
 from vosd.sip.screening import CAPABILITIES, Objection, claims_tls, objection, objection_to_body
 from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.errors import ParseError

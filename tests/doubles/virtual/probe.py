@@ -18,8 +18,8 @@ from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import AcceptanceOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.client import InviteClient
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.parse import parse_message

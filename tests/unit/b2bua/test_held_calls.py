@@ -2,8 +2,8 @@
 
 import gc
 
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.client import InviteClient
+from vosd.sip.transaction.server import InviteServer
 
 LONGER_THAN_TRANSACTIONS_MS = 70_000
 

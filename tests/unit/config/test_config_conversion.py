@@ -8,8 +8,7 @@ import pytest
 
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.reader.amounts import price
-from vosd.config.reader.fields import milliseconds, object_name, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, milliseconds, object_name, whole
 
 
 class DoorKeys(Keys):

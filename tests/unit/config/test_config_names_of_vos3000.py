@@ -18,7 +18,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys
 from vosd.config.reader.reading import section_of
 from vosd.config.reader.renamed import plain_name
 

@@ -8,9 +8,8 @@ from vosd.base.secret import Secret
 from vosd.cdr.retention import Age
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.named_files import FILE_KEYS, TEXTS, files_of
-from vosd.config.reader.fields import FromText
+from vosd.config.reader.fields import FromText, Keys
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 
 
 def test_without_the_key_nothing_is_ever_dropped(site):

@@ -10,7 +10,7 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.reader.direct import read_directly
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys
 
 SOUND: list[tuple[type[Keys], dict[str, Any]]] = [
     (AccountKeys, {"id": "acme"}),

@@ -35,8 +35,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.load import load
-from vosd.config.reader.fields import FromText
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, Keys
 from vosd.config.reader.reading import section_in_list, section_of
 
 LOGIN: Final = {"username": "bob", "password": "secret"}

@@ -10,7 +10,7 @@ from doubles.turns import turns
 
 from vosd.engine import background
 from vosd.sip.drops import Drop
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw
 
 
 @pytest.fixture(autouse=True)

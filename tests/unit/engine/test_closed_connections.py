@@ -17,7 +17,7 @@ from vosd.engine.service import SwitchService
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.device import Device
 from vosd.sip.flows import Listener
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.wire.outgoing import InviteParts, Peer
 
 USER, CONTACT, INSTANCE = "1001", "sip:1001@192.168.1.100:5060;transport=tcp", '"<urn:uuid:7>"'

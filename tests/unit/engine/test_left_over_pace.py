@@ -20,7 +20,7 @@ from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import ASKED_FOR_MS, TIMES_ASKED
 from vosd.sip.dialog.snapshot import CallerSnapshot
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.outgoing import Peer
 
 

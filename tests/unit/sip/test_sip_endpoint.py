@@ -7,8 +7,7 @@ from vosd.sip.events import AlarmFired, InviteArrived, InviteRefused, RegisterAr
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 
 SETTINGS = SipSettings(product="vosd/test")
 ANSWERING = SipSettings(answers_unknown_sources=True)

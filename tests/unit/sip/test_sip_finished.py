@@ -6,9 +6,9 @@ from vosd.base.clock import Instant
 from vosd.sip.settings import Timers
 from vosd.sip.transaction import finished as finished_transactions
 from vosd.sip.transaction.entries import Mark
-from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_REQUEST, OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.outgoing import Datagram, ResponseStem
 

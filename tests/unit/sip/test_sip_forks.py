@@ -6,7 +6,7 @@ from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, reque
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived, RequestArrived, UnwantedAnswer
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 
 T1 = 500

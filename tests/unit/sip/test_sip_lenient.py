@@ -6,8 +6,7 @@ from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper,
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, CancelArrived, InviteArrived, RequestArrived, ResponseArrived
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 

@@ -25,7 +25,7 @@ from vosd.sip.door.messages import (
     OutgoingResponse,
     OutgoingSuccess,
 )
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.body import passed_parts
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request, Response

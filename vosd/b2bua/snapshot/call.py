@@ -33,9 +33,8 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client import Client, InviteClient
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.trunks.gateways import Address
 
 Requests = Iterable[Client | InviteClient]

@@ -20,8 +20,8 @@ from vosd.routing.ring_groups import in_group
 from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.trunks.gateways import THEN_THE_PHONE, Address, RoutingGateway
 from vosd.trunks.ringing import RingGroup

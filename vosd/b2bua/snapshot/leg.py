@@ -24,7 +24,7 @@ from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, dialog_with_login
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.timer_snapshot import TimerSnapshot

@@ -14,16 +14,14 @@ from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.b2bua.takeover import Takeover
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.client import Client, InviteClient
 from vosd.sip.transaction.client_snapshot import (
     ClientSnapshot,
     InviteClientSnapshot,
     request_restored,
     request_snapshot,
 )
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 

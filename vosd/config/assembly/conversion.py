@@ -15,7 +15,7 @@ import msgspec
 from msgspec import structs
 from pydantic.fields import FieldInfo
 
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys
 
 Target = TypeVar("Target")
 StructTarget = TypeVar("StructTarget", bound=msgspec.Struct)

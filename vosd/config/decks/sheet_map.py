@@ -17,13 +17,13 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     line_of_text,
     one_or_many,
     text_where,
     whole,
 )
 from vosd.config.reader.includes import FILE_BYTES_MAX, read_text
-from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.times import time_zone
 

@@ -8,9 +8,8 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.config.reader.addresses import network
 from vosd.config.reader.countries import Countries
-from vosd.config.reader.fields import KeyProblemError, choice, one_or_many
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, one_or_many
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.routing.access import AccessAction, AccessScope
 
 Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)]

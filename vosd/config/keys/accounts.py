@@ -24,6 +24,7 @@ from vosd.config.reader.amounts import currency_code, overdraft, price, step
 from vosd.config.reader.countries import Countries, part_of_agent
 from vosd.config.reader.fields import (
     KeyProblemError,
+    Keys,
     choice,
     limit,
     line_of_text,
@@ -37,7 +38,6 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.media import recorded_share
-from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed

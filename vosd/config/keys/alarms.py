@@ -14,6 +14,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     line_of_text,
     mail_address,
@@ -23,7 +24,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.engine.settings import MailSecurity
 from vosd.obs.alarms import KINDS, Level
 from vosd.obs.events import Event

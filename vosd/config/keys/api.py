@@ -18,6 +18,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     line_of_text,
     one_or_many,
@@ -25,7 +26,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.engine.settings import AccessLogLines, ApiSettings, BrandSettings, HttpListener
 
 _LONGEST: int = 200

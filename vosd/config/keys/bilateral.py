@@ -11,8 +11,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.amounts import percent, price
-from vosd.config.reader.fields import KeyProblemError, object_name
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, object_name
 
 _LOCAL: Final = "localhost"
 _PERCENT: Final = percent()

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.config.reader.amounts import limit_of_each, overdraft
-from vosd.config.reader.fields import choice
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, choice
 
 
 class BillingKeys(Keys):

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.config.keys import names_of_vos3000
-from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, object_name, one_or_many, switch
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text, object_name, one_or_many, switch
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.times import Day, DaySpan, day, end_of_hours, span_of_days, start_of_hours, time_zone, weekday
 

@@ -8,9 +8,8 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
-from vosd.config.reader.fields import KeyProblemError, choice, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, milliseconds, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.engine.settings import CallReportState
 
 _ALL = tuple(CallReportState)

@@ -7,8 +7,7 @@ from pydantic import model_validator
 
 from vosd.base.money import unit_of
 from vosd.config.reader.amounts import currency_code, exchange_rate, step
-from vosd.config.reader.fields import KeyProblemError, first_instant, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, first_instant, whole
 
 
 class CurrencyKeys(Keys):

@@ -6,8 +6,7 @@ import msgspec
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from vosd.config.reader.fields import FromText, choice, limit, milliseconds, switch, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, Keys, choice, limit, milliseconds, switch, whole
 from vosd.trunks.keys import DeclaredKey, KeyForm, keys_of
 
 

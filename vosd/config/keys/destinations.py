@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.billing.spending import SpendAction
 from vosd.config.reader.amounts import price
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, text_where, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, text_where, whole
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
 

@@ -5,8 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, milliseconds, object_name, one_or_many
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, milliseconds, object_name, one_or_many
 from vosd.trunks.ringing import RingOrder
 
 _RANGE: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?\Z", re.ASCII)

@@ -4,8 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import model_validator
 
-from vosd.config.reader.fields import KeyProblemError, switch, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, switch, whole
 
 _AT_MOST: Final = 10_000
 

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, model_validator
 
 from vosd.config.reader.addresses import source
-from vosd.config.reader.fields import KeyProblemError, limit, object_name, one_or_many
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, limit, object_name, one_or_many
 from vosd.trunks.gateways import NAMES_MAX, HostName, HostPattern
 
 

@@ -7,8 +7,7 @@ from pydantic import model_validator
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import hep_server
-from vosd.config.reader.fields import KeyProblemError, choice, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, whole
 from vosd.engine.settings import HepOnly, HepServer
 
 

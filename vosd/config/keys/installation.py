@@ -41,6 +41,7 @@ from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     object_name,
     one_or_many,
@@ -49,7 +50,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.files import database_url, file_path, socket_path
-from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import LOOPBACK, HttpListener, LogLevel, MetricsSettings, OnSigterm, PhoneServiceSettings

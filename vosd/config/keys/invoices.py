@@ -11,6 +11,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     line_of_text,
     mail_address,
@@ -19,7 +20,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.config.reader.times import time_zone
 from vosd.invoicing.numbers import BadFormError, NumberForm
 

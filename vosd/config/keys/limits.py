@@ -3,8 +3,7 @@
 from typing import Annotated, ClassVar
 
 from vosd.b2bua.settings import DeadCallBilling
-from vosd.config.reader.fields import choice, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, choice, whole
 
 
 class LimitKeys(Keys):

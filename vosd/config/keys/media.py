@@ -11,6 +11,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     milliseconds,
     object_name,
@@ -27,7 +28,6 @@ from vosd.config.reader.media import (
     silence,
     with_both_laws,
 )
-from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
 from vosd.config.reader.vos3000 import traffic_class_byte

@@ -5,9 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import KeyProblemError, choice, object_name, whole
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated, pattern
 from vosd.config.reader.numbers import telephone_number
 from vosd.routing.pools import EmptyPool, PoolMode

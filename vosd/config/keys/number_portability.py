@@ -10,8 +10,16 @@ from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import destination
-from vosd.config.reader.fields import FromText, KeyProblemError, milliseconds, one_or_many, switch, text_where, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import (
+    FromText,
+    KeyProblemError,
+    Keys,
+    milliseconds,
+    one_or_many,
+    switch,
+    text_where,
+    whole,
+)
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.gateways import Address
 

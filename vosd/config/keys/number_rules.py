@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from vosd.config.reader.fields import object_name
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, object_name
 from vosd.config.reader.number_rules import (
     comma_separated,
     each_left_once,

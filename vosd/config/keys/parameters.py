@@ -14,9 +14,8 @@ from vosd.base.money import unit_of
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
 from vosd.config.reader.e164s import digits, e164s, e164s_with_memos
-from vosd.config.reader.fields import FromText, whole
+from vosd.config.reader.fields import FromText, Keys, whole
 from vosd.config.reader.media import installation_mode, port_range
-from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.vos3000 import (
     challenge_status,

@@ -9,8 +9,7 @@ from vosd.base.calendar_use import CalendarUse
 from vosd.billing.period_rates import When
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import factor_up_to
-from vosd.config.reader.fields import KeyProblemError, choice, object_name
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name
 from vosd.config.reader.renamed import Renamed, renamed
 
 

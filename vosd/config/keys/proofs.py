@@ -11,9 +11,8 @@ from pydantic import model_validator
 
 from vosd.base.secret import Secret
 from vosd.config.reader.addresses import host_as_written
-from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.sip.digest.hashing import Algorithm
 
 PASSWORD_BYTES_MAX: Final = 1_024

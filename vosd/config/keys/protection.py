@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import KeyProblemError, line_of_text, milliseconds, one_or_many, switch, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, line_of_text, milliseconds, one_or_many, switch, whole
 from vosd.net.shield import SCANNERS
 
 

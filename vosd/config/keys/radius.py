@@ -8,9 +8,8 @@ from pydantic import model_validator
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import ip, ip_or_name
-from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, milliseconds, switch, whole
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, line_of_text, milliseconds, switch, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.engine.settings import AccountedCalls
 from vosd.radius.settings import DigestForm, RadiusUsers, Unreachable
 

@@ -13,8 +13,16 @@ from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
-from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, object_name, one_or_many, switch, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import (
+    KeyProblemError,
+    Keys,
+    choice,
+    line_of_text,
+    object_name,
+    one_or_many,
+    switch,
+    whole,
+)
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import plain_prefix, rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed

@@ -18,6 +18,7 @@ from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     end_of_validity,
     first_instant,
@@ -25,7 +26,6 @@ from vosd.config.reader.fields import (
     switch,
     whole,
 )
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import plain_prefix, rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 

@@ -6,8 +6,7 @@ from pydantic import model_validator
 
 from vosd.base.host import is_address
 from vosd.config.reader.addresses import destination
-from vosd.config.reader.fields import KeyProblemError, milliseconds, switch
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import KeyProblemError, Keys, milliseconds, switch
 from vosd.trunks.gateways import Address
 
 

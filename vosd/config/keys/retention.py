@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BeforeValidator, model_validator
 
 from vosd.cdr.retention import Age
-from vosd.config.reader.fields import KeyProblemError, one_or_many
+from vosd.config.reader.fields import KeyProblemError, Keys, one_or_many
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.config.reader.times import age, start_of_hours, time_zone
 
 LEAST_OF_LEDGER: Final = Age(months=3)

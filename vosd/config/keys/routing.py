@@ -9,9 +9,8 @@ from vosd.base.margin import LossGuard
 from vosd.config.keys.proofs import sip_domain
 from vosd.config.reader.codes import q850
 from vosd.config.reader.e164s import services_with_numbers, short_codes
-from vosd.config.reader.fields import KeyProblemError, one_or_many, switch, whole
+from vosd.config.reader.fields import KeyProblemError, Keys, one_or_many, switch, whole
 from vosd.config.reader.margins import wanted_margin
-from vosd.config.reader.model import Keys
 from vosd.routing.special_numbers import EMERGENCY
 
 

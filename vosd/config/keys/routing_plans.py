@@ -11,6 +11,7 @@ from vosd.base.margin import LossGuard
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import (
     KeyProblemError,
+    Keys,
     choice,
     end_after_begin,
     end_of_validity,
@@ -24,7 +25,6 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.files import file_path
 from vosd.config.reader.margins import wanted_margin
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import wild_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.routing.plan import IN_TURN, NO_PLAN, Criterion

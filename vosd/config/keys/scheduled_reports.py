@@ -11,6 +11,7 @@ from vosd.base.cause import EndReason
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    Keys,
     ValueForm,
     ValueShape,
     choice,
@@ -21,7 +22,6 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import ReportForm

@@ -3,8 +3,7 @@
 from typing import Annotated
 
 from vosd.base.session_timer import TTL_MAX_S, Probe
-from vosd.config.reader.fields import choice, switch, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import Keys, choice, switch, whole
 from vosd.config.reader.vos3000 import divisor
 
 

@@ -14,6 +14,7 @@ from vosd.config.reader.addresses import listener, name_server
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     line_of_text,
     milliseconds,
@@ -21,7 +22,6 @@ from vosd.config.reader.fields import (
     switch,
     whole,
 )
-from vosd.config.reader.model import Keys
 from vosd.engine.settings import NameServer, SipListener
 from vosd.net.settings import ANY_ORIGIN
 from vosd.sip.digest.hashing import Algorithm

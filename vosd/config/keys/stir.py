@@ -8,9 +8,8 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.config.keys.dids import number_or_range
 from vosd.config.keys.trunk_headers import few_digits
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, milliseconds, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.stir.terms import VerifyAction
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.stir import CallerOrigin, TrunkVerification, VerstatHeader

@@ -6,9 +6,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, model_validator
 
 from vosd.config.reader.addresses import dns_name
-from vosd.config.reader.fields import KeyProblemError, choice, object_name, one_or_many, switch
+from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, one_or_many, switch
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.net.settings import TlsVersion, VerifyClient
 
 

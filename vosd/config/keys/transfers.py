@@ -5,8 +5,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import model_validator
 
-from vosd.config.reader.fields import FromText, KeyProblemError
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys
 from vosd.trunks.dialect import KEYS_MAX, TransferDisplay
 
 _SEQUENCE: Final = re.compile(rf"[0-9*#A-D]{{1,{KEYS_MAX}}}\Z")

@@ -6,8 +6,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.config.reader.codes import causes_instead
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, text_where, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, one_or_many, switch, text_where, whole
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values, product, uri_host, uri_user
 from vosd.trunks.dialect import ReasonForm

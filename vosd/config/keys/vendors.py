@@ -8,9 +8,8 @@ from pydantic import model_validator
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text, sip_domain
 from vosd.config.reader.addresses import destination
-from vosd.config.reader.fields import KeyProblemError, line_of_text, milliseconds, whole
+from vosd.config.reader.fields import KeyProblemError, Keys, line_of_text, milliseconds, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.model import Keys
 from vosd.trunks.gateways import Address, Ping
 
 

@@ -8,8 +8,7 @@ from pydantic import BeforeValidator
 
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
-from vosd.config.reader.fields import FromText, milliseconds, one_or_many, switch, text_where, whole
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, Keys, milliseconds, one_or_many, switch, text_where, whole
 from vosd.control.events import TYPES_BY_NAME
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")

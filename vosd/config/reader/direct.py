@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from vosd.config.reader.fields import FromText, ValueForm
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, Keys, ValueForm
 
 Model = TypeVar("Model", bound=Keys)
 Kind = type[Any] | tuple[type[Any], ...]

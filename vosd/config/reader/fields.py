@@ -1,4 +1,4 @@
-"""Convert the text of one value, and describe in messages what was expected.
+"""Base of the models of all sections: convert the text of each value, and describe in messages what was expected.
 
 One ``FromText`` serves three readers: the model that converts, the problem that says what was expected, and the
 generated reference. Amounts of money, telephone numbers, addresses, files and the forms of VOS3000's parameters have
@@ -7,17 +7,20 @@ modules of their own.
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from functools import cache
+from typing import Any, ClassVar, Final
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from vosd.catalogue.problems import suggestion
+from vosd.config.reader.renamed import Renamed
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9-]+"
@@ -311,3 +314,30 @@ def _with_zone(text: str) -> int:
 def plain(number: Decimal) -> str:
     """Write a number without exponent and without trailing zeros."""
     return format(number.normalize(), "f")
+
+
+class Keys(BaseModel):
+    """The keys of one mapping: unknown ones are errors, values are converted from text."""
+
+    # A model is built when a file has its section: to build them all takes a fifth of a start.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    not_built: ClassVar[frozenset[str]] = frozenset()
+    """Keys of capabilities that do not exist yet: writing one is an error that says so."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Other spellings, and the key that each stands for."""
+    names_elsewhere: ClassVar[Renamed] = {}
+    """Names of VOS3000 for keys of ours: none is a key, but the mistake names ours."""
+    apart: ClassVar[Mapping[str, str]] = {}
+    """Keys that are read before the mapping is validated, with their documentation."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any key of it is written."""
+        return bool(self.model_fields_set)
+
+    @classmethod
+    @cache
+    def by_key(cls) -> Mapping[str, FieldInfo]:
+        """Return the fields by the key that the file has for each."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}

@@ -11,8 +11,7 @@ from pydantic_core import ErrorDetails
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.reader.direct import read_directly
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, written_in, written_in_list
-from vosd.config.reader.fields import FromText, KeyProblemError
-from vosd.config.reader.model import Keys
+from vosd.config.reader.fields import FromText, KeyProblemError, Keys
 from vosd.config.reader.renamed import hint
 
 Model = TypeVar("Model", bound=Keys)

@@ -48,8 +48,7 @@ from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import hops_left, own_branch
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerPrivacy, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway

@@ -32,8 +32,8 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.via import branch_of
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.client import InviteClient
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import Datagram, InviteParts
 from vosd.trunks.dialect import ReasonForm

@@ -23,7 +23,7 @@ from vosd.engine.journal.entries import LeftOver
 from vosd.obs.events import log as _log
 from vosd.obs.log import call_line
 from vosd.sip.dialog.snapshot import InviteSnapshot
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.transaction.states import TransactionState
 
 _LOST: Final = EndReason.LOST

@@ -35,8 +35,7 @@ from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.own_answers import warning_of
 from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.states import TransactionState
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.traffic.counted import TrafficKey, TrafficKind
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 

@@ -34,7 +34,7 @@ from vosd.obs.events import Event, log as _log
 from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.states import TransactionState
 
 REFRESH_MS: Final = 2_000

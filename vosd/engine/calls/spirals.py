@@ -9,7 +9,7 @@ from vosd.base.number import for_matching, without_separators
 from vosd.engine.calls.services import RunningCalls
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.wire.message import Request
 
 PASSES_MAX: Final = 5

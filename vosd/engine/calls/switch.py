@@ -48,8 +48,7 @@ from vosd.sip.events import (
     StandaloneArrived,
     UnknownSourceIgnored,
 )
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 
 DEADLINES_AT_ONCE: Final = 100
 """Deadlines that are handled before messages get their turn, some 20 ms: a start finds that most calls are due."""

@@ -16,8 +16,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, EarlierAnswer, RequestArrived, UnwantedAnswer
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.wire.message import Message
 from vosd.trunks.gateways import MappingGateway
 

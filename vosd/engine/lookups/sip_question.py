@@ -13,7 +13,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.screening import ACCEPT, ALLOW
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Response

@@ -11,9 +11,9 @@ from vosd.sip.forms import DialogT, PeerT, RetryT, TextT
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.headers.rack import Rack
 from vosd.sip.owners import AcceptanceOwner
-from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer, over_connection

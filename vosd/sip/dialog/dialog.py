@@ -14,8 +14,7 @@ from vosd.sip.flows import hop_of
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat, is_hidden
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import first_of
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer

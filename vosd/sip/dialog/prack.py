@@ -8,9 +8,9 @@ from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnacknowledged
 from vosd.sip.forms import RetryT
 from vosd.sip.owners import ProvisionalOwner
-from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_PROVISIONAL
 from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import over_connection
 

@@ -15,7 +15,7 @@ from vosd.sip.digest.answer import Answers, Challenge, ChallengeState
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
 from vosd.sip.headers.name_addr import tag_of
-from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import InviteServer
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import InviteParts, Peer, ResponseStem
 

@@ -18,7 +18,7 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 
 if TYPE_CHECKING:
-    from vosd.sip.transaction.invite_client import InviteClient
+    from vosd.sip.transaction.client import InviteClient
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 

@@ -25,8 +25,7 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.events import AlarmFired
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import Client, InviteClient
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 

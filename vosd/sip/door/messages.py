@@ -11,10 +11,8 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.owners import Witness
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.client import Client, InviteClient
+from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.wire.multipart import BodyPart
 from vosd.sip.wire.outgoing import InviteParts
 

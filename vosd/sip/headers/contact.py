@@ -6,8 +6,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.uri import Uri
 
 SURELY: Final = 1_000

@@ -11,8 +11,7 @@ from urllib.parse import unquote
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.privacy import WITHHOLDS_HISTORY, wishes
 from vosd.sip.headers.reason import Q850, Reason
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import parameters
 from vosd.sip.wire.uri import Uri
 

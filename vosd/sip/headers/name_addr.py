@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import parameters
 
 _NAME_ADDR: Final = re.compile(r'("(?:[^"\\]|\\.)*+"\s*+|[^<"]*+)<([^>]*+)>\s*+((?:;.*)?)\Z', re.DOTALL)

@@ -6,8 +6,7 @@ Protocol, cause and text are read. The text is free text of a peer: it is kept f
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 

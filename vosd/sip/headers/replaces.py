@@ -5,8 +5,7 @@ from urllib.parse import unquote
 
 from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import parameters
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri

@@ -4,8 +4,7 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 

@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import HOST, QUOTED, TOKEN, parameters
 
 _VIA: Final = re.compile(

@@ -16,8 +16,7 @@ from vosd.base.clock import Instant
 from vosd.base.host import is_private, plain_host
 from vosd.sip.headers.contact import SURELY, Contact, seconds
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import Uri, are_equivalent

@@ -10,8 +10,7 @@ from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.bye_to_user import ByeToUser
-from vosd.sip.transaction.client import Client, ClientState
-from vosd.sip.transaction.invite_client import InviteClient, InviteClientState
+from vosd.sip.transaction.client import Client, ClientState, InviteClient, InviteClientState
 from vosd.sip.transaction.snapshot import RetrySnapshot
 from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode

@@ -3,8 +3,7 @@
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.invite_server import InviteServer, InviteServerState
-from vosd.sip.transaction.server import Server, ServerState
+from vosd.sip.transaction.server import InviteServer, InviteServerState, Server, ServerState
 from vosd.sip.transaction.snapshot import RetrySnapshot, StemSnapshot
 from vosd.sip.transaction.timer_snapshot import TimerSnapshot
 

@@ -16,10 +16,8 @@ from vosd.sip.wire.outgoing import Datagram, Peer, ProvenAck
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.bye_to_user import ByeToUser
-    from vosd.sip.transaction.client import Client
-    from vosd.sip.transaction.invite_client import InviteClient
-    from vosd.sip.transaction.invite_server import InviteServer
-    from vosd.sip.transaction.server import Server
+    from vosd.sip.transaction.client import Client, InviteClient
+    from vosd.sip.transaction.server import InviteServer, Server
 
 
 class TimerOwner(Protocol):

@@ -11,8 +11,7 @@ from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.names import SPELLINGS, MalformedNameError, canonical
 from vosd.sip.headers.via import Via
 from vosd.sip.settings import Limits
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Request, Response, first_values, header_in
 from vosd.sip.wire.usual import USUAL_REQUEST, USUAL_RESPONSE

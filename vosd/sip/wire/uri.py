@@ -4,8 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.base.number import EMERGENCY_SERVICE
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import HOST, PORT, parameters
 
 DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
