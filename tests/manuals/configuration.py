@@ -11,7 +11,6 @@ from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.dids import DidKeys
@@ -23,10 +22,10 @@ from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.presets import PRESETS, Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.trunk_presets import TRUNK_PRESETS
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.meanings import meanings_of, sentence
 from vosd.config.reader.fields import FromText, Keys
 from vosd.config.reader.reading import reading_of, section_in_list, section_of

@@ -53,7 +53,6 @@ from vosd.config.assembly.special_numbers import check_special_numbers, special_
 from vosd.config.assembly.stir import read_stir
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
@@ -61,9 +60,9 @@ from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.presets import Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Section, YamlList
 from vosd.config.reader.fields import Keys

@@ -21,8 +21,7 @@ from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_enco
 from vosd.config.decks.sheets import SheetLine, lines_of
 from vosd.config.decks.workbook_errors import ERRORS
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text, whole
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.reading import read_section

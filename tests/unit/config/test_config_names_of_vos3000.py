@@ -10,14 +10,13 @@ import pytest
 from vosd.config.keys import names_of_vos3000 as vos3000
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys, EntryKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.fields import Keys
 from vosd.config.reader.reading import section_of
 from vosd.config.reader.renamed import plain_name

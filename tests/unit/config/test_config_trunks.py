@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from vosd.catalogue.problems import ConfigError
-from vosd.config.keys.callers import MappingGatewayKeys
 from vosd.config.keys.dids import DidKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.routing.special_numbers import EMERGENCY
 from vosd.trunks.dialect import (
     CalleeDialect,

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import RateKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.direct import read_directly
 from vosd.config.reader.fields import Keys
 

@@ -13,8 +13,7 @@ from vosd.admin.office.ports import KeySheet
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config import text_values
 from vosd.config.key_sheets import key_sheets
-from vosd.config.keys.callers import PhoneKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import PhoneKeys, RoutingGatewayKeys
 from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import choice, whole
 from vosd.config.text_values import MODELS_OF

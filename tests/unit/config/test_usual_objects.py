@@ -10,9 +10,9 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly import accounts, callers
 from vosd.config.assembly.inventory import Written
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.callers import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.stir import StirKeys
+from vosd.config.keys.trunks import MappingGatewayKeys
 from vosd.config.reader.document import Section
 
 ACCOUNTS: list[dict[str, Any]] = [

@@ -641,7 +641,7 @@ async def test_an_agent_provisions_a_customer_by_its_rights(office: Office, tmp_
 def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:
     from vosd.admin.office.agent_objects import SETTABLE
     from vosd.config.keys.accounts import AccountKeys
-    from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
+    from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys
 
     known = {"accounts": AccountKeys, "mapping_gateways": MappingGatewayKeys, "phones": PhoneKeys}
     for kind, keys in SETTABLE.items():

@@ -14,11 +14,11 @@ from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_announcements
 from vosd.config.assembly.stir import caller_signatures
 from vosd.config.assembly.trunk_headers import caller_format, trunk_causes, trunk_headers
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.transfers import TransferKeyKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
 from vosd.trunks.gateways import CallerLimits, CallerNumbers, HostName, HostPattern, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers

@@ -11,11 +11,10 @@ from vosd.config.assembly.conversion import Conversion, full_conversion, require
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.sounds import check_sound
 from vosd.config.keys.advertise import announced
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.media import MediaKeys, RtpEngineKeys, TrunkMediaKeys
 from vosd.config.keys.parameters import MEDIA_PARAMETERS, PARAMETERS, ParameterKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
     TERMINATING,

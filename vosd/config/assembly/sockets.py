@@ -10,7 +10,7 @@ from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.trunk_tls import identity_name, own_identity
 from vosd.config.keys.installation import InstallationKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import RoutingGatewayKeys
 from vosd.engine.settings import SipListener
 from vosd.net.settings import TlsIdentity
 from vosd.trunks.gateways import Address

@@ -32,15 +32,14 @@ from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.alarms import ShortCallKeys
 from vosd.config.keys.calendars import CalendarKeys
-from vosd.config.keys.callers import MappingGatewayKeys, PhoneKeys
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys, StartBilling
 from vosd.config.keys.period_rates import PeriodRatesKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.items import names_file
 from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms

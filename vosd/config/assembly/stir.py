@@ -11,9 +11,8 @@ from vosd.catalogue.source import Origin
 from vosd.config.assembly.certificate_ends import time_left
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.inventory import Written
-from vosd.config.keys.callers import MappingGatewayKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.stir import CallerStirKeys, StirKeys, StirSignKeys, StirVerifyKeys, VendorStirKeys
+from vosd.config.keys.trunks import MappingGatewayKeys, RoutingGatewayKeys
 from vosd.config.reader.includes import read_bytes
 from vosd.engine.settings import CertificateSettings
 from vosd.stir.settings import StirTerms, TrustedFile

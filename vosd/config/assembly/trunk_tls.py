@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vosd.config.assembly.inventory import Written
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.trunks import RoutingGatewayKeys
 from vosd.config.reader.own_tls import OwnTls
 from vosd.net.settings import TlsIdentity
 

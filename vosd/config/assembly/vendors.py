@@ -20,8 +20,8 @@ from vosd.config.assembly.trunk_headers import caller_format, number_format, tru
 from vosd.config.assembly.trunk_tls import identity_name
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
-from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.stir import StirKeys
+from vosd.config.keys.trunks import RoutingGatewayKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
 from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES, LOOP_CODES
