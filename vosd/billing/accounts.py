@@ -31,7 +31,7 @@ def extended(expires_at: int | None, paid_at: int, days: int) -> int | None:
     The days of 24 hours count from the present expiry, or from the payment where that is later. An account that does
     not expire stays so.
     """
-    if expires_at is None or expires_at >= NEVER or days <= 0:
+    if expires_at is None or days <= 0:
         return expires_at
     return min(max(expires_at, paid_at) + days * DAY_MS, NEVER)
 

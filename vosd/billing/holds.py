@@ -447,8 +447,6 @@ class AccountCredit:
 
     def _check_owned(self) -> None:
         """Check what is left after the balance has changed, and nothing of what is unbooked counts twice."""
-        if self.low_below is None:
-            return
         if self._low_at is not None:
             self._low_at = min(self._low_at, self._owned)
         self._check_low()

@@ -123,11 +123,8 @@ class Occupancy:
         if meter.active == 0:
             raise _nothing_taken(scope, name)
         meter.active -= 1
-        accepted = meter.accepted
-        if accepted and accepted[-1] == mono_ms:
-            accepted.pop()
-        elif mono_ms in accepted:  # other calls came while this one waited for an answer
-            accepted.remove(mono_ms)
+        if mono_ms in meter.accepted:  # else it has left the window while it waited for an answer
+            meter.accepted.remove(mono_ms)
 
     def active(self, scope: LimitScope, name: str) -> int:
         """Return the running calls of one object."""

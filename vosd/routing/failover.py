@@ -125,7 +125,7 @@ def stops(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
         return True
     if outcome.had_media and gateway.stop_after_early_media:
         return True
-    return outcome.q850 is not None and outcome.q850 in gateway.stop_causes
+    return outcome.q850 in gateway.stop_causes
 
 
 def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
@@ -138,7 +138,7 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
         case AttemptEnd.RING_TIMEOUT:
             return gateway.failover_after_ringing or not outcome.rang
         case AttemptEnd.FINAL:
-            if outcome.q850 is not None and outcome.q850 in gateway.failover_causes:
+            if outcome.q850 in gateway.failover_causes:
                 return True
             if outcome.code < 400 and gateway.dialect.redirects is Redirects.FOLLOW:
                 return True  # as at a place that cannot be reached: no contact that it has named has taken the call
@@ -189,8 +189,6 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
 
 
 def _status_for_caller(code: int) -> int:
-    if 300 <= code < 400:
+    if code < 400:
         return 480
-    if code in OURS_TO_SETTLE or not 400 <= code < 700:
-        return 503
-    return code
+    return 503 if code in OURS_TO_SETTLE else code
