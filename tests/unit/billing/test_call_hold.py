@@ -55,6 +55,8 @@ def test_a_question_whether_another_attempt_could_be_paid_counts_what_the_presen
     assert call.could_join(carrier, HALF_A_CENT, 60, ("carrier", HALF_A_CENT)) is could
     assert not call.could_join(carrier, CENT_A_SECOND, 60, ("carrier", HALF_A_CENT))
     assert not call.could_join(carrier, HALF_A_CENT, 60, ("other", HALF_A_CENT))
+    other = credit("other", "0.29")
+    assert not call.could_join(other, HALF_A_CENT, 60, ("carrier", HALF_A_CENT)), "that is the carrier's money"
 
 
 def test_a_hold_that_is_only_tried_leaves_no_account_in_memory():
@@ -85,6 +87,22 @@ def test_while_one_attempt_takes_the_place_of_another_both_are_held_for():
     assert (first.reserved, second.reserved) == (0, Decimal("0.60"))
     call.give_back()
     assert (acme.reserved, second.reserved) == (0, 0)
+
+
+def test_of_two_attempts_at_one_account_the_one_that_fails_is_left_alone():
+    carrier = credit("carrier", "5")
+    call = held(credit("acme", "5"))
+    call.join(carrier, CENT_A_SECOND, 60)
+    call.join(carrier, HALF_A_CENT, 60)
+    call.leave("carrier", HALF_A_CENT)
+    assert (carrier.reserved, [each.applied for each in call.vendors]) == (Decimal("0.60"), [CENT_A_SECOND])
+
+
+def test_a_vendor_that_charges_from_a_later_invite_pays_for_later_seconds():
+    carrier = credit("carrier", "5")
+    call = held(credit("acme", "5"))
+    call.join(carrier, HALF_A_CENT, 30, elapsed_s=20)
+    assert (call.granted_s, carrier.reserved) == (50, Decimal("0.15"))
 
 
 def test_the_deadline_of_a_vendor_that_has_failed_is_that_of_the_call_no_more():
@@ -157,10 +175,12 @@ def test_the_time_before_our_200_is_rounded_as_the_vendor_bills_it(precision_ms,
     assert call.granted_s == 60 - lead_s
 
 
-def test_one_account_may_be_customer_and_vendor_of_a_call():
+@pytest.mark.parametrize("has_agent", [False, True])
+def test_one_account_may_be_customer_and_vendor_of_a_call(has_agent):
     both = credit("both", "0.92")
     call = held(both)
     assert call.join(both, HALF_A_CENT, 60) is None
+    assert not has_agent or call.add_agent(credit("agent", "5"), HALF_A_CENT, 60) is None
     assert both.available == Decimal("0.02")
     assert call.extend()
     assert (call.granted_s, both.reserved) == (61, Decimal("0.915"))

@@ -58,6 +58,13 @@ def test_each_prefix_is_counted_by_how_its_price_changes():
     }  # fmt: skip
 
 
+def test_a_new_prefix_may_come_before_all_others():
+    assert imported([line("2", "0.05")], [line("1"), line("2", "0.05")]) == (
+        [line("1"), line("2", "0.05")],
+        {DeckChangeKind.NEW: 1, DeckChangeKind.UNCHANGED: 1},
+    )
+
+
 def test_a_new_prefix_with_several_rates_is_counted_by_its_last_one():
     changes = DeckChanges()
     new = [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]
@@ -144,6 +151,14 @@ def test_a_partial_file_leaves_columns_that_it_lacks_as_they_are_when_its_rates_
         line("44", "0.03", SOON, LATER, others="Britain,1/1"),
         line("44", "0.04", LATER, others="Britain,1/1"),
     ]
+    between = [line("44", "0.03", MIDDLE, LATER, others="Britain,"), line("44", "0.04", LATER, others="Britain,")]
+    assert [*merged(old, between, Mode.DELTA, changes, now=NOW, absent=["interval"])] == [
+        line("44", "0.01", PAST, MIDDLE, others="UK,60/60"),
+        line("44", "0.03", MIDDLE, LATER, others="Britain,60/60"),
+        line("44", "0.04", LATER, others="Britain,1/1"),
+    ]
+    whole = [line("44", "0.05", others="Britain,")]
+    assert [*merged(old, whole, Mode.FULL, changes, now=NOW, absent=["interval"])] == whole
     first = line("45", "0.01", SOON, others="UK,60/60")
     (found,) = merged([first], [line("45", "0.02", others="UK,")], Mode.DELTA, changes, now=NOW, absent=["interval"])
     assert found == line("45", "0.02", others="UK,60/60")

@@ -61,6 +61,15 @@ def test_call_is_refused_when_one_unit_is_missing():
     assert acme.reserved == 0
 
 
+@pytest.mark.parametrize(("cap", "is_capped"), [("0.40", True), ("5", False)])
+def test_a_refusal_names_the_cap_of_an_outage_where_that_is_what_binds(cap, is_capped):
+    acme = credit("0.50")
+    acme.bound(Decimal(cap))
+    refusal = acme.hold(CENT_A_SECOND, 60, HOUR)
+    assert isinstance(refusal, Refusal)
+    assert ("database_away_cap" in refusal.detail, acme.is_capped) == (is_capped, is_capped)
+
+
 def test_overdraft_limit_counts_as_available():
     acme = credit("-0.40", limit="1")
     held(acme)
@@ -211,6 +220,12 @@ def test_a_low_balance_is_reported_once_however_many_calls_come_and_go():
     for _ in range(12):
         held(acme)
     assert reported == [acme]
+
+
+def test_a_hold_that_is_only_tried_reports_no_low_balance():
+    acme, reported = low("10", "5")
+    held(acme.copied(), 600)
+    assert (reported, acme.is_low) == ([], False)
 
 
 def test_a_low_balance_is_reported_again_after_a_payment_that_was_enough():
@@ -400,6 +415,8 @@ def test_an_account_is_low_by_hours_of_its_average_use_from_when_that_is_known()
     assert (acme.low_below, acme.is_low, acme.awaits_use) == (Decimal("10.00"), False, False)
     acme.set_use(Decimal("0.417"))
     assert (acme.low_below, reported) == (Decimal("10.01"), [acme])
+    acme.set_terms(Decimal(0), None, 25)
+    assert (reported, acme.awaits_use) == ([acme], False), "it stays low, and its use is known"
 
 
 def test_the_higher_of_amount_and_hours_of_use_is_what_is_low():

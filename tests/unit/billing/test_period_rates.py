@@ -61,6 +61,8 @@ def test_the_closest_entry_decides_between_periods_and_then_their_order():
     assert periods.at(at("2026-12-25T10:00:00")).name == "feast"
     assert periods.at(at("2026-12-24T10:00:00")).name == "day"
     assert periods.at(at("2026-12-24T20:00:00")).name == "night"
+    periods.add(Period("twin", "business", rate_group="t"), BUSINESS, group("t", p44="0.002"))
+    assert periods.at(at("2026-12-24T10:00:00")).name == "day"
 
 
 def test_the_tables_of_periods_are_those_in_force():

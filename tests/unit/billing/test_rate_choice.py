@@ -8,7 +8,18 @@ import pytest
 from doubles.data.builders import rating_policy
 from doubles.recomputed import recompute
 
-from vosd.billing.rate_choice import PricedPrefixes, RateCandidate, RateChoice, RateSelection, RateSource, of_types
+from vosd.billing.origin_rates import OriginRates, RateOrigin
+from vosd.billing.period_rates import Period, PeriodTable
+from vosd.billing.ports import Rates
+from vosd.billing.rate_choice import (
+    PricedPrefixes,
+    RateCandidate,
+    RateChoice,
+    RateSelection,
+    RateSource,
+    locked_prefix,
+    of_types,
+)
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, total_at
@@ -22,7 +33,7 @@ def group(name: str, prices: dict[str, str], **terms: Any) -> RateGroup:
     return RateGroup(name, "USD", rating_policy(), RateRows(rates, f"{name}-1"), f"{name}-1")
 
 
-def choice(selection: RateSelection = RateSelection.CHEAPEST, **groups: RateGroup) -> RateChoice:
+def choice(selection: RateSelection = RateSelection.CHEAPEST, **groups: Rates) -> RateChoice:
     return RateChoice([RateCandidate(RateSource(name), each) for name, each in groups.items()], selection, 60)
 
 
@@ -73,6 +84,14 @@ def test_one_group_in_two_places_is_told_apart():
     twice = choice(RateSelection.PRIORITY, trunk=group("a", {"44": "1"}), main=group("a", {"44": "1", "*": "1"}))
     assert twice.find("442012", 0).source == "trunk"
     assert twice.find("33", 0).source == "main"
+
+
+def test_a_rate_by_the_caller_s_origin_is_of_two_sources_and_one_of_a_period_of_that_alone():
+    night = PeriodTable("tariff")
+    night.add(Period("night", rate_group="night"), None, FOUR["period"])
+    by_origin = OriginRates(FOUR["main"], [(RateOrigin("uk", "own", ("44",)), FOUR["account"])])
+    found = choice(period=night, main=by_origin).found("442012", 0, "441234567")
+    assert [each.source for each in found] == ["period night", "main, origin uk"]
 
 
 def test_calls_that_find_the_same_rates_share_the_choice():
@@ -135,6 +154,10 @@ def test_priced_prefixes_are_the_longest_of_several_rates():
     assert joined.find("441", 0, "").prefix == "44"
     assert joined.find("33", 0, "").prefix == "*"
     assert PricedPrefixes(FOUR["trunk"]).find("33", 0, "") is None
+    by_origin = OriginRates(FOUR["trunk"], [(RateOrigin("uk", "own", ("44",)), FOUR["account"])])
+    assert [PricedPrefixes(by_origin).find("33", 0, caller) for caller in ("441234567", "")] == [None, None]
+    any_and_one_digit = choice(trunk=group("all", {"*": "1"}), main=group("one", {"3": "1"}))
+    assert PricedPrefixes(any_and_one_digit).find("33", 0, "").prefix == "3"
 
 
 def test_a_locked_prefix_is_not_priced():
@@ -142,6 +165,7 @@ def test_a_locked_prefix_is_not_priced():
     closed = RateGroup("closed", "USD", rating_policy(), RateRows([usual, locked], "1"), "1")
     assert PricedPrefixes(closed).find("447912", 0, "") is None
     assert PricedPrefixes(closed).find("4420", 0, "").prefix == "44"
+    assert [locked_prefix(closed, number, 0) for number in ("447912", "4420", "33")] == ["4479", None, None]
     assert PricedPrefixes(choice(trunk=closed, main=STEADY)).find("447912", 0, "").prefix == "44"
 
 

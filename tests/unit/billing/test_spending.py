@@ -417,6 +417,21 @@ def test_a_clock_that_is_set_back_after_a_reload_with_another_zone_grants_no_lim
     assert spending.spent(HOUR) == 3
 
 
+def test_a_clock_that_is_set_back_before_any_period_has_ended_keeps_what_was_spent():
+    spending = Spending([], "UTC", ms("2026-03-28T00:20"))
+    spending.ended(Decimal(3))
+    spending.roll(ms("2026-03-27T23:20"))
+    assert [spending.spent(per) for per in SpendPeriod] == [3, 3]
+
+
+def test_a_call_counts_in_the_periods_that_had_begun_when_it_ended():
+    spending = Spending([], "UTC", NOW)
+    began = spending.began(HOUR)
+    spending.ended(Decimal(1), began)
+    spending.ended(Decimal(2), began - 1)
+    assert [spending.spent(per) for per in SpendPeriod] == [1, 3]
+
+
 def test_an_hour_begins_with_its_first_millisecond():
     for at in ("2026-03-28T10:00", "2026-03-28T10:00:00.001", "2026-03-28T10:59:59.999"):
         assert Spending([], "UTC", ms(at)).began(HOUR) == ms("2026-03-28T10:00")

@@ -38,7 +38,9 @@ def test_a_corrected_charge_says_which_one_it_is_and_what_it_was():
         Decimal("1.20"),
         60,
     )
-    assert not found.is_repeated
+    assert (found.is_new, found.is_booked) == (True, True)
+    assert not found._replace(is_repeated=True).is_new
+    assert not found._replace(is_overtaken=True).is_new
 
 
 def test_a_charge_that_stays_as_it_is_is_no_correction():
@@ -75,6 +77,15 @@ def test_a_correction_knows_by_which_rates_its_amounts_are_taxed(tax, by, before
     change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("1.00"), Decimal(tax), 30), by)
     (found,) = corrected(charges, correction(change), {1: before})
     assert (found.tax_rate_before, found.tax_rate_after) == (before, after)
+
+
+@pytest.mark.parametrize(("fee", "tax_before"), [("0", "0.20"), ("1.00", "0")])
+@pytest.mark.parametrize("before", [None, Decimal(16)])
+def test_a_charge_struck_out_whole_or_never_taxed_keeps_its_tax_rate(fee, tax_before, before):
+    charges = (msgspec.structs.replace(CHARGES[0], tax=Decimal(tax_before)),)
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 30))
+    (found,) = corrected(charges, correction(change), {1: before})
+    assert found.tax_rate_after == before
 
 
 def test_only_the_tax_of_a_charge_may_change_and_only_its_seconds():

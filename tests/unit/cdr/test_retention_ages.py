@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vosd.cdr.retention import Age, Guard, RetentionFacts, plan_payments
+from vosd.cdr.retention import Age, Guard, RetentionFacts, plan_calls, plan_ledger, plan_numbers, plan_payments
 
 
 def ms(text: str) -> int:
@@ -65,3 +65,27 @@ def test_two_ages_are_compared_once(monkeypatch):
     assert ages[0].is_at_least(ages[1])
     monkeypatch.delattr(Age, "before")
     assert ages[0].is_at_least(ages[1])
+
+
+@pytest.mark.parametrize(
+    ("closes", "calls_dropped", "until", "holds"),
+    [
+        (["2025-11-01", "2025-12-01"], "2025-12-01", "2025-12-01", []),
+        (["2025-11-01", "2026-01-01"], "2025-12-01", "2025-11-01", []),
+        (["2025-11-01", "2025-12-01"], "2025-11-15", "2025-11-01", [(Guard.CALLS, "2025-11-15")]),
+        (["2025-11-01"], "2025-12-01", "2025-11-01", [(Guard.CLOSE, "2025-10-24")]),
+        (["2025-11-01"], "1970-01-01", None, [(Guard.CALLS, "1970-01-01"), (Guard.CLOSE, "2025-10-24")]),
+    ],
+)
+def test_entries_of_calls_are_dropped_up_to_a_close_and_after_their_calls(closes, calls_dropped, until, holds):
+    facts = RetentionFacts([ms(close) for close in closes], None)
+    plan = plan_ledger(Age(months=1), ms("2026-01-01"), facts, ms(calls_dropped))
+    assert (plan.wanted, plan.until) == (ms("2025-12-01"), ms(until) if until else 0)
+    assert [(hold.guard, hold.until) for hold in plan.holds] == [(guard, ms(moment)) for guard, moment in holds]
+
+
+def test_calls_that_the_sums_of_reports_lack_are_kept_and_their_numbers_masked():
+    facts = RetentionFacts([ms("2026-01-01")], None, sums_oldest=ms("2025-11-10T05:00"))
+    plan = plan_calls(Age(months=1), ms("2026-01-01"), facts)
+    assert (plan.until, [hold.guard for hold in plan.holds]) == (ms("2025-11-10"), [Guard.SUMS])
+    assert plan_numbers(Age(months=1), ms("2026-01-01"), facts).until == ms("2025-12-01")

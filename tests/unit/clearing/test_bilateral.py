@@ -12,6 +12,7 @@ from vosd.clearing.bilateral import (
     DeviationLimit,
     PartnerCall,
     PartnerDirection,
+    PartnerTotals,
     add_up,
     compare,
 )
@@ -57,6 +58,30 @@ def test_the_clock_of_the_other_switch_may_put_a_call_into_the_next_period():
     assert len(found(add_up([*CALLS, edge._replace(ended_at=HOUR - 2 * EDGE_MS)]), there(*CALLS))) == 1
 
 
+@pytest.mark.parametrize(
+    ("at", "is_edge"),
+    [(LAST, True), (LAST + EDGE_MS - 1, True), (LAST + EDGE_MS, False), (HOUR - EDGE_MS - 1, False),
+     (HOUR - EDGE_MS, True), (HOUR - 1, True)],
+)  # fmt: skip
+def test_calls_that_end_within_a_second_of_a_border_are_added_up_for_themselves_too(at: int, is_edge: bool):
+    (totals,) = add_up([call(at), call(at, "0.40", seconds=30), call(LAST + 5_000, "9")]).values()
+    edges = (90, Decimal("1.00")) if is_edge else (0, Decimal(0))
+    assert totals == PartnerTotals(3, 150, Decimal("10.00"), *edges)
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        pytest.param(call(BEGIN + 6 * PERIOD_MS, "50"), id="of a border within the span"),
+        pytest.param(call(HOUR - 1, "50", direction=PartnerDirection.RECEIVED), id="of the other direction"),
+        pytest.param(call(HOUR - 1, "0.01", seconds=3_600), id="long and cheap"),
+    ],
+)
+def test_calls_at_a_border_excuse_no_other_difference(edge: PartnerCall):
+    (one,) = found(add_up([*CALLS, edge, call(LAST + 5_000, "9")]), there(*CALLS, edge))
+    assert one.direction is PartnerDirection.SENT
+
+
 def test_a_deviation_of_the_newest_period_names_prefixes_and_gateways():
     wrong = [each._replace(amount=Decimal("0.90"), prefix="4477") for each in CALLS if each.ended_at >= LAST]
     right = [each._replace(prefix="4477") for each in wrong]
@@ -99,3 +124,18 @@ def test_seconds_are_compared_where_the_currencies_differ():
     assert found(add_up(CALLS), there(*foreign), has_money=False) == []
     longer = [*foreign, call(LAST + 7_000, "0", seconds=90)]
     assert len(found(add_up(CALLS), there(*longer), has_money=False)) == 1
+
+
+@pytest.mark.parametrize(("seconds", "at", "deviates"), [(60, 7_000, False), (61, 7_000, True), (90, 0, False)])
+def test_of_two_currencies_more_than_a_minute_counts_that_is_not_at_a_border(seconds: int, at: int, deviates: bool):
+    more = call(LAST + at, "50", seconds=seconds)
+    assert bool(found(add_up([more]), {}, has_money=False)) is deviates
+
+
+def test_what_differs_most_is_named_first():
+    more = [
+        call(LAST + 5_000, amount, prefix, gateway=gateway)
+        for amount, prefix, gateway in (("2", "4477", "a"), ("9", "4420", "b"), ("2", "4478", "c"))
+    ]
+    (one,) = found(add_up(more), {})
+    assert (one.prefixes, one.gateways) == (("4420", "4477", "4478"), ("b", "a", "c"))

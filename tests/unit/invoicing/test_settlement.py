@@ -94,6 +94,36 @@ def test_a_transfer_to_another_account_takes_no_named_payment_back(opening: Deci
     assert paid_of(opening, owed, more) == [Decimal(100), ZERO]
 
 
+@pytest.mark.parametrize(
+    ("credits", "paid"),
+    [
+        pytest.param(
+            [Credit("bank", Decimal(22)), Credit("invoice/1 return", Decimal(-4), is_refund=True)],
+            [10, 8, 0],
+            id="more taken back than was paid by name",
+        ),
+        pytest.param(
+            [Credit("invoice/2", Decimal(20)), Credit("invoice/{5}", Decimal(30)), Credit("", Decimal(-12), True)],
+            [0, 20, 18],
+            id="a refund from the newest alone",
+        ),
+        pytest.param(
+            [Credit("invoice/1", Decimal(10)), Credit("invoice/{3}", Decimal(10))],
+            [10, 0, 10],
+            id="money for an id before that for its number",
+        ),
+        pytest.param(
+            [Credit("invoice/{3}", Decimal(10)), Credit("invoice/{5}", Decimal(30)), Credit("invoice/1", Decimal(-5))],
+            [10, 0, 25],
+            id="money for a number taken back from the newest",
+        ),
+    ],
+)
+def test_which_invoice_money_for_a_name_pays_and_which_it_leaves(credits: list[Credit], paid: list[int]) -> None:
+    owed = [owes("1", 10, id_=3), owes("2", 20, id_=4), owes("1", 30, id_=5)]
+    assert paid_of(ZERO, owed, credits) == paid
+
+
 def test_an_older_debt_comes_before_the_first_invoice() -> None:
     assert paid_of(Decimal(-8), [owes("1", 10)], [Credit("", Decimal(15))]) == [Decimal(7)]
 
@@ -262,3 +292,11 @@ def test_the_reference_of_an_undo_names_the_entry_and_its_invoice(reference: str
 )
 def test_other_references_undo_nothing(reference: str) -> None:
     assert undone_entry(reference) is None
+
+
+@pytest.mark.parametrize(
+    ("paid", "now", "state"),
+    [("9.991", 5, "paid"), ("9.99", 4, "part_paid"), ("9.99", 5, "overdue"), ("0", 4, "open"), ("0", 5, "overdue")],
+)
+def test_the_state_of_an_invoice_by_what_is_missing_and_when_it_is_due(paid: str, now: int, state: str) -> None:
+    assert state_of(Decimal(10), Decimal(paid), "EUR", 5, now) is InvoiceState(state)

@@ -56,7 +56,7 @@ def test_a_pair_that_talks_again_at_once_speaks_against_the_short_call_before():
     counted = Counted()
     parties = ("1001", "4420")
     counted.call(3, parties=parties)
-    counted.call(300, gateway="b", parties=parties, wait_s=10)
+    counted.call(300, gateway="b", parties=parties, wait_s=30)
     counted.call(3, parties=parties, wait_s=10)  # the one before was not short
     counted.call(300, parties=parties, wait_s=31)  # too late
     assert counted.answers.figures("a", "44", counted.now).again == 1
@@ -82,6 +82,22 @@ def test_too_many_short_calls_are_found_and_end_with_a_margin():
     assert counted.found() == [("a", WHOLE), ("a", "44")]  # not a tenth below the limit
     counted.call(60)
     assert counted.found() == []
+
+
+def test_the_margin_is_for_what_was_found_before_alone():
+    counted = Counted()
+    for talk_s in (3, 60, 60, 3, 60, 3, 60, 3, 60, 3, 60):
+        counted.call(talk_s)
+    assert counted.found() == []  # 5 of 11
+
+
+def test_each_quarter_of_an_hour_is_forgotten_for_itself():
+    counted = Counted()
+    counted.now = SLICES * SLICE_MS
+    counted.call(3)
+    counted.call(3, wait_s=(SLICES - 1) * SLICE_MS // 1_000)
+    ages = [counted.answers.figures("a", "44", counted.now + later).answered for later in (0, SLICE_MS)]
+    assert ages == [2, 1]
 
 
 def test_what_is_older_than_an_hour_does_not_count_and_a_gateway_is_tried_again():
