@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from doubles.data.odd_sessions import ODD, written
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.relay import until
 from doubles.sockets.rtp import RtpPeer
@@ -26,6 +27,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.rtpengine import pool as pool_module
 from vosd.rtpengine.client import RtpEngines
 from vosd.sdp.media import Medium, media_of
+from vosd.sdp.ordered import ordered
 from vosd.trunks.media import MediaTrust
 
 from .rtpengine import Rtpengine
@@ -137,6 +139,17 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
     assert (
         await pool.medium(session_order(RtpAnswer, "forks", offered_by(caller), "c", "a"), "one")
     ).port == second.port
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_a_description_in_order_is_read_and_keeps_its_media(pool: Pool, name: str) -> None:
+    """The same as it came is refused, or answered without a description."""
+    odd = written(*ODD[name])
+    answer = await pool.ask(session_order(RtpOffer, f"odd-{name}", odd, "a", "b"))
+    assert answer is not None
+    assert not answer.reply.sdp
+    medium = await pool.medium(session_order(RtpOffer, f"order-{name}", ordered(odd), "a", "b"))
+    assert (medium.kind, medium.payloads, medium.direction) == ("audio", (0, 101), "sendonly")
 
 
 async def test_media_of_a_second_answer_pass_as_they_are_behind_the_offer_again(

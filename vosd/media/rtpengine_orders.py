@@ -26,7 +26,7 @@ OK: Final = "ok"
 LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
 _UNREAD: Final = frozenset({"Failed to parse SDP", "Incomplete SDP specification", "Error rewriting SDP"})
-"""Errors of descriptions, such as one with lines in another order than RFC 8866 has them (seen with 10.5.3)."""
+"""Errors of descriptions, such as one with a payload type above 127 (seen with 10.5.3)."""
 BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""

@@ -36,6 +36,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.rtpengine.pool import PING_MS
 from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import Place, media_of, relayed
+from vosd.sdp.ordered import IN_ORDER
 from vosd.trunks.media import RtpEngine
 
 NAMES = ("one", "two")
@@ -235,6 +236,8 @@ class VirtualRtpEngines:
                 self.playing[order.call, order.leg] = (played, order.times)
             return RtpReply(OK)
         assert isinstance(order, RtpOffer | RtpAnswer)
+        if IN_ORDER.match(order.sdp.encode("latin-1")) is None:
+            return RtpReply("error", error="Failed to parse SDP")
         if isinstance(order, RtpAnswer):
             assert (engine, order.call) in self.calls, "an answer belongs to an offer"
         assert order.author != order.reader

@@ -7,6 +7,7 @@ from itertools import cycle
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.odd_sessions import ODD, written
 from doubles.data.sessions import follows, revised, with_ice
 from doubles.keypad_scene import TARGET, keypad_scene, talking
 from doubles.sockets.loopback import Endpoint
@@ -1339,6 +1340,21 @@ def test_calls_that_wait_for_their_next_move_hold_up_no_other():
     for call, _ in sides:
         call.hang_up()
     scene.wire.run_for(1_000)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_form_that_an_rtpengine_does_not_read_is_put_in_order_for_it_alone(name):
+    """A gateway that answered so got BYE, charged for it, and no other one was tried."""
+    scene, engines = scene_with()
+    odd = written(*ODD[name]).decode()
+    call = scene.answered_call(Intent(odd), script=answers(body=odd.replace("192.0.2.10", "192.0.2.20")))
+    assert [media_of(each.sdp.encode())[0].host for each in engines.sessions] == ["192.0.2.10", "192.0.2.20"]
+    (there,) = scene.vendor.calls
+    for body in (there.theirs, call.theirs):
+        assert media_of(body.encode())[0].host == HOSTS["one"]
+        assert ("x=1" in body) is (name == "an unknown line")
+    record = scene.finish(call)
+    assert record.end_reason == "Normal"
 
 
 @pytest.mark.parametrize("error", ["Failed to parse SDP", "Incomplete SDP specification", "Error rewriting SDP"])

@@ -20,6 +20,7 @@ from vosd.media.source import MediaSource
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice, host_of_ice
 from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, in_usual_form, media_of, relayable
+from vosd.sdp.ordered import IN_ORDER, ordered
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
     is_unprotected,
@@ -277,8 +278,11 @@ class SessionsAtRtpEngines:
             described = host_of_ice(bytes(passing.leg.sessions.remote))
         if (":" in described) is not (":" in reader_host):
             reader_host = reader_host_of(passing.leg, described)
+        session = with_bounded_mki(in_usual_form(session))
+        if IN_ORDER.match(session) is None:
+            session = ordered(session)
         return RtpSessionWanted(
-            with_bounded_mki(in_usual_form(session)),
+            session,
             is_offer,
             passing.theirs,
             passing.media,

@@ -18,6 +18,7 @@ from vosd.media.termination import PLAIN, MediaForm, TerminatedSide, answered_fo
 from vosd.sdp.answering import ENCRYPTED, playable_audio, sound_answer
 from vosd.sdp.family import host_of_ice
 from vosd.sdp.media import BadSession, Place, in_usual_form, media_of
+from vosd.sdp.ordered import IN_ORDER, ordered
 from vosd.sdp.security import Protection, mids_of, reachable_by_ice, terminated, with_usable_keys
 from vosd.sip.door.door import WaitingMessage
 
@@ -67,10 +68,11 @@ class SoundsAtRtpEngines:
         codecs = {wanted.announcement.codec.lower()}
         described = host_of_ice(offer) if caller.makes_ice else wanted.announcement.source.host
         reader_host = reader_host_of(wanted.leg, described)
+        session = with_usable_keys(reachable_by_ice(offer, wanted.leg.host))
         order = session_order(
             RtpOffer,
             name,
-            with_usable_keys(reachable_by_ice(offer, wanted.leg.host)),
+            session if IN_ORDER.match(session) else ordered(session),
             str(media.number),
             _SWITCH,
             trust=media.settings.source,
