@@ -10,6 +10,7 @@ _RECORD: Final = Struct("<IIII")
 _IPV4: Final = Struct("!BBHHHBBH4s4s")
 _IPV6: Final = Struct("!IHBB16s16s")
 _UDP: Final = Struct("!HHHH")
+_SHORTEST: Final = _IPV4.size + _UDP.size
 _PROTOCOL: Final = 17
 _HOPS: Final = 64
 
@@ -27,3 +28,31 @@ def record(data: bytes, source: Place, destination: Place, wall_ns: int) -> byte
     length = len(head) + size
     stamp = _RECORD.pack(wall_ns // 1_000_000_000, wall_ns // 1_000 % 1_000_000, length, length)
     return stamp + head + _UDP.pack(source[1], destination[1], size, 0) + data
+
+
+def whole_bytes(part: bytes) -> int | None:
+    """Return how much of the end of a file has whole packets, from the first one that begins in it; None = none does.
+
+    A process that is killed while it writes leaves a part of one behind.
+    """
+    at = next((each for each in range(len(part)) if _length_at(part, each) is not None), None)
+    while at is not None and (length := _length_at(part, at)) is not None and at + length <= len(part):
+        at += length
+    return at
+
+
+def _length_at(part: bytes, at: int) -> int | None:
+    """Return the length of the packet that begins at a place, as it stands in the file; None = none begins there."""
+    if len(part) < at + _RECORD.size + _SHORTEST:
+        return None
+    _, microseconds, length, original = _RECORD.unpack_from(part, at)
+    if length != original or length < _SHORTEST or microseconds >= 1_000_000:
+        return None
+    head = at + _RECORD.size
+    if part[head] == 0x45:
+        named = int.from_bytes(part[head + 2 : head + 4], "big")
+    elif part[head] == 6 << 4:
+        named = _IPV6.size + int.from_bytes(part[head + 4 : head + 6], "big")
+    else:
+        return None
+    return _RECORD.size + length if named == length else None

@@ -10,7 +10,7 @@ from time import time_ns
 from typing import Final
 
 from vosd.media.latch import Address
-from vosd.media.pcap import HEADER, record
+from vosd.media.pcap import HEADER, record, whole_bytes
 
 CHUNK_BYTES: Final = 65_536
 """Bytes that are written at once."""
@@ -146,7 +146,9 @@ def _write(recording: Recording, content: bytes) -> None:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         recording.disk = _disk_of(recording.path)
         recording.has_begun = _has_content(recording.path)  # also where nothing can be written any more
-        recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        recording.descriptor = os.open(recording.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if recording.has_begun:
+            recording.has_begun = _is_made_whole(recording.descriptor)
     if not has_room(recording.descriptor):
         if not recording.has_begun:
             _leave_nothing(recording)
@@ -194,6 +196,22 @@ def _has_content(path: Path) -> bool:
         return bool(path.stat().st_size)
     except FileNotFoundError:
         return False
+
+
+def _is_made_whole(descriptor: int) -> bool:
+    """Cut off what a worker that was killed has written of a packet; return whether the file has a beginning."""
+    size = os.fstat(descriptor).st_size
+    if size < len(HEADER):
+        os.ftruncate(descriptor, 0)
+        return False
+    start = max(len(HEADER), size - CHUNK_BYTES)
+    part = os.pread(descriptor, CHUNK_BYTES, start)
+    whole = whole_bytes(part)
+    if whole is None and start == len(HEADER):
+        whole = 0  # there is no whole packet in the file
+    if whole is not None and whole < len(part) == size - start:
+        os.ftruncate(descriptor, start + whole)
+    return True
 
 
 def _leave_nothing(recording: Recording) -> None:

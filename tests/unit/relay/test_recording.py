@@ -14,6 +14,7 @@ FULL = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 STALE = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
 SOURCE, DESTINATION = ("192.0.2.10", 4_000), ("192.0.2.1", 5_000)
+PACKET = record(b"packet", SOURCE, DESTINATION, 7)
 
 
 @pytest.fixture
@@ -53,6 +54,48 @@ def test_a_file_is_begun_once_and_gone_on_with(tmp_path, writer, monkeypatch):
     writer.finish()
     assert path.read_bytes() == HEADER + 2 * record(b"packet", SOURCE, DESTINATION, 7)
     assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+@pytest.mark.parametrize("source", [SOURCE, ("2001:db8::10", 4_000)])
+@pytest.mark.parametrize(
+    ("whole", "rest"),
+    [
+        pytest.param(2, PACKET[:-5], id="the last octets are missing"),
+        pytest.param(2, PACKET[:9], id="most is missing"),
+        pytest.param(2_000, PACKET[:40], id="in a long file"),
+        pytest.param(2_000, bytes(4_096), id="room that was not written to"),
+        pytest.param(0, PACKET[:30], id="the first packet"),
+        pytest.param(2, b"", id="nothing is missing"),
+        pytest.param(2_000, b"", id="nothing is missing in a long file"),
+        pytest.param(0, b"", id="no packet"),
+    ],
+)
+def test_a_packet_that_a_killed_worker_has_written_in_part_is_cut_off(
+    tmp_path, writer, monkeypatch, source, whole, rest
+):
+    """Nothing behind it could be read."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    destination = DESTINATION if source is SOURCE else ("2001:db8::1", 5_000)
+    packet = record(b"packet", source, destination, 7)
+    path = tmp_path / "call.pcap"
+    path.write_bytes(HEADER + whole * packet + rest)
+    recording = Recording(path, writer)
+    recording.add(b"packet", source, destination)
+    recording.close()
+    writer.finish()
+    assert path.read_bytes() == HEADER + (whole + 1) * packet
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_a_beginning_that_a_killed_worker_has_written_in_part_is_written_anew(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "call.pcap"
+    path.write_bytes(HEADER[:11])
+    recording = Recording(path, writer)
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.close()
+    writer.finish()
+    assert path.read_bytes() == HEADER + record(b"packet", SOURCE, DESTINATION, 7)
 
 
 def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer, monkeypatch):
