@@ -30,6 +30,7 @@ from doubles.two_networks import (
     TwoNetworks,
 )
 from e2e.namespaces import do_without
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.media.figures import PortFigures
@@ -296,6 +297,48 @@ async def test_a_stream_whose_way_is_another_one_by_now_is_taken_back(talk: Talk
     networks.switch.run("ip", "route", "delete", "prohibit", f"{VENDOR}/32")
     await talk.is_forwarded_by_the_kernel()
     assert elements() == 2
+
+
+TRANSLATION = """\
+table {family} translating {{
+  chain in {{
+    type nat hook prerouting priority dstnat;
+    {family} daddr {outer} udp dport 30500-30599 dnat to {inner}
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("hosts", "outer"),
+    [
+        ((CUSTOMER, SWITCH, SWITCH_OF_VENDOR, VENDOR), "203.0.113.9"),
+        ((CUSTOMER6, SWITCH6, SWITCH6_OF_VENDOR, VENDOR6), "2001:db8:2::9"),
+    ],
+)
+async def test_a_stream_whose_addresses_this_machine_translates_stays_with_the_worker(
+    stage: RelayStage, networks: TwoNetworks, talk: Talk, hosts: tuple[str, str, str, str], outer: str
+) -> None:
+    """Its receiver takes no packets from the address before the translation."""
+    run, family, bits = networks.switch.run, *(("ip6", 64) if ":" in outer else ("ip", 24))
+    run("ip", "address", "add", f"{outer}/{bits}", "dev", "inside", *(("nodad",) if ":" in outer else ()))
+    run("nft", "-f", "-", lines=TRANSLATION.format(family=family, outer=outer, inner=hosts[2]))
+    translated = Talk(stage, networks, hosts)
+    translated.callee.rtp.sock.connect((outer, translated.of_callee.rtp))
+    translated.callee.port = replace(translated.of_callee, host=outer)
+    translated.callee.send(3)  # these are the first of their flow
+    try:
+        await translated.talks_until(lambda: all(each.packets_in > 60 for each in translated.figures()))
+        await asyncio.gather(
+            translated.talks_until(lambda: talk.figures()[0].forwarded > 100),
+            talk.talks_until(lambda: talk.figures()[0].forwarded > 100),
+        )
+        await translated.arrives()
+        assert [each.forwarded for each in translated.figures()] == [0, 0]
+    finally:
+        translated.close()
+        run("nft", "delete", "table", family, "translating")
+        run("ip", "address", "delete", f"{outer}/{bits}", "dev", "inside")
 
 
 async def test_a_frame_to_another_machine_is_not_forwarded(talk: Talk, networks: TwoNetworks) -> None:

@@ -14,6 +14,7 @@ from vosd.relay.forwarded import ForwardedStream
 from vosd.relay.media_port import BUDGET, MediaPort
 from vosd.relay.routes import KernelRoutes, Route
 from vosd.relay.stream_table import MAPS, KernelStream, StreamTable, kernel_stream
+from vosd.relay.translations import Translations
 
 FORWARDED_NS: Final = 28_000_000_000
 """Longest time for which the kernel forwards a stream without a sample."""
@@ -50,6 +51,7 @@ class Offload:
         except OSError:
             self._routes.close()
             raise
+        self._translations = Translations(self._table.connection)
         self._streams: dict[bytes, ForwardedStream] = {}
         self._has_new_routes = False
         self._found: dict[tuple[str, str, int, tuple[int, ...]], Route | None] = {}
@@ -123,7 +125,7 @@ class Offload:
         for port in ports:
             if port.kernel.stream is None and port.is_filtered and now_ns >= port.kernel.after_ns:
                 stream = self._stream_of(port)
-                if stream is None:
+                if stream is None or self._is_translated(port):
                     port.kernel.after_ns = now_ns + SAMPLED_NS
                 elif stream.key not in self._streams:
                     assert port.other is not None
@@ -151,6 +153,15 @@ class Offload:
         if back is None or onward is None or not self._is_hooked(back):
             return None
         return kernel_stream(near, own, seen, sender, far, other.tos, (back, onward))
+
+    def _is_translated(self, port: MediaPort) -> bool:
+        """Return whether this machine gives packets of a stream other addresses, which the kernel's would not have."""
+        sender = port.other
+        assert sender is not None
+        target = sender.sender.target
+        assert target is not None
+        own = plain_host(sender.port.host), sender.port.rtp
+        return self._translations.has(own, (plain_host(target[0]), target[1]))
 
     def _route(self, own: tuple[str, int], peer: tuple[str, int], tos: int) -> Route | None:
         """Return a route; many streams go between two hosts, mostly by one."""

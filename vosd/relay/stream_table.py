@@ -137,6 +137,11 @@ class StreamTable:
         assert self._counts is not None
         return self._counts.sock.fileno()
 
+    @property
+    def connection(self) -> Netlink:
+        """Connection to netfilter, for questions that are answered at once."""
+        return self._changes
+
     def hook(self, device: int, name: str) -> None:
         """See the packets of a device from now on; raises OSError."""
         if device in self._hooked:

@@ -30,6 +30,7 @@ class Table:
     """A table that forwards what the test says."""
 
     descriptor = -1
+    connection = None
 
     def __init__(self):
         self.packets: dict[bytes, int] = {}
@@ -86,6 +87,16 @@ class Routes:
 
     def close(self):
         """Close nothing."""
+
+
+class Translations:
+    """A firewall that translates what the test says."""
+
+    def __init__(self, _connection):
+        self.translated = None
+
+    def has(self, own, peer):
+        return (own, peer) == self.translated
 
 
 class Socket:
@@ -189,6 +200,7 @@ class Streams:
 def streams(monkeypatch):
     monkeypatch.setattr(module, "StreamTable", Table)
     monkeypatch.setattr(module, "KernelRoutes", Routes)
+    monkeypatch.setattr(module, "Translations", Translations)
     made = Streams()
     made.look()
     made.count()
@@ -332,6 +344,19 @@ def test_streams_between_ipv4_and_ipv6_are_left_to_the_worker(streams):
     streams.ports[1].port = RelayPort(2, "::1", 5_002, None)
     streams.look(SAMPLED_NS)
     assert streams.table.packets == {}
+
+
+def test_a_stream_whose_packets_are_translated_is_left_to_the_worker_as_long_as_they_are(streams):
+    streams.take_back(*streams.ports)
+    sender = streams.ports[1].port
+    streams.offload._translations.translated = ((sender.host, sender.rtp), PEERS[1])
+    streams.look(0)
+    assert [each.kernel.stream is None for each in streams.ports] == [True, False]
+    streams.offload._translations.translated = None
+    streams.look(SAMPLED_NS - 1)
+    assert streams.ports[0].kernel.stream is None
+    streams.look(1)
+    assert streams.ports[0].kernel.stream is not None
 
 
 def test_pauses_grow_where_the_kernel_sees_nothing_of_a_stream(streams):
