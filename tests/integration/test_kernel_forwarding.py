@@ -491,6 +491,18 @@ def test_a_next_hop_that_is_replaced_beneath_a_route_is_a_change_of_routes(
         run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/nexthop_compat_mode")
 
 
+@pytest.mark.parametrize(("mtu", "device"), [("1500", "inside"), ("1499", None)])
+def test_a_route_that_divides_usual_packets_is_none_for_the_kernel(
+    networks: TwoNetworks, routes: KernelRoutes, mtu: str, device: str | None
+) -> None:
+    far = "192.0.2.2"
+    networks.switch.run("ip", "route", "add", f"{far}/32", "dev", "inside", "mtu", mtu)
+    try:
+        assert device_of(routes.find((SWITCH, 4_000), (far, 5_000))) == device
+    finally:
+        networks.switch.run("ip", "route", "delete", f"{far}/32")
+
+
 def test_each_address_of_a_device_is_one_of_this_machine(networks: TwoNetworks) -> None:
     """Packets to the second one have the first as their source."""
     addresses = "198.18.7.1", "198.18.7.2"

@@ -26,6 +26,7 @@ _DESTINATION: Final = 1
 _SOURCE: Final = 2
 _DEVICE: Final = 4
 _GATEWAY: Final = 5
+_METRICS, _METRIC_MTU = 8, 2
 _MARK: Final = 16
 _VIA: Final = 18
 _ENCAPSULATION: Final = 22
@@ -56,7 +57,8 @@ _ETHERNET: Final = 1
 _UP: Final = 0x1
 _LOOPBACK: Final = 0x8
 _USUAL_MTU: Final = 1_500
-"""Packets are not divided where the kernel forwards them: devices that take less are left out."""
+"""Packets are not divided where the kernel forwards them: devices, and routes, that take less are left out. A route
+has the MTU that was learnt of the path as well."""
 _CHANGES: Final = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18 | 1 << 31
 """Groups of notes: links, addresses, routes and rules, those of IPv6 as well, and next hops that routes share: where
 one is replaced, a kernel that need not be compatible (``nexthop_compat_mode``) says nothing of its routes."""
@@ -194,8 +196,11 @@ class KernelRoutes:
             found = dict(attributes_of(answer, _ROUTE.size))
             if _DEVICE not in found or _VIA in found or _ENCAPSULATION in found:
                 return None
+            mtu = dict(attributes_of(found.get(_METRICS, b""))).get(_METRIC_MTU)
             (device,) = _INDEX.unpack(found[_DEVICE])
-            return Route(device, found.get(_GATEWAY, there)) if self.name_of(device) is not None else None
+            if self.name_of(device) is None or (mtu is not None and _INDEX.unpack(mtu)[0] < _USUAL_MTU):
+                return None
+            return Route(device, found.get(_GATEWAY, there))
         return None
 
     def _known_rules(self) -> _Rules:
