@@ -1,8 +1,7 @@
 """Lines of descriptions in any order: what is put in order for an rtpengine has the same media."""
 
 from doubles.exploring import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vosd.sdp.media import BadSession, media_of
 from vosd.sdp.ordered import IN_ORDER, ordered
