@@ -10,7 +10,7 @@ from doubles.turns import PATIENCE_S
 from sqlalchemy import event
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import Database
+from vosd.storage.database import Database, DatabaseRefusesUs
 
 
 @pytest.mark.mariadb
@@ -29,6 +29,24 @@ async def test_a_connection_that_is_cut_while_its_session_is_prepared_means_a_da
         async with database.reading() as connection:
             await connection.exec_driver_sql("SELECT 1")
     await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_database_is_refused_where_something_between_has_each_statement_committed_alone(
+    mariadb_url, monkeypatch
+):
+    async def answered(_connection):
+        """Answer ``SET AUTOCOMMIT = 0`` without the server, as ProxySQL does."""
+
+    monkeypatch.setattr(aiomysql.Connection, "_send_autocommit_mode", answered)
+    async with Database(mariadb_url) as database:
+        for kind in (database.writing, database.reading, database.reading):
+            with pytest.raises(DatabaseRefusesUs, match="mysql-enforce_autocommit_on_reads = true"):
+                async with kind() as connection:
+                    await connection.exec_driver_sql("SELECT 1")
+        monkeypatch.undo()
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("SELECT 1")
 
 
 @pytest.mark.mariadb

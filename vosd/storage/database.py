@@ -133,6 +133,11 @@ _OUTSIDE: Final = "Primary Component"
 _FORBIDDEN_BY_OPTION: Final = 1290
 _READ_ONLY_OPTION: Final = re.compile("--(super-)?read[-_]only")
 _SERVER_GONE: Final = 2006
+_OTHER_HOSTGROUP: Final = 9006
+_KEEP_AUTOCOMMIT: Final = (
+    "what stands between has to keep autocommit = 0 of a session, which ProxySQL does with"
+    " mysql-enforce_autocommit_on_reads = true"
+)
 _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
 _UNDONE: Final = 1213
@@ -602,6 +607,7 @@ _ADVICE: Final = {
     _WANTS_TLS: "the server asks for TLS: database.url needs ssl_ca",
     1226: "raise the limits that the server sets the user of database.url (max_user_connections and the like)",
     1040: "raise the server's max_connections",
+    _OTHER_HOSTGROUP: "a rule of ProxySQL sends what is read to other servers: have none for the user of database.url",
     1665: "set the server's binlog_format to MIXED or ROW: with STATEMENT it refuses READ COMMITTED",
     _LOCK_WAIT_ENDED: f"another transaction holds locks, of another program or of orders before this one; {_AGAIN}",
     _UNDONE: f"another transaction, or one at another node of a cluster, came first; {_AGAIN}",
@@ -758,10 +764,18 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
     _expect_ends(engine)
 
     @event.listens_for(engine.sync_engine, "connect")
+    def expect_transactions(connection: Any, _: object) -> None:
+        # ProxySQL reads with autocommit by its default, and leaves it on in sessions that set what it does not know:
+        # each statement of a booking would be committed alone. It is a SELECT that shows that.
+        if _answer(connection, "SELECT @@autocommit") != "0":
+            connection.close()
+            raise DatabaseRefusesUs(f"{url.host} commits each statement alone: {_KEEP_AUTOCOMMIT}")
+
+    @event.listens_for(engine.sync_engine, "connect")
     def wait_for_other_nodes(connection: Any, _: object) -> None:
         # A node of a Galera cluster has applied what others have committed milliseconds later: that would be missed as
         # lost. Servers that are built without wsrep refuse to set its variable.
-        if _shown(connection, "VARIABLES LIKE 'wsrep_on'") == "ON":
+        if _answer(connection, "SHOW SESSION VARIABLES LIKE 'wsrep_on'") == "ON":
             cursor = connection.cursor()
             cursor.execute(f"SET SESSION wsrep_sync_wait = {_READS_AND_CHANGES}")
             cursor.close()
@@ -775,7 +789,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         @event.listens_for(engine.sync_engine, "connect")
         def expect_encryption(connection: Any, _: object) -> None:
             # The driver goes on without TLS where the server offers none, or someone between says so.
-            if not _shown(connection, "STATUS LIKE 'Ssl_cipher'"):
+            if not _answer(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'"):
                 connection.close()
                 message = f"{url.host} offers no TLS, which database.url asks for: set it up there, or remove ssl_..."
                 raise DatabaseRefusesUs(message)
@@ -818,13 +832,13 @@ def _expect_ends(engine: AsyncEngine) -> None:
                 raise exc.OperationalError(context.statement or "", None, ended) from error
 
 
-def _shown(connection: Any, which: str) -> str:
-    """Return one value of the session that a server shows; empty = it has none of that name."""
+def _answer(connection: Any, question: str) -> str:
+    """Return the last value of the first row that answers a question; empty = there is no row."""
     cursor = connection.cursor()
-    cursor.execute(f"SHOW SESSION {which}")
+    cursor.execute(question)
     row = cursor.fetchone()
     cursor.close()
-    return str(row[1]) if row else ""
+    return str(row[-1]) if row else ""
 
 
 async def _can_be_found(connection: Any) -> bool:
