@@ -32,6 +32,9 @@ PAUSE_MAX_NS: Final = 32_000_000_000
 """Longest pause before the kernel is tried again with a stream of which packets reach the worker."""
 MOST_PACKETS: Final = 2 * BUDGET * 5 // 4
 """Packets of a stream a second above which the worker forwards it, which drops what is too much."""
+ROUTES_NS: Final = 1_000_000_000
+"""Shortest interval at which the routes of all streams are asked for, 0.1 ms each: where a machine learns those of the
+internet, some change all the time."""
 HANDED_AT_ONCE: Final = 100
 """Streams that are handed over in one turn."""
 
@@ -54,6 +57,8 @@ class Offload:
         self._translations = Translations(self._table.connection)
         self._streams: dict[bytes, ForwardedStream] = {}
         self._has_new_routes = False
+        self._routes_ns = 0
+        """Time before which their routes are not asked for again."""
         self._found: dict[tuple[str, str, int, tuple[int, ...]], Route | None] = {}
         """Routes that were asked for in this look, by hosts, TOS and kind of ports."""
         self._count_ns = 0
@@ -75,8 +80,8 @@ class Offload:
         """
         self._routes.expect_no_policies()
         self._found.clear()
-        if self._has_new_routes:
-            self._has_new_routes = False
+        if self._has_new_routes and now_ns >= self._routes_ns:
+            self._has_new_routes, self._routes_ns = False, now_ns + ROUTES_NS
             self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
         self._sample(now_ns)
         self._hand_over(ports, now_ns)

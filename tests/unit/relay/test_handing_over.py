@@ -14,6 +14,7 @@ from vosd.relay.offload import (
     FORWARDED_NS,
     MOST_PACKETS,
     PAUSE_MAX_NS,
+    ROUTES_NS,
     SAMPLED_BRIEFLY_NS,
     SAMPLED_NS,
     SETTLED_NS,
@@ -380,6 +381,16 @@ def test_other_routes_take_a_stream_back_and_the_kernel_gets_it_by_them(streams)
     assert streams.ports[0].kernel.stream is not None
     assert streams.ports[0].kernel.stream.stream.value.endswith(bytes((1, 2, 3, 4)))
     assert before.keys() == streams.table.packets.keys()
+
+
+def test_routes_that_change_all_the_time_are_asked_for_once_a_second(streams):
+    asked = []
+    for _ in range(9):
+        streams.offload._read_changes(streams.now_ns)
+        streams.offload._routes.asked.clear()
+        streams.look(ROUTES_NS // 4)
+        asked.append(bool(streams.offload._routes.asked))
+    assert asked == [True, False, False, False] * 2 + [True]
 
 
 def test_a_stream_that_is_recorded_or_played_over_is_not_handed_over(streams):
