@@ -3,7 +3,9 @@
 import csv
 import io
 from decimal import Decimal
+from pathlib import Path
 
+import pytest
 from doubles.data.records import answered_call, call_id, charge_row
 from doubles.installation import Installation
 
@@ -97,3 +99,22 @@ def test_a_run_of_invoices_says_what_to_do_for_the_accounts_that_got_none(instal
         result = installation.vosd("invoice", "run", "--period", period)
         said = f"1 accounts have no invoice yet (1 {outcome}): see the detail, then run the period again{how}\n"
         assert (result.exit_code, result.stderr.endswith(said)) == (1, True)
+
+
+def test_a_printed_invoice_is_a_file_of_its_issuer_and_number_also_where_its_id_was_said(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    sold = (*answered_call(1, **parties).charges, charge_row("south", "agent", 1, Decimal("0.01")))
+    installation.book([answered_call(1, **parties, charges=sold, ended_at=1_788_000_000_000)])
+    monkeypatch.chdir(tmp_path)
+    run = ("invoice", "run", "--period", "2026-08")
+    (draft,) = installation.document(*run, "--draft")
+    assert installation.vosd("invoice", "pdf", f"#{draft['id']}").stdout == f"south-draft-{draft['id']}.pdf\n"
+    (issued,) = installation.document(*run)
+    for said in (f"#{issued['id']}", issued["number"]):
+        assert installation.vosd("invoice", "pdf", said).stdout == f"south-{issued['number']}.pdf\n"
+    assert sorted(each.name for each in tmp_path.glob("south-*.pdf")) == [
+        f"south-{issued['number']}.pdf",
+        f"south-draft-{draft['id']}.pdf",
+    ]

@@ -209,17 +209,33 @@ def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str]) -> None:
 
 @invoice.command()
 @_NUMBER
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: NUMBER.pdf.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Default: NUMBER.pdf, behind the issuer where that is an agent.",
+)
 @as_option
 @pass_invocation
 def pdf(invocation: Invocation, number: str, out: Path | None) -> None:
     """Print an invoice: PDF. It looks the same for ever, whatever is configured later."""
-    from vosd.admin.office.invoices import PrintInvoice, print_invoice
+    from vosd.admin.office.invoices import FindInvoice, PrintInvoice, find_invoice, print_invoice
 
-    content = _of(invocation, number, lambda office, who, found: print_invoice(office, who, PrintInvoice(id=found)))
-    file = out or Path(f"{number.replace('/', '-').replace('#', 'draft-')}.pdf")
+    async def printed(office: "Office") -> "tuple[InvoiceSheet, bytes]":
+        who = principal()
+        found = await find_invoice(office, who, FindInvoice(number))
+        return found, await print_invoice(office, who, PrintInvoice(id=found.id))
+
+    found, content = in_office(invocation, printed)
+    file = out or Path(f"{_file_name(found)}.pdf")
     write_file(file, content)
     output.line(str(file))
+
+
+def _file_name(found: "InvoiceSheet") -> str:
+    """Return a name that no other invoice has: each issuer counts by itself."""
+    words = (found.issuer, found.number or f"draft-{found.id}")
+    return "-".join(word for word in words if word).replace("/", "-")
 
 
 @invoice.command()

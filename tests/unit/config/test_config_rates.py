@@ -106,6 +106,13 @@ def test_a_locked_rate_bars_its_prefix(site):
     assert group.table.find("44791", 0).locked
 
 
+def test_a_first_period_of_no_seconds_is_none(site):
+    row = "- {prefix: '44', billing_rate: '0.01', first_rate: '0.21', first_duration: 0}"
+    (rate,) = rates_of(site, f"      {row}")
+
+    assert (rate.first_rate, rate.first_duration) == (None, 0)
+
+
 def test_a_price_per_cycle_is_marked_as_such(site):
     (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', billing_cycle: 60}", "price_per: cycle")
 

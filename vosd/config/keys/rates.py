@@ -135,7 +135,7 @@ class RateKeys(Keys):
             raise KeyProblemError("billing_cycle", "either interval or billing_cycle: an interval holds both")
         if self.interval is not None and (self.first_duration is not None or self.first_rate is not None):
             raise KeyProblemError("interval", "either interval or first_rate with first_duration")
-        if self.first_rate and not self.first_duration:
+        if self.first_rate and self.first_duration is None:
             raise KeyProblemError("first_rate", "first_duration with first_rate, which is its price")
         if self.first_duration and self.first_rate is None:
             raise KeyProblemError("first_duration", "first_rate with first_duration, or interval instead")
