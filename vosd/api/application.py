@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from http import HTTPStatus
 from sys import maxsize
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -66,12 +66,8 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
+from vosd.storage.audit_line import RequestKey
 from vosd.storage.jobs import TooManyJobsError
-
-if TYPE_CHECKING:
-    from vosd.admin.office.office import Office
-    from vosd.admin.office.principal import Principal
-    from vosd.storage.audit_line import RequestKey
 
 LAST_EVENT_ID: Final = "last-event-id"
 UNATTENDED: Final = "x-unattended"
@@ -213,7 +209,7 @@ class Application:
             who = await self._known_sender(office, operation, request, proof)
         _admit(operation, request, who)
 
-        async def read(who: "Principal" = who) -> Answer:
+        async def read(who: Principal = who) -> Answer:
             # the reading before may have taken the most of its time: it gives up with a reason before that is over
             left_s = begun + operation.patience_s - time.monotonic()
             office = await self._offices.open(needs_database=False, patience_s=left_s)
@@ -224,7 +220,7 @@ class Application:
         return await self._of_all.of((request.target, rights), read)
 
     async def _carried_out(
-        self, operation: Operation, office: Office, who: "Principal", path: Mapping[str, str], request: HttpRequest
+        self, operation: Operation, office: Office, who: Principal, path: Mapping[str, str], request: HttpRequest
     ) -> Answer:
         """Answer a request whose sender may give its order."""
         query = dict(request.query)
@@ -255,13 +251,7 @@ class Application:
         return await self._once(operation, office, who, order, request, key)
 
     async def _once(
-        self,
-        operation: Operation,
-        office: Office,
-        who: "Principal",
-        order: Any,
-        request: HttpRequest,
-        key: "RequestKey",
+        self, operation: Operation, office: Office, who: Principal, order: Any, request: HttpRequest, key: RequestKey
     ) -> Answer:
         """Answer a request that has a key: a repeat gets the answer of the first."""
         if getattr(order, "is_trial", False):
@@ -269,7 +259,7 @@ class Application:
         if operation.reference is not None and getattr(order, operation.reference) is None:
             order = msgspec.structs.replace(order, **{operation.reference: reference_of(key)})
 
-        async def act(key: "RequestKey | None") -> Answer:
+        async def act(key: RequestKey | None) -> Answer:
             keyed = msgspec.structs.replace(who, request=key)
             return await _done(operation, office, keyed, order, request)
 
@@ -283,7 +273,7 @@ class Application:
         )
 
     async def _streamed(
-        self, operation: Operation, streams_max: int, office: Office, who: "Principal", order: Any, request: HttpRequest
+        self, operation: Operation, streams_max: int, office: Office, who: Principal, order: Any, request: HttpRequest
     ) -> Answer:
         """Return an answer that holds one of the places of its operation until it was sent."""
         path = operation.path
@@ -336,7 +326,7 @@ class Application:
         operation: Operation,
         long: Long,
         office: Office,
-        who: "Principal",
+        who: Principal,
         path: Mapping[str, str],
         request: HttpRequest,
     ) -> Answer:
@@ -354,7 +344,7 @@ class Application:
             upload = await kept_upload(request, long, await self._jobs.directory())
         is_needed = False
 
-        async def queue(key: "RequestKey | None") -> Answer:
+        async def queue(key: RequestKey | None) -> Answer:
             nonlocal is_needed
             subject = "" if long.subject is None else path[long.subject]
             name = None if upload is None else upload.path.name
@@ -387,7 +377,7 @@ class Application:
 
     async def _known_sender(
         self, office: Office, operation: Operation, request: HttpRequest, proof: bytes
-    ) -> "Principal":
+    ) -> Principal:
         """Return who sends a request; what the switch answers may be read while the database is away, too."""
         if operation.is_write:
             return await self._sender(office, operation, request)
@@ -395,7 +385,7 @@ class Application:
         # browsers connect again to a stream by themselves
         is_use = not operation.is_live and UNATTENDED not in request.headers
 
-        def find() -> "Awaitable[Principal]":
+        def find() -> Awaitable[Principal]:
             return self._senders.of((key, is_use), lambda: self._sender(office, operation, request, is_use=is_use))
 
         if operation.needs_database:
@@ -404,7 +394,7 @@ class Application:
 
     async def _sender(
         self, office: Office, operation: Operation, request: HttpRequest, *, is_use: bool = True
-    ) -> "Principal":
+    ) -> Principal:
         """Return who sends a request: the program of its token, or the person of its session."""
         token = token_of(request)
         if token is None:
@@ -438,14 +428,14 @@ def _waits(request: HttpRequest) -> bool:
     return has_time and request.headers.get("accept", "*/*") in {"*/*", JSON}
 
 
-def _admit(operation: Operation, request: HttpRequest, who: "Principal") -> None:
+def _admit(operation: Operation, request: HttpRequest, who: Principal) -> None:
     """Note who sends a request; raises RequestError where it may not."""
     request.sender = who
     request.name_sender(principal=who.recorded, login=who.login, account=who.account)
     _require_permission(operation, who)
 
 
-def _require_permission(operation: Operation, who: "Principal") -> None:
+def _require_permission(operation: Operation, who: Principal) -> None:
     if operation.permission is not None and not operation.is_open_to(who.permissions):
         lacking = operation.permission.value
         said = f"this needs the permission {lacking}, which the token has not"
@@ -455,7 +445,7 @@ def _require_permission(operation: Operation, who: "Principal") -> None:
 
 
 async def _list(
-    operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted, turns: asyncio.Semaphore
+    operation: Operation, office: Office, who: Principal, order: Any, wanted: PageWanted, turns: asyncio.Semaphore
 ) -> Answer:
     assert operation.listing is not None
     await check_length(operation.listing, office, who, order, wanted)
@@ -470,7 +460,7 @@ async def _list(
     return await whole_list(operation.listing, items, wanted)
 
 
-async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: HttpRequest) -> Answer:
+async def _done(operation: Operation, office: Office, who: Principal, order: Any, request: HttpRequest) -> Answer:
     request.is_carried_out = operation.is_write
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
@@ -517,7 +507,7 @@ async def _body(operation: Operation, request: HttpRequest) -> Any:
     return await request.document(*([MERGE_PATCH] if operation.merges else []), bytes_max=bytes_max)
 
 
-def _key_of(request: HttpRequest, who: "Principal", conditions: Mapping[str, Any], content: bytes) -> "RequestKey":
+def _key_of(request: HttpRequest, who: Principal, conditions: Mapping[str, Any], content: bytes) -> RequestKey:
     """Return the key of a request; one with another condition is another one."""
     named = (f"{name}: {value}".encode() for name, value in conditions.items())
     return key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, *named, content)

@@ -4,7 +4,8 @@ import asyncio
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import TracebackType
+from typing import Final
 
 from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.drawn_calls import DrawnCalls
@@ -22,10 +23,6 @@ from vosd.storage.stores import SqlStores
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.kept_configuration import KeptConfiguration
 from vosd.wiring.office import definitions_of, now_ms
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
 
 ORDERS_AT_ONCE: Final = 24
 """Most orders of all requests that the switch carries out at once: it takes 32, and a terminal needs some."""
@@ -63,7 +60,7 @@ class Offices:
         return self
 
     async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: "TracebackType | None"
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._configuration.close()
         await self._checks.close()

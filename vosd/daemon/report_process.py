@@ -7,11 +7,12 @@ import asyncio
 import hashlib
 import smtplib
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -30,9 +31,6 @@ from vosd.storage.database import Database
 from vosd.storage.database_clock import check_has_come
 from vosd.storage.stores import SqlStores
 from vosd.traffic.spans import Grouping
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _TYPES: Final = {
     ReportForm.XLSX: ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),

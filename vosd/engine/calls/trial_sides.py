@@ -1,13 +1,14 @@
 """Parts of a call that the leg of a test call refers to where there is no caller: its switch, conversation, dialog."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call_port import AttemptBoard, TargetBoard, TransferPort
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.outgoing.signatures import CallerAttestation
@@ -19,9 +20,6 @@ from vosd.sip.events import AckArrived, EarlierAnswer, RequestArrived, UnwantedA
 from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.wire.message import Message
 from vosd.trunks.gateways import MappingGateway
-
-if TYPE_CHECKING:
-    from vosd.b2bua.caller import Caller
 
 _WITHOUT_SESSION: Final = {"INFO": 200, "PRACK": 481, "REFER": 403}
 _ACCEPTED, _OTHER_SESSION, _GLARE = 200, 488, 491
@@ -90,7 +88,7 @@ class ConversationOfTrial:
         """Return that the vendor may have its media anywhere: there are none."""
         return False
 
-    def taken_over(self, _newcomer: "Caller", _far: Leg, _now: Instant) -> Leg:
+    def taken_over(self, _newcomer: Caller, _far: Leg, _now: Instant) -> Leg:
         """Refuse: no one takes a test call over.
 
         Raises:

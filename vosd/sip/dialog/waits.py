@@ -1,18 +1,14 @@
 """Waits for an ACK or a PRACK as data."""
 
-from typing import TYPE_CHECKING
-
 from vosd.sip.dialog.acceptance import Acceptance, AcceptanceState
 from vosd.sip.dialog.prack import ReliableProvisional, ReliableState
 from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
 from vosd.sip.owners import AcceptanceOwner, ProvisionalOwner
+from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import dialog_with_login
 from vosd.sip.transaction.snapshot import RetrySnapshot
-
-if TYPE_CHECKING:
-    from vosd.sip.restoration import Restoration
 
 
 class AcceptanceSnapshot(AcceptanceState[bytes, DialogSnapshot, PeerSnapshot, RetrySnapshot]):
@@ -30,7 +26,7 @@ class AcceptanceSnapshot(AcceptanceState[bytes, DialogSnapshot, PeerSnapshot, Re
             retry=None if retry is None else RetrySnapshot.of(retry, acceptance.store, flows),
         )
 
-    def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
+    def restored(self, owner: AcceptanceOwner | None, restoration: Restoration) -> Acceptance:
         """Go on waiting."""
         dialog, store = restoration.dialog(self.dialog), restoration.store
         spare = None if self.spare is None else self.spare.restored(restoration.flows)
@@ -48,7 +44,7 @@ class ReliableSnapshot(ReliableState[RetrySnapshot]):
         retry = reliable.retry
         return in_form(cls, reliable, retry=None if retry is None else RetrySnapshot.of(retry, retry.store, flows))
 
-    def restored(self, owner: ProvisionalOwner, restoration: "Restoration") -> ReliableProvisional:
+    def restored(self, owner: ProvisionalOwner, restoration: Restoration) -> ReliableProvisional:
         """Go on waiting."""
         reliable = in_form(ReliableProvisional, self, retry=None, owner=owner)
         reliable.retry = None if self.retry is None else self.retry.restored(reliable, restoration)

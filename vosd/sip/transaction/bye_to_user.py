@@ -8,22 +8,19 @@ Contact. The BYE is sent there as well, as a guess: where that does not succeed,
 """
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.sip.device import Device
-from vosd.sip.draft import CHALLENGES
+from vosd.sip.draft import CHALLENGES, RequestDraft
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.pace import OF_REQUEST
 from vosd.sip.transaction.retry import Retry
+from vosd.sip.transaction.store import RegisteredPlace
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
-
-if TYPE_CHECKING:
-    from vosd.sip.draft import RequestDraft
-    from vosd.sip.transaction.store import RegisteredPlace
 
 WAIT_MS: Final = 300_000
 """Time that a BYE waits at most, counted from when it was sent first: phones register again within minutes."""
@@ -59,7 +56,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
         data: bytes,
         now: Instant,
         spare: Peer | None = None,
-        draft: "RequestDraft | None" = None,
+        draft: RequestDraft | None = None,
         spare_data: bytes = b"",
         last: Peer | None = None,
     ) -> None:
@@ -103,7 +100,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
         self._go_on(now)
         return None
 
-    def registered(self, place: "RegisteredPlace", taken: Collection[Peer], now: Instant) -> None:
+    def registered(self, place: RegisteredPlace, taken: Collection[Peer], now: Instant) -> None:
         """Send it over another connection of the user, which has registered there.
 
         Unless the connection is lost, one of those at which the user is registered (``taken``) is left alone: the other
@@ -113,7 +110,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
         if self._may_be_for(place) and (self.is_waiting or (place.peer != before and before not in taken)):
             self._send_to(place, now)
 
-    def registered_again(self, place: "RegisteredPlace", now: Instant) -> None:
+    def registered_again(self, place: RegisteredPlace, now: Instant) -> None:
         """Send it, if it waits, where the user has registered again from the same address and port."""
         if self.is_waiting and self._may_be_for(place):
             self._send_to(place, now)
@@ -121,7 +118,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
     def _may_wait(self, now: Instant) -> bool:
         return now.mono < self.until and len(self.store.byes_to_users[self.user]) <= MOST_OF_A_USER
 
-    def _may_be_for(self, place: "RegisteredPlace") -> bool:
+    def _may_be_for(self, place: RegisteredPlace) -> bool:
         """Return whether a connection may be one of the device that has the call.
 
         The port is not compared: devices name the port of their connection.
@@ -157,7 +154,7 @@ class ByeToUser(Client, eq=False, kw_only=True):
             self.refused_by = (*self.refused_by, other)
         self._go_on(now)
 
-    def _send_to(self, place: "RegisteredPlace", now: Instant) -> None:
+    def _send_to(self, place: RegisteredPlace, now: Instant) -> None:
         self.is_waiting, self.moved_to = False, place.peer
         self.is_guess = not place.device.is_surely(self.device)
         self.retry.stop(self)

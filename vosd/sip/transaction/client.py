@@ -1,6 +1,6 @@
 """Client transactions (RFC 3261 section 17.1, RFC 6026), and the CANCEL of an INVITE (section 9.1)."""
 
-from typing import TYPE_CHECKING, Generic
+from typing import Generic
 
 import msgspec
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.draft import InviteDraft
+from vosd.sip.draft import InviteDraft, RequestDraft
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.forms import EMPTY, NOT_YET, DialogT, DraftT, PartsT, PeerT, RetryT, TextT, TimerT
 from vosd.sip.owners import ClientOwner, Witness
@@ -31,9 +31,6 @@ from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import ack_of_failure, cancel
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
-
-if TYPE_CHECKING:
-    from vosd.sip.draft import RequestDraft
 
 
 class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_like=True):
@@ -79,7 +76,7 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         data: bytes,
         now: Instant,
         spare: Peer | None = None,
-        draft: "RequestDraft | None" = None,
+        draft: RequestDraft | None = None,
         spare_data: bytes = b"",
         last: Peer | None = None,
     ) -> None:
