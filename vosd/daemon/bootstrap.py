@@ -43,7 +43,7 @@ from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
-from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, note_reloads, signals_handled
+from vosd.daemon.lifecycle import DaemonState, Lifecycle, Reloads, StartStep, note_reloads, signals_handled
 from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.media_engines import MediaEngineParts
@@ -177,12 +177,7 @@ async def _live(
             predecessor.refuse(error)
             raise
         daemon.inherit(await predecessor.sockets())
-    reloads: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = asyncio.ensure_future(daemon.reload_by_operator())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
+    reloads = Reloads(daemon.reload_by_operator)
 
     def when_ready() -> None:
         _settle_garbage_collector()
@@ -199,9 +194,9 @@ async def _live(
         daemon.begin_watching()
         greet(loaded)
         if has_reload_come():  # the files may have been read before
-            reload()
+            reloads.ask()
 
-    with signals_handled(reload=reload, stop=life.ask_to_stop):
+    with signals_handled(reload=reloads.ask, stop=life.ask_to_stop):
         await life.run(when_ready)
     _log.info("stopped")
 

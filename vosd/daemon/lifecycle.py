@@ -37,6 +37,29 @@ def signals_handled(*, reload: Callable[[], None], stop: Callable[[signal.Signal
             loop.remove_signal_handler(received)
 
 
+class Reloads:
+    """Loads again when it is asked to; what it is asked meanwhile, however often, is one more load behind that one."""
+
+    def __init__(self, load: Callable[[], Awaitable[None]]) -> None:
+        self._load = load
+        self._is_asked = False
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Load again, from the running loop: at once, or when the load that goes on has ended."""
+        self._is_asked = True
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._is_asked:
+                self._is_asked = False
+                await self._load()
+        finally:
+            self._task = None
+
+
 class DaemonState(Enum):
     """State of the daemon; it only moves forward."""
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from itertools import count
 
 import pytest
+from doubles.turns import turns
 
-from vosd.daemon.lifecycle import note_reloads, signals_handled
+from vosd.daemon.lifecycle import Reloads, note_reloads, signals_handled
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,27 @@ async def test_a_signal_to_load_again_that_comes_before_the_loop_runs_is_noted()
         assert has_come()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_thousand_signals_while_the_files_are_loaded_mean_one_more_load() -> None:
+    begun: asyncio.Queue[int] = asyncio.Queue()
+    ends: asyncio.Queue[None] = asyncio.Queue()
+    loads = count(1)
+
+    async def load() -> None:
+        begun.put_nowait(next(loads))
+        await ends.get()
+
+    reloads = Reloads(load)
+    reloads.ask()
+    for often in (1_000, 1, 0):  # the last load has begun behind the last signal: none follows
+        await begun.get()
+        for _ in range(often):
+            reloads.ask()
+        ends.put_nowait(None)
+    await turns(5)
+    assert next(loads) == 4
+    reloads.ask()
+    assert await begun.get() == 5
+    ends.put_nowait(None)
+    await turns(5)
