@@ -77,14 +77,9 @@ class RecentTimes:
     def undo(self, key: tuple[str, ...], mono_ms: int) -> None:
         """Remove a time again."""
         found = self._by_key.get(key)
-        if found is None:
+        if found is None or mono_ms not in found.times:
             return  # forgotten meanwhile
-        if found.times[-1] == mono_ms:
-            found.times.pop()
-        elif mono_ms in found.times:  # other calls came while this one waited for an answer
-            found.times.remove(mono_ms)
-        else:
-            return
+        found.times.remove(mono_ms)
         self.size -= 1
         if not found.times:
             del self._by_key[key]

@@ -23,6 +23,8 @@ def test_an_agent_sees_its_own_account_and_all_below_it():
 def test_an_account_that_no_other_one_names_is_no_agent():
     with pytest.raises(NoAgentError, match="account acme is no agent"):
         authority("acme")
+    was_one = Authority.of("acme", TREE, dict.fromkeys(("top", "mid", "acme"), ALL), was_agent=True)
+    assert was_one.visible == {"acme"}
 
 
 @pytest.mark.parametrize("account", ["top", "bingo", "other", "its", "unknown"])

@@ -34,7 +34,7 @@ def test_a_price_above_zero_is_never_rounded_to_zero():
 
 def test_every_price_of_a_rate_is_derived_and_nothing_else():
     base = Rate(
-        "44", Decimal("0.60"), 60, first_rate=Decimal("0.90"), first_duration=90, tax_rate=Decimal(19), area="UK",
+        "44", Decimal("0.60"), 6, first_rate=Decimal("0.90"), first_duration=90, tax_rate=Decimal(19), area="UK",
         rate_type="international", connection_fee=Decimal("0.05"), minimum_charge=Decimal("0.10"),
         sections=(RateSection(Decimal("0.50"), 30),),
     )  # fmt: skip
@@ -43,7 +43,7 @@ def test_every_price_of_a_rate_is_derived_and_nothing_else():
     assert found.first_rate == Decimal("2.10"), "1.80, and 0.20 a minute for 90 s"
     assert found.sections == (RateSection(Decimal("1.10"), 30),)
     assert (found.connection_fee, found.minimum_charge) == (Decimal("0.10"), Decimal("0.20"))
-    assert (found.tax_rate, found.area, found.rate_type, found.billing_cycle) == (19, "UK", "international", 60)
+    assert (found.tax_rate, found.area, found.rate_type, found.billing_cycle) == (19, "UK", "international", 6)
 
 
 def test_an_offset_of_rates_by_the_cycle_is_for_a_cycle():
@@ -59,6 +59,9 @@ def test_own_rates_win_for_their_prefixes_and_longer_prefixes_win_over_shorter_o
     assert derived.find("442012", 0).billing_rate == Decimal("0.02")
     assert derived.find("3312", 0).billing_rate == 6
     assert derived.find("3322", 0).billing_rate == 2
+    any_own = RateRows([Rate("*", Decimal(7), 1), Rate("331", Decimal(6), 1)], "own")
+    short = DerivedTable(RateRows([Rate("4", Decimal(1), 1)], "short"), Derivation(), any_own, "derived")
+    assert [short.find(number, 0).billing_rate for number in ("44", "3312", "1")] == [1, 6, 7]
     assert sorted(derived.prefixes()) == ["*", "331", "44", "4420"]
     assert (derived.has("331"), derived.has("4420"), derived.has("*"), derived.has("33")) == (True, True, True, False)
 
@@ -66,6 +69,20 @@ def test_own_rates_win_for_their_prefixes_and_longer_prefixes_win_over_shorter_o
 def test_a_rate_is_derived_once_for_the_calls_that_follow():
     derived = table(factor=Decimal(2))
     assert derived.find("4410", 0) is derived.find("4411", 0)
+
+
+def test_a_rate_is_derived_anew_from_the_next_one_of_its_prefix():
+    rows = [Rate("44", Decimal(1), 1), Rate("44", Decimal(3), 1)]
+    pair = iter(rows)
+
+    class Changing:
+        size = 1
+
+        def find(self, _number: str, _wall_ms: int) -> Rate:
+            return next(pair)
+
+    derived = DerivedTable(Changing(), Derivation(factor=Decimal(2)), NONE, "derived")
+    assert [derived.find("4410", 0).billing_rate for _ in rows] == [2, 6]
 
 
 def test_a_number_without_rate_has_none():

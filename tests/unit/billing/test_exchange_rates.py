@@ -54,6 +54,7 @@ def test_before_the_first_rate_there_is_none_and_no_price():
     rates = rates_for(group(), "EUR", NOTHING, known)
     assert rates.find("4420", 999) is None
     assert rates.find("4420", 1_000) is not None
+    assert rates.find("33", 1_000) is None
 
 
 def test_a_group_in_the_currency_of_the_account_is_used_as_it_is():

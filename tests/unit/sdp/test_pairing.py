@@ -49,6 +49,12 @@ def test_media_of_one_side_alone_are_rejected():
     plain = session("m=audio 5000 RTP/AVP 0")
     assert answer_of(session(video, PCMU), plain) == session("m=video 0 RTP/AVP 31", "m=audio 5000 RTP/AVP 0")
     assert answer_of(plain, session(video, PCMU)) == session(PCMU)
+    assert answer_of(session(PCMU, PCMU), plain) == session("m=audio 5000 RTP/AVP 0", "m=audio 0 RTP/AVP 0")
+
+
+def test_media_in_the_other_order_are_connected():
+    audio, video = "m=audio 5000 RTP/AVP 0", "m=video 5002 RTP/AVP 31"
+    assert answer_of(session(audio, video), session(video, audio)) == session(audio, video)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,7 @@ def test_media_of_one_side_alone_are_rejected():
         session("m=audio 5000 RTP/AVP 8"),
         session("m=audio 0 RTP/AVP 0"),
         session("m=audio 5000 RTP/SAVP 0"),
+        session("m=audio 5000 RTP/AVP 8 101", "a=rtpmap:101 telephone-event/8000"),
         session("m=video 5000 RTP/AVP 0"),
         session("m=audio 5000 RTP/AVP 0", "a=sendonly"),
         session("m=audio 5000 RTP/AVP 0", above="a=inactive"),
@@ -67,7 +74,7 @@ def test_media_of_one_side_alone_are_rejected():
     ],
 )
 def test_offers_that_have_no_audio_in_common_are_no_answers(other):
-    one = session(PCMU)
+    one = session(f"{PCMU} 101", "a=rtpmap:101 telephone-event/8000")
     assert not answer_of(one, other)
     assert not answer_of(other, one)
 

@@ -111,6 +111,7 @@ def test_a_trunk_without_timers_agrees_to_none():
         (Agreed(600, Side.PEER), "Supported: timer\r\nSession-Expires: 300\r\n", (300, Side.PEER)),
         (Agreed(600, Side.US), "Supported: timer\r\nSession-Expires: 1800\r\n", (600, Side.US)),
         (Agreed(600, Side.PEER), "Supported: timer\r\n", (600, Side.PEER)),
+        (Agreed(300, Side.PEER), "Supported: timer\r\nSession-Expires: 600\r\n", (300, Side.PEER)),
         # It no longer mentions timers: whichever side refreshed before, only we can now.
         (Agreed(600, Side.PEER), "", (600, Side.US)),
         (None, "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", (300, Side.PEER)),
@@ -233,6 +234,12 @@ def test_refresh_and_expiry_follow_from_the_last_good_refresh(settings, agreed, 
     timer.agreed, timer.refreshed_at = Agreed(*agreed), THEN
     assert timer.refresh_ms() == (None if refresh_s is None else THEN.mono + 1_000 * refresh_s)
     assert timer.lasts_ms() == 1_000 * expires_s
+
+
+def test_where_no_timer_was_agreed_the_interval_is_the_one_that_we_ask_for():
+    timer = SessionTimer(SessionTimerSettings(early_hangup_s=30))
+    timer.refreshed_at = THEN
+    assert (timer.refresh_ms(), timer.lasts_ms()) == (THEN.mono + 300_000, 570_000)
 
 
 def test_written_headers_can_be_parsed():

@@ -135,8 +135,6 @@ class SessionTimer(msgspec.Struct, omit_defaults=True):
         """Return how long the session lasts after a refresh."""
         agreed, settings = self.agreed, self.settings
         interval_s = settings.effective_ttl_s if agreed is None else agreed.interval_s
-        if settings.early_hangup_s == 0:
-            return 1_000 * interval_s
         by_us = agreed is None or agreed.refresher is Side.US
         return 1_000 * (interval_s - settings.margin_s(interval_s, by_us=by_us))
 
