@@ -221,6 +221,24 @@ def test_a_callers_own_signature_passes_in_place_of_ours():
     assert scene.close().attestation is None
 
 
+@pytest.mark.parametrize(("age_s", "attestation"), [(55, None), (65, "C"), (-3_600, "C")])
+def test_a_token_whose_time_is_over_when_it_leaves_is_left_out_for_ours(age_s, attestation):
+    """The vendor would refuse it (403), also where it was right before gateways that kept silent were tried."""
+    scene = scene_of()
+    call(scene, CALLEE, signed_by(usual()[1], scene, age_s=age_s))
+    (token,) = sent(scene)
+    assert (token.x5u == OURS) is (attestation is not None)
+    assert abs(token.claims.iat - now_s(scene)) <= 60
+    assert scene.close().attestation == attestation
+
+
+def test_a_vendor_whose_calls_are_not_signed_gets_a_token_whose_time_is_over():
+    scene = scene_of(signs=False)
+    line = signed_by(usual()[1], scene, age_s=65)
+    call(scene, CALLEE, line)
+    assert [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")] == [line]
+
+
 FORWARDED: Final = "442079469999"
 FORWARDS: Final = {"numbers": IncomingNumbers(callee_rewrite=((FORWARDED, CALLEE),))}
 

@@ -40,7 +40,7 @@ class CallerAttestation(NamedTuple):
     is_forged: bool = False
     """Whether the caller's signature was verified here, and found wrong."""
     freshness_s: int = VerifyTerms().freshness_s
-    """Longest time between a token and one of ours that repeats its time."""
+    """Longest time between a token and an INVITE to a vendor whose calls we sign that has it."""
 
 
 class SignatureLines(NamedTuple):
@@ -105,11 +105,12 @@ def _signed(
 ) -> tuple[str, str]:
     """Return Identity lines, and the attestation of a signature of ours; ``signer``: the vendor's calls are signed.
 
-    The caller's tokens pass where one of them is about this call. Where one is about a call of the same caller to the
-    number that was called here, and this switch has sent it on, it is completed by one that keeps its caller and its
-    time (RFC 8946 section 4): of a diversion before us we cannot tell, and a time that the caller has chosen freely is
-    not signed. Else they are left out for ours, as those that were found wrong here. A vendor whose calls are not
-    signed also gets those that cannot be read, or were for another call already, where nothing has changed.
+    The caller's tokens pass where one of them is about this call, and is fresh. Where one is about a call of the same
+    caller to the number that was called here, and this switch has sent it on, it is completed by one that keeps its
+    caller and its time (RFC 8946 section 4): of a diversion before us we cannot tell, and a time that the caller has
+    chosen freely is not signed. Else they are left out for ours, as those that were found wrong here. A vendor whose
+    calls are not signed also gets those that are old, cannot be read, or were for another call already, where nothing
+    has changed.
     """
     dialect, numbers = choice.gateway.dialect, choice.gateway.numbers
     # The vendor takes its tech prefix away before it verifies anything.
@@ -119,13 +120,15 @@ def _signed(
     received, at_s = "", now.wall // 1_000
     if caller_identity.signatures and (signer is None or not attested.is_forged):
         tokens = _tokens(caller_identity, attested.numbering)
-        of_caller = [each for each in tokens if caller and _canonical(each.claims.orig.tn) == caller]
+        # A hunt may have outlasted a token that was right when the call came: the vendor would refuse it (403).
+        timely = [each for each in tokens if signer is None or abs(at_s - each.claims.iat) <= attested.freshness_s]
+        of_caller = [each for each in timely if caller and _canonical(each.claims.orig.tn) == caller]
         if any(_is_to(each, callee) for each in of_caller):
             return _received(caller_identity), ""
         before = next((each for each in of_caller if _is_to(each, attested.called)), None)
         if signer is not None and before is not None and not callee:
             return _received(caller_identity), ""  # no token of ours can name what the vendor is sent
-        if signer is not None and before is not None and abs(at_s - before.claims.iat) <= attested.freshness_s:
+        if signer is not None and before is not None:
             value = signer.diverted(before.claims.orig.tn, attested.called, callee, before.claims.iat)
             return f"{_received(caller_identity)}Identity: {value}\r\n", ""
         if signer is None or not tokens:
