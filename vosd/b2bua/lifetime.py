@@ -15,7 +15,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.b2bua.stamps import DeadCall
-from vosd.b2bua.supervision import Limit
+from vosd.b2bua.supervision import NEVER, Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 
@@ -61,7 +61,7 @@ class Lifetime:
         granted = self.granted
         due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
         if granted.warns_ms:
-            due_ms = self._asked_ms(due_ms)
+            due_ms = min(self._asked_ms(due_ms), self._asked_ms(_limited_ms(call)))
         caller, callee = call.caller.leg, None if call.callee is None else call.callee.leg
         if caller is not None and caller.supervision is not None and caller.supervision.facts.due_ms < due_ms:
             due_ms = caller.supervision.facts.due_ms
@@ -93,6 +93,8 @@ class Lifetime:
             if limit is not None and limit.due_ms <= now_ms:
                 return limit
             if now_ms < self._asked_ms(until.mono):
+                if self.granted.warns_ms and now_ms >= self._asked_ms(_limited_ms(call)):
+                    self._warn(was_warned=was_warned)
                 if self.granted.is_warned is not was_warned:
                     self._board.moved()  # a restart is not to forget it
                 self.watch(call)
@@ -101,14 +103,20 @@ class Lifetime:
             if not isinstance(more, EndReason):
                 self.granted.granted_s, self.granted.is_warned = more, False
             elif now_ms < until.mono:
-                self.granted.is_warned = True
-                if not was_warned:
-                    self._board.media.warn()
+                self._warn(was_warned=was_warned)
             else:
                 return Limit(until, more, until.mono)
 
+    def _warn(self, *, was_warned: bool) -> None:
+        self.granted.is_warned = True
+        if not was_warned:
+            self._board.media.warn()
+
     def _asked_ms(self, until_ms: int) -> int:
-        """Return when money is asked for that a call needs from ``until_ms`` on: before a warning, else then."""
+        """Return when money is asked for that a call needs from ``until_ms`` on: before a warning, else then.
+
+        That is when its caller is warned of another end.
+        """
         granted = self.granted
         if granted.is_warned or not granted.warns_ms:
             return until_ms
@@ -144,3 +152,9 @@ class Lifetime:
             if limit is not None and limit.due_ms <= until_ms:
                 first = limit
         return first
+
+
+def _limited_ms(call: CallPort) -> int:
+    """Return when a call ends for want of a session timer of one of its legs."""
+    legs = (call.caller.leg, leg_of(call.callee))
+    return min([leg.supervision.limited_ms for leg in legs if leg is not None and leg.supervision], default=NEVER)

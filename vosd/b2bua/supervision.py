@@ -124,6 +124,11 @@ class Supervision:
             return None
         return Limit(timer.refreshed_at.plus(timer.lasts_ms()), EndReason.SESSION_TIMEOUT, expires_ms)
 
+    @property
+    def limited_ms(self) -> int:
+        """When the call ends for want of a session timer of this leg."""
+        return self._limits()[1]
+
     def refreshed(self, now: Instant) -> None:
         """Restart the interval after a refresh of either side."""
         self.begin(now)

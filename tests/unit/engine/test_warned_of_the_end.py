@@ -15,10 +15,11 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import answers
 from msgspec.structs import replace
 
+from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.figures import PortFigures
 from vosd.media.sounds import G711, READY_MADE, EncodedSound, Sound, encoded_frames
 from vosd.media.warning_tone import TONE_MS
-from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
@@ -43,15 +44,24 @@ class Warned:
     """A relayed call whose caller is to be warned 30 s before its end."""
 
     def __init__(
-        self, balance: str, *, seconds: int = 30, mode: MediaMode = MediaMode.ON, sound: str = "", kind=Scene, **terms
+        self,
+        balance: str,
+        *,
+        seconds: int = 30,
+        mode: MediaMode = MediaMode.ON,
+        sound: str = "",
+        kind=Scene,
+        limits: tuple[int, int] = (0, 0),
+        **terms,
     ) -> None:
+        """``limits`` are those of the customer and the vendor without session timer; 0 = there is none."""
         self.relay = VirtualRelay()
         sell = rate_group("sell", applied_rate("0.60", policy=rating_policy(hold_time_precision_ms=0)))
+        timer, vendors_timer = (SessionTimerSettings(no_timer_limit_s=each) for each in limits)
+        dialect = CallerDialect(end_warning_ms=1_000 * seconds, session_timer=timer)
         trunks = [
-            mapping_gateway(
-                "acme", f"{CUSTOMER.host}/32", media=UNWATCHED, dialect=CallerDialect(end_warning_ms=1_000 * seconds)
-            ),
-            vendor_gateway(0, media=UNWATCHED),
+            mapping_gateway("acme", f"{CUSTOMER.host}/32", media=UNWATCHED, dialect=dialect),
+            vendor_gateway(0, media=UNWATCHED, dialect=CalleeDialect(session_timer=vendors_timer)),
         ]
         media = MediaParameters(engine=MediaEngine.RELAY, mode=mode, end_warning_sound=sound)
         parts = {"accounts": [account("acme", **terms)], "rate_groups": [sell], "sounds": SOUNDS}
@@ -163,6 +173,56 @@ def test_the_longest_duration_of_a_call_is_warned_of_as_well():
     assert warned.at(170.1) == [0]
     record = warned.end()
     assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 200_000)
+
+
+@pytest.mark.parametrize("limits", [(200, 0), (0, 200), (300, 200)])
+def test_the_limit_of_a_side_without_session_timer_is_warned_of_as_well(limits):
+    """Money is reserved beyond it meanwhile."""
+    warned = Warned("100", limits=limits).talk()
+    assert warned.at(169.9) == []
+    assert warned.at(170.1) == [0]
+    assert warned.at(199.9) == [0]
+    record = warned.end()
+    assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 200_000)
+
+
+@pytest.mark.parametrize(
+    ("balance", "at_s", "reason", "ends_s"),
+    [("1.90", 160, "Balance Exhausted", 190), ("2.10", 170, "Maximum Duration", 200)],
+)
+def test_of_the_end_of_the_credit_and_a_limit_the_first_one_is_warned_of_and_no_other(balance, at_s, reason, ends_s):
+    warned = Warned(balance, limits=(200, 0)).talk()
+    assert warned.at(at_s - 0.1) == []
+    assert warned.at(at_s + 0.1) == [0]
+    assert warned.at(ends_s - 0.1) == [0]
+    record = warned.end()
+    assert (record.end_reason, record.hold_time_ms) == (reason, 1_000 * ends_s)
+
+
+def test_money_behind_the_warning_of_a_limit_is_no_reason_for_another_one():
+    warned = Warned("100", seconds=100, limits=(200, 0), advance_s=30).talk()
+    assert warned.at(99.9) == []
+    assert warned.at(100.1) == [0]
+    assert warned.at(199.9) == [0]
+    assert warned.end().hold_time_ms == 200_000
+
+
+def test_a_limit_that_is_nearer_than_the_warning_is_warned_of_a_second_behind_the_answer():
+    warned = Warned("100", limits=(20, 0)).talk()
+    assert warned.at(0.9) == []
+    assert warned.at(1.1) == [0]
+    assert warned.at(19.9) == [0]
+    assert warned.end().hold_time_ms == 20_000
+
+
+@pytest.mark.parametrize(("at_s", "before"), [(100, []), (175, [0])])
+def test_a_restart_before_or_behind_the_warning_of_a_limit_warns_once(at_s, before, tmp_path):
+    warned = Warned("100", limits=(200, 0), kind=lambda *a, **k: KilledScene(tmp_path, *a, **k)).talk()
+    assert warned.at(at_s) == before
+    warned.scene.kill(1_000)
+    assert warned.at(max(at_s + 2, 171)) == [0]
+    assert warned.at(199.9) == [0]
+    assert warned.end().hold_time_ms == 200_000
 
 
 def test_two_calls_of_an_account_are_warned_and_spend_all_of_it_and_no_more():
