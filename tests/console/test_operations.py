@@ -160,6 +160,29 @@ def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_take
     assert site.items("/overrides") == []
 
 
+def test_the_limit_that_a_colleague_has_given_a_gateway_behind_an_open_question_is_not_replaced(
+    site: Watched, boss: Visitor
+) -> None:
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_label("Limit of calls").fill("7")
+    page.get_by_role("button", name="Set", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.wait_for()
+    for values in ({"max_concurrent": "3"}, {"max_cps": "2"}):
+        assert site.api.ask("POST", "/gateways/carrier-b/overrides", {"values": values}).status == 200
+    expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(2)  # read again behind the question
+    asked.get_by_role("button", name="Set", exact=True).click()
+    expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
+    limits = {each["setting"]: each["value"] for each in site.items("/overrides")}
+    assert limits == {"max_concurrent": "3", "max_cps": "2"}
+    asked.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(2)
+    confirmed(page, "Set")
+    page.get_by_text("Set: Limit of calls 7").wait_for()
+    assert {each["value"] for each in site.items("/overrides")} == {"7", "2"}
+    assert site.api.ask("DELETE", "/overrides?name=carrier-b&confirm=true").status == 200
+
+
 def test_a_gateway_is_given_no_limit_without_the_end_that_was_entered_in_part(boss: Visitor) -> None:
     page = boss.go("/gateways/carrier-b", "carrier-b")
     page.get_by_label("Limit of calls").fill("7")

@@ -896,6 +896,29 @@ def test_the_block_that_a_colleague_has_set_meanwhile_is_shown_and_not_ended(sit
         assert site.items("/overrides") == []
 
 
+def test_the_block_that_a_colleague_has_set_behind_an_open_question_is_not_replaced(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+    for place, name, more in (
+        ("/accounts/other", "other", {"incoming": True}),
+        ("/gateways/carrier-c", "carrier-c", {}),
+    ):
+        page = visitor.go(place, name)
+        page.get_by_role("button", name="Block", exact=True).click()
+        asked = page.get_by_role("dialog")
+        asked.wait_for()
+        assert site.api.ask("POST", f"{place}/block", {"memo": "fraud", **more}).status == 200
+        asked.get_by_role("button", name="Block").click()
+        expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
+        (block,) = site.items("/overrides")
+        assert (block["memo"], block["value"]) == ("fraud", "incoming" if more else None)
+        asked.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="End the block").click()
+        page.get_by_role("button", name="Block", exact=True).wait_for()
+        assert site.items("/overrides") == []
+
+
 def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_made(
     site: Watched, visit: Visit
 ) -> None:

@@ -99,3 +99,28 @@ it("ends the block of a destination of an account by its name", async () => {
   expect(await cleared(MAY, "destinations", "acme/premium", "blocked")).toBeUndefined();
   expect(sent).toEqual(["delete /overrides"]);
 });
+
+it("sets no override over one that another person has set since the page was read", async () => {
+  const fraud = { ...ACCOUNT, value: "incoming", memo: "fraud" };
+  inForce.set("account acme", fraud);
+  const block = (seen: Row[], again?: string) =>
+    override(MAY, "accounts", "acme", { blocked: "yes" }, {}, { key: "key", again, seen });
+  await expect(block([])).rejects.toBeInstanceOf(ChangedSince);
+  await expect(block([{ ...ACCOUNT, setting: "overdraft_limit" }])).rejects.toBeInstanceOf(ChangedSince);
+  expect(sent).toEqual([]);
+  const undo = await block([fraud, { ...ACCOUNT, setting: "overdraft_limit" }]);
+  await undo?.();
+  expect([...inForce.values()]).toEqual([fraud]);
+});
+
+it("orders a block again whose answer was lost, though it is in force by now", async () => {
+  inForce.set("account acme", ACCOUNT);
+  await override(MAY, "accounts", "acme", { blocked: "yes" }, {}, { key: "key", again: "key", seen: [] });
+  expect(sent).toEqual(["post /accounts/acme/block"]);
+});
+
+it("sets an override over what there is for a role that sees none", async () => {
+  inForce.set("account acme", ACCOUNT);
+  await override(new Set(), "accounts", "acme", { blocked: "yes" }, {}, { seen: [] });
+  expect(sent).toEqual(["post /accounts/acme/block"]);
+});

@@ -107,16 +107,29 @@ async function changed(
   );
 }
 
-/** Set overrides of an object; a block is the setting `blocked`. */
+/** What an order to set overrides has beside them: its key, also where the answer to the same one was lost. */
+interface Setting {
+  key?: string;
+  again?: string;
+  /** Those of the object that the page has shown: no other one of the same settings is replaced. */
+  seen?: readonly Row[];
+}
+
+/** Set overrides of an object; a block is the setting `blocked`. Who may not see overrides replaces what there is. */
 export function override(
   may: ReadonlySet<string>,
   target: Target,
   name: string,
   values: Record<string, string>,
   terms: Terms,
-  key?: string,
+  { key, again, seen }: Setting = {},
 ): Promise<Undo | undefined> {
-  return changed(may, target, name, Object.keys(values), () => set(target, name, values, terms, key));
+  const settings = Object.keys(values);
+  const act = () => set(target, name, values, terms, key);
+  const shown = seen?.filter((row) => settings.includes(String(row.setting)));
+  const read = () => found(target, name, settings);
+  const isGuarded = shown !== undefined && may.has("GET /overrides");
+  return changed(may, target, name, settings, isGuarded ? () => unlessOther(shown, read, act, again) : act);
 }
 
 /** Clear an override of an object; where one was `seen`, nothing else than that, and no block that began after `since`. */

@@ -9,7 +9,7 @@ import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { isPageOld, useOrders } from "../api/orders";
 import { cleared, INCOMING, override } from "../api/overrides";
-import { amount } from "../format";
+import { amount, moment } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
 import { useDayBegin } from "../parts/age";
@@ -63,12 +63,13 @@ export function AccountScreen() {
   // an agent changes accounts below its own one, and sees none above it
   const { account: own } = useSession();
   const isOwn = own === account;
-  const { balance, use, row } = useMoney(account);
+  const { balance, use, row: read } = useMoney(account);
+  // nothing of the account of another is there to see, nor what was read before it became one: one refusal says so
+  const isForeign = isRefused(balance.error, "out_of_scope");
+  const row = isForeign ? undefined : read;
   // what an agent books for another account leaves its own one, and the currencies of both have to be one
   const moved = useBalance(own ?? account).data;
   const mayMove = moved !== undefined && moved.currency === row?.currency;
-  // nothing of the account of another is there to see: one refusal says so
-  const isForeign = isRefused(balance.error, "out_of_scope");
   const calls = useQuery({
     queryKey: ["cdrs", account],
     queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
@@ -102,7 +103,7 @@ export function AccountScreen() {
     >
       <LastDone />
       <Reading of={balance} />
-      <ProblemText error={use.error} again={() => use.refetch()} />
+      {!isForeign && <ProblemText error={use.error} again={() => use.refetch()} />}
       {row && (
         <Facts
           facts={[
@@ -429,13 +430,13 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("customer.memo") },
       ]}
-      question={({ overdraft_limit = "" }) => ({
+      question={({ overdraft_limit = "", until = "" }) => ({
         title: t("customer.credit_confirm", { account, limit: inWords(overdraft_limit) }),
-        lead: t("customer.credit_lead"),
+        lead: until ? t("customer.credit_lead_until", { until: moment(until, new Date()) }) : t("customer.credit_lead"),
       })}
       run={({ overdraft_limit = "", until, memo }, key, again) => {
         const terms = { until: until || undefined, memo: memo || undefined };
-        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, key);
+        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, { key });
         return unlessOther(limit ?? null, limitNow, act, again);
       }}
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: inWords(overdraft_limit) })}
@@ -666,6 +667,8 @@ export function BlockOf(props: {
   isBlocked: boolean;
   /** Begin of the block that the page shows: it ends that one alone. */
   since?: string;
+  /** Overrides that the page shows; none of an account that is not blocked. */
+  seen?: readonly Row[];
   title: string;
   lead: string;
   /** The choice of refusing calls to its phones and numbers, too, where there is one. */
@@ -677,15 +680,22 @@ export function BlockOf(props: {
   const { may } = useSession();
   const say = useSay();
   const queries = useQueryClient();
-  const [asks, setAsks] = useState(false);
+  const orders = useOrders();
+  /** What was shown when the question was opened; none where it is not. */
+  const [seen, setSeen] = useState<readonly Row[] | null>(null);
+  const asks = seen !== null;
   const [incoming, setIncoming] = useState(false);
+  const block = (blocked: string) =>
+    orders.carryOut(blocked, (key, again) =>
+      override(may, props.target, props.name, { blocked }, {}, { key, again, seen: seen ?? undefined }),
+    );
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
       wanted
-        ? override(may, props.target, props.name, { blocked: incoming ? INCOMING : "yes" }, {})
+        ? block(incoming ? INCOMING : "yes")
         : cleared(may, props.target, props.name, "blocked", { since: props.since }),
     onSuccess: (undo, wanted) => {
-      setAsks(false);
+      setSeen(null);
       say(wanted ? props.blocked : props.unblocked, undo);
     },
     // the page shows the block that a colleague has set meanwhile
@@ -700,7 +710,8 @@ export function BlockOf(props: {
         onClick={() => {
           if (props.isBlocked) return change.mutate(false);
           setIncoming(false);
-          setAsks(true);
+          change.reset();
+          setSeen(props.seen ?? []);
         }}
       >
         {t(props.isBlocked ? "customer.unblock" : "customer.block")}
@@ -726,7 +737,7 @@ export function BlockOf(props: {
         isAtWork={change.isPending}
         error={change.error}
         onAct={() => change.mutate(true)}
-        onClose={() => setAsks(false)}
+        onClose={() => setSeen(null)}
       />
     </>
   );

@@ -158,7 +158,7 @@ function NewOverride() {
           name,
           { [setting]: value },
           { until: until || undefined, memo: memo || undefined },
-          key,
+          { key },
         )
       }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}

@@ -113,6 +113,7 @@ export function GatewayScreen() {
             name={name}
             isBlocked={row.state === "blocked"}
             since={overrides.data && (blockedSince(overrides.data) ?? NO_BLOCK)}
+            seen={overrides.data}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
             blocked={t("gateway.blocked", { gateway: name })}
@@ -279,8 +280,11 @@ function Overrides({ name }: { name: string }) {
                 title={t("gateway.set_title", { gateway: name })}
                 lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
                 onDone={forget}
-                run={async (key) =>
-                  done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
+                run={async (key, again) =>
+                  done(
+                    t("gateway.was_set", { words }),
+                    await override(all, "gateways", name, wanted, terms, { key, again, seen: rows }),
+                  )
                 }
               />
             )}
@@ -294,10 +298,10 @@ function Overrides({ name }: { name: string }) {
                 title={t("gateway.block_title", { gateway: name })}
                 lead={t("gateway.block_lead_until", { until: shownUntil })}
                 onDone={forget}
-                run={async (key) =>
+                run={async (key, again) =>
                   done(
                     t("gateway.blocked", { gateway: name }),
-                    await override(all, "gateways", name, { blocked: "yes" }, terms, key),
+                    await override(all, "gateways", name, { blocked: "yes" }, terms, { key, again, seen: rows }),
                   )
                 }
               />
