@@ -20,7 +20,7 @@ import { forgetAll, isOfPages, type Person, SessionContext, useLogOut, waiting }
 const HTTP_UNAUTHORIZED = 401;
 /** Whether a person was logged in here last: what it may do is asked for at once with the session then. */
 const WAS_OPEN = "vosd.session";
-/** The other windows of the browser, one of which may be seen and never get the focus: each looks who has logged in. */
+/** The other windows of the browser, one of which may be seen and never get the focus: each looks who has logged in or out. */
 const windows = new BroadcastChannel("session");
 
 /**
@@ -41,6 +41,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   /** Forms that the page had at the log-in: those of rights that the person has no more go with the new session. */
   const entered = useRef(0);
   const [hasLost, setLost] = useState(false);
+  const name = session?.name;
   useEffect(() => {
     if (session && formsEntered() < entered.current) setLost(true);
     entered.current = 0;
@@ -55,7 +56,8 @@ export function SessionGate({ children }: { children: ReactNode }) {
       async () => {
         if (formsEntered() === 0) {
           forget();
-          setEnded(session !== null);
+          // a refusal behind the first one finds no session any more
+          if (session) setEnded(true);
           return false;
         }
         setHidden(true);
@@ -78,7 +80,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
     // without a network, the next request says so
     const look = () =>
       void renewed().then(
-        (isSame) => isSame && isHidden && goOn(),
+        (isSame) => {
+          if (isSame && isHidden) goOn();
+          // its refusal ends what is shown of a session that is over
+          else if (name && !isSame && !isHidden) ownRights().catch(() => {});
+        },
         () => false,
       );
     window.addEventListener("focus", look);
@@ -87,10 +93,11 @@ export function SessionGate({ children }: { children: ReactNode }) {
       window.removeEventListener("focus", look);
       windows.removeEventListener("message", look);
     };
-  }, [isHidden, goOn]);
-  const name = session?.name;
+  }, [isHidden, goOn, name]);
   useEffect(() => {
-    if (name) windows.postMessage(name);
+    if (!name) return;
+    windows.postMessage(name);
+    return () => windows.postMessage("");
   }, [name]);
   const mayAsk = session !== null && !session.wants_totp;
   useEffect(() => {

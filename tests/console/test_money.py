@@ -10,6 +10,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from threading import Thread
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from api.test_both_fronts import BILLING, book_calls_of_february
@@ -312,13 +313,35 @@ def test_a_credit_without_bound_is_said_without_a_currency(site: Watched, boss: 
     page = boss.go("/accounts/other", "other")
     page.get_by_role("button", name="Credit", exact=True).click()
     page.get_by_role("dialog").get_by_label("Overdraft limit in USD, or unlimited").fill("unlimited")
+    page.get_by_role("dialog").get_by_label("Until (empty").fill("2099-01-01T00:00")
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
     asked = page.get_by_role("dialog", name="Overdraft limit of other: unlimited?", exact=True)
+    expect(asked).to_contain_text("until 2099-01-01 00:00:00, or until it is cleared")
     asked.get_by_role("button", name="Credit", exact=True).click()
     done = page.get_by_role("status").filter(has_text="The overdraft limit is unlimited")
     expect(done).not_to_contain_text("USD")
     done.get_by_role("button", name="Undo").click()
     page.get_by_text("Undone").wait_for()
+
+
+def test_a_name_that_is_written_from_the_right_stays_apart_from_the_amount_behind_it(
+    site: Watched, boss: Visitor
+) -> None:
+    name = "شركة 7"
+    keys = {"rate_group": "sell", "currency": "USD"}
+    assert site.api.ask("PUT", f"/accounts/{quote(name)}", {"keys": keys}).status in {200, 201}
+    page = boss.go(f"/accounts/{quote(name)}", name)
+    page.get_by_role("button", name="Credit", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Overdraft limit in USD, or unlimited").fill("500")
+    page.get_by_role("dialog").get_by_role("button", name="Continue").click()
+    title = page.get_by_role("dialog").get_by_role("heading", level=2)
+    expect(title).to_have_text(f"Overdraft limit of \u2068{name}\u2069: 500 USD?")
+    page.get_by_role("dialog").get_by_role("button", name="Credit", exact=True).click()
+    page.get_by_role("status").filter(has_text="The overdraft limit is 500 USD").get_by_role(
+        "button", name="Undo"
+    ).click()
+    page.get_by_text("Undone").wait_for()
+    assert site.api.ask("DELETE", f"/accounts/{quote(name)}?confirm=true").status == 200
 
 
 def test_a_customer_reads_a_word_for_the_operator_of_its_payments(site: Watched, visit: Visit) -> None:
@@ -566,6 +589,14 @@ def fact(page: Page, name: str) -> Locator:
     return page.locator("dt", has_text=name).locator("xpath=following-sibling::dd[1]")
 
 
+def shows_another_account(page: Page, account: str) -> None:
+    """Have the invoice of the page be of another account when it is read next, and read it."""
+    route_once(
+        page, "**/api/v1/invoices/*", lambda route: route.fulfill(json=route.fetch().json() | {"account": account})
+    )
+    page.reload()
+
+
 def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     site: Watched, postbox: Postbox, boss: Visitor, visit: Visit
 ) -> None:
@@ -605,6 +636,10 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     assert violations(page) == []
     page.get_by_role("link", name=re.compile("^Draft")).click()
     expect(page.get_by_label("Lines").locator("tbody tr")).to_have_count(1)
+    shows_another_account(page, "50% off/on?")
+    expect(page.get_by_role("link", name="50% off/on?")).to_have_attribute("href", "/accounts/50%25%20off%2Fon%3F")
+    page.reload()
+    page.get_by_role("main").get_by_role("link", name="acme").wait_for()
     assert violations(page) == []
     confirmed(page, "Issue", "Issued as")
     with page.expect_download() as download:

@@ -495,19 +495,21 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "title", "button"),
+    ("address", "title", "field", "button"),
     [
-        ("/rates?number=44201&at=soon", "Rates", "Look up"),
-        ("/try?gateway=acme-pbx&caller=1202&callee=44201&at=soon", "Try a call", "Explain"),
+        ("/rates?number=44201&at=soon", "Rates", "Moment (empty = now)", "Look up"),
+        ("/try?gateway=acme-pbx&caller=1202&callee=44201&at=soon", "Try a call", "Moment (empty = now)", "Explain"),
+        ("/cdrs?callee=44201&since=soon", "Call search", "From", "Search"),
+        ("/cdrs?callee=44201&until=soon", "Call search", "To", "Search"),
     ],
 )
 def test_what_is_no_moment_in_an_address_is_left_out_by_the_next_question(
-    boss: Visitor, address: str, title: str, button: str
+    boss: Visitor, address: str, title: str, field: str, button: str
 ) -> None:
     """The person could not take it out: the field is empty."""
     page = boss.go(address, title)
     page.get_by_role("alert").filter(has_text="'soon'").wait_for()
-    expect(page.get_by_label("Moment (empty = now)")).to_have_value("")
+    expect(page.get_by_label(field, exact=True)).to_have_value("")
     page.get_by_role("button", name=button, exact=True).click()
     expect(page).to_have_url(re.compile(r"callee=44201$|number=44201$"))
     expect(page.get_by_role("alert").filter(has_text="'soon'")).to_have_count(0)

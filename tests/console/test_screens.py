@@ -26,6 +26,7 @@ from console.conftest import (
     NEW_TITLE,
     PASSWORD,
     ROOT,
+    TIME_PASSES,
     Visit,
     Visitor,
     colour,
@@ -528,6 +529,20 @@ def test_the_page_of_an_account_leads_to_its_money_its_audit_and_the_accounts_be
     expect(page.get_by_role("dialog").get_by_label("Account")).to_have_value("acme")
     page.keyboard.press("Escape")
     assert page.get_by_role("region", name="Accounts below").count() == 0
+
+
+def test_an_account_that_was_moved_to_another_agent_is_not_shown_any_more(site: Watched, visit: Visit) -> None:
+    keys = {"rate_group": "sell", "currency": "USD"}
+    assert site.api.ask("PUT", "/accounts/moving", {"keys": {**keys, "agent": "reseller"}}).status in {200, 201}
+    page = visit("agent", "reseller").go("/accounts/moving", "moving")
+    page.get_by_role("definition").filter(has_text="0.00 USD").first.wait_for()
+    assert site.api.ask("PUT", "/accounts/moving", {"keys": {**keys, "agent": "rival"}}).status == 200
+    page.evaluate(TIME_PASSES)
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("alert").filter(has_text="has no account moving").wait_for()
+    expect(page.get_by_role("definition")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("button")).to_have_text(["Try again"])
+    assert site.api.ask("DELETE", "/accounts/moving?confirm=true").status == 200
 
 
 def test_calls_of_accounts_are_counted_by_the_switch(visit: Visit) -> None:
@@ -1292,8 +1307,12 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
     expect(page.get_by_role("main").get_by_role("link")).to_have_count(0)
 
 
-def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, newcomer: Visit) -> None:
-    page = newcomer("viewer").go("/calls?q=acme", "Calls now")
+@pytest.mark.parametrize(("path", "title"), [("/calls?q=acme", "Calls now"), ("/", "Overview")])
+def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(
+    site: Watched, newcomer: Visit, path: str, title: str
+) -> None:
+    """The overview reads several lists at once, each of which is refused."""
+    page = newcomer("viewer").go(path, title)
     name = page.get_by_role("button", name=re.compile("^p")).inner_text()
     site.daemon.succeed("user", "disable", name)
     page.get_by_role("heading", level=1, name="Log in").wait_for()
@@ -1425,6 +1444,29 @@ def test_a_window_that_is_only_looked_at_says_that_its_browser_is_used_by_anothe
     logged_in_beside(visitor, other)
     page.context.new_page().goto(visitor.base)
     expect(page.get_by_role("alert")).to_contain_text(f"{other} has logged in")
+    assert "acme" not in page.inner_text("body")
+
+
+def test_a_window_that_reads_nothing_shows_nothing_more_where_another_one_has_logged_out(newcomer: Visit) -> None:
+    """Pages of customers do not read the state of the switch beside, as those of operators do."""
+    visitor = newcomer("customer", "acme")
+    page = visitor.go("/cdrs?account=acme", "Call search")
+    beside = page.context.new_page()
+    beside.goto(visitor.base)
+    beside.get_by_role("button", name=re.compile("^p")).click()
+    beside.get_by_role("menuitem", name="Log out").click()
+    page.get_by_text("Your session has ended").wait_for()
+    assert "acme" not in page.inner_text("body")
+
+
+def test_a_window_shows_nothing_more_of_a_session_that_ended_once_it_has_the_focus(
+    site: Watched, newcomer: Visit
+) -> None:
+    page = newcomer("customer", "acme").go("/cdrs?account=acme", "Call search")
+    name = page.get_by_role("button", name=re.compile("^p")).inner_text()
+    site.daemon.succeed("user", "disable", name)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.get_by_text("Your session has ended").wait_for()
     assert "acme" not in page.inner_text("body")
 
 

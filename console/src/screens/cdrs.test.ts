@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { keptOf, searchOf } from "./cdrs";
+import { keptOf, searchOf, shownOf } from "./cdrs";
 
 const NOW = Date.parse("2026-11-28T10:00:30.500Z");
 
@@ -52,4 +52,10 @@ it("keeps under a name no begin that was filled in, unless the search would be o
   expect(keptOf({ ...search, account: "acme" }, since)).toEqual({ ...search, account: "acme" });
   expect(keptOf({ ...search, since: "2026-11-01T00:00:00.000Z" }, since)).toHaveProperty("since");
   expect(keptOf(search, undefined)).toEqual(search);
+});
+
+it("shows the columns that are chosen and there, and those of the beginning where there is none of them", () => {
+  const known = [{ name: "started_at" }, { name: "fee" }, { name: "pdd_ms" }];
+  expect(shownOf(known, ["pdd_ms", "cost", "fee"])).toEqual(["fee", "pdd_ms"]);
+  expect(shownOf(known, [""])).toEqual(["started_at", "fee"]);
 });

@@ -6,6 +6,7 @@ import { Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-rou
 import { type FormEvent, type Ref, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
+import { localMinute } from "../format";
 import type { Narrowing } from "../narrowing";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
@@ -75,19 +76,31 @@ const COLUMNS: readonly Column[] = [
 ];
 const FIRST_COLUMNS = COLUMNS.slice(0, 11).map((column) => column.name);
 
+/** The chosen ones among the columns that there are; those of the beginning where there is none of them. */
+export function shownOf(known: readonly Column[], chosen: readonly string[]): string[] {
+  const names = known.map(({ name }) => name);
+  const shown = names.filter((name) => chosen.includes(name));
+  return shown.length > 0 ? shown : names.filter((name) => FIRST_COLUMNS.includes(name));
+}
+
 export function CdrsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/cdrs" });
   const go = useNavigate({ from: "/cdrs" });
   const [kept, keep] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
   const { columns, ...narrowed } = search;
-  const shown = columns?.split(",") ?? kept;
-  const found = useRows("/cdrs", narrowed);
-  const { rows } = found;
-  const [wanted, setWanted] = useEntered<Narrowing>(narrowed);
-  const form = useRef<HTMLFormElement>(null);
   const { account: own } = useSession();
   const known = columnsOfCalls(COLUMNS, Boolean(own));
+  const shown = shownOf(known, columns?.split(",") ?? kept);
+  const found = useRows("/cdrs", narrowed);
+  const { rows } = found;
+  // the field of what is no moment is empty, and so is the next search
+  const [wanted, setWanted] = useEntered<Narrowing>({
+    ...narrowed,
+    since: localMinute(narrowed.since) ? narrowed.since : undefined,
+    until: localMinute(narrowed.until) ? narrowed.until : undefined,
+  });
+  const form = useRef<HTMLFormElement>(null);
   // the accounts of agents and customers are few: all their calls may be read
   const complete = (wanted: Narrowing) => (own ? wanted : searchOf(wanted, Date.now()));
   // not by `useLocation`: drawn again on the way, `Navigate` would begin that way anew, for ever
@@ -241,6 +254,7 @@ function ColumnChoice({
         {known.map(({ name }) => (
           <Menu.Item
             key={name}
+            disabled={shown.length === 1 && shown.includes(name)}
             onClick={() => onChange(shown.includes(name) ? shown.filter((each) => each !== name) : [...shown, name])}
           >
             {shown.includes(name) ? "✓ " : ""}

@@ -1,6 +1,6 @@
 /** Invoices: made for a period, looked at, issued, paid, mailed, taken back. */
 
-import { Anchor, Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
+import { Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -19,7 +19,7 @@ import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { Moment, Money, State, useStateWord } from "../parts/values";
+import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay } from "../session";
 import { nameOf } from "./money";
 
@@ -313,12 +313,7 @@ function Sheet({ row }: { row: Detail }) {
       <Facts
         facts={[
           [t("column.state"), <State key="state" value={row.state} />],
-          [
-            t("column.account"),
-            <Anchor key="account" component={Link} to={`/accounts/${row.account}`}>
-              {row.account}
-            </Anchor>,
-          ],
+          [t("column.account"), <Value key="account" row={{ account: row.account }} name="account" kind="account" />],
           [t("column.issuer"), [document.issuer.name, row.issuer && `(${row.issuer})`].filter(Boolean).join(" ")],
           ...(row.cancels ? [[t("invoice.cancels"), link(row.cancels, document.cancels)] as const] : []),
           ...(note ? [[t("invoice.cancelled_by"), link(note.id, note.number)] as const] : []),

@@ -16,6 +16,15 @@ export const languages = Object.keys(files)
   .map((path) => path.slice(2, -5))
   .sort();
 
+/** Letters that are written from the right to the left. */
+const FROM_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/**
+ * A value as it stands in a sentence. React encodes what it shows; a name that is written from the right to the left is
+ * kept apart, or digits behind it, such as those of an amount, would stand on its other side.
+ */
+export const isolated = (value: string): string => (FROM_RIGHT.test(value) ? `\u2068${value}\u2069` : value);
+
 /** Begin with the language that was chosen last, else with the browser's. */
 export async function beginTexts(): Promise<void> {
   const wanted = recall(KEPT) ?? navigator.language.slice(0, 2);
@@ -25,7 +34,7 @@ export async function beginTexts(): Promise<void> {
     fallbackLng: FALLBACK,
     resources: {},
     showSupportNotice: false,
-    interpolation: { escapeValue: false }, // React encodes what it shows
+    interpolation: { escape: isolated },
   });
   await use(language);
 }
