@@ -358,8 +358,12 @@ async def test_a_worker_that_cannot_be_started_receives_nothing_until_it_can(sta
 
     monkeypatch.setattr("vosd.relay.link.start_worker", fails)
     killed_ms = now().mono
-    os.kill(stage.relay.links[0].pid, signal.SIGKILL)
-    await until(lambda: stage.relay.receiving_since(first) > now().mono)
+    with capture_logs() as lines:
+        os.kill(stage.relay.links[0].pid, signal.SIGKILL)
+        await until(lambda: len(lines) == 2)
+    alarms = [line["event"] for line in lines if line["event"] in KINDS]
+    assert alarms == [Event.MEDIA_WORKER_ENDED, Event.MEDIA_WORKER_NOT_STARTED]
+    assert stage.relay.receiving_since(first) > now().mono
     monkeypatch.undo()
     await until(lambda: 0 < stage.relay.receiving_since(first) <= now().mono)
     assert stage.relay.receiving_since(first) >= killed_ms

@@ -116,6 +116,8 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CUSTOMER_MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.IVR_PORT_EXHAUSTED: AlarmKind(_WARNING, passes=True),
     Event.SOUND_NOT_PLAYED: AlarmKind(_WARNING, passes=True),
+    Event.MEDIA_WORKER_ENDED: AlarmKind(_WARNING, passes=True),
+    Event.MEDIA_WORKER_NOT_STARTED: AlarmKind(_CRITICAL, passes=True),
     Event.RECORDING_NOT_BEGUN: AlarmKind(_WARNING, passes=True),
     Event.RECORDING_STOPPED: AlarmKind(_WARNING, passes=True),
     Event.RTP_PORTS_LOW: AlarmKind(_WARNING, ("ports", "rtpengine")),

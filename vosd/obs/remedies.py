@@ -63,6 +63,8 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.CUSTOMER_MEDIA_LOSS_HIGH: "media of its calls in vosd cdr list: ask the customer to look at its network",
     Event.IVR_PORT_EXHAUSTED: "announcements_missed in vosd status; a wider IVR_RTP_PORT",
     Event.SOUND_NOT_PLAYED: "error of the event; free -m, MemoryMax of the service: sounds are shared memory",
+    Event.MEDIA_WORKER_ENDED: "free -m, journalctl -k: killed for want of memory? Else report its lines in the log",
+    Event.MEDIA_WORKER_NOT_STARTED: "error of the event; free -m, MemoryMax and TasksMax of the service",
     Event.RECORDING_NOT_BEGUN: "room, rights and inodes of the disk of state_dir/recordings: old recordings",
     Event.RECORDING_STOPPED: "room on the disk of state_dir: old recordings; file is not the whole call",
     Event.RTP_PORTS_LOW: "media_ports in vosd status; a wider range of ports, here or at the rtpengine",

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.obs.events import log as _log
+from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
 from vosd.processes.spare_descriptors import is_used_up
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
@@ -411,7 +411,7 @@ class WorkerLink:
         self._failures = 0 if monotonic_ns() - self._begun_ns >= _LASTING_NS else self._failures + 1
         pause_s = self._pause_s()
         if is_fault:
-            _log.error("media_worker_ended", pid=self.pid, again_in_s=pause_s)
+            _log.error(Event.MEDIA_WORKER_ENDED, pid=self.pid, again_in_s=pause_s)
         self._restart = self._loop.call_later(pause_s, self._start_again)
 
     def _pause_s(self) -> float:
@@ -425,7 +425,7 @@ class WorkerLink:
         except OSError as error:
             self._failures += 2
             pause_s = self._pause_s()
-            _log.error("media_worker_not_started", error=str(error), again_in_s=pause_s)
+            _log.error(Event.MEDIA_WORKER_NOT_STARTED, error=str(error), again_in_s=pause_s)
             self._restart = self._loop.call_later(pause_s, self._start_again)
             return
         self._receiving_since_ms = self._begun_ns // 1_000_000
