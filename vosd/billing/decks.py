@@ -251,7 +251,7 @@ def _note_early(changes: DeckChanges, file: Sequence[DeckRow], rows: Sequence[De
     """Count a prefix whose rate begins sooner than the file says: the deck has it from an earlier time to come."""
     begins = {row.begins for row in rows}
     for wanted in file:
-        if wanted.begins not in begins and wanted.begins > now:
+        if wanted.begins not in begins:
             earlier = next((row for row in reversed(rows) if row.begins < wanted.begins), None)
             if earlier is not None and earlier.begins > now and earlier.terms == wanted.terms:
                 changes.note_early(earlier)

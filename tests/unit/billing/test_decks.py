@@ -86,6 +86,8 @@ def test_a_closed_prefix_stays_in_the_deck_as_closed():
     )
     assert imported([closed, line("3")], [line("3")], Mode.DELTA)[0] == [closed, line("3")]
     assert imported([closed], [closed])[1] == {DeckChangeKind.UNCHANGED: 1}
+    assert imported([closed], [line("2", "0", closed="yes", others=",1")])[1] == {DeckChangeKind.UNCHANGED: 1}
+    assert imported([], [closed])[1] == {DeckChangeKind.CLOSED: 1}
 
 
 def test_a_closed_prefix_that_gets_a_rate_or_is_taken_out_is_opened_again():
