@@ -6,6 +6,7 @@ from vosd.routing.breaker import (
     CIRCUITS_MAX,
     PROBE_MS,
     REFUSALS,
+    REFUSED,
     REST_MAX_MS,
     REST_MS,
     SILENCES,
@@ -16,6 +17,7 @@ from vosd.routing.breaker import (
     Circuit,
     counts_as_failure,
 )
+from vosd.routing.routes import Cause
 
 PLACE = BreakerPlace("carrier", "203.0.113.1", 5060)
 NOW = 50_000
@@ -62,6 +64,43 @@ def test_probes_that_cannot_be_delivered_change_the_reason_of_a_rest(breakers):
     assert breakers.reason(PLACE) == UNREACHED
     fail(breakers, at=NOW + 300_000)
     assert breakers.reason(PLACE) == SILENT
+
+
+def doubtful(breakers, times, payer="acme"):
+    for _ in range(times):
+        breakers.failed(PLACE._replace(payer=payer), is_silent=True, began_ms=NOW, mono_ms=NOW, is_doubtful=True)
+
+
+def test_failures_of_one_payer_that_may_be_of_its_numbers_are_a_rest_for_its_calls_alone(breakers):
+    doubtful(breakers, SILENCES)
+    of_payer, other = (PLACE._replace(payer=name) for name in ("acme", "bingo"))
+    assert [breakers.remaining_ms(each, NOW) for each in (of_payer, other, PLACE)] == [REST_MS, 0, 0]
+    assert [breakers.reason(each) for each in (of_payer, other, PLACE)] == [SILENT, "", ""]
+    assert breakers.resting_of("carrier", NOW) == [of_payer]
+    assert breakers.resting_of("carrier", NOW + REST_MS) == breakers.resting_of("other", NOW) == []
+    breakers.succeeded(of_payer, NOW + 1)
+    assert (breakers.remaining_ms(of_payer, NOW), breakers.resting) == (0, {})
+
+
+def test_failures_of_several_payers_are_those_of_the_address(breakers):
+    for payer in ("acme", "bingo") * SILENCES:
+        doubtful(breakers, 1, payer)
+    assert breakers.remaining_ms(PLACE, NOW) == REST_MS
+
+
+def test_failures_that_no_number_explains_are_counted_for_all_payers_at_once(breakers):
+    fail(breakers, SILENCES, place=PLACE._replace(payer="acme"))
+    assert [*breakers.failing] == [PLACE]
+
+
+def test_the_reason_of_a_rest_is_that_of_the_longer_one(breakers):
+    fail(breakers, REFUSALS, is_silent=False)
+    assert breakers.reason(PLACE) == REFUSED
+    of_payer = PLACE._replace(payer="acme")
+    breakers.ask_for_rest(of_payer, REST_MS - 1, NOW)
+    assert breakers.reason(of_payer) == REFUSED
+    breakers.ask_for_rest(of_payer, REST_MS + 1, NOW)
+    assert breakers.reason(of_payer) == Cause.RESTING.detail
 
 
 def test_a_success_ends_the_row(breakers):

@@ -320,13 +320,16 @@ def test_a_range_of_days_off_is_ahead_until_its_last_one():
 
 
 @pytest.mark.parametrize(
-    "entry",
+    "entries",
     [
-        on("2024-12-25"),
-        on("2024-12-25", is_working=False),
-        hours(9, 12, is_working=False),
-        hours(0, 12, is_working=False, first=date(2024, 1, 1)),
+        [on("2024-12-25")] * 2,
+        [on("2024-12-25", is_working=False)],
+        [on("2024-12-25", is_working=False, weekdays=(2,))] * 2,
+        [hours(9, 12, is_working=False)] * 2,
+        [hours(0, 24, is_working=False)] * 2,
+        [hours(0, 12, is_working=False, first=date(2024, 1, 1))] * 2,
     ],
 )
-def test_an_entry_that_is_no_holiday_needs_none_ahead(entry):
-    assert calendar(entry).has_holidays_ahead(ms("2026-12-26T12:00"))
+def test_entries_that_are_no_holidays_need_none_ahead(entries):
+    """A single day is none by itself, two are."""
+    assert calendar(*entries).has_holidays_ahead(ms("2026-12-26T12:00"))
