@@ -30,6 +30,7 @@ def test_an_account_that_says_nothing_is_charged_by_the_rates_of_the_group_thems
     assert for_account(group, group.policy, AccountRounding()) is group
     alike = AccountRounding(hold_time_precision_ms=50, fee_precision=6, without_free_time=True)
     assert for_account(group, group.policy, alike) is group, "what it says is what the group says"
+    assert for_account(group, group.policy, AccountRounding(billing_unit=30)) is not group
 
 
 def test_what_an_account_says_wins_over_the_group_and_the_rest_stays():
@@ -40,6 +41,8 @@ def test_what_an_account_says_wins_over_the_group_and_the_rest_stays():
     )
     assert AccountRounding(fee_precision=3).over(policy).fee_unit == Decimal("0.001"), "decimals set the unit"
     assert AccountRounding(fee_rounding=Rounding.DOWN).over(policy).fee_unit == Decimal("0.05")
+    exempt = msgspec.structs.replace(policy, tax_exempt=True)
+    assert AccountRounding(fee_precision=3).over(exempt).tax_exempt
 
 
 def test_customer_and_vendor_may_round_seconds_and_money_differently():
@@ -59,6 +62,12 @@ def test_customer_and_vendor_may_round_seconds_and_money_differently():
 def test_its_billing_unit_replaces_that_of_the_group_not_the_cycle_of_a_rate(rate, cycle):
     applied = AppliedRate("sell", "v1", "USD", rate, rating_policy())
     assert rounded_for(applied, AccountRounding(billing_unit=30)).rate.billing_cycle == cycle
+
+
+def test_an_account_without_billing_unit_has_that_of_the_group():
+    rate = Rate("44", Decimal(1), 6, has_cycle_of_group=True)
+    applied = AppliedRate("sell", "v1", "USD", rate, rating_policy())
+    assert rounded_for(applied, AccountRounding(fee_precision=2)).rate is rate
 
 
 def test_an_exempt_account_pays_no_tax_and_its_breakdown_says_why():
