@@ -115,8 +115,10 @@ it("sets no override over one that another person has set since the page was rea
 
 it("orders a block again whose answer was lost, though it is in force by now", async () => {
   inForce.set("account acme", ACCOUNT);
-  await override(MAY, "accounts", "acme", { blocked: "yes" }, {}, { key: "key", again: "key", seen: [] });
+  const undo = await override(MAY, "accounts", "acme", { blocked: "yes" }, {}, { key: "key", again: "key", seen: [] });
   expect(sent).toEqual(["post /accounts/acme/block"]);
+  await undo?.();
+  expect(sent).toEqual(["post /accounts/acme/block", "delete /accounts/acme/block"]);
 });
 
 it("sets an override over what there is for a role that sees none", async () => {

@@ -86,7 +86,7 @@ async function restore(target: Target, name: string, settings: readonly string[]
 
 /**
  * Change overrides. Where the person may see and clear them, return what has those before hold again, unless another
- * person has changed one since.
+ * person has changed one since: those that were `shown`, where no others are replaced.
  */
 async function changed(
   may: ReadonlySet<string>,
@@ -94,11 +94,12 @@ async function changed(
   name: string,
   settings: readonly string[],
   act: () => Promise<unknown>,
+  shown?: readonly Row[],
 ): Promise<Undo | undefined> {
   const isSettable = target !== "destinations" && !settings.includes(CLOSED);
   const canUndo =
     isSettable && may.has("GET /overrides") && settings.every((setting) => mayClear(may, target, setting));
-  const before = canUndo ? await found(target, name, settings) : [];
+  const before = canUndo ? (shown ?? (await found(target, name, settings))) : [];
   await act();
   if (!canUndo) return undefined;
   return unlessChanged(
@@ -126,10 +127,10 @@ export function override(
 ): Promise<Undo | undefined> {
   const settings = Object.keys(values);
   const act = () => set(target, name, values, terms, key);
-  const shown = seen?.filter((row) => settings.includes(String(row.setting)));
+  if (!seen || !may.has("GET /overrides")) return changed(may, target, name, settings, act);
+  const shown = seen.filter((row) => settings.includes(String(row.setting)));
   const read = () => found(target, name, settings);
-  const isGuarded = shown !== undefined && may.has("GET /overrides");
-  return changed(may, target, name, settings, isGuarded ? () => unlessOther(shown, read, act, again) : act);
+  return changed(may, target, name, settings, () => unlessOther(shown, read, act, again), shown);
 }
 
 /** Clear an override of an object; where one was `seen`, nothing else than that, and no block that began after `since`. */

@@ -7,7 +7,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
-import { isPageOld, useOrders } from "../api/orders";
+import { isPageOld, Orders, useOrders } from "../api/orders";
 import { cleared, INCOMING, override } from "../api/overrides";
 import { amount, moment } from "../format";
 import { pathOf } from "../forms/keys";
@@ -680,23 +680,21 @@ export function BlockOf(props: {
   const { may } = useSession();
   const say = useSay();
   const queries = useQueryClient();
-  const orders = useOrders();
-  /** What was shown when the question was opened; none where it is not. */
-  const [seen, setSeen] = useState<readonly Row[] | null>(null);
-  const asks = seen !== null;
+  /** What was shown when the question was opened, and its orders: a block that is asked about later is another one. */
+  const [asked, setAsked] = useState<{ seen: readonly Row[]; orders: Orders } | null>(null);
   const [incoming, setIncoming] = useState(false);
-  const block = (blocked: string) =>
-    orders.carryOut(blocked, (key, again) =>
-      override(may, props.target, props.name, { blocked }, {}, { key, again, seen: seen ?? undefined }),
-    );
+  const blocked = incoming ? INCOMING : "yes";
   const change = useMutation({
     mutationFn: (wanted: boolean) =>
-      wanted
-        ? block(incoming ? INCOMING : "yes")
+      wanted && asked
+        ? asked.orders.carryOut(blocked, (key, again) =>
+            override(may, props.target, props.name, { blocked }, {}, { key, again, seen: asked.seen }),
+          )
         : cleared(may, props.target, props.name, "blocked", { since: props.since }),
     onSuccess: (undo, wanted) => {
-      setSeen(null);
-      say(wanted ? props.blocked : props.unblocked, undo);
+      setAsked(null);
+      const said = wanted ? props.blocked : props.unblocked;
+      say(asked?.orders.isRepeat ? t("act.repeated", { said }) : said, undo);
     },
     // the page shows the block that a colleague has set meanwhile
     onError: (error) => isPageOld(error) && readAgain(queries),
@@ -711,14 +709,14 @@ export function BlockOf(props: {
           if (props.isBlocked) return change.mutate(false);
           setIncoming(false);
           change.reset();
-          setSeen(props.seen ?? []);
+          setAsked({ seen: props.seen ?? [], orders: new Orders() });
         }}
       >
         {t(props.isBlocked ? "customer.unblock" : "customer.block")}
       </OrderButton>
-      {!asks && <ProblemText error={change.error} />}
+      {!asked && <ProblemText error={change.error} />}
       <Confirm
-        opened={asks}
+        opened={asked !== null}
         title={props.title}
         lead={
           <Stack>
@@ -736,8 +734,10 @@ export function BlockOf(props: {
         act={t("customer.block")}
         isAtWork={change.isPending}
         error={change.error}
+        mayBeDone={asked?.orders.mayBeDone(blocked)}
+        mayOtherBeDone={asked?.orders.mayOtherBeDone(blocked)}
         onAct={() => change.mutate(true)}
-        onClose={() => setSeen(null)}
+        onClose={() => setAsked(null)}
       />
     </>
   );
