@@ -30,13 +30,29 @@ def record(data: bytes, source: Place, destination: Place, wall_ns: int) -> byte
     return stamp + head + _UDP.pack(source[1], destination[1], size, 0) + data
 
 
-def whole_bytes(part: bytes) -> int | None:
-    """Return how much of the end of a file has whole packets, from the first one that begins in it; None = none does.
+def whole_bytes(part: bytes, *, is_beginning: bool) -> int | None:
+    """Return how much of the end of a file has whole packets; None = none begins in it.
 
-    A process that is killed while it writes leaves a part of one behind.
+    A process that is killed while it writes leaves a part of one behind. ``is_beginning``: a packet begins here. Else
+    the first one is to be found, and media may hold what looks like one: what reaches the end is right, else most is.
     """
-    at = next((each for each in range(len(part)) if _length_at(part, each) is not None), None)
-    while at is not None and (length := _length_at(part, at)) is not None and at + length <= len(part):
+    if is_beginning:
+        return _end_of_packets(part, 0, set())
+    seen: set[int] = set()
+    longest, found = 0, None
+    for start in range(len(part)):
+        end = _end_of_packets(part, start, seen)
+        if end == len(part):
+            return end
+        if end - start > longest:
+            longest, found = end - start, end
+    return found
+
+
+def _end_of_packets(part: bytes, at: int, seen: set[int]) -> int:
+    """Return where whole packets that follow each other end; ``seen`` has places of those before, and gets these."""
+    while at not in seen and (length := _length_at(part, at)) is not None and at + length <= len(part):
+        seen.add(at)
         at += length
     return at
 

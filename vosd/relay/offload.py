@@ -29,14 +29,14 @@ COUNTED_NS: Final = 1_000_000_000
 SETTLED_NS: Final = 100_000_000
 """Time after which no packet in the socket is one from before the kernel forwards."""
 PAUSE_MAX_NS: Final = 32_000_000_000
-"""Longest pause before the kernel is tried again with a stream of which packets reach the worker."""
+"""Longest pause before the kernel is tried again with a stream of which packets reach the worker, or are translated."""
 MOST_PACKETS: Final = 2 * BUDGET * 5 // 4
 """Packets of a stream a second above which the worker forwards it, which drops what is too much."""
 ROUTES_NS: Final = 1_000_000_000
 """Shortest interval at which the routes of all streams are asked for, 0.1 ms each: where a machine learns those of the
 internet, some change all the time."""
 HANDED_AT_ONCE: Final = 100
-"""Streams that are handed over in one turn."""
+"""Streams that are handed over in one turn, or would be but for translated addresses."""
 
 
 class Offload:
@@ -127,15 +127,20 @@ class Offload:
 
     def _hand_over(self, ports: Iterable[MediaPort], now_ns: int) -> None:
         chosen: list[ForwardedStream] = []
+        asked = 0
         for port in ports:
             if port.kernel.stream is None and port.is_filtered and now_ns >= port.kernel.after_ns:
                 stream = self._stream_of(port)
-                if stream is None or self._is_translated(port):
+                if stream is None:
                     port.kernel.after_ns = now_ns + SAMPLED_NS
                 elif stream.key not in self._streams:
                     assert port.other is not None
-                    chosen.append(ForwardedStream(port, port.other, stream, now_ns))
-                    if len(chosen) == HANDED_AT_ONCE:
+                    if self._is_translated(port):  # as long as it flows
+                        port.kernel.after_ns = now_ns + PAUSE_MAX_NS
+                    else:
+                        chosen.append(ForwardedStream(port, port.other, stream, now_ns))
+                    asked += 1
+                    if asked == HANDED_AT_ONCE:
                         break
         self._table.add([each.stream for each in chosen])
         for each in chosen:

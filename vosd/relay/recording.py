@@ -206,9 +206,7 @@ def _is_made_whole(descriptor: int) -> bool:
         return False
     start = max(len(HEADER), size - CHUNK_BYTES)
     part = os.pread(descriptor, CHUNK_BYTES, start)
-    whole = whole_bytes(part)
-    if whole is None and start == len(HEADER):
-        whole = 0  # there is no whole packet in the file
+    whole = whole_bytes(part, is_beginning=start == len(HEADER))
     if whole is not None and whole < len(part) == size - start:
         os.ftruncate(descriptor, start + whole)
     return True

@@ -354,10 +354,23 @@ def test_a_stream_whose_packets_are_translated_is_left_to_the_worker_as_long_as_
     streams.look(0)
     assert [each.kernel.stream is None for each in streams.ports] == [True, False]
     streams.offload._translations.translated = None
-    streams.look(SAMPLED_NS - 1)
+    streams.look(PAUSE_MAX_NS - 1)
     assert streams.ports[0].kernel.stream is None
     streams.look(1)
     assert streams.ports[0].kernel.stream is not None
+
+
+def test_translated_streams_are_asked_for_a_few_at_a_time_and_seldom(streams, monkeypatch):
+    """Thousands at once would hold up all media, each time."""
+    monkeypatch.setattr(module, "HANDED_AT_ONCE", 1)
+    asked = []
+    monkeypatch.setattr(streams.offload._translations, "has", lambda *ways: asked.append(ways) or True)
+    streams.take_back(*streams.ports)
+    numbers = []
+    for _ in range(4):
+        streams.look(SAMPLED_NS)
+        numbers.append(len(asked))
+    assert numbers == [1, 2, 2, 2]
 
 
 def test_pauses_grow_where_the_kernel_sees_nothing_of_a_stream(streams):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from struct import pack
 from threading import Thread
 
 import pytest
@@ -85,6 +86,22 @@ def test_a_packet_that_a_killed_worker_has_written_in_part_is_cut_off(
     writer.finish()
     assert path.read_bytes() == HEADER + (whole + 1) * packet
     assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+@pytest.mark.parametrize("length", [100, 60_000])
+@pytest.mark.parametrize("rest", [b"", PACKET[:-5]])
+def test_media_that_look_like_packets_of_a_file_cut_off_nothing_else(tmp_path, writer, monkeypatch, length, rest):
+    """A caller could make the recording unreadable."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    posed = pack("<IIII", 7, 7, length, length) + pack(">BBH", 0x45, 0, length)
+    packet = record(bytes(12) + 7 * posed + bytes(20), SOURCE, DESTINATION, 7)
+    path = tmp_path / "call.pcap"
+    path.write_bytes(HEADER + 1_000 * packet + rest)
+    recording = Recording(path, writer)
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.close()
+    writer.finish()
+    assert path.read_bytes() == HEADER + 1_000 * packet + PACKET
 
 
 def test_a_beginning_that_a_killed_worker_has_written_in_part_is_written_anew(tmp_path, writer, monkeypatch):
