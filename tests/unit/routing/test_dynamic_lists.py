@@ -53,6 +53,31 @@ def test_what_was_listed_is_refused_until_the_very_instant_of_its_end(lists):
     assert call(lists, 603, target="1") is not first
 
 
+class ComparedTime(int):
+    """A time that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        type(self).compared += 1
+        return int(self) == other
+
+    def __lt__(self, other):
+        type(self).compared += 1
+        return int(self) < other
+
+    __hash__ = int.__hash__
+
+
+def test_a_call_that_is_refused_otherwise_costs_the_same_with_the_highest_limit():
+    recent = RecentTimes()
+    for mono in range(19_999):
+        recent.add(("acme",), 10_000, 60_000, ComparedTime(mono))
+    before = ComparedTime.compared
+    recent.undo(("acme",), ComparedTime(19_998))
+    assert (recent.size, ComparedTime.compared - before < 50) == (19_998, True)
+
+
 def test_calls_to_one_target_count_by_themselves(lists):
     for seconds in range(4):
         assert isinstance(call(lists, seconds, target="4420"), CountedCall)
