@@ -402,6 +402,22 @@ def test_all_streams_of_a_worker_are_taken_back_at_once_with_their_counts() -> N
         table.close()
 
 
+@pytest.mark.usefixtures("networks")
+async def test_streams_that_no_worker_takes_back_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is killed keeps its table as long as a thread of it waits for a disk."""
+    monkeypatch.setattr("vosd.relay.stream_table.ABANDONED_MS", 2_000)
+    table, ways = StreamTable(), (Route(1, bytes(4)), Route(1, bytes(4)))
+    ended, later = (
+        kernel_stream((VENDOR, port), (SWITCH, port), (0, 7), (SWITCH, 6_000), (CUSTOMER, 7_000), 0, ways)
+        for port in (1_000, 2_000)
+    )
+    table.add([ended])
+    await until(lambda: not elements())
+    table.add([later])
+    assert table.remove([ended, later]) == {later.key: 0}
+    table.close()
+
+
 @pytest.fixture
 def routes(networks: TwoNetworks) -> Iterator[KernelRoutes]:
     """Routes of a switch which reaches ``BEYOND`` by its customers."""

@@ -2,7 +2,8 @@
 
 Each stream is an element of a map: by what its packets are known (device, addresses, ports, payload type, SSRC), and
 what they get in its place. Whatever does not match reaches the sockets as before. The table belongs to the connection
-that made it (``flags owner``): the kernel removes it when this process ends, however it does.
+that made it (``flags owner``): the kernel removes it when this process ends, however it does. One that was killed has
+not ended while a thread of it waits in the kernel, and no other one may remove its table: elements end by themselves.
 """
 
 import errno
@@ -31,6 +32,8 @@ MAPS: Final = ("streams", "streams6")
 """Maps of the streams of IPv4 and of IPv6."""
 ELEMENTS_AT_ONCE: Final = 50
 """Most elements of one message."""
+ABANDONED_MS: Final = 45_000
+"""Time after which the kernel forwards a stream no more that the worker has not taken back, which it does earlier."""
 
 _GENERAL: Final = struct.Struct(">BBH")
 """Family, version, subsystem."""
@@ -43,7 +46,7 @@ _CREATE: Final = 0x400
 _APPEND: Final = 0x800
 _ECHO: Final = 0x8
 _OWNER: Final = 0x2
-_IS_MAP: Final = 0x8
+_IS_MAP, _ENDS = 0x8, 0x10
 _JUMP: Final = -3
 _ACCEPT: Final = 1
 _FORWARD: Final = "forward"
@@ -75,7 +78,7 @@ _TYPE_BITS: Final = 6
 _ELEMENT_KEY, _ELEMENT_VALUE, _ELEMENT_EXPRESSION = 1, 2, 7
 _ELEMENTS: Final = 3
 _COUNTER_PACKETS: Final = 2
-_COUNT: Final = struct.Struct(">Q")
+_LONG: Final = struct.Struct(">Q")
 
 
 class KernelStream(NamedTuple):
@@ -182,15 +185,29 @@ class StreamTable:
         )
 
     def remove(self, streams: Sequence[KernelStream]) -> dict[bytes, int]:
-        """Forward streams no more; return how many packets of each were forwarded, by their keys; raises OSError."""
-        kind = _SUBSYSTEM << 8 | _DELETE_ELEMENT
+        """Forward streams no more; return how many packets of each were forwarded, by their keys; raises OSError.
+
+        Those that have ended by themselves, as the worker stood still, are left out.
+        """
         counts: dict[bytes, int] = {}
         for chosen, members in _by_map(streams):
-            for content in _element_lists(chosen, [_element(each.key) for each in members]):
+            elements = [_element(each.key) for each in members]
+            for start in range(0, len(elements), ELEMENTS_AT_ONCE):
                 # One change each: a socket has no room for the counts of a thousand streams at once.
-                said = self._change([(_DELETE_ELEMENT, _ECHO, content)])
-                counts.update(pair for what, answer in said if what == kind for pair in _counts_of(answer))
+                counts.update(self._removed(chosen, elements[start : start + ELEMENTS_AT_ONCE]))
         return counts
+
+    def _removed(self, chosen: str, elements: Sequence[bytes]) -> dict[bytes, int]:
+        content = text(2, chosen) + nested(_ELEMENTS, *elements)
+        try:
+            said = self._change([(_DELETE_ELEMENT, _ECHO, content)])
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            alone = [[each] for each in elements] if len(elements) > 1 else []
+            return {key: count for each in alone for key, count in self._removed(chosen, each).items()}
+        kind = _SUBSYSTEM << 8 | _DELETE_ELEMENT
+        return {key: count for what, answer in said if what == kind for key, count in _counts_of(answer)}
 
     def ask_for_counts(self, chosen: str) -> None:
         """Let the kernel report the packets of all streams of a map; raises OSError."""
@@ -283,7 +300,7 @@ def _counts_of(content: bytes) -> Iterator[tuple[bytes, int]]:
             if _ELEMENT_KEY in parts and _ELEMENT_EXPRESSION in parts:
                 _, counter = attributes_of(parts[_ELEMENT_EXPRESSION])
                 packets = dict(attributes_of(counter[1]))[_COUNTER_PACKETS]
-                yield next(attributes_of(parts[_ELEMENT_KEY]))[1], _COUNT.unpack(packets)[0]
+                yield next(attributes_of(parts[_ELEMENT_KEY]))[1], _LONG.unpack(packets)[0]
 
 
 # ---- the rules ----
@@ -294,7 +311,8 @@ def _map(chosen: str, at: int, key_bytes: int, value_bytes: int, address: int) -
     key = _types(_TYPE_DEVICE, address, address, _TYPE_MARK, _TYPE_MARK)
     value = _types(_TYPE_MARK, address, address, _TYPE_MARK, _TYPE_DEVICE)
     kinds = number(4, key) + number(5, key_bytes) + number(6, value) + number(7, value_bytes)
-    return text(2, chosen) + number(3, _IS_MAP) + kinds + number(10, at) + _expression_as(17, "counter")
+    ends = attribute(11, _LONG.pack(ABANDONED_MS))
+    return text(2, chosen) + number(3, _IS_MAP | _ENDS) + kinds + number(10, at) + ends + _expression_as(17, "counter")
 
 
 def _types(*types: int) -> int:
