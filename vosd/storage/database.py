@@ -77,9 +77,8 @@ _SESSION_OF_MYSQL: Final = (
     "eq_range_index_dive_limit = 0, "
     # Those of a server may be set for people at a terminal: rows beyond a limit would be missing without an error, long
     # lists would be refused, and so would a change without a key; each COMMIT would begin another transaction, or end
-    # the connection. A backup and an audit of the books take minutes: those of a server's own limit would never end.
+    # the connection. A backup and an audit of the books take minutes: those with a server's own limit would never end.
     "sql_select_limit = 18446744073709551615, sql_big_selects = ON, sql_safe_updates = OFF, completion_type = 0"
-    " /*!50708 , max_execution_time = 0 */"  # of MySQL: MariaDB skips what is for its 5.7 and later
     # On from MariaDB 11.6.2: an UPDATE without an index would wait for rows that it does not change.
     " /*M!110602 , innodb_snapshot_isolation = OFF */"
 )
@@ -714,6 +713,8 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         f"{_SESSION_OF_MYSQL}, innodb_lock_wait_timeout = {lock_wait_s}"
         f" /*M! , max_statement_time = {statement_s or 0:g} */"  # for MySQL, which has no such variable, a comment
     )
+    if statement_s is None:  # what has a limit of ours has none of MySQL's own: it keeps that of the server
+        session += " /*!50708 , max_execution_time = 0 */"  # MariaDB skips what is for MySQL 5.7 and later
     engine = create_async_engine(
         without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,

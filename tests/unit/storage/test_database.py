@@ -102,6 +102,22 @@ async def test_a_mysql_session_is_as_ever_where_the_url_asks_for_another(mariadb
         assert tuple(row) == (0, 0, "é")
 
 
+@pytest.mark.parametrize("statement_s", [None, 20])
+async def test_a_limit_of_a_mysql_server_is_put_off_where_no_requests_of_the_api_are_answered(statement_s):
+    """MySQL knows no limit of ours for these: without that of the server a statement of theirs would have none."""
+    database, said = Database("mysql+aiomysql://u@h/vosd", statement_s=statement_s), []
+
+    @event.listens_for(database.engine.sync_engine, "do_connect")
+    def note(_dialect: object, _record: object, _given: object, named: dict[str, str]) -> NoReturn:
+        said.append("max_execution_time = 0" in named["init_command"])
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        async with database.engine.connect():
+            pass
+    assert said == [statement_s is None]
+
+
 @pytest.mark.parametrize("directory", ["", "{}/"])
 async def test_a_file_that_is_not_there_is_not_made_by_reading_it(tmp_path, monkeypatch, directory):
     monkeypatch.chdir(tmp_path)
