@@ -122,6 +122,8 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("limits: {max_call_seconds: [1]}",
          "limits.max_call_seconds: expected a whole number from 1 to 604800, not a list and no keys"),
         ("sip: {listen: {a: b}}", "sip.listen: expected one value, or a list of them"),
+        ("mapping_gateways: [{name: m, account: a, hosts: 192.0.2.1, countries: {DE: yes}}]",
+         "mapping_gateways[m].countries: expected one value, or a list of them"),
         ("radius: {servers: {address: 192.0.2.1, secret: hush}}",
          "radius.servers: expected a list: lines that begin with '- '"),
         ("radius: {servers: hush}", "radius.servers: expected a list: lines that begin with '- '"),

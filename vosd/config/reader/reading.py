@@ -193,7 +193,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
         case "tuple_type" if _is_list_of_sections(model, trail):
             expected = _A_LIST
             spot = spot._replace(written=None)  # it may be a secret of a section
-        case "tuple_type":
+        case "tuple_type" | "frozen_set_type":
             expected = "one value, or a list of them"
         case _:  # single values are validated by themselves, so this is a section that is no mapping
             expected = f"keys and values; its keys are {_keys_of(_model_at(model, trail))}"
