@@ -4,14 +4,16 @@ import json
 from decimal import Decimal
 
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group, rating_policy
+from doubles.desk_scene import DESK, MATE, called, registered
+from doubles.keypad_scene import KEYS as TRANSFER_KEYS, press
 from doubles.killed import KilledScene
-from doubles.sockets.peer import OFFER
+from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import Line, Script, answers
 
 from vosd.media.rtpengine_orders import RtpPlay, RtpPlayContent
 from vosd.media.sounds import READY_MADE, Sound, encoded_frames
@@ -143,6 +145,37 @@ def test_music_on_hold_begins_again_behind_the_tone():
     warned.scene.propose(warned.vendors_call)
     assert (warned.engines.playing, warned.engines.blocked) == ({}, set())
     assert [each["sound"] for each in warned.played()] == ["end_warning", "music"]
+
+
+def test_music_that_begins_again_blocks_no_holder_who_consults_meanwhile():
+    """The target heard nothing of a telephone that had held the caller, and consulted it behind the tone."""
+    terms = {"account": "office", "media": UNWATCHED, "dialect": CallerDialect(transfer_keys=TRANSFER_KEYS)}
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, music_on_hold="music")
+    warned = CallerDialect(end_warning_ms=30_000)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", media=UNWATCHED, dialect=warned, max_call_seconds=60)
+    offices = [account("office", overdraft_limit=None)]
+    phones = [phone(DESK, **terms), phone(MATE, **terms)]
+    engines = VirtualRtpEngines()
+    scene = Scene(
+        catalogue([trunk, vendor_gateway(0)], phones=phones, accounts=offices, media=media, sounds=SOUNDS),
+        rtpengines=engines,
+    )
+    desk, mate = registered(scene)
+    mate.script = Script((Line(0, 180), Line(1_700, 200, ANSWER.replace("192.0.2.20", "192.0.2.30"))))
+    call, at_desk = called(scene, desk)
+    scene.propose(at_desk, "a=sendonly", wait_ms=27_000)
+    (holder,) = (tag for *_, tag in engines.blocked)
+    press(scene, at_desk, f"*2{MATE}#", 50)
+    scene.wire.run_until(lambda: BEEPING in engines.playing.values())
+    assert holder in {tag for *_, tag in engines.blocked}
+    scene.wire.run_until(lambda: holder not in {tag for *_, tag in engines.blocked}, within_ms=TONE_MS - 200)
+    assert list(engines.playing.values()) == [BEEPING], "the target has answered within the tone"
+    for _ in range(20):
+        scene.wire.run_for(100)
+        scene.exchange.poll_rtpengines()
+    assert [file for file, _ in engines.playing.values()] == ["/srv/music.wav"]
+    assert holder not in {tag for *_, tag in engines.blocked}
+    scene.hang_up(call, wait_ms=1_000)
 
 
 def test_music_goes_on_where_the_tone_cannot_be_played():

@@ -266,7 +266,7 @@ class HoldMusic:
         media.early_of = None
         media.music = MusicOnHold(name, codec, payload, now.mono, blocked, port)
         if port.id < 0:
-            is_played = self._is_played_by_rtpengine(media, media.music, sound)
+            is_played = self._is_played_by_rtpengine(media, media.music, sound, blocked)
         else:
             is_played = self._relay is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload)
         if not is_played:
@@ -274,17 +274,21 @@ class HoldMusic:
         held.moved()
 
     def play_from_start(self, media: LegMedia) -> None:
-        """Play a leg its music again from the start, in place of which its rtpengine has played another sound."""
-        sound = None if media.music is None else self.sounds.get(media.music.sound)
-        if media.music is not None and (sound is None or not self._is_played_by_rtpengine(media, media.music, sound)):
+        """Play a leg its music again from the start, in place of which its rtpengine has played another sound.
+
+        Its holder stays blocked, or not, as it is: it may consult a third one meanwhile.
+        """
+        music = media.music
+        sound = None if music is None else self.sounds.get(music.sound)
+        if music is not None and (sound is None or not self._is_played_by_rtpengine(media, music, sound, 0)):
             self.failed(media)
 
-    def _is_played_by_rtpengine(self, media: LegMedia, music: MusicOnHold, sound: Sound) -> bool:
+    def _is_played_by_rtpengine(self, media: LegMedia, music: MusicOnHold, sound: Sound, blocked: int) -> bool:
         def failed() -> None:
             if media.music is music:
                 self.failed(media)
 
-        return self._rtpengines is not None and self._rtpengines.play(media, music.holder, sound.file, failed)
+        return self._rtpengines is not None and self._rtpengines.play(media, blocked, sound.file, failed)
 
     def _end(self, media: LegMedia, now: Instant) -> None:
         self._stop(media)

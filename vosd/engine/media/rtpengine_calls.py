@@ -355,7 +355,8 @@ class RtpEngineCalls:
     def play(self, media: LegMedia, other: int, file: str, failed: Callable[[], None]) -> bool:
         """Play a file to a leg without end, in place of the media of another leg; False = it is at no rtpengine.
 
-        ``failed`` is called later if the rtpengine cannot: it has no such file, or no such codec.
+        ``other`` is 0 where these are blocked already, or pass to a third one. ``failed`` is called later if the
+        rtpengine cannot: it has no such file, or no such codec.
         """
         call = media.rtp_call
         if call is None or call not in self._legs:
@@ -366,7 +367,8 @@ class RtpEngineCalls:
                 self.note_unplayed(file, call.engine, answer)
                 failed()
 
-        self.blocked.mute(call, other, media.number)
+        if other:
+            self.blocked.mute(call, other, media.number)
         order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
         self.engines.ask(order, done, engine=call.engine)
         return True
