@@ -235,6 +235,20 @@ def test_an_rtpengine_that_is_lost_within_the_tone_leaves_no_one_blocked():
     assert warned.played() == PLAYED
 
 
+def test_a_call_whose_rtpengines_are_all_lost_is_not_warned_and_no_one_counts_as_blocked():
+    """One that counts so for ever would stay blocked where it is held back later, as by a transfer."""
+    warned = Warned()
+    warned.at(29)
+    warned.engines.lose("one")
+    warned.engines.lose("two")
+    warned.at(32)
+    legs = list(warned.scene.exchange.media.parts.legs.by_number)
+    blocked = warned.scene.exchange.media.parts.rtpengines.blocked
+    assert len(legs) == 2
+    assert [blocked.listeners(number) for number in legs] == [(), ()]
+    assert warned.warnings == 0
+
+
 def test_a_call_that_ends_within_the_tone_is_forgotten():
     warned = Warned()
     assert warned.at(30.1) == [BEEPING]

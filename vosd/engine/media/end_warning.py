@@ -70,7 +70,7 @@ def warn_by_rtpengine(leg: Leg, other: Leg, calls: RtpEngineCalls, music: HoldMu
     needs no memory of it: the next process lets all legs pass.
     """
     media, theirs = leg.facts.media, other.facts.media
-    if media is None or theirs is None or media.is_held:
+    if media is None or theirs is None or media.is_held or not calls.is_anchored(media):
         return
     port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
     if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
