@@ -11,6 +11,8 @@ _IPV4: Final = Struct("!BBHHHBBH4s4s")
 _IPV6: Final = Struct("!IHBB16s16s")
 _UDP: Final = Struct("!HHHH")
 _SHORTEST: Final = _IPV4.size + _UDP.size
+_LONGEST: Final = _IPV6.size + _UDP.size + 2_048
+"""No longer datagram is read: what looks like a packet of such a length is in the media of one."""
 _PROTOCOL: Final = 17
 _HOPS: Final = 64
 
@@ -62,7 +64,7 @@ def _length_at(part: bytes, at: int) -> int | None:
     if len(part) < at + _RECORD.size + _SHORTEST:
         return None
     _, microseconds, length, original = _RECORD.unpack_from(part, at)
-    if length != original or length < _SHORTEST or microseconds >= 1_000_000:
+    if length != original or not _SHORTEST <= length <= _LONGEST or microseconds >= 1_000_000:
         return None
     head = at + _RECORD.size
     if part[head] == 0x45:

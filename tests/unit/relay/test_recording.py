@@ -7,8 +7,9 @@ from threading import Thread
 
 import pytest
 
-from vosd.media.pcap import HEADER, record
+from vosd.media.pcap import HEADER, record, whole_bytes
 from vosd.relay import recording as module
+from vosd.relay.media_port import DATAGRAM_BYTES
 from vosd.relay.recording import Recording, RecordingWriter
 
 FULL = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
@@ -88,7 +89,7 @@ def test_a_packet_that_a_killed_worker_has_written_in_part_is_cut_off(
     assert (recording.has_begun, recording.is_over) == (True, False)
 
 
-@pytest.mark.parametrize("length", [100, 60_000])
+@pytest.mark.parametrize("length", [100, 60_000, 65_440])
 @pytest.mark.parametrize("rest", [b"", PACKET[:-5]])
 def test_media_that_look_like_packets_of_a_file_cut_off_nothing_else(tmp_path, writer, monkeypatch, length, rest):
     """A caller could make the recording unreadable."""
@@ -102,6 +103,13 @@ def test_media_that_look_like_packets_of_a_file_cut_off_nothing_else(tmp_path, w
     recording.close()
     writer.finish()
     assert path.read_bytes() == HEADER + 1_000 * packet + PACKET
+
+
+@pytest.mark.parametrize("source", [SOURCE, ("2001:db8::10", 4_000)])
+def test_the_longest_packets_that_a_worker_reads_are_packets_of_a_file(source):
+    destination = DESTINATION if source is SOURCE else ("2001:db8::1", 5_000)
+    longest = record(bytes(DATAGRAM_BYTES), source, destination, 7)
+    assert whole_bytes(longest + longest[:-1], is_beginning=True) == len(longest)
 
 
 def test_a_beginning_that_a_killed_worker_has_written_in_part_is_written_anew(tmp_path, writer, monkeypatch):
