@@ -290,11 +290,12 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
 
 async def test_the_ports_of_a_call_cost_no_more_functions_than_their_budget(stage):
     relay, (link,), moment = stage.relay, stage.relay.links, now()
+    host = f"127.79.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"  # a port that is in use costs more
     sources = [source("127.78.0.9", number) for number in (40_000, 40_002)]
     calls: list[str] = []
 
     def ports_of_a_call() -> None:
-        first, second = (relay.open(HOST, PORTS, is_multiplexed=False, tos=0xA0, now=moment) for _ in range(2))
+        first, second = (relay.open(host, PORTS, is_multiplexed=False, tos=0xA0, now=moment) for _ in range(2))
         relay.expect(first, sources[0])
         relay.expect(second, sources[1])
         relay.connect(first, second)
