@@ -393,7 +393,9 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     expect(page.locator("dl.facts").first).to_contain_text("55")
     done(page, "Continue")
     done(page, "Credit")
-    page.get_by_text(re.compile("Nothing was done now.*The overdraft limit is 55")).wait_for()
+    said = page.get_by_role("status").filter(has_text=re.compile("Nothing was done now.*The overdraft limit is 55"))
+    said.wait_for()
+    expect(said.get_by_role("button", name="Undo")).to_have_count(0)  # what was before is not known any more
 
     assert site.api.ask("PUT", "/roles/guest", {"permissions": ["money.see"]}).status == 200
     page = visitor.turn("/lists/roles", "Roles")

@@ -121,6 +121,21 @@ it("orders a block again whose answer was lost, though it is in force by now", a
   expect(sent).toEqual(["post /accounts/acme/block", "delete /accounts/acme/block"]);
 });
 
+it("takes back no order that was repeated where it is not known what was before", async () => {
+  inForce.set("account acme", { ...ACCOUNT, setting: "overdraft_limit", value: "55" });
+  const limit = (again?: string) =>
+    override(MAY, "accounts", "acme", { overdraft_limit: "55" }, {}, { key: "key", again });
+  expect(await limit("key")).toBeUndefined();
+  expect(await limit()).toBeDefined();
+});
+
+it("has an override hold again that was cleared before the answer was lost", async () => {
+  const seen = { ...ACCOUNT, value: "incoming", memo: "fraud" };
+  const undo = await cleared(MAY, "accounts", "acme", "blocked", { seen, key: "key", again: "key" });
+  await undo?.();
+  expect([...inForce.values()]).toEqual([seen]);
+});
+
 it("sets an override over what there is for a role that sees none", async () => {
   inForce.set("account acme", ACCOUNT);
   await override(new Set(), "accounts", "acme", { blocked: "yes" }, {}, { seen: [] });

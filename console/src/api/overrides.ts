@@ -86,7 +86,7 @@ async function restore(target: Target, name: string, settings: readonly string[]
 
 /**
  * Change overrides. Where the person may see and clear them, return what has those before hold again, unless another
- * person has changed one since: those that were `shown`, where no others are replaced.
+ * person has changed one since. A repeat may have been carried out: before it were those that were `shown`, if any.
  */
 async function changed(
   may: ReadonlySet<string>,
@@ -94,18 +94,16 @@ async function changed(
   name: string,
   settings: readonly string[],
   act: () => Promise<unknown>,
-  shown?: readonly Row[],
+  { again, shown }: { again?: string; shown?: readonly Row[] },
 ): Promise<Undo | undefined> {
   const isSettable = target !== "destinations" && !settings.includes(CLOSED);
   const canUndo =
     isSettable && may.has("GET /overrides") && settings.every((setting) => mayClear(may, target, setting));
-  const before = canUndo ? (shown ?? (await found(target, name, settings))) : [];
+  const read = () => found(target, name, settings);
+  const before = again ? shown : canUndo && (await read());
   await act();
-  if (!canUndo) return undefined;
-  return unlessChanged(
-    () => found(target, name, settings),
-    () => restore(target, name, settings, before),
-  );
+  if (!canUndo || !before) return undefined;
+  return unlessChanged(read, () => restore(target, name, settings, before));
 }
 
 /** What an order to set overrides has beside them: its key, also where the answer to the same one was lost. */
@@ -127,10 +125,10 @@ export function override(
 ): Promise<Undo | undefined> {
   const settings = Object.keys(values);
   const act = () => set(target, name, values, terms, key);
-  if (!seen || !may.has("GET /overrides")) return changed(may, target, name, settings, act);
+  if (!seen || !may.has("GET /overrides")) return changed(may, target, name, settings, act, { again });
   const shown = seen.filter((row) => settings.includes(String(row.setting)));
   const read = () => found(target, name, settings);
-  return changed(may, target, name, settings, () => unlessOther(shown, read, act, again), shown);
+  return changed(may, target, name, settings, () => unlessOther(shown, read, act, again), { again, shown });
 }
 
 /** Clear an override of an object; where one was `seen`, nothing else than that, and no block that began after `since`. */
@@ -149,5 +147,5 @@ export function cleared(
       act,
       again,
     );
-  return changed(may, target, name, [setting], seen ? seenOnly : act);
+  return changed(may, target, name, [setting], seen ? seenOnly : act, { again, shown: seen && [seen] });
 }

@@ -436,7 +436,7 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
       })}
       run={({ overdraft_limit = "", until, memo }, key, again) => {
         const terms = { until: until || undefined, memo: memo || undefined };
-        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, { key });
+        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, { key, again });
         return unlessOther(limit ?? null, limitNow, act, again);
       }}
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: inWords(overdraft_limit) })}

@@ -151,14 +151,14 @@ function NewOverride() {
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("column.memo") },
       ]}
-      run={({ name = "", setting = "", value = "", until, memo }, key) =>
+      run={({ name = "", setting = "", value = "", until, memo }, key, again) =>
         override(
           may,
           targetOf(setting),
           name,
           { [setting]: value },
           { until: until || undefined, memo: memo || undefined },
-          { key },
+          { key, again },
         )
       }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
