@@ -217,7 +217,7 @@ class Offload:
         for each in streams:
             del self._streams[each.stream.key]
             self._note_count(each, counts.get(each.stream.key, each.counted), now_ns)
-            each.port.return_stream(now_ns + pause_ns)
+            each.port.return_stream(now_ns + pause_ns, are_all_counted=each.stream.key in counts)
 
     def _note_count(self, forwarded: ForwardedStream, packets: int, now_ns: int) -> None:
         new = packets - forwarded.counted

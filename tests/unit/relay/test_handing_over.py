@@ -47,7 +47,7 @@ class Table:
         self.packets.update({each.key: 0 for each in streams})
 
     def remove(self, streams):
-        return {each.key: self.packets.pop(each.key) for each in streams}
+        return {each.key: self.packets.pop(each.key) for each in streams if each.key in self.packets}
 
     def ask_for_counts(self, chosen):
         self.asked.append(chosen)
@@ -238,6 +238,15 @@ def test_packets_lost_while_the_kernel_forwards_are_found_by_the_sample(streams)
     streams.look(FORWARDED_NS)
     streams.talk(10)
     assert [(each.lost, each.expected) for each in streams.figures()] == [(14, streams.sequence)] * 2
+
+
+def test_packets_of_streams_that_have_ended_by_themselves_are_not_taken_for_lost_ones(streams):
+    """The worker stood still: their number is not known."""
+    streams.forward(1_400)
+    streams.table.packets.clear()
+    streams.look(FORWARDED_NS)
+    streams.talk(10)
+    assert [each.lost for each in streams.figures()] == [0, 0]
 
 
 @pytest.mark.parametrize("packets", [1_400, 70_000])
