@@ -1,6 +1,7 @@
 """Places on gateways and accounts, and calls in the last second."""
 
 import pytest
+from doubles.compared_time import ComparedTime
 from hypothesis import given, strategies as st
 
 from vosd.routing.capacity import NothingTaken, Occupancy
@@ -68,6 +69,15 @@ def test_an_undone_take_leaves_nothing():
     occupancy.undo(LimitScope.ACCOUNT, "a", 5)
     assert (occupancy.active(LimitScope.ACCOUNT, "a"), occupancy.recent(LimitScope.ACCOUNT, "a", 5)) == (1, 1)
     assert occupancy.take(LimitScope.ACCOUNT, "a", None, 2, 5) is None
+
+
+def test_a_call_that_is_refused_otherwise_costs_the_same_beside_thousands():
+    occupancy = Occupancy()
+    for mono_ms in range(900):
+        occupancy.take(LimitScope.ACCOUNT, "a", None, None, ComparedTime(mono_ms))
+    before = ComparedTime.compared
+    occupancy.undo(LimitScope.ACCOUNT, "a", ComparedTime(899))
+    assert (occupancy.recent(LimitScope.ACCOUNT, "a", 900), ComparedTime.compared - before < 50) == (899, True)
 
 
 def test_a_call_that_is_undone_late_takes_its_own_arrival_out_of_the_window_and_none_of_another():

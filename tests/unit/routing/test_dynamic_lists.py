@@ -3,6 +3,7 @@
 import tracemalloc
 
 import pytest
+from doubles.compared_time import ComparedTime
 
 from vosd.base.clock import Instant
 from vosd.routing.dynamic_lists import (
@@ -51,22 +52,6 @@ def test_what_was_listed_is_refused_until_the_very_instant_of_its_end(lists):
     assert call(lists, 602.999, target="1") is first
     assert str(first) == "caller in dynamic blacklist: 1001 of acme, concurrent above 3"
     assert call(lists, 603, target="1") is not first
-
-
-class ComparedTime(int):
-    """A time that counts how often it is compared."""
-
-    compared = 0
-
-    def __eq__(self, other):
-        type(self).compared += 1
-        return int(self) == other
-
-    def __lt__(self, other):
-        type(self).compared += 1
-        return int(self) < other
-
-    __hash__ = int.__hash__
 
 
 def test_a_call_that_is_refused_otherwise_costs_the_same_with_the_highest_limit():
