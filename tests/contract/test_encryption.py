@@ -81,8 +81,12 @@ async def test_files_that_are_renewed_in_place_hold_for_new_connections(
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
         await database.rows(_ONE)
     trusted.write_bytes(authority.root.file.read_bytes())
-    await database.rows(_ONE)
+    async with database.reading() as connection:
+        assert (await connection.execute(_ONE)).scalar() == 1
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        writer = driver._writer
     await database.close()
+    await ended(writer)
 
 
 def test_what_was_read_holds_between_the_renewal_of_a_certificate_and_of_its_key(
