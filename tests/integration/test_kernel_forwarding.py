@@ -418,6 +418,27 @@ async def test_streams_that_no_worker_takes_back_end_by_themselves(monkeypatch: 
     table.close()
 
 
+@pytest.mark.usefixtures("networks")
+async def test_streams_that_have_ended_by_themselves_are_removed_by_few_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each change that the kernel refuses lets the worker stand still for 10 ms."""
+    monkeypatch.setattr("vosd.relay.stream_table.ABANDONED_MS", 1_000)
+    table, ways = StreamTable(), (Route(1, bytes(4)), Route(1, bytes(4)))
+    streams = [
+        kernel_stream((VENDOR, port), (SWITCH, port), (0, 7), (SWITCH, 6_000), (CUSTOMER, 7_000), 0, ways)
+        for port in range(1_000, 1_200)
+    ]
+    table.add(streams[:-1])
+    await until(lambda: not elements())
+    table.add(streams[-1:])
+    change, changes = table._change, []
+    monkeypatch.setattr(table, "_change", lambda content: [changes.append(content), change(content)][1])
+    assert table.remove(streams) == {streams[-1].key: 0}
+    assert len(changes) == 2
+    table.close()
+
+
 @pytest.fixture
 def routes(networks: TwoNetworks) -> Iterator[KernelRoutes]:
     """Routes of a switch which reaches ``BEYOND`` by its customers."""

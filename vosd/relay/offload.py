@@ -13,7 +13,7 @@ from vosd.base.host import plain_host
 from vosd.relay.forwarded import ForwardedStream
 from vosd.relay.media_port import BUDGET, MediaPort
 from vosd.relay.routes import KernelRoutes, Route
-from vosd.relay.stream_table import MAPS, KernelStream, StreamTable, kernel_stream
+from vosd.relay.stream_table import ABANDONED_MS, MAPS, KernelStream, StreamTable, kernel_stream
 from vosd.relay.translations import Translations
 
 FORWARDED_NS: Final = 28_000_000_000
@@ -32,6 +32,8 @@ PAUSE_MAX_NS: Final = 32_000_000_000
 """Longest pause before the kernel is tried again with a stream of which packets reach the worker, or are translated."""
 MOST_PACKETS: Final = 2 * BUDGET * 5 // 4
 """Packets of a stream a second above which the worker forwards it, which drops what is too much."""
+ABANDONED_NS: Final = ABANDONED_MS * 1_000_000
+"""Time after which a stream has ended by itself, as the worker stood still."""
 ROUTES_NS: Final = 1_000_000_000
 """Shortest interval at which the routes of all streams are asked for, 0.1 ms each: where a machine learns those of the
 internet, some change all the time."""
@@ -97,7 +99,7 @@ class Offload:
             OSError: the table is not as it was made.
         """
         found = (port.kernel.stream for one in ports for port in (one, one.other) if port is not None)
-        self._take_back(list(dict.fromkeys(each for each in found if each is not None)), now_ns, 0)
+        self._take_back(self._with_all_ended((each for each in found if each is not None), now_ns), now_ns, 0)
 
     def left_over(self, port: MediaPort, now_ns: int) -> None:
         """Take back the stream of a port of which a packet came that the kernel has not forwarded.
@@ -109,7 +111,7 @@ class Offload:
             return
         is_short = now_ns - forwarded.begun_ns < SAMPLED_NS
         kernel.pause_ns = min(2 * kernel.pause_ns, PAUSE_MAX_NS) if is_short and kernel.pause_ns else SAMPLED_NS
-        self._take_back([forwarded], now_ns, kernel.pause_ns)
+        self._take_back(self._with_all_ended([forwarded], now_ns), now_ns, kernel.pause_ns)
 
     def close(self, now_ns: int) -> None:
         """Let the worker forward everything, and remove the table."""
@@ -209,6 +211,14 @@ class Offload:
                 kernel.spell_ns = min(2 * spell_ns, FORWARDED_NS)
         self._take_back(brief, now_ns, SAMPLED_BRIEFLY_NS)
         self._take_back(whole, now_ns, SAMPLED_NS)
+
+    def _with_all_ended(self, streams: Iterable[ForwardedStream], now_ns: int) -> list[ForwardedStream]:
+        """Return streams, and if one has ended by itself all that have: one by one each costs the kernel 10 ms."""
+        chosen = dict.fromkeys(streams)
+        ended_ns = now_ns - ABANDONED_NS
+        if any(each.begun_ns <= ended_ns for each in chosen):
+            chosen.update(dict.fromkeys(each for each in self._streams.values() if each.begun_ns <= ended_ns))
+        return list(chosen)
 
     def _take_back(self, streams: list[ForwardedStream], now_ns: int, pause_ns: int) -> None:
         if not streams:

@@ -9,6 +9,7 @@ from vosd.media.source import RelayPort
 from vosd.relay import offload as module
 from vosd.relay.media_port import FILTER_AFTER, MediaPort
 from vosd.relay.offload import (
+    ABANDONED_NS,
     COUNTED_NS,
     FORWARDED_FIRST_NS,
     FORWARDED_NS,
@@ -247,6 +248,17 @@ def test_packets_of_streams_that_have_ended_by_themselves_are_not_taken_for_lost
     streams.look(FORWARDED_NS)
     streams.talk(10)
     assert [each.lost for each in streams.figures()] == [0, 0]
+
+
+def test_streams_that_have_ended_by_themselves_are_taken_back_with_the_first_of_them(streams):
+    """The kernel needs 10 ms to say that there is none."""
+    streams.forward(1_400)
+    streams.table.packets.clear()
+    streams.now_ns += ABANDONED_NS
+    streams.sequence += 1
+    streams.sockets[0].waiting.append(rtp(streams.sequence, 160 * streams.sequence))
+    streams.handlers[streams.sockets[0]]()
+    assert [each.kernel.stream for each in streams.ports] == [None, None]
 
 
 @pytest.mark.parametrize("packets", [1_400, 70_000])
