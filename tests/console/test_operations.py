@@ -17,6 +17,7 @@ from console.conftest import (
     Visitor,
     cut_cells,
     fits_a_telephone,
+    lose_the_answer,
     meanwhile,
     route_once,
     see,
@@ -180,6 +181,33 @@ def test_the_limit_that_a_colleague_has_given_a_gateway_behind_an_open_question_
     confirmed(page, "Set")
     page.get_by_text("Set: Limit of calls 7").wait_for()
     assert {each["value"] for each in site.items("/overrides")} == {"7", "2"}
+    assert site.api.ask("DELETE", "/overrides?name=carrier-b&confirm=true").status == 200
+
+
+def test_a_limit_whose_answer_was_lost_is_taken_back_unless_the_page_has_shown_it_before_it_was_ordered_again(
+    site: Watched, boss: Visitor
+) -> None:
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    asked, rows_set = page.get_by_role("dialog"), page.get_by_label("Set by operators").locator("tbody tr")
+    said = page.get_by_role("status").filter(has_text=re.compile("Nothing was done now.*Set: Limit of calls 7"))
+    for is_shown in (False, True):
+        page.get_by_label("Limit of calls").fill("7")
+        route_once(page, "**/api/v1/gateways/carrier-b/overrides", lose_the_answer)
+        page.get_by_role("button", name="Set", exact=True).click()
+        asked.get_by_role("button", name="Set", exact=True).click()
+        expect(asked).to_contain_text("is not done twice")
+        if is_shown:
+            asked.get_by_role("button", name="Cancel").click()
+            expect(rows_set).to_have_count(1)
+            page.get_by_role("button", name="Set", exact=True).click()
+        asked.get_by_role("button", name="Set", exact=True).click()
+        said.wait_for()
+        undo = said.get_by_role("button", name="Undo")
+        if is_shown:
+            expect(undo).to_have_count(0)
+        else:
+            undo.click()
+            expect(rows_set).to_have_count(0)
     assert site.api.ask("DELETE", "/overrides?name=carrier-b&confirm=true").status == 200
 
 

@@ -4,6 +4,8 @@ import { cleared, override, overridesOf } from "./overrides";
 
 const inForce = new Map<string, Row>();
 const sent: string[] = [];
+/** What the first one of an order that is repeated has set: the switch does nothing more, and answers as then. */
+let carriedOut: Row | undefined;
 
 /** A switch with overrides by kind, name and setting. */
 vi.mock("./client", async (original) => ({
@@ -16,6 +18,7 @@ vi.mock("./client", async (original) => ({
     sent.push(`${method} ${path}${query?.since ? `?since=${query.since}` : ""}`);
     const [, list, name = ""] = path.split("/");
     const target = list === "accounts" ? "account" : "routing";
+    if (carriedOut) return { overrides: [carriedOut] };
     if (method === "delete") inForce.delete(`${target} ${name}`);
     else
       inForce.set(`${target} ${name}`, {
@@ -25,6 +28,7 @@ vi.mock("./client", async (original) => ({
         value: body?.incoming ? "incoming" : null,
         memo: body?.memo,
       });
+    return { overrides: [inForce.get(`${target} ${name}`)] };
   },
 }));
 
@@ -36,6 +40,7 @@ const ACCOUNT = { target: "account", name: "acme", setting: "blocked", value: nu
 beforeEach(() => {
   inForce.clear();
   sent.length = 0;
+  carriedOut = undefined;
 });
 
 it("takes the block of a gateway back where an account of the same name is blocked", async () => {
@@ -119,6 +124,25 @@ it("orders a block again whose answer was lost, though it is in force by now", a
   expect(sent).toEqual(["post /accounts/acme/block"]);
   await undo?.();
   expect(sent).toEqual(["post /accounts/acme/block", "delete /accounts/acme/block"]);
+});
+
+it.each([
+  ["that the page has shown by now", [{ since: "now" }], { since: "now" }],
+  ["over which a colleague has set another one", [], { since: "later", memo: "fraud" }],
+  ["that a colleague has taken back", [{ since: "before" }], undefined],
+])("takes back no repeated order %s", async (_, seen, found) => {
+  carriedOut = { ...ACCOUNT, since: "now" };
+  if (found) inForce.set("account acme", { ...ACCOUNT, ...found });
+  const shown = seen.map((row) => ({ ...ACCOUNT, ...row }));
+  const order = { key: "key", again: "key", seen: shown };
+  expect(await override(MAY, "accounts", "acme", { blocked: "yes" }, {}, order)).toBeUndefined();
+});
+
+it("takes back no end that was repeated where a colleague has set another block since", async () => {
+  inForce.set("account acme", { ...ACCOUNT, since: "later" });
+  carriedOut = { ...ACCOUNT, since: "before" };
+  const order = { seen: carriedOut, key: "key", again: "key" };
+  expect(await cleared(MAY, "accounts", "acme", "blocked", order)).toBeUndefined();
 });
 
 it("takes back no order that was repeated where it is not known what was before", async () => {

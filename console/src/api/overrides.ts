@@ -1,6 +1,6 @@
 /** Overrides of accounts, gateways and phones, and what takes each back. */
 
-import { keyed, pageOf, type Row, send, unlessChanged, unlessOther } from "./client";
+import { keyed, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "./client";
 
 export interface Terms {
   until?: string;
@@ -36,15 +36,16 @@ export async function overridesOf(target: Target, name: string): Promise<Row[]> 
 /** The kind of objects that a setting which is entered by its name belongs to. */
 export const targetOf = (setting: string): Target => (setting === LIMIT ? "accounts" : "gateways");
 
-function set(target: Target, name: string, values: Record<string, string>, terms: Terms, key?: string) {
+/** Set overrides of an object, and return them as they are in force then. */
+async function set(target: Target, name: string, values: Record<string, string>, terms: Terms, key?: string) {
   const place = `/${target}/${encodeURIComponent(name)}`;
   const headers = key ? keyed(key) : undefined;
   if (BLOCKED in values) {
     const body = values[BLOCKED] === INCOMING ? { ...terms, incoming: true } : terms;
-    return send("post", `${place}/block`, { headers, body });
+    return (await send<Schemas["OverrideOutcome"]>("post", `${place}/block`, { headers, body })).overrides;
   }
   const body = target === "accounts" ? { ...values, ...terms } : { values, ...terms };
-  return send("post", `${place}/overrides`, { headers, body });
+  return (await send<Schemas["OverrideOutcome"]>("post", `${place}/overrides`, { headers, body })).overrides;
 }
 
 /** What an order to clear has beside the override: its key, and the begin of the block that was seen. */
@@ -84,16 +85,20 @@ async function restore(target: Target, name: string, settings: readonly string[]
   }
 }
 
+/** What tells overrides from those that replace them, whoever has set them and to what. */
+const begins = (rows: readonly Row[]) => JSON.stringify(rows.map((row) => row.since).sort());
+
 /**
- * Change overrides. Where the person may see and clear them, return what has those before hold again, unless another
- * person has changed one since. A repeat may have been carried out: before it were those that were `shown`, if any.
+ * Change overrides by what returns those that it leaves in force. Where the person may see and clear them, return what
+ * has those before hold again, unless another person has changed one since. A repeat may have been carried out: before
+ * it were those that were `shown`, if any, unless they are its own.
  */
 async function changed(
   may: ReadonlySet<string>,
   target: Target,
   name: string,
   settings: readonly string[],
-  act: () => Promise<unknown>,
+  act: () => Promise<readonly Row[]>,
   { again, shown }: { again?: string; shown?: readonly Row[] },
 ): Promise<Undo | undefined> {
   const isSettable = target !== "destinations" && !settings.includes(CLOSED);
@@ -101,8 +106,9 @@ async function changed(
     isSettable && may.has("GET /overrides") && settings.every((setting) => mayClear(may, target, setting));
   const read = () => found(target, name, settings);
   const before = again ? shown : canUndo && (await read());
-  await act();
+  const after = begins(await act());
   if (!canUndo || !before) return undefined;
+  if (again && (begins(before) === after || begins(await read()) !== after)) return undefined;
   return unlessChanged(read, () => restore(target, name, settings, before));
 }
 
@@ -139,7 +145,10 @@ export function cleared(
   setting: string,
   { seen, key, again, since = seen?.since as string | undefined }: Clearing & { seen?: Row } = {},
 ): Promise<Undo | undefined> {
-  const act = () => clear(target, name, setting, { key, since });
+  const act = async () => {
+    await clear(target, name, setting, { key, since });
+    return [];
+  };
   const seenOnly = () =>
     unlessOther(
       seen,

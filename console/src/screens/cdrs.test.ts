@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { keptOf, searchOf, shownOf } from "./cdrs";
+import { keptColumns, keptOf, searchOf, shownOf } from "./cdrs";
 
 const NOW = Date.parse("2026-11-28T10:00:30.500Z");
 
@@ -58,4 +58,9 @@ it("shows the columns that are chosen and there, and those of the beginning wher
   const known = [{ name: "started_at" }, { name: "fee" }, { name: "pdd_ms" }];
   expect(shownOf(known, ["pdd_ms", "cost", "fee"])).toEqual(["fee", "pdd_ms"]);
   expect(shownOf(known, [""])).toEqual(["started_at", "fee"]);
+});
+
+it("keeps the columns that another person of the browser has chosen and this one does not know", () => {
+  const known = [{ name: "started_at" }, { name: "fee" }];
+  expect(keptColumns(known, ["fee", "cost"], ["started_at"])).toEqual(["started_at", "cost"]);
 });

@@ -83,6 +83,12 @@ export function shownOf(known: readonly Column[], chosen: readonly string[]): st
   return shown.length > 0 ? shown : names.filter((name) => FIRST_COLUMNS.includes(name));
 }
 
+/** What is kept when columns are chosen: those that this person has not keep what another one of the browser has chosen. */
+export const keptColumns = (known: readonly Column[], kept: readonly string[], chosen: readonly string[]): string[] => [
+  ...chosen,
+  ...kept.filter((name) => !known.some((column) => column.name === name)),
+];
+
 export function CdrsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/cdrs" });
@@ -120,7 +126,7 @@ export function CdrsScreen() {
   // an address that was typed by hand
   if (complete(narrowed) !== narrowed) return <Navigate to="/cdrs" {...way(search)} replace />;
   const choose = (chosen: string[]) => {
-    keep(chosen);
+    keep(keptColumns(known, kept, chosen));
     void go({ search: { ...search, columns: chosen.join(",") }, replace: true, state: true });
   };
   return (
