@@ -33,8 +33,12 @@ async def test_a_connection_that_is_cut_while_its_session_is_prepared_means_a_da
 
 @pytest.mark.mariadb
 async def test_a_database_is_refused_where_something_between_has_each_statement_committed_alone(
-    mariadb_url, monkeypatch
+    mariadb_server, mariadb_url, monkeypatch
 ):
+    with mariadb_server.connection() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@socket")
+        ((file,),) = cursor.fetchall()
+
     async def answered(_connection):
         """Answer ``SET AUTOCOMMIT = 0`` without the server, as ProxySQL does."""
 
@@ -44,6 +48,11 @@ async def test_a_database_is_refused_where_something_between_has_each_statement_
             with pytest.raises(DatabaseRefusesUs, match="mysql-enforce_autocommit_on_reads = true"):
                 async with kind() as connection:
                     await connection.exec_driver_sql("SELECT 1")
+        by_file = Database(f"{mariadb_url}?unix_socket={file}")
+        with pytest.raises(DatabaseRefusesUs, match=f"^{file} commits each statement alone"):
+            async with by_file.reading():
+                pass
+        await by_file.close()
         monkeypatch.undo()
         async with database.writing() as connection:
             await connection.exec_driver_sql("SELECT 1")

@@ -34,7 +34,7 @@ class Offices:
     """Opens the office of one configuration for each request."""
 
     def __init__(self, config: Path, statement_s: float | None = None, replica: str | None = None) -> None:
-        """``statement_s`` is the longest time of one statement in MariaDB; None = any.
+        """``statement_s`` is the longest time of one statement, in MySQL of a SELECT; None = any.
 
         ``replica`` is the URL of a copy of the database, for heavy reads; None = there is none.
         """

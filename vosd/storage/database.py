@@ -137,7 +137,8 @@ _KEEP_AUTOCOMMIT: Final = (
     "what stands between has to keep autocommit = 0 of a session, which ProxySQL does with"
     " mysql-enforce_autocommit_on_reads = true"
 )
-_STATEMENT_ENDED: Final = 1969
+_STATEMENT_ENDED: Final = (1969, 3024)
+"""By MariaDB, and by MySQL."""
 _LOCK_WAIT_ENDED: Final = 1205
 _UNDONE: Final = 1213
 """A deadlock; in a Galera cluster also a commit that another node's commit came before."""
@@ -222,8 +223,8 @@ class Database:
     ) -> None:
         """Prepare connections to ``url``; none is opened before the first use.
 
-        ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any. ``replica`` is the URL of a
-        copy of the database, for ``searching``; None = there is none. ``remark`` receives a sentence where it is
+        ``statement_s`` is the longest time of one statement, in MySQL of a SELECT; None = any. ``replica`` is the URL
+        of a copy of the database, for ``searching``; None = there is none. ``remark`` receives a sentence where it is
         away; None = the log has it. ``was_used`` returns whether a switch has worked on this database: where it is
         gone, errors do not advise to make a new one.
 
@@ -524,8 +525,8 @@ class Database:
             return self._meaning_of_duplicate(str(cause.args[-1]) if cause is not None else "")
         if isinstance(error, exc.DataError) or code in _TOO_LARGE_OR_UNFIT:
             return ContentRefused(str(cause))
-        if code == _STATEMENT_ENDED:
-            longest = "its max_statement_time" if self._statement_s is None else f"{self._statement_s:g} s"
+        if code in _STATEMENT_ENDED:
+            longest = "its own limit" if self._statement_s is None else f"{self._statement_s:g} s"
             return StatementTooLong(f"{self.place} was busy with one statement for longer than {longest}: ask for less")
         if code == _NO_CONNECTION and cause is not None and cause.__cause__ is not None:
             return self._meaning_of_no_connection(cause.__cause__)
@@ -708,13 +709,14 @@ def _file_number(path: str | None) -> int:
 
 def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> AsyncEngine:
     encryption = ServerEncryption(url.query)
+    server = url.query.get("unix_socket", url.host)  # the driver takes the file where both are there
     lock_wait_s = max(1, min(_LOCK_WAIT_S, int(patience_s / 2)))  # the server knows whole seconds, of 1 at least
     session = (
         f"{_SESSION_OF_MYSQL}, innodb_lock_wait_timeout = {lock_wait_s}"
-        f" /*M! , max_statement_time = {statement_s or 0:g} */"  # for MySQL, which has no such variable, a comment
+        # MySQL has no such variable; its own, in milliseconds, holds for SELECT, and MariaDB skips what is for its 5.7.
+        f" /*M! , max_statement_time = {statement_s or 0:g} */"
+        f" /*!50708 , max_execution_time = {round((statement_s or 0) * 1_000)} */"
     )
-    if statement_s is None:  # what has a limit of ours has none of MySQL's own: it keeps that of the server
-        session += " /*!50708 , max_execution_time = 0 */"  # MariaDB skips what is for MySQL 5.7 and later
     engine = create_async_engine(
         without_encryption(url).difference_update_query(_SET_HERE).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
@@ -770,7 +772,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
         # each statement of a booking would be committed alone. It is a SELECT that shows that.
         if _answer(connection, "SELECT @@autocommit") != "0":
             connection.close()
-            raise DatabaseRefusesUs(f"{url.host} commits each statement alone: {_KEEP_AUTOCOMMIT}")
+            raise DatabaseRefusesUs(f"{server} commits each statement alone: {_KEEP_AUTOCOMMIT}")
 
     @event.listens_for(engine.sync_engine, "connect")
     def wait_for_other_nodes(connection: Any, _: object) -> None:
@@ -792,7 +794,7 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
             # The driver goes on without TLS where the server offers none, or someone between says so.
             if not _answer(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'"):
                 connection.close()
-                message = f"{url.host} offers no TLS, which database.url asks for: set it up there, or remove ssl_..."
+                message = f"{server} offers no TLS, which database.url asks for: set it up there, or remove ssl_..."
                 raise DatabaseRefusesUs(message)
 
     return engine

@@ -9,6 +9,7 @@ import ssl
 from contextlib import asynccontextmanager, closing
 from typing import NoReturn
 
+import pymysql
 import pytest
 from doubles.closed import closed
 from doubles.mysql import server_of_tests
@@ -16,7 +17,14 @@ from sqlalchemy import event, text, update
 
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import Database, DatabaseGone, DatabaseRefusesUs, SchemaOutdated, UnsupportedDatabase
+from vosd.storage.database import (
+    Database,
+    DatabaseGone,
+    DatabaseRefusesUs,
+    SchemaOutdated,
+    StatementTooLong,
+    UnsupportedDatabase,
+)
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate_async
 from vosd.storage.schema import lease
@@ -102,20 +110,32 @@ async def test_a_mysql_session_is_as_ever_where_the_url_asks_for_another(mariadb
         assert tuple(row) == (0, 0, "é")
 
 
-@pytest.mark.parametrize("statement_s", [None, 20])
-async def test_a_limit_of_a_mysql_server_is_put_off_where_no_requests_of_the_api_are_answered(statement_s):
-    """MySQL knows no limit of ours for these: without that of the server a statement of theirs would have none."""
+@pytest.mark.parametrize(("statement_s", "ms"), [(None, 0), (20, 20_000), (0.2, 200)])
+async def test_a_limit_of_ours_takes_the_place_of_that_of_a_mysql_server(statement_s, ms):
     database, said = Database("mysql+aiomysql://u@h/vosd", statement_s=statement_s), []
 
     @event.listens_for(database.engine.sync_engine, "do_connect")
     def note(_dialect: object, _record: object, _given: object, named: dict[str, str]) -> NoReturn:
-        said.append("max_execution_time = 0" in named["init_command"])
+        said.append(f"/*!50708 , max_execution_time = {ms} */" in named["init_command"])
         raise ConnectionRefusedError
 
     with pytest.raises(ConnectionRefusedError):
         async with database.engine.connect():
             pass
-    assert said == [statement_s is None]
+    assert said == [True]
+
+
+@pytest.mark.parametrize("number", [1969, 3024])
+async def test_a_statement_that_mariadb_or_mysql_has_ended_was_too_long(number):
+    database = Database("mysql+aiomysql://u@h/vosd", statement_s=20)
+
+    @event.listens_for(database.engine.sync_engine, "do_connect")
+    def end(*_: object) -> NoReturn:
+        raise pymysql.err.OperationalError(number, "Query execution was interrupted")
+
+    with pytest.raises(StatementTooLong, match="longer than 20 s"):
+        async with database.reading():
+            pass
 
 
 @pytest.mark.parametrize("directory", ["", "{}/"])

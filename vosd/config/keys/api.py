@@ -209,8 +209,8 @@ class ApiKeys(Keys):
     """Answers that leave a line in the log (``api_request``): ``all``, ``changes_and_failures`` (other methods than
     GET, and refusals), or ``none``. Reads, and refusals, that are alike share one line a minute."""
     statement_seconds: Annotated[int, whole(0, 3_600)] = 20
-    """Longest time of one statement of the API in MariaDB, which then ends it; the request gets 504. Jobs and backups
-    have no such limit. 0 = any."""
+    """Longest time of one statement of the API in MariaDB, in MySQL of a SELECT, which then ends it; the request gets
+    504. Jobs and backups have no such limit. 0 = any."""
     console: Annotated[bool, switch()] = True
     """Whether the console is at ``/`` of this address: it is for people what the API is for programs."""
     brand: BrandKeys = BrandKeys()

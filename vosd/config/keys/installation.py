@@ -136,8 +136,8 @@ class DatabaseKeys(Keys):
     missing there. While it is away they read the database itself, as exports by number, totals of partners and the
     close of a month always do: none may be missing there. Written as ``url``."""
     report_seconds: Annotated[int, whole(0, 86_400, "seconds")] = REPORT_SECONDS
-    """Longest time of one statement in MariaDB of a report at the terminal or at a fixed time; MariaDB then ends it,
-    and the report fails. Those of the API have ``api.statement_seconds``. 0 = any."""
+    """Longest time of one statement in MariaDB, in MySQL of a SELECT, of a report at the terminal or at a fixed time;
+    the server then ends it, and the report fails. Those of the API have ``api.statement_seconds``. 0 = any."""
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
     """Time that a start waits for the database before it takes calls without it, by the balances, overrides and
     registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
