@@ -18,6 +18,7 @@ from doubles.virtual.vendor import Line, Script, answers
 from vosd.media.rtpengine_orders import RtpPlay, RtpPlayContent
 from vosd.media.sounds import READY_MADE, Sound, encoded_frames
 from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
+from vosd.rtpengine.pool import DELETES_AT_ONCE
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
@@ -106,6 +107,38 @@ def test_a_sound_of_the_installation_is_a_file_of_the_rtpengine():
     assert warned.at(30.1) == [("/srv/soon.wav", 1)]
     assert (warned.at(31.2), warned.engines.blocked) == ([], set())
     assert warned.played() == [{"to": "caller", "sound": "soon", "codec": "PCMU", "ms": 500}]
+
+
+class NarrowRtpEngines(PooledRtpEngines):
+    """Rtpengines whose socket has room for so many orders, and loses those beyond them."""
+
+    room = 1_000_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came_ms: list[int] = []
+
+    def _sent(self, datagram: bytes, host: str, port: int) -> None:
+        now_ms = self._now()
+        self._came_ms = [each for each in self._came_ms if each > now_ms - self.after_ms]
+        if len(self._came_ms) < self.room:
+            self._came_ms.append(now_ms)
+            super()._sent(datagram, host, port)
+
+
+def test_all_are_warned_where_many_calls_end_at_the_same_time():
+    """Of 400 that were warned by one rtpengine at once 135 heard it: its socket lost the orders for the others."""
+    engines = NarrowRtpEngines()
+    warned = Warned(engines, balance="1000", max_call_seconds=60)
+    warned.scene.hang_up(warned.call)
+    calls = [warned.scene.caller.call(CALLEE, Intent(OFFER)) for _ in range(120)]
+    warned.scene.wire.run_until(lambda: all(call.final == 200 for call in calls))
+    warned.answered_ms = warned.now_ms
+    warned.at(29)
+    engines.room = 2 * DELETES_AT_ONCE + 10
+    assert [content for content, _ in warned.at(30.4)] == 120 * [beep_file()]
+    assert (warned.at(32), engines.blocked) == ([], set())
+    warned.scene.wire.run_until(lambda: not engines.calls)
 
 
 @pytest.mark.parametrize("answer", ["refuses", "is silent"])

@@ -1,14 +1,17 @@
 """The tone that warns a side of the end of its call, by the relay of the switch or by an rtpengine."""
 
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from vosd.b2bua.leg import Leg
 from vosd.engine.media.key_conversion import are_encrypted
 from vosd.engine.media.music import HoldMusic
+from vosd.engine.media.numbered_legs import NumberedLegs
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.media.g711 import PAYLOADS, RATE
-from vosd.media.leg_media import LegMedia, PlayedSound
+from vosd.media.leg_media import LegMedia, PlayedSound, RtpCall
 from vosd.media.relay import MediaRelay
 from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpPlay, RtpPlayContent
 from vosd.media.sounds import EncodedSound, Sound
@@ -18,6 +21,10 @@ from vosd.sdp.media import ALWAYS_KEPT
 
 END_WARNING: Final = "end_warning"
 """Name of the beeps in records."""
+WARNINGS_AT_ONCE: Final = 25
+"""Warnings, of two orders each, that an rtpengine gets at a time: its socket loses what comes faster than it reads."""
+APART_MS: Final = 2
+"""Time between the ends of warnings that began at once: each end is two orders as well."""
 _NO_STREAM: Final = -1
 
 
@@ -62,50 +69,97 @@ def _agreed(source: MediaSource, sender: MediaSource, sound: Sound | None) -> It
             yield payload, found
 
 
-def warn_by_rtpengine(leg: Leg, other: Leg, calls: RtpEngineCalls, music: HoldMusic, sound: Sound | None) -> None:
-    """Have an rtpengine warn a side that talks to another one by a sound, or by beeps, and note that for the record.
+class EngineWarnings:
+    """Warnings by rtpengines, each of which is given some of them at a time and the next ones as it answers."""
 
-    It sends what it plays beside what it forwards, so the other side is blocked meanwhile. It is not warned in a fax,
-    nor in media whose keys the rtpengine does not know, nor a side that holds: it takes no media. A restart in between
-    needs no memory of it: the next process lets all legs pass.
-    """
-    media, theirs = leg.facts.media, other.facts.media
-    if media is None or theirs is None or media.is_held or not calls.is_anchored(media):
-        return
-    port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
-    if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
-        return
-    tag, holding = str(media.number), media.music
-    if sound is None:
-        played = PlayedSound(END_WARNING, codec, TONE_MS)
-        order: RtpPlay | RtpPlayContent = RtpPlayContent(call=call.name, leg=tag, content=beep_file(), times=BEEPS)
-    else:
-        played = PlayedSound(sound.name, codec, max(each.duration_ms for each in sound.by_codec.values()))
-        order = RtpPlay(call=call.name, leg=tag, file=sound.file, times=1)
+    def __init__(self, calls: RtpEngineCalls, music: HoldMusic, legs: NumberedLegs) -> None:
+        self._calls = calls
+        self._music = music
+        self._legs = legs
+        self._waiting: defaultdict[str, deque[tuple[Leg, Sound | None]]] = defaultdict(deque)
+        """Sides that are to be warned by each rtpengine, and the sounds for them."""
+        self._asked: Counter[str] = Counter()
+        """Warnings that each rtpengine has not answered."""
+        self._played = 0
+        """Warnings that are played at present."""
 
-    def over() -> None:
-        if media.music is None:
-            calls.stop_playing(media, theirs.number)
-        elif media.music is holding:  # else it has begun since, in place of this sound
-            music.play_from_start(media)
+    def warn(self, leg: Leg, sound: Sound | None) -> None:
+        """Have an rtpengine warn a side that talks to another one by a sound, or by beeps; note that for the record.
 
-    before = media.played
-    media.note_played(played)  # it is journalled with the warning itself
-    noted = media.played
+        It sends what it plays beside what it forwards, so the other side is blocked meanwhile. It is not warned in a
+        fax, nor in media whose keys the rtpengine does not know, nor a side that holds: it takes no media. A restart in
+        between needs no memory of it: the next process lets all legs pass.
+        """
+        media = leg.facts.media
+        if media is not None and media.rtp_call is not None:
+            engine = media.rtp_call.engine
+            self._waiting[engine].append((leg, sound))
+            self._go_on(engine)
 
-    def answered(answer: EngineAnswer | None) -> None:
-        if answer is not None and answer.reply.result == OK:
-            calls.after(played.ms, over)
+    def _go_on(self, engine: str) -> None:
+        waiting = self._waiting[engine]
+        while waiting and self._asked[engine] < WARNINGS_AT_ONCE:
+            self._begin(*waiting.popleft())
+
+    def _answered(self, engine: str, answer: EngineAnswer | None) -> None:
+        self._asked[engine] -= 1
+        if answer is not None:
+            self._go_on(engine)
+        elif self._waiting[engine]:  # where there is none to ask, the one before has not returned yet
+            self._calls.after(0, partial(self._go_on, engine))
+
+    def _begin(self, leg: Leg, sound: Sound | None) -> None:
+        """Warn a side, which may have waited, as it is now."""
+        media, other = leg.facts.media, self._legs.partner(leg)
+        theirs = None if other is None else other.facts.media
+        if media is None or theirs is None or media.is_held or media.is_over or not self._calls.is_anchored(media):
             return
-        calls.note_unplayed(END_WARNING if sound is None else sound.file, call.engine, answer)
-        if media.played is noted and not media.is_over:
-            media.played = before
-            leg.moved()
-        over()
+        port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
+        if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
+            return
+        if media.music is None:
+            self._calls.blocked.mute(call, theirs.number, media.number)
+        self._asked[call.engine] += 1
+        self._play(leg, media, theirs.number, call, sound, codec)
 
-    if holding is None:
-        calls.blocked.mute(call, theirs.number, media.number)
-    calls.engines.ask(order, answered, engine=call.engine)
+    def _play(self, leg: Leg, media: LegMedia, other: int, call: RtpCall, sound: Sound | None, codec: str) -> None:
+        """Play a sound, or beeps, to a side."""
+        tag, holding, before = str(media.number), media.music, media.played
+        if sound is None:
+            played = PlayedSound(END_WARNING, codec, TONE_MS)
+            order: RtpPlay | RtpPlayContent = RtpPlayContent(call=call.name, leg=tag, content=beep_file(), times=BEEPS)
+        else:
+            played = PlayedSound(sound.name, codec, max(each.duration_ms for each in sound.by_codec.values()))
+            order = RtpPlay(call=call.name, leg=tag, file=sound.file, times=1)
+
+        def ended() -> None:
+            self._played -= 1
+            over()
+
+        def over() -> None:
+            if media.music is None:
+                self._calls.stop_playing(media, other)
+            elif media.music is holding:  # else it has begun since, in place of this sound
+                self._music.play_from_start(media)
+
+        media.note_played(played)
+        noted = media.played
+        leg.moved()
+
+        def answered(answer: EngineAnswer | None) -> None:
+            if answer is not None and answer.reply.result == OK:
+                self._calls.after(played.ms + APART_MS * self._played, ended)
+                self._played += 1
+                self._answered(call.engine, answer)
+                return
+            self._calls.note_unplayed(END_WARNING if sound is None else sound.file, call.engine, answer)
+            if media.played is noted and not media.is_over:
+                media.played = before
+                leg.moved()
+            over()
+            self._answered(call.engine, answer)
+
+        self._calls.engines.ask(order, answered, engine=call.engine)
 
 
 def _played_codec(media: LegMedia, theirs: LegMedia) -> str | None:

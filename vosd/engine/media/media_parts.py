@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.announcements import SoundsForCallers
+from vosd.engine.media.end_warning import EngineWarnings
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.leg_ports import LegPorts
 from vosd.engine.media.losses import MediaLosses
@@ -62,6 +63,8 @@ class MediaParts:
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
         """Announcements."""
         self.music = HoldMusic(relay, self.legs.by_number, rtpengines)
+        self.engine_warnings = None if rtpengines is None else EngineWarnings(rtpengines, self.music, self.legs)
+        """Warnings of the ends of calls; None = there is no such engine."""
         self.losses = MediaLosses()
         """Lost packets of routing gateways, for their alarm."""
         self.customer_losses = MediaLosses()

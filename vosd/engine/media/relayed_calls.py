@@ -11,7 +11,7 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.host import bracketed
-from vosd.engine.media.end_warning import warn_by_rtpengine, warn_of_end
+from vosd.engine.media.end_warning import warn_of_end
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.music import plays_unseen
@@ -256,8 +256,8 @@ class RelayedCalls:
         sound = parts.music.sounds.get(parts.parameters.end_warning_sound)
         if parts.relay is not None:
             warn_of_end(leg, other, parts.relay, sound)
-        if parts.rtpengines is not None:
-            warn_by_rtpengine(leg, other, parts.rtpengines, parts.music, sound)
+        if parts.engine_warnings is not None:
+            parts.engine_warnings.warn(leg, sound)
 
     def sound_failed(self, port: int) -> Leg | None:
         """Note that the peer of a port is played nothing any more; return a leg whose announcement it was."""
