@@ -77,6 +77,8 @@ class VirtualRtpEngines:
         self.playing: dict[tuple[str, str], tuple[str | bytes, int]] = {}
         """Files or their contents, and how often, by call and tag of the leg that hears them; no file has an end."""
         self.cannot_play = False
+        self.missing: set[str] = set()
+        """Files that are not on their machines."""
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
         self.last_packet_s: dict[int, int] = {}
@@ -226,7 +228,7 @@ class VirtualRtpEngines:
             act((engine, order.call, order.leg))
             return RtpReply(OK)
         if isinstance(order, RtpPlay | RtpPlayContent | RtpStopPlaying):
-            if (engine, order.call) not in self.calls or self.cannot_play:
+            if (engine, order.call) not in self.calls or self._refuses(order):
                 self.playing.pop((order.call, order.leg), None)
                 return RtpReply("error", error="Failed to start media playback from file")
             if isinstance(order, RtpStopPlaying):
@@ -259,6 +261,9 @@ class VirtualRtpEngines:
         if order.ice == "force":
             written += with_candidates({HOSTS[engine], HOSTS_6[engine]}, ports)
         return RtpReply(OK, sdp=written.decode("latin-1"))
+
+    def _refuses(self, order: RtpPlay | RtpPlayContent | RtpStopPlaying) -> bool:
+        return self.cannot_play or (isinstance(order, RtpPlay) and order.file in self.missing)
 
     def _written(self, order: RtpOffer | RtpAnswer, session: bytes) -> bytes:
         """Return a description with the transport that the reader of an offer gets, or had in its own, and a key."""

@@ -109,6 +109,29 @@ def test_a_sound_of_the_installation_is_a_file_of_the_rtpengine():
     assert warned.played() == [{"to": "caller", "sound": "soon", "codec": "PCMU", "ms": 500}]
 
 
+def test_beeps_are_played_where_an_rtpengine_refuses_the_sound_of_the_installation(capsys):
+    """Its file is missing on the machine of the rtpengine, or of a kind that this does not read."""
+    engines = VirtualRtpEngines()
+    engines.missing.add("/srv/soon.wav")
+    warned = Warned(engines, sound="soon")
+    assert warned.at(30.1) == [BEEPING]
+    assert len(engines.blocked) == 1
+    assert (warned.at(31.2), engines.blocked, warned.warnings) == ([], set(), 1)
+    assert capsys.readouterr().out.count("rtpengine_sound_refused") == 1
+    assert warned.played() == PLAYED
+
+
+def test_music_goes_on_behind_the_beeps_in_place_of_a_sound_that_is_refused():
+    engines = VirtualRtpEngines()
+    engines.missing.add("/srv/soon.wav")
+    warned = Warned(engines, sound="soon")
+    warned.scene.propose(warned.vendors_call, "a=sendonly")
+    warned.at(29.9)
+    assert warned.at(30.1) == [BEEPING]
+    assert [file for file, _ in warned.at(31.2)] == ["/srv/music.wav"]
+    assert [each["sound"] for each in warned.played()] == ["end_warning", "music"]
+
+
 class NarrowRtpEngines(PooledRtpEngines):
     """Rtpengines whose socket has room for so many orders, and loses those beyond them."""
 

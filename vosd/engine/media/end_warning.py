@@ -123,7 +123,7 @@ class EngineWarnings:
         self._play(leg, media, theirs.number, call, sound, codec)
 
     def _play(self, leg: Leg, media: LegMedia, other: int, call: RtpCall, sound: Sound | None, codec: str) -> None:
-        """Play a sound, or beeps, to a side."""
+        """Play a sound, or beeps, to a side; beeps where the rtpengine refuses the sound: they go with the order."""
         tag, holding, before = str(media.number), media.music, media.played
         if sound is None:
             played = PlayedSound(END_WARNING, codec, TONE_MS)
@@ -156,6 +156,9 @@ class EngineWarnings:
             if media.played is noted and not media.is_over:
                 media.played = before
                 leg.moved()
+            if answer is not None and sound is not None and media.music is holding and not media.is_over:
+                self._play(leg, media, other, call, None, codec)
+                return
             over()
             self._answered(call.engine, answer)
 
