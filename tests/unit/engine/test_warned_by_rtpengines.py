@@ -269,6 +269,29 @@ def test_the_next_process_warns_no_second_time_and_lets_the_other_side_pass(ends
     assert warned.played() == PLAYED
 
 
+def test_the_next_process_plays_music_again_in_place_of_which_there_was_the_tone(tmp_path):
+    """The side that was held heard nothing until the hold ended."""
+    warned = Warned(kind=lambda *a, **k: KilledScene(tmp_path, *a, **k))
+    warned.scene.propose(warned.vendors_call, "a=sendonly")
+    assert warned.at(30.3) == [BEEPING]
+    warned.scene.kill(1_000)
+    assert [file for file, _ in warned.at(35)] == ["/srv/music.wav"]
+    assert len(warned.engines.blocked) == 1
+    warned.scene.propose(warned.vendors_call)
+    assert (warned.engines.playing, warned.engines.blocked) == ({}, set())
+    assert [each["sound"] for each in warned.played()] == ["end_warning", "music"]
+
+
+def test_the_next_process_does_not_begin_music_again_of_a_side_that_was_not_warned(tmp_path):
+    warned = Warned(kind=lambda *a, **k: KilledScene(tmp_path, *a, **k))
+    warned.scene.propose(warned.vendors_call, "a=sendonly")
+    warned.at(20)
+    orders = sum(isinstance(each, RtpPlay) for each in warned.engines.orders)
+    warned.scene.kill(1_000)
+    assert [file for file, _ in warned.at(25)] == ["/srv/music.wav"]
+    assert sum(isinstance(each, RtpPlay) for each in warned.engines.orders) == orders == 1
+
+
 def test_a_call_that_has_moved_to_another_rtpengine_is_warned_there():
     warned = Warned()
     warned.at(10)

@@ -96,6 +96,12 @@ class EngineWarnings:
             self._waiting[engine].append((leg, sound))
             self._go_on(engine)
 
+    def resume(self, media: LegMedia, sound: str) -> None:
+        """Play music again to a side that was warned, in place of which the warning may have been played last."""
+        port, names = media.music_port, {each.name for each in media.played}
+        if port is not None and port.id < 0 and not names.isdisjoint((END_WARNING, sound)):
+            self._music.play_from_start(media)
+
     def _go_on(self, engine: str) -> None:
         waiting = self._waiting[engine]
         while waiting and self._asked[engine] < WARNINGS_AT_ONCE:

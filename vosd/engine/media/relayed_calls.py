@@ -402,6 +402,9 @@ class RelayedCalls:
         if parts.rtpengines is not None:
             parts.rtpengines.begin(self._moves.engine_lost)
             self._block_parted(parts.rtpengines)
+        if parts.engine_warnings is not None:
+            for media in parts.legs.all_media():
+                parts.engine_warnings.resume(media, parts.parameters.end_warning_sound)
 
     def _block_parted(self, rtpengines: RtpEngineCalls) -> None:
         """Block legs again whose readers have the media of another one now, until they describe theirs.
