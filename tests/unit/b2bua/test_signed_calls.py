@@ -232,6 +232,16 @@ def test_a_token_whose_time_is_over_when_it_leaves_is_left_out_for_ours(age_s, a
     assert scene.close().attestation == attestation
 
 
+@pytest.mark.parametrize(("age_s", "are_ours"), [(55, [False, False]), (65, [True])])
+def test_a_diversion_is_left_out_with_the_token_that_it_completes(age_s, are_ours):
+    """It may have a later time than the call: a vendor refuses both (403) by that of the call."""
+    scene = scene_of()
+    first = signed_by(usual()[1], scene, callee=FORWARDED, age_s=age_s)
+    second = usual()[1].signer.diverted(CALLER, FORWARDED, CALLEE, now_s(scene))
+    call(scene, CALLEE, first, f"Identity: {second}")
+    assert [each.x5u == OURS for each in sent(scene)] == are_ours
+
+
 def test_a_vendor_whose_calls_are_not_signed_gets_a_token_whose_time_is_over():
     scene = scene_of(signs=False)
     line = signed_by(usual()[1], scene, age_s=65)

@@ -121,7 +121,7 @@ def _signed(
     if caller_identity.signatures and (signer is None or not attested.is_forged):
         tokens = _tokens(caller_identity, attested.numbering)
         # A hunt may have outlasted a token that was right when the call came: the vendor would refuse it (403).
-        timely = [each for each in tokens if signer is None or abs(at_s - each.claims.iat) <= attested.freshness_s]
+        timely = tokens if signer is None else _timely(tokens, at_s, attested.freshness_s)
         of_caller = [each for each in timely if caller and _canonical(each.claims.orig.tn) == caller]
         if any(_is_to(each, callee) for each in of_caller):
             return _received(caller_identity), ""
@@ -139,6 +139,13 @@ def _signed(
     # A signed request has a Date (RFC 8224 section 6.1): the caller's, or that of the token.
     date = "" if received.startswith("Date:") else f"Date: {formatdate(at_s, usegmt=True)}\r\n"
     return f"{date}{received}Identity: {value}\r\n", attested.attestation.value
+
+
+def _timely(tokens: list[Passport], at_s: int, freshness_s: int) -> list[Passport]:
+    """Return those tokens whose time is not over; a diversion's is with that of the call that it completes."""
+    fresh = [each for each in tokens if abs(at_s - each.claims.iat) <= freshness_s]
+    calls = [each.claims.orig for each in fresh if each.ppt != DIV]
+    return [each for each in fresh if each.ppt != DIV or each.claims.orig in calls]
 
 
 def _tokens(caller_identity: CallerIdentity, numbering: Numbering) -> list[Passport]:
