@@ -410,6 +410,19 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
+def test_a_repeat_is_not_taken_back_over_what_a_colleague_may_have_changed_since(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("PUT", "/roles/brief", {"permissions": ["money.see"]}).status == 200
+    page = visit().go("/lists/roles", "Roles")
+    row(page, "brief").get_by_role("button", name="Remove").click()
+    route_once(page, "**/api/v1/roles/brief", lose_the_answer)
+    done(page, "Remove")
+    expect(page.get_by_role("dialog")).to_contain_text("It may have been carried out all the same")
+    done(page, "Remove")
+    said = page.get_by_role("status").filter(has_text=re.compile("Nothing was done now.*The role brief is removed"))
+    said.wait_for()
+    expect(said.get_by_role("button", name="Undo")).to_have_count(0)
+
+
 def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_set_meanwhile(
     site: Watched, visit: Visit
 ) -> None:

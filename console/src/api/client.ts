@@ -327,12 +327,15 @@ export async function unlessOther<Result>(
 
 /**
  * What takes a change back, unless another person has changed the same since: for what has no versions. It is called
- * behind the change; `read` returns the state that the change has left, and whatever it is then.
+ * behind the change; `read` returns the state that the change has left, and whatever it is then. There is none where the
+ * order was given `again`, as its answer was lost: another person may have changed what the first one had left.
  */
 export async function unlessChanged<Result>(
   read: () => Promise<unknown>,
   undo: () => Promise<Result>,
-): Promise<() => Promise<Result>> {
+  again?: string,
+): Promise<(() => Promise<Result>) | undefined> {
+  if (again) return undefined;
   const left = await read();
   return () => unlessOther(left, read, undo);
 }

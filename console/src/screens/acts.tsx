@@ -296,7 +296,7 @@ function Person({ row }: RowProps) {
         run={async ({ role, account }, key, again) => {
           const act = () => setRole({ role, account: account || undefined }, keyed(key));
           await unlessOther([row.role, row.account], roleNow, act, again);
-          return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }));
+          return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }), again);
         }}
         said={(_, { role }) => t("acts.role_set", { name, role })}
         undo={(undo) => undo}
@@ -311,7 +311,7 @@ function Person({ row }: RowProps) {
           const act = () => set(isDisabled ? "enable" : "disable", keyed(key));
           // where another person has done it, there is nothing to take back
           await unlessOther(isDisabled, isDisabledNow, act, again);
-          return unlessChanged(isDisabledNow, () => set(isDisabled ? "disable" : "enable"));
+          return unlessChanged(isDisabledNow, () => set(isDisabled ? "disable" : "enable"), again);
         }}
         said={() => t(isDisabled ? "acts.enabled" : "acts.disabled", { name })}
         undo={(undo) => undo}
@@ -429,6 +429,7 @@ function NewRole() {
         return unlessChanged(
           () => roleNamed(name),
           () => send("delete", `/roles/${part(name)}`),
+          again,
         );
       }}
       said={(_, { name }) => t("acts.role_made", { name })}
@@ -450,6 +451,7 @@ function Role({ row }: RowProps) {
     return unlessChanged(
       () => roleNamed(name),
       () => send("put", `/roles/${part(name)}`, { body: roleOf(row) }),
+      again,
     );
   };
   return (

@@ -166,7 +166,7 @@ function Confirmation({ row }: { row: Row }) {
         const act = () => confirm(note, until, key);
         await unlessOther(confirmationOf(row), confirmation, act, again);
         // that it was seen stays so: its note and its silence are as they were
-        return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
+        return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent), again);
       }}
       said={(_, { until = "" }) =>
         t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until: moment(until, new Date()) })

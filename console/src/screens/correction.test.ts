@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { backOf, enteredOf, wantedOf } from "./correction";
+import { areLatest, backOf, enteredOf, wantedOf } from "./correction";
 
 it("takes each charge of a correction back to what it was", () => {
   const change = {
@@ -28,4 +28,12 @@ it("keeps what is entered as it is typed, and sends the charges that differ", ()
   expect(wantedOf([customer, { ...vendor, billed_seconds: "12" }], seen)).toEqual([
     { role: "vendor", level: 0, fee: "0.02", tax: "0", billed_seconds: 12 },
   ]);
+});
+
+it("takes a repeated correction back unless a colleague has corrected the same charge since", () => {
+  const mine = { account: "acme", role: "customer", corrected_at: "2026-03-01T12:00:00Z" };
+  const later = { ...mine, corrected_at: "2026-03-01T12:00:01Z" };
+  const changes = [mine as Schemas["CorrectionSheet"]];
+  expect(areLatest(changes, [mine, { ...later, account: "agent" }, { ...later, role: "vendor" }])).toBe(true);
+  expect(areLatest(changes, [later, mine])).toBe(false);
 });

@@ -58,6 +58,17 @@ export function backOf(changes: readonly Corrected[]): Wanted[] {
   }));
 }
 
+/** Tell whether no other one of the same charge was made behind any of these. */
+export const areLatest = (changes: readonly Corrected[], corrections: readonly Row[]): boolean =>
+  changes.every((change) =>
+    corrections.every(
+      (each) =>
+        change.account !== each.account ||
+        change.role !== each.role ||
+        Date.parse(String(each.corrected_at)) <= Date.parse(change.corrected_at),
+    ),
+  );
+
 /** The charges as they are entered at first. */
 export const enteredOf = (charges: readonly Row[]): Entered[] =>
   charges.map((each) => ({
@@ -118,10 +129,10 @@ export function Correction({ call_id }: { call_id: string }) {
     mutationFn: (wanted: Wanted[]) =>
       orders.carryOut(textOf(wanted), async (key, again) => {
         const { changes } = await correctSeen(wanted, { key }, again);
-        const undo = await unlessChanged(
-          () => pageOf(`/cdrs/${call_id}/corrections`, {}),
-          async () =>
-            saying((await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {})).changes),
+        const corrections = () => pageOf(`/cdrs/${call_id}/corrections`, {});
+        if (again && !areLatest(changes, (await corrections()).items)) return { changes };
+        const undo = await unlessChanged(corrections, async () =>
+          saying((await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {})).changes),
         );
         return { changes, undo };
       }),
