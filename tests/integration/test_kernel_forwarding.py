@@ -319,7 +319,7 @@ table {family} translating {{
 async def test_a_stream_whose_addresses_this_machine_translates_stays_with_the_worker(
     stage: RelayStage, networks: TwoNetworks, talk: Talk, hosts: tuple[str, str, str, str], outer: str
 ) -> None:
-    """Its receiver takes no packets from the address before the translation."""
+    """A receiver behind it takes no packets from the address before the translation."""
     run, family, bits = networks.switch.run, *(("ip6", 64) if ":" in outer else ("ip", 24))
     run("ip", "address", "add", f"{outer}/{bits}", "dev", "inside", *(("nodad",) if ":" in outer else ()))
     run("nft", "-f", "-", lines=TRANSLATION.format(family=family, outer=outer, inner=hosts[2]))

@@ -143,7 +143,7 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
 
 @pytest.mark.parametrize("name", ODD)
 async def test_a_description_in_order_is_read_and_keeps_its_media(pool: Pool, name: str) -> None:
-    """The same as it came is refused, or answered without a description."""
+    """As it came, it is refused, or answered without a description."""
     odd = written(*ODD[name])
     answer = await pool.ask(session_order(RtpOffer, f"odd-{name}", odd, "a", "b"))
     assert answer is not None

@@ -126,7 +126,7 @@ class Supervision:
 
     @property
     def limited_ms(self) -> int:
-        """When the call ends for want of a session timer of this leg."""
+        """Moment at which the call ends for want of a session timer of this leg."""
         return self._limits()[1]
 
     def refreshed(self, now: Instant) -> None:

@@ -4,7 +4,7 @@ import { cleared, override, overridesOf } from "./overrides";
 
 const inForce = new Map<string, Row>();
 const sent: string[] = [];
-/** What the first one of an order that is repeated has set: the switch does nothing more, and answers as then. */
+/** An answer as the first one of a repeated order got it: the switch does nothing more. */
 let carriedOut: Row | undefined;
 
 /** A switch with overrides by kind, name and setting. */

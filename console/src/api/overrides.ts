@@ -85,7 +85,7 @@ async function restore(target: Target, name: string, settings: readonly string[]
   }
 }
 
-/** What tells overrides from those that replace them, whoever has set them and to what. */
+/** The marks by which overrides differ from those that replace them, whoever has set them and to what. */
 const begins = (rows: readonly Row[]) => JSON.stringify(rows.map((row) => row.since).sort());
 
 /**
@@ -112,11 +112,11 @@ async function changed(
   return unlessChanged(read, () => restore(target, name, settings, before));
 }
 
-/** What an order to set overrides has beside them: its key, also where the answer to the same one was lost. */
+/** The surroundings of an order to set overrides: its key, also where the answer to the same one was lost. */
 interface Setting {
   key?: string;
   again?: string;
-  /** Those of the object that the page has shown: no other one of the same settings is replaced. */
+  /** Overrides of the object that the page has shown: no other one of the same settings is replaced. */
   seen?: readonly Row[];
 }
 

@@ -680,7 +680,7 @@ export function BlockOf(props: {
   const { may } = useSession();
   const say = useSay();
   const queries = useQueryClient();
-  /** What was shown when the question was opened, and its orders: a block that is asked about later is another one. */
+  /** The state that was shown when the question was opened, and its orders: a block that is asked about later is another one. */
   const [asked, setAsked] = useState<{ seen: readonly Row[]; orders: Orders } | null>(null);
   const [incoming, setIncoming] = useState(false);
   const blocked = incoming ? INCOMING : "yes";

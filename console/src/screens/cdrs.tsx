@@ -83,7 +83,7 @@ export function shownOf(known: readonly Column[], chosen: readonly string[]): st
   return shown.length > 0 ? shown : names.filter((name) => FIRST_COLUMNS.includes(name));
 }
 
-/** What is kept when columns are chosen: those that this person has not keep what another one of the browser has chosen. */
+/** The columns to keep: of those that this person has not, what another one of the browser has chosen stays. */
 export const keptColumns = (known: readonly Column[], kept: readonly string[], chosen: readonly string[]): string[] => [
   ...chosen,
   ...kept.filter((name) => !known.some((column) => column.name === name)),

@@ -110,7 +110,7 @@ def test_a_sound_of_the_installation_is_a_file_of_the_rtpengine():
 
 
 def test_beeps_are_played_where_an_rtpengine_refuses_the_sound_of_the_installation(capsys):
-    """Its file is missing on the machine of the rtpengine, or of a kind that this does not read."""
+    """The file is missing on the machine of the rtpengine, or of a kind that this does not read."""
     engines = VirtualRtpEngines()
     engines.missing.add("/srv/soon.wav")
     warned = Warned(engines, sound="soon")
@@ -150,7 +150,7 @@ class NarrowRtpEngines(PooledRtpEngines):
 
 
 def test_all_are_warned_where_many_calls_end_at_the_same_time():
-    """Of 400 that were warned by one rtpengine at once 135 heard it: its socket lost the orders for the others."""
+    """A real one let 135 of 400 hear it that were warned at once: its socket lost the orders for the others."""
     engines = NarrowRtpEngines()
     warned = Warned(engines, balance="1000", max_call_seconds=60)
     warned.scene.hang_up(warned.call)

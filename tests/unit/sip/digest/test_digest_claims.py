@@ -1,4 +1,4 @@
-"""Which requests have credentials for a realm of ours."""
+"""Requests that have credentials for a realm of ours, and others."""
 
 import pytest
 from doubles.virtual.probe import request
