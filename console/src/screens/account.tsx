@@ -660,6 +660,12 @@ function Block({ account, row }: { account: string; row: Row }) {
   );
 }
 
+/** A question whether to block: the state that was shown when it was opened, and its orders. */
+interface BlockQuestion {
+  seen: readonly Row[];
+  orders: Orders;
+}
+
 /** A block, asked about before it is set; it and its end say what they did, and are undone. */
 export function BlockOf(props: {
   target: "accounts" | "gateways";
@@ -680,21 +686,21 @@ export function BlockOf(props: {
   const { may } = useSession();
   const say = useSay();
   const queries = useQueryClient();
-  /** The state that was shown when the question was opened, and its orders: a block that is asked about later is another one. */
-  const [asked, setAsked] = useState<{ seen: readonly Row[]; orders: Orders } | null>(null);
+  const [asked, setAsked] = useState<BlockQuestion | null>(null);
   const [incoming, setIncoming] = useState(false);
   const blocked = incoming ? INCOMING : "yes";
   const change = useMutation({
-    mutationFn: (wanted: boolean) =>
-      wanted && asked
-        ? asked.orders.carryOut(blocked, (key, again) =>
-            override(may, props.target, props.name, { blocked }, {}, { key, again, seen: asked.seen }),
+    // by a question it is set, without one it ends; one that is asked later is another order
+    mutationFn: (question: BlockQuestion | null) =>
+      question
+        ? question.orders.carryOut(blocked, (key, again) =>
+            override(may, props.target, props.name, { blocked }, {}, { key, again, seen: question.seen }),
           )
         : cleared(may, props.target, props.name, "blocked", { since: props.since }),
-    onSuccess: (undo, wanted) => {
+    onSuccess: (undo, question) => {
       setAsked(null);
-      const said = wanted ? props.blocked : props.unblocked;
-      say(asked?.orders.isRepeat ? t("act.repeated", { said }) : said, undo);
+      const said = question ? props.blocked : props.unblocked;
+      say(question?.orders.isRepeat ? t("act.repeated", { said }) : said, undo);
     },
     // the page shows the block that a colleague has set meanwhile
     onError: (error) => isPageOld(error) && readAgain(queries),
@@ -706,7 +712,7 @@ export function BlockOf(props: {
         variant="default"
         isAtWork={change.isPending}
         onClick={() => {
-          if (props.isBlocked) return change.mutate(false);
+          if (props.isBlocked) return change.mutate(null);
           setIncoming(false);
           change.reset();
           setAsked({ seen: props.seen ?? [], orders: new Orders() });
@@ -736,7 +742,7 @@ export function BlockOf(props: {
         error={change.error}
         mayBeDone={asked?.orders.mayBeDone(blocked)}
         mayOtherBeDone={asked?.orders.mayOtherBeDone(blocked)}
-        onAct={() => change.mutate(true)}
+        onAct={() => asked && change.mutate(asked)}
         onClose={() => setAsked(null)}
       />
     </>

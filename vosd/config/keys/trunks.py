@@ -294,9 +294,9 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
     calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
-    """When the calendar fits: ``listed``, while an entry of it or a holiday fits; ``working``, in its working time;
-    ``not_working``, in all other time. Default: while a working entry decides, or, where no entry is working, while any
-    does."""
+    """Time when the calendar fits: ``listed``, while an entry of it or a holiday fits; ``working``, in its working
+    time; ``not_working``, in all other time. Default: while a working entry decides, or, where no entry is working,
+    while any does."""
     protect: Annotated[int | None, protection()] = None
     """The others are tried first. It joins when all have failed, or when none has sent a 18x or an answer within so
     many seconds since the INVITE arrived; ``yes`` is 10 seconds.
