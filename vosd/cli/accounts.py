@@ -271,7 +271,7 @@ def history(invocation: Invocation, account_id: str, limit: int) -> None:
 @click.argument("account_id", metavar="ID")
 @click.option("--pay-out", is_flag=True, help="Book what is left as a refund.")
 @click.option("--without-minimum", is_flag=True, help="Also where the calls that its minimum depends on were dropped.")
-@click.option("--memo", metavar="TEXT")
+@click.option("--memo", metavar="TEXT", help="Why; it stands with the account and in the ledger.")
 @operator_verb
 def close(invocation: Invocation, /, account_id: str, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.

@@ -86,6 +86,8 @@ class MomentParameter(click.ParamType[int]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             others = "" if self._is_exact else ", yesterday or 8h" if self._is_past else " or tomorrow"
+            if ctx is not None and any("--for" in each.opts for each in ctx.command.params):
+                others += "; --for takes how long, as --for 8h"
             self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z{others}", param, ctx)
         if moment.tzinfo is None:
             example = f"{value}T00:00:00Z" if _DAY.match(value) else "Z"

@@ -106,7 +106,7 @@ cdr.add_command(corrections)
 
 
 @cdr.command("list")
-@click.option("--limit", type=Count(1), default=100, show_default=True, metavar="N")
+@click.option("--limit", type=Count(1), default=100, show_default=True, metavar="N", help="Most calls listed.")
 @click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later.")
 @click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
 @click.option("--ended-since", type=MOMENT, help="Calls that ended then or later, as the ledger dates them.")

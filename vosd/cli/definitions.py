@@ -156,7 +156,13 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
 @definitions.command("set")
 @_KIND
 @_NAME
-@click.option("--file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=True, metavar="F|-")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    required=True,
+    metavar="F|-",
+    help="YAML or JSON with the keys of the object; - reads standard input.",
+)
 @change_options
 def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: Any) -> None:
     """Define the object NAME by the keys in FILE, or change it; it has exactly these keys then.

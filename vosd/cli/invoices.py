@@ -113,7 +113,7 @@ def issue(invocation: Invocation, number: str) -> None:
 @_NUMBER
 @click.option("--amount", type=AMOUNT, help="Default: all that is not paid of it.")
 @click.option("--reference", metavar="TEXT", help="A reference that was used before books nothing again.")
-@click.option("--memo", metavar="TEXT")
+@click.option("--memo", metavar="TEXT", help="Why; it stands in the ledger.")
 @operator_verb
 def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
     """Book a payment for an invoice."""

@@ -177,7 +177,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None") -> 
 
 @ledger.command("close")
 @click.option("--until", type=BOOK_DATE, required=True, metavar="DATE", help="Entries dated before are closed.")
-@click.option("--memo", metavar="TEXT")
+@click.option("--memo", metavar="TEXT", help="Why; kept with the close.")
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
 @yes_option
 @operator_verb

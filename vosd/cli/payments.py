@@ -100,7 +100,7 @@ def _booking_options(command: Any) -> Any:
     command = yes_option(json_option(operator_option(as_option(command))))
     help_text = "Take what running calls hold, too; without it no more than is available."
     command = click.option("--force", is_flag=True, help=help_text)(command)
-    command = click.option("--memo", metavar="TEXT")(command)
+    command = click.option("--memo", metavar="TEXT", help="Why; it stands in the ledger.")(command)
     help_text = "Unique name: the same one is booked once."
     return click.option("--reference", metavar="TEXT", help=help_text)(command)
 
@@ -114,7 +114,7 @@ payment.add_command(import_file)
 
 
 @payment.command("add")
-@click.option("--account", "account_id", required=True, metavar="ID")
+@click.option("--account", "account_id", required=True, metavar="ID", help="Account that is credited.")
 @click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="Zero takes none; negative ones are adjustments.")
 @click.option(
     "--type",
@@ -235,7 +235,7 @@ def undo(invocation: Invocation, number: int, memo: str | None) -> None:
 @payment.command("transfer")
 @click.option("--from", "source", required=True, metavar="ID", help="Account that pays.")
 @click.option("--to", "target", required=True, metavar="ID", help="Account that receives.")
-@click.option("--amount", type=AMOUNT, required=True, metavar="DECIMAL")
+@click.option("--amount", type=AMOUNT, required=True, metavar="DECIMAL", help="Above zero.")
 @_booking_options
 def transfer(invocation: Invocation, /, source: str, target: str, amount: Decimal, yes: bool, **terms: Any) -> None:
     """Move money between two accounts of one currency: both entries or none.

@@ -86,7 +86,13 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @click.command(shown.name, cls=Verb, help=shown.meaning)
     @_SINCE
     @_UNTIL
-    @click.option("--group", type=click.Choice(shown.groups), default=shown.group, show_default=True)
+    @click.option(
+        "--group",
+        type=click.Choice(shown.groups),
+        default=shown.group,
+        show_default=True,
+        help="Spans of time that have rows of their own.",
+    )
     @click.option("--zone", type=ZONE, help="Zone in which days begin. Default: UTC; with --as that of the account.")
     @click.option("--account", metavar="ID", help=_of_account(shown))
     @click.option("--below", is_flag=True, help="Also the accounts below that one.")

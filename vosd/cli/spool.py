@@ -98,7 +98,13 @@ def check(files: Sequence[Path]) -> None:
 
 @spool.command("salvage")
 @click.argument("file", type=_FILE)
-@click.option("--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@click.option(
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Default: standard output.",
+)
 @click.option("--book", is_flag=True, help="Book the records instead of writing them.")
 @json_verb
 def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool) -> None:

@@ -29,7 +29,7 @@ _BALANCE: Final = ("account", "currency", "balance")
 @click.option("--account", "account_ids", multiple=True, metavar="ID", help="May be repeated.")
 @click.option("--group", metavar="NAME", help="All configured accounts of this group.")
 @click.option("--all", "of_all", is_flag=True, help="All accounts, configured or in the ledger.")
-@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
+@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM", help="Month of the entries.")
 @click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @as_option
 @csv_option

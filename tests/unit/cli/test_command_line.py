@@ -115,6 +115,14 @@ def test_times_as_people_say_them_name_the_zone(
     assert "the zone of this machine" in capsys.readouterr().err
 
 
+def test_a_duration_in_place_of_a_coming_time_names_the_option_for_it() -> None:
+    """Verbs that read the past take it as so long ago; one that reads what comes would have to guess."""
+    result = CliRunner().invoke(main, ["gateway", "block", "carrier-a", "--until", "8h"])
+    assert result.exit_code == 2
+    assert "--for takes how long, as --for 8h" in result.stderr
+    assert "--for" not in CliRunner().invoke(main, ["definitions", "revert", "account", "acme", "--at", "8h"]).stderr
+
+
 def test_the_version_is_the_package_s_with_the_commit_of_the_build(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["--version"]).stdout
     assert re.fullmatch(rf"vosd, version {re.escape(__version__)}(, commit [0-9a-f]{{8}})?\n", shown)
@@ -145,18 +153,30 @@ def test_a_thread_of_a_command_may_read_another_configuration() -> None:
     assert (invocation.config, other.config, left.closed) == (Path("a.yaml"), Path("b.yaml"), True)
 
 
-def test_the_configuration_may_be_named_after_every_verb() -> None:
-    def verbs(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
-        if not isinstance(command, click.Group):
-            yield words, command
-            return
-        with click.Context(command) as context:
-            for name in command.list_commands(context):
-                inner = command.get_command(context, name)
-                assert inner is not None
-                yield from verbs(inner, f"{words} {name}")
+def verbs_below(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield the verbs of a group, and of the groups in it, with the words that call them."""
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    with click.Context(command) as context:
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from verbs_below(inner, f"{words} {name}")
 
-    found = dict(verbs(main, "vosd"))
+
+def test_the_help_page_of_a_verb_says_of_every_option_what_it_is_for() -> None:
+    silent = [
+        f"{words} {each.opts[0]}"
+        for words, verb in verbs_below(main, "vosd")
+        for each in verb.params
+        if isinstance(each, click.Option) and not each.hidden and not each.help
+    ]
+    assert silent == []
+
+
+def test_the_configuration_may_be_named_after_every_verb() -> None:
+    found = dict(verbs_below(main, "vosd"))
     assert len(found) > 100
     options = {words: {each for parameter in verb.params for each in parameter.opts} for words, verb in found.items()}
     assert [words for words, taken in options.items() if "--config" not in taken] == []
