@@ -56,6 +56,7 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import Collided
 from vosd.cdr.record import VENDOR
+from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import CountUnbooked, ListUnbooked, RefreshBalances
 from vosd.control.order import OrderDone
@@ -68,6 +69,7 @@ from vosd.storage.disputes import DisputeState, StoredDispute
 from vosd.storage.month_closes import SqlMonthCloses, StoredMonthClose
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import StoredReconciliation
+from vosd.storage.retention import SqlRetention
 
 DAY = 86_400_000
 ACCOUNTS = (
@@ -322,6 +324,17 @@ async def test_sums_of_days_of_other_zones_are_counted_again_too(office: Office,
     async with database.writing() as connection:
         await connection.execute(update(schema.traffic_zone).values(calls=schema.traffic_zone.c.calls + 1))
     assert "sums_differ" in await missing(office)
+
+
+async def test_a_month_whose_sums_were_dropped_says_so_once_beside_what_else_is_missing(office: Office) -> None:
+    await dispute(office, await reconcile(office), DisputeState.OPEN)
+    await SqlRetention(office.stores.database).begin(DropPlan(RecordKind.SUMS, SEPTEMBER + DAY, SEPTEMBER + DAY, ()))
+    found = (await close(office, CloseMonth(month=MONTH, is_trial=True))).missing
+    assert [(each.obstacle, each.do) for each in found] == [
+        (MonthObstacle.CALLS_DROPPED, "vosd retention history"),
+        (MonthObstacle.DISPUTE_OPEN, found[1].do),
+    ]
+    assert found[0].detail.startswith("sums for reports from before 2026-09-02")
 
 
 def test_only_what_others_delay_is_passed_over_and_with_a_reason() -> None:

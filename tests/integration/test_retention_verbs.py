@@ -63,6 +63,28 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert site.document("ledger", "verify", "--whole")["differences"] == []
 
 
+def test_sums_for_reports_go_behind_their_calls_and_reports_of_then_are_refused(site):
+    site.config.write_text(site.config.read_text().replace("ledger: 6 months", "sums: 6 months"))
+    moments = {days: time.time_ns() // 1_000_000 - days * DAY_MS for days in (60, 20, 300, 100)}
+    until = {days: time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(at // 1_000)) for days, at in moments.items()}
+    assert site.vosd("report", "rebuild").exit_code == 0
+    assert site.vosd("ledger", "close", "--yes", "--until", until[20]).exit_code == 0
+    of_then = ("report", "daily", "--since", until[300], "--until", until[100])
+    assert site.document(*of_then)["totals"][0]["calls"] == 1
+    done = site.vosd("retention", "run", "--operator", "ann")
+    assert (done.exit_code, "sums, kept 6 months: before 20" in done.output) == (0, True), done.output
+    runs = [(line["principal"], line["subject"]) for line in site.document("audit", "--action", "RunRetention")]
+    assert sorted(runs) == [("ann", "calls"), ("ann", "sums")]
+    assert {line["kind"] for line in site.document("retention", "history")} == {"calls", "sums"}
+    refused = site.vosd(*of_then)
+    assert refused.exit_code == 1
+    assert "sums for reports from before 20" in refused.stderr
+    assert refused.stderr.endswith("were dropped, because their time was over\nask for a time from then on\n")
+    for verb in ("verify", "rebuild"):
+        assert "were dropped" in site.vosd("report", verb, *of_then[2:]).stderr
+    assert site.vosd("report", "daily", "--since", until[100]).exit_code == 0
+
+
 def test_an_archive_of_payments_is_checked(site, tmp_path):
     archive = PaymentArchive(tmp_path, 0)
     entry = LedgerEntry(

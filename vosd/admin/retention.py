@@ -30,6 +30,7 @@ from vosd.cdr.retention import (
     plan_ledger,
     plan_numbers,
     plan_payments,
+    plan_sums,
 )
 from vosd.engine.journal import files
 from vosd.engine.journal.kept import oldest_call
@@ -42,6 +43,7 @@ from vosd.storage.drop_history import Drops, DropTerms
 from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
 from vosd.storage.masking import SqlMasking
 from vosd.storage.old_payments import AT_ONCE, SqlOldPayments, UnlikeArchive
+from vosd.storage.old_sums import drop_sums
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
@@ -137,7 +139,8 @@ class Retention:
             StoreUnavailable: the next run goes on.
         """
         settings = self._settings
-        ages = settings.calls, settings.ledger, settings.payments, settings.numbers, settings.daily_totals
+        others = settings.payments, settings.daily_totals, settings.sums
+        ages = settings.calls, settings.ledger, settings.numbers, *others
         if all(age is None for age in ages):
             raise RetentionError(
                 "`retention` in this configuration does not say how long records are kept: nothing is dropped or "
@@ -147,6 +150,7 @@ class Retention:
             begun_at = self._now()
             sheets: list[KindSheet] = []
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()
+            calls_gone = calls_until
             found = RetentionFacts(await self._store.closes(), None)
             if settings.calls is not None or settings.numbers is not None:
                 oldest, kept_oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
@@ -154,6 +158,7 @@ class Retention:
                 found = RetentionFacts(found.closes, oldest, exports, uncounted, kept_oldest)
             if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
+                calls_gone = max(calls_gone, plan.until)
                 if not await self._store.has_calls(plan.until):
                     plan = plan._replace(until=0)  # no period lacks calls then, and one that is booked later stays
                 drops = self._drops(plan, begun_at)
@@ -179,6 +184,8 @@ class Retention:
                 sheets.append(await self._sheet(plan, str(settings.numbers), drops))
             if settings.payments is not None:
                 sheets.append(await self._drop_payments(settings.payments, begun_at, found))
+            if settings.sums is not None:
+                sheets.append(await self._drop_sums(settings.sums, begun_at, calls_gone))
             totals = await self._drop_totals(begun_at)
             months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
@@ -197,6 +204,16 @@ class Retention:
                 if not self._is_trial:
                     await asyncio.sleep(max(PAUSE_S, time.monotonic() - begun))
                 begun = time.monotonic()
+
+    async def _drop_sums(self, age: Age, begun_at: int, calls_gone: int) -> KindSheet:
+        """Drop sums for reports; where there are none so old, no report of then is refused."""
+        plan = plan_sums(age, begun_at, calls_gone, self._settings.minimum)
+        if not await self._store.has_any(plan.kind, 0, plan.until):
+            plan = plan._replace(until=0)
+        drops = self._drops(plan, begun_at)
+        if plan.until:
+            await self._drop(plan, drop_sums(self._database, plan, drops))
+        return await self._sheet(plan, str(age), drops)
 
     async def _drop_payments(self, age: Age, begun_at: int, found: RetentionFacts) -> KindSheet:
         """Archive and drop payments; a run that was killed is completed from its archive first."""

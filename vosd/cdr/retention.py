@@ -26,6 +26,12 @@ class DroppedPeriod(VosError):  # noqa: N818 - states what was found
     """The records that are asked for were dropped."""
 
 
+class DroppedSums(DroppedPeriod):
+    """The sums of a report that is asked for were dropped."""
+
+    remedy = "ask for a time from then on"
+
+
 class RecordKind(Enum):
     """Kinds of records that are kept for a time; the value is the key of the configuration, and is stored."""
 
@@ -37,6 +43,8 @@ class RecordKind(Enum):
     """Ledger entries that are not of calls: payments, adjustments, transfers, minimum charges."""
     NUMBERS = "numbers"
     """Telephone numbers of calls, which are masked; the calls stay."""
+    SUMS = "sums"
+    """Sums of calls for reports, by quarters of an hour and days."""
 
 
 class Guard(Enum):
@@ -172,6 +180,17 @@ def plan_payments(age: Age, now: int, found: RetentionFacts, minimum: Age | None
     until = max((close for close in found.closes if close <= wanted), default=0)
     holds = [] if any(close >= wanted for close in found.closes) else _held_by_close(found.closes, wanted)
     return DropPlan(RecordKind.PAYMENTS, wanted, until, holds)
+
+
+def plan_sums(age: Age, now: int, calls_gone: int, minimum: Age | None = None) -> DropPlan:
+    """Return up to when sums for reports may be dropped; ``calls_gone`` is before when there are no calls any more."""
+    wanted = _wanted(age, minimum, now)
+    if calls_gone >= wanted:
+        return DropPlan(RecordKind.SUMS, wanted, wanted, ())
+    until = _day(calls_gone)
+    since = f"from {_date(until)} on" if until else "all"
+    hold = RetentionHold(Guard.CALLS, until, f"calls are kept {since}, and so are their sums")
+    return DropPlan(RecordKind.SUMS, wanted, until, (hold,))
 
 
 def _plan_of_calls(kind: RecordKind, wanted: int, found: RetentionFacts) -> DropPlan:

@@ -401,6 +401,8 @@ class RetentionSettings:
     payments_archive: Path | None = None
     """Directory of the archives; None = ``archive`` in ``state_dir``."""
     daily_totals: Age | None = None
+    sums: Age | None = None
+    """Older sums of calls for reports are dropped."""
     exports: tuple[Path, ...] = ()
 
 

@@ -1,5 +1,6 @@
 """History of dropped and masked records: a line for each run, kind and month, written with each step (ADR 73)."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
@@ -142,6 +143,11 @@ class Drops:
         """Note entries that were dropped."""
         for entry in entries:
             self._month(entry.created_at).add(entry.currency, amount=entry.amount)
+
+    def add_sums(self, moments: Iterable[int]) -> None:
+        """Note sums for reports that were dropped, by the beginning of their time; their money is in other records."""
+        for moment, records in Counter(moments).items():
+            self._month(moment, records)
 
     def _month(self, moment: int, records: int = 1) -> MonthOfDrops:
         name = iso_utc(moment)[:7]

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from vosd.base.ids import bounds
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.retention import DroppedPeriod, RecordKind
+from vosd.cdr.retention import DroppedPeriod, DroppedSums, RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 
@@ -19,6 +19,7 @@ _NAMES: Final = {
     RecordKind.LEDGER: "dropped_entries",
     RecordKind.NUMBERS: "masked_calls",
     RecordKind.PAYMENTS: "dropped_payments",
+    RecordKind.SUMS: "dropped_sums",
 }
 """Names of the counters; their value is UTC milliseconds."""
 _CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[RecordKind.CALLS]}'"  # noqa: S608 - a name of ours
@@ -32,6 +33,7 @@ class Dropped(NamedTuple):
     ledger: int = 0
     numbers: int = 0
     payments: int = 0
+    sums: int = 0
 
     @property
     def entries(self) -> int:
@@ -64,7 +66,7 @@ async def dropped_before(connection: AsyncConnection) -> Dropped:
     """Return before when records were dropped."""
     query = select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(_NAMES.values()))
     values = {row.name: row.value for row in await connection.execute(query)}
-    order = (RecordKind.CALLS, RecordKind.LEDGER, RecordKind.NUMBERS, RecordKind.PAYMENTS)
+    order = (RecordKind.CALLS, RecordKind.LEDGER, RecordKind.NUMBERS, RecordKind.PAYMENTS, RecordKind.SUMS)
     return Dropped(*(values.get(_NAMES[kind], 0) for kind in order))
 
 
@@ -76,6 +78,23 @@ def check_there(dropped: int, since: int, what: str) -> None:
     """
     if since < dropped:
         raise DroppedPeriod(f"{what} from before {iso_utc(dropped)} were dropped, because their time was over")
+
+
+async def check_sums_there(connection: AsyncConnection, since: int) -> None:
+    """Check that the sums for reports of a time are there; UTC milliseconds.
+
+    Raises:
+        DroppedSums: older ones were dropped.
+    """
+    dropped = await sums_dropped_before(connection)
+    if since < dropped:
+        raise DroppedSums(f"sums for reports from before {iso_utc(dropped)} were dropped, because their time was over")
+
+
+async def sums_dropped_before(connection: AsyncConnection) -> int:
+    """Return before when sums for reports were dropped; 0 = none were."""
+    query = select(_counter.c.value).where(_counter.c.name == _NAMES[RecordKind.SUMS])
+    return await connection.scalar(query) or 0
 
 
 def check_unmasked(masked: int, since: int | None) -> None:

@@ -18,9 +18,11 @@ from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
+from vosd.storage.old_sums import has_sums
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import cdrs_among
 from vosd.storage.rows import reference_of
+from vosd.storage.traffic import locked_mark
 from vosd.storage.verify_charges import call_in
 from vosd.storage.writers import writer_for
 
@@ -68,6 +70,9 @@ class SqlRetention:
 
     async def has_any(self, kind: RecordKind, since: int, until: int) -> bool:
         """Return whether there are records of a kind from a time; UTC milliseconds."""
+        if kind is RecordKind.SUMS:
+            async with self._database.reading(unhurried=True) as connection:
+                return await has_sums(connection, since, until)
         if kind in {RecordKind.CALLS, RecordKind.NUMBERS}:
             query = select(_cdr.call_id).where(_cdr.call_id >= first_id(since), _cdr.call_id < first_id(until)).limit(1)
         else:
@@ -92,10 +97,13 @@ class SqlRetention:
 
     @repeated
     async def begin(self, plan: DropPlan) -> None:
-        """Let no older record be booked from now on."""
+        """Let no older record be booked, or sum be added to or shown, from now on."""
         async with self._database.writing() as connection:
-            # Bookings hold the counter as well: one that has not read the date yet reads it, any other has committed.
-            await self._writer.take_numbers(connection, 1)
+            # Bookings and additions hold it as well: one that has not read the date reads it, any other has committed.
+            if plan.kind is RecordKind.SUMS:
+                await locked_mark(connection)
+            else:
+                await self._writer.take_numbers(connection, 1)
             await note_dropped(connection, plan.kind, plan.until)
 
     async def drop_calls(self, plan: DropPlan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:

@@ -38,7 +38,7 @@ from vosd.cdr.record import AGENT
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database, repeated
-from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.dropped import check_sums_there, check_there, dropped_before, sums_dropped_before
 from vosd.storage.sums import added, fitting_sum
 from vosd.storage.types import money_text, sum_units
 from vosd.storage.writers import no_counter
@@ -70,7 +70,7 @@ COUNTED_NUMBERS: Final = 10_000
 DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 ZONE_DAYS_MS: Final = 70 * 86_400_000
-"""Past of which days of zones get sums of their own: two months."""
+"""Past of which days of zones get sums of their own: two months. No sums so young are dropped."""
 _NO_SLOT: Final = 2**62
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
@@ -304,7 +304,7 @@ class SqlTraffic:
         ``report`` receives the end of each hour once its calls are counted, UTC milliseconds.
 
         Raises:
-            DroppedPeriod: calls of then were dropped.
+            DroppedPeriod: calls or sums of then were dropped.
         """
         begin = 0
         for first, end in _hours(since, until):
@@ -349,7 +349,7 @@ class SqlTraffic:
         It may be interrupted at any time, and be repeated.
 
         Raises:
-            DroppedPeriod: calls of then were dropped: their sums are all that is left of them.
+            DroppedPeriod: calls of then were dropped, and their sums are all that is left of them, or sums were.
         """
         for first, end in _hours(since, until):
             await self._rebuild_hour(first, end)
@@ -377,7 +377,12 @@ class SqlTraffic:
                 await _make_day(connection, day, of_zone)
 
     async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[TrafficKey, int]:
-        """Add sums to those that are stored, the days included; return the ids of their keys."""
+        """Add sums to those that are stored, the days included; return the ids of their keys.
+
+        Those of a time whose sums were dropped are left out: a call of then was booked or corrected late.
+        """
+        first = -(-await sums_dropped_before(connection) // SLOT_MS)
+        sums = {place: values for place, values in sums.items() if place[0] >= first}
         ids = await self._ids(connection, sums)
         await self._write(connection, schema.traffic, sums, ids)
         await self._add_to_days(connection, sums, ids)
@@ -698,10 +703,11 @@ async def _counted_again(connection: AsyncConnection, slot: int) -> Sequence[Tra
     """Return the kinds whose sums of calls from a slot on can be made of them again: masked numbers give none.
 
     Raises:
-        DroppedPeriod: calls of then were dropped.
+        DroppedPeriod: calls or sums of then were dropped.
     """
     dropped = await dropped_before(connection)
     check_there(dropped.calls, slot * SLOT_MS, "calls")
+    await check_sums_there(connection, slot * SLOT_MS)
     are_masked = slot * SLOT_MS < dropped.numbers
     return [kind for kind in RECOUNTED if not are_masked or kind not in DIGITS_SUMMED]
 

@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeEngine
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SqlStore
+from vosd.storage.dropped import check_sums_there
 from vosd.storage.sums import SumParts, parts_of_sum, summed
 from vosd.storage.types import Money
 from vosd.traffic.counted import AMOUNTS, FIVES_OF_SLOT, KIND_NUMBERS, SLOT_MS, SLOTS_OF_DAY, TrafficKey, TrafficKind
@@ -116,10 +117,12 @@ class SqlTrafficSums(SqlStore):
         a replica may be read, which lacks what was added up a moment ago.
 
         Raises:
+            DroppedSums: sums of then were dropped.
             StoreUnavailable: the database is away, or the report takes too long.
         """
         opened = self._database.searching if may_lag else self._database.reading
         async with opened(unhurried=True) as connection:
+            await check_sums_there(connection, spans[0].since)
             days = select(_zone_day).where(
                 _zone_day >= spans[0].since // SLOT_MS, _zone_day < spans[-1].until // SLOT_MS
             )
@@ -140,6 +143,7 @@ class SqlTrafficSums(SqlStore):
         The kinds of the queries are such as are kept by five minutes, and the first span begins a quarter of an hour.
 
         Raises:
+            DroppedSums: sums of then were dropped.
             StoreUnavailable: the database is away, or the report takes too long.
         """
         quarters = [ReportSpan(span.since, span.since + SLOT_MS, "") for span in spans[::FIVES_OF_SLOT]]
@@ -160,11 +164,13 @@ class SqlTrafficSums(SqlStore):
         """Return the peaks of gateways, or of the whole switch, in each span; one without calls has none.
 
         Raises:
+            DroppedSums: sums of then were dropped.
             StoreUnavailable: the database is away, or the report takes too long.
         """
         table, found = schema.traffic_peak, []
         highest = func.max(table.c.concurrent), func.max(table.c.per_second)
         async with self._database.searching(unhurried=True) as connection:
+            await check_sums_there(connection, spans[0].since)
             for start in range(0, len(spans), _PIECES_AT_ONCE):
                 parts = []
                 for number, span in enumerate(spans[start : start + _PIECES_AT_ONCE], start):

@@ -14,15 +14,16 @@ from vosd.config.reader.files import file_path
 
 def test_without_the_key_nothing_is_ever_dropped(site):
     kept = site.load(site.minimal).settings.retention
-    assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals) == (None, None, None, None)
+    assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals, kept.sums) == (None, None, None, None, None)
 
 
 def test_times_are_days_months_and_years(site):
     text = (
-        'at: "03:30", calls: 180 days, ledger: 10 years, numbers: 90 days, daily_totals: 7 months, exports: [/srv/cdr]'
+        'at: "03:30", calls: 180 days, ledger: 10 years, numbers: 90 days, daily_totals: 7 months, sums: 5 years, '
+        "exports: [/srv/cdr]"
     )
     kept = site.load(f"{site.minimal}retention: {{{text}}}\n").settings.retention
-    assert kept.numbers == Age(days=90)
+    assert (kept.numbers, kept.sums) == (Age(days=90), Age(months=60))
     assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals) == (
         12_600,
         Age(days=180),
@@ -43,6 +44,10 @@ def test_times_are_days_months_and_years(site):
         ("ledger: 1 year", "ledger", "calls as well"),
         ("{calls: 1 year, ledger: 11 months}", "ledger", "the 1 year of calls"),
         ("{calls: 10 days, ledger: 60 days}", "ledger", "at least 3 months"),
+        ("sums: 1 year", "sums", "calls as well"),
+        ("{calls: 1 year, sums: 11 months}", "sums", "the 1 year of calls"),
+        ("{calls: 10 days, sums: 60 days}", "sums", "at least 3 months"),
+        ("{minimum: 5 years, calls: 5 years, sums: 59 months}", "sums", "the 5 years of minimum"),
         ('at: "03:30"', "at", "calls, numbers or payments as well"),
         ("payments: 60 days", "payments", "at least 3 months"),
         ("{minimum: 10 years, payments: 9 years}", "payments", "at least the 10 years of minimum"),

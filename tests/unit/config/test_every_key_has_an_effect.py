@@ -196,6 +196,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "retention.calls": {"calls": "180 days"},
     "retention.ledger": {"calls": "180 days", "ledger": "7 years"},
     "retention.numbers": {"numbers": "90 days"},
+    "retention.sums": {"calls": "180 days", "sums": "7 years"},
     "retention.payments": {"payments": "9 months"},
     "retention.payments_archive": {"payments": "9 months", "payments_archive": "/srv/payments"},
     "daily_totals": {"daily_totals": "10 years"},

@@ -11,7 +11,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.reconciliations import corrected_since
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.retention import DroppedPeriod
+from vosd.cdr.retention import DroppedPeriod, DroppedSums
 from vosd.control.calls import ListCalls
 from vosd.control.money import CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE, Quarantine
@@ -148,7 +148,7 @@ class MonthChecks:
 
     async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
         bills = await self._bills()
-        for vendor in sorted({str(row.by[0]) for row in await self._traffic([(self._since, self._until)])} - {""}):
+        for vendor in await self._vendors_used():
             gaps = self._gaps([each for each in bills if each.account == vendor])
             rows = [row for row in await self._traffic(gaps, vendor) if row.sums[0] or row.sums[1]] if gaps else []
             if rows:
@@ -184,6 +184,14 @@ class MonthChecks:
                     detail,
                     f"vosd reconcile dispute {number} --state settled --amount AMOUNT",
                 )
+
+    async def _vendors_used(self) -> list[str]:
+        """Return the vendors of the calls of the month; none where sums of then were dropped, which ``_sums`` says."""
+        try:
+            rows = await self._traffic([(self._since, self._until)])
+        except DroppedSums:
+            return []
+        return sorted({str(row.by[0]) for row in rows} - {""})
 
     async def _bills(self) -> Sequence[StoredReconciliation]:
         return await self._stores.reconciliations.within(self._since, self._until)

@@ -13,6 +13,8 @@ from vosd.config.reader.times import age, start_of_hours, time_zone
 
 LEAST_OF_LEDGER: Final = Age(months=3)
 """Limits of spending and the minimum of the last month read entries that are younger."""
+LEAST_OF_SUMS: Final = Age(months=3)
+"""The close of the last month, the average use of accounts and days of zones read sums that are younger."""
 
 
 class RetentionKeys(Keys):
@@ -41,11 +43,13 @@ class RetentionKeys(Keys):
     """Telephone numbers of calls: then all but their first digits are masked. Default: as long as the calls."""
     daily_totals: Annotated[Age | None, age()] = None
     """Totals of dropped calls by day, accounts and gateways (`vosd retention totals`). Default: for ever."""
+    sums: Annotated[Age | None, age()] = None
+    """Sums of calls for reports, at least as long as the calls and 3 months. Default: for ever."""
     exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
     """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it. They are relative to the
     working directory of the switch."""
 
-    ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "payments", "daily_totals")
+    ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "payments", "daily_totals", "sums")
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> "RetentionKeys":
@@ -53,11 +57,11 @@ class RetentionKeys(Keys):
         for key, kept in given.items():
             if self.minimum is not None and not kept.is_at_least(self.minimum):
                 raise KeyProblemError(key, f"at least the {self.minimum} of minimum")
-        if self.ledger is not None:
-            if self.calls is None:
-                raise KeyProblemError("ledger", "calls as well: entries stay as long as their calls")
-            if not self.ledger.is_at_least(self.calls) or not self.ledger.is_at_least(LEAST_OF_LEDGER):
-                raise KeyProblemError("ledger", f"at least {LEAST_OF_LEDGER}, and the {self.calls} of calls")
+        for key, least in (("ledger", LEAST_OF_LEDGER), ("sums", LEAST_OF_SUMS)):
+            if key in given and self.calls is None:
+                raise KeyProblemError(key, "calls as well: it is not shorter than theirs")
+            if key in given and not all(given[key].is_at_least(each) for each in (self.calls, least)):
+                raise KeyProblemError(key, f"at least {least}, and the {self.calls} of calls")
         if self.payments is not None and not self.payments.is_at_least(LEAST_OF_LEDGER):
             raise KeyProblemError("payments", f"at least {LEAST_OF_LEDGER}")
         if self.payments_archive is not None and self.payments is None:
