@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from decimal import Decimal
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,22 @@ def test_a_running_switch_books_again_what_its_database_has_lost(scene, copies):
     assert database_of(scene)["regressed_at"] is not None
     talk(scene, 1)
     scene.daemon.succeed("ledger", "verify")
+
+
+@on_mariadb
+def test_a_block_that_was_lost_is_named_by_an_alarm_until_a_person_confirms_it(scene, copies):
+    copies.take()
+    scene.daemon.succeed("account", "block", "acme", "--memo", "fraud")
+    eventually(lambda: scene.events("override_set"), "the block in force")
+
+    copies.put_back()
+
+    (alarm,) = eventually(lambda: scene.events("overrides_lost"), "the loss named")
+    assert fnmatch(alarm["lost"], "blocked of account acme by *: fraud")
+    assert [each["why"] for each in scene.events("override_ended")] == ["lost"]
+    assert "overrides_lost" in [each["alarm"] for each in scene.daemon.ask("alarms")]
+    scene.daemon.succeed("alarms", "--confirm", "overrides_lost", "--note", "blocked again")
+    assert "overrides_lost" not in [each["alarm"] for each in scene.daemon.ask("alarms")]
 
 
 @on_mariadb

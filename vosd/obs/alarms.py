@@ -76,6 +76,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.DATABASE_DAMAGED: AlarmKind(_CRITICAL, ("part",)),
     Event.DATABASE_REGRESSED: AlarmKind(_CRITICAL),
     Event.PAYMENTS_LOST: AlarmKind(_CRITICAL, ("lost_at",), stands=True),
+    Event.OVERRIDES_LOST: AlarmKind(_CRITICAL, ("lost_at",), stands=True),
     Event.LEASE_LOST: AlarmKind(_CRITICAL),
     Event.JOURNAL_WRITE_FAILED: AlarmKind(_CRITICAL),
     Event.JOURNAL_REMOVED: AlarmKind(_CRITICAL, stands=True),

@@ -30,6 +30,9 @@ class Event(StrEnum):
     PAYMENTS_LOST = "payments_lost"
     """After lost commits, noticed at ``lost_at``, balances are not those of before: payments or other entries are
     missing. It ends when a person confirms it."""
+    OVERRIDES_LOST = "overrides_lost"
+    """The database has lost commits, noticed at ``lost_at``: blocks and limits that operators have set hold no more,
+    and others that were ended hold again. It ends when a person confirms it."""
     AWAY_CAP_REACHED = "away_cap_reached"
     """The calls of an account have cost as much as they may while the database is away: others are refused."""
     CDR_QUEUE_LONG = "cdr_queue_long"

@@ -15,6 +15,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.PAYMENTS_LOST: (
         "put the lost database back, vosd restore FILE, or book the payments again; then vosd alarms --confirm ALARM"
     ),
+    Event.OVERRIDES_LOST: "set anew what is lost, end what has returned; then vosd alarms --confirm ALARM",
     Event.LEASE_LOST: "vosd status names the other switch: stop one of the two",
     Event.JOURNAL_WRITE_FAILED: "make room on the disk of state_dir (df, df -i), not in its journal",
     Event.JOURNAL_REMOVED: (

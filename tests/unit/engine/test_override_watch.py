@@ -1,5 +1,9 @@
 """Overrides in the running switch: read when they change, ended at their time, whatever the database does."""
 
+from copy import deepcopy
+from pathlib import Path
+
+import msgspec
 import pytest
 import structlog
 from doubles.data.builders import override
@@ -8,6 +12,7 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import OverrideAction
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking import overrides as module
 from vosd.engine.booking.overrides import OverrideWatch
@@ -204,3 +209,67 @@ async def test_the_file_gets_what_its_disk_had_no_room_for(tmp_path):
     after.watch.restore()
     assert after.seen == [["a"]]
     assert stage.loads == 1
+
+
+def watch_of(stage: Stage, directory: Path) -> OverrideWatch:
+    """Return the watch of a run whose ``state_dir`` is that directory."""
+    stage.watch = OverrideWatch(stage, stage.clock, stage._changed, directory / "overrides.json")
+    return stage.watch
+
+
+def lost(logged) -> list[tuple[str | None, str | None]]:
+    return [(each.get("lost"), each.get("returned")) for each in logged if each["event"] == "overrides_lost"]
+
+
+@pytest.mark.parametrize("is_started_anew", [False, True])
+async def test_what_the_database_has_lost_and_what_holds_again_is_named(stage, tmp_path, is_started_anew):
+    await stage.put(BLOCK, override(Target.ACCOUNT, "kept"))
+    before = deepcopy(stage.store)
+    await stage.store.clear([BLOCK.key], "ann", stage.clock.now().wall)
+    await stage.put(override(Target.ACCOUNT, "acme", memo="fraud", until=stage.until(90_000)))
+    await stage.put(override(Target.ACCOUNT, "brief", until=stage.until(1_000)))
+    await watch_of(stage, tmp_path).refresh()
+    stage.later(2_000)
+
+    stage.store = before
+    if is_started_anew:
+        watch_of(stage, tmp_path)
+    with structlog.testing.capture_logs() as logged:
+        await stage.watch.refresh()
+        await stage.watch.refresh()
+
+    ((gone, again),) = lost(logged)
+    assert gone == f"blocked of account acme by ann until {iso_utc(stage.clock.now().wall + 88_000)}: fraud"
+    assert again == "blocked of routing a by ann: no audio"
+    assert set(stage.watch.in_force.by_key) == {BLOCK.key, override(Target.ACCOUNT, "kept").key}
+    ended = [each["why"] for each in logged if each["event"] == "override_ended"]
+    assert ended == ([] if is_started_anew else ["lost"])
+
+
+async def test_a_loss_that_another_order_has_hidden_from_the_version_is_found_when_it_is_forgotten(stage):
+    before = deepcopy(stage.store)
+    await stage.put(BLOCK)
+    await stage.watch.refresh()
+    stage.store = before
+    await stage.put(override(Target.ACCOUNT, "acme"))
+    stage.watch.forget_version()
+    with structlog.testing.capture_logs() as logged:
+        await stage.watch.refresh()
+    assert lost(logged) == [("blocked of routing a by ann: no audio", "blocked of account acme by ann")]
+
+
+async def test_what_people_have_changed_while_the_switch_was_stopped_is_no_loss(stage, tmp_path):
+    await stage.put(BLOCK)
+    await watch_of(stage, tmp_path).refresh()
+    await stage.store.clear([BLOCK.key], "ann", stage.clock.now().wall)
+    watch_of(stage, tmp_path).restore()
+    with structlog.testing.capture_logs() as logged:
+        await stage.watch.refresh()
+    assert not lost(logged)
+    assert [each["why"] for each in logged if each["event"] == "override_ended"] == ["cleared"]
+
+
+async def test_a_file_of_an_earlier_version_is_read(stage, tmp_path):
+    (tmp_path / "overrides.json").write_bytes(msgspec.json.encode([BLOCK]))
+    watch_of(stage, tmp_path).restore()
+    assert stage.seen == [["a"]]

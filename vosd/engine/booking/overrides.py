@@ -7,7 +7,9 @@ an override changes is decided in ``catalogue.overrides``.
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+import msgspec
 
 from vosd.base.clock import Clock
 from vosd.catalogue.overrides import Override, Overrides
@@ -23,6 +25,19 @@ from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0
 """Interval at which the version of the overrides is read."""
+NAMED_AT_MOST: Final = 20
+"""Most overrides that the log names of those that were lost."""
+
+
+class KeptOverrides(msgspec.Struct, frozen=True):
+    """Content of the file: the overrides as they were read last."""
+
+    version: int
+    rows: list[Override]
+
+
+_FORMS: Final = cast("type[KeptOverrides | list[Override]]", KeptOverrides | list[Override])
+"""A file of an earlier version has the overrides alone."""
 
 
 class OverrideWatch(Counting):
@@ -32,13 +47,15 @@ class OverrideWatch(Counting):
         self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None], copy: Path | None = None
     ) -> None:
         """``changed`` is called with those that are in force from now on; ``copy`` is a file that keeps those read."""
-        self._copy = None if copy is None else KeptFile(copy, list[Override], "overrides")
+        self._copy = None if copy is None else KeptFile(copy, _FORMS, "overrides")
         self._store = store
         self._clock = clock
         self._steady = SteadyClock(clock)
         self._changed = changed
         self._stored: Overrides | None = None
         """As read last; None = not read yet."""
+        self._known: Overrides | None = None
+        """As read last, also by the run before; None = it is not known."""
         self._kept: Overrides | None = None
         """Content of the file; None = it is not known."""
         self.in_force = Overrides()
@@ -57,8 +74,10 @@ class OverrideWatch(Counting):
         async with self._reading:
             known = self._stored  # what is read meanwhile may be forgotten meanwhile
             if known is None or await self._store.version() != known.version:
-                self._stored = read = await self._store.load()
-                self._settle(self._held(read))
+                read = await self._store.load()
+                is_lost = self._note_lost(self._known or await asyncio.to_thread(self._read_copy), read)
+                self._stored = self._known = read
+                self._settle(self._held(read), "lost" if is_lost else "cleared")
             await self._keep_copy()
 
     async def _keep_copy(self) -> None:
@@ -66,14 +85,21 @@ class OverrideWatch(Counting):
         stored = self._stored
         if self._copy is None or stored is None or stored is self._kept:
             return
-        if await asyncio.to_thread(self._copy.write, list(stored.by_key.values())):
+        if await asyncio.to_thread(self._copy.write, KeptOverrides(stored.version, list(stored.by_key.values()))):
             self._kept = stored
+
+    def _read_copy(self) -> Overrides | None:
+        """Return what the file keeps; None = it is not known."""
+        kept = None if self._copy is None else self._copy.read()
+        if isinstance(kept, KeptOverrides):
+            return Overrides(kept.rows, kept.version)
+        return None if kept is None else Overrides(kept)
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
-        rows = None if self._copy is None else self._copy.read()
-        if rows is not None:
-            self._settle(self._held(Overrides(rows)))
+        self._known = self._read_copy()
+        if self._known is not None:
+            self._settle(self._held(self._known))
 
     def apply_again(self) -> None:
         """Report those in force once more: what they changed was read anew from the configuration."""
@@ -117,7 +143,24 @@ class OverrideWatch(Counting):
         if expiry is not None and now is not None and expiry <= now:
             await self._store.expire(now)
 
-    def _settle(self, wanted: Overrides) -> None:
+    def _note_lost(self, known: Overrides | None, read: Overrides) -> bool:
+        """Return whether the database has an earlier state of the overrides than it had, and report it."""
+        if known is None or read.version > known.version:
+            return False
+        now = self._clock.now().wall
+        before, after = known.at(now).by_key, read.at(now).by_key
+        differences = {
+            "lost": [f"{key} {each}" for key, each in before.items() if after.get(key) != each],
+            "returned": [f"{key} {each}" for key, each in after.items() if key not in before],
+        }
+        is_lost = any(differences.values())
+        if is_lost:
+            facts = {kind: "; ".join(named[:NAMED_AT_MOST]) for kind, named in differences.items() if named}
+            number = sum(map(len, differences.values()))
+            _log.error(Event.OVERRIDES_LOST, lost_at=iso_utc(now), overrides=number, **facts)
+        return is_lost
+
+    def _settle(self, wanted: Overrides, ended: str = "cleared") -> None:
         before, self.in_force = self.in_force, wanted
         if before.by_key == wanted.by_key:
             return
@@ -125,9 +168,8 @@ class OverrideWatch(Counting):
         now = self._clock.now().wall
         for key, each in before.by_key.items():
             if key not in wanted.by_key:
-                _log.warning(
-                    Event.OVERRIDE_ENDED.value, **_facts(each), why="cleared" if each.holds_at(now) else "expired"
-                )
+                why = ended if each.holds_at(now) else "expired"
+                _log.warning(Event.OVERRIDE_ENDED.value, **_facts(each), why=why)
         for key, each in wanted.by_key.items():
             if before.by_key.get(key) != each:
                 _log.warning(Event.OVERRIDE_SET.value, **_facts(each))
