@@ -36,6 +36,16 @@ SMALL: Final = Limits(max_message_bytes=600, max_headers=12, max_line_chars=80)
 SOURCES: Final = (CUSTOMER, CUSTOMER, CUSTOMER, VENDOR, UNKNOWN_SOURCE)
 
 
+class Unregistered:
+    """Registrations of a switch without registrar."""
+
+    def knows(self, _host: str, _port: int) -> bool:
+        return False
+
+    def is_at(self, _name: str, _host: str, _port: int) -> bool:
+        return False
+
+
 class Target:
     """Takes messages, one after the other."""
 
@@ -69,6 +79,7 @@ class Target:
 
     def _open(self) -> None:
         auth_gate = Authenticator(PHONES, SECRET, lambda: "salt", CUSTOMER.host.__eq__)
+        auth_gate.registered = Unregistered()
         self._probe = Probe(SipSettings(answers_unknown_sources=self._random.random() < 0.5), auth_gate=auth_gate)
         event = self._probe.receive(request(body=SDP))
         assert isinstance(event, InviteArrived)

@@ -252,7 +252,7 @@ class SwitchService:
         """Move calls that have lost their ports; ask rtpengines for figures; let what waits for them leave."""
         rtpengines = self._rtpengines
         if rtpengines is not None:
-            rtpengines.loop = self.loop
+            rtpengines.in_turn = self.loop.in_turn
 
         def tick() -> None:
             if rtpengines is not None:

@@ -230,7 +230,7 @@ class Exchange:
             self._rtpengines.later = self.wire.after
             self._rtpengines.clock = self.clock
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
-            self.rtp_calls.loop = self
+            self.rtp_calls.in_turn = self.in_turn
             self.rtp_calls.sound_failed = self.sound_failed
         parameters, now = self._configured.parameters.media, self.clock.now()
         parts = MediaParts(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)

@@ -7,7 +7,7 @@ port of a leg stays through forks, failover, hold and transfer. Descriptions are
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -82,20 +82,6 @@ PortsCame = Callable[[GivenPorts | None, Instant], None]
 """Receiver of the ports of a leg; None = there are none."""
 
 
-class PortTurned(Protocol):
-    """Receiver of whether a port is of another family now."""
-
-    def __call__(self, *, is_done: bool, now: Instant) -> None:
-        """Go on."""
-
-
-class WaitsAnswered(Protocol):
-    """The loop of the switch, which lets messages leave that have waited."""
-
-    def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
-        """Do something with a message between two events; an error ends its call."""
-
-
 class RtpEngineCalls:
     """The calls of a switch that are at rtpengines."""
 
@@ -106,8 +92,8 @@ class RtpEngineCalls:
         """Beginning of the names of all calls."""
         self._clock = clock
         self._log_limiter = LogLimiter()
-        self.loop: WaitsAnswered
-        """Set before the first message."""
+        self.in_turn: Callable[[WaitingMessage, Callable[[Instant], None]], None]
+        """Does something with a message between two events (``engine.loop``); set before the first message."""
         self._legs: dict[RtpCall, set[int]] = {}
         """Numbers of the legs of each call that have not ended."""
         self.blocked = BlockedLegs(engines, self._legs)
@@ -193,7 +179,7 @@ class RtpEngineCalls:
     def ask(self, waiting: WaitingMessage, wanted: RtpSessionWanted, came: PortsCame) -> bool:
         """Ask for the ports of the reader of a description; False = there is no rtpengine to ask.
 
-        ``came`` is called later, by ``WaitsAnswered.in_turn``.
+        ``came`` is called later, by ``in_turn``.
         """
         call = wanted.author.rtp_call if wanted.author.rtp_call in self._legs else wanted.reader.rtp_call
         call = call if call in self._legs else None
@@ -218,7 +204,7 @@ class RtpEngineCalls:
     ) -> None:
         came(self._taken(wanted, name, answer, now), now)
 
-    def turn(self, waiting: WaitingMessage, known: RtpSessionWanted, turned: PortTurned) -> bool:
+    def turn(self, waiting: WaitingMessage, known: RtpSessionWanted, turned: Callable[[bool, Instant], None]) -> bool:
         """Have the port of a reader be of the family of its ``reader_host``, by an offer that it is not sent.
 
         ``turned`` is called later, as by ``ask``; False = its rtpengine is lost.
@@ -231,7 +217,7 @@ class RtpEngineCalls:
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             places = () if answer is None or answer.reply.result != OK else answer.reply.places
             is_done = any(each is not None and (":" in each.host) is (":" in known.reader_host) for each in places)
-            turned(is_done=is_done, now=now)
+            turned(is_done, now)
 
         return self.ask_in_turn(waiting, _order_for(known, call.name, is_offer=True), call.engine, answered)
 
@@ -285,7 +271,7 @@ class RtpEngineCalls:
         engine: str | None,
         answered: Callable[[EngineAnswer | None, Instant], None],
     ) -> bool:
-        """Give an order for a message that waits; ``answered`` is called later, by ``WaitsAnswered.in_turn``.
+        """Give an order for a message that waits; ``answered`` is called later, by ``in_turn``.
 
         False = there is no rtpengine to give it to.
         """
@@ -301,7 +287,7 @@ class RtpEngineCalls:
         answer: EngineAnswer | None,
     ) -> None:
         if self._asked.pop(waiting, None) is not None:  # else there was none to ask
-            self.loop.in_turn(waiting, partial(answered, answer))
+            self.in_turn(waiting, partial(answered, answer))
 
     def keep(self, call: RtpCall, port: RelayPort) -> None:
         """Note that a call without legs of its own goes on, until ``leave``: the peer of a port is played a sound."""

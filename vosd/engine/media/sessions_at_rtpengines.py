@@ -150,7 +150,7 @@ class SessionsAtRtpEngines:
         """
         known = self._agreed(PassingSession(passing.author, passing.theirs, passing.leg, passing.media), is_offer=True)
 
-        def offered(*, is_done: bool, now: Instant) -> None:  # noqa: ARG001 - the answer is given all the same
+        def offered(_is_done: bool, now: Instant) -> None:  # the answer is given all the same
             if not self._rtpengines.ask(waiting, wanted, came):
                 came(None, now)
 
@@ -169,7 +169,7 @@ class SessionsAtRtpEngines:
         if known is None:
             return self._rtpengines.ask(waiting, wanted, came)
 
-        def turned(*, is_done: bool, now: Instant) -> None:
+        def turned(is_done: bool, now: Instant) -> None:
             if not is_done:
                 verdict = unfit(waiting.message, passing.media, MediaRefusal.NO_COMMON_CODEC)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)

@@ -6,11 +6,12 @@ Within a rank, sources are served in turn. New requests above the limits are ref
 (docs/adr/0019-running-calls-first.md).
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from vosd.base.bucket import Bucket
 from vosd.base.histogram import Histogram
@@ -80,23 +81,6 @@ class QueuedMessage(NamedTuple):
     port: int
 
 
-class Handle(Protocol):
-    """A scheduled call."""
-
-    def cancel(self) -> None:
-        """Cancel the call."""
-
-
-class Scheduler(Protocol):
-    """The part of an event loop that is needed."""
-
-    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Call in the next turn of the event loop."""
-
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Call after ``delay`` seconds."""
-
-
 class Inbox(Counting):
     """The queues, and the order in which they are served."""
 
@@ -144,9 +128,9 @@ class Inbox(Counting):
         self._served = 0
         self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())
-        self._scheduler: Scheduler | None = None
-        self._soon: Handle | None = None
-        self._measurement: Handle | None = None
+        self._scheduler: asyncio.AbstractEventLoop | None = None
+        self._soon: asyncio.Handle | None = None
+        self._measurement: asyncio.Handle | None = None
         self._late = 0.0
         """Delay of the event loop at the last measurement."""
         self.lags = Histogram(LAGS_MS)
@@ -186,7 +170,7 @@ class Inbox(Counting):
         """
         return bool(self._waited)
 
-    def attach(self, scheduler: Scheduler) -> None:
+    def attach(self, scheduler: asyncio.AbstractEventLoop) -> None:
         """Start to serve."""
         self._scheduler = scheduler
         self._resumed = self._clock()

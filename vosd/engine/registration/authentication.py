@@ -8,7 +8,7 @@ calls; of registrations it asks who is registered at an address.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sized
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.base.cause import EndReason
@@ -18,6 +18,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
+from vosd.engine.registration.bindings import Registrations
 from vosd.engine.registration.certificates import TrunkCertificates
 from vosd.engine.registration.guesses import Guesses, OpenQuestion, PasswordAttempt
 from vosd.obs.events import Event, log as _log
@@ -61,29 +62,6 @@ def _has_own_password(user: MappingGateway | None, proof: DigestProof) -> bool:
 def _whole(request: Request, source: Peer) -> tuple[str, int, bytes]:
     """Return a request with its source: a verdict is for these bytes alone."""
     return source.host, source.port, bytes(request)
-
-
-class RegistrationLookup(Protocol):
-    """Lookup of registrations by address."""
-
-    def knows(self, host: str, port: int) -> bool:
-        """Return whether a user is registered from an address."""
-
-    def is_at(self, name: str, host: str, port: int) -> bool:
-        """Return whether that user is registered from an address."""
-
-
-class _Nowhere:
-    """Lookup of a switch without registrar."""
-
-    def knows(self, _host: str, _port: int) -> bool:
-        return False
-
-    def is_at(self, _name: str, _host: str, _port: int) -> bool:
-        return False
-
-
-NOWHERE: Final[RegistrationLookup] = _Nowhere()
 
 
 class _Proof(NamedTuple):
@@ -143,8 +121,8 @@ class Authenticator(Counting):
         self._is_peer = is_peer
         self.certificates = TrunkCertificates(catalogue)
         """Connections that have shown a certificate."""
-        self.registered: RegistrationLookup = NOWHERE
-        """Lookup of registered users by address; set before the first request."""
+        self.registered: Registrations
+        """Set before the first request."""
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._guesses = Guesses(catalogue.parameters.lock_out)
         self.locked: Sized = self._guesses.sources.locked

@@ -9,10 +9,11 @@ silent one.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
+from vosd.engine.registration.bindings import Registrations
 from vosd.engine.senders import Transmit
 from vosd.obs.events import GONE, Event, log as _log
 from vosd.sip.flows import Listener
@@ -23,22 +24,10 @@ AFTER_A_MISTAKE_MS: Final = 1_000
 """Delay after an unexpected error."""
 
 
-class RegisteredEndpoints(Protocol):
-    """Source of the registered endpoints."""
-
-    def peers(self) -> Sequence[Peer]:
-        """Return their addresses, each once."""
-
-    def hidden_peers(self) -> Sequence[Peer]:
-        """Return only those that are not at the address of their Contact, or whose Contact or Via is private."""
-
-
 class KeepAlives(Counting):
     """Sends keep-alives from ``begin`` to ``stop``."""
 
-    def __init__(
-        self, clock: Clock, registered: RegisteredEndpoints, listeners: Sequence[Listener], pace: KeepAlive
-    ) -> None:
+    def __init__(self, clock: Clock, registered: Registrations, listeners: Sequence[Listener], pace: KeepAlive) -> None:
         self._clock = clock
         self._registered = registered
         self._is_udp = tuple(each.transport == "udp" for each in listeners)

@@ -5,9 +5,9 @@ the service is down. After a start, and when the service changes, every online p
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.background import send_queued
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, UndeliveredError
-from vosd.engine.registration.bindings import ListedBinding, RegistrantKind
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.log import LogLimiter
@@ -33,13 +33,6 @@ class PhoneState(Enum):
 
     ONLINE = "online"
     OFFLINE = "offline"
-
-
-class RegisteredPhones(Protocol):
-    """Source of the registered phones."""
-
-    def listed(self) -> Iterable[ListedBinding]:
-        """Return every binding."""
 
 
 class PhoneReport(NamedTuple):
@@ -63,7 +56,7 @@ class PhoneService(Counting):
     """Queue of reports, and the task that sends them."""
 
     def __init__(
-        self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], RegisteredPhones]
+        self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], Registrations]
     ) -> None:
         """``registered`` returns the table of registrations; it is called when needed."""
         self._clock = clock

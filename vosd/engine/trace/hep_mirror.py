@@ -4,10 +4,11 @@ Messages are only noted when they are received and sent. Their copies are made a
 one after the other: no answer waits for a copy, and a copy takes less time where the processor has just made another.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -38,21 +39,15 @@ AT_ONCE_MAX: Final = 64
 them are, so that a flood fills no memory."""
 
 
-class CopyScheduler(Protocol):
-    """The event loop, as far as copies need it."""
-
-    def call_soon(self, work: Callable[[], object], /) -> object:
-        """Do something at the next turn."""
-
-    def call_later(self, seconds: float, work: Callable[[], object], /) -> object:
-        """Do something after a time."""
-
-
 class HepMirror:
     """Copies messages, all at once or those of a failed call at its end; credentials in them are blanked."""
 
     def __init__(
-        self, settings: HepSettings, listeners: Sequence[Listener], send: Callable[[bytes], None], loop: CopyScheduler
+        self,
+        settings: HepSettings,
+        listeners: Sequence[Listener],
+        send: Callable[[bytes], None],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """``send`` returns at once; it may drop what it is given."""
         self._is_for_all = settings.only is HepOnly.ALL
