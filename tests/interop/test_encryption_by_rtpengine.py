@@ -3,7 +3,7 @@
 import cmath
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -407,6 +407,52 @@ def test_keys_and_packets_of_parties_that_encrypt_themselves_pass(stage: Stage) 
         assert crypto(call.answer) == crypto(session_of(call.callee))
         call.talk()
         assert encryption(call.hang_up()) == ["sdes", "sdes"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "keys"),
+    [
+        ("RTP/SAVP", f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}="),
+        ("RTP/SAVPF", f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:ROLE"),
+        ("UDP/TLS/RTP/SAVP", f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:ROLE"),
+    ],
+)
+@pytest.mark.parametrize("is_multiplexed", [False, True])
+def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
+    stage: Stage, transport: str, keys: str, is_multiplexed: bool
+) -> None:
+    def secured(party: RtpPeer, role: str) -> str:
+        lines = (keys.replace("ROLE", role), *(["a=rtcp-mux"] if is_multiplexed else []))
+        return session_of(party, *lines).replace("RTP/AVP", transport)
+
+    caller, callee = RtpPeer(CUSTOMERS["hasty"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+    with closing(caller), closing(callee), Peer(stage.endpoint_of("hasty")) as one, Peer(VENDORS["carrier-a"]) as other:
+        call = OutgoingCall(one, stage.address, stage.number("441"))
+        call.send(call.request("INVITE", body=secured(caller, "actpass")))
+        incoming = other.expect("INVITE")
+        other.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=secured(callee, "active"))
+        answer = call.answered()
+        other.expect("ACK")
+        of_caller, of_callee = place(answer), place(incoming)
+        assert keys.splitlines()[0] in answer.body
+        assert keys.splitlines()[0] in incoming.body
+        assert ("a=rtcp-mux" in answer.body) is ("a=rtcp-mux" in incoming.body) is is_multiplexed
+        if "fingerprint" in keys:
+            hello = bytes.fromhex("16fefd0000000000000000002f01") + bytes(46)
+            for sender, port, listener in ((callee, of_callee, caller), (caller, of_caller, callee)):
+                eventually(
+                    lambda s=sender, p=port, t=listener: s.sock.sendto(hello, p) and t.has(1),
+                    "the handshake reaches the other party",
+                )
+                assert set(listener.taken()) == {hello}
+        for sender, port, listener in ((callee, of_callee, caller), (caller, of_caller, callee)):
+            sent = sender.send(port, BURST)
+            eventually(lambda t=listener: t.has(BURST), "every packet comes")
+            assert listener.taken()[-BURST:] == sent
+        assert call.hang_up(2).status == 200
+        other.reply(other.expect("BYE"), 200)
+        stage.record_of(call.callee)
+        stage.expect_nothing_left()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from vosd.media.bencode import bencoded, texts_of
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import BadSession, Place, media_of
-from vosd.sdp.security import Protection
+from vosd.sdp.security import Protection, has_unread_keys
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 WITHIN_MS: Final = 1_000
@@ -39,6 +39,12 @@ _AS_ANNOUNCED: Final = "endpoint-learning-off"
 _BY_RANK: Final = "endpoint-learning-heuristic"
 """Learn the source for 3 s: of several the one that is most like the announced address."""
 _FIRST: Final = "endpoint-learning-immediate"
+_OPAQUE: Final = ("passthrough",)
+"""Forward packets and handshakes as they are.
+
+Else 10.5.3 makes DTLS with both parties by its own certificate, though each is sent the fingerprint of the other, and
+drops packets of a suite that it does not know.
+"""
 _SUPPORTS: Final = (LOAD_LIMIT,)
 """Without it, one that is full says that the order was wrong (``--max-sessions``, ``--max-load``, ``--max-cpu``)."""
 _NO_KEYS: Final = ("off",)
@@ -171,6 +177,7 @@ def session_order(
     """Return the order that has a description rewritten.
 
     ``form`` is what encryption and ICE become; None = they pass, but for ICE, which is removed.
+    Parties whose keys it does not know agree on one port for RTP and RTCP themselves: by DTLS they make keys for each.
 
     ``author`` and ``reader`` are the legs of the offer, also for its answer. ``seen_at`` is the address that SIP of the
     description's author comes from, if it is behind NAT: media are expected from there. ``reader_host`` is an address
@@ -184,17 +191,19 @@ def session_order(
         learning = (_AS_ANNOUNCED,)
     else:
         learning = (_BY_RANK, _FROM_SIP)
+    has_keys = form is None and (b"a=fingerprint:" in session or b"a=crypto:" in session)  # a function costs each call
+    is_opaque = has_keys and has_unread_keys(session)
     order = kind(
         call=call,
         sdp=session.decode("latin-1"),
         author=author,
         reader=reader,
-        flags=(*_ALWAYS, *learning),
+        flags=(*_ALWAYS, *learning, *(_OPAQUE if is_opaque else ())),
         seen_at=(_family(seen_at), seen_at) if seen_at is not None and _FROM_SIP in learning else UNSET,
         family=UNSET if reader_host is None else _family(reader_host),
         ice="remove",
         replace=("origin",),
-        rtcp_mux=("demux",),
+        rtcp_mux=() if is_opaque else ("demux",),
         tos=tos,
         supports=_SUPPORTS,
     )

@@ -50,6 +50,10 @@ SUITES: Final = {
     "AES_CM_128_HMAC_SHA1_32": 40,
 }
 """Suites that count as encryption, with the length of key and salt in base64; there are some with the NULL cipher."""
+_READ_SUITES: Final = frozenset(
+    [*SUITES, *(f"{name}_HMAC_SHA1_{bits}" for name in ("AES_192_CM", "F8_128", "NULL") for bits in (80, 32))]
+)
+"""Suites that an rtpengine knows; FreeSWITCH prefers ``AEAD_AES_256_GCM_8``, which is none of them."""
 _LIFETIME_MAX: Final = 48
 _MKI_BYTES_MAX: Final = 128
 _WEB_TRANSPORT: Final = b"UDP/TLS/RTP/SAVPF"
@@ -128,6 +132,18 @@ def _kinds(session: bytes) -> list[Protection]:
 def has_keys(session: bytes) -> bool:
     """Return whether a description takes part in an agreement about keys."""
     return b"a=crypto:" in session or b"a=fingerprint:" in session
+
+
+def has_unread_keys(session: bytes) -> bool:
+    """Return whether the author may agree on keys that an rtpengine between it and its peer does not know.
+
+    It has none of those that DTLS makes, nor of suites that it does not know.
+    """
+    return b"a=fingerprint:" in session or any(
+        (found := _CRYPTO.match(line)) is None or found[1].decode("latin-1") not in _READ_SUITES
+        for line in _LINE.findall(session)
+        if line.startswith(b"a=crypto:")
+    )
 
 
 def has_ice(session: bytes) -> bool:

@@ -34,6 +34,7 @@ SAVP = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEYS
 DTLS = (
     OFFER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + "a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n"
 )
+UNKNOWN = OFFER.replace("RTP/AVP", "RTP/SAVP") + f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n"
 
 
 class Warned:
@@ -346,7 +347,7 @@ def test_no_order_is_given_for_calls_without_the_key():
     assert warned.played() == []
 
 
-@pytest.mark.parametrize(("offer", "is_warned"), [(SAVP, True), (DTLS, False)])
+@pytest.mark.parametrize(("offer", "is_warned"), [(SAVP, True), (DTLS, False), (UNKNOWN, False)])
 def test_media_that_the_parties_encrypt_have_the_tone_where_an_rtpengine_knows_the_keys(offer, is_warned):
     warned = Warned(offer=offer)
     assert bool(warned.at(30.1)) is is_warned

@@ -8,8 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
+from vosd.media.termination import MediaForm
 from vosd.rtpengine.pool import DELETES_AT_ONCE, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
 from vosd.sdp.media import media_of
+from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 ONE, TWO = RtpEngine("one", "192.0.2.5", 2_223), RtpEngine("two", "192.0.2.6", 2_223)
@@ -683,3 +685,25 @@ def test_the_form_of_an_offer(trust, seen_at, flags):
         "flags": ["strict source", "port latching", *flags], "address family": "IP6", "rtcp-mux": ["demux"], "TOS": 160,
         "supports": ["load limit"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_opaque"),
+    [
+        ("", False),
+        (f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n", False),
+        (f"a=crypto:6 AES_192_CM_HMAC_SHA1_80 inline:{51 * 'A'}=\r\n", False),
+        (f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}|0\r\n", True),
+        (f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n", True),
+        (f"a=crypto:2 AES_CM_128_NULL_AUTH inline:{40 * 'A'}\r\n", True),
+        (f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:actpass\r\n", True),
+    ],
+)
+def test_packets_pass_as_they_are_where_the_rtpengine_cannot_know_the_keys(keys, is_opaque):
+    session = b"v=0\r\nm=audio 4000 RTP/SAVP 0\r\n" + keys.encode()
+    for kind in (RtpOffer, RtpAnswer):
+        order = session_order(kind, "c", session, "a", "b")
+        assert ("passthrough" in order.flags) is is_opaque
+        assert order.rtcp_mux == (() if is_opaque else ("demux",))
+    form = MediaForm(None, Protection.SDES, author_ice=False, reader_ice=False)
+    assert "passthrough" not in session_order(RtpOffer, "c", session, "a", "b", form=form).flags

@@ -18,6 +18,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource
 from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
 from vosd.sdp.media import ALWAYS_KEPT
+from vosd.sdp.security import has_unread_keys
 
 END_WARNING: Final = "end_warning"
 """Name of the beeps in records."""
@@ -118,8 +119,12 @@ class EngineWarnings:
         """Warn a side, which may have waited, as it is now."""
         media, other = leg.facts.media, self._legs.partner(leg)
         theirs = None if other is None else other.facts.media
-        if media is None or theirs is None or media.is_held or media.is_over or not self._calls.is_anchored(media):
+        if media is None or other is None or theirs is None or media.is_held or media.is_over:
             return
+        if not self._calls.is_anchored(media):
+            return
+        if not media.is_terminated and any(has_unread_keys(bytes(each.sessions.remote)) for each in (leg, other)):
+            return  # what it plays would not be encrypted
         port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
         if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
             return
@@ -174,10 +179,10 @@ class EngineWarnings:
 def _played_codec(media: LegMedia, theirs: LegMedia) -> str | None:
     """Return the codec in which an rtpengine plays to a side: its first one that the other has named, too.
 
-    None = it plays nothing: there is no audio, or the parties agree on keys among the media.
+    None = it plays nothing: there is no audio.
     """
     source, sender = media.audio_source, theirs.audio_source
-    if source is None or sender is None or (source.has_handshake and sender.has_handshake and not media.is_terminated):
+    if source is None or sender is None:
         return None
     named = {codec.lower() for codec in sender.taken()[2]} - ALWAYS_KEPT
     return next((codec for codec in source.taken()[2] if codec.lower() in named), None)
