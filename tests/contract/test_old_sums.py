@@ -11,7 +11,7 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.office import office_on, operator
 from doubles.turns import turns
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.reports import (
@@ -38,10 +38,11 @@ from vosd.storage.drop_history import drop_history
 from vosd.storage.dropped import sums_dropped_before
 from vosd.storage.retention import SqlRetention
 from vosd.storage.traffic import SqlTraffic, locked_mark
-from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
+from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
+from vosd.traffic.counted import SLOT_MS, YEAR_SLOTS, TrafficKey, TrafficKind, digest_of
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.live_counts import AttemptCount, LiveCounts, PeakSide, TrafficPeak
-from vosd.traffic.spans import Grouping, ReportSpan, begin_of
+from vosd.traffic.spans import Grouping, ReportSpan, begin_of, spans_of
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS
@@ -80,7 +81,7 @@ async def counted(database: Database) -> Database:
         for day in DAYS
         for name in ("", "b", "c")
     ]
-    await SqlTraffic(database).add_live(LiveCounts(1, [], peaks))
+    await SqlTraffic(database).add_live(LiveCounts(1, (), tuple(peaks)))
     await add_up(database)
     await SqlCheckpoints(database).close(FIRST + 390 * DAY_MS, "ann", None, NOW)
     return database
@@ -198,7 +199,7 @@ async def test_dropped_sums_are_neither_verified_nor_made_anew(office: Office, r
 async def test_sums_without_calls_are_not_made_anew_of_a_late_call(database: Database, run: Run) -> None:
     """Attempts without CDR alone were counted: no call was ever dropped, so one of then may be booked yet."""
     key = TrafficKey(kind=TrafficKind.NO_CDR, mapping_gateway="scan")
-    await SqlTraffic(database).add_live(LiveCounts(1, [AttemptCount(FIRST // SLOT_MS, key, 5, 0, 0)], []))
+    await SqlTraffic(database).add_live(LiveCounts(1, (AttemptCount(FIRST // SLOT_MS, key, 5, 0, 0),), ()))
     await SqlBooks(database).book([call(300)])
     await add_up(database)
     await SqlCheckpoints(database).close(FIRST + 390 * DAY_MS, "ann", None, NOW)
@@ -256,3 +257,83 @@ async def test_who_adds_up_meanwhile_has_committed_before_sums_go(counted: Datab
     await begun
     async with counted.reading() as connection:
         assert await sums_dropped_before(connection) == EDGE
+
+
+async def keys(database: Database) -> set[str]:
+    async with database.reading() as connection:
+        return set(await connection.scalars(select(schema.traffic_key.c.digest)))
+
+
+async def calls_by_day(database: Database, since: int, until: int) -> dict[str, int]:
+    spans = spans_of(since, until, Grouping.DAY, BERLIN)
+    query = TrafficQuery(TrafficKind.CALL, (), ("calls",))
+    (rows,) = (await SqlTrafficSums(database).rows(spans, [query])).rows
+    return {spans[row.span].label: row.sums[0] for row in rows}
+
+
+async def test_keys_go_with_the_last_sums_of_their_year_and_no_process_uses_them_again(
+    counted: Database, run: Run
+) -> None:
+    traffic = SqlTraffic(counted)  # it remembers keys of both years
+    await SqlBooks(counted).book([call(1, 3), call(301, 3)])
+    assert await traffic.advance() == 2
+    before, last = await keys(counted), digest_of(EDGE // SLOT_MS // YEAR_SLOTS)
+    assert min(before) < last < max(before)
+    await run()
+    assert await keys(counted) == {each for each in before if each > last}
+    await SqlBooks(counted).book([call(302, 4)])
+    assert await traffic.advance() == 1
+    of_then = AttemptCount(FIRST // SLOT_MS, TrafficKey(kind=TrafficKind.NO_CDR), 5, 0, 0)
+    await traffic.add_live(LiveCounts(2, (of_then,), ()))
+    assert await keys(counted) == {each for each in before if each > last}
+    assert [*(await calls_by_day(counted, EDGE, NOW)).values()] == [2, 2, 1, 1]
+    assert [each async for each in traffic.differences(NOW - 100 * DAY_MS, NOW)] == []
+
+
+async def test_keys_that_a_killed_run_has_left_go_with_the_next_one(
+    counted: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(_database: Database) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(old_sums, "_drop_some_keys", killed)
+    with pytest.raises(KeyboardInterrupt):
+        await run()
+    last, before = digest_of(EDGE // SLOT_MS // YEAR_SLOTS), await keys(counted)
+    monkeypatch.undo()
+    assert min(before) < last
+    await run()
+    assert min(await keys(counted)) > last
+
+
+async def test_a_day_of_a_zone_that_is_of_two_years_has_the_calls_of_both(database: Database) -> None:
+    border = -(-FIRST // SLOT_MS // YEAR_SLOTS) * YEAR_SLOTS * SLOT_MS
+    day = (border - FIRST) // DAY_MS
+    await SqlBooks(database).book([call(day - 1, 1, DAY_MS - HOUR_MS // 2), call(day, 2, HOUR_MS // 2)])
+    traffic = SqlTraffic(database)
+    assert await traffic.advance() == 2
+    while await traffic.close_day(border + 3 * DAY_MS) or await traffic.close_zone_day(border + 3 * DAY_MS, [BERLIN]):
+        pass
+    await SqlBooks(database).book([call(day, 3, HOUR_MS // 2), call(day - 1, 4, DAY_MS - HOUR_MS // 2)])
+    assert await traffic.advance() == 2
+    since, until = border - 2 * DAY_MS, border + 2 * DAY_MS
+    assert sum((await calls_by_day(database, since, until)).values()) == 4
+    assert max((await calls_by_day(database, since, until)).values()) == 4, "all are of one day there"
+    assert [each async for each in traffic.differences(since, until)] == []
+    left = await slots(database)
+    _ = [each async for each in traffic.rebuild(since, until)]
+    assert await slots(database) == left
+
+
+async def test_keys_of_before_they_had_years_go_on_for_all_of_them(counted: Database, run: Run) -> None:
+    async with counted.writing() as connection:
+        table = schema.traffic_key
+        for row in (await connection.execute(select(table).where(table.c.digest > digest_of(57)))).all():
+            key = TrafficKey(*(getattr(row, name) for name in TrafficKey._fields))
+            await connection.execute(update(table).where(table.c.id == row.id).values(digest=key.digest))
+    before = await keys(counted)
+    await SqlBooks(counted).book([call(302, 4)])
+    await add_up(counted)
+    assert await keys(counted) == before
+    await run()
+    assert await keys(counted) == {each for each in before if each < digest_of(0)}

@@ -43,7 +43,7 @@ from vosd.storage.drop_history import Drops, DropTerms
 from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
 from vosd.storage.masking import SqlMasking
 from vosd.storage.old_payments import AT_ONCE, SqlOldPayments, UnlikeArchive
-from vosd.storage.old_sums import drop_sums
+from vosd.storage.old_sums import drop_keys, drop_sums
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
@@ -193,9 +193,13 @@ class Retention:
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _drop(self, plan: DropPlan, steps: AsyncGenerator[int, None]) -> None:
-        """Go through the steps, with pauses that are as long as they are."""
+        """Note from before when records are dropped, and drop them."""
         if not self._is_trial:
             await self._store.begin(plan)
+        await self._go_through(steps)
+
+    async def _go_through(self, steps: AsyncGenerator[int, None]) -> None:
+        """Go through the steps, with pauses that are as long as they are."""
         begun = time.monotonic()
         async with aclosing(steps):
             async for looked_at in steps:
@@ -213,6 +217,8 @@ class Retention:
         drops = self._drops(plan, begun_at)
         if plan.until:
             await self._drop(plan, drop_sums(self._database, plan, drops))
+        if not self._is_trial:
+            await self._go_through(drop_keys(self._database))  # also those that a run has left that was killed
         return await self._sheet(plan, str(age), drops)
 
     async def _drop_payments(self, age: Age, begun_at: int, found: RetentionFacts) -> KindSheet:

@@ -14,9 +14,10 @@ from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, or_, sel
 from vosd.cdr.retention import DropPlan
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database
+from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
-from vosd.traffic.counted import KIND_NUMBERS, SLOT_MS
+from vosd.storage.dropped import sums_dropped_before
+from vosd.traffic.counted import KIND_NUMBERS, SLOT_MS, YEAR_SLOTS, digest_of
 
 AT_ONCE: Final = 2_000
 """Rows of a step."""
@@ -50,6 +51,30 @@ async def drop_sums(database: Database, plan: DropPlan, drops: Drops) -> AsyncGe
         while rows := await drops.step(database, partial(_drop, table, own, after, drops)):
             after = rows[-1]
             yield len(rows)
+
+
+async def drop_keys(database: Database) -> AsyncGenerator[int, None]:
+    """Drop the keys of years all of whose sums were dropped; yield after each step how many they were.
+
+    No sum of such a year is ever added again, so no process uses one of them, whatever it remembers.
+
+    Raises:
+        StoreUnavailable: the next run goes on.
+    """
+    while dropped := await _drop_some_keys(database):
+        yield dropped
+
+
+@repeated
+async def _drop_some_keys(database: Database) -> int:
+    key = schema.traffic_key.c
+    async with database.writing() as connection:
+        year = await sums_dropped_before(connection) // SLOT_MS // YEAR_SLOTS
+        query = select(key.id).where(key.digest >= digest_of(0), key.digest < digest_of(year))
+        ids = list(await connection.scalars(query.order_by(key.digest).limit(AT_ONCE)))
+        if ids:
+            await connection.execute(delete(schema.traffic_key).where(key.id.in_(ids)))
+    return len(ids)
 
 
 async def _drop(

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -52,6 +52,7 @@ from vosd.traffic.counted import (
     SLOT_MS,
     SLOTS_OF_DAY,
     SLOTS_OF_HOUR,
+    YEAR_SLOTS,
     TrafficAttempt,
     TrafficCall,
     TrafficCharge,
@@ -59,6 +60,7 @@ from vosd.traffic.counted import (
     TrafficKind,
     TrafficSums,
     common_prefix,
+    digest_of,
 )
 from vosd.traffic.live_counts import LiveCounts, TrafficPeak
 from vosd.traffic.spans import days_of
@@ -105,6 +107,10 @@ _counter: Final = schema.counter
 _new_counter: Final = insert(_counter).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 Sums = Mapping[tuple[int, TrafficKey], Sequence[Any]]
 """Values in the order of ``MEASURES``, whole numbers and amounts, by slot and key."""
+_SumsById = Mapping[tuple[int, tuple[int, int]], Sequence[Any]]
+"""Values by slot, and by number of the kind and id of the key."""
+_KeyOfYear = tuple[int, TrafficKey]
+_Common = TypeVar("_Common")
 
 
 class MissingCalls(NamedTuple):
@@ -140,7 +146,7 @@ class SqlTraffic:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[TrafficKey, int] = {}
+        self._known: dict[_KeyOfYear, int] = {}
         """Ids of keys that are committed."""
         self._prefixes: dict[str, str] = {}
         """Prefixes of areas that are committed."""
@@ -365,8 +371,10 @@ class SqlTraffic:
             await self._note_areas(connection, sums.prefixes)
             counted, table = _of_kinds(sums.rows, kinds), schema.traffic
             await connection.execute(delete(table).where(_within(table, first, end, kinds)))
-            await self._write(connection, table, counted, await self._ids(connection, counted))
-            await self._add_to_days(connection, _difference(counted, before))
+            changed = _difference(counted, before)
+            ids = await self._ids(connection, changed)
+            await self._write(connection, table, _by_id(counted, ids))
+            await self._add_to_days(connection, _by_id(changed, ids))
             if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
                 days = schema.traffic_day
                 await connection.execute(delete(days).where(_within(days, end - SLOTS_OF_DAY, end)))
@@ -376,7 +384,7 @@ class SqlTraffic:
                 await connection.execute(delete(of_zone).where(_within(of_zone, day, day + 1)))
                 await _make_day(connection, day, of_zone)
 
-    async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[TrafficKey, int]:
+    async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[_KeyOfYear, int]:
         """Add sums to those that are stored, the days included; return the ids of their keys.
 
         Those of a time whose sums were dropped are left out: a call of then was booked or corrected late.
@@ -384,25 +392,19 @@ class SqlTraffic:
         first = -(-await sums_dropped_before(connection) // SLOT_MS)
         sums = {place: values for place, values in sums.items() if place[0] >= first}
         ids = await self._ids(connection, sums)
-        await self._write(connection, schema.traffic, sums, ids)
-        await self._add_to_days(connection, sums, ids)
+        rows = _by_id(sums, ids)
+        await self._write(connection, schema.traffic, rows)
+        await self._add_to_days(connection, rows)
         return ids
 
-    async def _add_to_days(
-        self, connection: AsyncConnection, sums: Sums, ids: Mapping[TrafficKey, int] | None = None
-    ) -> None:
+    async def _add_to_days(self, connection: AsyncConnection, rows: _SumsById) -> None:
         closed = await _value(connection, schema.TRAFFIC_DAYS)
-        late = {place: values for place, values in sums.items() if place[0] < closed}
-        if late:
-            together = _together(late)
-            known = ids or await self._ids(connection, together)
-            await self._write(connection, schema.traffic_day, together, known)
-        slots = [slot for slot, _ in sums]
+        late = {place: values for place, values in rows.items() if place[0] < closed}
+        await self._write(connection, schema.traffic_day, _together(late))
+        slots = [slot for slot, _ in rows]
         days = await _zone_days(connection, min(slots) - SLOTS_OF_DAY + 1, max(slots) + 1) if slots else ()
-        of_zones = _in_days(sums, days) if days else {}
-        if of_zones:
-            known = ids or await self._ids(connection, of_zones)
-            await self._write(connection, schema.traffic_zone, of_zones, known)
+        if days:
+            await self._write(connection, schema.traffic_zone, _in_days(rows, days))
 
     async def _note_areas(self, connection: AsyncConnection, prefixes: Mapping[str, str]) -> Mapping[str, str]:
         """Store the prefixes of areas that are new or shorter than before; return those that are stored now."""
@@ -418,23 +420,20 @@ class SqlTraffic:
                 await connection.execute(update(area).where(area.c.area == name).values(prefix=noted[name]))
         return noted
 
-    async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[TrafficKey, int]:
-        """Return the id of each key; one that is new gets its row."""
-        wanted = {key for _, key in sums}
-        ids = {key: self._known[key] for key in wanted if key in self._known}
-        by_digest = {key.digest: key for key in wanted if key not in ids}
-        ids |= await _ids_of(connection, by_digest)
-        new = [key for key in by_digest.values() if key not in ids]
-        if new:
-            await connection.execute(insert(_key), [{"digest": key.digest, **key._asdict()} for key in new])
-            ids |= await _ids_of(connection, {key.digest: key for key in new})
+    async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[_KeyOfYear, int]:
+        """Return the id of each key in its year; one that is new gets its row."""
+        wanted = {(slot // YEAR_SLOTS, key) for slot, key in sums}
+        ids = {place: self._known[place] for place in wanted if place in self._known}
+        ids |= await _ids_of(connection, wanted - ids.keys())
+        if new := wanted - ids.keys():
+            rows = [{"digest": digest_of(year, key.digest), **key._asdict()} for year, key in sorted(new)]
+            await connection.execute(insert(_key), rows)
+            ids |= await _ids_of(connection, new)
         return ids
 
-    async def _write(
-        self, connection: AsyncConnection, table: Table, sums: Sums, ids: Mapping[TrafficKey, int]
-    ) -> None:
+    async def _write(self, connection: AsyncConnection, table: Table, sums: _SumsById) -> None:
         """Add sums to the rows of a table; a row that is missing is made."""
-        rows = sorted((KIND_NUMBERS[key.kind], slot, ids[key], *values) for (slot, key), values in sums.items())
+        rows = sorted((kind, slot, key_id, *values) for (slot, (kind, key_id)), values in sums.items())
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             if self._database.is_sqlite:
@@ -466,9 +465,15 @@ async def _zone_days(connection: AsyncConnection, first: int, end: int) -> Seque
     return list(await connection.scalars(select(slot).where(slot >= first, slot < end).order_by(slot)))
 
 
-def _in_days(sums: Sums, days: Sequence[int]) -> Sums:
+def _by_id(sums: Sums, ids: Mapping[_KeyOfYear, int]) -> _SumsById:
+    return {
+        (slot, (KIND_NUMBERS[key.kind], ids[slot // YEAR_SLOTS, key])): values for (slot, key), values in sums.items()
+    }
+
+
+def _in_days(sums: _SumsById, days: Sequence[int]) -> _SumsById:
     """Add slots up to sorted days that begin at other times than those of UTC, and may overlap."""
-    found: dict[tuple[int, TrafficKey], list[int | Decimal]] = {}
+    found: dict[tuple[int, tuple[int, int]], list[int | Decimal]] = {}
     for (slot, key), values in sums.items():
         for day in days[bisect_right(days, slot - SLOTS_OF_DAY) : bisect_right(days, slot)]:
             before = found.get((day, key))
@@ -591,8 +596,12 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
     count = len(MEASURES) + 1
-    rows = await connection.execute(_sums_of(table), {"first": first, "end": end})
-    return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in rows}
+    found: dict[tuple[int, TrafficKey], Sequence[Any]] = {}
+    for row in await connection.execute(_sums_of(table), {"first": first, "end": end}):
+        place, values = (row[0], TrafficKey(*row[count:])), row[1:count]
+        before = found.get(place)  # a day of a zone may be of two years, each with a key
+        found[place] = values if before is None else [a + b for a, b in zip(before, values, strict=True)]
+    return found
 
 
 @cache
@@ -673,9 +682,11 @@ def _difference(after: Sums, before: Sums) -> Sums:
     }
 
 
-def _together(sums: Sums, day: int | None = None) -> Sums:
+def _together(
+    sums: Mapping[tuple[int, _Common], Sequence[Any]], day: int | None = None
+) -> dict[tuple[int, _Common], list[Any]]:
     """Add slots up to the days that they are in; ``day`` is the first slot of the only one, where it is known."""
-    found: dict[tuple[int, TrafficKey], list[int | Decimal]] = {}
+    found: dict[tuple[int, _Common], list[Any]] = {}
     for (slot, key), values in sums.items():
         place = slot // SLOTS_OF_DAY * SLOTS_OF_DAY if day is None else day, key
         before = found.get(place)
@@ -716,13 +727,17 @@ def _of_kinds(sums: Sums, kinds: Collection[TrafficKind]) -> Sums:
     return {place: values for place, values in sums.items() if place[1].kind in kinds}
 
 
-async def _ids_of(connection: AsyncConnection, by_digest: Mapping[str, TrafficKey]) -> dict[TrafficKey, int]:
-    found: dict[TrafficKey, int] = {}
-    digests = list(by_digest)
+async def _ids_of(connection: AsyncConnection, wanted: Collection[_KeyOfYear]) -> dict[_KeyOfYear, int]:
+    """Return the ids of those keys that are stored; a key of before keys had years has one for all of them."""
+    lasting = {place: place[1].digest for place in wanted}
+    of_year = {place: digest_of(place[0], digest) for place, digest in lasting.items()}
+    digests = sorted({*lasting.values(), *of_year.values()})
+    stored: dict[str, int] = {}
     for start in range(0, len(digests), _ROWS_AT_ONCE):
         query = select(_key.c.digest, _key.c.id).where(_key.c.digest.in_(digests[start : start + _ROWS_AT_ONCE]))
-        found |= {by_digest[row.digest]: row.id for row in await connection.execute(query)}
-    return found
+        stored |= {row.digest: row.id for row in await connection.execute(query)}
+    found = {place: stored.get(lasting[place], stored.get(of_year[place])) for place in wanted}
+    return {place: number for place, number in found.items() if number is not None}
 
 
 async def _in_database(connection: AsyncConnection) -> SumMarks:

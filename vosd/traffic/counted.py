@@ -23,6 +23,8 @@ FIVE_MS: Final = 300_000
 FIVES_OF_SLOT: Final = 3
 SLOTS_OF_HOUR: Final = 4
 SLOTS_OF_DAY: Final = 96
+YEAR_SLOTS: Final = 365 * SLOTS_OF_DAY
+"""Quarters of an hour of sums that share their keys: with the last of these sums their keys can go."""
 BANDS: Final = (0, 6, 30, 60, 180, 600)
 """Longest hold times in seconds of the bands of answered calls; the last band has all that are longer."""
 COUNTS: Final = (
@@ -87,6 +89,9 @@ REASONS_BY_FIVE: Final = frozenset({"Busy", "No Answer", "Rejected"})
 """Reasons that are kept of calls by five minutes; the sums have no other one."""
 
 
+_DIGEST_LENGTH: Final = 32
+
+
 class TrafficKey(NamedTuple):
     """Values that calls have in common which are added up; empty and 0 = nothing."""
 
@@ -116,7 +121,15 @@ class TrafficKey(NamedTuple):
     def digest(self) -> str:
         """The key in 32 characters, by which a database finds it; keys of minute 0 have the digest of before."""
         values = self if self.minute else self[:-1]
-        return sha256("\x1f".join(map(str, values)).encode()).hexdigest()[:32]
+        return sha256("\x1f".join(map(str, values)).encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def digest_of(year: int, digest: str = "") -> str:
+    """Return the digest of a key for the sums of a year of ``YEAR_SLOTS``, or the least that any of its keys may have.
+
+    They are in the order of their years, above all digests of keys without a year.
+    """
+    return f"y{year:04}{digest}"[:_DIGEST_LENGTH]
 
 
 class TrafficCall(NamedTuple):
