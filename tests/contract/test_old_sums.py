@@ -247,6 +247,26 @@ async def test_a_run_that_was_killed_is_completed_by_the_next_one(
     assert all(first >= EDGE // SLOT_MS for first, _, _ in (await slots(counted)).values())
 
 
+async def test_two_machines_that_drop_at_once_drop_each_row_once(
+    counted: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vosd.admin.retention.PAUSE_S", 0)
+    monkeypatch.setattr(old_sums, "AT_ONCE", 2)
+    before, settings = await slots(counted), RetentionSettings(calls=Age(days=100), sums=KEPT)
+
+    async def run_on(name: str) -> int:
+        (tmp_path / name / "journal").mkdir(parents=True)
+        async with Database(counted.url) as database:
+            done = await Retention(database, settings, tmp_path / name, name, lambda: NOW).run()
+        return sum(month.records for sheet in done.kinds if sheet.kind == "sums" for month in sheet.months)
+
+    dropped = await asyncio.gather(run_on("one"), run_on("other"))
+    after = await slots(counted)
+    assert all(first >= EDGE // SLOT_MS for first, _, _ in after.values())
+    assert sum(dropped) == sum(each[2] for each in before.values()) - sum(each[2] for each in after.values())
+    assert sum(each.records for each in await drop_history(counted) if each.kind == "sums") == sum(dropped)
+
+
 async def test_who_adds_up_meanwhile_has_committed_before_sums_go(counted: Database) -> None:
     plan = DropPlan(RecordKind.SUMS, EDGE, EDGE, ())
     async with counted.writing() as connection:
