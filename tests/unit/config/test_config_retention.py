@@ -5,11 +5,15 @@ from typing import get_args
 import pytest
 
 from vosd.base.secret import Secret
-from vosd.cdr.retention import Age
+from vosd.cdr.retention import DAY_MS, Age
 from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.retention import LEAST_OF_SUMS
 from vosd.config.named_files import FILE_KEYS, TEXTS, files_of
 from vosd.config.reader.fields import FromText, Keys
 from vosd.config.reader.files import file_path
+from vosd.daemon.average_use import DAYS
+from vosd.daemon.scheduled_reports import MADE_UP_MS
+from vosd.storage.traffic import ZONE_DAYS_MS
 
 
 def test_without_the_key_nothing_is_ever_dropped(site):
@@ -60,6 +64,13 @@ def test_what_contradicts_is_an_error(site, written, key, expected):
     (error,) = site.errors(f"{site.minimal}retention: {keys}\n")
     assert f"retention.{key}" in error
     assert expected in error
+
+
+def test_sums_are_kept_for_longer_than_the_switch_itself_reads_them():
+    longest_month = 31 * DAY_MS
+    needed = max(ZONE_DAYS_MS + 2 * DAY_MS, MADE_UP_MS + longest_month, DAYS * DAY_MS)
+    days = (now * DAY_MS for now in range(20_000, 20_000 + 4 * 366))
+    assert min(now - LEAST_OF_SUMS.before(now) for now in days) > needed
 
 
 def _file_keys(model: type[Keys]) -> set[str]:

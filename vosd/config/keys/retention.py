@@ -14,7 +14,7 @@ from vosd.config.reader.times import age, start_of_hours, time_zone
 LEAST_OF_LEDGER: Final = Age(months=3)
 """Limits of spending and the minimum of the last month read entries that are younger."""
 LEAST_OF_SUMS: Final = Age(months=3)
-"""The close of the last month, the average use of accounts and days of zones read sums that are younger."""
+"""The close of the last month, scheduled reports, the average use of accounts and days of zones need younger sums."""
 
 
 class RetentionKeys(Keys):
