@@ -9,13 +9,14 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 from doubles.home import Namespace, NoNamespacesError
-from doubles.sockets.relay import RelayStage, now, source, until
+from doubles.sockets.relay import PATIENCE_S, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, rtp, sender_report
 from doubles.two_networks import (
     ATTACKER,
@@ -37,6 +38,7 @@ from vosd.media.figures import PortFigures
 from vosd.media.g711 import linear
 from vosd.media.rtp import HEADER
 from vosd.media.source import RelayPort
+from vosd.relay.netlink import Message, Netlink
 from vosd.relay.protocol import OffloadFailed
 from vosd.relay.routes import KernelRoutes, Route
 from vosd.relay.sockets import KnownReaches
@@ -387,7 +389,13 @@ async def test_a_machine_with_policies_of_ipsec_leaves_streams_to_the_worker(tal
         networks.switch.run("ip", "xfrm", "policy", "flush")
 
 
-@pytest.mark.usefixtures("networks")
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine have time for each change."""
+    monkeypatch.setattr("vosd.relay.table_changes.PATIENCE_S", PATIENCE_S)
+
+
+@pytest.mark.usefixtures("networks", "patient")
 def test_all_streams_of_a_worker_are_taken_back_at_once_with_their_counts() -> None:
     tables = [StreamTable(), StreamTable()]  # two workers may have one process number, in containers
     ways = (Route(1, bytes(16)), Route(1, bytes(16)))
@@ -402,7 +410,7 @@ def test_all_streams_of_a_worker_are_taken_back_at_once_with_their_counts() -> N
         table.close()
 
 
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("networks", "patient")
 async def test_streams_that_no_worker_takes_back_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is killed keeps its table as long as a thread of it waits for a disk."""
     monkeypatch.setattr("vosd.relay.stream_table.ABANDONED_MS", 2_000)
@@ -418,7 +426,7 @@ async def test_streams_that_no_worker_takes_back_end_by_themselves(monkeypatch: 
     table.close()
 
 
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("networks", "patient")
 async def test_streams_that_have_ended_by_themselves_are_removed_by_few_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -433,9 +441,45 @@ async def test_streams_that_have_ended_by_themselves_are_removed_by_few_changes(
     await until(lambda: not elements())
     table.add(streams[-1:])
     change, changes = table._change, []
-    monkeypatch.setattr(table, "_change", lambda content: [changes.append(content), change(content)][1])
+    monkeypatch.setattr(table, "_change", lambda *content: [changes.append(content), change(*content)][1])
     assert table.remove(streams) == {streams[-1].key: 0}
     assert len(changes) == 2
+    table.close()
+
+
+@pytest.mark.usefixtures("networks", "patient")
+async def test_a_worker_does_not_wait_while_another_program_changes_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall that loads a list of 60,000 networks has them to itself for half a minute."""
+    monkeypatch.setattr("vosd.relay.stream_table.ABANDONED_MS", 2_000)
+    lets_changes, request = Event(), Netlink.request
+    lets_changes.set()
+
+    def waiting(connection: Netlink, messages: Sequence[bytes]) -> list[Message]:
+        assert lets_changes.wait(PATIENCE_S)
+        return request(connection, messages)
+
+    table, ways = StreamTable(), (Route(1, bytes(4)), Route(1, bytes(4)))
+    ended, removed, added = (
+        kernel_stream((VENDOR, port), (SWITCH, port), (0, 7), (SWITCH, 6_000), (CUSTOMER, 7_000), 0, ways)
+        for port in (1_000, 2_000, 3_000)
+    )
+    monkeypatch.setattr(Netlink, "request", waiting)
+    table.add([ended])
+    await until(lambda: not elements())
+    table.add([removed])
+    for change in (table.remove, table.add):
+        lets_changes.clear()
+        monkeypatch.setattr("vosd.relay.table_changes.PATIENCE_S", 0.01)
+        assert not change([added] if change == table.add else [ended, removed])
+        table.forget(None)  # of devices that are gone
+        assert table.is_waiting
+        assert table.settled() == {}
+        monkeypatch.setattr("vosd.relay.table_changes.PATIENCE_S", PATIENCE_S)
+        lets_changes.set()
+        counts: dict[bytes, int] = {}
+        await until(lambda counts=counts: counts.update(table.settled()) or not table.is_waiting)
+        assert counts == ({} if change == table.add else {removed.key: 0})
+    assert table.remove([added]) == {added.key: 0}
     table.close()
 
 

@@ -411,6 +411,13 @@ class MediaPort:
         self.reception.note_time(now_ns)
         self._owner.changed(self)
 
+    def note_forwarded_still(self, packets: int, now_ns: int) -> None:
+        """Count packets of a stream that was taken back, and that the kernel forwards for a while still."""
+        self.kernel.packets += packets
+        self.reception.skip(packets)
+        self.reception.note_time(now_ns)
+        self._owner.changed(self)
+
     def return_stream(self, after_ns: int, *, are_all_counted: bool = True) -> None:
         """Forward the stream of the peer again; not before that time is it one for the kernel."""
         kernel = self.kernel
@@ -776,6 +783,11 @@ class MediaPort:
             believed[0].encode() if believed else b"",
             self._version,
         )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its sockets are closed: its record may be that of another port by now."""
+        return self._rtp.fileno() < 0
 
     def sockets(self) -> list[PlainSocket]:
         """Return the sockets, that of RTP first."""

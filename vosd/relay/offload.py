@@ -56,8 +56,10 @@ class Offload:
         except OSError:
             self._routes.close()
             raise
-        self._translations = Translations(self._table.connection)
+        self._translations = Translations(self._table.questions)
         self._streams: dict[bytes, ForwardedStream] = {}
+        self._leaving: dict[bytes, ForwardedStream] = {}
+        """Streams that were taken back, and that the kernel forwards until another program is done."""
         self._has_new_routes = False
         self._routes_ns = 0
         """Time before which their routes are not asked for again."""
@@ -82,18 +84,26 @@ class Offload:
         """
         self._routes.expect_no_policies()
         self._found.clear()
-        if self._has_new_routes and now_ns >= self._routes_ns:
-            self._has_new_routes, self._routes_ns = False, now_ns + ROUTES_NS
-            self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
-        self._sample(now_ns)
-        self._hand_over(ports, now_ns)
-        if self._streams and not self._uncounted and now_ns >= self._count_ns:
+        self._settle(now_ns)
+        if not self._table.is_waiting:
+            self._change(ports, now_ns)
+        if (self._streams or self._leaving) and not self._uncounted and now_ns >= self._count_ns:
             self._count_ns = now_ns + COUNTED_NS
             self._uncounted = list(MAPS)
             self._ask_for_counts(now_ns)
 
+    def _change(self, ports: Iterable[MediaPort], now_ns: int) -> None:
+        if self._has_new_routes and now_ns >= self._routes_ns:
+            self._has_new_routes, self._routes_ns = False, now_ns + ROUTES_NS
+            self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
+        self._sample(now_ns)
+        if not self._table.is_waiting:
+            self._hand_over(ports, now_ns)
+
     def take_back(self, ports: Iterable[MediaPort], now_ns: int) -> None:
         """Let the worker forward the streams from and to ports from now on.
+
+        Where another program changes the tables of this machine, the kernel forwards them until that one is done.
 
         Raises:
             OSError: the table is not as it was made.
@@ -228,6 +238,24 @@ class Offload:
             del self._streams[each.stream.key]
             self._note_count(each, counts.get(each.stream.key, each.counted), now_ns)
             each.port.return_stream(now_ns + pause_ns, are_all_counted=each.stream.key in counts)
+            if each.stream.key not in counts and self._table.is_waiting:
+                self._leaving[each.stream.key] = each
+
+    def _settle(self, now_ns: int) -> None:
+        """Note what the kernel says of changes that had to wait."""
+        for key, packets in self._table.settled().items():
+            self._note_leaving(key, packets, now_ns)
+        if not self._table.is_waiting:
+            self._leaving.clear()
+
+    def _note_leaving(self, key: bytes, packets: int, now_ns: int) -> None:
+        leaving = self._leaving.get(key)
+        new = 0 if leaving is None else packets - leaving.counted
+        if leaving is not None and new > 0 and not leaving.port.is_closed:
+            leaving.counted = packets
+            leaving.port.note_forwarded_still(new, now_ns)
+            if not leaving.receiver.is_closed:
+                leaving.receiver.sender.note_forwarded(new)
 
     def _note_count(self, forwarded: ForwardedStream, packets: int, now_ns: int) -> None:
         new = packets - forwarded.counted
@@ -254,6 +282,8 @@ class Offload:
                 if packets - forwarded.counted > MOST_PACKETS:
                     excess.append(forwarded)
                 self._note_count(forwarded, packets, self._counted_ns)
+            else:
+                self._note_leaving(key, packets, self._counted_ns)
         self._take_back(excess, now_ns, PAUSE_MAX_NS)
         if is_over:
             del self._uncounted[0]

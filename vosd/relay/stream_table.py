@@ -18,6 +18,7 @@ from vosd.relay.netlink import (
     DUMP,
     ERROR,
     NETFILTER,
+    Message,
     Netlink,
     attribute,
     attributes_of,
@@ -27,6 +28,7 @@ from vosd.relay.netlink import (
     text,
 )
 from vosd.relay.routes import Route
+from vosd.relay.table_changes import TableChange, TableChanges
 
 MAPS: Final = ("streams", "streams6")
 """Maps of the streams of IPv4 and of IPv6."""
@@ -75,6 +77,8 @@ _NO_SUM: Final = b"\0\0"
 _TYPE_MARK, _TYPE_DEVICE, _TYPE_IPV4, _TYPE_IPV6 = 19, 20, 7, 8
 """Types of nft, by which it shows elements: five of them fit into one number."""
 _TYPE_BITS: Final = 6
+_KEY_BYTES: Final = 24
+"""Length of a key of IPv4; one of IPv6 is longer."""
 _ELEMENT_KEY, _ELEMENT_VALUE, _ELEMENT_EXPRESSION = 1, 2, 7
 _ELEMENTS: Final = 3
 _COUNTER_PACKETS: Final = 2
@@ -122,13 +126,14 @@ class StreamTable:
         Raises:
             OSError: the rights are missing (EPERM), or a part of nftables.
         """
-        self._changes = Netlink(NETFILTER)
-        self._name = f"vosd-media-{self._changes.port}"
+        self._changes = TableChanges()
+        self._name = f"vosd-media-{self._changes.connection.port}"
         self._counts: Netlink | None = None
+        self._questions: Netlink | None = None
         self._hooked: set[int] = set()
         """Numbers of the devices whose packets it sees."""
         try:
-            self._counts = Netlink(NETFILTER)
+            self._counts, self._questions = Netlink(NETFILTER), Netlink(NETFILTER)
             self._make()
         except OSError:
             self.close()
@@ -141,9 +146,15 @@ class StreamTable:
         return self._counts.sock.fileno()
 
     @property
-    def connection(self) -> Netlink:
+    def questions(self) -> Netlink:
         """Connection to netfilter, for questions that are answered at once."""
-        return self._changes
+        assert self._questions is not None
+        return self._questions
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether changes wait for those of another program: they are made as soon as the kernel lets them."""
+        return self._changes.is_waiting
 
     def hook(self, device: int, name: str) -> None:
         """See the packets of a device from now on; raises OSError."""
@@ -169,7 +180,7 @@ class StreamTable:
         for device in self._hooked.intersection(self._hooked if devices is None else devices):
             self._hooked.discard(device)
             try:
-                self._change([(_DELETE_CHAIN, 0, text(3, _chain_of(device)))])
+                self._change([(_DELETE_CHAIN, 0, text(3, _chain_of(device)))], may_be_gone=True)
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise
@@ -187,35 +198,54 @@ class StreamTable:
     def remove(self, streams: Sequence[KernelStream]) -> dict[bytes, int]:
         """Forward streams no more; return how many packets of each were forwarded, by their keys; raises OSError.
 
-        Those that have ended by themselves, as the worker stood still, are left out.
+        Those that have ended by themselves, as the worker stood still, are left out, and so are those that have to wait
+        (``is_waiting``), which ``settled`` returns.
         """
         counts: dict[bytes, int] = {}
         for chosen, members in _by_map(streams):
-            elements = [_element(each.key) for each in members]
-            while elements:
+            keys = [each.key for each in members]
+            while keys:
                 # One change each: a socket has no room for the counts of a thousand streams at once.
                 try:
-                    counts.update(self._removed(chosen, elements[:ELEMENTS_AT_ONCE]))
+                    counts.update(self._removed(chosen, keys[:ELEMENTS_AT_ONCE]))
                 except OSError as error:
                     # Each change that is refused costs the kernel 10 ms, a question hardly anything.
-                    left = [each for each in elements if error.errno == errno.ENOENT and self._is_there(chosen, each)]
-                    if error.errno != errno.ENOENT or len(left) == len(elements):
+                    left = [each for each in keys if error.errno == errno.ENOENT and self._is_there(chosen, each)]
+                    if error.errno != errno.ENOENT or len(left) == len(keys):
                         raise
-                    elements = left
+                    keys = left
                 else:
-                    elements = elements[ELEMENTS_AT_ONCE:]
+                    keys = keys[ELEMENTS_AT_ONCE:]
         return counts
 
-    def _removed(self, chosen: str, elements: Sequence[bytes]) -> dict[bytes, int]:
-        said = self._change([(_DELETE_ELEMENT, _ECHO, text(2, chosen) + nested(_ELEMENTS, *elements))])
-        kind = _SUBSYSTEM << 8 | _DELETE_ELEMENT
-        return {key: count for what, answer in said if what == kind for key, count in _counts_of(answer)}
+    def _removed(self, chosen: str, keys: Sequence[bytes]) -> dict[bytes, int]:
+        elements = [_element(each) for each in keys]
+        content = text(2, chosen) + nested(_ELEMENTS, *elements)
+        return _removed_counts(self._change([(_DELETE_ELEMENT, _ECHO, content)], keys))
 
-    def _is_there(self, chosen: str, element: bytes) -> bool:
+    def settled(self) -> dict[bytes, int]:
+        """Return how many packets were forwarded of streams whose removal had to wait, and does no more.
+
+        Raises:
+            OSError: the kernel refuses a change that had to wait.
+        """
+        counts: dict[bytes, int] = {}
+        for change in self._changes.finished():
+            is_gone = change.error is not None and change.error.errno == errno.ENOENT
+            if is_gone and change.keys:  # some have ended by themselves, and so none was removed
+                counts.update(self.remove([KernelStream(each, b"", len(each) != _KEY_BYTES) for each in change.keys]))
+            elif change.error is not None and not (is_gone and change.may_be_gone):
+                raise change.error
+            else:
+                counts.update(_removed_counts(change.said))
+        return counts
+
+    def _is_there(self, chosen: str, key: bytes) -> bool:
         """Return whether an element has not ended by itself; raises OSError."""
-        content = _GENERAL.pack(_NETDEV, 0, 0) + text(1, self._name) + text(2, chosen) + nested(_ELEMENTS, element)
+        content = _GENERAL.pack(_NETDEV, 0, 0) + text(1, self._name) + text(2, chosen)
+        content += nested(_ELEMENTS, _element(key))
         try:
-            self._changes.request([self._changes.message(_SUBSYSTEM << 8 | _GET_ELEMENTS, ACKNOWLEDGE, content)])
+            self.questions.request([self.questions.message(_SUBSYSTEM << 8 | _GET_ELEMENTS, ACKNOWLEDGE, content)])
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
@@ -243,15 +273,16 @@ class StreamTable:
     def close(self) -> None:
         """Remove the table: the kernel does when its owner closes its connection."""
         self._changes.close()
-        if self._counts is not None:
-            self._counts.close()
+        for each in (self._counts, self._questions):
+            if each is not None:
+                each.close()
 
     def _make(self) -> None:
         self._change([(_NEW_TABLE, _CREATE, number(2, _OWNER))])
         changes = [
             (_NEW_SET, _CREATE, _map(chosen, at, key_bytes, value_bytes, address))
             for chosen, at, key_bytes, value_bytes, address in (
-                (MAPS[0], 1, 24, 24, _TYPE_IPV4),
+                (MAPS[0], 1, _KEY_BYTES, 24, _TYPE_IPV4),
                 (MAPS[1], 2, 48, 60, _TYPE_IPV6),
             )
         ]
@@ -264,17 +295,23 @@ class StreamTable:
         self.hook(_ANY_DEVICE, _LOOPBACK)  # shows whether devices can be hooked at all
         self.forget([_ANY_DEVICE])
 
-    def _change(self, changes: Sequence[tuple[int, int, bytes]]) -> list[tuple[int, bytes]]:
-        """Make changes of the table, all or none; return what the kernel says of them; raises OSError."""
+    def _change(
+        self, changes: Sequence[tuple[int, int, bytes]], keys: Sequence[bytes] = (), *, may_be_gone: bool = False
+    ) -> list[Message]:
+        """Make changes of the table, all or none; return what the kernel says of them; raises OSError.
+
+        Where they have to wait it says nothing yet, and ``settled`` has the rest: ``keys`` are those of elements that
+        they remove, ``may_be_gone`` = what they remove may be gone.
+        """
         if not changes:
             return []
-        edge = _GENERAL.pack(0, 0, _SUBSYSTEM)
-        messages = [self._changes.message(_BATCH[0], 0, edge)]
+        edge, message = _GENERAL.pack(0, 0, _SUBSYSTEM), self._changes.connection.message
+        messages = [message(_BATCH[0], 0, edge)]
         for kind, flags, content in changes:
             about = _GENERAL.pack(_NETDEV, 0, 0) + text(1, self._name)
-            messages.append(self._changes.message(_SUBSYSTEM << 8 | kind, flags | ACKNOWLEDGE, about + content))
-        messages.append(self._changes.message(_BATCH[1], 0, edge))
-        return self._changes.request(messages)
+            messages.append(message(_SUBSYSTEM << 8 | kind, flags | ACKNOWLEDGE, about + content))
+        messages.append(message(_BATCH[1], 0, edge))
+        return self._changes.make(TableChange(messages, keys, may_be_gone=may_be_gone)) or []
 
 
 # ---- elements ----
@@ -301,6 +338,12 @@ def _element(key: bytes, value: bytes | None = None) -> bytes:
 def _element_lists(chosen: str, elements: Sequence[bytes]) -> Iterator[bytes]:
     for start in range(0, len(elements), ELEMENTS_AT_ONCE):
         yield text(2, chosen) + nested(_ELEMENTS, *elements[start : start + ELEMENTS_AT_ONCE])
+
+
+def _removed_counts(said: Sequence[Message]) -> dict[bytes, int]:
+    """Return how many packets were forwarded of elements that were removed, by their keys."""
+    removed = _SUBSYSTEM << 8 | _DELETE_ELEMENT
+    return {key: count for kind, answer in said if kind == removed for key, count in _counts_of(answer)}
 
 
 def _counts_of(content: bytes) -> Iterator[tuple[bytes, int]]:

@@ -32,11 +32,15 @@ class Table:
     """A table that forwards what the test says."""
 
     descriptor = -1
-    connection = None
+    questions = None
 
     def __init__(self):
         self.packets: dict[bytes, int] = {}
         self.asked: list[str] = []
+        self.is_waiting = False
+        """Whether another program changes the tables."""
+        self.waiting: list = []
+        """Streams that are removed when it has done so."""
 
     def hook(self, _device, _name):
         """See all devices."""
@@ -48,7 +52,14 @@ class Table:
         self.packets.update({each.key: 0 for each in streams})
 
     def remove(self, streams):
+        if self.is_waiting:
+            self.waiting += streams
+            return {}
         return {each.key: self.packets.pop(each.key) for each in streams if each.key in self.packets}
+
+    def settled(self):
+        streams, self.waiting = ([], self.waiting) if self.is_waiting else (self.waiting, [])
+        return self.remove(streams) if streams else {}
 
     def ask_for_counts(self, chosen):
         self.asked.append(chosen)
@@ -107,6 +118,13 @@ class Socket:
     def __init__(self, peer):
         self.peer = peer
         self.waiting = []
+        self.descriptor = 5
+
+    def fileno(self):
+        return self.descriptor
+
+    def close(self):
+        self.descriptor = -1
 
     def recvfrom(self, _size):
         if not self.waiting:
@@ -405,6 +423,66 @@ def test_pauses_grow_where_the_kernel_sees_nothing_of_a_stream(streams):
             streams.look(SAMPLED_NS // 2)
         pauses.append((streams.now_ns - begun_ns) // SAMPLED_NS)
     assert pauses == [1, 2, 4, 8, 16, 16]
+
+
+def test_while_the_tables_are_not_to_be_changed_the_kernel_goes_on_and_packets_count(streams):
+    streams.table.is_waiting = True
+    streams.forward(1_400)
+    streams.offload._read_changes(streams.now_ns)
+    streams.look(FORWARDED_NS)
+    assert len(streams.table.packets) == 2
+    assert streams.table.waiting == []
+    streams.count()
+    for each in streams.figures():
+        assert (each.packets_in, each.lost, each.forwarded) == (streams.sequence, 0, 1_400)
+        assert each.alive_mono == streams.now_ns // 1_000_000
+    streams.table.is_waiting = False
+    streams.look()
+    assert streams.table.packets == {}  # a sample was due meanwhile
+
+
+def test_a_packet_that_the_kernel_leaves_is_no_loss_while_it_cannot_be_told(streams):
+    streams.table.is_waiting = True
+    streams.forward(1_400)
+    streams.now_ns += SETTLED_NS
+    streams.talk(1)
+    for _ in range(2):
+        streams.forward(50)
+        streams.look(COUNTED_NS)
+        streams.count()
+    for each in streams.figures():
+        assert (each.packets_in, each.lost, each.forwarded) == (streams.sequence, 0, 1_500)
+
+
+def test_a_stream_that_is_taken_back_counts_until_the_kernel_can_be_told(streams):
+    streams.table.is_waiting = True
+    streams.take_back(streams.ports[0])
+    streams.talk(1)
+    for packets in (500, 100):
+        streams.forward(packets)
+        streams.look(COUNTED_NS)
+        streams.count()
+    streams.forward(50)
+    streams.table.is_waiting = False
+    streams.look()
+    streams.talk(10)
+    for each in streams.figures():
+        assert (each.packets_in, each.packets_out) == (streams.sequence, streams.sequence)
+        assert (each.lost, each.forwarded) == (0, 650)
+
+
+def test_the_record_of_a_closed_port_is_left_alone_while_the_kernel_cannot_be_told(streams):
+    """It may be that of another port."""
+    streams.table.is_waiting = True
+    streams.take_back(streams.ports[0])
+    streams.sockets[0].close()
+    before, _ = streams.figures()
+    streams.forward(500)
+    streams.look(COUNTED_NS)
+    streams.count()
+    after, other = streams.figures()
+    assert after == before
+    assert other.forwarded == 500
 
 
 def test_other_routes_take_a_stream_back_and_the_kernel_gets_it_by_them(streams):
