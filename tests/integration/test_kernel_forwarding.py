@@ -95,12 +95,15 @@ class Party:
 class Talk:
     """Two parties whose ports are connected."""
 
-    def __init__(self, stage: RelayStage, networks: TwoNetworks, hosts: tuple[str, str, str, str]) -> None:
+    def __init__(
+        self, stage: RelayStage, networks: TwoNetworks, hosts: tuple[str, str, str, str], bound: str | None = None
+    ) -> None:
+        """``bound`` is where both ports are opened, in place of the address that their party sends to."""
         self.relay = stage.relay
         customer, switch, switch_of_vendor, vendor = hosts
-        self.of_caller, self.of_callee = self.opened(switch), self.opened(switch_of_vendor)
-        self.caller = Party(networks.customer, customer, 1, self.of_caller)
-        self.callee = Party(networks.vendor, vendor, 2, self.of_callee)
+        self.of_caller, self.of_callee = self.opened(bound or switch), self.opened(bound or switch_of_vendor)
+        self.caller = Party(networks.customer, customer, 1, replace(self.of_caller, host=switch))
+        self.callee = Party(networks.vendor, vendor, 2, replace(self.of_callee, host=switch_of_vendor))
         self.describe()
         self.relay.connect(self.of_caller, self.of_callee)
 
@@ -387,6 +390,23 @@ async def test_a_machine_with_policies_of_ipsec_leaves_streams_to_the_worker(tal
         assert [each.forwarded for each in talk.figures()] == forwarded
     finally:
         networks.switch.run("ip", "xfrm", "policy", "flush")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "bound"),
+    [
+        ((CUSTOMER, SWITCH, SWITCH_OF_VENDOR, VENDOR), "0.0.0.0"),
+        ((CUSTOMER6, SWITCH6, SWITCH6_OF_VENDOR, VENDOR6), "::"),
+    ],
+)
+async def test_a_stream_of_ports_at_all_addresses_is_forwarded_where_its_packets_come_to(
+    stage: RelayStage, networks: TwoNetworks, hosts: tuple[str, str, str, str], bound: str
+) -> None:
+    talk = Talk(stage, networks, hosts, bound)
+    await talk.is_forwarded_by_the_kernel()
+    assert elements("streams6" if bound == "::" else "streams") == 2
+    await talk.arrives()
+    talk.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from vosd.base.host import plain_host
+from vosd.base.host import UNSPECIFIED, plain_host
 from vosd.relay.forwarded import ForwardedStream
 from vosd.relay.media_port import BUDGET, MediaPort
 from vosd.relay.routes import KernelRoutes, Route
@@ -174,7 +174,7 @@ class Offload:
         back, onward = self._route(own, near, port.tos), self._route(sender, far, other.tos)
         if back is None or onward is None or not self._is_hooked(back):
             return None
-        return kernel_stream(near, own, seen, sender, far, other.tos, (back, onward))
+        return kernel_stream(near, _at(own, back), seen, _at(sender, onward), far, other.tos, (back, onward))
 
     def _is_translated(self, port: MediaPort) -> bool:
         """Return whether this machine gives packets of a stream other addresses, which the kernel's would not have."""
@@ -182,8 +182,9 @@ class Offload:
         assert sender is not None
         target = sender.sender.target
         assert target is not None
-        own = plain_host(sender.port.host), sender.port.rtp
-        return self._translations.has(own, (plain_host(target[0]), target[1]))
+        own, far = (plain_host(sender.port.host), sender.port.rtp), (plain_host(target[0]), target[1])
+        onward = self._route(own, far, sender.tos)
+        return onward is not None and self._translations.has(_at(own, onward), far)
 
     def _route(self, own: tuple[str, int], peer: tuple[str, int], tos: int) -> Route | None:
         """Return a route; many streams go between two hosts, mostly by one."""
@@ -289,3 +290,12 @@ class Offload:
             del self._uncounted[0]
             if self._uncounted:
                 self._ask_for_counts(now_ns)
+
+
+def _at(own: tuple[str, int], way: Route) -> tuple[str, int]:
+    """Return where packets to a peer leave from: a port of all addresses has the one of its route.
+
+    Packets of the peer may come to another one: they reach the worker.
+    """
+    host, port = own
+    return (way.own or host if host in UNSPECIFIED else host), port

@@ -26,6 +26,7 @@ _DESTINATION: Final = 1
 _SOURCE: Final = 2
 _DEVICE: Final = 4
 _GATEWAY: Final = 5
+_PREFERRED_SOURCE: Final = 7
 _METRICS, _METRIC_MTU = 8, 2
 _MARK: Final = 16
 _VIA: Final = 18
@@ -71,6 +72,8 @@ class Route(NamedTuple):
     """Number of the device."""
     neighbour: bytes
     """Address of the gateway, or of the destination itself."""
+    own: str = ""
+    """Address of this machine that packets leave from whose socket is bound to all; empty = the kernel did not say."""
 
 
 def is_local(host: str) -> bool:
@@ -200,7 +203,8 @@ class KernelRoutes:
             (device,) = _INDEX.unpack(found[_DEVICE])
             if self.name_of(device) is None or (mtu is not None and _INDEX.unpack(mtu)[0] < _USUAL_MTU):
                 return None
-            return Route(device, found.get(_GATEWAY, there))
+            own = found.get(_PREFERRED_SOURCE)
+            return Route(device, found.get(_GATEWAY, there), "" if own is None else str(ip_address(own)))
         return None
 
     def _known_rules(self) -> _Rules:
