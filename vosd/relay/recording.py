@@ -154,7 +154,10 @@ def _write(recording: Recording, content: bytes) -> None:
             _leave_nothing(recording)
         recording.stop(_FULL)
         return
-    size = os.fstat(recording.descriptor).st_size
+    file = os.fstat(recording.descriptor)
+    size = file.st_size
+    if not size and stat.S_ISREG(file.st_mode):  # another program may have emptied it
+        recording.has_begun = False
     try:
         _write_whole(recording.descriptor, content if recording.has_begun else HEADER + content)
     except OSError:  # behind a part of a packet nothing could be read that a later recording adds

@@ -155,6 +155,23 @@ def test_a_file_that_was_deleted_begins_anew(tmp_path, writer, monkeypatch):
     assert (recording.has_begun, recording.is_over) == (True, False)
 
 
+def test_a_file_that_was_emptied_begins_anew(tmp_path, writer, monkeypatch):
+    """As logrotate does with copytruncate: without a beginning no program reads what follows."""
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "call.pcap"
+    recording = Recording(path, writer)
+    recording.add(b"packet", SOURCE, DESTINATION)
+    recording.flush()
+    second = written_so_far(recording, writer)
+    os.truncate(path, 0)
+    for _ in range(2):
+        recording.add(b"packet", SOURCE, DESTINATION)
+        recording.flush()
+    recording.close()
+    second.finish()
+    assert path.read_bytes() == HEADER + 2 * PACKET
+
+
 @pytest.mark.parametrize("is_replaced", [True, False])
 def test_a_file_whose_disk_is_replaced_begins_anew_and_one_that_is_moved_goes_on(
     tmp_path, writer, monkeypatch, is_replaced
