@@ -381,6 +381,18 @@ def test_a_mistake_stands_at_its_row_behind_an_empty_one(visit: Visit) -> None:
     expect(page.get_by_label("callee_rewrite 1: begins with")).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_a_mistake_in_one_line_of_a_map_stands_at_its_field_with_the_name_of_the_line(visit: Visit) -> None:
+    page = visit().go("/new/mapping_gateways", "New: Mapping gateways")
+    page.get_by_role("textbox", name="name", exact=True).fill("mapped")
+    page.get_by_role("combobox", name="account", exact=True).fill("acme")
+    page.get_by_label("Find one of").fill("reject_codes")
+    codes = page.get_by_role("textbox", name="reject_codes", exact=True)
+    codes.fill("486: busy")
+    page.get_by_role("button", name="Check the change").click()
+    expect(codes).to_have_attribute("aria-invalid", "true")
+    expect(codes).to_have_accessible_description(re.compile("486: value 'busy': expected a final code from 400 to 699"))
+
+
 def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(visit: Visit) -> None:
     page = visit(language="zh-CN").go("/new/mapping_gateways")
     page.get_by_role("textbox", name="name", exact=True).fill("guessed")

@@ -32,6 +32,7 @@ import {
   mistakesOf,
   pathOf,
   shown,
+  undeclared,
 } from "./keys";
 import { Planned } from "./planned";
 import { readObjectAt } from "./versions";
@@ -201,8 +202,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
     else order.mutate(true);
   };
   const named = declared.named?.name ?? "";
-  const elsewhere = beside(mistakes, sheet ? ["", named] : [""]);
-  const count = [...mistakes.keys()].filter((place) => place !== "" && !(sheet && place === named)).length;
+  const unseen = ["", ...(sheet ? [named] : []), ...undeclared(declared.keys, values)];
+  const elsewhere = beside(mistakes, unseen);
+  const count = [...mistakes.keys()].filter((place) => !unseen.includes(place)).length;
   return (
     <form onSubmit={submit} noValidate={false}>
       <Stack gap="sm">

@@ -4,7 +4,7 @@ import { Stack, TextInput, Title } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Fields, Meaning, TemplateOfForm, useTemplate } from "./fields";
-import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
+import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes, undeclared } from "./keys";
 import { SPECIAL } from "./special";
 
 interface FormProps {
@@ -47,7 +47,7 @@ export function Form({
   const rest = found(others);
   const isOpen = wanted !== "" || needed.length === 0 || rest.some(isWrong);
   const ofObject = { special: special?.fields, values, place: "", mistakes, isReadOnly, onChange };
-  const unknown = Object.keys(values).filter((name) => !declared.keys.some((key) => key.name === name));
+  const unknown = undeclared(declared.keys, values);
   return (
     <Stack gap="sm">
       <p className="meaning">

@@ -168,6 +168,16 @@ it("shows mistakes of items of a list at the list", () => {
   expect(places.map((place) => hasMistake(mistakes, place))).toEqual([true, true, true, false, false]);
 });
 
+it("shows mistakes of names of a map at the map, each with its name", () => {
+  const mistakes = new Map([
+    ["codes.486", "no code"],
+    ["codes.5xx", "no class"],
+    ["codes_of_others.486", "no code"],
+  ]);
+  expect(mistakeAt(mistakes, "codes")).toBe("486: no code\n5xx: no class");
+  expect(hasMistake(mistakes, "codes")).toBe(true);
+});
+
 it("finds keys by name, meaning, and keys inside", () => {
   const inside = key("auth", "keys", { meaning: "Credentials", keys: [key("username")] });
   expect([fits(inside, "CRED"), fits(inside, "user"), fits(inside, "codec"), fits(inside, "")]).toEqual([

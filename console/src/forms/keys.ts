@@ -91,6 +91,10 @@ export function cleaned(declared: readonly Key[], values: Keys, loaded: Keys = {
   return Object.fromEntries(found);
 }
 
+/** Names of keys that no declaration has. */
+export const undeclared = (declared: readonly Key[], values: Keys): readonly string[] =>
+  Object.keys(values).filter((name) => !declared.some((key) => key.name === name));
+
 function cleanedValue(key: Key, value: unknown, loaded: unknown): unknown {
   if (key.form === "keys") {
     const inside = (each: unknown) => cleaned(key.keys, isKeys(each) ? each : {});
@@ -175,10 +179,13 @@ export function beside(mistakes: Mistakes, places: readonly string[]): string | 
   );
 }
 
-/** What is wrong with a key, also with single items of its list. */
+/** What is wrong with a key, also with single items of its list, and with single names of its map. */
 export function mistakeAt(mistakes: Mistakes, place: string): string | undefined {
-  const found = [...mistakes].filter(([at]) => at === place || (at.startsWith(`${place}[`) && at.endsWith("]")));
-  return found.map(([, detail]) => detail).join("\n") || undefined;
+  const found = [...mistakes].flatMap(([at, detail]) => {
+    if (at.startsWith(`${place}.`)) return [`${at.slice(place.length + 1)}: ${detail}`];
+    return at === place || (at.startsWith(`${place}[`) && at.endsWith("]")) ? [detail] : [];
+  });
+  return found.join("\n") || undefined;
 }
 
 /** Whether anything is wrong with a key, or inside of it. */
