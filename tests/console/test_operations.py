@@ -379,11 +379,11 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     assert violations(page) == []
 
 
-def test_the_last_time_below_a_line_is_not_cut(boss: Visitor) -> None:
+def test_the_last_time_below_a_line_and_the_largest_figure_beside_it_are_not_cut(boss: Visitor) -> None:
     def with_an_hour_before(route: Route) -> None:
         answer = route.fetch()
         report = answer.json()
-        earlier = report["rows"][0] | {"span": report["spans"][0]["span"]}
+        earlier = report["rows"][0] | {"span": report["spans"][0]["span"], "calls": 1_500_000_000}
         route.fulfill(response=answer, json=report | {"rows": [earlier, *report["rows"]]})
 
     today = boss.go("/reports?name=performance", "Reports").get_by_label("From", exact=True).input_value()
@@ -391,9 +391,14 @@ def test_the_last_time_below_a_line_is_not_cut(boss: Visitor) -> None:
     route_once(boss.page, "**/api/v1/reports/performance?*", with_an_hour_before)
     page = boss.page
     page.goto(f"{boss.base}/reports?name=performance&group=hour&since={yesterday}")
-    right = "each => each.getBoundingClientRect().right"
-    line, chart = (page.locator(each).first.evaluate(right) for each in (".u-over", ".uplot canvas"))
-    assert chart - line > 40, "half of the last time stands to the right of the line's end"
+    sides = "each => [each.getBoundingClientRect().left, each.getBoundingClientRect().right]"
+    line, chart = (page.locator(each).first.evaluate(sides) for each in (".u-over", ".uplot canvas"))
+    assert chart[1] - line[1] > 40, "half of the last time stands to the right of the line's end"
+    figure = "document.createElement('canvas').getContext('2d')"
+    width = page.evaluate(
+        f"{{ const pen = {figure}; pen.font = '12px sans-serif'; pen.measureText('1 500 000 000').width; }}"
+    )
+    assert line[0] - chart[0] > width, "the figure would stand there without its first digits"
     page.unroute_all()
     expect(page.locator(".mantine-ComboboxChevron-chevron").first).to_have_attribute("aria-hidden", "true")
 

@@ -2,10 +2,12 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import { clockAt, useZone } from "../zone";
+import { axisIn, figureAxis } from "./axis";
 import { type Point, SHOWN_S } from "./figures";
 
 const HEIGHT_PX = 96;
 const AXIS_PX = 24;
+const FIGURE_PX = 44;
 const SPLITS_PX = 90;
 const SHORTEST_S = 60;
 /** Of hours and minutes at the end of a date and time. */
@@ -22,7 +24,6 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
     const box = place.current;
     if (!box) return;
     const ink = getComputedStyle(box).color;
-    const axis = { stroke: ink, grid: { show: false }, ticks: { show: false }, font: "12px sans-serif" };
     const made = new uPlot(
       {
         width: box.clientWidth,
@@ -31,14 +32,14 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
         cursor: { show: false },
         axes: [
           {
-            ...axis,
+            ...axisIn(ink),
             size: AXIS_PX,
             space: SPLITS_PX,
             incrs: [60, 120, 300],
             values: (_chart, splits) =>
               splits.map((at) => clockAt(new Date(at * 1_000), zone).slice(-CLOCK_CHARACTERS)),
           },
-          { ...axis, size: 44 },
+          figureAxis(ink, FIGURE_PX),
         ],
         scales: {
           // it grows until it has ten minutes

@@ -6,11 +6,13 @@ import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
 import { amount } from "../format";
+import { endsOf, extentWords, figureAxis, spanAxis } from "./axis";
 import { barsOf, type Figure, type Line, linesOf, type Spans, spanWords } from "./spans";
 
 const HEIGHT_PX = 180;
 const BARS_MAX = 20;
 const LABEL_PX = 100;
+const FIGURE_PX = 64;
 
 /** A figure of a report over time: a line for each currency, or bars where it cannot be added up. */
 export function OverTime(props: {
@@ -43,23 +45,14 @@ function SpanChart({ label, points }: { label: string; points: Line["points"] })
     const box = place.current;
     if (!box) return;
     const ink = getComputedStyle(box).color;
-    const axis = { stroke: ink, grid: { show: false }, ticks: { show: false }, font: "12px sans-serif" };
     const made = new uPlot(
       {
         width: box.clientWidth,
         height: HEIGHT_PX,
         legend: { show: false },
         padding: [null, LABEL_PX / 2, null, null], // the last label stands below the end of the line
-        axes: [
-          {
-            ...axis,
-            space: LABEL_PX,
-            incrs: [1, 2, 6, 12, 24, 48],
-            values: (_chart, splits) => splits.map((at) => spanWords(points[at]?.[0] ?? "")),
-          },
-          { ...axis, size: 64 },
-        ],
-        scales: { x: { time: false }, y: { range: (_chart, low, high) => [Math.min(0, low), Math.max(1, high)] } },
+        axes: [spanAxis(ink, LABEL_PX, (at) => spanWords(points[at]?.[0] ?? "")), figureAxis(ink, FIGURE_PX)],
+        scales: { x: { time: false }, y: { range: (_chart, low, high) => endsOf(low, high) } },
         series: [{}, { stroke: ink, width: 1.5, points: { show: points.length < 2 * BARS_MAX } }],
       },
       [points.map((_, at) => at), points.map(([, value]) => value)],
@@ -72,8 +65,8 @@ function SpanChart({ label, points }: { label: string; points: Line["points"] })
       made.destroy();
     };
   }, [points, colours]);
-  const highest = points.reduce((high, [, value]) => Math.max(high, value ?? 0), 0);
-  return <div ref={place} role="img" aria-label={`${label}: ≤ ${highest}`} className="quiet" />;
+  const extent = extentWords(points.map(([, value]) => value));
+  return <div ref={place} role="img" aria-label={`${label}: ${extent}`} className="quiet" />;
 }
 
 /** The rows with the largest figures, for each currency; what each is, and its figure as it was booked. */
