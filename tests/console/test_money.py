@@ -1016,6 +1016,11 @@ def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) 
     assert "call 1: -" in rows(page, "Statements")[0]
 
 
+def test_what_is_no_month_is_refused_as_such(boss: Visitor) -> None:
+    page = boss.go("/months?month=10/2026", "Months")  # as where a browser has no field of months
+    expect(page.get_by_role("alert")).to_contain_text("`month` '10/2026' is no month: write 2026-03")
+
+
 def test_the_month_of_the_statements_is_typed_and_narrows_when_its_field_is_left(boss: Visitor) -> None:
     page = boss.go("/months", "Months")
     month = page.get_by_label("Month", exact=True)

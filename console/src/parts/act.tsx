@@ -23,6 +23,7 @@ import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { AmountInput } from "./amountinput";
 import { Confirm } from "./confirm";
+import { Copy } from "./copy";
 import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
 import { MomentInput } from "./minute";
@@ -218,15 +219,14 @@ function ActDialog<Result>({
       <Modal
         opened={secret !== ""}
         onClose={() => setSecret("")}
+        closeOnClickOutside={false} // it does not come again
         title={t("act.once")}
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
         <Stack>
           <Code block>{secret}</Code>
           <Group justify="flex-end">
-            <Button variant="default" onClick={() => void navigator.clipboard?.writeText(secret)}>
-              {t("act.copy")}
-            </Button>
+            <Copy text={secret} />
             <Button onClick={() => setSecret("")}>{t("act.close")}</Button>
           </Group>
         </Stack>

@@ -38,13 +38,15 @@ export function MonthsScreen() {
   const account = search.account ?? own ?? "";
   // without a zone the month is that of invoices, which is the one that is closed
   const query = account ? { accounts: listText([account]) } : { all: true };
-  const found = useRows(`/statements/${month}`, query);
+  // browsers without a field of months let any text be entered, which the server refuses then
+  const path = `/statements/${encodeURIComponent(month)}`;
+  const found = useRows(path, query);
   return (
     <Page
       title={t("nav.months")}
       needs="GET /statements/{month}"
       tools={
-        <Download path={`/statements/${month}?${queryText(query)}`} accept="text/csv" name={`statements-${month}.csv`}>
+        <Download path={`${path}?${queryText(query)}`} accept="text/csv" name={`statements-${month}.csv`}>
           {t("cdrs.csv")}
         </Download>
       }

@@ -20,6 +20,7 @@ import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, type Schemas, type Session } from "../api/client";
 import { mayBeCarriedOut } from "../api/orders";
+import { Copy } from "../parts/copy";
 import { useOpened } from "../parts/dialogs";
 import { isPasswordDoubtful, notePasswordDoubt } from "../parts/doubt";
 import { leaveField, useForgotten } from "../parts/forgotten";
@@ -163,9 +164,7 @@ function SecondFactor({
         </Alert>
         <Code block>{shown}</Code>
         <Group justify="flex-end">
-          <Button variant="default" onClick={() => void navigator.clipboard?.writeText(shown)}>
-            {t("act.copy")}
-          </Button>
+          <Copy text={shown} />
           <Button autoFocus onClick={onDone}>
             {t("own.codes_kept")}
           </Button>

@@ -163,7 +163,12 @@ export function ReportsScreen() {
         <>
           <SavedViews of="reports" search={search} onChoose={(wanted) => void go({ search: wanted })} />
           {FILES.map(([form, accept]) => (
-            <Download key={form} path={`/reports/${name}?${asked}`} accept={accept} name={`${name}.${form}`}>
+            <Download
+              key={form}
+              path={`/reports/${encodeURIComponent(name)}?${asked}`}
+              accept={accept}
+              name={`${name}.${form}`}
+            >
               {t(`reports.${form}`)}
             </Download>
           ))}
