@@ -8,6 +8,7 @@ import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { isLate, Problem } from "./api/client";
 import { brand, shadesOf } from "./brand";
+import { useIsPrinted } from "./parts/paper";
 import { router } from "./router";
 import { SessionGate, sessionQuery } from "./sessiongate";
 import { beginTexts } from "./text";
@@ -50,6 +51,8 @@ const theme = createTheme({
     Tabs: Tabs.extend({ defaultProps: { keepMountedMode: "display-none" } }),
     // the field says that it has a list
     ComboboxChevron: { defaultProps: { "aria-hidden": true } },
+    // what was typed is shown by the keyboard, too
+    PasswordInput: { defaultProps: { visibilityToggleFocusable: true } },
     // the first item gets the focus: a place for it before the items is not allowed in a menu
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     // the list itself scrolls: an area in it would have to take the focus of the keyboard
@@ -69,13 +72,11 @@ const place = document.getElementById("console");
 
 beginZone();
 function Looks({ children }: { children: ReactNode }) {
+  const isOnWall = useIsOnWall();
+  // paper is white: what is light for a dark page is hardly seen there, and browsers leave charts as they are
+  const colours = useIsPrinted() ? "light" : isOnWall ? "dark" : undefined;
   return (
-    <MantineProvider
-      theme={theme}
-      defaultColorScheme="auto"
-      forceColorScheme={useIsOnWall() ? "dark" : undefined}
-      getStyleNonce={() => nonce}
-    >
+    <MantineProvider theme={theme} defaultColorScheme="auto" forceColorScheme={colours} getStyleNonce={() => nonce}>
       {children}
     </MantineProvider>
   );

@@ -248,6 +248,7 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
     assert secret.locator("pre").inner_text() == link
     secret.get_by_role("button", name="Close").last.click()
     page.get_by_text("carol may log in with the link").wait_for()
+    expect(page.get_by_role("button", name="Add a person")).to_be_focused()
     assert link not in page.content()
     row(page, "carol").get_by_role("button", name="Role").click()
     expect(done(page, "Role", Role="finance")).to_contain_text("carol has the role finance")

@@ -393,6 +393,34 @@ def test_a_mistake_in_one_line_of_a_map_stands_at_its_field_with_the_name_of_the
     expect(codes).to_have_accessible_description(re.compile("486: value 'busy': expected a final code from 400 to 699"))
 
 
+def test_the_keyboard_goes_on_where_a_row_of_a_form_has_gone(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/new/mapping_gateways", "New: Mapping gateways")
+    page.get_by_label("Find one of").fill("callee_rewrite")
+    add = page.get_by_role("button", name="Add to callee_rewrite")
+    add.press("Enter")
+    page.get_by_role("button", name="Remove callee_rewrite 1").press("Enter")
+    expect(add).to_be_focused()
+    page = visitor.turn("/new/routing_plans", "New: Routing plans")
+    page.get_by_label("Find one of").fill("order")
+    page.get_by_role("button", name="prefix up").press("Enter")
+    expect(page.get_by_role("button", name="prefix down")).to_be_focused()  # it is the first one
+    page.get_by_role("button", name="Remove weight").press("Enter")
+    expect(page.get_by_role("button", name="Back to the default order")).to_be_focused()
+    page.keyboard.press("Enter")
+
+
+def test_a_password_that_was_typed_is_shown_by_the_keyboard(visit: Visit) -> None:
+    page = visit().go("/new/phones", "New: Phones")
+    page.get_by_label("Find one of").fill("password")
+    password = page.get_by_role("textbox", name="password", exact=True)
+    password.focus()
+    expect(password).to_have_attribute("type", "password")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(password).to_have_attribute("type", "text")
+
+
 def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(visit: Visit) -> None:
     page = visit(language="zh-CN").go("/new/mapping_gateways")
     page.get_by_role("textbox", name="name", exact=True).fill("guessed")

@@ -1123,6 +1123,20 @@ def test_figures_stand_in_one_line_on_paper(visit: Visit) -> None:
         page.emulate_media(media="null")
 
 
+def test_a_dark_page_is_light_on_paper(visit: Visit) -> None:
+    page = visit().go("/accounts", "Accounts")
+    scheme = page.locator("html")
+    try:
+        page.emulate_media(color_scheme="dark")
+        expect(scheme).to_have_attribute("data-mantine-color-scheme", "dark")
+        page.emulate_media(media="print")
+        expect(scheme).to_have_attribute("data-mantine-color-scheme", "light")
+        page.emulate_media(media="screen")
+        expect(scheme).to_have_attribute("data-mantine-color-scheme", "dark")
+    finally:
+        page.emulate_media(media="null", color_scheme="null")
+
+
 def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit) -> None:
     page = visit().go("/calls", "Calls now")
     page.emulate_media(forced_colors="active")

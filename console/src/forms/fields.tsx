@@ -14,8 +14,10 @@ import {
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type ComponentType, createContext, memo, type ReactNode, useContext, useMemo, useState } from "react";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Schemas, send } from "../api/client";
+import { rescueFocus } from "../parts/focus";
 import { MomentInput } from "../parts/minute";
 import { useMay } from "../session";
 import {
@@ -516,8 +518,20 @@ export function Add({ of, onAdd }: { of: string; onAdd: () => void }) {
 export function Remove({ of, onRemove }: { of: string; onRemove: () => void }) {
   const { t } = useTranslation();
   return (
-    <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t("form.remove_of", { name: of })}>
+    <Button
+      size="compact-xs"
+      variant="default"
+      onClick={({ currentTarget }) => drawn(onRemove, currentTarget)}
+      aria-label={t("form.remove_of", { name: of })}
+    >
       {t("form.remove")}
     </Button>
   );
+}
+
+/** Draw what a button of a row changes; where that takes the button away, the keyboard goes on at the end of its group. */
+function drawn(change: () => void, button: Element) {
+  const group = button.closest("fieldset");
+  flushSync(change);
+  rescueFocus([...(group?.querySelectorAll<HTMLElement>("button:enabled") ?? [])].at(-1));
 }

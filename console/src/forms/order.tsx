@@ -1,7 +1,9 @@
 /** The criteria of a routing plan in their order: each decides only between gateways that are equal by those above. */
 
 import { Button, NativeSelect } from "@mantine/core";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
+import { rescueFocus } from "../parts/focus";
 import { type FieldProps, Group, Remove } from "./fields";
 import { itemsOf, mistakeAt } from "./keys";
 import { withCriterion } from "./plan";
@@ -63,7 +65,11 @@ function Move({ of, to, isOff, onMove }: { of: string; to: "up" | "down"; isOff:
       variant="default"
       disabled={isOff}
       aria-label={t(`plan.${to}`, { name: of })}
-      onClick={onMove}
+      onClick={({ currentTarget }) => {
+        flushSync(onMove);
+        // at either end it may not be pressed any more
+        rescueFocus(currentTarget.parentElement?.querySelector<HTMLElement>("button:enabled"));
+      }}
     >
       {to === "up" ? "↑" : "↓"}
     </Button>

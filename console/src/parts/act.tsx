@@ -25,6 +25,7 @@ import { AmountInput } from "./amountinput";
 import { Confirm } from "./confirm";
 import { Copy } from "./copy";
 import { useDialog, useOpened } from "./dialogs";
+import { useRescue } from "./focus";
 import { useForgotten } from "./forgotten";
 import { MomentInput } from "./minute";
 import { Opener } from "./opener";
@@ -117,6 +118,7 @@ function ActDialog<Result>({
   const [isChecked, setChecked] = useState(false);
   const isSent = useRef(false);
   useForgotten(isOpen || secret !== "");
+  useRescue(secret !== "", opener);
   const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
   const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);

@@ -11,12 +11,12 @@ import {
   useEffect,
   useRef,
   useState,
-  useSyncExternalStore,
 } from "react";
 import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
+import { useIsPrinted } from "./paper";
 import { InRow, type Kind, Value } from "./values";
 
 const ROW_PX = 30;
@@ -47,13 +47,6 @@ export interface Column {
 }
 
 const AT_END: ReadonlySet<Kind | undefined> = new Set(["money", "number", "percent", "share"] as const);
-/** Call `changed` where the page begins or ends to be drawn on paper. */
-function onPaper(changed: () => void): () => void {
-  const paper = matchMedia("print");
-  paper.addEventListener("change", changed);
-  return () => paper.removeEventListener("change", changed);
-}
-
 /** Whether a table is being copied with the rows around those that are drawn: all of them are, for that moment. */
 function useCopied(frame: RefObject<HTMLElement | null>): boolean {
   const [isCopied, setCopied] = useState(false);
@@ -180,7 +173,7 @@ export function Table(props: {
     }
   };
   // paper is not scrolled, nor is what is copied with all of the page: they have all rows that were read
-  const isPrinted = useSyncExternalStore(onPaper, () => matchMedia("print").matches);
+  const isPrinted = useIsPrinted();
   const isCopied = useCopied(frame);
   const hasAll = isPrinted || isCopied;
   const seen = virtual.getVirtualItems();

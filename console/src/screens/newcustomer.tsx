@@ -9,6 +9,7 @@ import { Problem, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
 import { amount } from "../format";
 import { useKind } from "../forms/editor";
+import { Remove } from "../forms/fields";
 import { Form } from "../forms/form";
 import { cleaned, type Keys, type Kind, type Mistakes, mistakesOf } from "../forms/keys";
 import { AmountInput } from "../parts/amountinput";
@@ -92,6 +93,8 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
     [name, memo, payment.amount, payment.memo].some(Boolean) || parts.length > 0 || Object.keys(keys).length > 0;
   const unsaved = useUnsaved(isChanged);
   const change = useCallback((key: string, value: unknown) => setKeys((before) => ({ ...before, [key]: value })), []);
+  const titleOf = ({ kind }: Part, index: number) =>
+    t(kind === "phones" ? "customers.phone" : "customers.gateway", { number: index + 1 });
   const setPart = (index: number, part: Part) => setParts(parts.map((each, at) => (at === index ? part : each)));
   const of = (kind: Part["kind"]) =>
     parts
@@ -168,7 +171,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
         {parts.map((part, index) => (
           <section key={index} className="part">
             <Title order={2} size="h4">
-              {t(part.kind === "phones" ? "customers.phone" : "customers.gateway", { number: index + 1 })}
+              {titleOf(part, index)}
             </Title>
             <TextInput
               maw={360}
@@ -186,9 +189,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
               without={OWNER}
               onChange={(name, value) => setPart(index, { ...part, keys: { ...part.keys, [name]: value } })}
             />
-            <Button size="xs" variant="default" onClick={() => setParts(parts.filter((_, at) => at !== index))}>
-              {t("form.remove")}
-            </Button>
+            <Remove of={titleOf(part, index)} onRemove={() => setParts(parts.filter((_, at) => at !== index))} />
           </section>
         ))}
         <Group gap="xs">
