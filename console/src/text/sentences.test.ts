@@ -144,6 +144,9 @@ test("what a report lacks, and an invoice whose records are gone, are said in Ch
   const say = sayer(chinese, (word) => file.value[word]);
   const gone = "ledger entries from before 2026-10-22 were dropped, because their time was over";
   expect(say(`minimum, corrections: ${gone}`)).toBe("最低消费，更正：2026-10-22 之前的账目已按保留期删除");
+  const sums = "sums for reports from before 2021-11-30T00:00:00.000Z were dropped, because their time was over";
+  expect(say(sums)).toMatch(/^2021-11-30.* 之前的报表汇总已按保留期删除$/);
+  expect(say("ask for a time from then on")).toBe("请查询此后的时间");
   expect(say(`invoice 7 cannot be made again: ${gone}`)).toBe(
     "账单 7 无法重新生成：2026-10-22 之前的账目已按保留期删除",
   );
