@@ -5,12 +5,15 @@ import zlib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pymysql
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.mysql import server_with_rights
+from sqlalchemy import func, select
 
+from vosd.admin.retention import Retention
 from vosd.billing.accounts import NEVER
 from vosd.billing.deck_content import Chunk
 from vosd.catalogue.overrides import Override, Setting, Target
@@ -18,6 +21,8 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
+from vosd.cdr.retention import DAY_MS, Age
+from vosd.engine.settings import RetentionSettings
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
@@ -34,8 +39,11 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import CallFilter, EntryKind, MoneyTransfer, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.registrations import SqlRegistrations
+from vosd.storage.traffic import SqlTraffic
 from vosd.storage.validity import SqlValidity
 from vosd.storage.verify import verify_ledger
+from vosd.traffic.counted import SLOT_MS, YEAR_SLOTS, digest_of
+from vosd.traffic.live_counts import LiveCounts, PeakSide, TrafficPeak
 
 pytestmark = pytest.mark.mariadb
 
@@ -68,6 +76,8 @@ def port(tmp_path_factory) -> Iterator[int]:
         run(cursor, BLOCKS[0])
         migrate(URL.format(user="vosd_owner", password="choose-one", port=server.port))
         run(cursor, BLOCKS[1])
+        run(cursor, "CREATE USER 'keeper'@'127.0.0.1' IDENTIFIED BY 'choose-a-fourth'")
+        run(cursor, "".join(BLOCKS[1:]).replace("'vosd'@", "'keeper'@"))
         run(cursor, "CREATE USER 'newcomer'@'127.0.0.1' IDENTIFIED BY 'choose-a-third'")
     yield server.port
     admin.close()
@@ -192,3 +202,30 @@ async def test_a_user_without_any_right_is_sent_to_the_list_of_rights_and_not_to
     async with Database(URL.format(user="newcomer", password="choose-a-third", port=port)) as database:
         with pytest.raises(StoreUnavailable, match=r"1044.*no right to it: docs/database-rights\.md"):
             await database.check_schema()
+
+
+async def test_the_further_rights_are_enough_to_drop_old_records(port, tmp_path):
+    (tmp_path / "journal").mkdir()
+    now, half = STARTED + 400 * DAY_MS, Age(days=180)
+    ages = {"calls": half, "ledger": half, "numbers": half, "payments": half, "daily_totals": Age(days=1), "sums": half}
+    async with Database(URL.format(user="keeper", password="choose-a-fourth", port=port)) as database:
+        old = answered_call(8_000, customer_account="acme", vendor_account="carrier")
+        new = answered_call(300 * DAY_MS, customer_account="acme", vendor_account="carrier", callee_in="442079460123")
+        await SqlPayments(database).add(
+            Payment(account="acme", kind=EntryKind.PAYMENT, reference="old", made_at=STARTED, amount=Decimal(3))
+        )
+        await SqlBooks(database).book([old])
+        await SqlBooks(database).book([new])
+        traffic = SqlTraffic(database)
+        await traffic.add_live(LiveCounts(9, (), (TrafficPeak(STARTED // SLOT_MS, PeakSide.SWITCH, "", 1, 1),)))
+        while await traffic.advance() or await traffic.close_day(now):
+            pass
+        assert await traffic.close_zone_day(STARTED + 3 * DAY_MS, [ZoneInfo("Europe/Berlin")])
+        for day in (100, 390):
+            await SqlCheckpoints(database).close(STARTED + day * DAY_MS, "ann", None, now)
+        done = await Retention(database, RetentionSettings(**ages), tmp_path, "ann", lambda: now).run()
+        assert {sheet.kind for sheet in done.kinds if sheet.months} >= {"calls", "ledger", "payments", "sums"}
+        assert done.daily_totals_dropped
+        async with database.reading() as connection:
+            (first,) = (await connection.execute(select(func.min(schema.traffic_key.c.digest)))).one()
+        assert first >= digest_of((now - 180 * DAY_MS) // SLOT_MS // YEAR_SLOTS)
