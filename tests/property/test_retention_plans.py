@@ -14,6 +14,7 @@ from vosd.cdr.retention import (
     RetentionFacts,
     plan_calls,
     plan_ledger,
+    plan_sums,
 )
 
 NOW = round(datetime(2026, 11, 21, 3, 30, tzinfo=UTC).timestamp() * 1_000)
@@ -123,3 +124,13 @@ def test_ages_are_compared_on_every_day():
         assert longer.is_at_least(shorter)
         assert longer == shorter or not shorter.is_at_least(longer)
     assert not Age(days=180).is_at_least(Age(months=6))
+
+
+@given(age=AGES, calls_gone=st.one_of(st.just(0), MOMENTS), minimum=st.one_of(st.none(), AGES))
+def test_sums_go_in_whole_days_and_never_before_their_calls(age, calls_gone, minimum):
+    plan = plan_sums(age, NOW, calls_gone, minimum)
+    assert plan.until % DAY_MS == 0
+    assert plan.until <= min(plan.wanted, calls_gone, age.before(NOW))
+    assert minimum is None or plan.until <= minimum.before(NOW)
+    assert [hold.until for hold in plan.holds] == ([plan.until] if plan.until < plan.wanted else [])
+    assert plan.until > min(plan.wanted, calls_gone) - DAY_MS, "no more is kept than has to be"
