@@ -32,6 +32,7 @@ SWITCH, WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_140), Endpoint(f"{NETWORK}.1", 1
 ENGINE, OTHER_ENGINE = Endpoint(f"{NETWORK}.84", 2_223), Endpoint(f"{NETWORK}.85", 2_223)
 DOOMED_SWITCH, DOOMED_WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_300), Endpoint(f"{NETWORK}.1", 15_301)
 BURST = 10
+REFUSED = "m=audio 0 RTP/AVP 0\r\n"
 TONE = tone(1_000)
 """Music on hold, and sound of calls to numbers that do not exist."""
 
@@ -68,6 +69,11 @@ def session_of(one: RtpPeer, *lines: str, version: int = 1) -> str:
     if isinstance(one, SecureRtpPeer):
         return one.described(*lines, version=version)
     return described(one).replace("o=- 1 1", f"o=- 1 {version}") + "".join(f"{line}\r\n" for line in lines)
+
+
+def in_plain(one: RtpPeer) -> str:
+    """Return its media without encryption, as FreeSWITCH offers them behind the encrypted ones, at the same port."""
+    return f"m=audio {one.port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
 
 
 class Conversation:
@@ -120,17 +126,18 @@ class Conversation:
         self.vendor.expect("ACK")
         return incoming.body, answer.body
 
-    def agree_anew(self) -> tuple[str, str]:
+    def agree_anew(self, *, leaves_choice: bool = False) -> tuple[str, str]:
         """Take part as the switch has both sides agree on new keys; return what the caller and the vendor were told."""
+        plain, refused = (in_plain(self.callee), REFUSED) if leaves_choice else ("", "")
         asked = self.vendor.expect("INVITE", 30)
         assert not asked.body
         for party in (self.caller, self.callee):
             if isinstance(party, SecureRtpPeer):
                 party.renew_key()
-        self.vendor.reply(asked, 200, body=session_of(self.callee, version=2))
+        self.vendor.reply(asked, 200, body=session_of(self.callee, version=2) + plain)
         offer = self.customer.expect("INVITE")
         self.of_caller = self.takes(self.caller, offer)
-        self.customer.reply(offer, 200, body=session_of(self.caller, version=2))
+        self.customer.reply(offer, 200, body=session_of(self.caller, version=2) + refused)
         self.customer.expect("ACK")
         answer = self.vendor.expect("ACK")
         self.of_callee = self.takes(self.callee, answer)
@@ -455,12 +462,47 @@ def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
         stage.expect_nothing_left()
 
 
+@pytest.mark.parametrize("customer", ["acme", "narrow"])
+def test_a_caller_that_leaves_the_choice_is_encrypted(stage: Stage, customer: str) -> None:
+    with Peer(stage.endpoint_of(customer)) as one, Peer(VENDORS["carrier-a"]) as vendor:
+        caller, callee = SecureRtpPeer(CUSTOMERS[customer], 1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        with closing(caller), closing(callee):
+            call = OutgoingCall(one, stage.address, stage.number("441"))
+            call.send(call.request("INVITE", body=session_of(caller) + in_plain(caller)))
+            incoming = vendor.expect("INVITE")
+            assert [line.split()[2] for line in incoming.body.splitlines() if line.startswith("m=")] == ["RTP/AVP"] * 2
+            assert not crypto(incoming.body)
+            vendor.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=session_of(callee) + REFUSED)
+            answer = call.answered()
+            vendor.expect("ACK")
+            assert "m=audio 0 RTP/AVP" in answer.body
+            caller.takes(answer.body)
+            for sender, port, listener in ((caller, place(answer), callee), (callee, place(incoming), caller)):
+                eventually(
+                    lambda s=sender, p=port, t=listener: s.send(p, 2) and t.has(1), "a party hears the other one"
+                )
+            assert call.hang_up(2).status == 200
+            vendor.reply(vendor.expect("BYE"), 200)
+            assert encryption(stage.record_of(call.callee)["media"]) == ["sdes", None]
+
+
 @pytest.mark.parametrize(
-    ("customer", "vendor", "prefix", "encrypts"),
-    [("acme", "carrier-a", "441", (True, False)), ("acme", "carrier-b", "442", (True, True))],
+    ("customer", "vendor", "prefix", "encrypts", "leaves_choice"),
+    [
+        ("acme", "carrier-a", "441", (True, False), False),
+        ("acme", "carrier-b", "442", (True, True), False),
+        ("acme", "carrier-b", "442", (True, True), True),
+        ("poor", "carrier-b", "442", (False, True), True),
+    ],
 )
 def test_an_encrypted_call_is_heard_again_by_another_rtpengine(
-    tmp_path: Path, engine: Rtpengine, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool]
+    tmp_path: Path,
+    engine: Rtpengine,
+    customer: str,
+    vendor: str,
+    prefix: str,
+    encrypts: tuple[bool, bool],
+    leaves_choice: bool,
 ) -> None:
     with (
         Rtpengine(tmp_path, "other", OTHER_ENGINE, (20_000, 20_199)) as other,
@@ -469,7 +511,7 @@ def test_an_encrypted_call_is_heard_again_by_another_rtpengine(
     ):
         call.talk()
         other.kill()
-        told = call.agree_anew()
+        told = call.agree_anew(leaves_choice=leaves_choice)
         assert tuple(bool(crypto(each)) for each in told) == encrypts
         assert call.of_caller[0] == call.of_callee[0] == ENGINE.host
         call.talk()

@@ -324,7 +324,7 @@ def relayable(session: bytes) -> bytes:
         raise BadSession(SessionFault.NOT_RELAYABLE)
     above, *media = _parts(session)
     return above + b"".join(
-        _rejected(part) if each.is_refused else part for part, each in zip(media, described, strict=True)
+        rejected(part) if each.is_refused else part for part, each in zip(media, described, strict=True)
     )
 
 
@@ -410,7 +410,7 @@ def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
         had_audio = True
         kept = _chosen(*medium, order)
         has_audio = has_audio or bool(kept)
-        written.append(_limited(part, kept) if kept else _rejected(part))
+        written.append(_limited(part, kept) if kept else rejected(part))
     if had_audio and not has_audio:
         return None
     return b"".join(written)
@@ -767,7 +767,8 @@ def _limited(part: bytes, kept: list[bytes]) -> bytes:
     return head + b"".join(line for line in rest if (found := _OF_PAYLOAD.match(line)) is None or found[1] in kept)
 
 
-def _rejected(part: bytes) -> bytes:
+def rejected(part: bytes) -> bytes:
+    """Return a medium with the port 0, as its reader may not use it."""
     return _with_port(part, 0)
 
 

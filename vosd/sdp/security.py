@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import BadSession, media_of
+from vosd.sdp.media import BadSession, media_of, rejected
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -75,7 +75,7 @@ def protection_of(session: bytes) -> Protection:
     if not has_keys(session):
         return Protection.NONE
     try:
-        kinds = _kinds(session)
+        kinds = [kind for kind in _kinds(session) if kind]
     except BadSession:
         return Protection.NONE
     return Protection.NONE if not kinds or Protection.NONE in kinds else kinds[0]
@@ -112,15 +112,35 @@ def transport_of(session: bytes) -> str | None:
         return None
 
 
-def _kinds(session: bytes) -> list[Protection]:
-    """Return the encryption of each medium that is used; raises ``BadSession``."""
+def without_plain_twins(session: bytes) -> bytes:
+    """Return a description whose plain media at the port of encrypted ones are rejected.
+
+    Their author leaves the choice to the reader: FreeSWITCH offers ``RTP/SAVP`` and ``RTP/AVP`` at one port.
+    """
+    if not has_keys(session):
+        return session
+    try:
+        places = [(each.kind, each.host, each.port) for each in media_of(session)]
+        kinds = _kinds(session)
+    except BadSession:
+        return session
+    encrypted = {place for place, kind in zip(places, kinds, strict=True) if kind not in {None, Protection.NONE}}
+    above, *parts = _MEDIUM.split(session)
+    return above + b"".join(
+        rejected(part) if kind is Protection.NONE and place in encrypted else part
+        for part, place, kind in zip(parts, places, kinds, strict=True)
+    )
+
+
+def _kinds(session: bytes) -> list[Protection | None]:
+    """Return the encryption of each medium, None where it is not used; raises ``BadSession``."""
     described = media_of(session)
     above, *parts = _MEDIUM.split(session)
-    kinds: list[Protection] = []
+    kinds: list[Protection | None] = []
     for part, medium in zip(parts, described, strict=True):
         if not medium.port:
-            continue
-        if "RTP/" in medium.transport and "TLS/" not in medium.transport and _usable_keys(part):
+            kinds.append(None)
+        elif "RTP/" in medium.transport and "TLS/" not in medium.transport and _usable_keys(part):
             kinds.append(Protection.SDES)
         elif "SAVP" in medium.transport and (_FINGERPRINT.search(part) or _FINGERPRINT.search(above)):
             kinds.append(Protection.DTLS)

@@ -11,6 +11,7 @@ from vosd.sdp.security import (
     terminated,
     with_bounded_mki,
     with_usable_keys,
+    without_plain_twins,
 )
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -73,6 +74,26 @@ def test_an_answer_by_dtls_agrees_on_no_keys_of_sdes(role, offered, expected):
 )
 def test_media_that_are_not_encrypted_are_found_and_fax_is_one_of_them(session, expected):
     assert is_unprotected(HEAD + session) is expected
+
+
+@pytest.mark.parametrize(
+    ("session", "expected"),
+    [
+        (audio(b"RTP/SAVP", KEY) + audio(), audio(b"RTP/SAVP", KEY) + audio(port=0)),
+        (audio() + audio(b"RTP/SAVP", KEY), audio(port=0) + audio(b"RTP/SAVP", KEY)),
+        (audio() + audio(b"RTP/SAVPF", PRINT), audio(port=0) + audio(b"RTP/SAVPF", PRINT)),
+        (audio(b"RTP/SAVP", KEY) + audio(port=4_002), None),
+        (audio(b"RTP/SAVP", KEY) + audio(b"RTP/AVP", b"c=IN IP4 192.0.2.2\r\n"), None),
+        (audio(b"RTP/SAVP", KEY) + audio().replace(b"audio", b"video"), None),
+        (audio(b"RTP/SAVP", KEY) + audio(b"RTP/SAVP", KEY), None),
+        (audio(b"RTP/SAVP", KEY, port=0) + audio(), None),
+        (audio(b"RTP/SAVP", NULL_KEY) + audio(), None),
+        (audio() + audio(), None),
+        (audio(b"RTP/SAVP", KEY) + b"m=audio x", None),
+    ],
+)
+def test_media_that_are_offered_plain_beside_encrypted_ones_at_their_port_are_rejected(session, expected):
+    assert without_plain_twins(HEAD + session) == HEAD + (expected or session)
 
 
 def test_keys_that_do_not_encrypt_are_taken_out():

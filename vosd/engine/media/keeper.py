@@ -28,7 +28,7 @@ from vosd.sdp.direction import sending
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayable, with_codecs, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
-from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, terminated
+from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, terminated, without_plain_twins
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -42,7 +42,7 @@ from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
-from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, KeyWay
+from vosd.trunks.media import DEFAULT_MEDIA, TERMINATING, Encryption, IceMode, KeyWay
 
 _OFF, _REQUIRED, _LITE, _AUTO = (
     Encryption.OFF,
@@ -314,9 +314,11 @@ class MediaKeeper:
         if body is None:
             theirs.refusal = MediaRefusal.NO_COMMON_CODEC
             return True
-        if theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said):
-            theirs.refusal = MediaRefusal.NOT_ENCRYPTED
-            return True
+        if theirs.settings.encryption is _REQUIRED:
+            body = without_plain_twins(body)
+            if is_unprotected(body, theirs.said):
+                theirs.refusal = MediaRefusal.NOT_ENCRYPTED
+                return True
         passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
         if is_final:
             note_author(passing, now)
@@ -471,6 +473,8 @@ class MediaKeeper:
         None = neither.
         """
         theirs, media = passing.theirs.settings, passing.media.settings
+        if is_relayed and theirs.encryption in TERMINATING:
+            body = without_plain_twins(body)
         is_required = theirs.encryption is _REQUIRED or (media.encryption is _REQUIRED and not is_relayed)
         if is_required and is_unprotected(body, passing.theirs.said):
             return unfit(waiting.message, passing.media, MediaRefusal.NOT_ENCRYPTED)
