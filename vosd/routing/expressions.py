@@ -4,36 +4,16 @@ The part of a number that an expression fits first is replaced; ``\1`` to ``\9``
 """
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vosd.base.errors import VosError
+from vosd.base.expressions import EXPRESSION_MAX, compiled
 
-if TYPE_CHECKING:
-    import re2
-
-_EXPRESSION_MAX: Final = 256
-"""Longest expression."""
-_MEMORY_MAX: Final = 1 << 20
-"""Bytes that one expression may use."""
 _PART: Final = re.compile(r"\\([0-9])|([0-9A-Za-z+*#._-]+)")
 
 
 class RuleError(VosError):
     """A rule that cannot be applied; the message says what was expected."""
-
-
-def _compiled(expression: str) -> "re2._Regexp[bytes]":
-    import re2  # only where a rule has an expression: the library takes a megabyte
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # the text of a peer may hold bytes that are not UTF-8
-    options.max_mem = _MEMORY_MAX
-    options.log_errors = False
-    try:
-        return re2.compile(expression.encode(), options)
-    except re2.error as error:
-        why = error.args[0].decode("ascii", "replace") if isinstance(error.args[0], bytes) else error.args[0]
-        raise RuleError(f"a regular expression as RE2 has them behind the ~: {why}") from None
 
 
 class RegularExpression:
@@ -43,9 +23,12 @@ class RegularExpression:
 
     def __init__(self, expression: str, replacement: str) -> None:
         """Raise RuleError where either is malformed."""
-        if not expression.isascii() or len(expression) > _EXPRESSION_MAX:
-            raise RuleError(f"a regular expression of at most {_EXPRESSION_MAX} ASCII characters behind the ~")
-        self._expression = _compiled(expression)
+        if not expression.isascii() or len(expression) > EXPRESSION_MAX:
+            raise RuleError(f"a regular expression of at most {EXPRESSION_MAX} ASCII characters behind the ~")
+        try:
+            self._expression = compiled(expression)
+        except ValueError as error:
+            raise RuleError(f"a regular expression as RE2 has them behind the ~: {error}") from None
         self._parts = tuple(_parts_of(replacement, self._expression.groups))
 
     def rewritten(self, number: str) -> str | None:

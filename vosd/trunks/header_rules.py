@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.expressions import EXPRESSION_MAX, compiled
 from vosd.trunks.causes import TrunkCauses
 
 if TYPE_CHECKING:
@@ -26,13 +27,10 @@ PASSED_MAX: Final = 32
 """Most header lines of one message that are passed."""
 RULES_MAX: Final = 64
 """Most headers of one rule."""
-EXPRESSION_MAX: Final = 256
 _TREATED_MAX: Final = 256
 """Most names of received headers, as written, of which a rule remembers its treatment: peers choose them."""
 RECEIVED_NAME_MAX: Final = 64
 """Longest name of a received header that is passed."""
-_MEMORY_MAX: Final = 1 << 20
-"""Bytes that one expression may use."""
 
 _TRANSACTION: Final = "it belongs to the transaction"
 _DIALOG: Final = "it belongs to the dialog"
@@ -196,17 +194,10 @@ def _compiled(expression: str) -> "re2._Regexp[bytes]":
     """
     if not expression.isascii() or len(expression) > EXPRESSION_MAX:
         raise HeaderRuleError(f"an expression of at most {EXPRESSION_MAX} ASCII characters behind match")
-    import re2  # only where a trunk has an expression: the library takes a megabyte
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = _MEMORY_MAX
-    options.log_errors = False
     try:
-        return re2.compile(expression.encode(), options)
-    except re2.error as error:
-        why = error.args[0].decode("ascii", "replace") if isinstance(error.args[0], bytes) else error.args[0]
-        raise HeaderRuleError(f"an expression as RE2 has them behind match: {why}") from None
+        return compiled(expression)
+    except ValueError as error:
+        raise HeaderRuleError(f"an expression as RE2 has them behind match: {error}") from None
 
 
 def check_name(name: str) -> str:
@@ -519,9 +510,9 @@ def _searched(expression: str, value: str) -> str:
 
     Kept, because headers that a rule looks into mostly name one of a few trunks or customers.
     """
-    compiled = _compiled(expression)
-    found = compiled.search(value.encode("utf-8", "surrogateescape"))
-    group = 1 if compiled.groups else 0
+    fitting = _compiled(expression)
+    found = fitting.search(value.encode("utf-8", "surrogateescape"))
+    group = 1 if fitting.groups else 0
     return "" if found is None else (found.group(group) or b"").decode("utf-8", "surrogateescape")
 
 
