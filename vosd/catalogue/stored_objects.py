@@ -72,17 +72,7 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "ObjectVersion":
         """Return the version that has the values of a row, in the order of the fields."""
-        kind, name, version, body, begins_at, made_at, operator, memo = row
-        return cls(
-            kind=kind,
-            name=name,
-            version=version,
-            body=body,
-            begins_at=begins_at,
-            made_at=made_at,
-            operator=operator,
-            memo=memo,
-        )
+        return cls(**dict(zip(cls.__struct_fields__, row, strict=True)))
 
     @property
     def place(self) -> tuple[int, int]:

@@ -17,42 +17,29 @@ def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
     """Return the charges of a record; where it lists none, those of customer and vendor from its columns."""
     if record.charges:
         return record.charges
+    customer = record.customer_account, record.rate_prefix, record.billed_seconds, record.fee, record.tax
+    vendor = (
+        record.vendor_account, record.vendor_rate_prefix, record.vendor_billed_seconds, record.cost, record.cost_tax,
+    )  # fmt: skip
     found = []
-    if record.customer_account is not None and (record.billed_seconds or record.fee or record.tax):
-        rate = _rate_of(record, CUSTOMER)
+    for role, (account, prefix, seconds, fee, tax) in ((CUSTOMER, customer), (VENDOR, vendor)):
+        if account is None or not (seconds or fee or tax):
+            continue
+        rate = _rate_of(record, role)
         found.append(
             ChargeRow(
-                account=record.customer_account,
-                role=CUSTOMER,
+                account=account,
+                role=role,
                 level=0,
-                rate_group=record.rate_group,
+                rate_group=record.rate_group if role == CUSTOMER else rate.group,
                 rate_version=rate.version,
-                rate_prefix=record.rate_prefix,
+                rate_prefix=prefix,
                 unit_price=rate.unit_price,
                 price_per=rate.price_per,
-                billed_seconds=record.billed_seconds,
-                fee=record.fee,
-                tax=record.tax,
-                currency=record.currency,
-                tax_rate=rate.tax_rate,
-            )
-        )
-    if record.vendor_account is not None and (record.vendor_billed_seconds or record.cost or record.cost_tax):
-        rate = _rate_of(record, VENDOR)
-        found.append(
-            ChargeRow(
-                account=record.vendor_account,
-                role=VENDOR,
-                level=0,
-                rate_group=rate.group,
-                rate_version=rate.version,
-                rate_prefix=record.vendor_rate_prefix,
-                unit_price=rate.unit_price,
-                price_per=rate.price_per,
-                billed_seconds=record.vendor_billed_seconds,
-                fee=record.cost,
-                tax=record.cost_tax,
-                currency=record.vendor_currency,
+                billed_seconds=seconds,
+                fee=fee,
+                tax=tax,
+                currency=record.currency if role == CUSTOMER else record.vendor_currency,
                 tax_rate=rate.tax_rate,
             )
         )

@@ -49,9 +49,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """Values of Class in the accounting, as there."""
 
 
-@final
-class RegisterArrived(msgspec.Struct, frozen=True):
-    """A REGISTER that passed the general checks."""
+class OutsideArrived(msgspec.Struct, frozen=True):
+    """A request outside any dialog, and no INVITE, that passed the general checks."""
 
     transaction: "Server"
     request: Request
@@ -62,15 +61,13 @@ class RegisterArrived(msgspec.Struct, frozen=True):
 
 
 @final
-class StandaloneArrived(msgspec.Struct, frozen=True):
-    """A MESSAGE, SUBSCRIBE or NOTIFY outside the dialogs of the switch that is relayed (``Endpoint.relay``)."""
+class RegisterArrived(OutsideArrived, frozen=True):
+    """A REGISTER."""
 
-    transaction: "Server"
-    request: Request
-    source: Peer
-    at: Instant
-    user: str = ""
-    """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
+
+@final
+class StandaloneArrived(OutsideArrived, frozen=True):
+    """A MESSAGE, SUBSCRIBE or NOTIFY that is relayed (``Endpoint.relay``)."""
 
 
 @final

@@ -37,6 +37,11 @@ _columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
     CUSTOMER: ("fee", "tax", "billed_seconds"),
     VENDOR: ("cost", "cost_tax", "vendor_billed_seconds"),
 }
+_ALIKE: Final = (
+    "call_id", "position", "account", "role", "level", "currency", "reference", "corrected_at", "tax_rate_before",
+    "tax_rate_after",
+)  # fmt: skip
+"""Fields of a corrected charge that are columns of its row."""
 
 
 class NoSuchCall(VosError):  # noqa: N818 - states what was found
@@ -355,43 +360,24 @@ def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:
 
 
 def _row(change: CorrectedCharge) -> dict[str, Any]:
-    return {
-        "call_id": change.call_id,
-        "reference": change.reference,
-        "position": change.position,
-        "account": change.account,
-        "role": change.role,
-        "level": change.level,
+    return {name: getattr(change, name) for name in _ALIKE} | {
         "fee_before": change.before.fee,
         "fee_after": change.after.fee,
         "tax_before": change.before.tax,
         "tax_after": change.after.tax,
         "seconds_before": change.before.billed_seconds,
         "seconds_after": change.after.billed_seconds,
-        "currency": change.currency,
         "operator": descriptive(change.operator, NAME_LENGTH),
         "memo": descriptive(change.memo, schema.MEMO_LENGTH),
-        "corrected_at": change.corrected_at,
-        "tax_rate_before": change.tax_rate_before,
-        "tax_rate_after": change.tax_rate_after,
     }
 
 
 def _made(row: Any) -> CorrectedCharge:
     return CorrectedCharge(
-        row.call_id,
-        row.position,
-        row.account,
-        row.role,
-        row.level,
-        row.currency,
-        Amounts(row.fee_before, row.tax_before, row.seconds_before),
-        Amounts(row.fee_after, row.tax_after, row.seconds_after),
-        row.reference,
-        row.operator,
-        row.memo,
-        row.corrected_at,
+        before=Amounts(row.fee_before, row.tax_before, row.seconds_before),
+        after=Amounts(row.fee_after, row.tax_after, row.seconds_after),
+        operator=row.operator,
+        memo=row.memo,
         earned=row.earned,
-        tax_rate_before=row.tax_rate_before,
-        tax_rate_after=row.tax_rate_after,
+        **{name: getattr(row, name) for name in _ALIKE},
     )

@@ -92,8 +92,36 @@ class UndoneEntry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """Money that an operator books; ``made_at`` is UTC milliseconds.
+class MoneyOrdered:
+    """Facts that payments and transfers have alike; ``made_at`` is UTC milliseconds."""
+
+    reference: str
+    made_at: int
+    operator: str | None = None
+    memo: str | None = None
+    least_left: Decimal | None = None
+    """Refuse it where the balance, of a transfer that of the source, would be less afterwards; None = it may be."""
+    available: Decimal | None = None
+    """Most that the running switch lets be taken, where that is less than the amount; None = it has withheld the
+    amount, or none runs. Such a payment finds its earlier booking, or is refused."""
+    extends_days: int = 0
+    """By how many days a payment above zero extends the validity of the account, if that expires; of a transfer that of
+    the target, where an agent pays an account below it."""
+    undoes: UndoneEntry | None = None
+    """The entry that it takes back, of a transfer that of the source, with what that has done to the validity of the
+    account, unless the validity was changed since; None = it extends the validity itself."""
+    settles: Settlement | None = None
+    """The payment that waits and is booked by this; None = it has not waited."""
+    configured_expiry: int | None = None
+    """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins. The
+    account of a transfer is the target, of an undone one the source."""
+    audit: AuditLine | None = None
+    """Written with the booking; a repeat writes none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment(MoneyOrdered):
+    """Money that an operator books.
 
     ``reference`` is unique for each account and kind: the same one books once. ``kind`` is none of those of calls; one
     of ``TRANSFER`` is half of a ``MoneyTransfer``.
@@ -102,11 +130,7 @@ class Payment:
 
     account: str
     kind: EntryKind
-    reference: str
-    made_at: int
     amount: Decimal = ZERO
-    operator: str | None = None
-    memo: str | None = None
     other_end: str | None = None
     """The beginning of the memo of a transfer, which names the other account; None = it is no transfer."""
     currency: str | None = None
@@ -115,22 +139,6 @@ class Payment:
     """Whether the account must have a row already, because the configuration does not name it."""
     at_most: Decimal | None = None
     """Refuse ``ZERO`` where the balance needs more than this amount, or one of the other sign; None = any."""
-    least_left: Decimal | None = None
-    """Refuse it where the balance would be less afterwards; None = whatever is left."""
-    available: Decimal | None = None
-    """Most that the running switch lets be taken, where that is less than the amount; None = it has withheld the
-    amount, or none runs. Such a payment finds its earlier booking, or is refused."""
-    extends_days: int = 0
-    """By how many days a payment above zero extends the validity of the account, if that expires."""
-    undoes: UndoneEntry | None = None
-    """The entry that it takes back, with what that has done to the validity of the account, unless the validity was
-    changed since; None = it extends the validity itself."""
-    settles: Settlement | None = None
-    """The payment that waits and is booked by this; None = it has not waited."""
-    configured_expiry: int | None = None
-    """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins."""
-    audit: AuditLine | None = None
-    """Written with the booking; a repeat writes none."""
 
     def __post_init__(self) -> None:
         assert self.kind not in {EntryKind.CALL, EntryKind.CORRECTION}, "calls have entries of their own"
@@ -138,8 +146,8 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoneyTransfer:
-    """Money that an operator moves from one account to another of the same currency; ``made_at`` is UTC milliseconds.
+class MoneyTransfer(MoneyOrdered):
+    """Money that an operator moves from one account to another of the same currency.
 
     The same ``reference`` moves the money once.
     """
@@ -147,27 +155,10 @@ class MoneyTransfer:
     source: str
     target: str
     amount: Decimal
-    reference: str
-    made_at: int
-    operator: str | None = None
-    memo: str | None = None
     currencies: Mapping[str, str] = field(default_factory=dict)
     """Currency of each account that is configured; one that is not must have a row."""
     target_reference: str | None = None
     """Reference of the target's entry; None = that of the source's. Those of an undo name an entry each."""
-    undoes: UndoneEntry | None = None
-    """As in ``Payment``, of the source."""
-    least_left: Decimal | None = None
-    """Refuse it where the source's balance would be less afterwards; None = whatever is left."""
-    available: Decimal | None = None
-    """As in ``Payment``, of the source."""
-    settles: Settlement | None = None
-    extends_days: int = 0
-    """As in ``Payment``, of the target: more than 0 where an agent pays an account below it."""
-    configured_expiry: int | None = None
-    """As in ``Payment``, of the target; of an undo that of the source."""
-    audit: AuditLine | None = None
-    """As in ``Payment``."""
 
     def __post_init__(self) -> None:
         assert self.amount > 0, "the direction is from source to target"

@@ -185,6 +185,26 @@ class TrunkDialect(msgspec.Struct, frozen=True, dict=True):
     causes: TrunkCauses | None = None
     """The causes of Q.850 that it uses; None = those of the standard."""
 
+    @property
+    def shows_connected(self) -> bool:
+        """Whether it is shown the number of the other side (``SentAs``)."""
+        return False
+
+    @cached_property
+    def sent_as(self) -> SentAs | None:
+        """Name and headers by which it knows the switch; None = the usual ones."""
+        sent = SentAs(
+            self.contact_user,
+            self.contact_host,
+            self.user_agent,
+            self.headers,
+            self.bodies,
+            self.session_id,
+            self.causes,
+            self.shows_connected,
+        )
+        return None if sent == _USUAL else sent
+
 
 class CallerDialect(TrunkDialect, frozen=True, dict=True):
     """A customer's trunk."""
@@ -245,20 +265,10 @@ class CallerDialect(TrunkDialect, frozen=True, dict=True):
             return 183 if session else 180, session
         return status, session
 
-    @cached_property
-    def sent_as(self) -> SentAs | None:
-        """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(
-            self.contact_user,
-            self.contact_host,
-            self.user_agent,
-            self.headers,
-            self.bodies,
-            self.session_id,
-            self.causes,
-            self.connected_identity is Passing.PASS,
-        )
-        return None if sent == _USUAL else sent
+    @property
+    def shows_connected(self) -> bool:
+        """Whether ``connected_identity`` is passed."""
+        return self.connected_identity is Passing.PASS
 
     def sent_for(self, code: int) -> int:
         """Return the final code that this customer is sent in place of ``code``."""
@@ -339,20 +349,6 @@ class CalleeDialect(TrunkDialect, frozen=True, dict=True):
         ISUP says itself what of it may be shown, and is for exchanges alone.
         """
         return self.bodies if self.shows_number[caller] else self.bodies - {LOCATION}
-
-    @cached_property
-    def sent_as(self) -> SentAs | None:
-        """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(
-            self.contact_user,
-            self.contact_host,
-            self.user_agent,
-            self.headers,
-            self.bodies,
-            self.session_id,
-            self.causes,
-        )
-        return None if sent == _USUAL else sent
 
     @cached_property
     def is_usual(self) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import chain, repeat
+from typing import Final
 
 import msgspec
 
-from vosd.b2bua.snapshot.facts import facts_of
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.base.clock import Instant
 from vosd.base.money import ZERO
@@ -20,6 +20,12 @@ from vosd.engine.calls.services import CallServices
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.gateways import CallerLimits, RoutingGateway
 from vosd.trunks.scope import LimitScope
+
+_AS_THEY_ARE: Final = (
+    "source_host", "source_port", "hops", "at", "user", "caller_in", "caller", "callee_in", "callee", "callee_billing",
+    *SetupFacts.__struct_fields__,
+)  # fmt: skip
+"""Fields that a call request and its snapshot have alike."""
 
 
 class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
@@ -91,42 +97,22 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
     def of(cls, request: CallRequest, *, is_answered: bool = False) -> "RequestSnapshot":
         """Describe an admitted call; raises NoSnapshotError where it occupies something of an unknown kind."""
         return cls(
-            source_host=request.source_host,
-            source_port=request.source_port,
-            hops=request.hops,
-            at=request.at,
-            user=request.user,
-            caller_in=request.caller_in,
-            caller=request.caller,
-            callee_in=request.callee_in,
-            callee=request.callee,
-            callee_billing=request.callee_billing,
             mapping=None if request.mapping is None else request.mapping.name,
             account=None if request.account is None else request.account.id,
             taken=described_taken(request.taken),
             ceiling_s=0 if request.hold is None else request.hold.ceiling_s,
             left=() if is_answered else tuple((each.gateway.name, each.cause, each.detail) for each in request.left),
-            **facts_of(request, SetupFacts),
+            **{name: getattr(request, name) for name in _AS_THEY_ARE},
         )
 
     def restored(self, known: KnownObjects) -> CallRequest:
         """Return the call request, which occupies nothing yet."""
         return CallRequest(
-            source_host=self.source_host,
-            source_port=self.source_port,
-            hops=self.hops,
-            at=self.at,
-            user=self.user,
-            caller_in=self.caller_in,
-            caller=self.caller,
-            callee_in=self.callee_in,
-            callee=self.callee,
-            callee_billing=self.callee_billing,
             mapping=None if self.mapping is None else known.mapping_gateways[self.mapping],
             account=None if self.account is None else known.accounts[self.account],
             left=[LeftOut(_named(name, known), cause, detail) for name, cause, detail in self.left],
             taken=[],
-            **facts_of(self, SetupFacts),
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
         )
 
     def occupy(self, request: CallRequest, services: CallServices, vendor_rate: AppliedRate | None) -> None:

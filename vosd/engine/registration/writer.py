@@ -12,11 +12,11 @@ At most one state for each binding is queued, so the queue is bounded however lo
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from vosd.base.clock import Clock, Instant
+from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs.events import Event, log as _log
@@ -40,6 +40,7 @@ _SAME_MS: Final = 1_000
 """Ends that differ by less are one and the same, computed at two moments."""
 LAST_WRITING_S: Final = 5.0
 """Longest time of a stop until everything is written."""
+_ALIKE: Final = tuple(name for name in StoredBinding._fields if name in Binding.__struct_fields__)
 
 
 class RegistrationWriter:
@@ -205,7 +206,8 @@ class RegistrationWriter:
             if left_ms <= 0 or flow is None:
                 yield row, None
                 continue
-            binding = _binding_of(row, Peer(flow, row.host, row.port), now.plus(left_ms))
+            came_from = Peer(flow, row.host, row.port)
+            binding = Binding(peer=came_from, expires_at=now.plus(left_ms), **_as_they_are(row))
             peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
             yield row, None if peer is None else msgspec.structs.replace(binding, peer=peer)
 
@@ -223,23 +225,9 @@ class RegistrationWriter:
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
+        listener, host, port = self._flows.name_of(binding.peer.flow), binding.peer.host, binding.peer.port
         row = StoredBinding(
-            key.name,
-            binding.slot,
-            binding.contact,
-            binding.q,
-            binding.call_id,
-            binding.cseq,
-            binding.registered_at,
-            until,
-            binding.lifetime_s,
-            self._flows.name_of(binding.peer.flow),
-            binding.peer.host,
-            binding.peer.port,
-            binding.path,
-            binding.instance,
-            binding.reg_id,
-            binding.user_agent,
+            name=key.name, until=until, listener=listener, host=host, port=port, **_as_they_are(binding)
         )
         self._queue(key, row)
 
@@ -300,19 +288,6 @@ def is_refresh(before: Binding, after: Binding) -> bool:
     )
 
 
-def _binding_of(row: StoredBinding, peer: Peer, expires_at: Instant) -> Binding:
-    return Binding(
-        slot=row.slot,
-        contact=row.contact,
-        q=row.q,
-        call_id=row.call_id,
-        cseq=row.cseq,
-        registered_at=row.registered_at,
-        expires_at=expires_at,
-        lifetime_s=row.lifetime_s,
-        peer=peer,
-        path=row.path,
-        instance=row.instance,
-        reg_id=row.reg_id,
-        user_agent=row.user_agent,
-    )
+def _as_they_are(binding: Binding | StoredBinding) -> dict[str, Any]:
+    """Return by name the fields that a binding and its row have alike."""
+    return {name: getattr(binding, name) for name in _ALIKE}
