@@ -47,10 +47,7 @@ class ExportLines:
         if self._is_csv:
             return self._csv(map(self._row, calls))
         end = self._end.encode()
-        return b"".join(_json.encode(self._object(call)) + end for call in calls)
-
-    def _object(self, call: Sequence[Any]) -> dict[str, Any]:
-        return dict(zip(self._titles, self._row(call), strict=True))
+        return b"".join(_json.encode(dict(zip(self._titles, self._row(call), strict=True))) + end for call in calls)
 
     def _row(self, call: Sequence[Any]) -> list[Any]:
         cells = []

@@ -25,15 +25,13 @@ def written_object(kind: str, section: Section) -> WrittenObject:
     return WrittenObject(str(section.place), keys)
 
 
-def written_gateways(
-    path: Path, name: str, environ: Mapping[str, str] = os.environ, texts: Texts | None = None
-) -> list[WrittenGateway]:
+def written_gateways(path: Path, name: str, texts: Texts | None = None) -> list[WrittenGateway]:
     """Return what the configuration at ``path`` calls ``name``; mistakes elsewhere do not matter.
 
     ``texts`` is where its files are; None = on the disk.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS - _NAME_KEYS.keys(), texts)
+    document = read_files(path, os.environ, problems, LISTS - _NAME_KEYS.keys(), texts)
     templates = take_templates(document, problems)
     return [
         WrittenGateway(

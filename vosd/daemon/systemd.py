@@ -230,14 +230,14 @@ def handed_over(environ: Mapping[str, str] = os.environ) -> dict[str, socket.soc
     return found
 
 
-def from_environment(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> tuple[Notifier, Watchdog]:
+def from_environment(environ: Mapping[str, str] = os.environ) -> tuple[Notifier, Watchdog]:
     """Read ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` as systemd sets them.
 
     The watchdog is notified twice in each of its periods, as ``sd_watchdog_enabled(3)`` advises.
     """
     notifier = Notifier(environ.get("NOTIFY_SOCKET"))
     period_us = environ.get("WATCHDOG_USEC", "")
-    meant_for = environ.get("WATCHDOG_PID") or str(pid or os.getpid())
-    if not period_us.isdigit() or int(period_us) == 0 or meant_for != str(pid or os.getpid()):
+    is_ours = environ.get("WATCHDOG_PID") in {None, "", str(os.getpid())}
+    if not period_us.isdigit() or int(period_us) == 0 or not is_ours:
         return notifier, Watchdog(notifier, None)
     return notifier, Watchdog(notifier, int(period_us) / 2_000_000)

@@ -97,7 +97,7 @@ class WebSocketFramer:
         events = protocol.events_received()
         for event in events:
             if isinstance(event, Request):
-                self._answer_handshake(event)
+                self._protocol.send_response(self._protocol.accept(event))
             elif isinstance(event, Frame) and protocol.subprotocol is not None:
                 message = self._take(event)
                 if message:
@@ -156,9 +156,6 @@ class WebSocketFramer:
         return self.answer(0)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _answer_handshake(self, request: Request) -> None:
-        self._protocol.send_response(self._protocol.accept(request))
 
     def _take(self, frame: Frame) -> bytes | None:
         """Take a frame; return the message that it completes."""

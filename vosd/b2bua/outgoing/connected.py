@@ -87,7 +87,7 @@ def show_connected(message: Outgoing, leg: "Leg") -> None:
         if callee is not None:
             identity_came(callee, call.conversation.to_forward)
     elif kind not in {OutgoingSuccess, OutgoingReinvite} and not (
-        isinstance(message, OutgoingRequest) and _is_update(message)
+        isinstance(message, OutgoingRequest) and (message.method == "UPDATE")
     ):
         return
     leg.facts.connected = number = "" if callee is None else callee.facts.asserted
@@ -101,10 +101,6 @@ def with_number(headers: str, number: str) -> str:
     if host is None:
         return headers
     return f"{without(headers, 'p-asserted-identity')}P-Asserted-Identity: <sip:{number}@{host[1]}>\r\n"
-
-
-def _is_update(message: OutgoingRequest) -> bool:
-    return message.method == "UPDATE"
 
 
 def identity_came(callee: "Leg", message: Message) -> None:
