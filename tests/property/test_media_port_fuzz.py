@@ -10,8 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from vosd.media.record import RECORD_BYTES, figures_of
 from vosd.media.source import RelayPort
-from vosd.relay.forwarded import ForwardedStream
-from vosd.relay.media_port import MediaPort
+from vosd.relay.media_port import ForwardedStream, MediaPort
 from vosd.relay.peer_sender import PeerSender
 from vosd.relay.protocol import OpenPort
 from vosd.relay.stream_table import KernelStream

@@ -17,8 +17,7 @@ from msgspec.structs import FieldInfo, asdict
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
-from vosd.api.begun import begun
-from vosd.api.http import Answer, RequestError, preferred
+from vosd.api.http import Answer, HttpRequest, RequestError, preferred
 from vosd.api.operation import Listing
 from vosd.api.workbook import ROWS_MAX, XLSX, too_many_rows, workbook_parts
 from vosd.base import base64url
@@ -30,6 +29,7 @@ LIMIT: Final = 100
 LIMIT_MAX: Final = 1_000
 NDJSON: Final = "application/x-ndjson"
 _Part = TypeVar("_Part")
+AnswerPart = TypeVar("AnswerPart", str, bytes)
 CSV: Final = "text/csv"
 _WITH_PLUS: Final = re.compile(r"\+\d+(?:\.\d+)?\Z", re.ASCII)
 _CHUNK: Final = 64
@@ -363,3 +363,32 @@ def _bad(field: str, said: str, remedy: str | None = None) -> RequestError:
     return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"`{field}` {said}", field=field, remedy=remedy
     )
+
+
+async def begun(parts: AsyncGenerator[AnswerPart, None]) -> AsyncGenerator[AnswerPart, None]:
+    """Return the parts of an answer, once the first one is there; raises what keeps that from being there.
+
+    So an error before it is a problem, and not a broken answer.
+    """
+
+    async def whole() -> AsyncGenerator[AnswerPart, None]:
+        async with aclosing(parts):
+            first = await anext(parts)
+            yield first  # taken below: a generator that has not begun would not close the parts
+            yield first
+            async for part in parts:
+                yield part
+
+    answer = whole()
+    await anext(answer)
+    return answer
+
+
+async def csv_answer(_office: Office, _request: HttpRequest, text: AsyncGenerator[str, None]) -> Answer:
+    """Return a text as CSV."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        async for part in text:
+            yield part.encode()
+
+    return Answer(stream=parts(), content_type=f"{CSV}; charset=utf-8")

@@ -93,8 +93,7 @@ def _clear_kept(
 ) -> "LeftState[Done[ClearedCallers]]":
     """Clear the list that the next start will find, and write the line of the audit."""
     from vosd.admin.office.alarms import CallerNotRefusedError
-    from vosd.wiring.kept_changes import clear_kept_blacklist
-    from vosd.wiring.kept_state import LeftState, kept_blacklist
+    from vosd.wiring.kept_state import LeftState, clear_kept_blacklist, kept_blacklist
 
     now_ms = time.time_ns() // 1_000_000
     written = kept_blacklist(state_dir, now_ms).at

@@ -40,11 +40,10 @@ from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
-from vosd.engine.media.figures import MediaFigures
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
-from vosd.engine.media.switch_media import SwitchMedia
+from vosd.engine.media.switch_media import MediaFigures, SwitchMedia
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.countries import Countries
@@ -541,7 +540,6 @@ class SwitchService:
         _log.warning("last_bye_unanswered", means="its side of the call may still be open")
 
     async def _end_vendor_registrations(self) -> None:
-        """End our registrations with vendors."""
         now = self._clock.now()
         self.node.vendors.end(now)
         self.loop.flush(now)

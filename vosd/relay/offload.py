@@ -10,8 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from vosd.base.host import UNSPECIFIED, plain_host
-from vosd.relay.forwarded import ForwardedStream
-from vosd.relay.media_port import BUDGET, MediaPort
+from vosd.relay.media_port import BUDGET, ForwardedStream, MediaPort
 from vosd.relay.routes import KernelRoutes, Route
 from vosd.relay.stream_table import ABANDONED_MS, MAPS, KernelStream, StreamTable, kernel_stream
 from vosd.relay.translations import Translations

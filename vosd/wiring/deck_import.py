@@ -25,6 +25,7 @@ from vosd.admin.office.decks import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.base.csv_text import CsvWriter
+from vosd.base.errors import VosError
 from vosd.base.money import EXACT, format_amount, in_places
 from vosd.billing.deck_changes import DeckChangeKind, Each, Example, end_of
 from vosd.billing.deck_content import Chunk, columns_of
@@ -45,13 +46,16 @@ from vosd.config.reader.times import machine_zone
 from vosd.processes.whole_file import open_growing, write_parts
 from vosd.storage.deck_values import not_taken_back
 from vosd.wiring.configured_switch import ConfiguredSwitch
-from vosd.wiring.deck_errors import DeckFileError, DeckSteps
-from vosd.wiring.deck_trial import make_ready, margin_of, milliseconds_of
+from vosd.wiring.deck_trial import DeckSteps, make_ready, margin_of, milliseconds_of
 
 _OWN = (
     "change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then", "planned_price",
     "planned_begins",
 )  # fmt: skip
+
+
+class DeckFileError(VosError):
+    """A file has no rates, or cannot be written."""
 
 
 class ChangesFile:

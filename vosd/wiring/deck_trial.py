@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from sys import maxsize
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from vosd.admin.deck_margin import Margin, MarginReport
 from vosd.admin.office.decks import DAY_MS, Prepared
 from vosd.admin.office.office import Office
+from vosd.base.errors import VosError
 from vosd.billing.deck_content import Chunk
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.decks import DeckVersion
@@ -20,7 +22,20 @@ from vosd.config.kept import KeptCatalogue
 from vosd.processes.whole_file import open_growing
 from vosd.storage.ports import CallFilter
 from vosd.wiring.configured_switch import ConfiguredSwitch
-from vosd.wiring.deck_errors import DeckSteps, RatesRefusedError
+
+
+class RatesRefusedError(VosError):
+    """The switch would refuse the rates; nothing was imported."""
+
+
+class DeckSteps(Protocol):
+    """Takes how far an import is."""
+
+    def begin(self, step: str, whole: int | None = None) -> None:
+        """Begin a step; the one before is finished."""
+
+    def at(self, done: int, whole: int | None = None) -> None:
+        """Say how far the step is."""
 
 
 async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: DeckSteps) -> None:

@@ -1,21 +1,27 @@
-"""State that a switch has left in its state directory, for commands that list it while no switch runs.
+"""State that a switch has left in its state directory, for commands while no switch runs.
 
-The files are read as they are, and nothing is written beside them.
+Files that are listed are read as they are, and nothing is written beside them.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+import msgspec
+
+from vosd.base.number import for_matching, without_separators
 from vosd.control.events import DeadLetter
 from vosd.control.installation import AlarmList, ScheduledReportRow
-from vosd.control.peers import BlacklistedCaller
+from vosd.control.peers import BlacklistedCaller, ClearedCallers
+from vosd.daemon.claim import StateDirectory
 from vosd.daemon.scheduled_reports import DELIVERED, delivered_reports, next_period, scheduled_row
 from vosd.engine.alarms.desk import AlarmFile, rows_of
 from vosd.engine.reports.spool import spooled_in
 from vosd.engine.reports.webhooks import DEAD, WEBHOOKS, dead_letter
 from vosd.engine.settings import ScheduledReport
 from vosd.engine.state_files import BLACKLIST, blacklist_file, blacklisted
+from vosd.processes.whole_file import replace_file
 
 Value = TypeVar("Value")
 
@@ -48,6 +54,33 @@ def kept_blacklist(state_dir: Path, now_ms: int) -> LeftState[list[BlacklistedCa
     found = blacklist_file(state_dir).load() or []
     rows = [blacklisted(each, each.until - now_ms, each.until) for each in found if each.until > now_ms]
     return LeftState(rows, _written(state_dir / BLACKLIST))
+
+
+def clear_kept_blacklist(state_dir: Path, caller: str | None, now_ms: int) -> ClearedCallers:
+    """Take a calling number, or all, off the list that the next start finds; ``now_ms`` is UTC.
+
+    The file stays that of its owner, who may be another user than the one of the command.
+
+    Raises:
+        StateDirectoryError: a switch has begun to run, or the directory cannot be used.
+        OSError, msgspec.DecodeError: the file cannot be read or written.
+    """
+    file, number = state_dir / BLACKLIST, None if caller is None else for_matching(without_separators(caller))
+    if not file.exists():
+        return ClearedCallers(number, 0)
+    directory = StateDirectory(state_dir)
+    directory.claim()
+    try:
+        found = blacklist_file(state_dir).load() or []
+        meant = [each for each in found if number is None or each.caller == number]
+        if meant:
+            owner = file.stat()
+            replace_file(file, msgspec.json.encode([each for each in found if each not in meant]))
+            if os.geteuid() != owner.st_uid:
+                os.chown(file, owner.st_uid, owner.st_gid)
+    finally:
+        directory.release()
+    return ClearedCallers(number, sum(each.until > now_ms for each in meant))
 
 
 def kept_dead_letters(state_dir: Path, receivers: Sequence[str]) -> LeftState[list[DeadLetter]]:

@@ -22,11 +22,9 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
-from vosd.api.begun import begun
-from vosd.api.csv_stream import csv_answer
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work
-from vosd.api.listing import CSV
+from vosd.api.listing import CSV, begun, csv_answer
 from vosd.api.operation import Listing, Operation
 from vosd.api.operations.jobs import never
 from vosd.api.operations.money import Booked, booked

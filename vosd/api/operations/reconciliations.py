@@ -23,10 +23,8 @@ from vosd.admin.office.reconciliations import (
     show_reconciliation,
     write_letter,
 )
-from vosd.api.begun import begun
-from vosd.api.csv_stream import csv_answer
 from vosd.api.job import Long, Work, map_file_of
-from vosd.api.listing import CSV
+from vosd.api.listing import CSV, begun, csv_answer
 from vosd.api.operation import Listing, Operation
 from vosd.api.operations.jobs import never
 from vosd.api.operations.traces import TEXT

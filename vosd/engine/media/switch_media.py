@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from vosd.base.clock import Instant
+from vosd.engine.counting import Counting
 from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.relayed_calls import RelayedCalls
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
+from vosd.obs.figures import Figure
 from vosd.trunks.media import PortRange
 
 
@@ -38,3 +40,15 @@ class SwitchMedia:
         """Return the number of legs that have not ended, and of open ports."""
         medias = self.parts.legs.all_media()
         return len(medias), sum(len(media.open_ports()) for media in medias)
+
+
+class MediaFigures(Counting):
+    """Counts the legs and ports of media; a switch that relays none has none."""
+
+    def __init__(self, media: SwitchMedia | None) -> None:
+        self._media = media
+
+    def census(self) -> Mapping[Figure, int]:
+        """Count legs and open ports."""
+        legs, ports = (0, 0) if self._media is None else self._media.counted()
+        return {Figure.MEDIA_LEGS: legs, Figure.MEDIA_PORTS: ports}
