@@ -21,8 +21,6 @@ def identifier(each: Operation) -> str:
 
 
 class _Object(NamedTuple):
-    """Object of an answer."""
-
     place: str
     """Path above it."""
     expression: str

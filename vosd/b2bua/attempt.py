@@ -372,7 +372,6 @@ class GatewayAttempt:
         return early
 
     def _invite(self, early: EarlyDialogs, invitation: Invitation, now: Instant) -> None:
-        """Send the INVITE."""
         early.invitation, leg = invitation, self.leg
         headers = f"{invitation.headers}{leg.timer.first_offer()}{invitation.content}"
         parts, hops, is_fixed = invitation.parts, invitation.hops, invitation.is_fixed

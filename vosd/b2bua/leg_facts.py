@@ -20,7 +20,6 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Facts of a leg of either side: a field of it is written to snapshots and read from them without another line."""
 
     allows_update: bool = False
-    """Whether this side allows UPDATE."""
     is_confirmed: bool = False
     last_seen_at: Instant | None = None
     """Time at which a request, an ACK or a response of the peer within the dialog was last processed."""

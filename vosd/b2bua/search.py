@@ -384,14 +384,12 @@ class CalleeSearch(msgspec.Struct, eq=False):
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _attempt_of(self, leg: Leg) -> GatewayAttempt | None:
-        """Return the attempt that a leg is of."""
         callee = self._call.callee
         if callee is None or callee.leg is leg:
             return callee
         return next((each for each in self.beside if each.leg is leg), None)
 
     def _awaits(self, attempt: GatewayAttempt) -> bool:
-        """Return whether an attempt is in progress."""
         is_known = attempt is self._call.callee or attempt in self.beside
         return is_known and CallEvent.ATTEMPT_FAILED in ACCEPTED[self._call.state]
 
@@ -561,7 +559,6 @@ class CalleeSearch(msgspec.Struct, eq=False):
     def _cancel_beside(
         self, attempt: GatewayAttempt, reason: EndReason, row: str, now: Instant, given: Mapping[str, int] = NO_CAUSES
     ) -> None:
-        """Cancel an attempt beside the foremost one."""
         outcome = attempt.given_up(now)
         attempt.give_up(reason, now, given)
         self._call.journey.attempts.append(attempt.row(0, row, now))

@@ -170,7 +170,6 @@ def _by_prefix(old: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, li
 
 
 def _grouped(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each prefix with its lines."""
     for prefix, found in groupby(lines, _prefix_of):
         yield prefix, [*found]
 

@@ -53,7 +53,6 @@ class LiveState:
         self.false_answers = FalseAnswers()
         self.breakers = Breakers()
         self.country_of: CountryOf = nowhere
-        """Returns the country of an address."""
         self.health = GatewayHealth()
         self.dynamic_lists = DynamicLists()
         self.unregistered: set[str] = set()

@@ -25,7 +25,6 @@ class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
     scope: LimitScope
     name: str
     mono_ms: int
-    """When it was taken."""
 
     def give_back(self) -> None:
         """Release the concurrent call; the calls of the last second still include it."""

@@ -90,7 +90,6 @@ class _GivenNumbers:
         others = (each.phone_numbers or () for name, each in accounts.items() if name not in self._tree)
         self._of_others = NumberRanges(chain.from_iterable(others) if self.own is None else ())
         self._phones = {for_matching(number): phone.gateway.account for number, phone in catalogue.phones.items()}
-        """Account of each phone, by its number."""
 
     def has(self, number: str) -> bool:
         """Return whether a phone may have a number, which is without plus sign."""

@@ -107,7 +107,6 @@ class Definitions(Generic[Thing]):
     kind: str
     """Name of the kind in messages, such as ``account``."""
     name_key: str = "name"
-    """The key with its name."""
     sound: Mapping[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""

@@ -25,7 +25,6 @@ class Rest(NamedTuple):
     frame: str
     """Digest of everything that definitions may name and are checked by; of rate groups all but the rates."""
     rates: str
-    """The rates."""
 
 
 def rest_of(source: CatalogueSource) -> Rest:

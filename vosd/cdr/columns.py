@@ -29,10 +29,8 @@ EXPORT_SEQ: Final = Column(
 """The column that the database fills."""
 ATTEMPTS: Final = Column("attempts", ColumnKind.ROWS, 0, False, "every gateway tried, in order")
 ATTEMPT_COLUMNS: Final = columns_of(Attempt)
-"""The columns of a row of ``attempts``."""
 CHARGES: Final = Column("charges", ColumnKind.ROWS, 0, False, "what everyone pays or is paid for the call")
 CHARGE_COLUMNS: Final = columns_of(ChargeRow)
-"""The columns of a row of ``charges``."""
 
 COLUMNS: Final = (RECORD_COLUMNS[0], EXPORT_SEQ, *RECORD_COLUMNS[1:], ATTEMPTS, CHARGES)
 """Every column in the order in which people and programs read them."""

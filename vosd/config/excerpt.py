@@ -104,7 +104,6 @@ class Excerpt:
         self._tables = tables
         self._document: Section | None = None
         self._read_lists: frozenset[str] = frozenset()
-        """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
         self._agents: Mapping[str, str] | None = None

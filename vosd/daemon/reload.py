@@ -107,7 +107,6 @@ class SoundFile(NamedTuple):
     """A file that a reload has taken, or would take."""
 
     version: str
-    """Version of its catalogue."""
     problems: tuple[DefinitionProblem, ...]
     """Warnings."""
 

@@ -132,7 +132,6 @@ class Surroundings(NamedTuple):
     doorkeeper: Doorkeeper | None = None
     """Examines the messages of legs before they leave; None = they leave at once."""
     country_of: CountryOf = nowhere
-    """Returns the country of an address."""
     is_here: IsHere = is_on_loopback
     """Returns whether this machine has an address."""
     ask_others: Callable[[HeldRequest], None] | None = None

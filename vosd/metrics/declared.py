@@ -246,7 +246,6 @@ METRICS: Final = tuple(
         key=lambda metric: metric.name,
     )
 )
-"""All metrics, by name."""
 
 PROCESSES = {
     "": "the switch",

@@ -53,8 +53,6 @@ class _Process(ProcessCollector):
 
 
 class _Reading(Collector):
-    """The metrics of one reading."""
-
     def __init__(self, parts: Sequence[ExporterAnswer]) -> None:
         self._samples: dict[str, list[Sample]] = defaultdict(list)
         for part in parts:

@@ -279,7 +279,6 @@ class _Rates:
 
 
 def _remove(by_source: dict[str, OrderedDict[_Key, _Value]], source: str, connection: _Key) -> None:
-    """Remove a connection, if it is there, from those of a source."""
     there = by_source.get(source)
     if there is not None:
         there.pop(connection, None)

@@ -36,8 +36,6 @@ class ChosenServer(NamedTuple):
 
 
 class _Standing:
-    """Standing of one server."""
-
     __slots__ = ("failures", "is_asked", "is_dead", "rests_until", "successes")
 
     def __init__(self) -> None:

@@ -269,7 +269,6 @@ class RecordingStopped(msgspec.Struct, frozen=True, array_like=True, tag=4):
     id: int
     error: str
     has_begun: bool
-    """Whether there is a file."""
     file: str = ""
     """Path of one whose ports are closed already, and whose last packets are lost; the id is 0 then."""
 

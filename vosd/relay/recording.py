@@ -40,7 +40,6 @@ class Recording:
         self.disk = _NO_DISK
         """Number of the device that its directory is on."""
         self.has_begun = False
-        """Whether there is a file."""
         self.is_over = False
         """Whether it stopped: there is no file, the disk is full, or too slow."""
         self.is_closed = False
@@ -194,7 +193,6 @@ def _disk_of(path: Path) -> int:
 
 
 def _has_content(path: Path) -> bool:
-    """Return whether there is a file with a beginning."""
     try:
         return bool(path.stat().st_size)
     except FileNotFoundError:

@@ -347,7 +347,6 @@ def _removed_counts(said: Sequence[Message]) -> dict[bytes, int]:
 
 
 def _counts_of(content: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield key and packets of the elements of a message."""
     for kind, elements in attributes_of(content, _GENERAL.size):
         if kind != _ELEMENTS:
             continue

@@ -128,7 +128,6 @@ class ListedCaller(NamedTuple):
     caller: str
     cause: ListingCause
     limit: int
-    """The limit that it exceeded."""
     since: int
     """UTC milliseconds."""
     until: int

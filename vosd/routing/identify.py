@@ -96,7 +96,6 @@ class SourceIndex:
         self._remembered: dict[str, HostClaims] = {}
         """By host."""
         self._of_networks: dict[tuple[NetworkBits, ...], HostClaims] = {}
-        """By the networks with claims that a host is in."""
 
     def changed(self, without: Sequence[MappingGateway], added: Iterable[MappingGateway]) -> "SourceIndex":
         """Return an index without some of its gateways, and with others.

@@ -36,8 +36,6 @@ class WrittenRule(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """A rule for a prefix."""
-
     prefix: str
     shortest: int
     longest: int

@@ -72,7 +72,6 @@ class RouteRequest(msgspec.Struct):
     """Whether the caller's signature was verified."""
     caller_privacy: CallerPrivacy = CallerPrivacy.SHOWN
     is_emergency: bool = False
-    """Whether it is to an emergency number."""
 
     def caller_at(self, gateway: RoutingGateway) -> str:
         """Return the calling number by which a gateway bills: empty where it is not sent the number."""

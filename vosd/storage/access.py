@@ -56,7 +56,6 @@ class NoSuchRoleError(VosError):
     """No role has the name."""
 
     def __init__(self, name: str) -> None:
-        """Say the name."""
         super().__init__(f"there is no role {name!r}: vosd user roles lists them")
 
 

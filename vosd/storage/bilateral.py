@@ -91,6 +91,5 @@ def _with_cdr(
     amount: Decimal,
     tax: Decimal,
 ) -> PartnerCall:
-    """Return a call with CDR."""
     prefix = comparable(number or "")[:PREFIX_DIGITS]
     return PartnerCall(direction, ended_at, gateway or "", prefix, seconds, amount + tax)

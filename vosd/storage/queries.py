@@ -166,7 +166,6 @@ def _begins(beginning: str) -> ColumnElement[bool]:
 
 
 async def _keys(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
-    """Return the keys of a listing."""
     if wanted.customers is not None and not wanted.customers:
         return []
     recent = keys_among_first(wanted)

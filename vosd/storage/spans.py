@@ -94,7 +94,6 @@ async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequen
 
 
 async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) -> list[PastCall]:
-    """Return the calls with the gateways that they tried."""
     attempt = schema.cdr_attempt.c
     tried: dict[str, list[str]] = {}
     query = select(attempt.call_id, attempt.gateway).where(

@@ -273,7 +273,6 @@ def _row_of(each: ObjectVersion, changed: int) -> dict[str, Any]:
 
 
 def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
-    """Return the object of ``_HEAD`` and a body."""
     head, body = row
     kind, name, version, begins_us, made_us, operator, *memo = head.split(_BETWEEN)
     return ObjectVersion(
@@ -289,7 +288,6 @@ def _object_of_head(row: Sequence[Any]) -> ObjectVersion:
 
 
 def _object_of_plain(row: Sequence[Any]) -> ObjectVersion:
-    """Return the object of ``_PLAIN``."""
     kind, name, version, body, begins, made, operator, memo = row
     return ObjectVersion.of_row((kind, name, version, body, _moment(begins), _moment(made), operator, memo))
 

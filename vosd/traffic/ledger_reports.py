@@ -84,4 +84,3 @@ _REPORTS: Final = (
     ),
 )
 LEDGER_REPORTS: Final[Mapping[str, LedgerReport]] = {report.name: report for report in _REPORTS}
-"""The reports over the ledger, by name."""

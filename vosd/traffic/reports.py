@@ -226,7 +226,6 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
         lambda sums: percent(sums["calls"] + sums["without_cdr"], sums["of_span"]),
     ),
 }  # fmt: skip
-"""The figures by name."""
 
 
 class Part(NamedTuple):

@@ -16,7 +16,6 @@ _PAID_IN: Final = {
     "cost": "vendor_currency", "cost_tax": "vendor_currency",
     "income": "income_currency", "loss": "income_currency",
 }  # fmt: skip
-"""Currency of each amount."""
 _WAITED: Final = frozenset({"pdd_median", "pdd_95"})
 PEAKS: Final = frozenset({"peak_concurrent", "peak_cps"})
 """Figures that are most calls, by quarters of an hour."""
@@ -221,7 +220,6 @@ def _order(row: ReportRow, place: int | None, *, is_rising: bool) -> tuple[Any, 
 
 
 def _first(rows: Iterable[tuple[int, ReportRow]], most: int) -> list[tuple[int, ReportRow]]:
-    """Return the first rows of each span."""
     found: list[tuple[int, ReportRow]] = []
     counts: dict[int, int] = defaultdict(int)
     for span, row in rows:

@@ -36,7 +36,6 @@ class DeclaredKey(NamedTuple):
     name: str
     key: TrunkKey
     kind: type
-    """The type of the field."""
     default: object
     """``msgspec.NODEFAULT`` where the key is required."""
 

@@ -161,7 +161,6 @@ class _Introduction:
         return f"sip:{escape_user(number)}@{self._ours}"
 
     def _signatures(self) -> str:
-        """Return the lines with signatures."""
         if self._signed is not None:
             return self._signed.headers
         if self._hides:
@@ -180,7 +179,6 @@ def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> boo
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
-    """Return whether From must be anonymous."""
     match privacy:
         case Privacy.HONOUR:
             return caller_identity.is_withheld

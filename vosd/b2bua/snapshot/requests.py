@@ -68,7 +68,6 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
     asked: AskedSnapshot | None = None
     alarm: TimerSnapshot | None = None
     is_over: bool = False
-    """Whether the hold is over."""
     said_before: SessionSnapshot = NO_SESSION
     origin: LegReference | None = None
     server: AnsweredSnapshot | None = None

@@ -68,7 +68,6 @@ def _phone_has_countries(definition: Definition[Phone]) -> bool:
 
 
 def _with_countries(items: ReadItems) -> list[Definition[Any]]:
-    """Return the accounts, trunks and phones that have countries."""
     return [
         *items.chosen("mapping_gateways", _has_countries),
         *items.chosen("phones", _phone_has_countries),

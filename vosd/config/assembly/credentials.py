@@ -25,7 +25,6 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.phone import Phone
 
 _HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
-"""The key with the hash of each algorithm."""
 
 
 def read_credentials(

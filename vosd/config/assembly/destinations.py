@@ -12,7 +12,6 @@ from vosd.config.reader.document import Section
 DESTINATION_CLASSES: Final = "destination_classes"
 _CLASS: Final = full_conversion(DestinationClassKeys, DestinationClass)
 destination_limit: Final = full_conversion(DestinationLimitKeys, DestinationLimit)
-"""Returns a limit."""
 
 
 def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:

@@ -36,7 +36,6 @@ class SheetColumns(NamedTuple):
     at: Mapping[str, int]
     """Position of each of our columns that the sheet has."""
     headers: Mapping[str, str]
-    """Headers of the columns in the sheet."""
     ahead: Sequence[int] = ()
     """Positions of the columns whose digits stand before the prefix."""
     following: int | None = None

@@ -81,7 +81,6 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     setup: SetupSnapshot | None = None
     """While a question of its set-up is open."""
     has_moved: bool = True
-    """``LiveCall.has_moved``"""
     is_portable: bool = True
     """Whether the text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 

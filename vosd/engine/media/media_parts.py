@@ -51,7 +51,6 @@ class MediaParts:
         self.addresses = addresses
         """Addresses of the relay for each listener."""
         self.parameters = parameters
-        """Parameters of the installation."""
         self.began_ms = now.mono
         self.legs = NumberedLegs(now)
         self.leg_ports = None if relay is None else LegPorts(relay, listeners, addresses, parameters)

@@ -473,7 +473,6 @@ class RelayedCalls:
 
 
 def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
-    """Return the sounds that a side was played."""
     if media is None or not media.played:
         return []
     return [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]

@@ -62,8 +62,6 @@ class _Legs(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Document(msgspec.Struct, frozen=True, gc=False):
-    """The document."""
-
     engine: str
     step: int | None
     legs: _Legs

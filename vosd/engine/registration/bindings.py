@@ -88,8 +88,6 @@ class ListedBinding(NamedTuple):
 
 
 class _User:
-    """One registered user."""
-
     __slots__ = ("bindings", "kind", "timer")
 
     def __init__(self, kind: RegistrantKind) -> None:

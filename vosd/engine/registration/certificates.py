@@ -18,13 +18,11 @@ class TrunkCertificates:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        """The catalogue in force."""
         self._trunks: dict[str, dict[str, None]] = {}
         """Names of trunks by each name of a certificate."""
         self.shown: dict[Peer, frozenset[str]] = {}
         """Names in the certificate of each connection that has shown one."""
         self._by_host: dict[str, dict[Peer, None]] = {}
-        """The connections of each host."""
         self._enter(catalogue.mapping_gateways.values())
 
     @property

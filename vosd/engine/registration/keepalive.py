@@ -35,7 +35,6 @@ class KeepAlives(Counting):
         self._transmit: Sequence[Transmit] = ()
         self._sweeps: Sweeps | None = None
         self._overrun_logged = False
-        """Whether the overrun of the sweeps is logged."""
         self._wake: asyncio.TimerHandle | None = None
         self.latest_sweep_ms = 0
         """Duration of the latest finished sweep."""

@@ -44,8 +44,6 @@ class ReportOutcome(Enum):
 
 
 class _Failures(NamedTuple):
-    """Failures of one report."""
-
     all: int
     of_its_own: int
     """Failures while the server answered others."""

@@ -47,8 +47,6 @@ class _Lines(NamedTuple):
 
 
 class _File:
-    """One file."""
-
     __slots__ = ("left", "path", "size")
 
     def __init__(self, path: Path, size: int) -> None:

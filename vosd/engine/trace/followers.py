@@ -167,7 +167,6 @@ class TraceFollowers:
         self._listeners = listeners
         self._present: list[TraceFollower] = []
         self.are_present = False
-        """Whether there is a follower."""
 
     # -- reports of the switch -----------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from vosd.sip.digest.settings import LockOutSettings
 KEYS_MAX: Final = 65_536
 """Most things with failures; the one whose latest failure is oldest is forgotten first."""
 FIRST_MS: Final = 1_000
-"""The first delay."""
 _DOUBLINGS_MAX: Final = 16
 """Beyond any lock-out; keeps the numbers small."""
 

@@ -64,8 +64,6 @@ class NonceStatus(Enum):
 
 
 class _Use:
-    """Use of one nonce."""
-
     __slots__ = ("expires", "highest", "issued_at", "seen", "wrong")
 
     def __init__(self, issued_at: int, expires: int) -> None:
