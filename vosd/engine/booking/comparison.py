@@ -4,7 +4,8 @@ It does not know when to compare.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
@@ -16,7 +17,7 @@ from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.last_standings import NOTED_AT_ONCE, LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
-from vosd.engine.journal.kept import JournalPlace
+from vosd.engine.journal.kept import JournalPlace, KeptJournal
 from vosd.obs.events import log as _log
 
 COMPARED_AT_ONCE: Final = 500
@@ -112,20 +113,25 @@ class JournalComparison:
         Raises:
             StoreUnavailable: try again.
         """
-        records = self._journal.kept(since_s).ended()
-        waiting = self._recorder.waiting()
+        async with aclosing(self._lacking(self._journal.kept(since_s))) as parts:
+            async for lacking in parts:
+                if lacking:
+                    return lacking[0]
+                await asyncio.sleep(PAUSE_S)
+        return None
+
+    async def _lacking(self, kept: KeptJournal) -> AsyncGenerator[Sequence[CallRecord], None]:
+        """Yield the ended calls in files that the database lacks, a few at a time; some parts have none."""
+        records = kept.ended()
+        waiting = self._recorder.waiting()  # the recorder books these when the comparison is done
         try:
             while some := await _next_of(records):
                 # Before the query: a call that is in the files and does not wait has been committed.
                 aside = self._journal.quarantine.ids()
                 done = [each for each in some if each.call_id not in waiting and each.call_id not in aside]
-                lacking = await self._books.lacking(done) if done else ()
-                if lacking:
-                    return lacking[0]
-                await asyncio.sleep(PAUSE_S)
+                yield await self._books.lacking(done) if done else ()
         finally:
             waiting.close()
-        return None
 
     async def mend(self, place: JournalPlace, note: Callable[[JournalPlace], Awaitable[None]]) -> Mended:
         """Book missing calls again and read all balances again, while nothing else is booked.
@@ -201,13 +207,8 @@ class JournalComparison:
         """Return how many calls were booked, and how many the database refuses."""
         booked = refused = 0
         kept = self._journal.kept(place=place)
-        records = kept.ended()
-        waiting = self._recorder.waiting()  # the recorder books these when the comparison is done
-        try:
-            while some := await _next_of(records):
-                aside = self._journal.quarantine.ids()
-                done = [each for each in some if each.call_id not in waiting and each.call_id not in aside]
-                lacking = await self._books.lacking(done) if done else ()
+        async with aclosing(self._lacking(kept)) as parts:
+            async for lacking in parts:
                 if not lacking:
                     await note(kept.place)
                     continue
@@ -226,8 +227,6 @@ class JournalComparison:
                             self._recorder.add(record)
                     self._journal.flush()  # before the place behind it is noted: a kill must not lose it
                 await note(kept.place)
-        finally:
-            waiting.close()
         return booked, refused
 
     def _forget_behind(self) -> None:

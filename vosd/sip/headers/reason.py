@@ -12,8 +12,7 @@ from vosd.sip.wire.message import Message
 
 Q850: Final = "Q.850"
 SIP: Final = "SIP"
-_Q850_MAX: Final = 127
-_MAX: Final = {Q850: _Q850_MAX, SIP: 699}
+_MAX: Final = {Q850: 127, SIP: 699}
 """Highest causes by protocol."""
 TEXT_MAX: Final = 128
 """Most characters kept of a text."""
@@ -42,14 +41,7 @@ def q850_cause(message: Message) -> int | None:
     """Return the first readable Q.850 cause of a message (RFC 6432), or None."""
     if message.header("reason") is None:
         return None
-    for value in message.headers("reason"):
-        try:
-            protocol, cause = Reason.parse(value)
-        except ParseError:
-            continue  # a later value may be readable
-        if protocol == Q850 and cause is not None and 1 <= cause <= _Q850_MAX:
-            return cause
-    return None
+    return causes(message).get(Q850)
 
 
 def causes(message: Message) -> dict[str, int]:
