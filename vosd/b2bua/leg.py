@@ -59,12 +59,14 @@ from vosd.sip.transaction.server import InviteServer, Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response
+from vosd.trunks.dialect import Privacy
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort, PressedKeys
 
 RINGING: Final = range(180, 190)
+_ANONYMISE: Final = Privacy.ANONYMISE  # access to enum members is slow
 
 
 class Move(NamedTuple):
@@ -158,10 +160,14 @@ class Leg:
 
     def note_privacy(self, message: Message) -> None:
         """Note a wish for privacy: from now on no description of this side names anyone, nor one received before."""
-        facts, early = self.facts, self.early
-        if facts.is_anonymous or self.call.state is CallState.OVER or not withholds_session(message):
+        if self.facts.is_anonymous or self.call.state is CallState.OVER or not withholds_session(message):
             return
-        facts.is_anonymous, inviter = True, self.call.caller.inviter
+        self.withhold_names()
+
+    def withhold_names(self) -> None:
+        """Leave out what this side has written about itself, and writes till the call ends."""
+        early, inviter = self.early, self.call.caller.inviter
+        self.facts.is_anonymous = True
         self.sessions.withhold_names()
         if early is not None:
             for sessions in early.sessions.values():
@@ -219,13 +225,16 @@ class Leg:
     def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
         """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).
 
-        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before.
+        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before. A
+        gateway that all calling numbers are withheld from is sent no names either.
         """
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
             is_repeated = session is self.sessions.said
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
+            if self.route_choice is not None and self.route_choice.gateway.dialect.privacy is _ANONYMISE:
+                session = anonymous(session)
             if before and session.count(b"\nm=") != before.count(b"\nm="):
                 session = fitted(session, before)
             if self.sessions.said or self.sessions.given_up:

@@ -3,16 +3,19 @@
 import re
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.timed_scene import TimedScene
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from doubles.virtual.scene import sides
+from doubles.virtual.scene import CUSTOMER, Scene, sides, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, answers, answers_timed
+from doubles.virtual.vendor import Line, Script, answers, answers_timed, refuses
 
 from vosd.sdp.anonymous import anonymous
+from vosd.trunks.dialect import CalleeDialect, Privacy
+from vosd.trunks.number_rules import IncomingNumbers
 
 PAI = "P-Asserted-Identity: <sip:+12025550100@acme.example>"
 WITHHELD = [
@@ -61,6 +64,38 @@ def test_a_caller_that_withholds_who_it_is_writes_no_names_to_the_other_side(sce
 def test_who_asks_for_no_privacy_keeps_its_names(scene, headers):
     call, there = scene.talk(Intent(offer=named(OFFER), headers=headers), answers_with(*headers))
     assert (there.theirs, call.theirs) == (named(OFFER), named(ANSWER))
+    scene.finish(call)
+
+
+def kept_from_vendors(by: str) -> Scene:
+    """Return a scene whose first vendor may not learn who calls, by its own trunk or by that of the caller."""
+    numbers = IncomingNumbers(caller_drop=True) if by == "customer" else IncomingNumbers()
+    first = CalleeDialect(privacy=Privacy.ANONYMISE) if by == "vendor" else CalleeDialect()
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers)
+    return Scene(catalogue([customer, vendor_gateway(0, dialect=first), vendor_gateway(1)]))
+
+
+@pytest.mark.parametrize("by", ["vendor", "customer"])
+def test_a_vendor_that_may_not_learn_who_calls_is_sent_no_names_of_callers_without_a_wish(by):
+    scene = kept_from_vendors(by)
+    call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
+    assert (there.theirs, call.theirs) == (OFFER, named(ANSWER))
+    for version in (2, 3):
+        assert "anne" in call.propose("a=sendonly" if version == 2 else "a=sendrecv")
+        scene.wire.run_for(1_000)
+        assert ("anne" in there.theirs, "Anne" in there.theirs, version_of(there.theirs)) == (False, False, version)
+    there.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert ("anne" in there.theirs, "Anne" in call.theirs) == (False, True)
+    scene.finish(call)
+
+
+def test_the_gateway_after_one_that_may_not_learn_who_calls_is_sent_the_names():
+    scene = kept_from_vendors("vendor")
+    scene.vendor.script = refuses(503)
+    call = scene.begun_call(Intent(offer=named(OFFER)))
+    scene.await_answer(call, talk_ms=1_000)
+    assert [each.theirs for vendor in scene.vendors for each in vendor.calls] == [OFFER, named(OFFER)]
     scene.finish(call)
 
 

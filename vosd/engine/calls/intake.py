@@ -231,6 +231,12 @@ class Intake:
             call_request.give_back()
             raise
         call = self._make(arrival, calling, setup)
+        if (
+            call_request.mapping is not None
+            and call_request.mapping.numbers is not None
+            and call_request.mapping.drops_caller
+        ):
+            calling.leg.withhold_names()
         call.begin(at, outcome if isinstance(outcome, Refusal) else None)
 
     def _is_announced(self, call_request: CallRequest, refusal: Refusal) -> bool:
