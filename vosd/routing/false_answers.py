@@ -91,6 +91,8 @@ class ShortCalls(NamedTuple):
     destination: str
     """``WHOLE`` = over all of them."""
     figures: AnswerFigures
+    limit: float
+    """Percent of its answered calls from which on short ones are too many; less while there were too many before."""
 
 
 class _Window:
@@ -165,7 +167,7 @@ class FalseAnswers:
             # What is doubted stays so until it is better by a tenth: a share around the limit would move routes.
             limit = terms.percent * 0.9 if row in self.doubted else terms.percent
             if terms.percent and figures.answered >= terms.min_calls and figures.percent >= limit:
-                found.append(ShortCalls(*row, figures))
+                found.append(ShortCalls(*row, figures, limit))
         self.doubted = {(each.gateway, each.destination) for each in found}
         self._note_resting()
         return sorted(found)

@@ -840,8 +840,8 @@ def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():
 def test_short_calls_are_told_once_with_their_other_signs_and_when_they_are_over(scene):
     with capture_logs() as logs:
         scene.measured.short = [
-            ShortCalls("a", WHOLE, AnswerFigures(40, 24, 20, 9, 4)),
-            ShortCalls("a", "44", AnswerFigures(20, 18, 17, 9, 4)),
+            ShortCalls("a", WHOLE, AnswerFigures(40, 24, 20, 9, 4), 50),
+            ShortCalls("a", "44", AnswerFigures(20, 18, 17, 9, 4), 50),
         ]
         for _ in range(2):
             scene.watch.check_short_calls()
@@ -852,5 +852,6 @@ def test_short_calls_are_told_once_with_their_other_signs_and_when_they_are_over
         ("short_calls", "44"),
         ("short_calls_over", "*"),
     ]
-    assert (logs[1]["value"], logs[1]["unrung"], logs[1]["same"], logs[1]["again"]) == (90.0, 17, 9, 4)
+    assert (logs[1]["value"], logs[1]["limit"]) == (90.0, 50)
+    assert (logs[1]["unrung"], logs[1]["same"], logs[1]["again"]) == (17, 9, 4)
     assert logs[2]["why"] == "fewer calls are short"

@@ -440,7 +440,7 @@ class Watch:
             figures = each.figures
             self._short.judge(
                 figures.percent,
-                1,
+                each.limit,
                 0,
                 subject=subject,
                 gateway=each.gateway,
