@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -25,12 +25,14 @@ from vosd.admin.office.corrections import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import AboveLimitError
 from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Principal
-from vosd.admin.office.rerating import RerateCalls, rerate_calls
+from vosd.admin.office.rerating import TRIES, RerateCalls, rerate_calls
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import breakdown, rate_call, tax_by
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
+from vosd.cdr.ports import RowsLocked
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter
 
@@ -272,6 +274,27 @@ async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(o
     assert (booked.reference, booked.charges, passed) == ("rerate-today", 1, [1])
     again = (await rerate_calls(office, operator("ann"), order, ignore)).booked
     assert (again.charges, await audited(office)) == (0, [("RerateCalls", "rerate-today", "ann")])
+
+
+@pytest.mark.parametrize(("held", "is_booked"), [(TRIES - 1, True), (TRIES, False)])
+async def test_a_run_waits_for_rows_that_another_transaction_holds(
+    office: Office, monkeypatch: pytest.MonkeyPatch, held: int, *, is_booked: bool
+) -> None:
+    order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates")
+    book, waits = SqlCorrections.book, iter(range(held))
+
+    async def booked_then(*what: Any) -> Any:
+        if next(waits, None) is not None:
+            raise RowsLocked("another transaction holds locks")
+        return await book(*what)
+
+    monkeypatch.setattr(SqlCorrections, "book", booked_then)
+    if not is_booked:
+        with pytest.raises(RowsLocked):
+            await rerate_calls(office, operator("ann"), order, ignore)
+        return
+    assert (await rerate_calls(office, operator("ann"), order, ignore)).booked.charges == 1
+    assert len(await audited(office)) == 1
 
 
 async def test_a_run_by_another_group_is_refused_above_the_limit_of_its_person(

@@ -4,8 +4,8 @@ Corrections are booked some calls in one transaction. Each entry is named by the
 interrupted may be repeated.
 """
 
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
@@ -21,7 +21,8 @@ from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_sec
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
-from vosd.cdr.corrections import ChargeChange, Correction
+from vosd.cdr.corrections import ChargeChange, CorrectedCharge, Correction
+from vosd.cdr.ports import RowsLocked
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import REFERENCE_MAX, CallFilter
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 Report = Callable[[int, int], None]
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
+TRIES: Final = 12
+"""Each waits 5 s for rows that other transactions hold: a run of an hour does not end for one on a slow disk."""
 
 
 class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,7 +278,7 @@ class RunBookings:
         if self._is_trial:
             booked = await self._store.preview(waiting)
         else:
-            booked = await self._store.book(waiting, self._run.audit)
+            booked = await self._booked(waiting)
         if any(each.is_new for each in booked):
             self._run = self._run._replace(audit=None)
         for charge in booked:
@@ -288,6 +291,12 @@ class RunBookings:
             self.charges += 1
             key = charge.account, charge.currency
             self.amounts[key] = EXACT.add(self.amounts.get(key, ZERO), charge.amount)
+
+    async def _booked(self, waiting: Sequence[Correction]) -> list[CorrectedCharge]:
+        for _ in range(TRIES - 1):
+            with suppress(RowsLocked):
+                return await self._store.book(waiting, self._run.audit)
+        return await self._store.book(waiting, self._run.audit)
 
     def sheet(self) -> BookedRun:
         """Return what was booked."""
