@@ -190,8 +190,9 @@ class Transports:
         """Close all listeners."""
         if self._release is not None:
             self._release.cancel()
-        while self._flows:
-            await self._flows.pop().close()
+        for flow in reversed(self._flows):
+            await flow.close()
+        self._flows.clear()  # behind the ends of all connections, which the core asks about
         self._keep_alives.stop()
 
     def _opened(self, flow: int, transport: str, host: str, port: int, served_mono: float) -> UdpFlow | StreamFlow:

@@ -60,6 +60,7 @@ class Ear:
         self.unknown_sources = {UNKNOWN_SOURCE}
         """Addresses without an authentication."""
         self.on_receive: Callable[[int, bytes, PeerEnd], None] = lambda *_: None
+        self.on_closed: Callable[[int, PeerEnd], None] = lambda *_: None
         self.is_idle = True
         self.is_event = True
         self.belongs: Callable[[MessageKind, bytes], bool] = lambda *_: False
@@ -86,7 +87,7 @@ class Ear:
             failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
             unsent=self.unsent.append,
             undelivered=lambda quoted, peer: self.undelivered.append((quoted, peer)),
-            closed=lambda flow, host, port: self._closed.put_nowait((flow, PeerEnd(host, port))),
+            closed=self._part,
             certified=lambda flow, host, port, names: self.certified.append((flow, PeerEnd(host, port), names)),
             identity_at=lambda host, _port: self.identities.get(host, ""),
             is_vendor_at=lambda *place: place[0] not in self.elsewhere and place not in self.no_places,
@@ -100,6 +101,10 @@ class Ear:
                 (PeerEnd(host, port), frozenset(names))
             ),
         )
+
+    def _part(self, flow: int, host: str, port: int) -> None:
+        self._closed.put_nowait((flow, PeerEnd(host, port)))
+        self.on_closed(flow, PeerEnd(host, port))
 
     def _belongs(self, kind: MessageKind, data: bytes) -> bool:
         return self.belongs(kind, data)

@@ -150,6 +150,23 @@ async def test_a_keep_alive_is_answered(opened, connect):
     assert await peer.read(2) == PONG
 
 
+async def test_the_core_may_ask_about_connections_while_all_are_closed(opened, connect):
+    node = await opened(("tcp", "127.0.0.1"), ("tcp", "127.0.0.1"))
+    peers = [await connect(node.address(flow)) for flow in (0, 1)]
+    for peer in peers:
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    asked = []
+
+    def ask(flow, place):
+        asks = (node.transports.has_connection, node.transports.has_accepted)
+        asked.append((flow, *(each(at, *place) for at in (0, 1) for each in asks)))
+
+    node.ear.on_closed = ask
+    await node.transports.close()
+    assert asked == [(1, *[False] * 4), (0, *[False] * 4)]
+
+
 async def test_every_end_of_a_connection_is_reported_for_either_side(opened, connect):
     node = await opened()
     first, second = await connect(node.address()), await connect(node.address())
