@@ -285,7 +285,11 @@ class WorkerLink:
         if not await self._has_ended():
             kill(self.pid)
             if not await self._has_ended():  # a thread of it is in the kernel: no signal ends that
-                _log.warning("media_worker_not_ended", pid=self.pid, do="look at the disk of recordings: it hangs")
+                _log.warning(
+                    "media_worker_not_ended",
+                    pid=self.pid,
+                    do="look at the disk of recordings, or wait for the program that loads rules of nftables",
+                )
         self.path.unlink(missing_ok=True)
 
     async def _has_ended(self) -> bool:
