@@ -6,9 +6,11 @@ one that its test makes.
 
 Processes that tests kill leave temporary files: those of a run are in one directory, which ends with it. Where a test
 has failed they stay until the next run but one. A run that was killed has removed nothing, nor unmounted its small
-disks: the next one does it, for pytest waits three days.
+disks: the next one does it, for pytest waits three days. A run holds a lock on its directory: several containers may
+have this memory in common, and do not see each other's processes.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -44,6 +46,7 @@ def write_in_memory() -> Path | None:
         return None
     directory = _IN_MEMORY / f"{_PREFIX}{os.getpid()}"
     directory.mkdir(mode=0o700)
+    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)  # as long as this process lives
     os.environ["TMPDIR"] = str(directory)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))  # it keeps what failed tests have written itself
     tempfile.tempdir = None
@@ -51,11 +54,18 @@ def write_in_memory() -> Path | None:
 
 
 def remove_what_has_ended(place: Path) -> None:
-    """Remove what runs have left that were killed, and all but the last directory of those that have failed."""
-    left = [each for each in place.glob(f"{_PREFIX}*") if not _runs(each.name.removeprefix(_PREFIX))]
+    """Remove what runs have left that were killed, and all but the last directory of those that have failed.
+
+    Nothing says which run has made a directory of pytest's, unless by a process that is seen from here: they stay while
+    any run goes on elsewhere.
+    """
+    made = [(each, _runs(each.name.removeprefix(_PREFIX))) for each in place.glob(f"{_PREFIX}*")]
+    left = [each for each, runs in made if not runs and not _is_held(each)]
     left.sort(key=lambda each: each.stat().st_mtime)
-    locks = [lock for lock in place.glob("pytest-of-*/pytest-*/.lock") if not _runs(lock.read_text())]
-    for directory in (*left[:-1], *(lock.parent for lock in locks)):
+    goes_on_elsewhere = any(not runs and each not in left for each, runs in made)
+    locks = [] if goes_on_elsewhere else [*place.glob("pytest-of-*/pytest-*/.lock")]
+    ended = [lock.parent for lock in locks if not _runs(lock.read_text())]
+    for directory in (*left[:-1], *ended):
         for mounted in _mounted_below(directory):
             subprocess.run(["umount", "--lazy", mounted], check=False)
         shutil.rmtree(directory, ignore_errors=True)
@@ -63,6 +73,18 @@ def remove_what_has_ended(place: Path) -> None:
 
 def _runs(number: str) -> bool:
     return Path("/proc", number).exists()
+
+
+def _is_held(directory: Path) -> bool:
+    """Return whether a run has its lock on a directory, also one whose processes are not seen from here."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _mounted_below(directory: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What runs of the tests leave in memory."""
 
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -41,3 +42,21 @@ def test_only_the_last_of_the_runs_that_have_failed_keeps_its_files(tmp_path):
         os.utime(directory, (1_000 - age, 1_000 - age))
     remove_what_has_ended(tmp_path)
     assert (older.exists(), last.exists()) == (False, True)
+
+
+def test_what_a_run_in_another_container_has_stays(tmp_path):
+    """Its processes are not seen from here: the lock on its directory says that it goes on."""
+    before, elsewhere, last = (tmp_path / f"vosd-tests-{NEVER_A_PROCESS + number}" for number in range(3))
+    for age, directory in enumerate((last, elsewhere, before)):
+        directory.mkdir()
+        os.utime(directory, (1_000 - age, 1_000 - age))
+    of_pytest = run_of(1, NEVER_A_PROCESS, tmp_path)
+    held = os.open(elsewhere, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    try:
+        remove_what_has_ended(tmp_path)
+        assert (before.exists(), elsewhere.exists(), of_pytest.exists()) == (False, True, True)
+    finally:
+        os.close(held)
+    remove_what_has_ended(tmp_path)
+    assert (elsewhere.exists(), last.exists(), of_pytest.exists()) == (False, True, False)
