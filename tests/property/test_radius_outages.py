@@ -122,6 +122,8 @@ class PlannedSocket:
     """A socket to one address of a server, which answers by a plan."""
 
     plan: Plan
+    unanswered: frozenset[bytes]
+    """Ids of the records that are never answered."""
     has_room = True
 
     def __init__(self, address: tuple[str, int], replied: Callable[[], None], _rejected: Callable[[str], None]) -> None:
@@ -131,11 +133,10 @@ class PlannedSocket:
 
     async def ask(self, make: Callable[[int], Any], timeout_s: float, tries: int, _late: object) -> object:
         """Answer in a moment or not at all."""
-        now, data, plan = asyncio.get_running_loop().time, make(0).data, self.plan
-        bad = {_name(number).encode() for number in {*range(-plan.left, 0), *plan.bad}}
+        now, data = asyncio.get_running_loop().time, make(0).data
+        is_answered = data.partition(b"\x2c\x26")[2][:36] not in self.unanswered
         for _ in range(tries):
-            is_up = plan.is_up_at(self._server, self._place, now(), now() + 0.01)
-            if is_up and data.partition(b"\x2c\x26")[2][:36] not in bad:
+            if is_answered and self.plan.is_up_at(self._server, self._place, now(), now() + 0.01):
                 await _leap(0.01)
                 self._replied()
                 return object()
@@ -156,7 +157,8 @@ def no_packets(plan: Plan) -> Iterator[None]:
     async def look_up(name: str) -> list[str]:
         return [f"192.0.2.{int(name[3]) * 10 + each}" for each in range(plan.addresses)]
 
-    planned = type("PlannedSocket", (PlannedSocket,), {"plan": plan})
+    unanswered = frozenset(_name(number).encode() for number in {*range(-plan.left, 0), *plan.bad})
+    planned = type("PlannedSocket", (PlannedSocket,), {"plan": plan, "unanswered": unanswered})
     with mock.patch.object(module, "_Socket", planned), mock.patch.object(module._NAMES, "addresses", look_up):
         yield
 
