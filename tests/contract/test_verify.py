@@ -6,7 +6,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from sqlalchemy import delete, insert, update
 
-from vosd.storage import schema, verify as audit, verify_accounts
+from vosd.storage import schema, verify as audit, verify_accounts, verify_lines
 from vosd.storage.books import SqlBooks
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.payments import SqlPayments
@@ -183,6 +183,15 @@ async def test_an_audit_in_small_ranges_finds_the_same(booked, monkeypatch):
         monkeypatch.setattr(verify_accounts, "_ENTRIES_AT_ONCE", entries)
         assert sorted((await verify_ledger(booked)).differences, key=str) == sorted(whole, key=str)
     assert len(whole) == 7
+
+
+async def test_the_statements_about_calls_are_made_once_for_all_ranges_and_audits(booked, monkeypatch):
+    monkeypatch.setattr(audit, "_CALLS_AT_ONCE", 2)
+    verify_lines._unlike.cache_clear()
+    for _ in range(2):
+        assert (await verify_ledger(booked)).differences == ()
+    used = verify_lines._unlike.cache_info()
+    assert (used.misses, used.hits) == (6, 24), "three comparisons of five ranges, the last of which has no end"
 
 
 async def test_every_difference_is_reported_as_it_is_found(booked):

@@ -6,11 +6,11 @@ period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_
 ``verify_invoices``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from vosd.base.ids import bounds
 from vosd.cdr.retention import LONGEST_CALL_MS
@@ -34,7 +34,18 @@ from vosd.storage.verify_charges import (
     without_entry,
 )
 from vosd.storage.verify_invoices import audit_invoices
-from vosd.storage.verify_lines import AuditedLine, Unequal, Unlikeness, Within, booked, charged, differences
+from vosd.storage.verify_lines import (
+    AuditedCalls,
+    AuditedLine,
+    Unequal,
+    Unlikeness,
+    Within,
+    booked,
+    calls_behind,
+    charged,
+    differences,
+    these_calls,
+)
 
 _CALLS_AT_ONCE: Final = 20_000
 
@@ -132,33 +143,24 @@ async def _verify_older_calls(
         touched = select(_entry.id, _entry.call_id).where(_entry.id > after, _entry.call_id <= first_call)
         rows = (await connection.execute(touched.order_by(_entry.id).limit(_CALLS_AT_ONCE))).all()
         after = rows[-1].id if len(rows) == _CALLS_AT_ONCE else None
-        calls = sorted({row.call_id for row in rows})
-        if calls:
-            await _verify_some(connection, _among(calls), marks, report)
-
-
-def _among(calls: Sequence[str]) -> Within:
-    return lambda column: column.in_(calls)
+        if rows:
+            await _verify_some(connection, these_calls(row.call_id for row in rows), marks, report)
 
 
 async def _verify_calls(connection: AsyncConnection, after: str, report: Report, marks: ChargeMarks) -> str | None:
     """Audit the next calls after ``after``; return the last one, or None after the last CDR."""
     calls = select(_cdr.call_id).where(_cdr.call_id > after).order_by(_cdr.call_id)
     last = (await connection.execute(calls.offset(_CALLS_AT_ONCE - 1).limit(1))).scalar()
-
-    def within(column: ColumnElement[Any]) -> ColumnElement[bool]:
-        return column > after if last is None else and_(column > after, column <= last)
-
-    await _verify_some(connection, within, marks, report)
+    await _verify_some(connection, calls_behind(after, last), marks, report)
     return None if last is None else str(last)
 
 
-async def _verify_some(connection: AsyncConnection, within: Within, marks: ChargeMarks, report: Report) -> None:
+async def _verify_some(connection: AsyncConnection, calls: AuditedCalls, marks: ChargeMarks, report: Report) -> None:
     """Audit some calls: entries, charges and corrections."""
-    _report_unequal(BookFault.CALL, await _miscounted(connection, within, marks), report)
-    _report_unequal(BookFault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
-    _report_unequal(BookFault.CORRECTION, await unlike_their_corrections(connection, within, marks), report)
-    _report_unequal(BookFault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
+    _report_unequal(BookFault.CALL, await _miscounted(connection, calls, marks), report)
+    _report_unequal(BookFault.CHARGES, await unlike_their_cdr(connection, calls, marks), report)
+    _report_unequal(BookFault.CORRECTION, await unlike_their_corrections(connection, calls, marks), report)
+    _report_unequal(BookFault.CHARGES_WITHOUT_CDR, await without_entry(connection, calls), report)
 
 
 def _report_unequal(fault: BookFault, found: Iterable[Unequal], report: Report) -> None:
@@ -167,20 +169,21 @@ def _report_unequal(fault: BookFault, found: Iterable[Unequal], report: Report) 
         report(BookDifference(of_value, each.account, each.expected, each.found, call_id=each.call_id))
 
 
-async def _miscounted(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
+async def _miscounted(connection: AsyncConnection, calls: AuditedCalls, marks: ChargeMarks) -> list[Unequal]:
     """Return where the CDR, with the charges of agents, and the ledger differ, of some calls."""
+    return await differences(connection, _of_calls, marks.first_call, calls)
+
+
+def _of_calls(within: Within, first_call: str) -> list[AuditedLine]:
+    """Return the lines of CDRs, of the charges of agents, and of the entries of calls that were not dropped."""
     customer, vendor = _cdr.customer_account, _cdr.vendor_account
     fee = charged(_cdr.fee, _cdr.tax, _cdr.currency)
     cost = charged(_cdr.cost, _cdr.cost_tax, _cdr.vendor_currency)
-    of_kind, of_calls = _entry.kind.in_(_OF_CALLS), not_dropped(_entry.call_id, marks)
-
-    def lines(within: Within) -> list[AuditedLine]:
-        return [
-            AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), within(_cdr.call_id))),
-            AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), within(_cdr.call_id))),
-            agents_said(within),
-            earned_said(within),
-            booked(of_kind, within(_entry.call_id), *of_calls),
-        ]
-
-    return await differences(connection, lines, within)
+    of_kind, of_calls = _entry.kind.in_(_OF_CALLS), not_dropped(_entry.call_id, first_call)
+    return [
+        AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), within(_cdr.call_id))),
+        AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), within(_cdr.call_id))),
+        agents_said(within),
+        earned_said(within),
+        booked(of_kind, within(_entry.call_id), *of_calls),
+    ]

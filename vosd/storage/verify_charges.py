@@ -18,6 +18,7 @@ from vosd.storage.ports import EntryKind
 from vosd.storage.rows import CALL_KIND, reference_of
 from vosd.storage.verify_lines import (
     AuditedAmount,
+    AuditedCalls,
     AuditedLine,
     Unequal,
     Unlikeness,
@@ -43,11 +44,11 @@ class ChargeMarks(NamedTuple):
     """The least id of a call that was not dropped, unless it had to stay; empty = none were dropped."""
 
 
-def not_dropped(call_id: ColumnElement[Any], marks: ChargeMarks) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions that a call is not one that was dropped, because its time was over."""
-    if not marks.first_call:
+def not_dropped(call_id: ColumnElement[Any], first_call: str) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that a call is not one that was dropped, because its time was over (``ChargeMarks``)."""
+    if not first_call:
         return ()
-    return (or_(call_id >= marks.first_call, select(_cdr.call_id).where(_cdr.call_id == call_id).exists()),)
+    return (or_(call_id >= first_call, select(_cdr.call_id).where(_cdr.call_id == call_id).exists()),)
 
 
 async def marks_of(connection: AsyncConnection, first_call: str = "") -> ChargeMarks:
@@ -80,64 +81,62 @@ def _twice(fee: ColumnElement[Any], tax: ColumnElement[Any]) -> AuditedAmount:
     return AuditedAmount(total + total, tax + tax)
 
 
-async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
+async def unlike_their_cdr(connection: AsyncConnection, calls: AuditedCalls, marks: ChargeMarks) -> list[Unequal]:
     """Return where charges of customer or vendor are not what the CDR says, of some calls.
 
     ``expected`` is the CDR's; what a partner earns is below zero here, as every cost.
     """
-    recent = _cdr.export_seq > marks.export_seq
+    return await differences(connection, _of_cdr, marks.export_seq, calls)
+
+
+def _of_cdr(within: Within, export_seq: int) -> list[AuditedLine]:
+    """Return the lines of the CDRs behind the number of one, and of their charges."""
+    recent, of_cdr, of_charge = _cdr.export_seq > export_seq, within(_cdr.call_id), within(_charge.call_id)
     customer, vendor = _cdr.customer_account, _cdr.vendor_account
     fee = charged(_cdr.fee, _cdr.tax, _cdr.currency)
     cost = charged(_cdr.cost, _cdr.cost_tax, _cdr.vendor_currency)
     amount = charged(_charge.fee, _charge.tax, _charge.currency)
     of_recent = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id, recent).exists()
-
-    def lines(within: Within) -> list[AuditedLine]:
-        of_cdr, of_charge = within(_cdr.call_id), within(_charge.call_id)
-        sold = AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), recent, of_cdr), role=CUSTOMER)
-        bought = AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), recent, of_cdr), role=VENDOR)
-        of_charges = AuditedLine(
-            _charge.call_id,
-            _charge.account,
-            amount,
-            (_charge.role != AGENT, of_charge, of_recent),
-            is_found=True,
-            role=_charge.role,
-            seconds=_charge.billed_seconds,
-        )
-        return [
-            sold._replace(seconds=_cdr.billed_seconds),
-            bought._replace(seconds=_cdr.vendor_billed_seconds),
-            of_charges,
-        ]
-
-    return await differences(connection, lines, within)
+    sold = AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), recent, of_cdr), role=CUSTOMER)
+    bought = AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), recent, of_cdr), role=VENDOR)
+    of_charges = AuditedLine(
+        _charge.call_id,
+        _charge.account,
+        amount,
+        (_charge.role != AGENT, of_charge, of_recent),
+        is_found=True,
+        role=_charge.role,
+        seconds=_charge.billed_seconds,
+    )
+    return [sold._replace(seconds=_cdr.billed_seconds), bought._replace(seconds=_cdr.vendor_billed_seconds), of_charges]
 
 
-async def unlike_their_corrections(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
+async def unlike_their_corrections(
+    connection: AsyncConnection, calls: AuditedCalls, marks: ChargeMarks
+) -> list[Unequal]:
     """Return where the table of corrections and the ledger differ, of some calls.
 
     ``expected`` is what the table says.
     """
+    return await differences(connection, _of_corrections, marks.first_call, calls)
+
+
+def _of_corrections(within: Within, first_call: str) -> list[AuditedLine]:
+    """Return the lines of the corrections, and of their entries, of the calls that were not dropped."""
     table = schema.cdr_correction.c
     fee, tax = table.fee_after - table.fee_before, table.tax_after - table.tax_before
     same = and_(_charge.call_id == table.call_id, _charge.position == table.position)
     with_charge = schema.cdr_correction.join(schema.cdr_charge, same)
     is_correction = _entry.kind == EntryKind.CORRECTION.value
-
-    def lines(within: Within) -> list[AuditedLine]:
-        there = (within(table.call_id), *not_dropped(table.call_id, marks))
-        earned = (_charge.earned == 1, *there)
-        return [
-            AuditedLine(table.call_id, table.account, charged(fee, tax, table.currency), there),
-            AuditedLine(table.call_id, table.account, _twice(fee, tax), earned, joined=with_charge),
-            booked(is_correction, within(_entry.call_id), *not_dropped(_entry.call_id, marks)),
-        ]
-
-    return await differences(connection, lines, within)
+    there = (within(table.call_id), *not_dropped(table.call_id, first_call))
+    return [
+        AuditedLine(table.call_id, table.account, charged(fee, tax, table.currency), there),
+        AuditedLine(table.call_id, table.account, _twice(fee, tax), (_charge.earned == 1, *there), joined=with_charge),
+        booked(is_correction, within(_entry.call_id), *not_dropped(_entry.call_id, first_call)),
+    ]
 
 
-async def without_entry(connection: AsyncConnection, within: Within) -> list[Unequal]:
+async def without_entry(connection: AsyncConnection, calls: AuditedCalls) -> list[Unequal]:
     """Return charges of some calls without CDR that the ledger has no entry of, or another one.
 
     ``expected`` is what the charge says.
@@ -147,7 +146,8 @@ async def without_entry(connection: AsyncConnection, within: Within) -> list[Une
         *(_charge.call_id, _charge.account, _charge.role, _charge.level),
         *(_charge.fee, _charge.tax, _charge.currency, _charge.earned),
     )
-    rows = (await connection.execute(columns.where(~recorded, within(_charge.call_id)))).all()
+    unrecorded = columns.where(~recorded, calls.within(_charge.call_id))
+    rows = (await connection.execute(unrecorded, calls.values)).all()
     charges = {(row.account, reference_of(row.call_id, row.role, row.level)): row for row in rows if row.fee or row.tax}
     references: dict[str, list[str]] = {}
     for account, reference in charges:

@@ -4,10 +4,11 @@ All calls are compared by few columns, and only those that differ by all of them
 compared (``verify``, ``verify_charges``).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Select,
     String,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -36,7 +38,13 @@ from vosd.storage.types import Money
 Within = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 """Condition for a column with call ids: which calls are audited."""
 
+_Mark = TypeVar("_Mark", int, str)
+
 _entry: Final = schema.ledger_entry.c
+_CALL_ID: Final = schema.cdr.c.call_id.type
+_AFTER: Final = bindparam("after", type_=_CALL_ID)
+_LAST: Final = bindparam("last", type_=_CALL_ID)
+_CALLS: Final = bindparam("calls", type_=_CALL_ID, expanding=True)
 
 
 class Unlikeness(Enum):
@@ -86,6 +94,39 @@ class AuditedLine(NamedTuple):
     joined: FromClause | None = None
 
 
+class AuditedCalls(NamedTuple):
+    """Calls that are audited at a time: a condition, and the values of its parameters."""
+
+    within: Within
+    values: Mapping[str, object]
+
+
+def calls_behind(after: str, last: str | None) -> AuditedCalls:
+    """Return the calls behind one, up to another one; None = all of them."""
+    return (
+        AuditedCalls(_behind, {"after": after})
+        if last is None
+        else AuditedCalls(_up_to, {"after": after, "last": last})
+    )
+
+
+def these_calls(calls: Iterable[str]) -> AuditedCalls:
+    """Return some calls."""
+    return AuditedCalls(_among, {"calls": sorted(set(calls))})
+
+
+def _behind(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return column > _AFTER
+
+
+def _up_to(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(column > _AFTER, column <= _LAST)
+
+
+def _among(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return column.in_(_CALLS)
+
+
 def charged(fee: ColumnElement[Any], tax: ColumnElement[Any], currency: ColumnElement[Any]) -> AuditedAmount:
     """Return what an account pays for a fee and a tax.
 
@@ -101,19 +142,27 @@ def booked(*where: ColumnElement[bool]) -> AuditedLine:
 
 
 async def differences(
-    connection: AsyncConnection, lines: Callable[[Within], Sequence[AuditedLine]], within: Within
+    connection: AsyncConnection,
+    lines_of: Callable[[Within, _Mark], Sequence[AuditedLine]],
+    mark: _Mark,
+    calls: AuditedCalls,
 ) -> list[Unequal]:
-    """Return where the lines of some calls differ: the first of amount, tax, currency and seconds of each account."""
-    unlike = list(await connection.scalars(_unlike(lines(within))))
+    """Return where the lines of some calls differ: the first of amount, tax, currency and seconds of each account.
+
+    ``lines_of`` is the same function for all calls, and ``mark`` what it needs to know: its statements are kept.
+    """
+    unlike = list(await connection.scalars(_unlike(lines_of, mark, calls.within), calls.values))
     if not unlike:
         return []
-    calls = sorted(set(unlike))
-    rows = await connection.execute(_compared(lines(lambda column: column.in_(calls))))
+    some = these_calls(unlike)
+    rows = await connection.execute(_compared(lines_of(some.within, mark)), some.values)
     return [found for found in map(_difference, rows) if found is not None]
 
 
-def _unlike(lines: Sequence[AuditedLine]) -> Select[Any]:
-    """Select the ids of the calls whose lines may differ."""
+@lru_cache(maxsize=16)
+def _unlike(lines_of: Callable[[Within, Any], Sequence[AuditedLine]], mark: object, within: Within) -> Select[Any]:
+    """Select the ids of the calls whose lines may differ; the same statement for all ranges of an audit."""
+    lines = lines_of(within, mark)
     has_role, has_seconds = (
         any(each.role is not None for each in lines),
         any(each.seconds is not None for each in lines),
