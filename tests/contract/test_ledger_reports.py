@@ -415,6 +415,15 @@ async def test_agents_and_customers_see_their_own(office: Office) -> None:
     assert {"balances", "payments", "clearing"} <= names
 
 
+async def test_an_agent_that_may_read_no_entries_is_told_so_in_place_of_a_report_without_rows(
+    database: Database,
+) -> None:
+    office = office_on(database, account("reseller"), account("shop", agent="reseller"), now=UNTIL)
+    for name in ("balances", "payments", "clearing"):
+        with pytest.raises(RightLackingError, match="own_payments"):
+            await shown(office, name, agent("reseller"))
+
+
 async def test_what_makes_no_sense_is_refused(office: Office) -> None:
     with pytest.raises(OrderError, match="is no criterion of this report"):
         await shown(office, "payments", gateway="pbx")

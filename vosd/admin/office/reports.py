@@ -311,6 +311,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         UnknownNameError: there is no such end reason; or the report is empty, and an account or the gateway is unknown.
         TooManyRowsError, TooManyToReadError: the report would be too long.
         NotByFiveError: calls of the time are not counted by five minutes.
+        RightLackingError: the report is over the ledger, and the agent may not read the entries, or none at all.
     """
     scope = office.scope_of(who)
     if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
@@ -604,6 +605,8 @@ async def _ledger_report(
 ) -> ReportSheet:
     _check_criteria(report, order)
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
+    if accounts == [] and scope.agent is not None:
+        scope.require_ledger(scope.agent)  # without any entries that it may read, a report without rows would be wrong
     if order.account is not None:
         scope.require_ledger(order.account)
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
