@@ -1077,6 +1077,11 @@ def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) ->
         assert box.evaluate("each => each.scrollHeight <= each.clientHeight")
         page.emulate_media(media="screen")
         expect(rows).not_to_have_count(200)
+        drawn = "document.querySelectorAll('[data-index]').length"
+        begin = f"() => {{ dispatchEvent(new Event('beforeprint')); return {drawn}; }}"
+        assert page.evaluate(begin) == 200, "Firefox copies the page before it says by the media that it is on paper"
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        expect(rows).not_to_have_count(200)
     finally:
         page.emulate_media(media="null")
         page.unroute_all()

@@ -16,7 +16,7 @@ import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
-import { useIsPrinted } from "./paper";
+import { isOnPaper, useIsPrinted } from "./paper";
 import { InRow, type Kind, Value } from "./values";
 
 const ROW_PX = 30;
@@ -114,7 +114,7 @@ export function Table(props: {
     estimateSize: () => ROW_PX,
     overscan: DRAWN_AHEAD,
     onChange: (instance) => {
-      if (matchMedia("print").matches) return; // on paper its end is in sight, and nothing more is read for it
+      if (isOnPaper()) return; // on paper its end is in sight, and nothing more is read for it
       const last = instance.getVirtualItems().at(-1);
       if (last && last.index >= props.rows.length - 1) props.onEnd?.();
     },
