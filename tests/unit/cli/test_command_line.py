@@ -12,20 +12,19 @@ from contextlib import closing
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import IO
 
 import click
 import pytest
 from click.testing import CliRunner
 from doubles.closed import closed
 from doubles.migrated import migrated
+from doubles.writing_verbs import WRITING
 
 from vosd import __version__
 from vosd.cli.arguments import MOMENT, Count
-from vosd.cli.command import Invocation, VerbDirectory
+from vosd.cli.command import Invocation
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
-from vosd.cli.output import columns_of_screen
 from vosd.wiring import configured_switch
 from vosd.wiring.configured_switch import ConfiguredSwitch, NoConfigurationError
 
@@ -354,33 +353,9 @@ def test_a_time_is_read_to_the_millisecond(text: str, wall_ms: int) -> None:
     assert MOMENT.convert(text, None, None) == wall_ms
 
 
-@click.command()
-@click.option("--out", type=click.File("w"))
-@click.argument("letters", type=int)
-def write(out: IO[str] | None, letters: int) -> None:
-    click.echo("x" * letters, file=out)
-
-
-@click.command()
-@click.argument("path")
-def note(path: str) -> None:
-    columns_of_screen()
-    click.echo("noted")
-    click.echo("a remark", err=True)
-    noted = os.open(path, os.O_WRONLY | os.O_CREAT)
-    os.write(noted, str(noted).encode())
-
-
-WRITING = VerbDirectory(
-    name="vosd",
-    table={"write": f"{__name__}:write", "note": f"{__name__}:note"},
-    summaries={"write": "Write.", "note": "Note."},
-)
-
-
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_an_order_with_closed_streams_is_done_and_no_file_gets_their_numbers(tmp_path: Path, closed: str) -> None:
-    program = f"from {__name__} import WRITING; WRITING(['note', '{tmp_path}/noted'])"
+    program = f"from doubles.writing_verbs import WRITING; WRITING(['note', '{tmp_path}/noted'])"
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program], timeout=60, check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -398,7 +373,7 @@ def test_a_full_disk_under_a_file_is_not_said_of_standard_output(letters: int) -
 @pytest.mark.parametrize("letters", [1, 100_000])
 def test_a_full_disk_under_standard_output_is_an_error_of_one_line(letters: int) -> None:
     """A text longer than the buffers is in none of them when it fails."""
-    program = f"from {__name__} import WRITING; WRITING(['write', '{letters}'])"
+    program = f"from doubles.writing_verbs import WRITING; WRITING(['write', '{letters}'])"
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
