@@ -340,12 +340,13 @@ def test_sides_that_may_encrypt_are_encrypted_each_by_itself(stage: Stage, encry
         assert encryption(call.hang_up()) == ["sdes" if each else None for each in encrypts]
 
 
-@pytest.mark.parametrize("encrypts", [True, False])
-def test_a_caller_hears_why_its_call_fails(stage: Stage, encrypts: bool) -> None:
+@pytest.mark.parametrize(("encrypts", "leaves_choice"), [(True, False), (True, True), (False, False)])
+def test_a_caller_hears_why_its_call_fails(stage: Stage, encrypts: bool, leaves_choice: bool) -> None:
     with Peer(stage.endpoint_of("narrow")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
         caller = party(CUSTOMERS["narrow"], encrypts=encrypts, ssrc=1)
         call = OutgoingCall(customer, stage.address, stage.number("441"))
-        call.send(call.request("INVITE", body=session_of(caller)))
+        body = session_of(caller) + (in_plain(caller) if leaves_choice else "")
+        call.send(call.request("INVITE", body=body))
         vendor.reply(vendor.expect("INVITE"), 404, tag="vendor")
         vendor.expect("ACK")
         early = customer.expect(183)

@@ -19,8 +19,9 @@ from vosd.sdp.answering import ENCRYPTED, playable_audio, sound_answer
 from vosd.sdp.family import host_of_ice
 from vosd.sdp.media import BadSession, Place, in_usual_form, media_of
 from vosd.sdp.ordered import IN_ORDER, ordered
-from vosd.sdp.security import Protection, mids_of, reachable_by_ice, terminated, with_usable_keys
+from vosd.sdp.security import Protection, mids_of, reachable_by_ice, terminated, with_usable_keys, without_plain_twins
 from vosd.sip.door.door import WaitingMessage
+from vosd.trunks.media import TERMINATING
 
 CODECS: Final = frozenset({"pcmu", "pcma", "g722", "g729", "gsm"})
 """Codecs in which an rtpengine plays, as far as they have the clock of telephony."""
@@ -60,7 +61,7 @@ class SoundsAtRtpEngines:
 
     def ask(self, waiting: WaitingMessage, wanted: SoundWanted, came: SoundCame) -> bool:
         """Ask for a port, and begin the sound; False = there is no rtpengine to ask. ``came`` is called later."""
-        media, offer = wanted.media, in_usual_form(bytes(wanted.leg.sessions.remote))
+        media, offer = wanted.media, _offer_of(wanted)
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
         name = f"{self._calls.prefix}{media.number:x}-{next(self._numbers)}"  # the one before may be ending there yet
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
@@ -147,6 +148,12 @@ class SoundsAtRtpEngines:
         """Note that a sound goes on; its failure is reported if its rtpengine is lost."""
         if announcement.rtp_call is not None:
             self._calls.keep(announcement.rtp_call, announcement.port)
+
+
+def _offer_of(wanted: SoundWanted) -> bytes:
+    """Return the offer of a caller; one that is to be encrypted is not played the plain media of its choice."""
+    offer = in_usual_form(bytes(wanted.leg.sessions.remote))
+    return without_plain_twins(offer) if wanted.media.settings.encryption in TERMINATING else offer
 
 
 def answer_by(offer: bytes, given: bytes, number: int, codecs: Container[str], *, is_encrypted: bool) -> bytes | None:
