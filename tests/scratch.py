@@ -29,7 +29,7 @@ _LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 
 _PREFIX: Final = "vosd-tests-"
-"""The process that has made the directory follows."""
+"""The process that has made the directory follows, and what tells it from those of other containers with its number."""
 
 
 def write_in_memory() -> Path | None:
@@ -44,8 +44,7 @@ def write_in_memory() -> Path | None:
         remove_what_has_ended(_IN_MEMORY)
     if min(shutil.disk_usage(_IN_MEMORY).free, _available()) < _NEEDED:
         return None
-    directory = _IN_MEMORY / f"{_PREFIX}{os.getpid()}"
-    directory.mkdir(mode=0o700)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_IN_MEMORY))
     fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)  # as long as this process lives
     os.environ["TMPDIR"] = str(directory)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))  # it keeps what failed tests have written itself
@@ -57,9 +56,10 @@ def remove_what_has_ended(place: Path) -> None:
     """Remove what runs have left that were killed, and all but the last directory of those that have failed.
 
     Nothing says which run has made a directory of pytest's, unless by a process that is seen from here: they stay while
-    any run goes on elsewhere.
+    any run goes on elsewhere. What other users have made, who keep it to themselves, does not matter.
     """
-    made = [(each, _runs(each.name.removeprefix(_PREFIX))) for each in place.glob(f"{_PREFIX}*")]
+    readable = [each for each in place.glob(f"{_PREFIX}*") if os.access(each, os.R_OK)]
+    made = [(each, _runs(each.name.removeprefix(_PREFIX).partition("-")[0])) for each in readable]
     left = [each for each, runs in made if not runs and not _is_held(each)]
     left.sort(key=lambda each: each.stat().st_mtime)
     goes_on_elsewhere = any(not runs and each not in left for each, runs in made)

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
-from scratch import remove_what_has_ended
+import scratch
+from scratch import remove_what_has_ended, write_in_memory
 
 NEVER_A_PROCESS = 2**31
 
@@ -60,3 +62,34 @@ def test_what_a_run_in_another_container_has_stays(tmp_path):
         os.close(held)
     remove_what_has_ended(tmp_path)
     assert (elsewhere.exists(), last.exists(), of_pytest.exists()) == (False, True, False)
+
+
+def test_what_another_user_has_left_keeps_no_one_from_removing_his_own(tmp_path, monkeypatch):
+    others, older, last = (tmp_path / f"vosd-tests-{NEVER_A_PROCESS + number}" for number in range(3))
+    for age, directory in enumerate((others, last, older)):
+        directory.mkdir()
+        os.utime(directory, (1_000 - age, 1_000 - age))
+    may, opened = os.access, os.open
+
+    def refused(path, *arguments, **keywords):
+        if path == others:
+            raise PermissionError
+        return opened(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, "access", lambda path, mode: path != others and may(path, mode))
+    monkeypatch.setattr(os, "open", refused)
+    remove_what_has_ended(tmp_path)
+    assert (others.exists(), older.exists(), last.exists()) == (True, False, True)
+
+
+def test_runs_of_two_containers_with_one_number_have_a_directory_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_IN_MEMORY", tmp_path)
+    monkeypatch.setattr(scratch, "_NEEDED", 0)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
+    made = set()
+    for _ in range(2):
+        monkeypatch.delenv("TMPDIR", raising=False)
+        made.add(write_in_memory())
+    assert made == {*tmp_path.glob(f"vosd-tests-{os.getpid()}-*")}
+    assert len(made) == 2
