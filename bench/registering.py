@@ -47,6 +47,7 @@ class RegisterPath:
         )
         self.writer = RegistrationWriter(MemoryRegistrations(), self.endpoint.flows, self.clock)
         self.table = Registrations(RegistrarSettings(), self.endpoint.flows, self.writer, self.clock)
+        auth_gate.registered = self.table
         self.registrar = Registrar(self.endpoint, self.table)
         self.registrar.adopt(content)
 
@@ -59,7 +60,8 @@ class RegisterPath:
             event = self.endpoint.receive_datagram(data, source, now)
             if isinstance(event, RegisterArrived):
                 self.registrar.take_register(event)
-            answers.extend(self.endpoint.datagrams_to_send())
+            answers += self.endpoint.store.out
+            self.endpoint.store.out = []
         used_s = time.process_time() - began
         return used_s / len(packets) * 1e6, [each.data for each in answers]
 
