@@ -281,7 +281,11 @@ async def test_a_run_waits_for_rows_that_another_transaction_holds(
     office: Office, monkeypatch: pytest.MonkeyPatch, held: int, *, is_booked: bool
 ) -> None:
     order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates")
-    book, waits = SqlCorrections.book, iter(range(held))
+    book, waits, others = SqlCorrections.book, iter(range(held)), 0
+
+    async def others_book(_pause_s: float) -> None:
+        nonlocal others
+        others += 1
 
     async def booked_then(*what: Any) -> Any:
         if next(waits, None) is not None:
@@ -289,11 +293,13 @@ async def test_a_run_waits_for_rows_that_another_transaction_holds(
         return await book(*what)
 
     monkeypatch.setattr(SqlCorrections, "book", booked_then)
+    monkeypatch.setattr("vosd.admin.office.rerating.asyncio.sleep", others_book)
     if not is_booked:
         with pytest.raises(RowsLocked):
             await rerate_calls(office, operator("ann"), order, ignore)
         return
     assert (await rerate_calls(office, operator("ann"), order, ignore)).booked.charges == 1
+    assert others == held, "a try that waits has the counter of commits, so others come between two of them"
     assert len(await audited(office)) == 1
 
 

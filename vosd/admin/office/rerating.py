@@ -4,6 +4,7 @@ Corrections are booked some calls in one transaction. Each entry is named by the
 interrupted may be repeated.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 Report = Callable[[int, int], None]
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
-TRIES: Final = 12
+TRIES: Final = 6
 """Each waits 5 s for rows that other transactions hold: a run of an hour does not end for one on a slow disk."""
+PAUSE_S: Final = 5.0
+"""Time between two tries: one that waits has the counter of commits, and no call is booked meanwhile."""
 
 
 class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -296,6 +299,7 @@ class RunBookings:
         for _ in range(TRIES - 1):
             with suppress(RowsLocked):
                 return await self._store.book(waiting, self._run.audit)
+            await asyncio.sleep(PAUSE_S)
         return await self._store.book(waiting, self._run.audit)
 
     def sheet(self) -> BookedRun:
