@@ -21,7 +21,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
-from vosd.cdr.retention import DAY_MS, Age
+from vosd.cdr.retention import DAY_MS, Age, DropPlan, RecordKind
 from vosd.engine.settings import RetentionSettings
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage import schema
@@ -31,6 +31,7 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.deck_values import StoredDeck, Way
 from vosd.storage.decks import SqlDecks
+from vosd.storage.dropped import sums_dropped_before
 from vosd.storage.lease import SqlLease
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.migrate import migrate
@@ -39,6 +40,7 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import CallFilter, EntryKind, MoneyTransfer, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.registrations import SqlRegistrations
+from vosd.storage.retention import SqlRetention
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.validity import SqlValidity
 from vosd.storage.verify import verify_ledger
@@ -202,6 +204,14 @@ async def test_a_user_without_any_right_is_sent_to_the_list_of_rights_and_not_to
     async with Database(URL.format(user="newcomer", password="choose-a-third", port=port)) as database:
         with pytest.raises(StoreUnavailable, match=r"1044.*no right to it: docs/database-rights\.md"):
             await database.check_schema()
+
+
+async def test_without_the_further_rights_no_report_is_refused(database):
+    """Some sums could be dropped without them: then reports of then would be refused for the rest."""
+    with pytest.raises(StoreUnavailable, match=r"DELETE command denied .*docs/database-rights\.md"):
+        await SqlRetention(database).begin(DropPlan(RecordKind.SUMS, STARTED, STARTED, ()))
+    async with database.reading() as connection:
+        assert await sums_dropped_before(connection) == 0
 
 
 async def test_the_further_rights_are_enough_to_drop_old_records(port, tmp_path):

@@ -18,7 +18,7 @@ from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
-from vosd.storage.old_sums import has_sums
+from vosd.storage.old_sums import check_rights, has_sums
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import cdrs_among
 from vosd.storage.rows import reference_of
@@ -101,6 +101,7 @@ class SqlRetention:
         async with self._database.writing() as connection:
             # Bookings and additions hold it as well: one that has not read the date reads it, any other has committed.
             if plan.kind is RecordKind.SUMS:
+                await check_rights(connection)
                 await locked_mark(connection)
             else:
                 await self._writer.take_numbers(connection, 1)
