@@ -53,7 +53,7 @@ class DefinitionsMoved(ObjectsMoved):
     code = "objects_moved"
 
 
-class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectVersion(msgspec.Struct, frozen=True):
     """One version of one object; times are UTC milliseconds."""
 
     kind: str
@@ -72,7 +72,7 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "ObjectVersion":
         """Return the version that has the values of a row, in the order of the fields."""
-        return cls(**dict(zip(cls.__struct_fields__, row, strict=True)))
+        return cls(*row)
 
     @property
     def place(self) -> tuple[int, int]:
