@@ -14,7 +14,7 @@ from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 from doubles.sockets.rtp import RtpPeer
-from doubles.sockets.secure_rtp import SecureRtpPeer
+from doubles.sockets.secure_rtp import SHORT_TAGGED, SecureRtpPeer
 from doubles.sockets.web_media import WebMedia
 from doubles.telephone import Telephone
 from doubles.websocket_peer import WebSocketPeer
@@ -588,6 +588,34 @@ def test_a_browser_that_restarts_ice_in_a_network_of_the_other_family_is_heard_t
         vendor.reply(vendor.expect("BYE"), 200)
         assert encryption(stage.record_of(call.callee)["media"]) == ["dtls", None]
         callee.close()
+
+
+def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_whose_encryption_ends_here(
+    stage: Stage,
+) -> None:
+    caller, callee = (
+        SecureRtpPeer(CUSTOMERS["hasty"], 1, suite=SHORT_TAGGED),
+        SecureRtpPeer(VENDORS["carrier-b"].host, 2),
+    )
+    with closing(caller), closing(callee), Peer(stage.endpoint_of("hasty")) as one:
+        call = OutgoingCall(one, stage.address, stage.number("444"))
+        unknown = f"a=crypto:9 AEAD_AES_256_GCM_8 inline:{59 * 'A'}="
+        with Peer(VENDORS["carrier-a"]) as busy, Peer(VENDORS["carrier-b"]) as other:
+            call.send(call.request("INVITE", body=caller.described(unknown)))
+            busy.reply(busy.expect("INVITE"), 503, tag="busy")
+            busy.expect("ACK")
+            incoming = other.expect("INVITE")
+            callee.takes(incoming.body)
+            other.reply(incoming, 200, tag="vendor", body=callee.described())
+            answer = call.answered()
+            other.expect("ACK")
+            caller.takes(answer.body)
+            for sender, port, listener in ((callee, place(incoming), caller), (caller, place(answer), callee)):
+                eventually(lambda s=sender, p=port, t=listener: s.send(p, 2) and t.has(1), "one hears the other")
+            assert call.hang_up(2).status == 200
+            other.reply(other.expect("BYE"), 200)
+        assert encryption(stage.record_of(call.callee)["media"]) == ["sdes", "sdes"]
+        stage.expect_nothing_left()
 
 
 @pytest.mark.parametrize(

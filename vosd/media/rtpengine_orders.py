@@ -45,6 +45,11 @@ _OPAQUE: Final = ("passthrough",)
 Else 10.5.3 makes DTLS with both parties by its own certificate, though each is sent the fingerprint of the other, and
 drops packets of a suite that it does not know.
 """
+_READ: Final = ("no-passthrough",)
+"""Forward packets as they are no more, which 10.5.3 would do with all that a leg is connected to later.
+
+By this flag it takes no part in ICE, whose orders go without it.
+"""
 _SUPPORTS: Final = (LOAD_LIMIT,)
 """Without it, one that is full says that the order was wrong (``--max-sessions``, ``--max-load``, ``--max-cpu``)."""
 _NO_KEYS: Final = ("off",)
@@ -221,6 +226,7 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
     lite = _LITE.get((form.author_ice, form.reader_ice)) if is_offer else None
     return msgspec.structs.replace(
         order,
+        flags=order.flags if form.author_ice or form.reader_ice else (*order.flags, *_READ),
         ice="force" if form.reader_ice else "remove",
         rtcp_mux=("offer", "accept") if form.is_multiplexed else order.rtcp_mux,
         transport=UNSET if form.transport is None else form.transport,

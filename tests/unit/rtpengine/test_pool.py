@@ -706,4 +706,12 @@ def test_packets_pass_as_they_are_where_the_rtpengine_cannot_know_the_keys(keys,
         assert ("passthrough" in order.flags) is is_opaque
         assert order.rtcp_mux == (() if is_opaque else ("demux",))
     form = MediaForm(None, Protection.SDES, author_ice=False, reader_ice=False)
-    assert "passthrough" not in session_order(RtpOffer, "c", session, "a", "b", form=form).flags
+    flags = session_order(RtpOffer, "c", session, "a", "b", form=form).flags
+    assert "passthrough" not in flags
+    assert "no-passthrough" in flags
+
+
+def test_orders_with_ice_leave_out_the_flag_by_which_an_rtpengine_takes_no_part_in_it():
+    for sides in ((True, False), (False, True)):
+        form = MediaForm(None, Protection.SDES, *sides)
+        assert "no-passthrough" not in session_order(RtpOffer, "c", b"v=0\r\n", "a", "b", form=form).flags
