@@ -108,6 +108,29 @@ async def counters(database):
     return {row.name: row.value for row in rows if row.name != schema.COMMITS}
 
 
+async def test_keys_that_the_database_has_lost_are_not_those_of_other_calls(booked):
+    """A replica that takes over, or a backup, gives their numbers to others: a customer had the calls of another."""
+    traffic, key = SqlTraffic(booked), schema.traffic_key
+    assert await traffic.advance() == 4
+    before = await counters(booked)
+    async with booked.reading() as connection:
+        last = await connection.scalar(select(func.max(key.c.id)))
+        kept = (await connection.execute(select(schema.traffic))).mappings().all()
+    await SqlBooks(booked).book([call_at(5, BEGIN + 2 * HOUR, customer_account="lost", vendor_account="carrier")])
+    assert await traffic.advance() == 1
+    async with booked.writing() as connection:
+        await connection.execute(delete(schema.traffic))
+        await connection.execute(insert(schema.traffic), [dict(row) for row in kept])
+        await connection.execute(delete(key).where(key.c.id > last))
+        mark = update(schema.counter).where(schema.counter.c.name == schema.TRAFFIC)
+        await connection.execute(mark.values(value=before[schema.TRAFFIC]))
+    await SqlBooks(booked).book([call_at(6, BEGIN + 2 * HOUR, customer_account="other", vendor_account="carrier")])
+    assert await traffic.advance() == 2
+    by_account = await sums(booked, "customer_account", measures=("calls",))
+    assert (by_account["", "lost"], by_account["", "other"]) == ((1,), (1,))
+    assert await differences(booked) == []
+
+
 async def test_a_corrected_call_counts_as_it_is_now(booked):
     await advance(booked)
     change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))

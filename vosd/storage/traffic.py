@@ -148,6 +148,8 @@ class SqlTraffic:
         self._database = database
         self._known: dict[_KeyOfYear, int] = {}
         """Ids of keys that are committed."""
+        self._newest = 0
+        """Greatest id of a key that was committed; a database that has lost commits has none so great."""
         self._prefixes: dict[str, str] = {}
         """Prefixes of areas that are committed."""
 
@@ -171,7 +173,7 @@ class SqlTraffic:
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
         if len(self._known) > _KEYS_KNOWN:
             self._known.clear()
-        self._known |= known
+        self._note_known(known)
         self._prefixes |= prefixes
         return len(rows)
 
@@ -239,7 +241,7 @@ class SqlTraffic:
             known = await self._add(connection, sums.rows)
             await self._raise_peaks(connection, counts.peaks)
             await _set(connection, schema.TRAFFIC_LIVE, counts.number)
-        self._known |= known
+        self._note_known(known)
 
     async def _raise_peaks(self, connection: AsyncConnection, peaks: Sequence[TrafficPeak]) -> None:
         rows = sorted((each.slot, each.side.value, each.name, each.concurrent, each.per_second) for each in peaks)
@@ -422,6 +424,11 @@ class SqlTraffic:
 
     async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[_KeyOfYear, int]:
         """Return the id of each key in its year; one that is new gets its row."""
+        newest = await connection.scalar(select(func.max(_key.c.id))) or 0
+        if newest < self._newest:  # commits are lost, and the ids of their keys may be those of others now
+            self._known.clear()
+            self._prefixes.clear()
+        self._newest = newest
         wanted = {(slot // YEAR_SLOTS, key) for slot, key in sums}
         ids = {place: self._known[place] for place in wanted if place in self._known}
         ids |= await _ids_of(connection, wanted - ids.keys())
@@ -430,6 +437,10 @@ class SqlTraffic:
             await connection.execute(insert(_key), rows)
             ids |= await _ids_of(connection, new)
         return ids
+
+    def _note_known(self, committed: Mapping[_KeyOfYear, int]) -> None:
+        self._known |= committed
+        self._newest = max(self._newest, *committed.values(), 0)
 
     async def _write(self, connection: AsyncConnection, table: Table, sums: _SumsById) -> None:
         """Add sums to the rows of a table; a row that is missing is made."""
