@@ -1,6 +1,7 @@
 """Streams that the kernel forwards: real workers, real nftables, parties in networks of their own."""
 
 import asyncio
+import errno
 import json
 import os
 import select
@@ -497,6 +498,29 @@ async def test_a_worker_does_not_wait_while_another_program_changes_the_tables(m
         await until(lambda counts=counts: counts.update(table.settled()) or not table.is_waiting)
         assert counts == ({} if change == table.add else {removed.key: 0})
     assert table.remove([added]) == {added.key: 0}
+    table.close()
+
+
+@pytest.mark.usefixtures("networks")
+async def test_a_device_that_goes_while_its_change_waits_leaves_the_table_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before 6.16 the kernel sees the packets of no device that there is not."""
+    table, lets_changes = StreamTable(), Event()
+    await until(lambda: not table.settled() and not table.is_waiting)
+
+    def refusing(_connection: Netlink, _messages: Sequence[bytes]) -> list[Message]:
+        assert lets_changes.wait(PATIENCE_S)
+        raise FileNotFoundError(errno.ENOENT, "no device")
+
+    monkeypatch.setattr(Netlink, "request", refusing)
+    table.hook(99, "gone")
+    assert table.is_waiting
+    lets_changes.set()
+    await until(lambda: not table.settled() and not table.is_waiting)
+    monkeypatch.setattr("vosd.relay.table_changes.PATIENCE_S", PATIENCE_S)
+    with pytest.raises(FileNotFoundError):
+        table.hook(98, "gone")
     table.close()
 
 

@@ -167,7 +167,8 @@ class StreamTable:
             [
                 (_NEW_CHAIN, _CREATE, text(3, chain) + place + number(5, _ACCEPT) + text(7, "filter")),
                 (_NEW_RULE, _CREATE | _APPEND, text(2, chain) + nested(4, jump)),
-            ]
+            ],
+            may_be_gone=True,
         )
         self._hooked.add(device)
 
@@ -301,7 +302,7 @@ class StreamTable:
         """Make changes of the table, all or none; return what the kernel says of them; raises OSError.
 
         Where they have to wait it says nothing yet, and ``settled`` has the rest: ``keys`` are those of elements that
-        they remove, ``may_be_gone`` = what they remove may be gone.
+        they remove, ``may_be_gone`` = what they are about may be gone.
         """
         if not changes:
             return []

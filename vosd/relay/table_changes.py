@@ -26,7 +26,7 @@ class TableChange:
         self.keys = keys
         """Keys of the elements that it removes."""
         self.may_be_gone = may_be_gone
-        """Whether what it removes may have ended by itself."""
+        """Whether what it is about may have ended by itself."""
         self.said: list[Message] = []
         self.error: OSError | None = None
         self.is_done = Event()
