@@ -46,6 +46,26 @@ def test_a_record_that_lists_no_charge_has_that_of_each_side_for_which_anything_
     assert [(each.role, each.level) for each in charges_of(charged)] == [(role, 0)]
 
 
+def test_each_charge_of_a_record_that_lists_none_has_what_its_side_pays():
+    sold = {"rate_prefix": "4420", "billed_seconds": 60, "fee": Decimal("0.6"), "tax": Decimal("0.1")}
+    bought = {
+        "vendor_rate_prefix": "44",
+        "vendor_billed_seconds": 57,
+        "cost": Decimal("0.4"),
+        "cost_tax": Decimal("0.2"),
+    }
+    parties = {"customer_account": "shop", "currency": "USD", "vendor_account": "carrier", "vendor_currency": "EUR"}
+    record = answered_call(1, charges=(), **parties, **sold, **bought)
+    found = [
+        (each.role, each.account, each.rate_prefix, each.billed_seconds, each.fee, each.tax, each.currency)
+        for each in charges_of(record)
+    ]
+    assert found == [
+        (CUSTOMER, "shop", "4420", 60, Decimal("0.6"), Decimal("0.1"), "USD"),
+        (VENDOR, "carrier", "44", 57, Decimal("0.4"), Decimal("0.2"), "EUR"),
+    ]
+
+
 def test_the_rate_of_a_charge_that_is_not_listed_is_read_from_the_breakdown():
     rate = {"step": "rate", "group": "gold", "version": "a1", "billing_rate": "0.6", "price_per": "minute"}
     other = {"step": "fee", "group": "no", "version": "no", "billing_rate": "9", "price_per": "no"}
