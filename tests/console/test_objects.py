@@ -406,8 +406,16 @@ def test_the_keyboard_goes_on_where_a_row_of_a_form_has_gone(visit: Visit) -> No
     page.get_by_role("button", name="prefix up").press("Enter")
     expect(page.get_by_role("button", name="prefix down")).to_be_focused()  # it is the first one
     page.get_by_role("button", name="Remove weight").press("Enter")
-    expect(page.get_by_role("button", name="Back to the default order")).to_be_focused()
+    back = page.get_by_role("button", name="Back to the default order")
+    expect(back).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Remove ").last).to_be_focused()  # there is no way back any more
+    unused = page.get_by_label("Add to order")
+    for _ in range(unused.locator("option").count() - 1):
+        unused.focus()
+        unused.select_option(index=1)
+    expect(back).to_be_focused()  # there is no criterion left that could be added
+    back.press("Enter")
 
 
 def test_a_password_that_was_typed_is_shown_by_the_keyboard(visit: Visit) -> None:

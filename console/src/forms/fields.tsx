@@ -459,7 +459,11 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
         );
       })}
       {items.length > most && (
-        <Button size="compact-xs" variant="default" onClick={() => setMost(most + ITEMS_SHOWN)}>
+        <Button
+          size="compact-xs"
+          variant="default"
+          onClick={({ currentTarget }) => drawn(() => setMost(most + ITEMS_SHOWN), currentTarget)}
+        >
           {t("form.more", { count: items.length - most })}
         </Button>
       )}
@@ -529,9 +533,9 @@ export function Remove({ of, onRemove }: { of: string; onRemove: () => void }) {
   );
 }
 
-/** Draw what a button of a row changes; where that takes the button away, the keyboard goes on at the end of its group. */
-function drawn(change: () => void, button: Element) {
-  const group = button.closest("fieldset");
+/** Draw what an element of a group changes; where that takes it away, the keyboard goes on at the end of the group. */
+export function drawn(change: () => void, element: Element) {
+  const group = element.closest("fieldset");
   flushSync(change);
   rescueFocus([...(group?.querySelectorAll<HTMLElement>("button:enabled") ?? [])].at(-1));
 }

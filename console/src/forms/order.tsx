@@ -4,7 +4,7 @@ import { Button, NativeSelect } from "@mantine/core";
 import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import { rescueFocus } from "../parts/focus";
-import { type FieldProps, Group, Remove } from "./fields";
+import { drawn, type FieldProps, Group, Remove } from "./fields";
 import { itemsOf, mistakeAt } from "./keys";
 import { withCriterion } from "./plan";
 
@@ -45,11 +45,16 @@ export function OrderField({ declared, value, place, mistakes, isReadOnly, onCha
           aria-label={t("form.add_to", { name: declared.name })}
           data={[{ value: "", label: t("plan.add") }, ...unused]}
           value=""
-          onChange={(event) => event.currentTarget.value && set(withCriterion(shown, event.currentTarget.value))}
+          onChange={({ currentTarget: list }) => list.value && drawn(() => set(withCriterion(shown, list.value)), list)}
         />
       )}
       {!isReadOnly && own.length > 0 && (
-        <Button mt={4} size="compact-xs" variant="subtle" onClick={() => set([])}>
+        <Button
+          mt={4}
+          size="compact-xs"
+          variant="subtle"
+          onClick={({ currentTarget }) => drawn(() => set([]), currentTarget)}
+        >
           {t("plan.back_to_usual")}
         </Button>
       )}
