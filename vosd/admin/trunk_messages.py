@@ -21,6 +21,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.signatures import attested
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.anonymous import anonymous
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.headers.reason import q850_cause
@@ -33,7 +34,7 @@ from vosd.sip.wire.multipart import BodyPart
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import DEFAULT_PORTS
-from vosd.trunks.dialect import CallerPrivacy, CallerSource
+from vosd.trunks.dialect import CallerPrivacy, CallerSource, Privacy
 from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
 from vosd.trunks.header_rules import HeaderRules, SentAs, SessionIdUse, without
 
@@ -99,15 +100,18 @@ def sent_to_vendor(
         identity = identity.withheld_as(CallerPrivacy.WITHHELD)
     address = _address_of(gateway)
     transport = address.transport or "udp"
+    drops, session = caller is not None and caller.drops_caller, session_of(request)
+    if drops or identity.withholds_session or dialect.privacy is Privacy.ANONYMISE:
+        session = anonymous(session)
     listener = Listener(OURS, DEFAULT_PORTS[transport], transport)
     endpoint = Endpoint(SipSettings(product="vosd"), [listener], lambda: "token", lambda _host, _port: True)
     choice = RouteChoice(gateway, "", callee, shown)
     invitation = written(
         endpoint, choice, address, Peer(0, address.host, address.port or listener.port), _HOPS,
-        caller_identity=identity, tag="tag", offer=session_of(request), may_be_reliable=True, answers=None,
+        caller_identity=identity, tag="tag", offer=session, may_be_reliable=True, answers=None,
         signed=_signed(choice, identity, caller, catalogue, now_ms),
     )  # fmt: skip
-    is_hidden = not shows_number(identity, dialect) or (caller is not None and caller.drops_caller)
+    is_hidden = drops or not shows_number(identity, dialect)
     visible = "" if is_hidden else escape_user(shown)
     facts = _Facts(
         {

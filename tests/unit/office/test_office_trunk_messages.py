@@ -19,9 +19,10 @@ from vosd.stir.settings import StirTerms
 from vosd.stir.terms import Attestation
 from vosd.storage.database import Database
 from vosd.trunks.causes import TrunkCauses
-from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing, Privacy
 from vosd.trunks.gateways import CallerNumbers
 from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
+from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.stir import VendorSignatures
 
 INVITE = request(headers="X-Campaign: spring\r\nX-Secret: 7\r\n").decode()
@@ -117,6 +118,19 @@ async def test_parts_of_the_body_that_would_be_passed(office, monkeypatch):
     assert [(each.rule, each.line) for each in found.rules] == [("body", "application/isup;version=itu-t92+")]
     assert "\r\n\r\nIAM\r\n" in found.message
     assert "note" not in found.message
+
+
+@pytest.mark.parametrize(("by", "names"), [("none", True), ("caller", False), ("customer", False), ("vendor", False)])
+async def test_the_session_names_no_one_where_the_vendor_may_not_learn_who_calls(office, monkeypatch, by, names):
+    session = b"v=0\r\no=anne 1 1 IN IP4 198.51.100.10\r\ns=Anne\r\n"
+    wish = "Privacy: id\r\n" if by == "caller" else ""
+    invite = request(headers=f"{wish}Content-Type: application/sdp\r\n", body=session).decode()
+    numbers = IncomingNumbers(caller_drop=by == "customer")
+    vendor = vendor_gateway(0, dialect=CalleeDialect(privacy=Privacy.ANONYMISE if by == "vendor" else Privacy.HONOUR))
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32", numbers=numbers), vendor])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    found = await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, message=invite))
+    assert ("o=anne" in found.message, "s=Anne" in found.message) == (names, names)
 
 
 @pytest.mark.parametrize("text", ["", "hello", INVITE.replace("INVITE", "OPTIONS"), INVITE.replace("CSeq", "X-CSeq")])
