@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import select
@@ -44,6 +45,7 @@ from vosd.relay.protocol import OffloadFailed
 from vosd.relay.routes import KernelRoutes, Route
 from vosd.relay.sockets import KnownReaches
 from vosd.relay.stream_table import StreamTable, kernel_stream
+from vosd.relay.table_changes import TableChange
 from vosd.trunks.media import PortRange
 
 PORTS = PortRange(30_500, 30_599)
@@ -521,6 +523,23 @@ async def test_a_device_that_goes_while_its_change_waits_leaves_the_table_as_it_
     monkeypatch.setattr("vosd.relay.table_changes.PATIENCE_S", PATIENCE_S)
     with pytest.raises(FileNotFoundError):
         table.hook(98, "gone")
+    table.close()
+
+
+@pytest.mark.usefixtures("networks", "patient")
+def test_a_change_that_is_refused_leaves_nothing_behind() -> None:
+    """A worker collects no garbage."""
+    table, ways = StreamTable(), (Route(1, bytes(4)), Route(1, bytes(4)))
+    ended = kernel_stream((VENDOR, 1_000), (SWITCH, 1_000), (0, 7), (SWITCH, 6_000), (CUSTOMER, 7_000), 0, ways)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            assert table.remove([ended]) == {}
+        # The thread has the last one until there is another.
+        assert sum(isinstance(each, TableChange) for each in gc.get_objects()) <= 1
+    finally:
+        gc.enable()
     table.close()
 
 

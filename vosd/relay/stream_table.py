@@ -232,12 +232,11 @@ class StreamTable:
         """
         counts: dict[bytes, int] = {}
         for change in self._changes.finished():
-            is_gone = change.error is not None and change.error.errno == errno.ENOENT
+            is_gone = change.error == errno.ENOENT
             if is_gone and change.keys:  # some have ended by themselves, and so none was removed
                 counts.update(self.remove([KernelStream(each, b"", len(each) != _KEY_BYTES) for each in change.keys]))
-            elif change.error is not None and not (is_gone and change.may_be_gone):
-                raise change.error
-            else:
+            elif not is_gone or not change.may_be_gone:
+                change.check()
                 counts.update(_removed_counts(change.said))
         return counts
 

@@ -4,6 +4,8 @@ A program that loads a long list of rules has all tables of a network to itself 
 minute. A thread waits for it in place of the worker, whose packets go on.
 """
 
+import errno
+import os
 from collections import deque
 from collections.abc import Sequence
 from queue import SimpleQueue
@@ -28,7 +30,11 @@ class TableChange:
         self.may_be_gone = may_be_gone
         """Whether what it is about may have ended by itself."""
         self.said: list[Message] = []
-        self.error: OSError | None = None
+        self.error = 0
+        """Number of the error by which the kernel refuses it; 0 = none.
+
+        Kept as an exception it would refer to itself by its traceback: a worker collects no garbage.
+        """
         self.is_done = Event()
 
     def make(self, connection: Netlink) -> None:
@@ -36,8 +42,13 @@ class TableChange:
         try:
             self.said = connection.request(self.messages)
         except OSError as error:
-            self.error = error
+            self.error = error.errno or errno.EIO
         self.is_done.set()
+
+    def check(self) -> None:
+        """Raise OSError if the kernel refuses it."""
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
 
 
 class TableChanges:
@@ -70,8 +81,7 @@ class TableChanges:
             if self._late or not change.is_done.wait(PATIENCE_S):
                 self._late.append(change)
                 return None
-        if change.error is not None:
-            raise change.error
+        change.check()
         return change.said
 
     def finished(self) -> list[TableChange]:
