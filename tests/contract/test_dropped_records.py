@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from doubles.collisions import colliding
+from doubles.collisions import LOCKED, UNDONE, colliding
 from doubles.data.records import STARTED, answered_call, partner_call, refused_call
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
@@ -172,10 +172,11 @@ async def test_calls_and_entries_go_and_the_books_stay_right(booked, run):
     assert [each.months for each in again.values()] == [(), ()]
 
 
-async def test_steps_that_collide_are_done_again_and_count_once(booked, run, monkeypatch):
+@pytest.mark.parametrize("error", [UNDONE, LOCKED])
+async def test_steps_that_collide_are_done_again_and_count_once(error, booked, run, monkeypatch):
     monkeypatch.setattr("vosd.storage.database._COLLISION_PAUSES_S", (0, 0))
     kept = {"numbers": Age(days=50), "payments": Age(days=200)}
-    with colliding(booked, "retention_drop", lambda before: before % 11 == 0) as written:
+    with colliding(booked, "retention_drop", lambda before: before % 11 == 0, error) as written:
         trial = await run(dry_run=True, **kept)
         done = await run(**kept)
     assert len(written) > 50

@@ -1,13 +1,16 @@
 """``vosd payment import``: a file of the bank is checked as a whole, and books each payment once."""
 
+import json
 from typing import Any
 
 import pytest
 from doubles.data.records import answered_call
 from doubles.installation import Installation
 
+from vosd.cdr.ports import RowsLocked
 from vosd.config.assembly import currencies
 from vosd.config.assembly.currencies import read_currencies
+from vosd.storage import payments
 
 BANK = """Kunde;Betrag;Buchungs-ID;Text
 customer-1;"1.234,50";2026-11-03/17;Rechnung 7
@@ -261,3 +264,21 @@ def test_one_line_that_is_not_clear_keeps_a_bank_file_from_being_booked(
     assert result.exit_code == 1
     assert said in result.stderr
     assert len(installation.document("ledger", "list")) == 1
+
+
+def test_a_file_whose_payments_wait_for_another_transaction_says_so_apart_from_its_result(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = installation.config.with_name("bank.csv")
+    file.write_text("account,amount,reference\ncustomer-1,3,a\n")
+    book, held = payments.book, iter([True])
+
+    async def held_once(*what: Any) -> Any:
+        if next(held, False):
+            raise RowsLocked("another transaction holds locks")
+        return await book(*what)
+
+    monkeypatch.setattr(payments, "book", held_once)
+    imported = installation.vosd("payment", "import", str(file), "--json")
+    assert [each["outcome"] for each in json.loads(imported.stdout)] == ["booked"]
+    assert imported.stderr == "another transaction holds locks: this waits up to a minute for them\n"

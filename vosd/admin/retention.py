@@ -146,7 +146,7 @@ class Retention:
                 "`retention` in this configuration does not say how long records are kept: nothing is dropped or "
                 "masked; a configuration for the owner of the tables needs the `retention` of the switch, too"
             )
-        with _alone(self._state_dir):
+        with _alone(self._state_dir), self._database.waiting_for_rows():
             begun_at = self._now()
             sheets: list[KindSheet] = []
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()

@@ -30,7 +30,7 @@ def in_office(
     """Carry out an order, and return its result; ``with_database`` as ``office_of`` says."""
 
     async def within() -> Result:
-        async with office_of(invocation, with_database=with_database) as office:
+        async with office_of(invocation, with_database=with_database, remark=invocation.remark) as office:
             return await act(office)
 
     return asyncio.run(within())

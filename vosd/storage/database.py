@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from random import uniform
@@ -140,10 +141,16 @@ _KEEP_AUTOCOMMIT: Final = (
 _STATEMENT_ENDED: Final = (1969, 3024)
 """By MariaDB, and by MySQL."""
 _LOCK_WAIT_ENDED: Final = 1205
+_LOCKED_FILE: Final = "database is locked"
+"""Words of SQLite about the lock that a writer has on all rows."""
 _UNDONE: Final = 1213
 """A deadlock; in a Galera cluster also a commit that another node's commit came before."""
 _COLLISION_PAUSES_S: Final = (0.05, 0.2)
 """Longest pauses before an order is tried again: in a cluster over several places a commit takes as long as that."""
+_TRIES_FOR_ROWS: Final = 6
+"""Tries of each order of a run. One waits 5 s for rows, then as long again while others book: a minute in all."""
+_WAITS_FOR_ROWS: Final[ContextVar[Callable[[RowsLocked], object] | None]] = ContextVar("waits_for_rows", default=None)
+"""Receives the error of each try of an order of a run; None = a person waits for the order, which is tried once."""
 _IN_MEMORY: Final = ":memory:"
 _MADE_S: Final = "vosd_made_s"
 """Key in the facts of a connection: when it was made, by a clock that is never set."""
@@ -194,16 +201,30 @@ class AlreadyThere(ContentRefused):
 def repeated(order: Callable[_Parameters, Awaitable[_Result]]) -> Callable[_Parameters, Coroutine[Any, Any, _Result]]:
     """Carry out an order, which makes one transaction and keeps nothing else, again where it collided with another.
 
-    The pauses before that are random, so that two orders do not collide again.
+    The pauses before that are random, so that two orders do not collide again. An order of a run
+    (``Database.waiting_for_rows``) is tried again for rows that another transaction holds, too.
     """
 
     @wraps(order)
     async def carried_out(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
-        for longest_s in _COLLISION_PAUSES_S:
-            with suppress(Collided):
+        tell, pauses_s = _WAITS_FOR_ROWS.get(), iter(_COLLISION_PAUSES_S)
+        left = 0 if tell is None else _TRIES_FOR_ROWS - 1
+        while True:
+            begun = time.monotonic()
+            try:
                 return await order(*arguments, **named)
-            await asyncio.sleep(uniform(0, longest_s))
-        return await order(*arguments, **named)
+            except Collided:
+                longest_s = next(pauses_s, None)
+                if longest_s is None:
+                    raise
+                pause_s = uniform(0, longest_s)
+            except RowsLocked as error:
+                if tell is None or not left:
+                    raise
+                left -= 1
+                tell(error)
+                pause_s = time.monotonic() - begun  # it may have kept others from the counter of commits so long
+            await asyncio.sleep(pause_s)
 
     return carried_out
 
@@ -225,8 +246,8 @@ class Database:
 
         ``statement_s`` is the longest time of one statement, in MySQL of a SELECT; None = any. ``replica`` is the URL
         of a copy of the database, for ``searching``; None = there is none. ``remark`` receives a sentence where it is
-        away; None = the log has it. ``was_used`` returns whether a switch has worked on this database: where it is
-        gone, errors do not advise to make a new one.
+        away, or a run waits for rows; None = the log has it. ``was_used`` returns whether a switch has worked on this
+        database: where it is gone, errors do not advise to make a new one.
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
@@ -418,6 +439,26 @@ class Database:
 
         _log.warning("replica_away", error=why, means=means)
 
+    @contextmanager
+    def waiting_for_rows(self) -> Iterator[None]:
+        """Have each order of a run in this context wait up to a minute for rows that other transactions hold.
+
+        A run of an hour does not end then, with the rest undone, for one transaction that takes longer than 5 s.
+        """
+        token = _WAITS_FOR_ROWS.set(self._note_locked)
+        try:
+            yield
+        finally:
+            _WAITS_FOR_ROWS.reset(token)
+
+    def _note_locked(self, error: RowsLocked) -> None:
+        if self._remark is not None:
+            self._remark("another transaction holds locks: this waits up to a minute for them")
+            return
+        from vosd.obs.events import log as _log  # most commands log nothing
+
+        _log.warning("rows_awaited", error=str(error), means="the run tries again, for a minute")
+
     @repeated
     async def write(self, statement: UpdateBase) -> int:
         """Carry out one statement in a transaction as of ``writing``; return how many rows it has found."""
@@ -589,7 +630,11 @@ def _own_number(message: str) -> str | None:
     return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
-_KINDS: Final[Mapping[object, type[StoreUnavailable]]] = {_LOCK_WAIT_ENDED: RowsLocked, _UNDONE: Collided}
+_KINDS: Final[Mapping[object, type[StoreUnavailable]]] = {
+    _LOCK_WAIT_ENDED: RowsLocked,
+    _LOCKED_FILE: RowsLocked,
+    _UNDONE: Collided,
+}
 _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
     **dict.fromkeys((2003, _SERVER_GONE, 2013), "is the server running and the address right?"),

@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.ports import Collided
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import RecordKind
 from vosd.storage import schema
@@ -91,7 +91,7 @@ class Drops:
     async def step(self, database: Database, drop: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
         """Have some records dropped in a transaction, and write them down in it at its end; return the result.
 
-        Where it collides with another it is done again, so ``drop`` keeps nothing but what it notes here.
+        Where another one is in its way it is done again, so ``drop`` keeps nothing but what it notes here.
         """
         if self.is_trial:
             async with database.reading() as connection:
@@ -109,7 +109,7 @@ class Drops:
                     await self._write(connection, month)
                 if self._audit is not None and self._changed:
                     await note_audit(connection, self._audit())
-        except Collided:
+        except StoreUnavailable:
             self.months = before
             raise
         if self._changed:

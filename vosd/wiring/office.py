@@ -224,7 +224,7 @@ async def office_of(
 
     ``with_database`` of False: it is opened where a use case asks for it, and may be away. ``replica`` is the URL of a
     copy of it for heavy reads, and ``statement_s`` the longest time of one statement; None = there is none. ``remark``
-    receives a sentence where the copy is away; None = the log has it.
+    receives a sentence where the copy is away, or a run waits for rows; None = the log has it.
 
     Raises:
         StoreUnavailable: the database cannot be reached, or has not this version's schema.

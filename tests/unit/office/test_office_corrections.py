@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import pytest
+from doubles.collisions import LOCKED, colliding
 from doubles.data import builders
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.data.records import answered_call, call_id, charge_row
@@ -25,14 +26,13 @@ from vosd.admin.office.corrections import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import AboveLimitError
 from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Principal
-from vosd.admin.office.rerating import TRIES, RerateCalls, rerate_calls
+from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import breakdown, rate_call, tax_by
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
 from vosd.cdr.ports import RowsLocked
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
-from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter
 
@@ -276,30 +276,17 @@ async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(o
     assert (again.charges, await audited(office)) == (0, [("RerateCalls", "rerate-today", "ann")])
 
 
-@pytest.mark.parametrize(("held", "is_booked"), [(TRIES - 1, True), (TRIES, False)])
+@pytest.mark.parametrize(("held", "is_booked"), [(5, True), (6, False)])
 async def test_a_run_waits_for_rows_that_another_transaction_holds(
-    office: Office, monkeypatch: pytest.MonkeyPatch, held: int, *, is_booked: bool
+    office: Office, held: int, *, is_booked: bool
 ) -> None:
     order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates")
-    book, waits, others = SqlCorrections.book, iter(range(held)), 0
-
-    async def others_book(_pause_s: float) -> None:
-        nonlocal others
-        others += 1
-
-    async def booked_then(*what: Any) -> Any:
-        if next(waits, None) is not None:
-            raise RowsLocked("another transaction holds locks")
-        return await book(*what)
-
-    monkeypatch.setattr(SqlCorrections, "book", booked_then)
-    monkeypatch.setattr("vosd.admin.office.rerating.asyncio.sleep", others_book)
-    if not is_booked:
-        with pytest.raises(RowsLocked):
-            await rerate_calls(office, operator("ann"), order, ignore)
-        return
-    assert (await rerate_calls(office, operator("ann"), order, ignore)).booked.charges == 1
-    assert others == held, "a try that waits has the counter of commits, so others come between two of them"
+    with colliding(office.stores.database, "INTO cdr_correction", lambda before: before < held, LOCKED):
+        if not is_booked:
+            with pytest.raises(RowsLocked):
+                await rerate_calls(office, operator("ann"), order, ignore)
+            return
+        assert (await rerate_calls(office, operator("ann"), order, ignore)).booked.charges == 1
     assert len(await audited(office)) == 1
 
 

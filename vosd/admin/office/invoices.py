@@ -20,7 +20,7 @@ from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed, words_of
 from vosd.admin.names import check_account, configured
 from vosd.admin.office.agent_objects import agent_of
-from vosd.admin.office.office import Office, needs, to_the_end
+from vosd.admin.office.office import Office, needs, to_the_end, waits_for_rows
 from vosd.admin.office.payments import (
     BookPayment,
     Receipts,
@@ -347,6 +347,7 @@ class ListUnsent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def run_invoices(
     office: Office,
     who: Principal,
@@ -1036,7 +1037,8 @@ async def _mailed(
         raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
     has_it = tuple(each for each in recipients if each not in refused)
     noted = office.audit_line(who, msgspec.structs.replace(order, to=has_it), invoice.account)
-    return await office.stores.invoices.note_sent(invoice, office.now(), noted), refused
+    with office.stores.database.waiting_for_rows():  # it is mailed: what is not noted would be mailed again
+        return await office.stores.invoices.note_sent(invoice, office.now(), noted), refused
 
 
 async def _mailed_meanwhile(office: Office, read: StoredInvoice) -> StoredInvoice:

@@ -23,7 +23,7 @@ from vosd.admin.ledger import (
 from vosd.admin.names import configured
 from vosd.admin.office.below_agents import names_of_group
 from vosd.admin.office.criteria import refuse_empty, zone_named
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.payments import without_second_person, without_unseen_account
 from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
@@ -285,6 +285,7 @@ class ClosePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def close_period(
     office: Office, who: Principal, order: ClosePeriod, passed: Callable[[float, int], None] | None = None
 ) -> ClosingSheet:

@@ -13,7 +13,7 @@ from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.minimum_then import MinimumsThen
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
@@ -77,6 +77,7 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
     """Book the shortfall of a month on each account that has or had a minimum; a repeat books nothing more.
 

@@ -22,7 +22,7 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
@@ -97,6 +97,7 @@ def check_despite(despite: Sequence[MonthObstacle], reason: str | None) -> None:
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def close_month(
     office: Office, who: Principal, order: CloseMonth, report: Callable[[float, int], None]
 ) -> ClosedMonthSheet:

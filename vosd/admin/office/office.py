@@ -197,6 +197,19 @@ def require(who: Principal, permission: Permission) -> None:
         raise PermissionLackingError(f"{who.name} may not do this: it needs the permission {permission.value}")
 
 
+def waits_for_rows(
+    run: Callable[Concatenate[Office, _More], Awaitable[Outcome]],
+) -> Callable[Concatenate[Office, _More], Coroutine[object, object, Outcome]]:
+    """Declare a use case to be a run of many transactions, which waits for rows (``Database.waiting_for_rows``)."""
+
+    @wraps(run)
+    async def waiting(office: Office, /, *args: _More.args, **kwargs: _More.kwargs) -> Outcome:
+        with office.stores.database.waiting_for_rows():
+            return await run(office, *args, **kwargs)
+
+    return waiting
+
+
 def needs(
     permission: Permission,
     *,

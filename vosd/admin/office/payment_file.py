@@ -17,7 +17,7 @@ import msgspec
 
 from vosd.admin.names import UnknownAccountError, configured
 from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.payments import (
     BookPayment,
     ManualBooking,
@@ -414,6 +414,7 @@ class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.MONEY_BOOK)
+@waits_for_rows
 async def import_payments(office: Office, who: Principal, order: ImportPayments) -> list[ImportedPayment]:
     """Check all payments, then book them one by one; those above the limit wait for a second person.
 

@@ -4,9 +4,8 @@ Corrections are booked some calls in one transaction. Each entry is named by the
 interrupted may be repeated.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
@@ -17,13 +16,12 @@ import msgspec
 from vosd.admin.difference_sheets import AccountDifference, CallDifference, PrefixDifference
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.bookings import refresh_balances
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.payments import AboveLimitError, alone_at_most, needs_second
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
-from vosd.cdr.corrections import ChargeChange, CorrectedCharge, Correction
-from vosd.cdr.ports import RowsLocked
+from vosd.cdr.corrections import ChargeChange, Correction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import REFERENCE_MAX, CallFilter
 
@@ -35,10 +33,6 @@ if TYPE_CHECKING:
 Report = Callable[[int, int], None]
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
-TRIES: Final = 6
-"""Each waits 5 s for rows that other transactions hold: a run of an hour does not end for one on a slow disk."""
-PAUSE_S: Final = 5.0
-"""Time between two tries: one that waits has the counter of commits, and no call is booked meanwhile."""
 
 
 class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +116,7 @@ class RerateReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def rerate_calls(office: Office, who: Principal, order: RerateCalls, report: Report) -> RerateReport:
     """Rate the calls again, and book the differences if that is ordered; the running switch knows the balances then.
 
@@ -281,7 +276,7 @@ class RunBookings:
         if self._is_trial:
             booked = await self._store.preview(waiting)
         else:
-            booked = await self._booked(waiting)
+            booked = await self._store.book(waiting, self._run.audit)
         if any(each.is_new for each in booked):
             self._run = self._run._replace(audit=None)
         for charge in booked:
@@ -294,13 +289,6 @@ class RunBookings:
             self.charges += 1
             key = charge.account, charge.currency
             self.amounts[key] = EXACT.add(self.amounts.get(key, ZERO), charge.amount)
-
-    async def _booked(self, waiting: Sequence[Correction]) -> list[CorrectedCharge]:
-        for _ in range(TRIES - 1):
-            with suppress(RowsLocked):
-                return await self._store.book(waiting, self._run.audit)
-            await asyncio.sleep(PAUSE_S)
-        return await self._store.book(waiting, self._run.audit)
 
     def sheet(self) -> BookedRun:
         """Return what was booked."""
