@@ -104,10 +104,10 @@ class Answers:
         self._exchange = scene.exchange
         self._came = asyncio.Event()
         if scene.exchange.rtp_calls is not None:
-            scene.exchange.rtp_calls.loop = self
+            scene.exchange.rtp_calls.in_turn = self.in_turn
 
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
-        """Let a message leave that has waited (``WaitsAnswered``)."""
+        """Let a message leave that has waited, as ``engine.loop`` does."""
         self._exchange.in_turn(waiting, act)
         self._came.set()
 

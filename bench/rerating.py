@@ -55,8 +55,8 @@ def _call(catalogue: Catalogue, number: int, random: Random) -> PastCall:
     return PastCall(
         call_id=str(number), started_at=BEGIN, mapping_gateway="acme", routing_gateway="carrier",
         customer_account="acme", vendor_account="carrier", currency="USD", vendor_currency="USD", caller_in="1000",
-        callee_in=callee, caller_out="1000", callee_billing=callee, routing_number=None, answered_at=BEGIN,
-        vendor_answered_at=BEGIN,
+        callee_in=callee, caller_out="1000", callee_billing=callee, forward_prefix=None, routing_number=None,
+        answered_at=BEGIN, vendor_answered_at=BEGIN, billing_base_ms=None, vendor_billing_base_ms=None,
         ended_at=BEGIN + length_ms, hold_time_ms=length_ms, fee=customer.fee, tax=customer.tax, cost=vendor.fee,
         cost_tax=vendor.tax, rate_group="sell", rate_prefix=callee[:3], rate_area=None, vendor_rate_prefix=callee[:3],
         end_reason="Normal", fee_breakdown=f"{{{steps}}}",

@@ -29,6 +29,7 @@ from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
 from vosd.control.installation import MachineUse
 from vosd.daemon.lifecycle import DaemonState
+from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.silenced import Silenced
@@ -36,6 +37,7 @@ from vosd.daemon.status import Status
 from vosd.engine.clock import SystemClock
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
+from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import HttpListener, MetricsSettings, Settings
 from vosd.net.resolve import NameServerResolver
@@ -132,12 +134,16 @@ async def main(scrapes: int) -> None:
         calls = (one_call(),) * CALLS
         service.switch.calls = lambda: calls  # type: ignore[method-assign, assignment, return-value]
         clock = SystemClock()
-        loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
+        catalogue = service.switch.catalogue
+        loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=catalogue, certificate_ends={})
         configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
         silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
         reports = CallReports("sw1", clock, None, Path(directory), service.switch.report_calls)
         accounting = CallAccounting(clock, None, Path(directory), service.switch.report_calls, tuple, lambda: False)
-        status = Status(service, configuration, silenced, reports, accounting, clock, MachineUse)  # type: ignore[arg-type]
+        settings = SimpleNamespace(node="sw1", state_dir=Path(directory), webhooks=())
+        events = LiveEventPart(settings, service, CallReporters(service.switch.report_calls), clock)  # type: ignore[arg-type]
+        terms = service, configuration, silenced, reports, accounting, events, clock, MachineUse
+        status = Status(*terms)  # type: ignore[arg-type]
         books = SimpleNamespace(pid=None, failures=0, times=Histogram((1,)))
         lease = SimpleNamespace(failures=0, times=Histogram((1,)))
         readings = Readings(status, lambda: DaemonState.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]
