@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from doubles.collisions import LOCKED, colliding
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
 from doubles.data.records import STARTED, refused_call, rejected
 from doubles.dying import Steps, is_killed
@@ -186,6 +187,14 @@ async def test_a_file_is_compared_once_and_every_difference_has_its_class_and_mo
     assert [each.id for each in await list_reconciliations(site.office, operator(), ListReconciliations())] == [made.id]
     lines = await list_audit(site.office, operator(), ListAudit())
     assert [(each.action, each.subject) for each in lines] == [("ImportBill", "carrier")]
+
+
+async def test_a_comparison_is_written_although_another_transaction_holds_rows(site: Site, database: Database) -> None:
+    """It may have taken minutes."""
+    with colliding(database, "INTO reconciliation_chunk", lambda before: before < 2, LOCKED) as begun:
+        made = await site.imported(faulty())
+    assert (len(begun), made.repeated) == (3, False)
+    assert len(await site.differing(made.id)) == len(await site.differing((await site.imported(faulty())).id)) > 0
 
 
 async def test_a_comparison_says_how_many_calls_of_its_time_are_not_booked(site: Site) -> None:

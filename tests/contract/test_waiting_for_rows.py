@@ -30,6 +30,7 @@ from vosd.admin.retention import Retention
 from vosd.billing.accounts import AccountType
 from vosd.cdr.ports import RowsLocked
 from vosd.cdr.retention import DAY_MS, Age
+from vosd.daemon.nightly_process import Minimum, NightlyOrder, work_of_the_night
 from vosd.engine.settings import RetentionSettings
 from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
@@ -105,6 +106,18 @@ async def test_payments_of_a_file(held: Held) -> None:
 
 async def test_minimums_of_a_month(held: Held) -> None:
     await held.until_told(BETA, book_minimums(held.office, operator(), BookMinimums(MONTH)))
+    assert await held.amounts() == {name: ["-3"] for name in NAMES}
+
+
+async def test_the_work_of_a_night(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vosd.storage.database._LOCK_WAIT_S", 1)
+    monkeypatch.setattr("vosd.storage.database._BUSY_S", 1)
+    monkeypatch.setattr(Database, "_note_locked", lambda *_: held.told.set())
+    minimums = (Minimum(AccountType.DIRECT, "USD", Decimal(5), NAMES),)
+    night = NightlyOrder(
+        held.database.url, str(tmp_path), str(tmp_path / "none"), NOW, False, minimums, str(MONTH), invoices=True
+    )
+    assert (await held.until_told(BETA, work_of_the_night(night))).failed == {}
     assert await held.amounts() == {name: ["-3"] for name in NAMES}
 
 

@@ -93,7 +93,8 @@ async def work_of_the_night(order: NightlyOrder) -> NightlyOutcome:
     try:
         async with Database(order.url, was_used=lambda: True) as database:
             await database.check_schema()
-            return await _work_on(database, order)
+            with database.waiting_for_rows():
+                return await _work_on(database, order)
     except (VosError, OSError) as error:
         return NightlyOutcome(failed=dict.fromkeys(order.works, str(error)))
 

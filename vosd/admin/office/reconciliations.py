@@ -26,7 +26,7 @@ from vosd.admin.dispute_letter import dispute_letter
 from vosd.admin.foreign_calls import BadRowError, opened
 from vosd.admin.names import check_account, configured
 from vosd.admin.office.bookings import for_account, refresh_balances
-from vosd.admin.office.office import Office, needs, require
+from vosd.admin.office.office import Office, needs, require, waits_for_rows
 from vosd.admin.office.payments import ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.unbooked import unbooked_calls
@@ -225,6 +225,7 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @needs(Permission.BOOKS_CHANGE)
+@waits_for_rows
 async def import_bill(
     office: Office, who: Principal, order: ImportBill, report: Callable[[float, int], None]
 ) -> ReconciliationSheet:
