@@ -198,11 +198,12 @@ class SqlTraffic:
     async def close_zone_day(self, now: int, zones: Iterable[ZoneInfo]) -> bool:
         """Make the sums of the first day of these zones that is over and has none; return whether there was one.
 
-        ``now`` is UTC milliseconds. Days that were over ``ZONE_DAYS_MS`` before are left to the quarters.
+        ``now`` is UTC milliseconds. Days that were over ``ZONE_DAYS_MS`` before are left to the quarters, and none is
+        made of which sums were dropped, by a clock that was ahead.
         """
         async with self._database.writing(unhurried=True) as connection:
             await locked_mark(connection)
-            since = now - ZONE_DAYS_MS
+            since = max(now - ZONE_DAYS_MS, await sums_dropped_before(connection))
             first = await _first_slot(connection, since // SLOT_MS)
             if first is None:
                 return False
