@@ -140,6 +140,26 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
     assert json.loads(scene.finish(call).media)["played"] == []
 
 
+@pytest.mark.parametrize(
+    ("keys", "is_played"),
+    [
+        (KEY, True),
+        ("a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n", False),
+        (f"a=crypto:2 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n{KEY}", False),
+    ],
+)
+def test_a_side_that_is_held_is_played_no_music_without_the_encryption_that_the_parties_have_made(
+    engines, keys, is_played
+):
+    scene = scene_with(engines, music="busy")
+    offer = OFFER.replace("RTP/AVP", "RTP/SAVP") + keys
+    answer = ANSWER.replace("RTP/AVP", "RTP/SAVP") + (KEY if KEY in keys else keys)
+    call, _ = scene.talk(Intent(offer=offer), answers(body=answer))
+    scene.propose(call, "a=sendonly")
+    assert (bool(engines.playing), bool(engines.blocked)) == (is_played, is_played)
+    assert bool(json.loads(scene.finish(call).media)["played"]) is is_played
+
+
 def have_one_family(monkeypatch, hosts):
     """Let rtpengines have addresses of one family alone."""
     for name in hosts:

@@ -21,7 +21,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import RelayPort
 from vosd.sdp.direction import receiving, sending
 from vosd.sdp.media import BadSession, Medium, audio_place, media_of
-from vosd.sdp.security import has_keys
+from vosd.sdp.security import has_keys, has_unread_keys
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import MediaParameters
@@ -388,9 +388,15 @@ def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
 
 
 def _first(leg: Leg) -> tuple[int, str] | None:
-    """Return payload type and name of the codec that a leg prefers, in which an rtpengine plays."""
+    """Return payload type and name of the codec that a leg prefers, in which an rtpengine plays.
+
+    None = it plays nothing: there is no audio, or it would be without the encryption that the parties have made.
+    """
+    media, remote, said = leg.facts.media, bytes(leg.sessions.remote), bytes(leg.sessions.said)
+    if media is None or (not media.is_terminated and (has_unread_keys(remote) or has_unread_keys(said))):
+        return None
     try:
-        described = media_of(bytes(leg.sessions.remote))
+        described = media_of(remote)
     except BadSession:
         return None
     audio = next((each for each in described if each.kind == "audio" and each.port and each.payloads), None)
