@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from doubles.collisions import colliding
+from doubles.collisions import LOCKED, UNDONE, colliding
 from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
@@ -74,9 +74,10 @@ async def test_an_import_is_a_version_with_a_line_of_the_audit_and_one_that_chan
     assert (deck.version, len(chunks)) == (1, 1)
 
 
-async def test_an_import_that_collides_is_done_again_with_its_whole_content(office, monkeypatch):
+@pytest.mark.parametrize("error", [UNDONE, LOCKED])
+async def test_an_import_that_collides_is_done_again_with_its_whole_content(office, monkeypatch, error):
     monkeypatch.setattr("vosd.storage.database._COLLISION_PAUSES_S", (0, 0))
-    with colliding(office.stores.database, "INTO audit", lambda before: before < 2) as tries:
+    with colliding(office.stores.database, "INTO audit", lambda before: before < 2, error) as tries:
         assert (await imported(office, sheet(of_44="0.60", of_4420="0.50"))).version == 1
     assert len(tries) == 3
     deck, chunks = await read_deck(office, operator(), ReadDeck("sell"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.office import Office, needs
+from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import AmountText, format_amount
@@ -192,6 +192,7 @@ async def prepare_import(
 
 
 @needs(Permission.RATES_CHANGE)
+@waits_for_rows
 async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> ImportReport:
     """Put a prepared import in force, unless it changes nothing.
 
