@@ -146,6 +146,10 @@ class StreamPeer(Peer):
         sock, remote = self._listening.accept()
         if self._server is not None:
             sock.settimeout(_PATIENCE_S)
-            sock = self._server.wrap_socket(sock, server_side=True)
+            try:
+                sock = self._server.wrap_socket(sock, server_side=True)
+            except ssl.SSLError:  # the switch does not accept the certificate
+                sock.close()
+                return
         line = self._keep(sock, Endpoint(*remote))
         self._waiting += line.read()  # TLS may have read ahead what select will not show

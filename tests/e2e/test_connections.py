@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -10,7 +11,15 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from doubles.stream_peer import StreamPeer
 
-from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, UNKNOWN_SOURCE, VENDORS
+from .addresses import (
+    CONNECTED_SWITCH,
+    CUSTOMERS,
+    SECURE_CONNECTED_SWITCH,
+    SECURE_SWITCH,
+    UNKNOWN_SOURCE,
+    VENDORS,
+    VERSATILE_SWITCH,
+)
 from .conditions import eventually
 from .expectations import HOLD_TIME_PRECISION_MS, answered, check
 from .stage import Stage, versatile_stage
@@ -29,6 +38,13 @@ def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with versatile_stage(
         tmp_path_factory.mktemp("connections"), authority, CONNECTED_SWITCH, SECURE_CONNECTED_SWITCH
     ) as stage:
+        yield stage
+
+
+@pytest.fixture
+def doomed(authority: Authority, tmp_path: Path) -> Iterator[Stage]:
+    """A switch that will be killed."""
+    with versatile_stage(tmp_path, authority, VERSATILE_SWITCH, SECURE_SWITCH) as stage:
         yield stage
 
 
@@ -105,6 +121,29 @@ def test_a_trunk_is_known_by_its_certificate_from_any_address_and_by_nothing_els
             assert peer.is_left_by(SECURE_CONNECTED_SWITCH)
             assert peer.messages(0) == []
             assert stage.records("--callee", call.callee) == []
+
+
+def test_a_trunk_by_certificate_whose_connection_is_lost_gets_its_bye_where_it_shows_that_name(
+    doomed: Stage, authority: Authority
+) -> None:
+    """Its certificate does not bear the address of its Contact."""
+    certificate = authority.issue("pbx", "pbx.customer.example")
+    server, client = authority.server_context(certificate), authority.client_context(certificate)
+    with StreamPeer(UNKNOWN_SOURCE, server, client) as peer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = OutgoingCall(peer, SECURE_SWITCH, doomed.number("4410"))
+        call.invite()
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 200, tag="vendor", body=ANSWER)
+        call.answered()
+        vendor.expect("ACK")
+        doomed.daemon.kill()
+        peer.hang_up_on(SECURE_SWITCH)
+        doomed.daemon.start()
+        vendor.hang_up(invite, "vendor")
+        peer.reply(peer.expect("BYE"), 200)
+        vendor.expect(200)
+        doomed.expect_nothing_left()
+        doomed.expect_timers_run_out()
 
 
 def test_a_vendor_with_an_authority_of_its_own_is_called_by_its_identity(stage: Stage, customer: StreamPeer) -> None:

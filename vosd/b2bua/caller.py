@@ -104,10 +104,12 @@ class Caller:
         wish: Wish,
         user: str = "",
         identity: CallerIdentity | None = None,
+        server_name: str = "",
     ) -> "Caller":
         """Make the caller of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
 
-        ``identity`` is that of the INVITE, where it was read already.
+        ``identity`` is that of the INVITE, where it was read already; ``server_name`` is what the certificate of its
+        connection has proven.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
@@ -116,7 +118,14 @@ class Caller:
         is_detected = user != "" and dialect.nat is _AUTO
         is_elsewhere = is_detected and endpoint.dialogs.has_called_from_elsewhere(user, request, source)
         dialog = Dialog.of_caller(
-            request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user, is_elsewhere=is_elsewhere
+            request,
+            endpoint.token(),
+            source,
+            endpoint.flows.next_hop,
+            dialect.nat,
+            user,
+            is_elsewhere=is_elsewhere,
+            server_name=server_name,
         )
         if dialog.is_behind_nat and is_answered_where_seen(dialect.nat, request, source):
             transaction.answer_at(source)

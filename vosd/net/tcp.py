@@ -320,7 +320,22 @@ class StreamFlow:
             give_up(peer, name, why)
 
     async def _dial(self, peer: PeerEnd, connection: Connection) -> None:
+        """Connect to a peer, whose certificate must bear the name.
+
+        That of a customer, which it has proven as a client, may be its address instead (RFC 3261 section 26.3.1): it
+        may accept connections with another certificate than it opens them with.
+        """
         context, name = self._client_context(peer, connection.use.name)
+        try:
+            await self._dial_as(name, peer, connection, context)
+        except ssl.SSLCertVerificationError:
+            if name != connection.use.name or connection.origin is not ConnectionOrigin.ELSEWHERE:
+                raise
+            await self._dial_as(peer.host, peer, connection, context)
+
+    async def _dial_as(
+        self, name: str | None, peer: PeerEnd, connection: Connection, context: ssl.SSLContext | None
+    ) -> None:
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
         within_s, began = self._core.connects_within(peer.host), self._loop.time()
         try:
@@ -356,11 +371,21 @@ class StreamFlow:
         """
         if self.tls is None:
             return None, None
+        name = self._name_at(*peer, name)
         identity = self._core.identity_at(name or peer.host, peer.port)
         client = self.tls.towards(identity)
         if client is None:
             raise OSError(f"sip.tls.identities has no {identity!r}")
         return client.context, client.server_name or name or self._core.name_of(*peer) or peer.host
+
+    def _name_at(self, host: str, port: int, name: str) -> str:
+        """Return the name that counts at a place; empty = that of the place.
+
+        A customer may be a vendor, too: where it is connected to as such, its certificate is the one of the vendor.
+        """
+        core = self._core
+        is_customers = name and core.is_vendor_at(host, port) and not core.is_vendor_at(name, port)
+        return "" if is_customers else name
 
     def _name_for(self, data: bytes) -> str:
         """Return the name of the vendor that a message is for; empty = not known."""
@@ -405,7 +430,7 @@ class StreamFlow:
 
     def _is_connection_of(self, connection: Connection, name: str, port: int) -> bool:
         """Return whether messages for a name may be sent on a connection: it was verified for that name, too."""
-        if self.tls is None or name in {"", connection.use.name}:
+        if self.tls is None or name in {"", connection.use.name} or not self._name_at(connection.peer.host, port, name):
             return True
         identity = self._core.identity_at(name, port)
         client = self.tls.towards(identity)

@@ -26,6 +26,8 @@ class Accepted(NamedTuple):
     """Interval of Interim-Updates in the accounting of the call, likewise."""
     radius_classes: tuple[bytes, ...] = ()
     """Values that they want back in the accounting of the call (RFC 2865 section 5.25)."""
+    server_name: str = ""
+    """The name by which the certificate of the connection has proven the user; empty = another proof."""
 
 
 class Challenged(NamedTuple):
@@ -87,6 +89,9 @@ class AuthGate(Protocol):
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Decide on a REGISTER, an INVITE, or another request that begins something."""
 
+    def has_shown(self, source: Peer, name: str) -> bool:
+        """Return whether the peer of an open connection that it has opened itself has proven a name by certificate."""
+
     @property
     def refusal_of(self) -> Callable[[Peer], SourceRefusal | None] | None:
         """Function that returns why new requests of a source get 403; None = no source is refused like that."""
@@ -111,6 +116,9 @@ class _OpenGate:
 
     def examine(self, _request: Request, _source: Peer, _now: Instant) -> Accepted:
         return BY_ADDRESS
+
+    def has_shown(self, _source: Peer, _name: str) -> bool:
+        return False
 
 
 BY_ADDRESS: Final = Accepted()

@@ -47,6 +47,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """Interval of Interim-Updates, as there."""
     radius_classes: tuple[bytes, ...] = ()
     """Values of Class in the accounting, as there."""
+    server_name: str = ""
+    """The name that the certificate of its connection has proven, as there."""
 
 
 class OutsideArrived(msgspec.Struct, frozen=True):

@@ -359,7 +359,8 @@ class ServerCore:
 
     def _follow(self, owner: DialogOwner | PendingBye, dialog: Dialog, request: Request, source: Peer) -> None:
         """Send requests of a dialog to another address of its peer."""
-        dialog.follow(source)
+        name = dialog.server_name
+        dialog.follow(source, keeps_name=name != "" and self._auth_gate.has_shown(source, name))
         self._dialogs.follow(request.to_tag, dialog)
         owner.moved()
 

@@ -155,3 +155,35 @@ def test_gateways_by_several_names_of_one_address_are_known_by_their_ports(last_
     assert [places.name_at("192.0.2.10", port) for port in asked] == ["a.example", "b.example", "c.example"]
     assert [places.is_vendor_at("192.0.2.10", port) for port in (*asked, 5074)] == [True] * 3 + [last_port is None]
     assert (places.name_at("192.0.2.11", 5061), places.is_vendor_at("192.0.2.11", 5061)) == (None, False)
+
+
+def dialogs(stage: Scene):
+    return [each.dialog for each in stage.exchange.endpoint.dialogs.owners.values() if each.dialog is not None]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [(NAMES, "pbx.customer.example"), (frozenset({"other.example"}), ""), (frozenset(), "")],
+    ids=["the same", "another", "none"],
+)
+def test_a_call_keeps_the_name_that_its_connection_has_proven_while_further_ones_prove_it(shown, expected):
+    """Another connection for it must show that; callers who prove nothing are asked for nothing."""
+    stage = scene(TRUNK)
+    certificates(stage).opened(CONNECTION, frozenset({"other.example", *NAMES}))
+    made = stage.exchange.caller(ANYWHERE).call(CALLEE, Intent(hang_up_after_ms=60_000))
+    stage.wire.run_for(3_000)
+    [dialog] = [each for each in dialogs(stage) if each.user]
+    assert (made.final, dialog.expected_name) == (200, "pbx.customer.example")
+    dialog.reach_by(CONNECTION._replace(host="203.0.113.67"))
+    certificates(stage).opened(CONNECTION, shown)
+    made.propose()
+    stage.wire.run_for(1_000)
+    assert (dialog.peer, dialog.expected_name) == (CONNECTION, expected)
+
+
+def test_a_call_of_a_trunk_that_is_known_by_its_address_alone_has_no_name():
+    stage = scene(mapping_gateway("plain", f"{CUSTOMER.host}/32", account="acme"))
+    certificates(stage).opened(Peer(0, *CUSTOMER), NAMES)
+    stage.exchange.caller(CUSTOMER).call(CALLEE)
+    stage.wire.run_for(1_000)
+    assert {each.server_name for each in dialogs(stage)} == {""}

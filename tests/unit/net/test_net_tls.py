@@ -280,6 +280,43 @@ async def test_a_certificate_for_another_name_is_refused(secured, silent_vendor,
     assert node.transports.connections == 0
 
 
+@pytest.mark.parametrize("certified", ["one.example", "127.0.0.1", "other.example"])
+@pytest.mark.parametrize("identity", [None, "of the vendor"])
+async def test_a_customer_must_show_the_name_that_it_has_proven_or_the_address_of_its_contact(
+    secured, silent_vendor, authority, certified, identity
+):
+    """Another customer may come from the same address. The terms of a vendor are those of its places alone."""
+    await silent_vendor.listen(authority.server_context(authority.issue("customer", certified)))
+    node = await secured()
+    node.ear.elsewhere |= {"127.0.0.1", "one.example"}
+    if identity is not None:
+        node.ear.identities["127.0.0.1"] = identity
+    node.ear.server_names[OF_ONE] = "one.example"
+    node.send(OF_ONE, silent_vendor.address)
+    if certified == "other.example":
+        assert await node.ear.failure() == (0, silent_vendor.address)
+        assert node.transports.connections == 0
+    else:
+        assert await (await silent_vendor.arrival()).read(len(OF_ONE)) == OF_ONE
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_customer_who_is_a_vendor_too_shows_there_what_the_vendor_does(
+    secured, silent_vendor, authority, is_open
+):
+    await silent_vendor.listen(authority.server_context(authority.issue("both", "sip.vendor.example")))
+    node = await secured()
+    node.ear.names["127.0.0.1"] = "sip.vendor.example"
+    node.ear.elsewhere.add("one.example")
+    node.ear.server_names[OF_ONE] = "one.example"
+    if is_open:
+        node.send(OPTIONS, silent_vendor.address)
+    node.send(OF_ONE, silent_vendor.address)
+    sent = OPTIONS + OF_ONE if is_open else OF_ONE
+    assert await (await silent_vendor.arrival()).read(len(sent)) == sent
+    assert node.transports.connections == 1
+
+
 OF_ONE, OF_OTHER = request(branch="z9hG4bK-one"), request(branch="z9hG4bK-other")
 
 

@@ -219,8 +219,9 @@ class Intake:
             if not identity.is_simple or numbers.display is not None:
                 identity = _permitted(identity, numbers.display, call_request)
             calling = Caller.of_invite(
-                self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
-            )
+                self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity,
+                event.server_name,
+            )  # fmt: skip
             calling.progress.identity_status = call_request.identity_status
             if calling.leg.facts.media is not None and call_request.mapping is not None:
                 mapping, account = call_request.mapping, call_request.account
@@ -465,8 +466,9 @@ class Intake:
         if own is not None:
             identity = identity.of_user(own.permits)
         caller = Caller.of_invite(
-            self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user, identity
-        )
+            self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user, identity,
+            event.server_name,
+        )  # fmt: skip
         note_number(caller.leg, event.request, own)
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media

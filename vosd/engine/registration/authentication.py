@@ -206,10 +206,14 @@ class Authenticator(Counting):
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         trunk = self._trunk_by_certificate(request, source, domain) if source in self.certificates.shown else ""
         if trunk or not self.has_users or not self.may_have_user_at(source):
-            return Accepted(trunk) if trunk else BY_ADDRESS
+            return self._by_certificate(trunk, source) if trunk else BY_ADDRESS
         if request.method != "REGISTER" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
         return self._by_digest(request, source, domain, now)
+
+    def has_shown(self, source: Peer, name: str) -> bool:
+        """Return whether the certificate of an open connection bears a name; its peer has opened it."""
+        return name in self.certificates.shown.get(source, ())
 
     def _by_digest(self, request: Request, source: Peer, domain: str, now: Instant) -> Verdict:
         """Decide on a request by its credentials; raises ParseError."""
@@ -305,6 +309,11 @@ class Authenticator(Counting):
         if request.method == "REGISTER" or (self.has_users and self._verifier.is_claimed(request, domain)):
             return ""
         return self.certificates.trunk_at(source, InviteNumbers(request).called)
+
+    def _by_certificate(self, trunk: str, source: Peer) -> Accepted:
+        """Accept a request of a trunk, with the name that its connection has proven."""
+        gateway = self._catalogue.mapping_gateways[trunk]
+        return Accepted(trunk, server_name=self.certificates.name_of(gateway, source))
 
     def _known_verdict(self, request: Request, source: Peer, now: Instant) -> Verdict | None:
         """Return the verdict on a request that was held, for once; ``WAITING`` while it is open, None for others."""

@@ -75,6 +75,10 @@ class TrunkCertificates:
         """Return whether the connection of a request has shown a certificate of a trunk, or needs none."""
         return not gateway.certificate_names or not gateway.certificate_names.isdisjoint(self.shown.get(peer, ()))
 
+    def name_of(self, gateway: MappingGateway, peer: Peer) -> str:
+        """Return the first name of a trunk that its connection has shown; empty = none."""
+        return min(gateway.certificate_names & self.shown.get(peer, frozenset()), default="")
+
     def trunk_at(self, peer: Peer, called: Callable[[CalleeSource], str]) -> str:
         """Return the trunk whose certificate a connection has shown, which needs no other proof; empty = none.
 

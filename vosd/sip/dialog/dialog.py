@@ -68,7 +68,10 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     peer: Peer = NOT_YET
     """Peer that requests are sent to."""
     server_name: str = ""
-    """The name that the certificate of a connection to ``seen_at`` must bear (``InviteParts``)."""
+    """The name that the certificate of a connection to ``seen_at`` must bear (``InviteParts``).
+
+    It is that of the vendor, or the one that a caller has proven by its own certificate.
+    """
     has_left_contact: bool = False
     """Whether the device has left the host of its Contact, without NAT: requests go where it was seen."""
 
@@ -93,10 +96,12 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         user: str = "",
         *,
         is_elsewhere: bool = False,
+        server_name: str = "",
     ) -> "Dialog":
         """Make the dialog of an INVITE that came from ``source`` (RFC 3261 section 12.1.1).
 
         ``is_elsewhere``: requests do not reach its sender at its Contact, although that may be a public address.
+        ``server_name`` is what the certificate of its connection has proven.
 
         Raises:
             ParseError: 400 for an INVITE without a usable Contact.
@@ -122,6 +127,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             request.sequence,
             nat,
             user,
+            server_name=server_name,
         )
 
     @classmethod
@@ -245,12 +251,14 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             self.has_left_contact = not self.is_behind_nat and peer.host != _host_of(self.target)
         self.reach_by(peer, is_guessed=is_guessed)
 
-    def follow(self, source: Peer) -> None:
+    def follow(self, source: Peer, *, keeps_name: bool = False) -> None:
         """Use the address that the peer has sent from, perhaps over a connection that it opened itself.
 
-        Callers that connect to us need no certificate: none is demanded of it on the way back.
+        Callers that connect to us need no certificate: none is demanded of it on the way back, unless that connection
+        has proven the name, too (``keeps_name``).
         """
-        self.server_name = ""
+        if not keeps_name:
+            self.server_name = ""
         self.reach_by(source)
 
     def moved_over(self, before: Peer) -> Peer | None:
