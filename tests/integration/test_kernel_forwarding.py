@@ -543,6 +543,25 @@ def test_a_change_that_is_refused_leaves_nothing_behind() -> None:
     table.close()
 
 
+@pytest.mark.usefixtures("networks")
+async def test_a_table_is_closed_without_the_worker_while_another_program_changes_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel lets each connection of netfilter that is closed wait, too."""
+    table, lets_changes, closed, close = StreamTable(), Event(), list[Netlink](), Netlink.close
+
+    def waiting(connection: Netlink) -> None:
+        assert lets_changes.wait(PATIENCE_S)
+        close(connection)
+        closed.append(connection)
+
+    monkeypatch.setattr(Netlink, "close", waiting)
+    table.close()
+    assert closed == []
+    lets_changes.set()
+    await until(lambda: len(closed) == 3)
+
+
 @pytest.fixture
 def routes(networks: TwoNetworks) -> Iterator[KernelRoutes]:
     """Routes of a switch which reaches ``BEYOND`` by its customers."""

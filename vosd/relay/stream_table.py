@@ -272,10 +272,7 @@ class StreamTable:
 
     def close(self) -> None:
         """Remove the table: the kernel does when its owner closes its connection."""
-        self._changes.close()
-        for each in (self._counts, self._questions):
-            if each is not None:
-                each.close()
+        self._changes.close([each for each in (self._counts, self._questions) if each is not None])
 
     def _make(self) -> None:
         self._change([(_NEW_TABLE, _CREATE, number(2, _OWNER))])

@@ -57,6 +57,8 @@ class TableChanges:
     def __init__(self) -> None:
         """Raises OSError."""
         self.connection = Netlink(NETFILTER)
+        self._closing = [self.connection]
+        """Connections that are closed in the end."""
         self._queue: SimpleQueue[TableChange | None] = SimpleQueue()
         self._late: deque[TableChange] = deque()
         """Changes that were not made in time."""
@@ -91,10 +93,11 @@ class TableChanges:
             found.append(self._late.popleft())
         return found
 
-    def close(self) -> None:
-        """Close the connection behind the changes that wait."""
+    def close(self, others: Sequence[Netlink]) -> None:
+        """Close the connection behind the changes that wait, and others: any of netfilter waits for them, too."""
+        self._closing += others
         if self._thread is None:
-            self.connection.close()
+            self._close()
             return
         self._queue.put(None)
         self._thread.join(PATIENCE_S)
@@ -112,4 +115,8 @@ class TableChanges:
     def _run(self) -> None:
         while (change := self._queue.get()) is not None:
             change.make(self.connection)
-        self.connection.close()
+        self._close()
+
+    def _close(self) -> None:
+        for each in self._closing:
+            each.close()
