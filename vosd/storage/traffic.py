@@ -148,8 +148,8 @@ class SqlTraffic:
         self._database = database
         self._known: dict[_KeyOfYear, int] = {}
         """Ids of keys that are committed."""
-        self._newest = 0
-        """Greatest id of a key that was committed; a database that has lost commits has none so great."""
+        self._newest: tuple[int, _KeyOfYear] | None = None
+        """The key with the greatest id that was committed; a database that has lost commits has lost it first."""
         self._prefixes: dict[str, str] = {}
         """Prefixes of areas that are committed."""
 
@@ -425,11 +425,13 @@ class SqlTraffic:
 
     async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[_KeyOfYear, int]:
         """Return the id of each key in its year; one that is new gets its row."""
-        newest = await connection.scalar(select(func.max(_key.c.id))) or 0
-        if newest < self._newest:  # commits are lost, and the ids of their keys may be those of others now
-            self._known.clear()
-            self._prefixes.clear()
-        self._newest = newest
+        if self._newest is not None:
+            number, newest = self._newest
+            if (await _ids_of(connection, [newest])).get(newest) != number:
+                # commits are lost, and the ids of their keys may be those of others now
+                self._newest = None
+                self._known.clear()
+                self._prefixes.clear()
         wanted = {(slot // YEAR_SLOTS, key) for slot, key in sums}
         ids = {place: self._known[place] for place in wanted if place in self._known}
         ids |= await _ids_of(connection, wanted - ids.keys())
@@ -441,7 +443,9 @@ class SqlTraffic:
 
     def _note_known(self, committed: Mapping[_KeyOfYear, int]) -> None:
         self._known |= committed
-        self._newest = max(self._newest, *committed.values(), 0)
+        for place, number in committed.items():
+            if self._newest is None or number > self._newest[0]:
+                self._newest = number, place
 
     async def _write(self, connection: AsyncConnection, table: Table, sums: _SumsById) -> None:
         """Add sums to the rows of a table; a row that is missing is made."""
