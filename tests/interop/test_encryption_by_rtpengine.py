@@ -463,6 +463,38 @@ def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
         stage.expect_nothing_left()
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=",
+        f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:actpass",
+    ],
+)
+def test_a_plain_party_that_is_held_hears_music_though_keys_were_offered_that_an_rtpengine_cannot_know(
+    stage: Stage, keys: str
+) -> None:
+    caller, callee = RtpPeer(CUSTOMERS["hasty"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+    with closing(caller), closing(callee), Peer(stage.endpoint_of("hasty")) as one, Peer(VENDORS["carrier-a"]) as other:
+        call = OutgoingCall(one, stage.address, stage.number("441"))
+        call.send(call.request("INVITE", body=session_of(caller, keys)))
+        incoming = other.expect("INVITE")
+        other.reply(incoming, 200, tag="vendor", body=session_of(callee))
+        of_caller = place(call.answered())
+        other.expect("ACK")
+        eventually(lambda: caller.send(of_caller, 2) and callee.has(1), "the callee hears the caller")
+        eventually(lambda: callee.send(place(incoming), 2) and caller.has(1), "the caller hears the callee")
+        hold = session_of(caller, keys, "a=sendonly", version=2)
+        call.send(call.request("INVITE", cseq=2, branch="hold", body=hold))
+        other.reply(other.expect("INVITE"), 200, body=session_of(callee, "a=recvonly", version=2))
+        call.answered(cseq=2)
+        other.expect("ACK")
+        eventually(lambda: hears_the_tone(callee), "the side that is held hears music")
+        assert call.hang_up(3).status == 200
+        other.reply(other.expect("BYE"), 200)
+        assert [each["to"] for each in stage.record_of(call.callee)["media"]["played"]] == ["callee"]
+        stage.expect_nothing_left()
+
+
 @pytest.mark.parametrize("customer", ["acme", "narrow"])
 def test_a_caller_that_leaves_the_choice_is_encrypted(stage: Stage, customer: str) -> None:
     with Peer(stage.endpoint_of(customer)) as one, Peer(VENDORS["carrier-a"]) as vendor:

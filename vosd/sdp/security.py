@@ -166,6 +166,11 @@ def has_unread_keys(session: bytes) -> bool:
     )
 
 
+def agree_on_unread_keys(session: bytes, other: bytes) -> bool:
+    """Return whether two parties that have exchanged descriptions may have such keys; both must have named some."""
+    return has_keys(session) and has_keys(other) and (has_unread_keys(session) or has_unread_keys(other))
+
+
 def has_ice(session: bytes) -> bool:
     """Return whether a description has ICE (RFC 8839)."""
     return _CANDIDATE.search(session) is not None

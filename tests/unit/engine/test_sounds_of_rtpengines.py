@@ -25,6 +25,7 @@ from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaMode, Media
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:caller+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+FINGERPRINT = "a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n"
 RINGS = Line(0, 180)
 SEALED_OFFER = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEY
 
@@ -142,11 +143,7 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
 
 @pytest.mark.parametrize(
     ("keys", "is_played"),
-    [
-        (KEY, True),
-        ("a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n", False),
-        (f"a=crypto:2 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n{KEY}", False),
-    ],
+    [(KEY, True), (FINGERPRINT, False), (f"a=crypto:2 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n{KEY}", False)],
 )
 def test_a_side_that_is_held_is_played_no_music_without_the_encryption_that_the_parties_have_made(
     engines, keys, is_played
@@ -158,6 +155,18 @@ def test_a_side_that_is_held_is_played_no_music_without_the_encryption_that_the_
     scene.propose(call, "a=sendonly")
     assert (bool(engines.playing), bool(engines.blocked)) == (is_played, is_played)
     assert bool(json.loads(scene.finish(call).media)["played"]) is is_played
+
+
+@pytest.mark.parametrize("is_held_by_caller", [True, False])
+@pytest.mark.parametrize("keys", ["a=crypto:2 AEAD_AES_256_GCM_8 inline:" + 59 * "A" + "=\r\n", FINGERPRINT])
+def test_parties_that_agree_on_plain_media_are_played_music_though_one_has_offered_keys(
+    engines, keys, is_held_by_caller
+):
+    scene = scene_with(engines, music="busy")
+    call, party = scene.talk(Intent(offer=OFFER + keys), answers(body=ANSWER))
+    scene.propose(call if is_held_by_caller else party, "a=sendonly")
+    assert (bool(engines.playing), bool(engines.blocked)) == (True, True)
+    assert json.loads(scene.finish(call).media)["played"] != []
 
 
 def have_one_family(monkeypatch, hosts):

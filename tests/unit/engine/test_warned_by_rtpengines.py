@@ -40,7 +40,7 @@ UNKNOWN = OFFER.replace("RTP/AVP", "RTP/SAVP") + f"a=crypto:1 AEAD_AES_256_GCM_8
 class Warned:
     """A call of a minute at an rtpengine, whose caller is to be warned 30 s before its end."""
 
-    def __init__(self, engines=None, *, kind=Scene, sound="", offer=OFFER, balance="0.60", **terms) -> None:
+    def __init__(self, engines=None, *, kind=Scene, sound="", offer=OFFER, answer="", balance="0.60", **terms) -> None:
         self.engines = engines or VirtualRtpEngines()
         sell = rate_group("sell", applied_rate("0.60", policy=rating_policy(hold_time_precision_ms=0)))
         dialect = CallerDialect(end_warning_ms=1_000 * terms.pop("seconds", 30))
@@ -54,7 +54,7 @@ class Warned:
         content = catalogue(trunks, media=media, accounts=[account("acme", **terms)], rate_groups=[sell], sounds=SOUNDS)
         self.scene = kind(content, balance=balance, rtpengines=self.engines)
         self.call = self.scene.caller.call(CALLEE, Intent(offer))
-        self.scene.vendor.script = answers(body=offer.replace("192.0.2.10", "192.0.2.20"))
+        self.scene.vendor.script = answers(body=answer or offer.replace("192.0.2.10", "192.0.2.20"))
         self.scene.wire.run_until(lambda: self.call.final == 200)
         self.answered_ms = self.now_ms
 
@@ -352,6 +352,12 @@ def test_media_that_the_parties_encrypt_have_the_tone_where_an_rtpengine_knows_t
     warned = Warned(offer=offer)
     assert bool(warned.at(30.1)) is is_warned
     assert bool(warned.played()) is is_warned
+
+
+def test_media_that_are_plain_though_the_caller_has_offered_keys_have_the_tone():
+    warned = Warned(offer=UNKNOWN.replace("RTP/SAVP", "RTP/AVP"), answer=ANSWER)
+    warned.at(59.9)
+    assert warned.played() == PLAYED
 
 
 def test_a_fax_has_no_tone():

@@ -18,7 +18,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource
 from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
 from vosd.sdp.media import ALWAYS_KEPT
-from vosd.sdp.security import has_unread_keys
+from vosd.sdp.security import agree_on_unread_keys
 
 END_WARNING: Final = "end_warning"
 """Name of the beeps in records."""
@@ -123,7 +123,8 @@ class EngineWarnings:
             return
         if not self._calls.is_anchored(media):
             return
-        if not media.is_terminated and any(has_unread_keys(bytes(each.sessions.remote)) for each in (leg, other)):
+        descriptions = bytes(leg.sessions.remote), bytes(other.sessions.remote)
+        if not media.is_terminated and agree_on_unread_keys(*descriptions):
             return  # what it plays would not be encrypted
         port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
         if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:
