@@ -32,6 +32,7 @@ from vosd.cdr.ports import RowsLocked
 from vosd.cdr.retention import DAY_MS, Age
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, work_of_the_night
 from vosd.engine.settings import RetentionSettings
+from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
 from vosd.storage.verify import verify_ledger
@@ -155,6 +156,14 @@ async def test_a_run_of_the_retention(held: Held, tmp_path: Path) -> None:
     (sheet,) = (await held.until_told("SELECT call_id FROM cdr FOR UPDATE", work.run())).kinds
     dropped = {(each.month, each.records) for each in sheet.months}
     assert dropped == {(each.month, each.records) for each in await drop_history(held.database)} == {("2026-09", 3)}
+
+
+async def test_sums_for_reports_that_are_made_anew(held: Held) -> None:
+    async def rebuild() -> list[int]:
+        return [end async for end in held.office.stores.traffic.rebuild(STARTED, STARTED + 1)]
+
+    mark = f"SELECT value FROM counter WHERE name = '{schema.TRAFFIC}' FOR UPDATE"
+    assert len(await held.until_told(mark, rebuild())) == 1
 
 
 async def test_a_payment_of_a_person_does_not_wait(held: Held) -> None:

@@ -257,7 +257,7 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
     from vosd.storage.database import ContentRefused
 
     give_way()
-    async with office_of(invocation) as office:
+    async with office_of(invocation, remark=invocation.remark) as office:
         who = principal()
         if since is None or until is None:
             return {"calls_added": await _added(office, who)}

@@ -361,7 +361,8 @@ class SqlTraffic:
             DroppedPeriod: calls of then were dropped, and their sums are all that is left of them, or sums were.
         """
         for first, end in _hours(since, until):
-            await self._rebuild_hour(first, end)
+            with self._database.waiting_for_rows():
+                await self._rebuild_hour(first, end)
             yield end * SLOT_MS
 
     @repeated
