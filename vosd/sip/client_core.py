@@ -172,7 +172,8 @@ class ClientCore:
         """
         if headers[:12] != "User-Agent: ":  # some trunks see another product
             headers = self._agent_header + headers
-        is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
+        registers = dialog.user and not dialog.server_name  # a trunk that is known by its certificate does not
+        is_over_connection = registers and self._store.reliable[dialog.peer.flow] and not dialog.routes
         bye = (
             ByeToUser(
                 store=self._store,

@@ -391,9 +391,11 @@ def test_a_cancel_whose_connection_is_gone_is_sent_over_another_one(probe, owner
 @pytest.mark.parametrize(
     "port", [CALLER.port, CALLER_AT_HOME.port], ids=["the end of its connection", "where it listens"]
 )
-def test_a_bye_that_finds_no_connection_is_sent_again_for_as_long_as_over_udp(probe, owner, port):
-    """The peer may be starting, and goes on with the call until it is told."""
+@pytest.mark.parametrize("trunk", [("", ""), ("pbx", "pbx.customer.example")], ids=["by address", "by certificate"])
+def test_a_bye_that_finds_no_connection_is_sent_again_for_as_long_as_over_udp(probe, owner, port, trunk):
+    """The peer may be starting, and goes on with the call until it is told; none of them registers."""
     dialog, place = talk(probe, owner), CALLER._replace(port=port)
+    dialog.user, dialog.server_name = trunk
     dialog.target = f"sip:4930@{place.host}:{port};transport=tcp"
     probe.endpoint.client.send_bye(dialog, "", probe.now)
     probe.fail(CALLER)
