@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, false, or_, select
+from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, or_, select
 
 from vosd.cdr.retention import DropPlan
 from vosd.storage import schema
@@ -27,6 +27,7 @@ _TABLES: Final = (
     (schema.traffic_peak, None),
 )
 """Tables with the name of the kind of sums, of which each has its own range in the primary key."""
+TABLES: Final = (*dict.fromkeys(table for table, _ in _TABLES), schema.traffic_key)
 
 
 async def has_sums(connection: AsyncConnection, since: int, until: int) -> bool:
@@ -37,16 +38,6 @@ async def has_sums(connection: AsyncConnection, since: int, until: int) -> bool:
         if await connection.scalar(select(slot).where(within).limit(1)) is not None:
             return True
     return False
-
-
-async def check_rights(connection: AsyncConnection) -> None:
-    """Drop no row of each table, so that a user without the right to drop some is refused before anything is gone.
-
-    Raises:
-        StoreUnavailable: a right is missing.
-    """
-    for table in dict.fromkeys([*(table for table, _ in _TABLES), schema.traffic_key]):
-        await connection.execute(delete(table).where(false()))
 
 
 async def drop_sums(database: Database, plan: DropPlan, drops: Drops) -> AsyncGenerator[int, None]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, delete, func, select
+from sqlalchemy import Row, Select, Table, and_, delete, false, func, select
 
 from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import schema
@@ -18,7 +18,7 @@ from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
-from vosd.storage.old_sums import check_rights, has_sums
+from vosd.storage.old_sums import TABLES as TABLES_OF_SUMS, has_sums
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import cdrs_among
 from vosd.storage.rows import reference_of
@@ -36,6 +36,14 @@ _charge: Final = schema.cdr_charge
 _correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
+_TABLES_OF_CALLS: Final = schema.cdr_attempt, schema.cdr_charge, schema.cdr_correction, schema.cdr
+_DROPPED_FROM: Final[Mapping[RecordKind, Sequence[Table]]] = {
+    RecordKind.CALLS: _TABLES_OF_CALLS,
+    RecordKind.LEDGER: (schema.ledger_entry,),
+    RecordKind.PAYMENTS: (schema.ledger_entry,),
+    RecordKind.SUMS: TABLES_OF_SUMS,
+}
+"""Tables of which rows are dropped with the records of a kind."""
 
 
 class SqlRetention:
@@ -99,9 +107,10 @@ class SqlRetention:
     async def begin(self, plan: DropPlan) -> None:
         """Let no older record be booked, or sum be added to or shown, from now on."""
         async with self._database.writing() as connection:
+            for table in _DROPPED_FROM.get(plan.kind, ()):  # who lacks a right is refused before the date is written
+                await connection.execute(delete(table).where(false()))
             # Bookings and additions hold it as well: one that has not read the date reads it, any other has committed.
             if plan.kind is RecordKind.SUMS:
-                await check_rights(connection)
                 await locked_mark(connection)
             else:
                 await self._writer.take_numbers(connection, 1)
@@ -274,6 +283,6 @@ async def _points(connection: AsyncConnection, accounts: Collection[str], closed
 
 
 async def _delete_calls(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    for table in (schema.cdr_attempt, schema.cdr_charge, schema.cdr_correction, schema.cdr):
+    for table in _TABLES_OF_CALLS:
         if ids:
             await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
