@@ -126,7 +126,7 @@ def test_a_trunk_is_known_by_its_certificate_from_any_address_and_by_nothing_els
 def test_a_trunk_by_certificate_whose_connection_is_lost_gets_its_bye_where_it_shows_that_name(
     doomed: Stage, authority: Authority
 ) -> None:
-    """Its certificate does not bear the address of its Contact."""
+    """The certificate of the customer does not bear the address of its Contact."""
     certificate = authority.issue("pbx", "pbx.customer.example")
     server, client = authority.server_context(certificate), authority.client_context(certificate)
     with StreamPeer(UNKNOWN_SOURCE, server, client) as peer, Peer(VENDORS["carrier-a"]) as vendor:

@@ -47,7 +47,7 @@ def test_only_the_last_of_the_runs_that_have_failed_keeps_its_files(tmp_path):
 
 
 def test_what_a_run_in_another_container_has_stays(tmp_path):
-    """Its processes are not seen from here: the lock on its directory says that it goes on."""
+    """The processes of that run are not seen from here: the lock on its directory says that it goes on."""
     before, elsewhere, last = (tmp_path / f"vosd-tests-{NEVER_A_PROCESS + number}" for number in range(3))
     for age, directory in enumerate((last, elsewhere, before)):
         directory.mkdir()

@@ -113,8 +113,8 @@ class MoneyOrdered:
     settles: Settlement | None = None
     """The payment that waits and is booked by this; None = it has not waited."""
     configured_expiry: int | None = None
-    """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins. The
-    account of a transfer is the target, of an undone one the source."""
+    """Moment at which the account expires by the configuration, UTC milliseconds; None = never. What the ledger has
+    wins. The account of a transfer is the target, of an undone one the source."""
     audit: AuditLine | None = None
     """Written with the booking; a repeat writes none."""
 

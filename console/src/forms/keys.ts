@@ -179,7 +179,7 @@ export function beside(mistakes: Mistakes, places: readonly string[]): string | 
   );
 }
 
-/** What is wrong with a key, also with single items of its list, and with single names of its map. */
+/** Mistakes in a key, also in single items of its list, and at single names of its map. */
 export function mistakeAt(mistakes: Mistakes, place: string): string | undefined {
   const found = [...mistakes].flatMap(([at, detail]) => {
     if (at.startsWith(`${place}.`)) return [`${at.slice(place.length + 1)}: ${detail}`];

@@ -4,7 +4,7 @@ import type uPlot from "uplot";
 import { amount } from "../format";
 
 const FONT = "12px sans-serif";
-/** Of a digit in that font, and a little more. */
+/** Width of a digit in that font, and a little more. */
 const CHARACTER_PX = 7;
 const GAP_PX = 12;
 const DECIMALS = 8;
