@@ -279,12 +279,12 @@ async def test_a_call_that_was_booked_late_or_corrected_lately_stays_until_that_
     change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.2"), Decimal(0), 60))
     corrected = Correction(call(1, 50).call_id, (change,), "fix", "ann", "wrong rate", NOW - 5 * DAY_MS)
     await SqlCorrections(booked).book([corrected])
-    await run()
+    assert [(await run(dry_run=is_trial))["calls"].late for is_trial in (True, False)] == [2, 2]
     for kept in (late.call_id, corrected.call_id):
         assert await SqlQueries(booked).call(kept) is not None
     assert await audited(booked) == []
     await close_period(office_on(booked, now=NOW), operator("ann"), ClosePeriod(NOW))
-    await run()
+    assert (await run())["calls"].late == 1
     assert await SqlQueries(booked).call(late.call_id) is None
     assert await SqlQueries(booked).call(corrected.call_id) is not None
     assert await audited(booked) == []

@@ -420,7 +420,7 @@ async def test_an_agent_that_may_read_no_entries_is_told_so_in_place_of_a_report
 ) -> None:
     office = office_on(database, account("reseller"), account("shop", agent="reseller"), now=UNTIL)
     for name in ("balances", "payments", "clearing"):
-        with pytest.raises(RightLackingError, match="own_payments"):
+        with pytest.raises(RightLackingError, match="lacks the right own_payments and sub_payments, or"):
             await shown(office, name, agent("reseller"))
 
 

@@ -267,7 +267,8 @@ def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> Non
     assert set(found) == {"rate_group", "rate_prefix", "rate_area", "billed_seconds", "fee", "tax", "steps"}
     assert (found["rate_prefix"], found["rate_area"], found["billed_seconds"]) == ("44", "United Kingdom", 66)
     assert (found["fee"], found["tax"]) == ("0.0132", "0.00")
-    assert installation.document(*words, "--duration", "60", "--buy")["fee"] == "0.012"
+    cost = ("rate", "explain", "--account", "vendor-1", "--callee", "442012", "--duration", "60", "--buy")
+    assert installation.document(*cost)["fee"] == "0.012"
     taxed = ("rate", "explain", "--account", "customer-1", "--callee", "1212", "--duration", "60", "--json")
     assert json.loads(installation.vosd(*taxed).stdout)["tax"] == "0.001"
     unrated = installation.vosd("rate", "explain", "--account", "customer-1", "--callee", "33", "--duration", "1")
@@ -284,7 +285,7 @@ def test_a_free_number_is_explained_as_its_calls_are_billed(tmp_path: Path) -> N
     found = installation.document(*words)
     assert (found["rate_group"], found["rate_prefix"], found["fee"]) == ("free number", "442012*", "0.00")
     assert (found["billed_seconds"], found["tax"]) == (62, "0.00")
-    assert installation.document(*words, "--buy")["fee"] != "0.00"
+    assert installation.document("rate", "explain", "--account", "vendor-1", *words[4:], "--buy")["fee"] != "0.00"
     words = ("rate", "explain", "--account", "customer-1", "--callee", "449", "--duration", "61.5")
     assert installation.document(*words)["rate_group"] == "free number"
 

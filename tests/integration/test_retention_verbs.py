@@ -25,12 +25,17 @@ def site(tmp_path, migrated) -> Installation:
     kept = f"state_dir: {tmp_path}/var\nretention: {{calls: 60 days, ledger: 6 months}}\n"
     site.config.write_text(CONFIGURATION.replace("$directory", str(tmp_path)) + kept)
     (tmp_path / "var" / "journal").mkdir(parents=True)
+    site.book([old_call()])
+    return site
+
+
+def old_call(noise: bytes = bytes(10)) -> CallRecord:
+    """Return a call of 300 days ago; ``noise`` tells it from others."""
     at = time.time_ns() // 1_000_000 - 300 * DAY_MS
     made = answered_call(0, customer_account="customer-1", vendor_account="vendor-1")
-    of_then = msgspec.json.encode(made).replace(made.call_id.encode(), uuid7(at, bytes(10)).encode())
+    of_then = msgspec.json.encode(made).replace(made.call_id.encode(), uuid7(at, noise).encode())
     record = msgspec.json.decode(of_then, type=CallRecord)
-    site.book([msgspec.structs.replace(record, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000)])
-    return site
+    return msgspec.structs.replace(record, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000)
 
 
 def test_a_run_says_what_keeps_records_and_what_went(site):
@@ -41,6 +46,8 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert site.vosd("ledger", "close", "--yes", "--until", "2026-01-01T00:00:00Z", "--force").exit_code == 0
     until = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time_ns() // 10**9 - 20 * 86_400))
     assert site.vosd("ledger", "close", "--yes", "--until", until).exit_code == 0
+    late = old_call(b"behindhand")
+    site.book([late])
     held = site.vosd("retention", "run")
     assert (held.exit_code, "the sums of reports lack calls" in held.output) == (1, True)
     assert site.vosd("report", "rebuild").exit_code == 0
@@ -50,10 +57,11 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert "would be dropped" in trial.output
     assert "fee 0.012345, tax" not in trial.output
     assert "cost 0.009876, fee 0.012345 USD" in trial.output
-    assert len(site.document("cdr", "list")) == 1
+    assert "stay one by one, as they were booked or corrected late: 1" in trial.output
+    assert len(site.document("cdr", "list")) == 2
     done = site.vosd("retention", "run", "--operator", "ann")
     assert done.exit_code == 0
-    assert site.document("cdr", "list") == []
+    assert [call["call_id"] for call in site.document("cdr", "list")] == [late.call_id]
     runs = [(line["principal"], line["subject"]) for line in site.document("audit", "--action", "RunRetention")]
     assert runs == [("ann", "calls")]
     assert "ann" in site.vosd("retention", "history").output

@@ -24,6 +24,7 @@ from vosd.cdr.retention import (
     DropPlan,
     ExportProgress,
     Guard,
+    RecordKind,
     RetentionFacts,
     RetentionHold,
     plan_calls,
@@ -86,6 +87,8 @@ class KindSheet(msgspec.Struct, frozen=True):
     """Time before which records were dropped; None = nothing."""
     months: tuple[MonthSheet, ...]
     held: tuple[HoldSheet, ...]
+    late: int = 0
+    """Calls from before ``dropped_before`` that stay: they were booked behind the close of the books or corrected."""
 
 
 class RetentionRun(msgspec.Struct, frozen=True):
@@ -282,6 +285,7 @@ class Retention:
             iso_utc(plan.until) if plan.until else None,
             tuple(MonthSheet(name, each.records, each.shown()) for name, each in sorted(drops.months.items())),
             tuple(_held(hold) for hold in holds),
+            len(drops.kept_calls) if plan.kind is RecordKind.CALLS else 0,
         )
 
 

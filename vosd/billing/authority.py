@@ -83,8 +83,8 @@ class Authority:
         self.require_visible(account)
         self.require(Right.OWN_PAYMENTS if account == self.agent else Right.SUB_PAYMENTS)
 
-    def require(self, right: Right) -> None:
-        """Raise RightLackingError where the agent has not a right."""
-        if right not in self.rights:
-            message = f"{self.called} {self.agent} lacks the right {right.value}, or an agent above it does"
-            raise RightLackingError(message)
+    def require(self, *rights: Right) -> None:
+        """Raise RightLackingError where the agent has none of these rights."""
+        if self.rights.isdisjoint(rights):
+            names = " and ".join(each.value for each in rights)
+            raise RightLackingError(f"{self.called} {self.agent} lacks the right {names}, or an agent above it does")

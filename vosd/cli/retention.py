@@ -86,6 +86,8 @@ def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
     output.line(f"{sheet.kind}, kept {sheet.age}: {before} {verb}")
     rows = [(each.month, each.records, _amounts(each.amounts)) for each in sheet.months]
     output.table(("month", "records", "amounts"), rows, empty="no records")
+    if sheet.late:
+        output.line(f"stay one by one, as they were booked or corrected late: {sheet.late:,}")
     for hold in sheet.held:
         since = f"from {hold.kept_from[:10]} on" if hold.kept_from else "all"
         output.line(f"kept {since}, although older than {sheet.older_than[:10]}: {hold.why}")

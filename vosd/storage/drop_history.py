@@ -82,7 +82,7 @@ class Drops:
         self.is_trial = is_trial
         self.months: dict[str, MonthOfDrops] = {}
         self.kept_calls: set[str] = set()
-        """Calls that a trial would keep, for the entries behind it."""
+        """Calls that stay although their time is over; in a trial for the entries behind them as well."""
         self._terms = terms
         self._now = now
         self._changed: set[str] = set()

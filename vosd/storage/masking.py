@@ -45,6 +45,11 @@ _MASK_ATTEMPT: Final = (
     .where(_attempt.c.call_id == bindparam("key"), _attempt.c.position == bindparam("place"))
     .values(gateway=bindparam("new_gateway"))
 )
+MASKED: Final = (
+    update(_cdr).values({name: _cdr.c[name] for name in _CHANGED}),
+    update(_attempt).values(gateway=_attempt.c.gateway),
+)
+"""Changes of the same columns that leave each as it is: they ask for the same rights."""
 
 
 class SqlMasking(SqlStore):

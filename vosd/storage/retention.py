@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, Table, and_, delete, false, func, select
+from sqlalchemy import Delete, Row, Select, Update, and_, delete, false, func, select
 
 from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import schema
@@ -18,6 +18,7 @@ from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database, repeated
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, note_dropped
+from vosd.storage.masking import MASKED
 from vosd.storage.old_sums import TABLES as TABLES_OF_SUMS, has_sums
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import cdrs_among
@@ -37,13 +38,14 @@ _correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
 _TABLES_OF_CALLS: Final = schema.cdr_attempt, schema.cdr_charge, schema.cdr_correction, schema.cdr
-_DROPPED_FROM: Final[Mapping[RecordKind, Sequence[Table]]] = {
-    RecordKind.CALLS: _TABLES_OF_CALLS,
-    RecordKind.LEDGER: (schema.ledger_entry,),
-    RecordKind.PAYMENTS: (schema.ledger_entry,),
-    RecordKind.SUMS: TABLES_OF_SUMS,
+_CHANGES: Final[Mapping[RecordKind, Sequence[Delete | Update]]] = {
+    RecordKind.CALLS: [delete(table) for table in _TABLES_OF_CALLS],
+    RecordKind.LEDGER: [delete(schema.ledger_entry)],
+    RecordKind.PAYMENTS: [delete(schema.ledger_entry)],
+    RecordKind.SUMS: [delete(table) for table in TABLES_OF_SUMS],
+    RecordKind.NUMBERS: MASKED,
 }
-"""Tables of which rows are dropped with the records of a kind."""
+"""Changes of a run to the rows of records of a kind."""
 
 
 class SqlRetention:
@@ -107,8 +109,8 @@ class SqlRetention:
     async def begin(self, plan: DropPlan) -> None:
         """Let no older record be booked, or sum be added to or shown, from now on."""
         async with self._database.writing() as connection:
-            for table in _DROPPED_FROM.get(plan.kind, ()):  # who lacks a right is refused before the date is written
-                await connection.execute(delete(table).where(false()))
+            for change in _CHANGES[plan.kind]:  # who lacks a right is refused before the date is written
+                await connection.execute(change.where(false()))
             # Bookings and additions hold it as well: one that has not read the date reads it, any other has committed.
             if plan.kind is RecordKind.SUMS:
                 await locked_mark(connection)
@@ -180,9 +182,8 @@ async def _drop_calls(
     rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _cdr.call_id, drops))).all()
     kept = await _kept(connection, [row.call_id for row in rows], closed_until, plan.wanted)
     going = [row for row in rows if row.call_id not in kept]
-    if drops.is_trial:
-        drops.kept_calls |= kept
-    else:
+    drops.kept_calls |= kept
+    if not drops.is_trial:
         await _delete_calls(connection, [row.call_id for row in going])
         await add_calls(connection, going)
     drops.add_calls(going)
@@ -197,9 +198,8 @@ async def _drop_charges(
     charges = (await connection.execute(select(_charge).where(_charge.c.call_id.in_(ids)))).all()
     kept = await _kept_unrecorded(connection, charges, closed_until)
     going = [row for row in charges if row.call_id not in kept]
-    if drops.is_trial:
-        drops.kept_calls |= kept
-    elif going:
+    drops.kept_calls |= kept
+    if going and not drops.is_trial:
         gone = {row.call_id for row in going}
         await connection.execute(delete(_charge).where(_charge.c.call_id.in_(sorted(gone))))
     drops.add_charges(going)

@@ -477,6 +477,7 @@ def test_a_calendar_without_holidays_in_the_coming_year_is_reported_until_it_has
     assert [(line["event"], line["calendar"]) for line in logs] == [
         ("holidays_missing", "old"), ("holidays_known", "old"),
     ]  # fmt: skip
+    assert (logs[0]["value"], logs[0]["limit"], logs[0]["unit"]) == (0, 1, "holidays")
 
 
 async def test_an_account_that_expires_soon_is_reported_until_it_is_extended_or_has_expired():

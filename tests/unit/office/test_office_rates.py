@@ -116,6 +116,8 @@ async def test_a_price_is_explained_within_the_scope_of_who_asks(office: Office)
         await explain_rate(office, agent("south"), msgspec.structs.replace(order, account="acme"))
     with pytest.raises(OrderError, match="`buy` is not for agents and customers"):
         await explain_rate(office, agent("south"), msgspec.structs.replace(order, buy=True))
+    with pytest.raises(OrderError, match="`buy` is for vendors, and account shop is a customer's: leave it out"):
+        await explain_rate(office, operator(), msgspec.structs.replace(order, buy=True))
     with pytest.raises(UnknownAccountError):
         await explain_rate(office, operator(), msgspec.structs.replace(order, account="other"))
 

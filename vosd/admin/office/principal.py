@@ -356,10 +356,10 @@ class Scope:
         if self._authority is not None:
             self._authority.require_below(account, right)
 
-    def require_right(self, right: Right) -> None:
-        """Check that the principal has a right; raises RightLackingError."""
+    def require_right(self, *rights: Right) -> None:
+        """Check that the principal has one of some rights; raises RightLackingError."""
         if self._authority is not None:
-            self._authority.require(right)
+            self._authority.require(*rights)
 
     def has_right(self, right: Right) -> bool:
         """Return whether the principal has a right."""

@@ -122,7 +122,7 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
     """Return which rate the call has, which seconds are billed, and each rounding.
 
     Raises:
-        OrderError: an agent or a customer asks for costs.
+        OrderError: an agent or a customer asks for costs, or anyone for those of an account that is no vendor's.
         NoRateError: there is no rate for the number.
         ConfigError: a rate group has mistakes.
     """
@@ -138,6 +138,8 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
         raise NoRateError(
             f"account {account.id} is a partner: each of its routing gateways names the rate_group that it is paid by"
         )
+    if account is not None and account.type is not AccountType.CLEARING:
+        raise OrderError("buy", f"is for vendors, and account {account.id} is a customer's", "leave it out")
     return explained(
         accounts,
         lambda each: definitions.rates_of(each, is_vendor=order.buy),

@@ -23,6 +23,7 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
+from vosd.billing.rights import Right
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
@@ -605,8 +606,8 @@ async def _ledger_report(
 ) -> ReportSheet:
     _check_criteria(report, order)
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
-    if accounts == [] and scope.agent is not None:
-        scope.require_ledger(scope.agent)  # without any entries that it may read, a report without rows would be wrong
+    if accounts == []:  # without any entries that it may read, a report without rows would be wrong
+        scope.require_right(Right.OWN_PAYMENTS, Right.SUB_PAYMENTS)
     if order.account is not None:
         scope.require_ledger(order.account)
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]

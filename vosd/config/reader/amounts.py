@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from vosd.base.money import PLACES, parse_amount
+from vosd.base.money import LIMIT, PLACES, parse_amount
 from vosd.config.reader.fields import DECIMAL, FromText, ValueForm, ValueShape, plain, text_where
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
@@ -67,7 +67,7 @@ def step() -> FromText:
 
 def overdraft() -> FromText:
     """Read how far calls may go below zero; None = unlimited."""
-    return FromText(f"an amount of 0 or more, or {UNLIMITED}", _limit)
+    return FromText(f"an amount from 0 to {LIMIT}, or {UNLIMITED}", _limit)
 
 
 def _limit(text: str) -> Decimal | None:
@@ -87,7 +87,7 @@ def limit_of_each() -> FromText:
             raise ValueError
         return {name: _limit(str(amount)) for name, amount in written.items()}
 
-    return FromText(f"names with an amount of 0 or more each, or {UNLIMITED}, such as {{ann: 1000}}", read, kind=dict)
+    return FromText(f"names with 0 to {LIMIT} each, or {UNLIMITED}, such as {{ann: 1000}}", read, kind=dict)
 
 
 def percent() -> FromText:

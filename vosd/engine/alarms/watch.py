@@ -266,7 +266,7 @@ class Watch:
         self._left_none: deque[int] = deque(maxlen=MINUTES + 1)
         """Calls that have left no CDR since the start, as they were at each minute of the last hour."""
         self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
-        self._holidays = Threshold(Event.HOLIDAYS_MISSING)
+        self._holidays = Threshold(Event.HOLIDAYS_MISSING, is_floor=True)
         self._expiries: dict[str, dict[str, object]] = {}
         """Facts that were reported of the accounts that expire soon."""
         self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
@@ -506,7 +506,7 @@ class Watch:
         outdated = frozenset(each.name for each in self._measures.calendars() if not each.has_holidays_ahead(wall_ms))
         self._holidays.keep(outdated)
         for name in outdated:
-            self._holidays.judge(1, 1, 0, subject=name, calendar=name)
+            self._holidays.judge(0, 1, 0, subject=name, calendar=name, unit="holidays")
 
     def check_signing_certificate(self, wall_ms: int) -> None:
         """Look whether our certificate for signing calls ends soon."""
