@@ -136,7 +136,8 @@ class Relay:
         self._places: dict[tuple[str, int], _ServedPort] = {}
         """Open ports by their addresses."""
         self._hosts: dict[str, dict[str, None]] = {}
-        """Our addresses by those that are announced for them, and by those that workers list after a restart."""
+        """Our addresses by themselves, by those that are announced for them, and by those that workers list after a
+        restart."""
         self._circles: dict[int, set[int]] = {}
         """Ports that get nothing from a port of ours, as packets would go round, by each port of that way."""
         self._spared: dict[tuple[str, PortRange], None] = {}
@@ -521,6 +522,7 @@ class Relay:
         pool = self._pools.get(host)
         if pool is None:
             pool = self._pools[host] = PortPool()
+            self._hosts.setdefault(host, {})[host] = None
         return pool
 
     def _next_id(self, now: Instant) -> int:
@@ -587,11 +589,11 @@ class Relay:
 
     def _own_source(self, served: _ServedPort) -> _ServedPort | None:
         """Return the open port of ours that the source of a port is; None = it is none, or one of the other family."""
-        if served.source is None:
+        source = served.source
+        if source is None:
             return None
-        host, rtp = plain_host(served.source.host), served.source.rtp
-        for each in (host, *self._hosts.get(host, ())):
-            found = self._places.get((each, rtp))
+        for each in self._hosts.get(plain_host(source.host), ()):
+            found = self._places.get((each, source.rtp))
             if found is not None and (":" in each) is (":" in served.port.host):
                 return found
         return None
