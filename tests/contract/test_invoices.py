@@ -167,7 +167,8 @@ def call(
     fresh = msgspec.structs.replace(plain, **times, ended_at=times["answered_at"])
     agents = (Party("reseller", CallSide.AGENT, 1, applied_rate("0.03")),) if customer_name == "shop" else ()
     ending = Ending(EndReason.NORMAL, HangupSource.CALLER, Instant(4_000 + held_ms, 0), 200, 16)
-    return conclude(OpenCall(fresh, rate, BUY, 4_000, 4_000, agents=agents), ending, "PCMU", "PCMU", recorded=True)
+    opened = OpenCall(fresh, rate, BUY, 4_000, 4_000, agents=agents, vendor_earns=vendor == "peer")
+    return conclude(opened, ending, "PCMU", "PCMU", recorded=True)
 
 
 class Site:
@@ -396,8 +397,8 @@ async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(si
         await correct(each, "2026-10-06", "1.00", "0.19", "19")
     await correct(calls[0], "2026-10-07", "1.00", "0.16", "16")
     document = (await site.shown((await site.run("2026-10", "2026-11-02"))["acme"].number)).document
-    assert [(each.section.value, each.tax_rate, each.calls, each.net) for each in document.lines] == [
-        ("calls", "16", 1, "1.00"), ("calls", "19", 1, "1.00"),
+    assert [(each.section.value, each.tax_rate, each.calls, each.seconds, each.net) for each in document.lines] == [
+        ("calls", "16", 1, 62, "1.00"), ("calls", "19", 1, 62, "1.00"),
     ]  # fmt: skip
     assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
         ("16", "1.00", "0.16"), ("19", "1.00", "0.19"),
@@ -405,8 +406,8 @@ async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(si
     await correct(calls[1], "2026-11-05", "1.00", "0.16", "16")
     await correct(calls[0], "2026-11-05", "0.50", "0.08", None)
     document = (await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)).document
-    assert [(each.section.value, each.tax_rate, each.calls, each.net) for each in document.lines] == [
-        ("corrections", "16", 2, "0.50"), ("corrections", "19", 1, "-1.00"),
+    assert [(each.section.value, each.tax_rate, each.calls, each.seconds, each.net) for each in document.lines] == [
+        ("corrections", "16", 2, 0, "0.50"), ("corrections", "19", 1, 0, "-1.00"),
     ]  # fmt: skip
     assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
         ("16", "0.50", "0.08"), ("19", "-1.00", "-0.19"),
@@ -1539,6 +1540,26 @@ async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_
     assert [each.issuer for each in await site.listed(account="shop")] == ["second", "second"]
     (line,) = (await site.shown(f"#{run.id}")).document.lines
     assert (line.section.value, line.calls, line.seconds, line.tax_rate) == ("earlier_calls", 1, 62, "19")
+
+
+async def test_what_a_partner_has_earned_before_its_first_invoice_is_no_charge(site: Site) -> None:
+    earned = call(1, "acme", at("2026-09-05"), *SELL[0], vendor="peer")
+    await SqlBooks(site.database).book([earned, call(2, "peer", at("2026-10-05"), *SELL[0])])
+    assert (await site.run("2026-10", "2026-11-02", "peer"))["peer"].outcome is InvoiceOutcome.ISSUED
+    assert [each.opening for each in await site.listed()] == [format_amount(earned.cost + earned.cost_tax)]
+
+
+async def test_calls_that_an_earlier_version_has_booked_stand_by_area_prefix_and_seconds_of_their_cdrs(
+    site: Site,
+) -> None:
+    calls = [call(index, "acme", at("2026-10-05"), *SELL[place]) for index, place in enumerate((0, 4), start=1)]
+    await SqlBooks(site.database).book(calls)
+    async with site.database.writing() as connection:
+        await connection.execute(delete(schema.cdr_charge))
+    document = (await site.shown((await site.run("2026-10", "2026-11-02"))["acme"].number)).document
+    assert [(each.area, each.prefix, each.calls, each.seconds) for each in document.lines] == [
+        ("", "7", 1, 62), ("London", "", 1, 62),
+    ]  # fmt: skip
 
 
 async def test_calls_without_cdr_have_their_prefix_and_seconds_among_the_calls_of_an_invoice(site: Site) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
+from doubles.ledger_entries import entries_of
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.ledger import Month
@@ -451,6 +452,10 @@ async def test_an_account_that_is_closed_and_paid_out_leaves_a_line_for_each(off
     ]  # fmt: skip
     booked = json.loads(refund.detail)
     assert (booked["type"], Decimal(booked["amount"]), booked["reference"]) == ("refund", 10, f"close/{NOW}")
+    *_, entry = await entries_of(office.stores.database, account="acme")
+    assert (entry.kind, entry.amount, entry.operator, entry.memo) == ("refund", -10, "bob", "bye")
+    closed_by = (await office.stores.overrides.load()).named(Target.ACCOUNT, Setting.CLOSED)["acme"]
+    assert (closed_by.operator, closed_by.memo) == ("bob", "bye")
     await clear_overrides(office, operator(), ClearOverrides(name="acme", setting=Setting.CLOSED))
     assert (await show(office)).closed is msgspec.UNSET
 
@@ -533,11 +538,12 @@ async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(
     with_accounts: Callable[..., Office], office: Office
 ) -> None:
     await pay(office)
+    order = CloseAccount(account="acme", pay_out=True)
     with pytest.raises(AboveLimitError):
-        await close_account(
-            with_accounts(*ACCOUNTS, confirm_above=Decimal(9)), operator(), CloseAccount(account="acme", pay_out=True)
-        )
+        await close_account(with_accounts(*ACCOUNTS, confirm_above=Decimal("9.99")), operator(), order)
     assert (await show(office)).closed is msgspec.UNSET
+    of_ten = with_accounts(*ACCOUNTS, confirm_above=Decimal(10))
+    assert (await close_account(of_ten, operator(), order)).paid_out == "10.00"
 
 
 async def test_an_account_stays_open_while_money_from_or_to_it_waits_for_a_second_person(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from doubles.data.records import answered_call, call_id, charge_row
 from doubles.ended_calls import ended_call
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.names import UnknownNameError
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.corrections import (
     CorrectCall,
@@ -324,6 +325,24 @@ async def book_call_of_acme(office: Office, index: int, fee: str, **changes: obj
     await office.stores.books.book([msgspec.structs.replace(call, **values)])
 
 
+async def test_a_run_is_over_the_calls_of_its_span_and_number_by_the_rates_that_are_named(office: Office) -> None:
+    for index in (4, 5, 6):
+        await book_call_of_acme(office, index, "0.60", started_at=NOW - 10 + index, callee_billing=f"442{index}")
+
+    async def rated(**order: Any) -> tuple[int, str]:
+        found = await rerate_calls(office, operator(), RerateCalls(account="acme", **order), ignore)
+        return found.calls, found.accounts[0].after
+
+    span = {"since": NOW - 5, "until": NOW - 4}
+    assert await rated(**span) == (1, "0.60")
+    assert await rated(**span, deck="buy") == (1, "0.30")
+    assert await rated(since=NOW - 6, until=NOW - 4, deck="buy") == (2, "0.60")
+    assert await rated(since=NOW - 6, until=NOW, deck="buy", limit=2) == (2, "0.60")
+    assert await rated(since=NOW - 6, until=NOW, deck="buy", prefix="4426") == (1, "0.30")
+    with pytest.raises(UnknownNameError, match="no rate group 'other'"):
+        await rated(**span, deck="other")
+
+
 UNRATED: Final = {"rate_group": None, "charges": (), "postings": ()}
 
 
@@ -395,10 +414,13 @@ async def test_an_agent_corrects_and_rates_nothing(
         lambda: CorrectCall(call_id="a", charges=(), memo="why"),
         lambda: CorrectCall(call_id="a", charges=FREE, memo="why", reference=""),
         lambda: CorrectCall(call_id="a", charges=FREE, memo="why", reference="rerate-x"),
+        lambda: WantedCharge(role=CUSTOMER, fee=Decimal("-0.01")),
         lambda: WantedCharge(role=CUSTOMER, tax=Decimal(-1)),
+        lambda: WantedCharge(role=CUSTOMER, billed_seconds=-1),
         lambda: RerateCalls(**SPAN, book=True),
         lambda: RerateCalls(**SPAN, memo="why"),
         lambda: RerateCalls(**SPAN, prefix="+44"),
+        lambda: RerateCalls(**SPAN, prefix="\N{FULLWIDTH DIGIT FOUR}"),
         lambda: RerateCalls(**SPAN, deck="sell"),
         lambda: RerateCalls(**SPAN, reference="run"),
         lambda: RerateCalls(**SPAN, book=True, memo="why", reference="x" * 60),
