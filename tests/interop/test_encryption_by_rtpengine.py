@@ -32,6 +32,8 @@ SWITCH, WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_140), Endpoint(f"{NETWORK}.1", 1
 ENGINE, OTHER_ENGINE = Endpoint(f"{NETWORK}.84", 2_223), Endpoint(f"{NETWORK}.85", 2_223)
 DOOMED_SWITCH, DOOMED_WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_300), Endpoint(f"{NETWORK}.1", 15_301)
 BURST = 10
+UNREAD_SUITE = f"a=crypto:9 AEAD_AES_256_GCM_8 inline:{59 * 'A'}="
+BY_DTLS = f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:actpass"
 REFUSED = "m=audio 0 RTP/AVP 0\r\n"
 TONE = tone(1_000)
 """Music on hold, and sound of calls to numbers that do not exist."""
@@ -80,19 +82,31 @@ class Conversation:
     """A call between a customer and a vendor, each of which may encrypt."""
 
     def __init__(
-        self, stage: Stage, customer: Peer, vendor: Peer, caller: RtpPeer, callee: RtpPeer, prefix: str
+        self,
+        stage: Stage,
+        customer: Peer,
+        vendor: Peer,
+        caller: RtpPeer,
+        callee: RtpPeer,
+        prefix: str,
+        *lines: str,
+        chosen: str = "",
     ) -> None:
+        """The caller offers what it has, with these ``lines``; the callee answers with its key, or one ``chosen``."""
         self.stage, self.customer, self.vendor = stage, customer, vendor
         self.caller, self.callee = caller, callee
         self.call = OutgoingCall(customer, stage.address, stage.number(prefix))
-        self.call.send(self.call.request("INVITE", body=session_of(caller)))
+        self.call.send(self.call.request("INVITE", body=session_of(caller, *lines, *filter(None, (chosen,)))))
         self.incoming = vendor.expect("INVITE")
         self.of_callee = self.takes(callee, self.incoming)
-        vendor.reply(self.incoming, 183, tag=f"vendor-{self.call.call_id}", body=session_of(callee))
+        own = session_of(callee)
+        if chosen:
+            own = own.replace(crypto(own)[0], chosen)
+        vendor.reply(self.incoming, 183, tag=f"vendor-{self.call.call_id}", body=own)
         early = customer.expect(183)
-        vendor.reply(self.incoming, 200, tag=f"vendor-{self.call.call_id}", body=session_of(callee))
+        vendor.reply(self.incoming, 200, tag=f"vendor-{self.call.call_id}", body=own)
         answer = self.call.answered()
-        self.of_caller = self.takes(caller, answer)
+        self.of_caller = place(answer) if chosen else self.takes(caller, answer)
         self.answer = answer.body
         assert early.body == self.answer
         vendor.expect("ACK")
@@ -154,13 +168,13 @@ class Conversation:
 
 @contextmanager
 def calling(
-    stage: Stage, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool]
+    stage: Stage, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool], *lines: str, chosen: str = ""
 ) -> Iterator[Conversation]:
     with Peer(stage.endpoint_of(customer)) as one, Peer(VENDORS[vendor]) as other:
         caller = party(CUSTOMERS[customer], encrypts=encrypts[0], ssrc=1)
         callee = party(VENDORS[vendor].host, encrypts=encrypts[1], ssrc=2)
         try:
-            yield Conversation(stage, one, other, caller, callee, prefix)
+            yield Conversation(stage, one, other, caller, callee, prefix, *lines, chosen=chosen)
         finally:
             caller.close()
             callee.close()
@@ -420,7 +434,8 @@ def test_keys_and_packets_of_parties_that_encrypt_themselves_pass(stage: Stage) 
 @pytest.mark.parametrize(
     ("transport", "keys"),
     [
-        ("RTP/SAVP", f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}="),
+        ("RTP/SAVP", UNREAD_SUITE),
+        ("RTP/SAVP", f"{UNREAD_SUITE}\r\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}"),
         ("RTP/SAVPF", f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:ROLE"),
         ("UDP/TLS/RTP/SAVP", f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:ROLE"),
     ],
@@ -431,20 +446,24 @@ def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
 ) -> None:
     def secured(party: RtpPeer, role: str) -> str:
         lines = (keys.replace("ROLE", role), *(["a=rtcp-mux"] if is_multiplexed else []))
-        return session_of(party, *lines).replace("RTP/AVP", transport)
+        return session_of(party, *lines[::-1]).replace("RTP/AVP", transport)
 
     caller, callee = RtpPeer(CUSTOMERS["hasty"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
     with closing(caller), closing(callee), Peer(stage.endpoint_of("hasty")) as one, Peer(VENDORS["carrier-a"]) as other:
         call = OutgoingCall(one, stage.address, stage.number("441"))
         call.send(call.request("INVITE", body=secured(caller, "actpass")))
         incoming = other.expect("INVITE")
-        other.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=secured(callee, "active"))
+        chosen = secured(callee, "active").partition("a=crypto:2")[0]
+        if "a=rtcp-mux" not in incoming.body:
+            chosen = chosen.replace("a=rtcp-mux\r\n", "")
+        other.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=chosen)
         answer = call.answered()
         other.expect("ACK")
         of_caller, of_callee = place(answer), place(incoming)
         assert keys.splitlines()[0] in answer.body
         assert keys.splitlines()[0] in incoming.body
-        assert ("a=rtcp-mux" in answer.body) is ("a=rtcp-mux" in incoming.body) is is_multiplexed
+        assert ("a=rtcp-mux" in answer.body) is is_multiplexed
+        assert ("a=rtcp-mux" in incoming.body) is (is_multiplexed and "a=crypto:2" not in keys)
         if "fingerprint" in keys:
             hello = bytes.fromhex("16fefd0000000000000000002f01") + bytes(46)
             for sender, port, listener in ((callee, of_callee, caller), (caller, of_caller, callee)):
@@ -463,13 +482,7 @@ def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
         stage.expect_nothing_left()
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        f"a=crypto:1 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=",
-        f"a=fingerprint:sha-256 {':'.join(['4A'] * 32)}\r\na=setup:actpass",
-    ],
-)
+@pytest.mark.parametrize("keys", [UNREAD_SUITE, BY_DTLS])
 def test_a_plain_party_that_is_held_hears_music_though_keys_were_offered_that_an_rtpengine_cannot_know(
     stage: Stage, keys: str
 ) -> None:
@@ -493,6 +506,31 @@ def test_a_plain_party_that_is_held_hears_music_though_keys_were_offered_that_an
         other.reply(other.expect("BYE"), 200)
         assert [each["to"] for each in stage.record_of(call.callee)["media"]["played"]] == ["callee"]
         stage.expect_nothing_left()
+
+
+@pytest.mark.parametrize("unread", [UNREAD_SUITE, BY_DTLS])
+def test_a_party_that_is_held_hears_music_encrypted_though_keys_were_offered_as_well_that_an_rtpengine_cannot_know(
+    tmp_path: Path, engine: Rtpengine, unread: str
+) -> None:
+    with (
+        switch(tmp_path, DOOMED_SWITCH, engine, websocket=DOOMED_WEBSOCKET) as stage,
+        calling(stage, "hasty", "carrier-a", "441", (True, True), unread) as call,
+    ):
+        call.talk()
+        call.change("a=sendonly", version=2)
+        eventually(lambda: hears_the_tone(call.callee), "the side that is held hears music")
+        call.change(unread, version=3)
+        call.talk()
+        stage.daemon.kill()
+        call.talk()
+        stage.daemon.start()
+        call.change(unread, "a=sendonly", version=4)
+        eventually(lambda: hears_the_tone(call.callee), "the side that is held hears music")
+        call.change(version=5)
+        call.talk()
+        assert isinstance(call.callee, SecureRtpPeer)
+        assert call.callee.undecipherable == 0
+        assert encryption(call.hang_up(6)) == ["sdes", "sdes"]
 
 
 @pytest.mark.parametrize("customer", ["acme", "narrow"])
@@ -631,9 +669,8 @@ def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_wh
     )
     with closing(caller), closing(callee), Peer(stage.endpoint_of("hasty")) as one:
         call = OutgoingCall(one, stage.address, stage.number("444"))
-        unknown = f"a=crypto:9 AEAD_AES_256_GCM_8 inline:{59 * 'A'}="
         with Peer(VENDORS["carrier-a"]) as busy, Peer(VENDORS["carrier-b"]) as other:
-            call.send(call.request("INVITE", body=caller.described(unknown)))
+            call.send(call.request("INVITE", body=caller.described(UNREAD_SUITE)))
             busy.reply(busy.expect("INVITE"), 503, tag="busy")
             busy.expect("ACK")
             incoming = other.expect("INVITE")
@@ -650,16 +687,47 @@ def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_wh
         stage.expect_nothing_left()
 
 
+def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_with_ice(
+    stage: Stage, media: WebMedia
+) -> None:
+    caller = RtpPeer(CUSTOMERS["hasty"], ssrc=1)
+    with closing(caller), Peer(stage.endpoint_of("hasty")) as one:
+        call = OutgoingCall(one, stage.address, stage.number("445"))
+        with Peer(VENDORS["carrier-a"]) as busy, Peer(VENDORS["carrier-c"]) as other:
+            call.send(call.request("INVITE", body=session_of(caller, UNREAD_SUITE)))
+            busy.reply(busy.expect("INVITE"), 503, tag="busy")
+            busy.expect("ACK")
+            incoming = other.expect("INVITE")
+            other.reply(incoming, 200, tag="vendor", body=media.described("active"))
+            answer = call.answered()
+            other.expect("ACK")
+            media.connect(incoming.body)
+            hear_each_other(media, caller, place(answer))
+            assert call.hang_up(2).status == 200
+            other.reply(other.expect("BYE"), 200)
+        assert encryption(stage.record_of(call.callee)["media"]) == [None, "dtls"]
+        stage.expect_nothing_left()
+
+
+def test_parties_that_agree_later_on_a_suite_which_an_rtpengine_knows_hear_each_other_and_music(stage: Stage) -> None:
+    with calling(stage, "hasty", "carrier-a", "441", (True, True), chosen=UNREAD_SUITE) as call:
+        call.change(version=2)
+        call.talk()
+        call.change("a=sendonly", version=3)
+        eventually(lambda: hears_the_tone(call.callee), "the side that is held hears music")
+        assert encryption(call.hang_up(4)) == ["sdes", "sdes"]
+
+
 @pytest.mark.parametrize(
-    ("customer", "vendor", "prefix", "encrypts"),
-    [("acme", "carrier-a", "441", (True, False)), ("hasty", "carrier-a", "441", (True, True))],
+    ("customer", "encrypts", "lines"),
+    [("acme", (True, False), ()), ("hasty", (True, True), ()), ("hasty", (True, True), (UNREAD_SUITE,))],
 )
 def test_a_caller_is_warned_of_the_end_encrypted_as_its_media_are(
-    tmp_path: Path, engine: Rtpengine, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool]
+    tmp_path: Path, engine: Rtpengine, customer: str, encrypts: tuple[bool, bool], lines: tuple[str, ...]
 ) -> None:
     with (
         switch(tmp_path, DOOMED_SWITCH, engine, websocket=DOOMED_WEBSOCKET, of_callers=WARNS) as stage,
-        calling(stage, customer, vendor, prefix, encrypts) as call,
+        calling(stage, customer, "carrier-a", "441", encrypts, *lines) as call,
     ):
         call.talk()
 

@@ -39,16 +39,17 @@ _AS_ANNOUNCED: Final = "endpoint-learning-off"
 _BY_RANK: Final = "endpoint-learning-heuristic"
 """Learn the source for 3 s: of several the one that is most like the announced address."""
 _FIRST: Final = "endpoint-learning-immediate"
-_OPAQUE: Final = ("passthrough",)
+PASSING: Final = "passthrough"
 """Forward packets and handshakes as they are.
 
 Else 10.5.3 makes DTLS with both parties by its own certificate, though each is sent the fingerprint of the other, and
 drops packets of a suite that it does not know.
 """
-_READ: Final = ("no-passthrough",)
+READING: Final = "no-passthrough"
 """Forward packets as they are no more, which 10.5.3 would do with all that a leg is connected to later.
 
-By this flag it takes no part in ICE, whose orders go without it.
+By this flag it takes no part in ICE, whose orders go without it. The answer to an offer with the other flag cannot have
+it: keys of that offer are forgotten.
 """
 _SUPPORTS: Final = (LOAD_LIMIT,)
 """Without it, one that is full says that the order was wrong (``--max-sessions``, ``--max-load``, ``--max-cpu``)."""
@@ -198,12 +199,13 @@ def session_order(
         learning = (_BY_RANK, _FROM_SIP)
     has_keys = form is None and (b"a=fingerprint:" in session or b"a=crypto:" in session)  # a function costs each call
     is_opaque = has_keys and has_unread_keys(session)
+    passing = (PASSING,) if is_opaque else (READING,) if has_keys and kind is RtpOffer else ()
     order = kind(
         call=call,
         sdp=session.decode("latin-1"),
         author=author,
         reader=reader,
-        flags=(*_ALWAYS, *learning, *(_OPAQUE if is_opaque else ())),
+        flags=(*_ALWAYS, *learning, *passing),
         seen_at=(_family(seen_at), seen_at) if seen_at is not None and _FROM_SIP in learning else UNSET,
         family=UNSET if reader_host is None else _family(reader_host),
         ice="remove",
@@ -226,7 +228,7 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
     lite = _LITE.get((form.author_ice, form.reader_ice)) if is_offer else None
     return msgspec.structs.replace(
         order,
-        flags=order.flags if form.author_ice or form.reader_ice else (*order.flags, *_READ),
+        flags=order.flags if form.author_ice or form.reader_ice else (*order.flags, READING),
         ice="force" if form.reader_ice else "remove",
         rtcp_mux=("offer", "accept") if form.is_multiplexed else order.rtcp_mux,
         transport=UNSET if form.transport is None else form.transport,

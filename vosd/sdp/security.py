@@ -37,6 +37,7 @@ _OF_THE_WEB: Final = re.compile(rb"a=(?:mid:|msid|ssrc|group:|extmap|rtcp-fb:|rt
 """Lines that only browsers and their like understand, among them feedback, which AVP and SAVP have not."""
 _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|connection:)|k=")
 """Lines about keys, each of one hop."""
+_OF_DTLS: Final = re.compile(rb"a=(?:fingerprint:|setup:|tls-id:)")
 _OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
 """Lines about keys and ICE that the terminating end point says of itself."""
 _DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_(?!SRTCP\b)|UNAUTHENTICATED_", re.IGNORECASE)
@@ -159,16 +160,35 @@ def has_unread_keys(session: bytes) -> bool:
 
     It has none of those that DTLS makes, nor of suites that it does not know.
     """
-    return b"a=fingerprint:" in session or any(
-        (found := _CRYPTO.match(line)) is None or found[1].decode("latin-1") not in _READ_SUITES
-        for line in _LINE.findall(session)
-        if line.startswith(b"a=crypto:")
-    )
+    return b"a=fingerprint:" in session or any(map(_is_unread, _LINE.findall(session)))
 
 
-def agree_on_unread_keys(session: bytes, other: bytes) -> bool:
-    """Return whether two parties that have exchanged descriptions may have such keys; both must have named some."""
-    return has_keys(session) and has_keys(other) and (has_unread_keys(session) or has_unread_keys(other))
+def has_read_keys(session: bytes) -> bool:
+    """Return whether an answer agrees on keys that an rtpengine knows."""
+    return has_keys(session) and not has_unread_keys(session)
+
+
+def without_unread_keys(session: bytes) -> bytes:
+    """Return a description without the keys that an rtpengine between its author and the peer does not know."""
+    return b"".join(line for line in _LINE.findall(session) if not (_OF_DTLS.match(line) or _is_unread(line)))
+
+
+def with_read_keys(session: bytes, *, are_in_use: bool) -> bytes:
+    """Return an offer without the keys that an rtpengine does not know, where its peer may choose others.
+
+    Unless others are in use, nothing is left out beside DTLS: it may begin before the answer has come.
+    """
+    if b"a=fingerprint:" in session and not are_in_use:
+        return session
+    read = without_unread_keys(session)
+    return read if b"a=crypto:" in read else session
+
+
+def _is_unread(line: bytes) -> bool:
+    if not line.startswith(b"a=crypto:"):
+        return False
+    found = _CRYPTO.match(line)
+    return found is None or found[1].decode("latin-1") not in _READ_SUITES
 
 
 def has_ice(session: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Sounds that rtpengines play: music on hold, and announcements before a refusal."""
 
 import json
+import re
 
 import pytest
 from doubles.announcing import sound
@@ -25,6 +26,7 @@ from vosd.trunks.media import Encryption, IceMode, MediaEngine, MediaMode, Media
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:caller+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+UNREAD_SUITE = f"a=crypto:2 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n"
 FINGERPRINT = "a=setup:actpass\r\na=fingerprint:sha-256 " + 31 * "AB:" + "CD\r\n"
 RINGS = Line(0, 180)
 SEALED_OFFER = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEY
@@ -143,7 +145,7 @@ def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
 
 @pytest.mark.parametrize(
     ("keys", "is_played"),
-    [(KEY, True), (FINGERPRINT, False), (f"a=crypto:2 AEAD_AES_256_GCM_8 inline:{59 * 'A'}=\r\n{KEY}", False)],
+    [(KEY, True), (FINGERPRINT, False), (UNREAD_SUITE, False), (UNREAD_SUITE + KEY, True), (FINGERPRINT + KEY, True)],
 )
 def test_a_side_that_is_held_is_played_no_music_without_the_encryption_that_the_parties_have_made(
     engines, keys, is_played
@@ -158,7 +160,7 @@ def test_a_side_that_is_held_is_played_no_music_without_the_encryption_that_the_
 
 
 @pytest.mark.parametrize("is_held_by_caller", [True, False])
-@pytest.mark.parametrize("keys", ["a=crypto:2 AEAD_AES_256_GCM_8 inline:" + 59 * "A" + "=\r\n", FINGERPRINT])
+@pytest.mark.parametrize("keys", [UNREAD_SUITE, FINGERPRINT])
 def test_parties_that_agree_on_plain_media_are_played_music_though_one_has_offered_keys(
     engines, keys, is_held_by_caller
 ):
@@ -167,6 +169,52 @@ def test_parties_that_agree_on_plain_media_are_played_music_though_one_has_offer
     scene.propose(call if is_held_by_caller else party, "a=sendonly")
     assert (bool(engines.playing), bool(engines.blocked)) == (True, True)
     assert json.loads(scene.finish(call).media)["played"] != []
+
+
+def given_keys(engines, first=0):
+    """Return which orders an rtpengine was given: the kind, what it does with keys, and the suites that it reads."""
+    return [
+        (
+            each.__struct_config__.tag,
+            *(flag for flag in each.flags if "passthrough" in flag),
+            *re.findall(r"crypto:\d+ (\S+)", each.sdp),
+        )
+        for each in engines.sessions[first:]
+    ]
+
+
+def test_an_rtpengine_reads_keys_again_from_the_second_offer_on_behind_those_that_passed(engines):
+    """It takes the flag back by the first one, whose keys it forgets (seen with 10.5.3)."""
+    scene = scene_with(engines)
+    offer, answer = (each.replace("RTP/AVP", "RTP/SAVP") + UNREAD_SUITE for each in (OFFER, ANSWER))
+    call, party = scene.talk(Intent(offer=offer), answers(body=answer))
+    passed = [("offer", "passthrough", "AEAD_AES_256_GCM_8"), ("answer", "passthrough", "AEAD_AES_256_GCM_8")]
+    assert given_keys(engines) == passed
+    call.mine = call.mine.replace(UNREAD_SUITE, KEY)
+    party.will("INVITE", Reply(488))
+    scene.propose(call)
+    read = ("offer", "no-passthrough", "AES_CM_128_HMAC_SHA1_80")
+    assert given_keys(engines, 2) == [read, read, *passed], "what was agreed on before passes again"
+    party.will("INVITE", Reply(200, revised(party.mine.replace(UNREAD_SUITE, KEY))))
+    scene.propose(call)
+    assert given_keys(engines, 6) == [read, read, ("answer", "AES_CM_128_HMAC_SHA1_80")]
+    scene.finish(call)
+
+
+def test_an_offer_that_is_refused_leaves_an_rtpengine_the_keys_that_it_reads(engines):
+    scene = scene_with(engines)
+    call, party = scene.talk(
+        Intent(offer=SEALED_OFFER + UNREAD_SUITE), answers(body=ANSWER.replace("RTP/AVP", "RTP/SAVP") + KEY)
+    )
+    read = ("offer", "no-passthrough", "AES_CM_128_HMAC_SHA1_80")
+    chosen = ("answer", "AES_CM_128_HMAC_SHA1_80")
+    assert given_keys(engines) == [read, chosen]
+    call.mine = call.mine.replace(KEY, FINGERPRINT)
+    party.will("INVITE", Reply(488))
+    scene.propose(call)
+    passing = ("offer", "passthrough", "AEAD_AES_256_GCM_8")
+    assert given_keys(engines, 2) == [passing, read, read, chosen]
+    scene.finish(call)
 
 
 def have_one_family(monkeypatch, hosts):

@@ -704,6 +704,7 @@ def test_packets_pass_as_they_are_where_the_rtpengine_cannot_know_the_keys(keys,
     for kind in (RtpOffer, RtpAnswer):
         order = session_order(kind, "c", session, "a", "b")
         assert ("passthrough" in order.flags) is is_opaque
+        assert ("no-passthrough" in order.flags) is (kind is RtpOffer and bool(keys) and not is_opaque)
         assert order.rtcp_mux == (() if is_opaque else ("demux",))
     form = MediaForm(None, Protection.SDES, author_ice=False, reader_ice=False)
     flags = session_order(RtpOffer, "c", session, "a", "b", form=form).flags

@@ -18,7 +18,6 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource
 from vosd.media.warning_tone import BEEPS, TONE_MS, beep_file
 from vosd.sdp.media import ALWAYS_KEPT
-from vosd.sdp.security import agree_on_unread_keys
 
 END_WARNING: Final = "end_warning"
 """Name of the beeps in records."""
@@ -123,8 +122,7 @@ class EngineWarnings:
             return
         if not self._calls.is_anchored(media):
             return
-        descriptions = bytes(leg.sessions.remote), bytes(other.sessions.remote)
-        if not media.is_terminated and agree_on_unread_keys(*descriptions):
+        if media.passes_keys and are_encrypted(leg, other):
             return  # what it plays would not be encrypted
         port, call, codec = media.audio_port, media.rtp_call, _played_codec(media, theirs)
         if port is None or port.id >= 0 or call is None or call != theirs.rtp_call or codec is None:

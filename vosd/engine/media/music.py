@@ -21,7 +21,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import RelayPort
 from vosd.sdp.direction import receiving, sending
 from vosd.sdp.media import BadSession, Medium, audio_place, media_of
-from vosd.sdp.security import agree_on_unread_keys, has_keys
+from vosd.sdp.security import has_keys
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import MediaParameters
@@ -393,7 +393,7 @@ def _first(leg: Leg) -> tuple[int, str] | None:
     None = it plays nothing: there is no audio, or it would be without the encryption that the parties have made.
     """
     media, remote, said = leg.facts.media, bytes(leg.sessions.remote), bytes(leg.sessions.said)
-    if media is None or (not media.is_terminated and agree_on_unread_keys(remote, said)):
+    if media is None or (media.passes_keys and has_keys(remote) and has_keys(said)):
         return None
     try:
         described = media_of(remote)

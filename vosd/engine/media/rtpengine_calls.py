@@ -18,6 +18,8 @@ from vosd.media.figures import PortFigures
 from vosd.media.leg_media import SEVERAL, LegFigures, LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
+    PASSING,
+    READING,
     WITHIN_MS,
     EngineAnswer,
     MediaEngines,
@@ -181,11 +183,12 @@ class RtpEngineCalls:
 
         ``came`` is called later, by ``in_turn``.
         """
-        call = wanted.author.rtp_call if wanted.author.rtp_call in self._legs else wanted.reader.rtp_call
-        call = call if call in self._legs else None
+        call = self._call_of(wanted)
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
         name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
+        if call is None:
+            wanted.author.passes_keys = wanted.reader.passes_keys = False
         # an rtpengine that does not know the call has no offer to answer
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
 
@@ -199,25 +202,37 @@ class RtpEngineCalls:
         answered = partial(self._ports_came, wanted, name, came)
         return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
 
+    def _call_of(self, wanted: RtpSessionWanted) -> RtpCall | None:
+        """Return the call that a description belongs to; None = its legs are in none that goes on."""
+        call = wanted.author.rtp_call if wanted.author.rtp_call in self._legs else wanted.reader.rtp_call
+        return call if call in self._legs else None
+
     def _ports_came(
         self, wanted: RtpSessionWanted, name: str, came: PortsCame, answer: EngineAnswer | None, now: Instant
     ) -> None:
         came(self._taken(wanted, name, answer, now), now)
 
-    def turn(self, waiting: WaitingMessage, known: RtpSessionWanted, turned: Callable[[bool, Instant], None]) -> bool:
-        """Have the port of a reader be of the family of its ``reader_host``, by an offer that it is not sent.
+    def prepare(
+        self,
+        waiting: WaitingMessage,
+        known: RtpSessionWanted,
+        wanted: RtpSessionWanted,
+        prepared: Callable[[bool, Instant], None],
+    ) -> bool:
+        """Give an rtpengine an offer that its reader is not sent before a description that is ``wanted``.
 
-        ``turned`` is called later, as by ``ask``; False = its rtpengine is lost.
+        ``prepared`` is called later, as by ``ask``, with whether a port is of the family of the offer's
+        ``reader_host``; False = their rtpengine is lost.
         """
-        call = known.reader.rtp_call
-        if call is None or call not in self._legs:
+        call = self._call_of(wanted)
+        if call is None:
             return False
         self._count_given(call)
 
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             places = () if answer is None or answer.reply.result != OK else answer.reply.places
             is_done = any(each is not None and (":" in each.host) is (":" in known.reader_host) for each in places)
-            turned(is_done, now)
+            prepared(is_done, now)
 
         return self.ask_in_turn(waiting, _order_for(known, call.name, is_offer=True), call.engine, answered)
 
@@ -233,12 +248,19 @@ class RtpEngineCalls:
         self._answered.pop(call, None)
         for author in (offer.author, answer.author):
             self.blocked.let_pass(call, author.number)
+        later = [answer]
+        if offer.reader.passes_keys:  # those of the second one are read, if any
+            later.insert(0, offer)
 
-        def offered(reply: EngineAnswer | None) -> None:
-            if reply is not None and reply.reply.result == OK and self._given.get(call) == number:
-                self.engines.ask(_order_for(answer, call.name, is_offer=False), _ignore, engine=call.engine)
+        def give(wanted: RtpSessionWanted) -> None:
+            order = _order_for(wanted, call.name, is_offer=wanted.is_offer)
+            self.engines.ask(order, given, engine=call.engine)
 
-        self.engines.ask(_order_for(offer, call.name, is_offer=True), offered, engine=call.engine)
+        def given(reply: EngineAnswer | None) -> None:
+            if later and reply is not None and reply.reply.result == OK and self._given.get(call) == number:
+                give(later.pop(0))
+
+        give(offer)
 
     def note_answer(self, call: RtpCall | None, described: Sequence[Medium]) -> bool:
         """Note an answer that is given next; return whether its offer has had one without some of its formats.
@@ -581,9 +603,12 @@ def _formats(described: Sequence[Medium]) -> set[tuple[int, str]]:
 
 
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
-    """Return the order for a description; tags are those of the offer, also for its answer."""
+    """Return the order for a description; tags are those of the offer, also for its answer.
+
+    It is given: both legs have noted what it says about their keys.
+    """
     author, reader = str(wanted.author.number), str(wanted.reader.number)
-    return session_order(
+    order = session_order(
         RtpOffer if is_offer else answer_kind(wanted.described, wanted.reader_host),
         call,
         wanted.session,
@@ -595,6 +620,11 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
         tos=wanted.tos,
         form=wanted.form,
     )
+    if PASSING in order.flags:
+        wanted.author.passes_keys = wanted.reader.passes_keys = True
+    elif READING in order.flags:
+        wanted.author.passes_keys = wanted.reader.passes_keys = False
+    return order
 
 
 def _ignore(_answer: EngineAnswer | None) -> None:

@@ -23,13 +23,17 @@ from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, in_usu
 from vosd.sdp.ordered import IN_ORDER, ordered
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
+    has_keys,
+    has_read_keys,
     is_unprotected,
     mids_of,
     reachable_by_ice,
     terminated,
     with_bounded_mki,
     with_chosen_keys,
+    with_read_keys,
     with_usable_keys,
+    without_unread_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
@@ -134,27 +138,52 @@ class SessionsAtRtpEngines:
 
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
             return self._turn(waiting, passing, wanted, came)
-        if not is_offer and form is None and not passing.leg.facts.is_confirmed:
-            has_other = self._rtpengines.note_answer(passing.media.rtp_call, described)
-            if has_other and self._offers_again(waiting, passing, wanted, came):
-                return True
+        is_first_answer = not is_offer and form is None and not passing.leg.facts.is_confirmed
+        has_other = is_first_answer and self._rtpengines.note_answer(passing.media.rtp_call, described)
+        if has_other or passing.media.passes_keys or passing.theirs.passes_keys:
+            before = self._needed_before(passing, wanted, has_other=has_other)
+            return self._asks_behind(before, waiting, wanted, came)
         return self._rtpengines.ask(waiting, wanted, came)
 
-    def _offers_again(
-        self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
-    ) -> bool:
-        """Ask for ports for an answer to an offer that has had an answer with other formats; False = it cannot.
+    def _needed_before(
+        self, passing: PassingSession, wanted: RtpSessionWanted, *, has_other: bool
+    ) -> Sequence[RtpSessionWanted]:
+        """Return offers that an rtpengine (10.5.3) needs before a description, and whose readers are not sent them.
 
-        An rtpengine leaves the reader the formats of the first one, and converts others into them (seen with 10.5.3),
-        unless it has the offer again before. Where encryption or ICE is terminated, that would make other keys.
+        Packets of a leg that it forwards as they are it reads from an offer on without ICE, and by keys of the next one
+        alone. A second answer, which ``has_other`` formats, it converts into those of the first one, unless it has the
+        offer again; where encryption or ICE is terminated, that would make other keys.
         """
-        known = self._agreed(PassingSession(passing.author, passing.theirs, passing.leg, passing.media), is_offer=True)
+        form, media, theirs = wanted.form, passing.media, passing.theirs
+        if wanted.is_offer:
+            has_ice = form is not None and (form.author_ice or form.reader_ice)
+            is_read = form is not None or has_read_keys(wanted.session)
+            if not (is_read and (media.passes_keys or (has_ice and theirs.passes_keys))):
+                return ()
+            without = None if form is None else form._replace(author_ice=False, reader_ice=False)
+            return (msgspec.structs.replace(wanted, form=without),)
+        if form is not None:
+            return ()
+        is_read = (media.passes_keys or theirs.passes_keys) and has_read_keys(wanted.session)
+        if not (is_read or has_other):
+            return ()
+        offer = self._agreed(PassingSession(passing.author, theirs, passing.leg, media), is_offer=True)
+        if offer is None:
+            return ()
+        return (_read(offer), _read(offer)) if is_read else (offer,)
 
-        def offered(_is_done: bool, now: Instant) -> None:  # the answer is given all the same
-            if not self._rtpengines.ask(waiting, wanted, came):
+    def _asks_behind(
+        self, before: Sequence[RtpSessionWanted], waiting: WaitingMessage, wanted: RtpSessionWanted, came: PortsCame
+    ) -> bool:
+        """Ask for ports behind offers that are given ``before``; False = there is no rtpengine to ask."""
+
+        def given(_is_done: bool, now: Instant) -> None:  # the description is given all the same
+            if not self._asks_behind(before[1:], waiting, wanted, came):
                 came(None, now)
 
-        return known is not None and self._rtpengines.turn(waiting, known, offered)
+        if before and self._rtpengines.prepare(waiting, before[0], wanted, given):
+            return True
+        return self._rtpengines.ask(waiting, wanted, came)
 
     def _turn(
         self, waiting: WaitingMessage, passing: PassingSession, wanted: RtpSessionWanted, came: PortsCame
@@ -177,7 +206,7 @@ class SessionsAtRtpEngines:
                 came(None, now)
 
         known = msgspec.structs.replace(known, reader_host=first_host(wanted.session))
-        return self._rtpengines.turn(waiting, known, turned)
+        return self._rtpengines.prepare(waiting, known, wanted, turned)
 
     def _stay_connected(self, author: Leg, partner: Leg, newcomer: LegMedia) -> None:
         """Connect two legs again one of which has made an offer to a third; where they cannot be, when that ends."""
@@ -214,6 +243,8 @@ class SessionsAtRtpEngines:
         offer = self._agreed(PassingSession(other, media, one, theirs), is_offer=True)
         answer = self._agreed(PassingSession(one, theirs, other, media), is_offer=False)
         if offer is not None and answer is not None:
+            if has_read_keys(offer.session) or has_read_keys(answer.session):
+                offer, answer = _read(offer), _read(answer)
             self._rtpengines.repeat(offer, answer)
         return True
 
@@ -279,6 +310,8 @@ class SessionsAtRtpEngines:
         if (":" in described) is not (":" in reader_host):
             reader_host = reader_host_of(passing.leg, described)
         session = with_bounded_mki(in_usual_form(session))
+        if form is None and is_offer and b"a=crypto:" in session and not passing.theirs.passes_keys:
+            session = with_read_keys(session, are_in_use=has_keys(bytes(passing.author.sessions.said)))
         if IN_ORDER.match(session) is None:
             session = ordered(session)
         return RtpSessionWanted(
@@ -330,6 +363,11 @@ def are_of_two_families(one: MediaSource | None, other: MediaSource | None) -> b
     if one is None or other is None or not one.host or not other.host:
         return False
     return (":" in one.host) is not (":" in other.host)
+
+
+def _read(wanted: RtpSessionWanted) -> RtpSessionWanted:
+    """Return a description with keys alone that an rtpengine reads: these were agreed on."""
+    return msgspec.structs.replace(wanted, session=without_unread_keys(wanted.session))
 
 
 def _with_usable_keys(body: bytes, passing: PassingSession) -> bytes:
