@@ -818,6 +818,20 @@ def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(
     expect(row(page, "7001")).to_have_count(0)
 
 
+def test_a_new_override_replaces_none_that_a_colleague_has_set(site: Watched, visit: Visit) -> None:
+    page = visit().go("/lists/overrides", "Overrides")
+    page.get_by_role("button", name="Set an override").click()
+    lowered = {"values": {"max_concurrent": "2"}, "memo": "fraud"}
+    assert site.api.ask("POST", "/gateways/carrier-b/overrides", lowered).status == 200
+    fields = {"Gateway,_phone_or_account": "carrier-b", "Setting": "max_concurrent", "Value": "900"}
+    done(page, "Set an override", **fields)
+    expect(page.get_by_role("dialog")).to_contain_text("max_concurrent of carrier-b is overridden already: 2, fraud.")
+    assert [(each["value"], each["memo"]) for each in site.items("/overrides")] == [("2", "fraud")]
+    # another setting of the same gateway is no such override
+    expect(done(page, "Set an override", Setting="max_cps")).to_contain_text("carrier-b: max_cps is 900")
+    assert site.daemon.succeed("overrides", "clear", "carrier-b")
+
+
 def test_a_vendor_is_asked_for_a_registration_that_it_has_not_granted(site: Watched, visit: Visit) -> None:
     terms = {"server": "127.0.0.1:9", "username": "switch", "password": "secret"}  # nothing listens there
     keys = {"account": "vendors", "address": "127.0.0.1:9", "prefixes": ["4499"], "register": terms}

@@ -6,7 +6,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { keyed, Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
-import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
+import { cleared, override, overridesOf, targetOf, targetOfRow } from "../api/overrides";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
@@ -135,9 +135,14 @@ function Override({ row }: RowProps) {
   );
 }
 
+/** A new override; one that is in force, such as a colleague's, is not replaced by who does not see it. */
 function NewOverride() {
   const { t } = useTranslation();
   const { may } = useSession();
+  const saidOf = (other: Row) => {
+    const value = [other.value, other.memo].filter(Boolean).join(", ");
+    return t("acts.override_exists", { name: text(other, "name"), setting: text(other, "setting"), value });
+  };
   return (
     <Act
       needs="POST /gateways/{name}/overrides"
@@ -151,16 +156,14 @@ function NewOverride() {
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("column.memo") },
       ]}
-      run={({ name = "", setting = "", value = "", until, memo }, key, again) =>
-        override(
-          may,
-          targetOf(setting),
-          name,
-          { [setting]: value },
-          { until: until || undefined, memo: memo || undefined },
-          { key, again },
-        )
-      }
+      run={async ({ name = "", setting = "", value = "", until, memo }, key, again) => {
+        const target = targetOf(setting);
+        const found = again ? [] : await overridesOf(target, name);
+        const other = found.find((row) => row.setting === setting);
+        if (other) throw new Problem(HTTP_CONFLICT, "override_exists", saidOf(other), "", "name");
+        const terms = { until: until || undefined, memo: memo || undefined };
+        return override(may, target, name, { [setting]: value }, terms, { key, again, seen: [] });
+      }}
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
       undo={(undo) => undo}
     />

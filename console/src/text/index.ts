@@ -25,10 +25,13 @@ const FROM_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
  */
 export const isolated = (value: string): string => (FROM_RIGHT.test(value) ? `\u2068${value}\u2069` : value);
 
+/** The language of a browser of those that there are: its own, such as `pt-BR`, else that without a region. */
+export const languageFor = (wanted: string, there: readonly string[]): string =>
+  [wanted, wanted.split("-")[0]].find((each) => each !== undefined && there.includes(each)) ?? FALLBACK;
+
 /** Begin with the language that was chosen last, else with the browser's. */
 export async function beginTexts(): Promise<void> {
-  const wanted = recall(KEPT) ?? navigator.language.slice(0, 2);
-  const language = languages.includes(wanted) ? wanted : FALLBACK;
+  const language = languageFor(recall(KEPT) ?? navigator.language, languages);
   await i18next.use(initReactI18next).init({
     lng: language,
     fallbackLng: FALLBACK,

@@ -1,5 +1,6 @@
 /** What the server says in English, in the language of the console: meanings, forms and units of settings, sentences. */
 
+import type { TFunction } from "i18next";
 import { useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
@@ -63,11 +64,11 @@ export const beginServerText = (language: string): void => begin(language, "serv
 
 const sayers = new WeakMap<Meanings, Say>();
 
-function sayerOf(texts: Meanings, language: string, word: (english: string) => string | undefined): Say {
+function sayerOf(texts: Meanings, language: string, word: (english: string) => string | undefined, t: TFunction): Say {
   const readAll = (unsaid: string) => {
     if (!whole.has(language) && isEnglish(unsaid)) beginServerText(language);
   };
-  const made = sayers.get(texts) ?? sayer(texts, word, readAll);
+  const made = sayers.get(texts) ?? sayer(texts, word, readAll, (name) => t(`sign.${name}`));
   sayers.set(texts, made);
   return made;
 }
@@ -93,7 +94,7 @@ export function useServerText(): Say {
     if (said === undefined && hasWords(english)) begin(language, "switch");
     return said ?? english;
   };
-  const say = language === FALLBACK ? unchanged : texts ? sayerOf(texts, language, word) : unread;
+  const say = language === FALLBACK ? unchanged : texts ? sayerOf(texts, language, word, t) : unread;
   return isOfAccount ? (english) => withoutCommand(say(english)) : say;
 }
 

@@ -4,6 +4,7 @@ import { isEnglish, sayer } from "./sentences";
 
 const file = JSON.parse(readFileSync(new URL("./zh.json", import.meta.url), "utf8"));
 const chinese = { ...file.switch, ...file.server };
+const sign = (name: string): string => file.sign[name];
 const VALUES = ["ada-1", "77.5", "b12", "+4930", "k9"];
 
 /** Fill a template, or its translation; of two places side by side the second has what may follow. */
@@ -30,7 +31,7 @@ test("of two templates the one that says more is taken", () => {
 });
 
 test("a sentence that goes on with its remedy is taken before a general one", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   expect(say("`name` is no name of a view: 1 to 64 printable characters")).toBe(
     "`name` 不是视图的名称：1 至 64 个可打印字符",
   );
@@ -51,6 +52,8 @@ test("parts are said where the whole is none: fields, places, reasons one behind
       "{0} of {1}": "{1} 的 {0}",
     },
     (word) => ({ Busy: "忙" })[word],
+    undefined,
+    sign,
   );
   expect(say("`name` is empty: more")).toBe("`name` 为空：more");
   expect(say("vosd.yaml:12: accounts[shop].type: expected one of a, b")).toBe(
@@ -62,13 +65,13 @@ test("parts are said where the whole is none: fields, places, reasons one behind
 });
 
 test("a long text of a peer costs little", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const text = Array.from({ length: 200 }, (_, at) => `part ${at}: more; and`).join(", ");
   expect(say(text)).toBe(text);
 });
 
 test("each sentence of the server is found by its own template", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const templates = Object.keys(chinese).filter((english) => english.includes("{0}"));
   expect(templates.length).toBeGreaterThan(700);
   expect(templates.filter((english) => say(filled(english, english)) !== filled(chinese[english], english))).toEqual(
@@ -78,7 +81,7 @@ test("each sentence of the server is found by its own template", () => {
 
 test("what the small texts leave in English is told from names and numbers", () => {
   const unsaid: string[] = [];
-  const say = sayer(file.switch, undefined, (rest) => unsaid.push(rest));
+  const say = sayer(file.switch, undefined, (rest) => unsaid.push(rest), sign);
   const isUnsaid = (english: string) => {
     unsaid.length = 0;
     say(english);
@@ -86,7 +89,7 @@ test("what the small texts leave in English is told from names and numbers", () 
   };
   const ofSource = (english: string) => (english.includes("{0}") ? filled(english, english) : english);
   const all = (texts: object) => Object.keys(texts).map(ofSource);
-  const sayAll = sayer(chinese);
+  const sayAll = sayer(chinese, undefined, undefined, sign);
   const isLost = (english: string) => !isUnsaid(english) && say(english) !== sayAll(english);
   expect(all(file.server).filter(isLost)).toEqual([]);
   expect(all(file.switch).filter(isUnsaid)).toEqual([]);
@@ -95,7 +98,7 @@ test("what the small texts leave in English is told from names and numbers", () 
 });
 
 test("the message about an amount of a rate sheet is said in Chinese", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const amount =
     "an amount of 0 or more with at most 8 decimals, such as 0.012, without exponent and thousands separators";
   const said = say(`${amount}; for another decimal sign say that of the sheet (\`decimal\` in a map)`);
@@ -107,7 +110,7 @@ test("the message about an amount of a rate sheet is said in Chinese", () => {
 });
 
 test("the refusal of another database than that of the running switch is said in Chinese", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const said = say(
     "database.url: expected the database on which the running switch works (/var/vosd.db) until vosd restart",
   );
@@ -115,12 +118,12 @@ test("the refusal of another database than that of the running switch is said in
 });
 
 test("a refusal that begins with what is expected instead is said in Chinese", () => {
-  const said = sayer(chinese)("sip.realm: expected each codec once");
+  const said = sayer(chinese, undefined, undefined, sign)("sip.realm: expected each codec once");
   expect(said).toBe("sip.realm：应为 每个编解码器只写一次");
 });
 
 test("two sentences of the server are each said by itself", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const both = [
     "expected a whole number from 1 to 5",
     "sip.realm: expected each codec once",
@@ -131,7 +134,7 @@ test("two sentences of the server are each said by itself", () => {
 });
 
 test("why a gateway is tried is said behind a sentence about its quality, too", () => {
-  const say = sayer(chinese);
+  const say = sayer(chinese, undefined, undefined, sign);
   const few = "as good as the best by quality, with 0 of the 20 attempts that are compared";
   const resting = `prefix 44, priority 1; ${few}; resting after failures, but there is no other`;
   expect(say(resting)).toMatch(/^前缀 44，优先级 1；质量.*0 次.*20 次.*；因失败而暂停，但没有其他网关$/);
@@ -141,7 +144,7 @@ test("why a gateway is tried is said behind a sentence about its quality, too", 
 });
 
 test("what a report lacks, and an invoice whose records are gone, are said in Chinese", () => {
-  const say = sayer(chinese, (word) => file.value[word]);
+  const say = sayer(chinese, (word) => file.value[word], undefined, sign);
   const gone = "ledger entries from before 2026-10-22 were dropped, because their time was over";
   expect(say(`minimum, corrections: ${gone}`)).toBe("最低消费，更正：2026-10-22 之前的账目已按保留期删除");
   const sums = "sums for reports from before 2021-11-30T00:00:00.000Z were dropped, because their time was over";
@@ -150,4 +153,14 @@ test("what a report lacks, and an invoice whose records are gone, are said in Ch
   expect(say(`invoice 7 cannot be made again: ${gone}`)).toBe(
     "账单 7 无法重新生成：2026-10-22 之前的账目已按保留期删除",
   );
+});
+
+test("what stands between parts is that of the language, not of another one", () => {
+  const say = sayer({
+    "account {0} has expired": "Konto {0} ist abgelaufen",
+    "a day": "ein Tag",
+    "a week": "eine Woche",
+  });
+  expect(say("account shop has expired: a day")).toBe("Konto shop ist abgelaufen: ein Tag");
+  expect(say("a day, a week; of others")).toBe("ein Tag, eine Woche; of others");
 });

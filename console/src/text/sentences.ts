@@ -21,11 +21,9 @@ interface Template {
 }
 
 const PLACE = /\{(\d+)\}/;
-const SEPARATORS = [
-  ["; ", "；"],
-  [": ", "："],
-  [", ", "，"],
-] as const;
+/** What stands between the parts of an English sentence, by the names that the files of languages have for it. */
+const SIGNS = { semicolon: "; ", colon: ": ", comma: ", " } as const;
+type Sign = keyof typeof SIGNS;
 /** Nothing that is longer is one sentence; quoted messages of peers are. */
 const CHARACTERS_MAX = 1_500;
 const LETTERS_MIN = 8;
@@ -67,11 +65,15 @@ function templateOf(english: string, said: string): Template {
 
 const literals = (english: string) => english.replace(/\{\d+\}/g, "").length;
 
-/** Make what says the texts of one language; `word` knows single words, such as states. `noteUnsaid` gets what stays. */
+/**
+ * Make what says the texts of one language; `word` knows single words, such as states. `noteUnsaid` gets what stays, and
+ * `sign` has what stands between parts in that language.
+ */
 export function sayer(
   texts: Meanings,
   word: (english: string) => string | undefined = () => undefined,
   noteUnsaid: (english: string) => void = () => {},
+  sign: (name: Sign) => string = (name) => SIGNS[name],
 ): Say {
   const templates = Object.keys(texts)
     .filter((english) => english.includes("{0}"))
@@ -109,7 +111,7 @@ export function sayer(
     if (at < 0) return undefined;
     const [wrong, remedy] = [text.slice(0, at), text.slice(at + 2)];
     const said = texts[wrong] ?? fill(wrong, known, false);
-    return said && `${said}：${orUnsaid(say(remedy, known), remedy)}`;
+    return said && `${said}${sign("colon")}${orUnsaid(say(remedy, known), remedy)}`;
   }
 
   function fill(text: string, known: Map<string, string | undefined>, general: boolean): string | undefined {
@@ -128,13 +130,13 @@ export function sayer(
     const field = /^(`[^`]+`) ([\s\S]+)$/.exec(text);
     const wrong = field?.[2] && say(field[2], known);
     if (wrong) return `${field?.[1]} ${wrong}`;
-    for (const [separator, joined] of SEPARATORS) {
+    for (const [name, separator] of Object.entries(SIGNS)) {
       let at = text.indexOf(separator);
       for (let count = 0; at > 0 && count < SEPARATED_MAX; count += 1) {
         const [left, right] = [text.slice(0, at), text.slice(at + separator.length)];
         const [first, second] = [say(left, known), say(right, known)];
         if (first !== undefined || second !== undefined)
-          return `${orUnsaid(first, left)}${joined}${orUnsaid(second, right)}`;
+          return `${orUnsaid(first, left)}${sign(name as Sign)}${orUnsaid(second, right)}`;
         at = text.indexOf(separator, at + 1);
       }
     }

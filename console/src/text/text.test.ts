@@ -23,16 +23,34 @@ const texts = (name: string) => {
 };
 const fields = (text: string) => (text.match(/\{\{\w+\}\}/g) ?? []).sort();
 const english = texts("en.json");
-/** Another form of a text for one thing, which languages without a plural lack. */
-const isOfOne = (key: string) => key.endsWith("_one") && english.has(key.slice(0, -"_one".length));
+/** Forms of a text for a count, as that for one thing, besides the one that it has without a suffix. */
+const FORMS = ["zero", "one", "two", "few", "many"] as const;
+const formOf = (key: string) =>
+  FORMS.find((form) => key.endsWith(`_${form}`) && english.has(key.slice(0, -form.length - 1)));
+const counted = [...english.keys()].filter((key) => formOf(key) === "one").map((key) => key.slice(0, -"_one".length));
+/** Keys that the file of a language has: each text, and of what is counted the forms that it has for counts. */
+const keysIn = (language: string): string[] => {
+  const forms = new Intl.PluralRules(language).resolvedOptions().pluralCategories.filter((form) => form !== "other");
+  const plain = [...english.keys()].filter((key) => formOf(key) === undefined);
+  return [...plain, ...counted.flatMap((key) => forms.map((form) => `${key}_${form}`))].sort();
+};
+
+it("wants the forms of a language for its counts", () => {
+  expect(keysIn("en")).toEqual([...english.keys()].sort());
+  const inPolish = keysIn("pl");
+  const key = counted[0] ?? "";
+  expect(inPolish).toEqual(expect.arrayContaining([`${key}_few`, `${key}_many`, `${key}_one`]));
+  expect(keysIn("zh")).not.toContain(`${key}_one`);
+});
 
 it.each(LANGUAGES)("%s has each text once, with the same fields", (name) => {
   const found = texts(name);
-  const hasPlural = new Intl.PluralRules(name.slice(0, -".json".length)).resolvedOptions().pluralCategories.length > 1;
-  expect([...found.keys()].sort()).toEqual([...english.keys()].filter((key) => hasPlural || !isOfOne(key)).sort());
+  expect([...found.keys()].sort()).toEqual(keysIn(name.slice(0, -".json".length)));
   for (const [key, text] of found) {
     expect(text.trim(), key).not.toBe("");
-    expect(fields(text), key).toEqual(fields(english.get(key) ?? ""));
+    const form = formOf(key);
+    const whole = form && !english.has(key) ? key.slice(0, -form.length - 1) : key;
+    expect(fields(text), key).toEqual(fields(english.get(whole) ?? ""));
   }
 });
 
