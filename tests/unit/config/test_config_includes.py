@@ -4,7 +4,11 @@ import os
 
 import pytest
 
+from vosd.catalogue.problems import ConfigError
+from vosd.config.load import load
 from vosd.config.reader import includes
+
+NOT_UTF_8 = "expected a path in UTF-8: rename what has another encoding, file or directory"
 
 
 def test_lists_of_included_files_are_appended_in_the_order_of_their_names(site):
@@ -88,6 +92,24 @@ def test_a_file_that_is_included_twice_is_an_error(site):
     assert site.errors("include: [b.yaml, '*b.yaml']\n") == [
         "vosd.yaml:1: include: value 'b.yaml': expected each file once; vosd.yaml:1 includes it too"
     ]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_an_error(site):
+    site.write("partners/a.yaml", "accounts: [{id: acme}]")
+    site.write(os.fsdecode(b"partners/m\xfcller.yaml"), "accounts: [{id: m}]")
+
+    assert site.errors("include: partners/*.yaml\n") == [
+        f"vosd.yaml:1: include: value 'partners/m\ufffdller.yaml': {NOT_UTF_8}"
+    ]
+
+
+def test_a_directory_of_the_configuration_whose_name_is_not_utf_8_is_an_error(site):
+    main = site.write(os.fsdecode(b"b\xfcro/vosd.yaml"), "accounts: [{id: acme}]")
+
+    with pytest.raises(ConfigError) as refused:
+        load(main, {})
+
+    assert [site.shown(str(problem)) for problem in refused.value.problems] == [f"b\ufffdro/vosd.yaml: {NOT_UTF_8}"]
 
 
 def test_mistakes_in_every_file_are_named_at_once(site):

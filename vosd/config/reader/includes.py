@@ -3,6 +3,7 @@
 Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Set
 from glob import has_magic
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, written_in
-from vosd.config.reader.texts import DiskTexts, Texts
+from vosd.config.reader.texts import DiskTexts, Texts, absolute
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Size of one YAML file; larger rate tables belong in a ``rates_file``."""
@@ -98,7 +99,8 @@ class _Gathering:
         except (OSError, RuntimeError, ValueError) as error:
             self._problems.error(named_at, INCLUDE, f"the name of a file: {error}", str(path))
             return
-        if not self._is_new(identity, path, named_at, above):
+        is_utf_8 = self._is_utf_8(path, named_at, is_main=not above)
+        if not is_utf_8 or not self._is_new(identity, path, named_at, above):
             return
         content = _read(self._texts, path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
         if content is None:
@@ -127,6 +129,19 @@ class _Gathering:
         if is_main or not text.strip():
             what = "not only comments" if text.strip() else "the file is empty"
             self._problems.error(SourceLine(str(path), 0), "", f"keys and values; {what}")
+
+    def _is_utf_8(self, path: Path, named_at: SourceLine, *, is_main: bool) -> bool:
+        """Report a path that is not UTF-8: it could neither be shown nor stand in the manifest of the last good one."""
+        name = os.fsencode(absolute(path))
+        shown = name.decode(errors="replace")
+        if shown.encode() == name:
+            return True
+        expected = "a path in UTF-8: rename what has another encoding, file or directory"
+        if is_main:
+            self._problems.error(SourceLine(shown, 0), "", expected)
+        else:
+            self._problems.error(named_at, INCLUDE, expected, shown)
+        return False
 
     def _is_new(self, identity: Path, path: Path, named_at: SourceLine, above: tuple[Path, ...]) -> bool:
         if identity in above:
