@@ -34,6 +34,8 @@ GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
 _LOOK_S: Final = 0.1
 """Interval at which a second signal is looked for behind that."""
+_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Suites of TLS 1.2 (RFC 9325 section 4.2); those of TLS 1.3 are all like them."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Value of ``SO_LINGER`` by which a connection that is closed is reset."""
 
@@ -71,6 +73,7 @@ class ApiServer(Server):
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX,
                 ssl_certfile=settings.certificate,
                 ssl_keyfile=settings.key,
+                ssl_ciphers=_SUITES,
             )
         )
         self._takes_signals = takes_signals
