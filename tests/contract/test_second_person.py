@@ -132,6 +132,16 @@ async def test_a_payment_is_booked_in_the_currency_that_it_was_asked_for_in(data
     assert (receipt.after, receipt.currency) == ("500.00", "USD")
 
 
+async def test_payments_of_one_reference_wait_for_each_of_their_accounts(database, by_hand):
+    first, second = await by_hand.pay("500"), await by_hand.pay("700", account="other")
+    assert await by_hand.waiting() == [first, second]
+    await by_hand.confirm(second.id, BOB)
+    assert await by_hand.waiting() == [first]
+    assert [(entry.account, entry.amount) for entry in await entries(database)] == [("other", 700)]
+    await by_hand.refuse(first.id)
+    assert await by_hand.waiting() == []
+
+
 async def test_a_transfer_between_two_currencies_is_refused_and_does_not_wait(database, by_hand):
     """The account that gets the money would be held in the other currency, and the configuration be refused."""
     euros = {"acme": "EUR", "other": "USD"}
