@@ -560,6 +560,27 @@ async def test_an_account_stays_open_while_money_from_or_to_it_waits_for_a_secon
     assert (await close_account(office, operator(), order)).paid_out == "0.00"
 
 
+async def test_an_account_is_opened_again_where_it_gets_more_meanwhile_than_one_person_pays_out(
+    with_accounts: Callable[..., Office], socket: Path
+) -> None:
+    office = with_accounts(*ACCOUNTS, confirm_above=Decimal(19))
+    await pay(office)
+    switch = (
+        FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, {}).answers(RefreshBalances, OrderDone())
+    )
+
+    async def more(_order: RefreshOverrides) -> OrderDone:
+        await pay(office, reference="more")
+        return OrderDone()
+
+    async with switch.answers(RefreshOverrides, more):
+        with pytest.raises(
+            AboveLimitError, match=r"account acme has 20\.00, more than billing.confirm_above of 19\.00"
+        ):
+            await close_account(office, operator(), CloseAccount(account="acme", pay_out=True))
+    assert not (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+
+
 async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(office: Office, socket: Path) -> None:
     await pay(office)
     asked: list[int] = []

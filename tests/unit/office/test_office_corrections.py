@@ -266,13 +266,17 @@ async def test_a_correction_above_the_limit_of_its_person_is_refused(
     assert [name for _, _, name in await audited(office)] == ["chief", "bob", "ann"]
 
 
-async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(office: Office) -> None:
+async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vosd.admin.office.rerating.CALLS_AT_ONCE", 1)
+    await book_call_of_acme(office, 4, "1.20")
     found = await rerate_calls(office, operator("ann"), RerateCalls(**SPAN, account="acme"), ignore)
-    assert (found.calls, found.differ, found.booked) == (1, 1, msgspec.UNSET)
+    assert (found.calls, found.differ, found.booked) == (2, 2, msgspec.UNSET)
     order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates", reference="today")
     passed: list[int] = []
     booked = (await rerate_calls(office, operator("ann"), order, lambda calls, _: passed.append(calls))).booked
-    assert (booked.reference, booked.charges, passed) == ("rerate-today", 1, [1])
+    assert (booked.reference, booked.charges, passed) == ("rerate-today", 2, [2])
     again = (await rerate_calls(office, operator("ann"), order, ignore)).booked
     assert (again.charges, await audited(office)) == (0, [("RerateCalls", "rerate-today", "ann")])
 

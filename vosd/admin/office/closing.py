@@ -66,8 +66,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     """Refuse all further calls of an account, and book its balance as a refund where it is to be paid out.
 
     What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
-    money is paid, and opened again where a call was set up meanwhile; each step has its line in the audit. After a
-    failure the same order completes it.
+    money is paid, and opened again where a call was set up, or a payment came that is too much for one person,
+    meanwhile; each step has its line in the audit. After a failure the same order completes it.
 
     Raises:
         AccountInUseError: its calls run, or are not booked yet.
@@ -78,7 +78,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
-    accounts, confirm_above = office.definitions.accounts(), alone_at_most(office, who)
+    accounts = office.definitions.accounts()
     configured(accounts, name)
     await _check_idle(switch, name)
     waits = await stores.waiting_payments.of_account(name)
@@ -91,11 +91,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     balance = await _check_owes_nothing(stores.queries, account)
     if balance and not order.pay_out:
         raise MoneyLeftError(f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund")
-    if confirm_above is not None and balance > confirm_above:
-        raise AboveLimitError(
-            f"account {name} has {format_amount(balance)}, more than billing.confirm_above of "
-            f"{format_amount(confirm_above)}: book the refund first, a second person confirms it (vosd payment add)"
-        )
+    _check_limit(office, who, name, balance)
     was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
     since = now if was is None else was.since  # from then on it has no minimum consumption
     closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
@@ -103,10 +99,11 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     untold = await tell_overrides(switch)
     try:
         await _check_idle(switch, name)
-    except AccountInUseError:
+        balance = await _balance(stores.queries, name)
+        _check_limit(office, who, name, balance)  # a payment may have come meanwhile
+    except (AccountInUseError, AboveLimitError):
         await clear_overrides(office, who, ClearOverrides(name=name, setting=Setting.CLOSED))
         raise
-    balance = await _balance(stores.queries, name)
     if balance <= 0:
         return ClosedSheet(name, "0.00", format_amount(balance), untold)
     booked = BookPayment(
@@ -125,6 +122,16 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     )
     receipt = await add_payment(accounts, stores.payments, switch, refund)
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+
+
+def _check_limit(office: Office, who: Principal, name: str, balance: Decimal) -> None:
+    """Raise AboveLimitError where a balance is more than the person pays out alone."""
+    limit = alone_at_most(office, who)
+    if limit is not None and balance > limit:
+        raise AboveLimitError(
+            f"account {name} has {format_amount(balance)}, more than billing.confirm_above of {format_amount(limit)}: "
+            "book the refund first, a second person confirms it (vosd payment add)"
+        )
 
 
 async def _book_minimum(office: Office, who: Principal, account: Account, *, is_waived: bool) -> None:
