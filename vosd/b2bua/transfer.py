@@ -35,9 +35,7 @@ class Stage(Enum):
     """The target is called; the first call goes on."""
     CONSULTING = auto()
     """The transferor talks to the target; the other side waits."""
-    JOINED = auto()
-    """The two that stay talk to each other: in snapshots of an earlier version, without ``Conversation.joined``."""
-    OVER = auto()
+    OVER = 4  # as the journal has it: 3 was a stage of earlier versions
     """The two that stay were connected, or the target was not reached."""
 
 

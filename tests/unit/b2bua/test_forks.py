@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
@@ -12,9 +11,6 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
-from vosd.b2bua.invite_progress import ShownFork
-from vosd.b2bua.leg_facts import LegSessions
-from vosd.b2bua.snapshot.leg import ShownForkSnapshot
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)
@@ -205,12 +201,6 @@ def test_a_caller_is_offered_the_latest_media_of_a_fork_that_it_was_shown_before
     assert ["m=audio 40000" in each.body for each in call.asked["INVITE"]] == [True]
     assert "m=audio 40000" in call.theirs
     scene.finish(call)
-
-
-def test_a_journal_of_an_earlier_version_has_one_description_of_the_caller_for_all_forks():
-    written = msgspec.msgpack.encode(("tag", 3, b"v=0", True))
-    fork = msgspec.msgpack.decode(written, type=ShownForkSnapshot).restored(b"latest")
-    assert fork == ShownFork("tag", 3, LegSessions(b"latest", said=b"v=0"), True)
 
 
 # -- gateways that were given up ----------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The vendors charge a cent a second by begun seconds; a minute is held at a time.
 
 from decimal import Decimal
 
-import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from doubles.sockets.peer import ANSWER
@@ -15,10 +14,6 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
-from vosd.callcontrol.taken import MoneyHeld, PlaceHeld
-from vosd.engine.calls.known import KnownObjects
-from vosd.engine.calls.request_snapshot import RequestSnapshot
-from vosd.trunks.scope import LimitScope
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 ANSWERS_AT_ONCE_BEHIND_A_PRACK = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
@@ -175,30 +170,3 @@ def test_a_call_that_is_restored_goes_on_holding_its_vendor():
     replace_node(scene)
     assert reserved(scene) == before == [Decimal("1.20"), Decimal("0.60")]
     assert scene.end_of(call).cost == Decimal("0.97")
-
-
-def test_a_snapshot_of_a_version_with_a_field_for_each_kind_can_be_read():
-    scene = scene_of("5")
-    call, _ = scene.talk()
-    (live_call,) = scene.exchange.switch.calls()
-    earlier = msgspec.to_builtins(RequestSnapshot.of(live_call.call_request))
-    places = [each[1:] for each in earlier.pop("taken") if each[0] == "place"]
-    earlier |= {
-        "places": places,
-        "hold": [earlier["rate"], "1.20", 60, earlier.pop("ceiling_s")],
-        "holds_of_vendors": [["carrier-0", [earlier["rate"], "0.60", 60, 43_200, 60, 1]]],
-        "overdraft_limits": [None, "0"],
-    }
-    read = msgspec.convert(earlier, RequestSnapshot)
-    money = [
-        MoneyHeld("acme", Decimal("1.20"), 60, 0, 0, None),
-        MoneyHeld("carrier-0", Decimal("0.60"), 60, 60, 1, Decimal(0)),
-    ]
-    assert read.taken == (*(PlaceHeld(LimitScope(scope), *place) for scope, *place in places), *money)
-    services = scene.exchange.switch.services
-    request = read.restored(KnownObjects.of(services.admission.catalogue))
-    read.occupy(request, services, live_call.call.callee.choice.terms)
-    assert [(each.advance_s, each.lead_s) for each in request.hold.holds] == [(60, 0), (60, 1)]
-    assert (request.hold.granted_s, request.hold.ceiling_s) == (59, 43_200)
-    request.give_back()
-    scene.finish(call)

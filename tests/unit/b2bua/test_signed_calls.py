@@ -933,7 +933,7 @@ def test_the_blacklist_counts_a_call_that_has_waited():
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-@pytest.mark.parametrize("before", ["same version", "without a later step", "without the name of the step"])
+@pytest.mark.parametrize("before", ["same version", "without a later step"])
 def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is_right, before):
     asker = known() if is_right else KnownCertificates({})
     asker.answers_at_once = False
@@ -942,9 +942,6 @@ def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is
     scene = KilledScene(tmp_path, catalogue(trunks, stir=StirTerms(None, REFUSES)), asker=asker, steps=steps)
     line = signed_by(usual()[1], scene)
     made = scene.begun_call(Intent(headers=(line,), hang_up_after_ms=1_000), after_ms=50)
-    if before == "without the name of the step":
-        [live_call] = scene.exchange.switch.calls()
-        live_call.open_setup.setup.step = ""
     scene.exchange.surroundings = scene.exchange.surroundings._replace(steps=STEPS)
     scene.stop_and_keep(then_ms=200)
     ticket, question = asker.asked[-1]

@@ -9,17 +9,19 @@ from doubles.successor import without_holds
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, answers
 from doubles.waiting_scene import WaitingScene
+from msgspec.structs import replace
 
 from vosd.b2bua.search import CalleeSearch
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
+from vosd.engine.calls.saved import NotRestoredError, SavedCall, SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
 from vosd.trunks.phone import called_half
+from vosd.trunks.scope import LimitScope
 
 
 def another_node(exchange, content):
@@ -223,3 +225,13 @@ def test_a_call_to_a_special_number_stays_one(numbers, recorded, rate_group, ans
     record = scene.finish(call)
     assert (record.recorded, record.rate_group, record.fee) == (recorded, rate_group, 0)
     assert bool(record.cost) is recorded
+
+
+def test_a_call_is_not_read_whose_places_are_described_as_before_adr_118():
+    scene = Scene()
+    scene.talk()
+    (call,) = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)[0].calls
+    assert SavedCall.read(msgspec.msgpack.encode(call)).request.taken == call.request.taken
+    earlier = replace(call, request=replace(call.request, taken=(), places=((LimitScope.MAPPING, "acme", 0),)))
+    with pytest.raises(msgspec.DecodeError, match=r"of length 0.*request\.places"):
+        SavedCall.read(msgspec.msgpack.encode(earlier))

@@ -24,7 +24,6 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newco
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import NO_ATTEMPT, Arrival, Journey, JourneyFacts, LatestAttempt
 from vosd.b2bua.states import CallState
-from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
@@ -242,12 +241,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     latest_sent: JourneySnapshot | None = None
     """Route, Call-ID, address and product of the attempt before the latest one."""
     joined: str = ""
-    """Id of the call that it is joined with by a transfer; see ``partner``."""
-
-    @property
-    def partner(self) -> str:
-        """Id of the call that it is joined with; empty = there is none."""
-        return self.joined or ("" if self.transfer is None else self.transfer.joined_with(self.arrival.call_id))
+    """Id of the call that it is joined with by a transfer; empty = there is none."""
 
     @classmethod
     def of(cls, call: Call, requests: Requests) -> "CallPartsSnapshot":
@@ -333,9 +327,9 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call, restoration = calls.calls[self.arrival.call_id], calls.restoration
         if self.bridge is not None:
             call.conversation.bridge = self.bridge.restored(call, calls)
-        if self.partner:
-            call.conversation.joined = calls.calls[self.partner]
-        if self.transfer is not None and self.transfer.stage is not Stage.JOINED:
+        if self.joined:
+            call.conversation.joined = calls.calls[self.joined]
+        if self.transfer is not None:
             call.conversation.transfer = self.transfer.restored(calls)
         for side, leg in (
             (self.caller, call.caller.leg),

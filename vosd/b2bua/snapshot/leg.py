@@ -147,11 +147,9 @@ class ShownForkSnapshot(NamedTuple):
 
     tag: str
     remote_sequence: int
-    said: SessionSnapshot | bytes
-    """Bytes in journals of an earlier version."""
+    said: SessionSnapshot
     is_settled: bool
-    remote: SessionSnapshot | None = None
-    """None in journals of an earlier version: the caller had one description for all forks."""
+    remote: SessionSnapshot = NO_SESSION
     given_up: SessionSnapshot = NO_SESSION
 
     @classmethod
@@ -161,11 +159,9 @@ class ShownForkSnapshot(NamedTuple):
         given_up = SessionSnapshot.of(fork.sessions.given_up)
         return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote, given_up)
 
-    def restored(self, latest: bytes) -> ShownFork:
-        """Return the early dialog; ``latest`` is the latest description of the caller."""
-        said = self.said.restored() if isinstance(self.said, SessionSnapshot) else self.said
-        remote = latest if self.remote is None else self.remote.restored()
-        sessions = LegSessions(remote, b"", said, self.given_up.restored())
+    def restored(self) -> ShownFork:
+        """Return the early dialog."""
+        sessions = LegSessions(self.remote.restored(), b"", self.said.restored(), self.given_up.restored())
         return ShownFork(self.tag, self.remote_sequence, sessions, self.is_settled)
 
 
@@ -243,7 +239,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         caller.invite_message = invite_message if isinstance(invite_message, Request) else None
         leg.keypad = None if self.keypad is None else self.keypad.restored(leg, dialect, restoration)
         caller.pracks = self._pracks(caller, restoration)
-        caller.shown = {text_of(tag): fork.restored(leg.sessions.remote) for tag, fork in self.shown} or None
+        caller.shown = {text_of(tag): fork.restored() for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.once(self.proposing)
         caller.expiry = restoration.alarm(self.expiry, caller)
         endpoint.dialogs.adopt(dialog.local_tag, leg)

@@ -11,7 +11,7 @@ from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, Restore
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.transfer import CallTransfer, Stage, TransferFacts
+from vosd.b2bua.transfer import CallTransfer, TransferFacts
 from vosd.media.leg_media import LegMedia
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.timer_snapshot import TimerSnapshot
@@ -67,15 +67,6 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
             hold=None if hold is None else ProposalSnapshot.of(hold, first),
             **named(transfer.facts),
         )
-
-    def joined_with(self, call_id: str) -> str:
-        """Return the id of the call that one of the two is joined with; empty if the transfer is in progress.
-
-        Earlier versions have written a transfer of which only that is left.
-        """
-        if self.stage is not Stage.JOINED:
-            return ""
-        return (self.second or "") if call_id == self.first else self.first
 
     def restored(self, calls: RestoredCalls) -> CallTransfer:
         """Return the transfer, the same for both calls."""

@@ -1,7 +1,6 @@
 """An established call as a saved one: what its description leaves out is derived from its record and the catalogue."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Final
 
 from vosd.b2bua.identity import PLAIN
@@ -15,14 +14,9 @@ from vosd.b2bua.snapshot.session import SessionSnapshot, identity_as_bytes
 from vosd.b2bua.stamps import Arrival, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
-from vosd.base.money import ZERO
-from vosd.base.session_timer import SessionTimerSettings
 from vosd.billing.free_numbers import free_rate
-from vosd.billing.rater import total_at
-from vosd.billing.rates import AppliedRate, hold_seconds
 from vosd.callcontrol.bookkeeping import radius_classes_of
 from vosd.callcontrol.open_call import OpenCall
-from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.record import too_dear
@@ -35,7 +29,6 @@ from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import CallerPrivacy, Reliability
 from vosd.trunks.gateways import Address
-from vosd.trunks.scope import LimitScope
 
 _COLUMNS: Final = {column.name: column.kind for column in RECORD_COLUMNS}
 _OF_INVITE: Final = tuple(name for name in Arrival.__struct_fields__ if name != "at")
@@ -99,7 +92,7 @@ class EstablishedCall:
             arrival=Arrival(at=at, **{name: getattr(record, name) for name in _OF_INVITE}),
             hops=its.hops,
             state=CallState.TALKING,
-            settings=self._settings_of_call(),
+            settings=dataclasses.replace(self._settings, dead_call_billing=its.dead_call_billing),
             journey=JourneySnapshot(
                 ringing_at=_instant(record.ringing_at, epoch),
                 vendor_answered_at=vendor_answered_at,
@@ -116,14 +109,8 @@ class EstablishedCall:
                 choice=choice,
                 sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
             ),
-            caller=self._caller(its.caller_timer or mapping.dialect.session_timer, to_caller, answered_at),
-            callee=self._callee(
-                its.callee_timer or gateway.dialect.session_timer,
-                to_callee,
-                choice,
-                vendor_answered_at,
-                attempts[-1].ms if attempts else 0,
-            ),
+            caller=self._caller(to_caller, answered_at),
+            callee=self._callee(to_callee, choice, vendor_answered_at, attempts[-1].ms if attempts else 0),
             lifetime=Granted(answered_at, its.granted_s, 0, invited_at, mapping.dialect.end_warning_ms),
         )
         request = RequestSnapshot(
@@ -140,7 +127,7 @@ class EstablishedCall:
             mapping=mapping.name,
             account=account.id,
             rate=rate,
-            taken=its.taken or tuple(self._taken_of_earlier(mapping.name, rate, at.mono)),
+            taken=its.taken,
             ceiling_s=its.ceiling_s,
             routing_number=record.routing_number or "",
             caller_privacy=CallerPrivacy.of_word(record.caller_privacy),
@@ -152,18 +139,14 @@ class EstablishedCall:
         )
         return SavedCall(parts, request, call.alone, is_portable=False)
 
-    def _settings_of_call(self) -> CallSettings:
-        billing = self._its.dead_call_billing
-        return self._settings if billing is None else dataclasses.replace(self._settings, dead_call_billing=billing)
-
-    def _caller(self, timer: SessionTimerSettings, dialog: DialogSnapshot, at: Instant) -> CallerLegSnapshot:
+    def _caller(self, dialog: DialogSnapshot, at: Instant) -> CallerLegSnapshot:
         its = self._its
         caller, callee = _number(its.caller_media), _number(its.callee_media)
         offer = SessionSnapshot(its.offer, its.offer_from, caller)
         session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from, caller)
         return CallerLegSnapshot(
             leg=LegSnapshot(
-                timer=SessionTimer(timer, its.caller_agreed, at),
+                timer=SessionTimer(its.caller_timer, its.caller_agreed, at),
                 dialog=dialog,
                 remote_session=session,
                 said=SessionSnapshot(its.said_to_caller, author=callee if its.said_to_caller else 0),
@@ -185,16 +168,14 @@ class EstablishedCall:
             is_settled=its.caller_is_settled,
         )
 
-    def _callee(
-        self, timer: SessionTimerSettings, dialog: DialogSnapshot, choice: ChoiceSnapshot, at: Instant, took_ms: int
-    ) -> CalleeLegSnapshot:
+    def _callee(self, dialog: DialogSnapshot, choice: ChoiceSnapshot, at: Instant, took_ms: int) -> CalleeLegSnapshot:
         its = self._its
         caller, callee = _number(its.caller_media), _number(its.callee_media)
         answer, peer = SessionSnapshot(its.answer, its.answer_from, callee), dialog.seen_at
         said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee, author=caller)
         return CalleeLegSnapshot(
             leg=LegSnapshot(
-                timer=SessionTimer(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
+                timer=SessionTimer(its.callee_timer, its.callee_agreed, at, its.floor_s, its.offered_s),
                 dialog=dialog,
                 remote_session=answer,
                 said=said,
@@ -217,34 +198,6 @@ class EstablishedCall:
             is_settled=its.callee_is_settled,
             acknowledged=its.invite is None,
         )
-
-    def _taken_of_earlier(self, mapping: str, rate: AppliedRate, mono_ms: int) -> Iterator[Held]:
-        """Yield what a call occupies that an earlier version has described: it wrote the seconds of the call alone."""
-        call, its = self._call, self._its
-        customer = call.record.customer_account or ""
-        yield PlaceHeld(LimitScope.MAPPING, mapping, mono_ms)
-        for account in (customer, *(party.account for party in call.agents)):
-            yield PlaceHeld(LimitScope.ACCOUNT, account, mono_ms)
-        if its.counted is not None:
-            yield CallerHeld(*its.counted[0], *its.counted[1:])
-        yield self._held(customer, rate, its.advance_s)
-        for party in call.agents:
-            yield self._held(party.account, party.applied)
-        vendor, applied = call.record.vendor_account, call.vendor_rate
-        if not its.holds_of_vendor or vendor is None or applied is None:
-            return
-        if call.charged_mono is not None:
-            lead_s = -((call.charged_mono[1] - call.charged_mono[0]) // 1_000)
-        else:
-            lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
-            lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
-        yield self._held(vendor, applied, lead_s=lead_s)
-
-    def _held(self, account: str, applied: AppliedRate, advance_s: int | None = None, lead_s: int = 0) -> MoneyHeld:
-        granted_s = self._its.granted_s + lead_s
-        if advance_s is None:
-            advance_s = self._known.accounts[account].advance_s
-        return MoneyHeld(account, total_at(applied, granted_s), granted_s, advance_s, lead_s, ZERO)
 
 
 def _bytes(text: str | None) -> bytes:

@@ -5,7 +5,6 @@ without calling a function, and what can be derived is left out (``derived``). A
 by ``SavedCall``.
 """
 
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -49,9 +48,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ceiling_s: int
     advance_s: int
     holds_of_vendor: bool
-    """The vendor is paid in advance. Neither is read where there is ``taken``."""
-    counted: tuple[tuple[str, str], str, int] | None
-    """Gateway and caller, target, and instant as the dynamic blacklist counts the call, where there is no ``taken``."""
+    counted: None
+    """Keeps the places of the fields behind it, as the two before it: ``taken`` has what they said."""
     invite_sequence: int
     """CSeq of the caller's INVITE."""
     wish: Wish
@@ -87,17 +85,17 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     codec: str | None
     invite: InviteClientSnapshot | None
     """The INVITE to the vendor, whose 2xx waits for the caller's answer."""
-    is_portable: bool = False
+    is_portable: bool
     """Text of peers is not UTF-8 throughout (``base.text.portable``)."""
-    caller_timer: SessionTimerSettings | None = None
-    """Terms of the caller's session timer; None in descriptions of versions that did not write them."""
-    callee_timer: SessionTimerSettings | None = None
-    dead_call_billing: DeadCallBilling | None = None
-    overdraft_limits: tuple[Decimal | None, ...] = ()
-    """Overdraft limits of customer, agents and vendor, in descriptions without ``taken``."""
-    vendor_codec: str | None = None
-    taken: tuple[Held, ...] = ()
-    """Limits and money that the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
+    caller_timer: SessionTimerSettings
+    """Terms of the caller's session timer."""
+    callee_timer: SessionTimerSettings
+    dead_call_billing: DeadCallBilling
+    overdraft_limits: tuple[()]
+    """Keeps the places of the fields behind it."""
+    vendor_codec: str | None
+    taken: tuple[Held, ...]
+    """Limits and money that the call occupies, as in ``RequestSnapshot``."""
     caller_media: LegMedia | None = None
     callee_media: LegMedia | None = None
     recording: str = ""
@@ -135,8 +133,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             choice.limits,
             hold.granted_s,
             hold.ceiling_s,
-            hold.holds[0].advance_s,
-            bool(hold.vendors),
+            0,
+            False,
             None,
             caller.progress.invite_sequence,
             caller.progress.wish,

@@ -73,17 +73,11 @@ def _accounts_of(call: OpenCall, catalogue: Catalogue) -> dict[str, Account]:
 
 def _limits_of(call: OpenCall) -> dict[str, Decimal | None]:
     """Return the overdraft limits of the accounts that hold money for a call."""
-    record = call.record
     try:
         if call.saved:
             taken = SavedCall.read(call.saved).request.taken
         elif call.established:
-            its = Established.read(call.established)
-            taken = its.taken
-            if not taken:  # of an earlier version
-                holders = [record.customer_account, *(party.account for party in call.agents), record.vendor_account]
-                limits = zip(holders, its.overdraft_limits, strict=False)
-                return {name: limit for name, limit in limits if name is not None}
+            taken = Established.read(call.established).taken
         else:
             return {}
     except msgspec.DecodeError:

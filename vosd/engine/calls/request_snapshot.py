@@ -1,7 +1,6 @@
 """Snapshot of what the set-up of a call has found out, and of what the call occupies."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import chain, repeat
 from typing import Final
 
@@ -9,7 +8,6 @@ import msgspec
 
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.base.clock import Instant
-from vosd.base.money import ZERO
 from vosd.billing.call_hold import CallHold
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
@@ -19,25 +17,12 @@ from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.services import CallServices
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.gateways import CallerLimits, RoutingGateway
-from vosd.trunks.scope import LimitScope
 
 _AS_THEY_ARE: Final = (
     "source_host", "source_port", "hops", "at", "user", "caller_in", "caller", "callee_in", "callee", "callee_billing",
     *SetupFacts.__struct_fields__,
 )  # fmt: skip
 """Fields that a call request and its snapshot have alike."""
-
-
-class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
-    """Money of one account, as versions before this one describe it."""
-
-    applied: AppliedRate
-    amount: Decimal
-    granted_s: int
-    ceiling_s: int
-    advance_s: int = 0
-    """0 = that of the account."""
-    lead_s: int = 0
 
 
 class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
@@ -61,32 +46,8 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
     """The longest that the call may last (``CallHold``)."""
     left: tuple[tuple[str, Cause, str], ...] = ()
     """Gateways that were left out, why, and in detail; none where the call is answered: its record has them."""
-
-    # Versions before this one describe in these fields what the call occupies; ``taken`` has it once they are read.
-    hold: EarlierHold | None = None
-    places: tuple[tuple[LimitScope, str, int], ...] = ()
-    counted: tuple[str, str, str, int] | None = None
-    holds_above: tuple[tuple[str, EarlierHold], ...] = ()
-    holds_of_vendors: tuple[tuple[str, EarlierHold], ...] = ()
-    overdraft_limits: tuple[Decimal | None, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Take over the description of an earlier version."""
-        if not self.places:
-            return
-        counted = () if self.counted is None else (CallerHeld(*self.counted),)
-        self.taken = (*(PlaceHeld(*each) for each in self.places), *counted, *self._money_of_earlier())
-        self.ceiling_s = 0 if self.hold is None else self.hold.ceiling_s
-        self.hold, self.places, self.counted = None, (), None
-        self.holds_above = self.holds_of_vendors = self.overdraft_limits = ()
-
-    def _money_of_earlier(self) -> Iterator[MoneyHeld]:
-        if self.hold is None or self.account is None:
-            return
-        holds = ((self.account, self.hold), *self.holds_above, *self.holds_of_vendors)
-        limits = self.overdraft_limits or (ZERO,) * len(holds)
-        for (account, its), limit in zip(holds, limits, strict=True):
-            yield MoneyHeld(account, its.amount, its.granted_s, its.advance_s, its.lead_s, limit)
+    places: tuple[()] = ()
+    """Versions before ADR 118 have described here what the call occupies: such a description is not readable."""
 
     @property
     def money(self) -> tuple[MoneyHeld, ...]:

@@ -19,7 +19,6 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.callcontrol.signatures import verify_caller
 from vosd.engine.calls.known import KnownObjects, logins
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
@@ -59,10 +58,7 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         gateways = known.called
         request.closed = self.closed
         request.choices = iter([each.restored(gateways) for each in self.choices if each.gateway in gateways])
-        step = self.step
-        if not step and request.signed is not None:  # by a version that did not name the step
-            step = verify_caller.__name__
-        return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number, step)
+        return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number, self.step)
 
 
 class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -35,7 +35,7 @@ def stripped(saved: SavedCall) -> SavedCall:
     if parts.state is not CallState.TALKING or parts.callee is None:
         raise NoSnapshotError("the call was not answered")
     transfer = _lasting(parts)
-    if (parts.caller is None or parts.callee.has_left) and transfer is None and not parts.partner:
+    if (parts.caller is None or parts.callee.has_left) and transfer is None and not parts.joined:
         raise NoSnapshotError("a side has left, and the target of the transfer had not answered")
     bridge = None if parts.bridge is None else replace(parts.bridge, proposal=_left(parts.bridge))
     parts = replace(
@@ -53,7 +53,7 @@ def stripped(saved: SavedCall) -> SavedCall:
 
 def named_calls(parts: CallPartsSnapshot) -> set[str]:
     """Return the other calls whose legs a call refers to: they go on together or not at all."""
-    named = {parts.partner}
+    named = {parts.joined}
     if parts.bridge is not None:
         named.update((parts.bridge.one.call_id, parts.bridge.other.call_id))
     if parts.transfer is not None:
@@ -75,10 +75,10 @@ def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
     transfer = parts.transfer
     if transfer is None:
         return None
-    has_target = transfer.second is not None and transfer.stage in {Stage.CONSULTING, Stage.JOINED}
+    has_target = transfer.second is not None and transfer.stage is Stage.CONSULTING
     if has_target:
         return replace(transfer, alarm=None, hold=None)
-    is_there = bool(parts.partner) or (parts.caller is not None and (parts.callee is None or not parts.callee.has_left))
+    is_there = bool(parts.joined) or (parts.caller is not None and (parts.callee is None or not parts.callee.has_left))
     if is_there and transfer.first == parts.arrival.call_id and transfer.notifies and transfer.stage is Stage.CALLING:
         return replace(transfer, second=None, alarm=None, hold=None)
     return None
