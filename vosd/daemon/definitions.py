@@ -1,6 +1,7 @@
 """Definitions in the database beside the configuration: read for each load, and again when they change (ADR 59)."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, TypeVar
@@ -57,6 +58,15 @@ def report_unread(why: str | None, *, were_unread: bool = True) -> None:
         _log.info(Event.DEFINITIONS_READ.value)
 
 
+def _free_connection() -> None:
+    """Free what a database was read with, which refers to itself: a reload puts all out of the collector's sight then.
+
+    Not where very much was read: to look at that would hold up calls, and it is read as a whole seldom.
+    """
+    if gc.get_count()[0] <= gc.get_threshold()[0]:  # as many as are looked at while calls run
+        gc.collect(0)
+
+
 class StoredDefinitions:
     """Reads the definitions for a load."""
 
@@ -100,6 +110,7 @@ class StoredDefinitions:
             # The task has no result: in the main thread ``run`` makes a text of that, with each object of the database,
             # where it restores the handler of SIGINT (``signal._int_to_enum``).
             asyncio.run(fetch())
+            _free_connection()
             return found[0]
         except (VosError, OSError) as error:
             manifest, known = kept.manifest(), wanted.known

@@ -56,12 +56,14 @@ READERS_MAX: Final = 3
 def _beside_calls() -> Iterator[None]:
     """Let the event loop have the interpreter sooner: each packet of a call waits for it once or more.
 
-    What was read is put out of the garbage collector's sight before that may look at millions of new objects at once.
+    What was read is put out of the garbage collector's sight before that may look at millions of new objects at once;
+    so is what was there before, so that it is not looked at when the database has been read (``definitions``).
     """
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:
         with without_collector(), giving_way(ThreadPace().rest):
+            gc.freeze()
             yield
             gc.freeze()
     finally:

@@ -11,7 +11,7 @@ import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from time import time_ns
 from typing import Any, Final, TextIO
 
@@ -56,7 +56,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     renderers = _console() if is_terminal else _json()
     structlog.configure(
         processors=[*shared, *renderers],
-        wrapper_class=_noting_events(structlog.make_filtering_bound_logger(threshold)),
+        wrapper_class=_noting_events(threshold),
         logger_factory=lambda *_: lines,
         # A cached logger would keep the level of its first use after a reload.
         cache_logger_on_first_use=False,
@@ -131,8 +131,10 @@ class _Lines:
         """Do nothing: lines are written at once."""
 
 
-def _noting_events(logger: Any) -> type[FilteringBoundLogger]:
+@cache  # a class refers to itself: a switch that reloads would keep one of each reload
+def _noting_events(threshold: int) -> type[FilteringBoundLogger]:
     """Return a logger that puts the events of alarms into ``events`` as well, also those below its level."""
+    logger: Any = structlog.make_filtering_bound_logger(threshold)
 
     class NotingLogger(logger):  # type: ignore[misc]  # structlog makes its class at run time
         def info(self, event: str, *more: Any, **facts: Any) -> Any:

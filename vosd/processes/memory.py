@@ -2,6 +2,7 @@
 
 import ctypes
 from contextlib import suppress
+from functools import cache
 
 
 def give_back() -> None:
@@ -11,4 +12,10 @@ def give_back() -> None:
     glibc have no such function and keep little.
     """
     with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        _library().malloc_trim(0)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """Return the C library: each object for it makes a class, of which a process that reloads would keep many."""
+    return ctypes.CDLL(None)

@@ -1,6 +1,7 @@
 """Definitions in the database: read at a start and when they change; what holds when they cannot be used."""
 
 import asyncio
+import gc
 import hashlib
 import sqlite3
 import subprocess
@@ -230,6 +231,30 @@ def test_a_change_is_in_force_within_a_poll_and_a_refused_one_is_tried_once(site
     site.decks.put("sell", "44,0.012\n")
     daemon = site.daemon()
     asyncio.run(run())
+
+
+def test_changes_leave_nothing_in_the_switch_that_is_never_freed(site: Site) -> None:
+    """Each reads the database by a connection of its own, which refers to itself, and configures the log."""
+    out_of_sight: list[int] = []
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        for number in range(1, 9):
+            await asyncio.to_thread(site.define, number, f'{{"rate_group":"sell","overdraft_limit":"{number}"}}')
+            gc.collect(0)  # that was no connection of the switch
+            await daemon._definitions.look()
+            out_of_sight.append(gc.get_freeze_count())
+        assert daemon.service.switch.catalogue.accounts["shop"].overdraft_limit == 8
+        await stop(daemon, "reloads")
+
+    daemon = site.daemon()
+    usual = gc.get_threshold()
+    gc.set_threshold(*bootstrap.GC_THRESHOLDS)
+    try:
+        asyncio.run(run())
+    finally:
+        gc.set_threshold(*usual)
+    assert out_of_sight[-1] - out_of_sight[2] < 700, out_of_sight
 
 
 def test_an_order_that_ends_an_object_needs_no_confirmation_of_the_switch_and_a_shorter_file_does(site: Site) -> None:

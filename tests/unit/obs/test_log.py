@@ -58,6 +58,15 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_a_reload_that_leaves_the_level_makes_no_further_class() -> None:
+    """A class refers to itself, and a switch keeps what refers to itself when it reloads."""
+    classes = []
+    for level in ("info", "warning", "info"):
+        configure(level, io.StringIO())
+        classes.append(structlog.get_config()["wrapper_class"])
+    assert classes[0] is classes[2] is not classes[1]
+
+
 def test_a_call_is_one_line_with_what_an_operator_greps_for() -> None:
     stream = io.StringIO()
     configure("info", stream)
