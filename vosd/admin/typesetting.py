@@ -53,7 +53,7 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
     Args:
         files: contents by name, the template among them; it can read these alone.
         inputs: values that the template reads as ``sys.inputs``.
-        made_at: date of the file, UTC milliseconds.
+        made_at: date of the file unless its template has none, UTC milliseconds.
         words: all text of the files that may be printed.
 
     Raises:

@@ -1,6 +1,7 @@
 """The printed form of invoices, read by a program that knows PDF."""
 
 import base64
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from io import BytesIO
@@ -255,6 +256,17 @@ def test_a_template_words_and_a_logo_of_the_operator_are_used(tmp_path: Path) ->
     assert "".join(text_of(invoice(), settings)).replace("\n", " ").split() == [
         "Totaal:", "1469.135682", "with", "logo",
     ]  # fmt: skip
+
+
+def test_the_file_is_of_the_moment_of_issue_and_a_draft_has_no_date() -> None:
+    issued, draft = (
+        PdfReader(BytesIO(printed(form_of(InvoiceSettings()), msgspec.json.encode(each).decode(), at))).metadata
+        for each, at in ((invoice(), 1_793_000_000_000), (invoice(number="", issued_on="", due_on=""), None))
+    )
+    assert issued is not None
+    assert issued.creation_date == datetime(2026, 10, 26, 7, 33, 20, tzinfo=UTC)
+    assert draft is not None
+    assert draft.creation_date is None
 
 
 def test_the_same_invoice_is_the_same_file() -> None:

@@ -24,13 +24,16 @@ def report(*rows: tuple[str | int | None, ...], names: str = "customer_account c
 
 def test_the_page_has_every_cell_the_totals_and_what_is_missing() -> None:
     found = report(("#acme <b>", "EUR", 10, "1.25"), ("zen", "EUR", 5, "-6.5"))
-    (page,) = PdfReader(BytesIO(report_pdf(found))).pages
+    document = PdfReader(BytesIO(report_pdf(found)))
+    (page,) = document.pages
     text = page.extract_text()
     for said in (
         "revenue", "2026-10-01", "#acme <b> EUR 10 1.25", "zen EUR 5 -6.5", "EUR 15 7.77",
         "1 calls are missing: the replica", "2 calls are missing: they are not added up",
     ):  # fmt: skip
         assert said in text, said
+    assert document.metadata is not None
+    assert document.metadata.creation_date is None  # archives would sort one of 1970 by it
 
 
 def test_bars_are_the_greatest_rows_by_an_amount_of_one_currency() -> None:
