@@ -3,10 +3,13 @@
 from decimal import Decimal
 
 import msgspec
+import pytest
 from doubles.data.records import STARTED, answered_call, charge_row
 
 from vosd.cdr.record import AGENT, Posting
+from vosd.cdr.retention import LONGEST_CALL_MS, DroppedPeriod, RecordKind
 from vosd.storage.books import SqlBooks
+from vosd.storage.dropped import note_dropped
 from vosd.storage.profit import Profit, profit_of
 
 ENDED = STARTED + 64_000
@@ -35,6 +38,16 @@ async def test_a_call_brings_what_the_highest_account_above_it_pays_without_tax(
     assert second == Profit("USD", 1, Decimal("1.50"), Decimal("0.60"))
     assert second.margin_percent == "60.00"
     assert await profit_of(database, ENDED + 10, ENDED + 20) == []
+    first = Profit("USD", 1, Decimal("1.20"), Decimal("0.90"))
+    assert await profit_of(database, STARTED, ENDED + 2) == [first], "the second runs until then"
+
+
+async def test_the_calls_of_a_time_are_there_where_none_was_dropped_that_may_have_ended_in_it(database):
+    async with database.writing() as connection:
+        await note_dropped(connection, RecordKind.CALLS, STARTED)
+    assert await profit_of(database, STARTED + LONGEST_CALL_MS, STARTED + LONGEST_CALL_MS + 1) == []
+    with pytest.raises(DroppedPeriod, match="calls from before"):
+        await profit_of(database, STARTED + LONGEST_CALL_MS - 1, STARTED + LONGEST_CALL_MS)
 
 
 async def test_currencies_are_not_added_up(database):
