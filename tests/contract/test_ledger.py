@@ -15,10 +15,12 @@ from sqlalchemy import event
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.ledger import ListBalances, ShowStatements, list_balances, show_statements
-from vosd.cdr.record import Posting
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import CUSTOMER, VENDOR, Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
+from vosd.storage.corrections import SqlCorrections
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import Movement, Statement
 from vosd.storage.payments import SqlPayments
@@ -240,3 +242,19 @@ async def test_the_balances_of_all_accounts_at_a_moment_are_those_with_which_the
             balances = {each.account: each.balance async for each in found}
         opening = {name: (await entries.statement(name, moment, moment)).opening for name in ("acme", "carrier")}
         assert balances == opening
+
+
+async def test_charges_beside_calls_are_of_the_time_of_their_dates_and_none_is_what_a_vendor_gets(booked):
+    end, kind = STARTED + DAY_MS, EntryKind.MINIMUM
+    await pay(booked, "-3", "minimum/2026-09", STARTED, kind=kind)
+    await pay(booked, "-4", "minimum/2026-10", end, kind=kind)
+    await pay(booked, "5", "minimum/2026-10/vendor", STARTED, kind=kind, account="carrier")
+    changes = [ChargeChange(role, 0, Amounts(Decimal("0.5"), Decimal("0.1"), 60)) for role in (CUSTOMER, VENDOR)]
+    made = Correction(call_id(0), tuple(changes), "ticket", "ann", "wrong", end - 1)
+    await SqlCorrections(booked).book([made])
+    times = [(STARTED - DAY_MS, STARTED), (STARTED, end), (end, end + DAY_MS)]
+    found = await SqlLedger(booked).charged_beside_calls(times, None)
+    assert sorted((each.time, each.account, each.kind, each.amount) for each in found) == [
+        (1, "acme", "correction", Decimal("0.6") - FEE), (1, "acme", "minimum", 3), (2, "acme", "minimum", 4),
+    ]  # fmt: skip
+    assert await SqlLedger(booked).charged_beside_calls(times, ["carrier"]) == []
