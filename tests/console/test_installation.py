@@ -395,6 +395,9 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
 ) -> None:
     visitor = visit()
     page = visitor.go("/accounts/rival", "rival")
+    page.reload()
+    page.get_by_role("heading", level=1, name="rival").wait_for()
+    page.wait_for_load_state("networkidle")  # the limit and its overrides are there
     route_once(page, "**/api/v1/accounts/rival/overrides", lose_the_answer)
     credited(page, "55")
     asked = page.get_by_role("dialog")
@@ -404,7 +407,7 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
     done(page, "Credit")
     said = page.get_by_role("status").filter(has_text=re.compile("Nothing was done now.*The overdraft limit is 55"))
     said.wait_for()
-    expect(said.get_by_role("button", name="Undo")).to_have_count(0)  # what was before is not known any more
+    expect(said.get_by_role("button", name="Undo")).to_have_count(1)  # the page has shown what was before
 
     assert site.api.ask("PUT", "/roles/guest", {"permissions": ["money.see"]}).status == 200
     page = visitor.turn("/lists/roles", "Roles")
@@ -448,6 +451,26 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     done(page, "Credit")
     expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["overdraft_limit"]) == 100
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
+def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_unseen(
+    site: Watched, visit: Visit
+) -> None:
+    assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "40"}).status == 200
+    page = visit().go("/accounts/rival", "rival")
+    page.reload()  # what was read in a test before is not shown
+    page.get_by_role("heading", level=1, name="rival").wait_for()
+    page.wait_for_load_state("networkidle")
+    page.get_by_role("button", name="Credit").click()
+    held = {"overdraft_limit": "40", "memo": "not to be raised"}
+    assert site.api.ask("POST", "/accounts/rival/overrides", held).status == 200
+    done(page, "Continue", Overdraft_limit="400")
+    done(page, "Credit")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("not as you have opened it any more")
+    assert [(each["value"], each["memo"]) for each in site.items("/overrides?name=rival")] == [
+        ("40.00", "not to be raised")
+    ]
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 

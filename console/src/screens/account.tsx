@@ -8,7 +8,7 @@ import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { isPageOld, Orders, useOrders } from "../api/orders";
-import { cleared, INCOMING, override } from "../api/overrides";
+import { cleared, INCOMING, override, overridesOf } from "../api/overrides";
 import { amount, moment } from "../format";
 import { pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
@@ -408,6 +408,12 @@ const UNLIMITED = "unlimited";
 function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
   const { t } = useTranslation();
   const { may } = useSession();
+  // one of a colleague may have the same limit with other terms, such as why it is not to be raised
+  const seen = useQuery({
+    queryKey: ["overrides", "accounts", account],
+    queryFn: () => overridesOf("accounts", account),
+    enabled: may.has("GET /overrides") && may.has("POST /accounts/{account}/overrides"),
+  }).data;
   const limitNow = async () => {
     const now = await content(client.GET("/accounts/{account}/balance", { params: { path: { account } } }));
     return now.overdraft_limit ?? null;
@@ -436,7 +442,7 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
       })}
       run={({ overdraft_limit = "", until, memo }, key, again) => {
         const terms = { until: until || undefined, memo: memo || undefined };
-        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, { key, again });
+        const act = () => override(may, "accounts", account, { overdraft_limit }, terms, { key, again, seen });
         return unlessOther(limit ?? null, limitNow, act, again);
       }}
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: inWords(overdraft_limit) })}
