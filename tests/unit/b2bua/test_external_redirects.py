@@ -43,9 +43,9 @@ def settled(scene):
     assert faults_of(scene.wire.packets, SWITCH) == []
 
 
-@pytest.mark.parametrize("status", [300, 301, 302])
-def test_the_contact_names_gateway_and_number(status):
-    scene = scene_of(contacts(at(1), status=status))
+@pytest.mark.parametrize(("status", "fail_open"), [(300, True), (301, True), (302, True), (302, False)])
+def test_the_contact_names_gateway_and_number(status, fail_open):
+    scene = scene_of(contacts(at(1), status=status), terms=RedirectTerms(fail_open=fail_open))
     assert scene.dial().final == 200
     assert scene.tried() == [("vendor-1", OTHER)]
     record = scene.exchange.sink.records[-1]

@@ -154,10 +154,13 @@ def test_the_last_gateway_may_ring_as_long_as_any():
     assert scene.vendor.only_call.is_cancelled
 
 
-def pooled(*protects, **parameters):
+POOLED = OutgoingNumbers(caller_pool="p")
+
+
+def pooled(*protects, numbers=POOLED, **parameters):
     """Return a scene whose second vendor shows numbers of a pool, from 441 on."""
     gateways = [
-        vendor_gateway(index, protect_ms=each, numbers=OutgoingNumbers(caller_pool="p") if index == 1 else None)
+        vendor_gateway(index, protect_ms=each, numbers=numbers if index == 1 else None)
         for index, each in enumerate(protects)
     ]
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -188,6 +191,11 @@ def test_one_that_is_tried_after_all_shows_the_next_number_of_its_pool():
     assert shown(scene, TRIES, answers(), refuses(503)) == ("1", "442")
     scene = pooled(None, 3_000)
     assert [shown(scene, TRIES, answers()) for _ in range(2)] == [("1", "441"), ("1", "442")]
+
+
+def test_one_with_rules_and_no_pool_shows_the_number_that_they_write():
+    scene = pooled(None, 3_000, numbers=OutgoingNumbers(caller_rewrite=(("1", "44"),)))
+    assert shown(scene, TRIES, answers()) == ("1", "442025550100")
 
 
 @pytest.mark.parametrize(

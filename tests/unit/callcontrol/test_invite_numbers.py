@@ -54,6 +54,7 @@ def test_a_request_uri_without_user_is_refused(uri, status):
         ("<sip:+49111@h>", "+49111"),
         ('"Smith, A" <sip:+49111@h>, <tel:+49222>', "+49111"),
         ("<sip:h>, <tel:+49222>", "+49222"),
+        ("<mailto:anne@h>, <tel:+49222>", "+49222"),
         ("<sip:anne@ims.example>, <tel:+49222>", "+49222"),
         ("<sip:anonymous@anonymous.invalid>, <tel:+49-222>", "+49-222"),
         ("<sip:anne@ims.example>, <tel:+49%20222%2030>", "+49 222 30"),

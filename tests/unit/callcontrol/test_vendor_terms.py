@@ -141,6 +141,8 @@ def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
         None,
         Decimal("0.30"),
     ]
+    halved = vendors.costs(gateways, "4420", NOW, lambda _gateway: "", lambda rate, _: rate.price_per_minute / 2, 60)
+    assert halved == [Decimal("0.30"), None, Decimal("0.15")]  # as where prices are converted
     assert [vendors.terms(each, "4420", NOW, "").group for each in gateways if each.account] == ["buy", "own"]
 
 

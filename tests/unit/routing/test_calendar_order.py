@@ -103,6 +103,19 @@ def test_a_plan_without_calendar_in_its_order_leaves_out_less_close_calendars(or
     assert tried("2026-06-01T22:00", *gateways, plan=plan, blocked=blocked) == ["plain"]
 
 
+@pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
+@pytest.mark.parametrize("order", [(Criterion.CALENDAR, Criterion.COST), (Criterion.COST,)])
+def test_further_criteria_decide_between_gateways_whose_calendars_fit_alike(order, blocked):
+    prices = {"dear": "0.50", "cheap": "0.30"}
+    gateways = [routing_gateway(name, "44", calendar="daytime") for name in prices]
+    known = {
+        "accounts": [account(name, type=AccountType.CLEARING, rate_group=name) for name in prices],
+        "rate_groups": [rate_group(name, applied_rate(price)) for name, price in prices.items()],
+    }
+    found = tried("2026-06-01T10:00", *gateways, plan=RoutingPlan("own", order=order), blocked=blocked, **known)
+    assert found == ["cheap", "dear"]
+
+
 def test_with_the_strict_rule_gateways_without_calendar_are_out_while_a_calendar_fits():
     assert tried("2026-06-01T10:00", PLAIN, OFFICE, calendar_strict=True) == ["office"]
     assert tried("2026-06-06T10:00", PLAIN, OFFICE, calendar_strict=True) == ["plain"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.routing.pools import NumberPool, PoolMode, PoolTurns
+from vosd.routing.pools import NumberPool, PoolMode, PoolTurn, PoolTurns
 
 
 def drawing(*numbers):
@@ -47,6 +47,13 @@ def test_a_changed_pool_goes_on_where_it_was(numbers, after):
     turns = PoolTurns()
     assert taken(turns, pool(), 2) == "AB"
     assert taken(turns, pool(numbers), 2) == after
+
+
+@pytest.mark.parametrize("mode", PoolMode)
+def test_a_pool_that_has_become_shorter_shows_no_number_again_that_it_has_lost(mode):
+    turns = PoolTurns()
+    turns.restore({"berlin": PoolTurn(2, 1)})
+    assert taken(turns, pool("AB", reuse=2, mode=mode), 2, drawing(0)) == "AA"
 
 
 def test_a_copy_leaves_the_turn_as_it_is():
