@@ -181,12 +181,25 @@ def test_a_kill_while_the_next_invite_waits_pays_the_vendor_before_until_it_was_
     assert sum(each.vendor_billed_seconds for each in late) == 3 * answers_late
 
 
-def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before():
+@pytest.mark.parametrize(("treatment", "seconds"), [(WITHHELD, 5), (LATE, 8)])
+def test_an_invite_that_waits_after_a_422_is_charged_from_the_one_before(treatment, seconds):
     scene, keeper = scene_with(None)
     call = scene.begun_call(script=refuses(422, 3_000, headers=("Min-SE: 3600",)), after_ms=1_000)
-    keeper.treatments = {"INVITE": WITHHELD}
+    keeper.treatments = {"INVITE": treatment}
     record = scene.end_of(call)
-    assert (record.routing_gateway, billed(record)) == ("vendor-0", (5, 5))
+    assert (record.routing_gateway, billed(record)) == ("vendor-0", (seconds, seconds))
+
+
+def test_an_invite_that_waits_after_a_422_over_a_restart_is_charged_from_the_one_before(tmp_path):
+    scene, keeper = scene_with(None, scene=lambda *given, **terms: KilledScene(tmp_path, *given, **terms))
+    call = scene.begun_call(script=refuses(422, 3_000, headers=("Min-SE: 3600",)), after_ms=1_000)
+    keeper.treatments = {"INVITE": WITHHELD}
+    scene.wire.run_until(lambda: scene.exchange.endpoint.doors.waiting)
+    keeper.treatments = {}
+    scene.stop_and_keep()
+    scene.wire.run_until(lambda: call.is_over)
+    assert billed(scene.record) == (6, 6)
+    assert [row.ms // 1_000 for row in scene.record.attempts] == [6]
 
 
 @pytest.mark.parametrize("charges_ringing", [False, True])
