@@ -89,7 +89,7 @@ def test_the_vendor_before_is_paid_from_its_own_invite_where_the_next_one_is_not
         assert [each.was_sent for each in record.attempts] == [True, ends == "cancelled"]
 
 
-@pytest.mark.parametrize("phones", [("7001",), ("7001", "7002")])
+@pytest.mark.parametrize("phones", [("7001",), ("7001", "7002", "7003")])
 @pytest.mark.parametrize("is_cancelled", [False, True])
 def test_a_trunk_behind_phones_is_not_paid_where_its_invite_is_not_sent(phones, is_cancelled):
     """It was paid for the ringing of the phones, where those rang together."""

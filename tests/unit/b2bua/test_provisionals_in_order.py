@@ -6,6 +6,8 @@ from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS
 from doubles.virtual.scene import CUSTOMER
 from doubles.virtual.vendor import Line, Script
 
+from vosd.b2bua.prack_queue import WAITING_MAX, PrackQueue
+
 EARLY_OFFER = Script((Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200)))
 
 
@@ -46,6 +48,15 @@ def test_a_vendor_that_rings_without_end_keeps_nothing_waiting_without_end(scene
     scene.wire.run_until(lambda: call.is_over)
     assert call.statuses == [180, 183, 486]
     scene.close()
+
+
+def test_where_too_many_wait_the_oldest_without_media_is_dropped():
+    queue = PrackQueue()
+    queue.add(180, b"", None)
+    queue.add(183, b"media", None)
+    for number in range(WAITING_MAX - 1):
+        queue.add(180 + number % 2, b"", None)
+    assert (len(queue.rings), queue.rings[0]) == (WAITING_MAX, (183, b"media", None))
 
 
 @pytest.mark.parametrize("media", ["", ANSWER], ids=["ringing", "media"])

@@ -14,7 +14,7 @@ from doubles.virtual import vendor
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.engine.calls.snapshots import description
@@ -101,6 +101,14 @@ def test_all_phones_of_a_number_ring_at_once_and_the_first_answer_wins():
     assert desks[1].received("CANCEL") == []
     assert record.fee > 0
     assert record.cost == 0
+
+
+def test_phones_that_are_only_trying_do_not_ring():
+    scene = stage(count=2)
+    rung(scene, TRIES, Script((Line(0, 100), Line(4_000, 200, ANSWER))))
+    call = called(scene)
+    record = finish(scene, call)
+    assert (call.statuses, record.ringing_at) == ([200], None)
 
 
 def test_a_phone_that_a_number_names_twice_rings_once():
