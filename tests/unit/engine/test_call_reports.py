@@ -6,16 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.report_server import ReportServer
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, Scene
-from doubles.virtual.vendor import answers, refuses
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene
+from doubles.virtual.vendor import ANSWER, Line, Script, answers, refuses
 
 from vosd.base.secret import Secret
 from vosd.cdr.columns import json_object
 from vosd.control.call_states import CallStateReport
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.settings import CallReportSettings, CallReportState
+from vosd.trunks.dids import Did
+from vosd.trunks.ringing import RingOrder
 
 SECRET = "not a secret"
 MONEY = ("fee", "tax", "cost", "cost_tax")
@@ -104,6 +108,20 @@ async def test_numbers_grow_over_the_attempts_of_a_call(tmp_path):
     ]  # fmt: skip
     numbers = [each["seq"] for each in found]
     assert numbers == sorted(set(numbers))
+
+
+async def test_of_phones_that_ring_together_the_first_that_rings_is_reported(tmp_path):
+    phones = {"7001": answers(3_000), "7002": Script((Line(1_000, 180), Line(2_000, 200, ANSWER)))}
+    did = Did("4420946000", "acme", phones=tuple(phones), ring=RingOrder.TOGETHER)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    scene = Scene(catalogue([trunk], phones=[phone(name) for name in phones], dids=[did]))
+    for port, (name, script) in enumerate(phones.items(), 5_070):
+        scene.exchange.telephone(name, Endpoint("203.0.113.66", port), script=script).register()
+    found = await reported(scene, tmp_path, 5, lambda: call_and_wait(scene, did.number))
+    assert [(each["state"], each["routing_gateway"]) for each in found] == [
+        ("trying", "7001"), ("trying", "7002"), ("ringing", "7001"), ("answered", "7002"), ("ended", "7002"),
+    ]  # fmt: skip
+    assert found[2]["ringing_at"] == found[2]["at"]
 
 
 async def test_a_caller_that_gives_up_while_it_rings_and_a_refused_call_have_ended(tmp_path):
