@@ -15,7 +15,7 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, refuses
+from doubles.virtual.vendor import Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.admin.advice import advice
@@ -45,6 +45,8 @@ from vosd.trunks.media import (
 SWITCH_HOST = "192.0.2.1"
 ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
 OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
+VIDEO = "m=video 30002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+MESSAGES = "m=message 2855 TCP/MSRP *\r\na=path:msrp://192.0.2.20:2855/x;tcp\r\n"
 ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
 
 
@@ -469,8 +471,10 @@ def test_a_side_that_rejects_all_media_shows_no_address_of_its_own():
 
 def test_an_answer_that_rejects_all_media_shows_no_address_of_the_vendor():
     scene, relay = scene_with()
-    call, _ = scene.talk(script=Script((Line(0, 200, ANSWER.replace("30000", "0")),)))
-    assert "192.0.2.20" not in call.theirs
+    call, _ = scene.talk(script=Script((Line(0, 183, ANSWER.replace("30000", "0")), Line(500, 200, ANSWER))))
+    (early,) = [response.body for response in call.responses if response.status == 183]
+    assert "m=audio 0 " in early
+    assert "192.0.2.20" not in early
     scene.finish(call)
     assert relay.open_ports == {}
 
@@ -714,6 +718,7 @@ def test_each_attempt_has_the_step_that_decides_its_media(mode, vendor, path):
         (ANSWER.replace("30000", "70000"), {}),
         (ANSWER.replace("c=IN IP4 192.0.2.20", "c=IN IP4 pbx.example"), {}),
         (ANSWER.partition("m=")[0], {}),
+        (ANSWER.replace("30000", "0"), {}),
         ("hello world\r\n", {}),
         (ANSWER.replace("RTP/AVP", "tcp/rtp/avp"), {}),
         (ANSWER.replace("RTP/AVP 0", "RTP/AVP 8"), {"caller": {"codecs": ("PCMU",)}}),
@@ -733,6 +738,39 @@ def test_an_answer_that_the_caller_cannot_be_sent_is_hung_up_and_the_next_gatewa
         ("vendor-1", 200, "Answered"),
     ]
     assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("mode", [MediaMode.ON, MediaMode.OFF])
+def test_an_answer_that_rejects_all_media_is_hung_up_and_not_charged(mode):
+    """FreeSWITCH gives one to keys beside RTP/AVP, and the caller would pay for silence."""
+    scene, _ = scene_with(mode=mode)
+    call = scene.begun_call(script=answers(body=ANSWER.replace("30000", "0")))
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.vendor.only_call.is_over
+    record = scene.close()
+    assert (record.end_reason, record.hold_time_ms, record.fee) == ("No Common Codec", 0, 0)
+    assert [row.media_fault for row in record.attempts] == [SessionFault.NO_MEDIA.value]
+
+
+@pytest.mark.parametrize("mode", [MediaMode.ON, MediaMode.OFF])
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [
+        (OFFER + VIDEO, ANSWER + "m=video 0 RTP/AVP 96\r\n"),
+        (OFFER + VIDEO, ANSWER.replace("30000", "0") + VIDEO),
+        (OFFER, ANSWER.replace("192.0.2.20\r\nt=", "0.0.0.0\r\nt=")),
+        (OFFER, ANSWER + "a=inactive\r\n"),
+        (OFFER.replace("20000", "0"), ANSWER.replace("30000", "0")),
+        (OFFER + MESSAGES, ANSWER.replace("30000", "0") + MESSAGES),
+    ],
+)
+def test_an_answer_that_takes_some_media_or_that_there_were_none_for_is_passed_on(mode, offer, answer):
+    scene, _ = scene_with(mode=mode)
+    call, party = scene.talk(Intent(offer=offer), answers(body=answer))
+    party.will("INVITE", Reply(200, revised(party.mine.replace("30000", "0"))))
+    scene.propose(call)
+    assert call.got["INVITE"][-1] == 200
+    assert scene.finish(call).end_reason == "Normal"
 
 
 def test_a_call_whose_only_answer_cannot_be_relayed_ends_with_488():

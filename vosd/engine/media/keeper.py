@@ -25,7 +25,17 @@ from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import SEVERAL, LegMedia, MediaBefore, MediaRefusal
 from vosd.sdp.direction import sending
-from vosd.sdp.media import BadSession, Medium, Place, media_of, relayable, with_codecs, with_events
+from vosd.sdp.media import (
+    BadSession,
+    Medium,
+    Place,
+    SessionFault,
+    media_of,
+    relayable,
+    takes_media,
+    with_codecs,
+    with_events,
+)
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, terminated, without_plain_twins
@@ -311,8 +321,9 @@ class MediaKeeper:
         if isinstance(session, Hidden):
             session = session.for_one_at(reader.host)
         body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
-        if body is None:
-            theirs.refusal = MediaRefusal.NO_COMMON_CODEC
+        if body is None or (is_final and not takes_media(body) and takes_media(reader.sessions.remote)):
+            theirs.refusal = MediaRefusal.NO_COMMON_CODEC if body is None else MediaRefusal.BAD_SESSION
+            theirs.fault = SessionFault.NO_MEDIA
             return True
         if theirs.settings.encryption is _REQUIRED:
             body = without_plain_twins(body)
