@@ -110,6 +110,7 @@ class SessionFault(Enum):
     NOT_RELAYABLE = "no medium that a relay can carry"
     NO_MEDIA = "an answer without a medium"
     UNREAD = "a form that the rtpengine does not read"
+    NO_KEY = "encrypted media without a key that the rtpengine takes"
 
 
 class BadSession(ValueError):  # noqa: N818 - describes the session

@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import BadSession, media_of, rejected
+from vosd.sdp.media import BadSession, SessionFault, media_of, rejected
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -95,6 +95,17 @@ def is_unprotected(session: bytes, offered: bytes = b"") -> bool:
     return Protection.NONE in kinds or (
         is_sdes and Protection.DTLS in kinds and _CHOSEN_ROLE.search(session) is not None
     )
+
+
+def expect_keys(session: bytes) -> None:
+    """Expect a medium with a key that an rtpengine takes, or one that is plain: it would answer others without a key.
+
+    Raises:
+        BadSession: there is none, or the description cannot be relayed.
+    """
+    used = [each for each in zip(media_of(session), _kinds(session), strict=True) if each[0].port]
+    if used and all(kind is Protection.NONE and "SAVP" in medium.transport for medium, kind in used):
+        raise BadSession(SessionFault.NO_KEY)
 
 
 def is_unprotectable(session: bytes) -> bool:

@@ -8,7 +8,7 @@ from vosd.b2bua.leg import Leg
 from vosd.engine.media.sides import flow_of
 from vosd.media.leg_media import LegMedia
 from vosd.media.termination import MediaForm, TerminatedSide, answered_form, needs_termination, offered_form
-from vosd.sdp.security import protection_of, transport_of
+from vosd.sdp.security import expect_keys, protection_of, transport_of
 from vosd.sip.flows import Listener
 from vosd.sip.wire.uri import WEBSOCKETS
 
@@ -25,6 +25,9 @@ class TerminatedMedia:
         """Return what encryption and ICE of a description become; None = they are not terminated.
 
         What was terminated once stays so until the legs end: an answer has the form of its offer.
+
+        Raises:
+            BadSession: an offer has media that could be answered with no key.
         """
         media, theirs = reader.facts.media, author.facts.media
         assert media is not None
@@ -41,6 +44,7 @@ class TerminatedMedia:
             return answered_form(one, other) if is_terminated else None
         if not is_terminated and not needs_termination(one, other):
             return None
+        expect_keys(body)
         media.is_terminated = theirs.is_terminated = True
         return offered_form(one, other)
 

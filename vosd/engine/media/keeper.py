@@ -496,7 +496,10 @@ class MediaKeeper:
         if is_offer and media.encryption is _REQUIRED and is_unprotectable(body):
             return unfit(waiting.message, passing.media, MediaRefusal.NOT_ENCRYPTED)
         self._note_offer(waiting.message, passing)
-        form = self._terminating.form(passing.leg, passing.author, body, is_offer=is_offer)
+        try:
+            form = self._terminating.form(passing.leg, passing.author, body, is_offer=is_offer)
+        except BadSession as bad:
+            return unfit(waiting.message, passing.media, MediaRefusal.BAD_SESSION, bad.fault)
         if form is None:
             return None
         if self._at_rtpengines is None or passing.is_at_relay:
