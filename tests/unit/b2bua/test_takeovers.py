@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, override, phone
+from doubles.data.sessions import revised
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
@@ -155,7 +156,7 @@ class Office:
         """Take a dialog over from a phone of this side."""
         tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}{extra}"
         headers = (f"Replaces: {side.call_id};{tags}",)
-        pickup = self.phones[by].call(FIRST, Intent(PICKED_UP, headers=headers, **intent))
+        pickup = self.phones[by].call(FIRST, Intent(intent.pop("offer", PICKED_UP), headers=headers, **intent))
         self.scene.wire.run_until(lambda: pickup.final is not None)
         self.scene.wire.run_for(1_000)
         return pickup
@@ -218,6 +219,25 @@ def taken_over(office: Office, **terms) -> OutgoingCall:
     phones = [phone(FIRST), phone(SECOND, **terms), phone(THIRD), phone(OUTSIDER, account="other")]
     scene.exchange.swap_catalogue(catalogue(office.known, phones=phones, accounts=RICH))
     return office.picked_up(SECOND, talks(office, FIRST, CALLEE))
+
+
+@pytest.mark.parametrize("rings", [False, True])
+def test_a_phone_whose_number_is_dropped_names_itself_to_no_one_whose_call_it_takes_over(office, rings):
+    terms = {"numbers": IncomingNumbers(caller_drop=True)}
+    named = PICKED_UP.replace("o=- ", "o=anne ").replace("s=-\r\n", "s=Anne\r\n")
+    phones = [phone(FIRST), phone(SECOND, **terms), phone(THIRD), phone(OUTSIDER, account="other")]
+    office.scene.exchange.swap_catalogue(catalogue(office.known, phones=phones, accounts=RICH))
+    far, replaced = ringing(office) if rings else office.called()
+    pickup = office.picked_up(SECOND, replaced, offer=named)
+    assert (pickup.final, media_of(far.theirs)) == (200, media_of(named))
+    assert "nne" not in far.theirs
+    pickup.mine = revised(pickup.mine, "a=sendonly")
+    office.scene.propose(pickup)
+    assert "nne" in pickup.mine
+    assert "nne" not in far.theirs
+    far.hang_up()
+    office.scene.wire.run_until(lambda: pickup.is_over)
+    office.scene.expect_nothing_left()
 
 
 def talks(office: Office, by: str, number: str) -> OutgoingCall:

@@ -478,6 +478,9 @@ class Intake:
         )
         caller.call = caller.leg.call = call
         caller.begin(event.at)
+        if newcomer.drops_caller:
+            caller.leg.withhold_names()
+            caller.withhold_names()
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
             status = 403
         elif choice is not None:
