@@ -18,6 +18,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import Charge, breakdown, rate_call, total_at
 from vosd.billing.rates import Rate
+from vosd.billing.sections import parse_sections
 from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.vendor_terms import price_in
 
@@ -169,12 +170,15 @@ def test_the_exchange_multiplies_every_amount_of_a_rate_and_nothing_else():
         tax_rate=Decimal(19),
         connection_fee=Decimal("0.02"),
         minimum_charge=Decimal("0.1"),
+        sections=parse_sections("0.1@60;0.18@120"),
     )
     by = Decimal("0.000007301234")
     made = exchanged(rate, by)
     for name in ("billing_rate", "first_rate", "connection_fee", "minimum_charge"):
         assert Fraction(getattr(made, name)) == Fraction(getattr(rate, name)) * Fraction(by)
     assert (made.billing_cycle, made.first_duration, made.tax_rate) == (6, 30, 19)
+    assert [each.amount for each in made.sections] == [Decimal("0.1") * by, Decimal("0.18") * by]
+    assert [each.until_s for each in made.sections] == [60, 120]
 
 
 def test_a_vendor_s_price_is_compared_in_the_customer_s_currency():
