@@ -8,13 +8,19 @@ import pytest
 from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.admin import sorted_calls
-from vosd.admin.bill_comparison import other_rates, rate_of_breakdown
+from vosd.admin.bill_comparison import other_rates, rate_of_breakdown, sent_call, unrecorded_call
+from vosd.admin.foreign_calls import ForeignLayout
+from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.admin.sorted_calls import SortedCalls
+from vosd.base.ids import uuid7
 from vosd.billing.rater import itemise, rate_call
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import VENDOR
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.config.load import load
+from vosd.storage.reconciliations import VendorCall
+from vosd.storage.unrecorded_calls import UnrecordedCall
 
 CONFIGURATION = """
 rate_groups:
@@ -92,3 +98,22 @@ def test_calls_come_in_the_order_of_their_times_however_many_there_are(monkeypat
         assert kept.count == len(calls)
         assert list(kept) == calls
         assert list(kept) == calls, "it can be read again"
+
+
+@pytest.mark.parametrize(("includes_tax", "cost"), [(False, "1.00"), (True, "1.19")])
+@pytest.mark.parametrize(("starts_at_invite", "began"), [(False, 64_000), (True, 0)])
+def test_our_calls_are_compared_with_or_without_tax_from_invite_or_answer(
+    includes_tax: bool, cost: str, starts_at_invite: bool, began: int
+) -> None:
+    layout = ForeignLayout("", "", "")
+    wanted = CdrMap(layout, RatedSide.BUY, includes_tax=includes_tax, starts_at_invite=starts_at_invite)
+    fee, tax, at = Decimal(1), Decimal("0.19"), OCTOBER_3
+    recorded = VendorCall(
+        "c", at, at + 64_000, at + 124_000, "4930", "4420", "00884420", "trunk", None, 60, fee, tax, "44", None, 64_000
+    )
+    unrecorded = UnrecordedCall(uuid7(at, bytes(10)), at + 124_000, VENDOR, "44", 60, 60, fee, tax, "[]")
+    for ours in (sent_call(recorded, wanted), unrecorded_call(unrecorded, wanted)):
+        assert (ours.at - at, ours.duration_ms, ours.from_invite_ms) == (began, 60_000, 124_000)
+        assert (ours.cost, ours.billed_seconds, ours.prefix) == (Decimal(cost), 60, "44")
+    ours = sent_call(recorded, wanted)
+    assert (ours.number, ours.rated_number, ours.gateway) == ("4420", "00884420", "trunk")
