@@ -1,6 +1,7 @@
 """Migrations lead from nothing to exactly the schema of this version."""
 
 import asyncio
+import os
 import re
 import sqlite3
 import stat
@@ -320,8 +321,13 @@ async def test_a_database_without_its_counter_asks_for_vosd_migrate(url, databas
 
 
 def test_an_sqlite_file_is_made_with_its_directory_and_for_its_owner_alone(tmp_path):
-    migrate(f"sqlite+aiosqlite:///{tmp_path}/var/lib/vosd.db")
+    mask = os.umask(0)
+    try:
+        migrate(f"sqlite+aiosqlite:///{tmp_path}/var/lib/vosd.db")
+    finally:
+        os.umask(mask)
     assert stat.filemode((tmp_path / "var/lib/vosd.db").stat().st_mode) == "-rw-------"
+    assert stat.filemode((tmp_path / "var/lib").stat().st_mode) == "drwx------"
 
 
 def test_an_installed_package_carries_its_migrations_inside(tmp_path, monkeypatch):

@@ -79,9 +79,9 @@ async def _works_with(database: Database) -> bool:
 
 
 def _make_file(file: Path) -> None:
-    """Make the file of a new database, readable by its owner only: it holds calls and money."""
+    """Make the file of a new database and its directory for its owner only: it holds calls and money."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)
     except OSError as error:
         match error:
