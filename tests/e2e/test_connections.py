@@ -140,6 +140,29 @@ def test_a_trunk_by_certificate_whose_connection_is_lost_gets_its_bye_where_it_s
         peer.hang_up_on(SECURE_SWITCH)
         doomed.daemon.start()
         vendor.hang_up(invite, "vendor")
+        peer.reply(peer.expect("BYE", passing=[200]), 200)  # the journal may not have the ACK
+        vendor.expect(200)
+        doomed.expect_nothing_left()
+        doomed.expect_timers_run_out()
+
+
+def test_a_trunk_by_certificate_whose_connection_is_lost_gets_its_answer_again_where_it_shows_that_name(
+    doomed: Stage, authority: Authority
+) -> None:
+    certificate = authority.issue("pbx", "pbx.customer.example")
+    server, client = authority.server_context(certificate), authority.client_context(certificate)
+    with StreamPeer(UNKNOWN_SOURCE, server, client) as peer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = OutgoingCall(peer, SECURE_SWITCH, doomed.number("4410"))
+        call.invite()
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 200, tag="vendor", body=ANSWER)
+        peer.expect(200)
+        vendor.expect("ACK")
+        doomed.daemon.kill()
+        peer.hang_up_on(SECURE_SWITCH)
+        doomed.daemon.start()
+        call.answered()
+        vendor.hang_up(invite, "vendor")
         peer.reply(peer.expect("BYE"), 200)
         vendor.expect(200)
         doomed.expect_nothing_left()

@@ -158,7 +158,8 @@ class StreamFlow:
             if place != peer:
                 self.send(data, place)
                 return
-        self._send_when_open(data, peer, self._name_for(data) or self._lost.get(peer, ""))
+        name = "" if self.tls is None else self._core.server_name_of(data)  # also for a response
+        self._send_when_open(data, peer, name or self._lost.get(peer, ""))
 
     def hang_up(self, on: tuple[str, int], why: str) -> None:
         """Close the connections with a peer, if there are any."""

@@ -222,7 +222,13 @@ class Endpoint:
         return [event for event in events if event is not None]
 
     def server_name_of(self, data: bytes) -> str:
-        """Return the name that the certificate of a connection must bear for a request of ours; empty = any fitting."""
+        """Return the name that the certificate of a connection must bear for a message of ours; empty = any fitting.
+
+        Responses go where the requests of their dialog come from, whatever its Contact says.
+        """
+        if data.startswith(b"SIP/2.0 "):
+            owner = self.dialogs.owners.get(own_tag(MessageKind.WITHIN, data))
+            return "" if owner is None or owner.dialog is None else owner.dialog.server_name
         key = answered(data)
         transaction = self.store.clients.get(key)
         if transaction is not None:
