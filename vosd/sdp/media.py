@@ -34,8 +34,8 @@ _UNUSUAL: Final = re.compile(
 )
 """``m=`` line that is not in the usual form."""
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
-takes_media: Final = re.compile(rb"^m=\S+[ \t]+0*[1-9]", re.MULTILINE).search
-"""Finds a medium that is not rejected; None = there is none. No function of ours: each call asks for it."""
+takes_media: Final = re.compile(rb"^m=(?![ \t]*\S+[ \t]+0+[/ \t\r\n])", re.MULTILINE).search
+"""Finds a medium that is not rejected, however it is written; None = there is none. No function: each call asks it."""
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})

@@ -757,6 +757,7 @@ def test_an_answer_that_rejects_all_media_is_hung_up_and_not_charged(mode):
     ("offer", "answer"),
     [
         (OFFER + VIDEO, ANSWER + "m=video 0 RTP/AVP 96\r\n"),
+        (OFFER, ANSWER.replace("m=audio 30000", "m= audio  030000")),
         (OFFER + VIDEO, ANSWER.replace("30000", "0") + VIDEO),
         (OFFER, ANSWER.replace("192.0.2.20\r\nt=", "0.0.0.0\r\nt=")),
         (OFFER, ANSWER + "a=inactive\r\n"),
