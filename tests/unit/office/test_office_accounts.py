@@ -52,7 +52,7 @@ from vosd.admin.office.payments import (
     move_money,
     refuse_payment,
 )
-from vosd.admin.office.principal import OperatorsOnlyError, OrderError, Permission
+from vosd.admin.office.principal import SHIPPED, OperatorsOnlyError, OrderError, Permission
 from vosd.billing.accounts import NEVER, Account, AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
@@ -573,12 +573,33 @@ async def test_an_account_is_opened_again_where_it_gets_more_meanwhile_than_one_
         await pay(office, reference="more")
         return OrderDone()
 
+    order, finance = CloseAccount(account="acme", pay_out=True), SHIPPED["finance"].permissions
     async with switch.answers(RefreshOverrides, more):
         with pytest.raises(
             AboveLimitError, match=r"account acme has 20\.00, more than billing.confirm_above of 19\.00"
         ):
-            await close_account(office, operator(), CloseAccount(account="acme", pay_out=True))
+            await close_account(office, msgspec.structs.replace(operator(), permissions=finance), order)
     assert not (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+
+
+async def test_an_account_that_was_closed_before_stays_closed_where_it_gets_more_than_one_person_pays_out(
+    with_accounts: Callable[..., Office], socket: Path
+) -> None:
+    office = with_accounts(*ACCOUNTS, confirm_above=Decimal(9))
+    order = CloseAccount(account="acme", pay_out=True)
+    await close_account(office, operator(), order)
+    switch = (
+        FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, {}).answers(RefreshBalances, OrderDone())
+    )
+
+    async def more(_order: RefreshOverrides) -> OrderDone:
+        await pay(with_accounts(*ACCOUNTS))
+        return OrderDone()
+
+    async with switch.answers(RefreshOverrides, more):
+        with pytest.raises(AboveLimitError, match=r"acme has 10\.00"):
+            await close_account(office, operator(), order)
+    assert (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
 
 
 async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(office: Office, socket: Path) -> None:

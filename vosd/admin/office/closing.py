@@ -12,7 +12,7 @@ from vosd.admin.office.accounts import commitments
 from vosd.admin.office.bookings import add_payment
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, book_for
 from vosd.admin.office.office import Office, needs
-from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
+from vosd.admin.office.overrides import ClearOverrides, tell_overrides
 from vosd.admin.office.payments import AboveLimitError, BookPayment, PaymentType, alone_at_most
 from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
@@ -67,7 +67,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
 
     What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
     money is paid, and opened again where a call was set up, or a payment came that is too much for one person,
-    meanwhile; each step has its line in the audit. After a failure the same order completes it.
+    meanwhile, unless it was closed before; each step has its line in the audit. After a failure the same order
+    completes it.
 
     Raises:
         AccountInUseError: its calls run, or are not booked yet.
@@ -102,7 +103,10 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         balance = await _balance(stores.queries, name)
         _check_limit(office, who, name, balance)  # a payment may have come meanwhile
     except (AccountInUseError, AboveLimitError):
-        await clear_overrides(office, who, ClearOverrides(name=name, setting=Setting.CLOSED))
+        if was is None:  # who may close may take that back: to clear overrides is another permission
+            opened = office.audit_line(who, ClearOverrides(name=name, setting=Setting.CLOSED), name)
+            await stores.overrides.clear([closed.key], who.recorded, office.now(), opened)
+            await tell_overrides(switch)
         raise
     if balance <= 0:
         return ClosedSheet(name, "0.00", format_amount(balance), untold)
