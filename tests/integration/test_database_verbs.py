@@ -269,6 +269,12 @@ def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> Non
     assert (found["fee"], found["tax"]) == ("0.0132", "0.00")
     cost = ("rate", "explain", "--account", "vendor-1", "--callee", "442012", "--duration", "60", "--buy")
     assert installation.document(*cost)["fee"] == "0.012"
+    own = [each.replace("vendor-1", "customer-1") for each in cost]
+    assert "customer-1 is a customer's" in installation.vosd(*own).stderr
+    installation.config.write_text(
+        installation.config.read_text().replace("trunk, account: vendor", "trunk, account: customer")
+    )
+    assert installation.document(*own)["fee"] == "0.012"  # the account that a gateway names is paid, whatever its type
     taxed = ("rate", "explain", "--account", "customer-1", "--callee", "1212", "--duration", "60", "--json")
     assert json.loads(installation.vosd(*taxed).stdout)["tax"] == "0.001"
     unrated = installation.vosd("rate", "explain", "--account", "customer-1", "--callee", "33", "--duration", "1")

@@ -139,7 +139,9 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
             f"account {account.id} is a partner: each of its routing gateways names the rate_group that it is paid by"
         )
     if account is not None and account.type is not AccountType.CLEARING:
-        raise OrderError("buy", f"is for vendors, and account {account.id} is a customer's", "leave it out")
+        of_gateways = await asyncio.to_thread(definitions.accounts_of("routing_gateways"))
+        if account.id not in of_gateways.values():  # one that is paid may be `direct`
+            raise OrderError("buy", f"is for vendors, and account {account.id} is a customer's", "leave it out")
     return explained(
         accounts,
         lambda each: definitions.rates_of(each, is_vendor=order.buy),
