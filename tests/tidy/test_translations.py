@@ -115,7 +115,7 @@ def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
 
 
 def english() -> dict[str, str]:
-    """Return the texts of all declarations that forms are drawn from, of reports, and the sentences of the switch.
+    """Return the texts of all declarations that forms are drawn from, of reports and units of alarms, and sentences.
 
     Each has the part of the file of a language that it stands in.
     """
@@ -126,6 +126,9 @@ def english() -> dict[str, str]:
     for kind in map(key_sheets, KINDS):
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
+    calls = (node for _, node in matches(("engine/alarms",), "unit=") if isinstance(node, ast.Call))
+    units = (each.value for call in calls for each in call.keywords if each.arg == "unit")
+    found.update(str(unit.value) for unit in units if isinstance(unit, ast.Constant))
 
     def is_of_switch(text: str) -> bool:
         return " " not in text or text in names or said.get(text, "").startswith(OF_SWITCH)
