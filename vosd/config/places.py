@@ -74,7 +74,9 @@ class Installation(NamedTuple):
     @property
     def id(self) -> str:
         """Distinguishes switches whose nodes have the same name."""
-        return sha256(f"{self.configuration}\0{self.directory}".encode()).hexdigest()[:_ID_DIGITS]
+        # the directory that a link leads to, or the working one, may have a name that is not UTF-8
+        places = f"{self.configuration}\0{self.directory}".encode("utf-8", "surrogateescape")
+        return sha256(places).hexdigest()[:_ID_DIGITS]
 
     def is_of(self, config: Path) -> bool:
         """Return whether the switch runs on a configuration; one whose file is gone may run on any."""
