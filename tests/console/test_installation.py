@@ -474,6 +474,21 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
+def test_a_limit_that_a_colleague_has_set_and_the_page_has_read_since_is_replaced(site: Watched, newcomer: Visit) -> None:
+    visitor = newcomer()
+    visitor.page.clock.install()
+    page = visitor.go("/accounts/rival", "rival")
+    page.get_by_role("button", name="Credit").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "40"}).status == 200
+    page.clock.run_for(31_000)  # the page reads its figures again, and shows the new limit
+    expect(page.locator("main")).to_contain_text("40.00")
+    page.wait_for_load_state("networkidle")
+    expect(credited(page, "60")).to_contain_text("The overdraft limit is 60")
+    assert [each["value"] for each in site.items("/overrides?name=rival")] == ["60.00"]
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
 def test_an_undo_that_is_refused_behind_a_lost_answer_says_why(site: Watched, visit: Visit) -> None:
     assert site.api.ask("PUT", "/roles/passing", {"permissions": ["money.see"]}).status == 200
     page = visit().go("/lists/roles", "Roles")

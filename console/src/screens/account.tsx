@@ -408,9 +408,10 @@ const UNLIMITED = "unlimited";
 function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
   const { t } = useTranslation();
   const { may } = useSession();
-  // one of a colleague may have the same limit with other terms, such as why it is not to be raised
+  // one of a colleague may have the same limit with other terms, such as why it is not to be raised; where the page has
+  // read another limit, it is of another override
   const seen = useQuery({
-    queryKey: ["overrides", "accounts", account],
+    queryKey: ["overrides", "accounts", account, limit],
     queryFn: () => overridesOf("accounts", account),
     enabled: may.has("GET /overrides") && may.has("POST /accounts/{account}/overrides"),
   }).data;
