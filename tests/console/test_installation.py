@@ -865,6 +865,7 @@ def test_a_new_override_replaces_none_that_a_colleague_has_set(site: Watched, vi
     done(page, "Set an override", **fields)
     expect(page.get_by_role("dialog")).to_contain_text("max_concurrent of carrier-b is overridden already: 2, fraud.")
     assert [(each["value"], each["memo"]) for each in site.items("/overrides")] == [("2", "fraud")]
+    expect(row(page, "fraud")).to_have_count(1)  # the list behind it has it, too
     # another setting of the same gateway is no such override
     expect(done(page, "Set an override", Setting="max_cps")).to_contain_text("carrier-b: max_cps is 900")
     assert site.daemon.succeed("overrides", "clear", "carrier-b")

@@ -160,7 +160,7 @@ function NewOverride() {
         const target = targetOf(setting);
         const found = again ? [] : await overridesOf(target, name);
         const other = found.find((row) => row.setting === setting);
-        if (other) throw new Problem(HTTP_CONFLICT, "override_exists", saidOf(other), "", "name");
+        if (other) throw new Problem(HTTP_CONFLICT, "override_exists", saidOf(other), "", "");
         const terms = { until: until || undefined, memo: memo || undefined };
         return override(may, target, name, { [setting]: value }, terms, { key, again, seen: [] });
       }}
