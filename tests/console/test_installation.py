@@ -474,7 +474,9 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
-def test_a_limit_that_a_colleague_has_set_and_the_page_has_read_since_is_replaced(site: Watched, newcomer: Visit) -> None:
+def test_a_limit_that_a_colleague_has_set_and_the_page_has_read_since_is_replaced(
+    site: Watched, newcomer: Visit
+) -> None:
     visitor = newcomer()
     visitor.page.clock.install()
     page = visitor.go("/accounts/rival", "rival")
