@@ -740,11 +740,12 @@ def test_an_answer_that_the_caller_cannot_be_sent_is_hung_up_and_the_next_gatewa
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("rejected", ["m=audio 0", "m= audio  00"])
 @pytest.mark.parametrize("mode", [MediaMode.ON, MediaMode.OFF])
-def test_an_answer_that_rejects_all_media_is_hung_up_and_not_charged(mode):
+def test_an_answer_that_rejects_all_media_is_hung_up_and_not_charged(mode, rejected):
     """FreeSWITCH gives one to keys beside RTP/AVP, and the caller would pay for silence."""
     scene, _ = scene_with(mode=mode)
-    call = scene.begun_call(script=answers(body=ANSWER.replace("30000", "0")))
+    call = scene.begun_call(script=answers(body=ANSWER.replace("m=audio 30000", rejected)))
     scene.wire.run_until(lambda: call.final == 488)
     assert scene.vendor.only_call.is_over
     record = scene.close()
@@ -771,6 +772,9 @@ def test_an_answer_that_takes_some_media_or_that_there_were_none_for_is_passed_o
     party.will("INVITE", Reply(200, revised(party.mine.replace("30000", "0"))))
     scene.propose(call)
     assert call.got["INVITE"][-1] == 200
+    party.will("UPDATE", Reply(200, revised(party.mine)))
+    scene.propose(call, method="UPDATE")
+    assert call.got["UPDATE"][-1] == 200
     assert scene.finish(call).end_reason == "Normal"
 
 

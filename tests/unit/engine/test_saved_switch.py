@@ -12,6 +12,7 @@ from doubles.waiting_scene import WaitingScene
 from msgspec.structs import replace
 
 from vosd.b2bua.search import CalleeSearch
+from vosd.b2bua.transfer import Stage
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.engine.calls.saved import NotRestoredError, SavedCall, SavedSwitch
@@ -235,3 +236,9 @@ def test_a_call_is_not_read_whose_places_are_described_as_before_adr_118():
     earlier = replace(call, request=replace(call.request, taken=(), places=((LimitScope.MAPPING, "acme", 0),)))
     with pytest.raises(msgspec.DecodeError, match=r"of length 0.*request\.places"):
         SavedCall.read(msgspec.msgpack.encode(earlier))
+
+
+def test_a_transfer_is_not_read_that_has_joined_its_calls_before_adr_193():
+    assert msgspec.msgpack.decode(b"\x04", type=Stage) is Stage.OVER
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.msgpack.decode(b"\x03", type=Stage)
