@@ -16,7 +16,9 @@ from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 from structlog.testing import capture_logs
 
+from vosd.media.rtpengine_orders import RtpOffer
 from vosd.sdp.media import media_of
+from vosd.sdp.security import Protection
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
@@ -334,3 +336,27 @@ def test_an_error_of_the_switch_sends_no_plain_description_to_one_that_has_to_en
     assert scene.vendor.only_call.theirs == ""
     assert "doorkeeper_failed" in [line["event"] for line in lines]
     scene.close()
+
+
+@pytest.mark.parametrize("refused_by", ["switch", "vendor"])
+def test_a_side_whose_offer_without_keys_was_refused_is_offered_media_by_those_that_it_has(refused_by):
+    """No DTLS beside the keys of SDES that it goes on with."""
+    scene, engines = scene_with(MediaSettings(encryption=Encryption.OPTIONAL), SEALED)
+    call = scene.answered_call(Intent(offer=sealed(OFFER)), talk_ms=1_000)
+    there, lines = scene.vendor.calls[-1], call.mine.splitlines(keepends=True)
+    bare = revised("".join(line for line in lines if not line.startswith("a=crypto")))
+    if refused_by == "vendor":
+        there.will("INVITE", Reply(488))
+        bare = bare.replace("SAVP", "AVP")
+    call.ask("INVITE", body=bare)
+    scene.wire.run_for(1_000)
+    assert (call.got["INVITE"], len(there.asked.get("INVITE", ()))) == ([488], refused_by == "vendor")
+    (leg,) = [
+        each for each in scene.exchange.switch.calls()[0].call.conversation.all_legs if each.host == CUSTOMER.host
+    ]
+    assert leg.facts.media.protection is Protection.SDES
+    scene.propose(there)
+    assert there.got["INVITE"] == [200]
+    assert [each.dtls for each in engines.orders if isinstance(each, RtpOffer)][-1] == "off"
+    expect_understood(engines, call, there)
+    scene.finish(call)

@@ -8,7 +8,7 @@ from vosd.b2bua.leg import Leg
 from vosd.engine.media.sides import flow_of
 from vosd.media.leg_media import LegMedia
 from vosd.media.termination import MediaForm, TerminatedSide, answered_form, needs_termination, offered_form
-from vosd.sdp.security import expect_keys, protection_of, transport_of
+from vosd.sdp.security import Protection, expect_keys, protection_of, transport_of
 from vosd.sip.flows import Listener
 from vosd.sip.wire.uri import WEBSOCKETS
 
@@ -50,6 +50,12 @@ class TerminatedMedia:
 
     def _is_web(self, leg: Leg) -> bool:
         return self._listeners[flow_of(leg)].transport in WEBSOCKETS
+
+
+def sealing_of(leg: Leg, media: LegMedia) -> tuple[Protection, bool]:
+    """Return how the media of a leg are encrypted, and whether they have ICE, by its description that stands."""
+    side = TerminatedSide.described(media.settings, bytes(leg.sessions.remote), is_web=False)
+    return side.protection, side.makes_ice
 
 
 def digest_of(author: int, body: bytes) -> str:

@@ -11,7 +11,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
-from vosd.engine.media.encryption import TerminatedMedia
+from vosd.engine.media.encryption import TerminatedMedia, sealing_of
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.passing_session import PassingSession, event_payload, expect_media, limited, note_author
@@ -247,6 +247,7 @@ class MediaKeeper:
         self._sessions.put_audio_back(media, before.audio)
         media.sources = before.sources
         media.is_held, media.is_sender, media.is_fax = before.is_held, before.is_sender, before.is_fax
+        media.protection, media.has_ice = sealing_of(leg, media)
         reading = self._legs.get(before.reader)
         reader = None if reading is None else reading.facts.media
         if reader is not None:
