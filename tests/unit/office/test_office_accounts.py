@@ -622,6 +622,34 @@ async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(offi
     assert [line.action for line in await office.stores.audit.newest(2)] == ["ClearOverrides", "CloseAccount"]
 
 
+async def test_an_account_that_a_colleague_closes_meanwhile_stays_closed_where_the_first_close_fails(
+    office: Office, socket: Path
+) -> None:
+    await pay(office)
+    order = CloseAccount(account="acme", pay_out=True)
+    asked: list[str] = []
+
+    def held(_order: ListCommitments) -> dict[str, Commitments]:
+        asked.append("commitments")
+        return {"acme": Commitments(reserved="4.00")} if asked.count("commitments") == 4 else {}
+
+    async def told(_order: RefreshOverrides) -> OrderDone:
+        asked.append("overrides")
+        if asked.count("overrides") == 1:
+            assert (await close_account(office, operator("bob"), order)).paid_out == "10.00"
+        return OrderDone()
+
+    switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, held)
+    async with (
+        switch.answers(RefreshOverrides, told)
+        .answers(RefreshBalances, OrderDone())
+        .answers(BeginWithdrawal, Withdrawal())
+    ):
+        with pytest.raises(AccountInUseError, match=r"reserve 4\.00"):
+            await close_account(office, operator(), order)
+    assert (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+
+
 @pytest.mark.parametrize(
     ("act", "order"),
     [

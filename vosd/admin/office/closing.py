@@ -1,5 +1,6 @@
 """Use case of the end of an account: no more calls, and its money paid out."""
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Override, Setting, Target
+from vosd.catalogue.ports import SetByOthersError
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
@@ -67,8 +69,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
 
     What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
     money is paid, and opened again where a call was set up, or a payment came that is too much for one person,
-    meanwhile, unless it was closed before; each step has its line in the audit. After a failure the same order
-    completes it.
+    meanwhile, unless it was closed before, or a colleague has closed it as well; each step has its line in the audit.
+    After a failure the same order completes it.
 
     Raises:
         AccountInUseError: its calls run, or are not booked yet.
@@ -103,10 +105,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         balance = await _balance(stores.queries, name)
         _check_limit(office, who, name, balance)  # a payment may have come meanwhile
     except (AccountInUseError, AboveLimitError):
-        if was is None:  # who may close may take that back: to clear overrides is another permission
-            opened = office.audit_line(who, ClearOverrides(name=name, setting=Setting.CLOSED), name)
-            await stores.overrides.clear([closed.key], who.recorded, office.now(), opened)
-            await tell_overrides(switch)
+        if was is None:
+            await _open_again(office, who, closed)
         raise
     if balance <= 0:
         return ClosedSheet(name, "0.00", format_amount(balance), untold)
@@ -126,6 +126,14 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     )
     receipt = await add_payment(accounts, stores.payments, switch, refund)
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+
+
+async def _open_again(office: Office, who: Principal, closed: Override) -> None:
+    """Take back what closed an account; who may close may do so: to clear overrides is another permission."""
+    audit = office.audit_line(who, ClearOverrides(name=closed.name, setting=Setting.CLOSED), closed.name)
+    with suppress(SetByOthersError):  # a colleague has closed it as well, and may have paid it out: closed it stays
+        await office.stores.overrides.clear([closed.key], who.recorded, office.now(), audit, set_by=[who.recorded])
+    await tell_overrides(office.switch)
 
 
 def _check_limit(office: Office, who: Principal, name: str, balance: Decimal) -> None:
