@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from vosd.sdp.media import ended
+
 _DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?\n", re.MULTILINE)
 _ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)\r?\n", re.MULTILINE)
 _INACTIVE: Final = re.compile(rb"^a=inactive(?=\r?$)", re.MULTILINE)
@@ -51,7 +53,7 @@ def receiving(session: bytes) -> bytes:
 
 
 def _held(medium: bytes) -> bytes:
-    return (medium if medium.endswith(b"\n") else medium + b"\r\n") + b"a=inactive\r\n"
+    return ended(medium) + b"a=inactive\r\n"
 
 
 def _connections(session: bytes) -> list[bytes]:

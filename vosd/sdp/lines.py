@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from vosd.sdp.media import in_usual_form
+from vosd.sdp.media import ended, in_usual_form
 from vosd.sdp.origin import address_of_origin
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
@@ -29,8 +29,8 @@ def fitted(session: bytes, before: bytes) -> bytes:
     while len(media) > len(former) and _REJECTED.match(media[-1]):
         media.pop()
     lacking = [_rejected(each, needs_address=b"\nc=" not in above) for each in former[len(media) :]]
-    end = b"" if session.endswith(b"\n") else b"\r\n"
-    return b"".join([above, *media, end, *lacking]) if lacking else b"".join([above, *media])
+    written = b"".join([above, *media])
+    return b"".join([ended(written), *lacking]) if lacking else written
 
 
 def _rejected(medium: bytes, *, needs_address: bool) -> bytes:

@@ -283,9 +283,9 @@ def _parts(session: bytes) -> Sequence[bytes]:
     above, *media = (b"\n" + in_usual_form(session)).split(_MEDIUM)
     if not media:
         return [session]
-    ended = [b"m=%b\n" % part for part in media]
-    ended[-1] = ended[-1][:-1]
-    return [above[1:] + b"\n" if above else b"", *ended]
+    parts = [b"m=%b\n" % part for part in media]
+    parts[-1] = parts[-1][:-1]
+    return [above[1:] + b"\n" if above else b"", *parts]
 
 
 def in_usual_form(session: bytes) -> bytes:
@@ -458,10 +458,10 @@ def _lists(listed: bytes, event: int) -> bool:
 
 def _with_map(part: bytes, payload: int, clock: int, last: int) -> bytes:
     first, *rest = _lines(part)
-    end = first[len(first.rstrip()) :] or b"\r\n"
+    first = ended(first)
+    end = first[len(first.rstrip()) :]
     lines = [b"%b %d%b" % (first.rstrip(), payload, end), *rest]
-    if not lines[-1].endswith(b"\n"):
-        lines[-1] += end
+    lines[-1] = ended(lines[-1], end)
     text = b"a=rtpmap:%d telephone-event/%d%ba=fmtp:%d 0-%d%b"
     return b"".join(lines) + text % (payload, clock, end, payload, last, end)
 
@@ -702,8 +702,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
         return _with_port(part, place.rtp)
     has_connection = b"\nc=" in part
     first, *rest = _lines(part)
-    if not first.endswith(b"\n"):
-        first += b"\r\n"
+    first = ended(first)
     end = first[len(first.rstrip()) :]
     lines = [_with_port(first, place.rtp)]
     if not has_connection and place.host != announced:
@@ -722,8 +721,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
         elif not named.startswith(_HIDDEN):
             lines.append(line)
     if rtcp and place.rtcp != place.rtp + 1:
-        if not lines[-1].endswith(b"\n"):
-            lines[-1] += end
+        lines[-1] = ended(lines[-1], end)
         lines.append(rtcp + end)
     return b"".join(lines)
 
@@ -744,6 +742,11 @@ def _named(host: str) -> bytes:
 def _lines(part: bytes) -> list[bytes]:
     """Return lines with their ends; a carriage return alone ends none."""
     return _LINE.findall(part)
+
+
+def ended(text: bytes, end: bytes = b"\r\n") -> bytes:
+    """Return text whose last line has its end: a description may be cut before its last CRLF, or within it."""
+    return text if text.endswith(b"\n") else text.removesuffix(b"\r") + end
 
 
 def _formats(part: bytes) -> tuple[list[bytes], dict[int, tuple[str, int]]] | None:

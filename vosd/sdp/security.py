@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import BadSession, SessionFault, media_of, rejected
+from vosd.sdp.media import BadSession, SessionFault, ended, media_of, rejected
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -269,11 +269,10 @@ def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
     written = [_without(above, is_web=is_web), *_own(given_above)]
     for index, (part, own) in enumerate(zip(media, given_media, strict=True)):
         first, *rest = _LINE.findall(_without(part, is_web=is_web))
-        end = first[len(first.rstrip()) :] or b"\r\n"
+        end = ended(first)[len(first.rstrip()) :]
         words, transport = first.split(), own.split(maxsplit=3)[2:3]
         lines = [b" ".join([*words[:2], *transport, *words[3:]]) + end, *rest]
-        if not lines[-1].endswith(b"\n"):
-            lines[-1] += end
+        lines[-1] = ended(lines[-1], end)
         if is_web:
             mid = mids[index] if index < len(mids) and mids[index] else b"%d" % index
             lines = [line for line in lines if not line.startswith(b"a=mid:")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sdp.direction import active, has_zero_address
+from vosd.sdp.direction import active, has_zero_address, inactive
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\n"
 AUDIO = b"m=audio 4000 RTP/AVP 0\r\n"
@@ -57,3 +57,7 @@ def test_the_zero_address_of_ipv6_is_one():
 def test_anything_else_goes_somewhere(session):
     assert not has_zero_address(session)
     assert active(session, TALKING) == session
+
+
+def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_hold_is_added():
+    assert inactive(TALKING[:-1]) == inactive(TALKING)

@@ -500,6 +500,14 @@ def test_line_ends_and_a_missing_last_one_are_mended_where_a_line_is_added():
     assert relayed(short, [Place("203.0.113.5", 9, 11)]).endswith(b"\r\nm=audio 9 RTP/AVP 0\r\na=rtcp:11\r\n")
 
 
+@pytest.mark.parametrize("line", [b"", b"a=ptime:20\r\n"], ids=["the media line", "another line"])
+def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_line_is_added(line):
+    whole = of("m=audio 4000 RTP/AVP 0\r\n") + line
+    assert with_events(whole[:-1], 101) == with_events(whole, 101)
+    place = Place("203.0.113.5", 9, 11)
+    assert relayed(whole[:-1], [place]) == relayed(whole, [place])
+
+
 @pytest.mark.parametrize(
     ("wanted", "formats"),
     [

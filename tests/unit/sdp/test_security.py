@@ -199,6 +199,12 @@ def test_keys_of_the_author_give_way_to_those_of_the_end_point_and_all_else_stay
     assert terminated(author + KEY + PRINT, HEAD + audio(), []) == author
 
 
+def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_key_is_added():
+    given = HEAD + audio(b"RTP/SAVP", GIVEN_KEY)
+    for author in (HEAD + audio(), HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n")):
+        assert terminated(author[:-1], given, []) == terminated(author, given, [])
+
+
 def test_lines_of_browsers_reach_browsers_alone():
     author = HEAD + audio(b"UDP/TLS/RTP/SAVPF", PRINT, WEB_LINES, b"a=setup:actpass\r\n", b"a=ptime:20\r\n")
     assert terminated(author, HEAD + audio(), [b"0"]) == HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n")
