@@ -323,8 +323,8 @@ class MediaKeeper:
             session = session.for_one_at(reader.host)
         body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
         if body is None or (is_final and not takes_media(body) and takes_media(reader.sessions.remote)):
-            theirs.refusal = MediaRefusal.NO_COMMON_CODEC if body is None else MediaRefusal.BAD_SESSION
-            theirs.fault = SessionFault.NO_MEDIA
+            no_codec, no_media = (MediaRefusal.NO_COMMON_CODEC, None), (MediaRefusal.BAD_SESSION, SessionFault.NO_MEDIA)
+            theirs.refusal, theirs.fault = no_codec if body is None else no_media
             return True
         if theirs.settings.encryption is _REQUIRED:
             body = without_plain_twins(body)
