@@ -560,24 +560,39 @@ async def test_an_account_stays_open_while_money_from_or_to_it_waits_for_a_secon
     assert (await close_account(office, operator(), order)).paid_out == "0.00"
 
 
-async def test_an_account_is_opened_again_where_it_gets_more_meanwhile_than_one_person_pays_out(
-    with_accounts: Callable[..., Office], socket: Path
+@pytest.mark.parametrize(
+    ("pays_out", "amount", "kind", "limit", "said"),
+    [
+        (True, 10, PaymentType.PAYMENT, 19, r"acme has 20\.00, more than billing.confirm_above of 19\.00"),
+        (False, 10, PaymentType.PAYMENT, 19, r"acme has 10\.00: `pay_out` books it"),
+        (True, 10, PaymentType.PAYMENT, 9, "payment 1 of account acme waits for a second person"),
+        (True, -18, PaymentType.ADJUSTMENT, 19, r"acme owes 8\.00"),
+    ],
+)
+async def test_an_account_is_opened_again_where_a_booking_keeps_it_from_its_end_meanwhile(
+    with_accounts: Callable[..., Office],
+    socket: Path,
+    pays_out: bool,
+    amount: int,
+    kind: PaymentType,
+    limit: int,
+    said: str,
 ) -> None:
-    office = with_accounts(*ACCOUNTS, confirm_above=Decimal(19))
-    await pay(office)
+    office = with_accounts(*ACCOUNTS, confirm_above=Decimal(limit))
+    if pays_out and limit > 9:
+        await pay(office)
     switch = (
         FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, {}).answers(RefreshBalances, OrderDone())
     )
 
-    async def more(_order: RefreshOverrides) -> OrderDone:
-        await pay(office, reference="more")
+    async def booked(_order: RefreshOverrides) -> OrderDone:
+        more = BookPayment(account="acme", amount=Decimal(amount), type=kind, reference="more")
+        await book_payment(office, operator(), more)
         return OrderDone()
 
-    order, finance = CloseAccount(account="acme", pay_out=True), SHIPPED["finance"].permissions
-    async with switch.answers(RefreshOverrides, more):
-        with pytest.raises(
-            AboveLimitError, match=r"account acme has 20\.00, more than billing.confirm_above of 19\.00"
-        ):
+    order, finance = CloseAccount(account="acme", pay_out=pays_out), SHIPPED["finance"].permissions
+    async with switch.answers(RefreshOverrides, booked):
+        with pytest.raises((AboveLimitError, MoneyLeftError), match=said):
             await close_account(office, msgspec.structs.replace(operator(), permissions=finance), order)
     assert not (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
 

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,9 +24,6 @@ from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
 from vosd.storage.ports import EntryKind, Payment
-
-if TYPE_CHECKING:
-    from vosd.storage.queries import SqlQueries
 
 
 class AccountInUseError(VosError):
@@ -68,8 +64,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     """Refuse all further calls of an account, and book its balance as a refund where it is to be paid out.
 
     What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
-    money is paid, and opened again where a call was set up, or a payment came that is too much for one person,
-    meanwhile, unless it was closed before, or a colleague has closed it as well; each step has its line in the audit.
+    money is paid, and opened again where a call or a payment that keeps it from its end came meanwhile, unless it was
+    closed before, or a colleague has closed it as well; each step has its line in the audit.
     After a failure the same order completes it.
 
     Raises:
@@ -84,17 +80,10 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     accounts = office.definitions.accounts()
     configured(accounts, name)
     await _check_idle(switch, name)
-    waits = await stores.waiting_payments.of_account(name)
-    if waits is not None:
-        message = f"payment {waits.id} of account {name} waits for a second person: confirm or refuse it first"
-        raise MoneyLeftError(message)
     account = accounts[name]
-    await _check_owes_nothing(stores.queries, account)  # else the minimum is booked, and the close refused nevertheless
+    await _settled_balance(office, account)  # else the minimum is booked, and the close refused nevertheless
     await _book_minimum(office, who, account, is_waived=order.without_minimum)
-    balance = await _check_owes_nothing(stores.queries, account)
-    if balance and not order.pay_out:
-        raise MoneyLeftError(f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund")
-    _check_limit(office, who, name, balance)
+    await _payable_balance(office, who, account, order)
     was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
     since = now if was is None else was.since  # from then on it has no minimum consumption
     closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
@@ -102,14 +91,13 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     untold = await tell_overrides(switch)
     try:
         await _check_idle(switch, name)
-        balance = await _balance(stores.queries, name)
-        _check_limit(office, who, name, balance)  # a payment may have come meanwhile
-    except (AccountInUseError, AboveLimitError):
+        balance = await _payable_balance(office, who, account, order)  # a call or a payment may have come meanwhile
+    except (AccountInUseError, AboveLimitError, MoneyLeftError):
         if was is None:
             await _open_again(office, who, closed)
         raise
-    if balance <= 0:
-        return ClosedSheet(name, "0.00", format_amount(balance), untold)
+    if not balance:
+        return ClosedSheet(name, "0.00", "0.00", untold)
     booked = BookPayment(
         account=name, amount=balance, type=PaymentType.REFUND, reference=f"close/{now}", memo=order.memo
     )
@@ -136,14 +124,18 @@ async def _open_again(office: Office, who: Principal, closed: Override) -> None:
     await tell_overrides(office.switch)
 
 
-def _check_limit(office: Office, who: Principal, name: str, balance: Decimal) -> None:
-    """Raise AboveLimitError where a balance is more than the person pays out alone."""
+async def _payable_balance(office: Office, who: Principal, account: Account, order: CloseAccount) -> Decimal:
+    """Return the balance that a close pays out; raise AboveLimitError or MoneyLeftError where it may pay out none."""
+    balance = await _settled_balance(office, account)
+    if balance and not order.pay_out:
+        raise MoneyLeftError(f"account {account.id} has {format_amount(balance)}: `pay_out` books it as a refund")
     limit = alone_at_most(office, who)
     if limit is not None and balance > limit:
         raise AboveLimitError(
-            f"account {name} has {format_amount(balance)}, more than billing.confirm_above of {format_amount(limit)}: "
-            "book the refund first, a second person confirms it (vosd payment add)"
+            f"account {account.id} has {format_amount(balance)}, more than billing.confirm_above of"
+            f" {format_amount(limit)}: book the refund first, a second person confirms it (vosd payment add)"
         )
+    return balance
 
 
 async def _book_minimum(office: Office, who: Principal, account: Account, *, is_waived: bool) -> None:
@@ -170,9 +162,14 @@ async def _book_minimum(office: Office, who: Principal, account: Account, *, is_
             raise AccountInUseError(message)
 
 
-async def _check_owes_nothing(queries: "SqlQueries", account: Account) -> Decimal:
-    """Return the balance of an account; raise MoneyLeftError where it is below zero: a vendor is owed that."""
-    balance = await _balance(queries, account.id)
+async def _settled_balance(office: Office, account: Account) -> Decimal:
+    """Return the balance; raise MoneyLeftError where it is below zero, a vendor is owed that, or a payment waits."""
+    waits = await office.stores.waiting_payments.of_account(account.id)
+    if waits is not None:
+        message = f"payment {waits.id} of account {account.id} waits for a second person: confirm or refuse it first"
+        raise MoneyLeftError(message)
+    standing = await office.stores.queries.standing(account.id)
+    balance = ZERO if standing is None else standing.balance
     if balance < 0:
         owed = format_amount(-balance)
         message = f"account {account.id} owes {owed}: book its payment, or vosd payment add --type zero"
@@ -180,11 +177,6 @@ async def _check_owes_nothing(queries: "SqlQueries", account: Account) -> Decima
             message = f"account {account.id} is owed {owed}: book what is paid to it, or vosd payment add --type zero"
         raise MoneyLeftError(message)
     return balance
-
-
-async def _balance(queries: "SqlQueries", account_id: str) -> Decimal:
-    standing = await queries.standing(account_id)
-    return ZERO if standing is None else standing.balance
 
 
 async def _check_idle(switch: RunningSwitch, account_id: str) -> None:
