@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
 from vosd.admin.shadow_rating import CdrMap, RatedSide
@@ -114,29 +114,25 @@ class MapKeys(Keys):
     side: Annotated[RatedSide, choice(RatedSide)] = RatedSide.SELL
     price_includes_tax: Annotated[bool, switch()] = False
 
-    @model_validator(mode="after")
-    def _says_who_pays(self) -> "MapKeys":
-        if self.columns.account is None and self.columns.gateway is None and self.account is None:
+    def _judge(self) -> None:
+        if self._lacks_payer():
             raise KeyProblemError("account", "an account of all calls, or a column with the account or the gateway")
-        return self
-
-    @model_validator(mode="after")
-    def _says_the_unit_of_billed_time(self) -> "MapKeys":
         # files have either, and a wrong guess would put the whole bill in dispute
         is_open = self.duration_unit in {DurationUnit.MILLISECONDS, DurationUnit.MINUTES} and self.billed_unit is None
         if is_open and self.columns.billed is not None:
             raise KeyProblemError(
                 "billed_unit", "the unit of the column billed, as that of the duration is not seconds"
             )
-        return self
+
+    def _lacks_payer(self) -> bool:
+        return self.columns.account is None and self.columns.gateway is None and self.account is None
 
 
 class BillKeys(MapKeys):
     """The map of a vendor's file, all of whose calls are of that vendor."""
 
-    @model_validator(mode="after")
-    def _says_who_pays(self) -> "BillKeys":
-        return self
+    def _lacks_payer(self) -> bool:
+        return False
 
 
 def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None) -> CdrMap:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.admin.export_profile import (
     EXPORTED,
@@ -119,8 +119,7 @@ class ProfileKeys(Keys):
     max_rows: Annotated[int, whole(1, 10_000_000)] = PLAIN.max_rows
     compression: Annotated[Compression, choice(Compression)] = PLAIN.compression
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "ProfileKeys":
+    def _judge(self) -> None:
         titles = [column.title for column in self.columns]
         if not titles:
             raise KeyProblemError("columns", "at least one column")
@@ -129,7 +128,6 @@ class ProfileKeys(Keys):
             raise KeyProblemError("columns", f"each title once; {twice!r} stands twice")
         if self.money.decimal_comma and self.format is Format.CSV and self.delimiter == ",":
             raise KeyProblemError("money", "another delimiter than the comma of its amounts, such as ;")
-        return self
 
 
 def read_export_profile(path: Path, environ: Mapping[str, str]) -> ExportProfile:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
 from vosd.base.csv_text import is_shortened
@@ -111,8 +111,7 @@ class ObjectMapKeys(Keys):
         """The sections of objects that the map has."""
         return {kind: each for kind in MODELS if (each := getattr(self, kind)) is not None}
 
-    @model_validator(mode="after")
-    def _has_known_keys(self) -> "ObjectMapKeys":
+    def _judge(self) -> None:
         if not self.kinds and self.balances is None:
             raise KeyProblemError("accounts", f"at least one of {', '.join(MODELS)}, balances")
         for kind, each in self.kinds.items():
@@ -128,7 +127,6 @@ class ObjectMapKeys(Keys):
             for key in (*each.words, *each.lists):
                 if key not in each.columns:
                     raise KeyProblemError(kind, f"a column for {key}, which has words or a list")
-        return self
 
 
 class ReadSheet(NamedTuple):

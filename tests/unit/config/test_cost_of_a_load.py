@@ -13,7 +13,7 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.load import load
 from vosd.config.stored import Stored
 
-CALLS_MAX = 141
+CALLS_MAX = 140
 FEW, MANY = 20, 60
 
 

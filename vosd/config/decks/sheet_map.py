@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
@@ -116,14 +116,12 @@ class StatusKeys(Keys):
         words = zip(StatusMeaning, (self.close, self.remove, self.keep), strict=True)
         return {word.lower(): meaning for meaning, each in words for word in each}
 
-    @model_validator(mode="after")
-    def _is_complete(self) -> "StatusKeys":
+    def _judge(self) -> None:
         words = [word.lower() for word in (*self.close, *self.remove, *self.keep)]
         if self.column is None and self.model_fields_set:
             raise KeyProblemError("column", "what the sheet calls the column")
         if len(set(words)) < len(words):
             raise KeyProblemError("keep", "each word once in close, remove and keep")
-        return self
 
 
 class SheetMapKeys(Keys):
@@ -151,14 +149,12 @@ class SheetMapKeys(Keys):
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
     """The sheet of an XLSX file. Default: the first that is visible."""
 
-    @model_validator(mode="after")
-    def _has_each_once(self) -> "SheetMapKeys":
+    def _judge(self) -> None:
         for name in ("prefix", "billing_rate"):
             if name not in self.columns:
                 raise KeyProblemError("columns", f"a column for {name}")
         if "prefix" in self.constants or "billing_rate" in self.constants:
             raise KeyProblemError("constants", "no prefix and no price: each row has its own")
-        return self
 
 
 def read_map(path: Path) -> SheetMapKeys:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.addresses import network
 from vosd.config.reader.countries import Countries
@@ -30,11 +30,9 @@ class AccessRuleKeys(Keys):
     countries: Countries = frozenset()
     """Countries, one or a list, such as ``[DE, AT]``."""
 
-    @model_validator(mode="after")
-    def _fits_something(self) -> "AccessRuleKeys":
+    def _judge(self) -> None:
         if not self.networks and not self.countries:
             raise KeyProblemError("networks", "networks or countries that the rule is about")
-        return self
 
 
 class AccessKeys(Keys):
@@ -57,8 +55,6 @@ class AccessKeys(Keys):
     it. It is read again within ten seconds after it has changed."""
     rules: tuple[AccessRuleKeys, ...] = ()
 
-    @model_validator(mode="after")
-    def _knows_countries(self) -> "AccessKeys":
+    def _judge(self) -> None:
         if self.database is None and (self.countries or any(each.countries for each in self.rules)):
             raise KeyProblemError("database", "a file that has the countries of addresses, in the format of MaxMind")
-        return self

@@ -5,7 +5,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
@@ -206,17 +206,12 @@ class AccountKeys(Keys):
     not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
-    @model_validator(mode="after")
-    def _has_each_destination_once(self) -> "AccountKeys":
+    def _judge(self) -> None:
         names = [each.destination for each in self.destination_limits]
         if len(set(names)) != len(names):
             raise KeyProblemError("destination_limits", "each destination once")
-        return self
-
-    @model_validator(mode="after")
-    def _unit_has_an_effect(self) -> "AccountKeys":
         if self.fee_unit is None:
-            return self
+            return
         if self.fee_unit > _UNIT_MAX:
             raise KeyProblemError("fee_unit", f"at most {_UNIT_MAX}: a larger charge might fit no column")
         if self.fee_precision is None:
@@ -224,4 +219,3 @@ class AccountKeys(Keys):
         if self.fee_unit < unit_of(self.fee_precision):
             expected = f"at least {unit_of(self.fee_precision):f}, as fees have {self.fee_precision} decimals"
             raise KeyProblemError("fee_unit", expected)
-        return self

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import suggestion
@@ -65,13 +65,11 @@ class WebhookKeys(Keys):
     level: Annotated[Level, choice(Level)] = Level.INFO
     """The least urgent alarms that it receives; ``off``: none."""
 
-    @model_validator(mode="after")
-    def _has_a_url(self) -> "WebhookKeys":
+    def _judge(self) -> None:
         if not self.url and self.model_fields_set:
             raise KeyProblemError("url", "where alarms are sent")
         if self.secret is not None and self.secret_file is not None:
             raise KeyProblemError("secret", "either secret or secret_file")
-        return self
 
 
 class MailKeys(Keys):
@@ -97,10 +95,9 @@ class MailKeys(Keys):
     level: Annotated[Level, choice(Level)] = Level.WARNING
     """The least urgent alarms that are mailed; ``off``: none, only invoices and reports are."""
 
-    @model_validator(mode="after")
-    def _is_complete(self) -> "MailKeys":
+    def _judge(self) -> None:
         if not self.model_fields_set:
-            return self
+            return
         for key, value in (("server", self.server), ("sender", self.sender), ("recipients", self.recipients)):
             if not value:
                 raise KeyProblemError(key, "this key, as others of mail are given")
@@ -108,7 +105,6 @@ class MailKeys(Keys):
         if forms != bool(self.username):
             expected = "either password or password_file" if forms > 1 else "username and password, or neither"
             raise KeyProblemError("password", expected)
-        return self
 
 
 class ShortCallKeys(Keys):
@@ -217,12 +213,10 @@ class AlarmKeys(Keys):
     webhook: WebhookKeys = WebhookKeys()
     mail: MailKeys = MailKeys()
 
-    @model_validator(mode="after")
-    def _has_each_once(self) -> "AlarmKeys":
+    def _judge(self) -> None:
         named = [*self.critical, *self.warning, *self.info, *self.off]
         if len(set(named)) != len(named):
             raise KeyProblemError("off", "each alarm at one level")
-        return self
 
     @property
     def levels(self) -> dict[Event, Level]:

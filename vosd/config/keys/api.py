@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.host import is_loopback
 from vosd.base.secret import Secret
@@ -116,13 +116,11 @@ class ApiTlsKeys(Keys):
     key: Annotated[Path | None, file_path()] = None
     """PEM, not encrypted: the key of the certificate."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "ApiTlsKeys":
+    def _judge(self) -> None:
         if self.certificate is None and self.key is not None:
             raise KeyProblemError("certificate", "the certificate of the key")
         if self.key is None and self.certificate is not None:
             raise KeyProblemError("key", "the key of the certificate")
-        return self
 
 
 class ProviderRoleKeys(Keys):
@@ -169,12 +167,11 @@ class IdentityProviderKeys(Keys):
     """Whether a person of the same name that is known here may log in by the provider. Only where people cannot choose
     their name at the provider: else one could choose that of an administrator."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "IdentityProviderKeys":
+    def _judge(self) -> None:
         if self.issuer is None:
             if self.model_fields_set:
                 raise KeyProblemError("issuer", "the URL of the provider")
-            return self
+            return
         if not self.client_id:
             raise KeyProblemError("client_id", "the name of this switch at the provider")
         if self.redirect_uri is None:
@@ -183,7 +180,6 @@ class IdentityProviderKeys(Keys):
             raise KeyProblemError("scopes", "openid among the scopes")
         if self.makes_people and not self.roles and self.role is None:
             raise KeyProblemError("roles", "roles, or role: a new person needs one")
-        return self
 
 
 class ApiKeys(Keys):
@@ -216,14 +212,12 @@ class ApiKeys(Keys):
     brand: BrandKeys = BrandKeys()
     oidc: IdentityProviderKeys = IdentityProviderKeys()
 
-    @model_validator(mode="after")
-    def _is_protected(self) -> "ApiKeys":
+    def _judge(self) -> None:
         if self.listen is None:
             if self.model_fields_set:
                 raise KeyProblemError("listen", "an address and a port, such as 127.0.0.1:8080")
         elif not (is_loopback(self.listen.host) or self.tls.certificate or self.trusted_proxies):
             raise KeyProblemError("tls", "a certificate: tokens and passwords pass here, and others could read them")
-        return self
 
     def settings(self, replica: Secret | None, certificate_ends: Mapping[str, int]) -> ApiSettings | None:
         """Return the listener, its protection and the proxies; None = there is no API.

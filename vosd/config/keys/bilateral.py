@@ -5,8 +5,6 @@ from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import model_validator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
@@ -33,12 +31,10 @@ class BilateralKeys(Keys):
     amount: Annotated[Decimal, price()] = Decimal(1)
     """... if it is more than this, too, in the currency of the account."""
 
-    @model_validator(mode="after")
-    def _keeps_the_token_secret(self) -> "BilateralKeys":
+    def _judge(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
             raise KeyProblemError("url", "an https URL: the token would be readable on its way")
-        return self
 
 
 def _is_this_machine(host: str) -> bool:

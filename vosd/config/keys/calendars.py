@@ -3,7 +3,7 @@
 from datetime import tzinfo
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text, object_name, one_or_many, switch
@@ -38,8 +38,7 @@ class EntryKeys(Keys):
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.CALENDAR_ENTRY)
 
-    @model_validator(mode="after")
-    def _says_when(self) -> "EntryKeys":
+    def _judge(self) -> None:
         if (self.start is None) is not (self.end is None):
             missing, given = ("to", "from") if self.end is None else ("from", "to")
             raise KeyProblemError(given, f"{missing} as well")
@@ -49,7 +48,6 @@ class EntryKeys(Keys):
             raise KeyProblemError("dates", "either date or dates")
         if self.start is None and self.date is None and self.dates is None and not self.weekdays:
             raise KeyProblemError("working", "weekdays, from and to, date or dates beside it")
-        return self
 
 
 class HolidayKeys(Keys):
@@ -62,11 +60,9 @@ class HolidayKeys(Keys):
     dates: Annotated[tuple[Annotated[Day, day()], ...], BeforeValidator(one_or_many)] = ()
     """Holidays of your own."""
 
-    @model_validator(mode="after")
-    def _has_country(self) -> "HolidayKeys":
+    def _judge(self) -> None:
         if self.subdivision is not None and self.country is None:
             raise KeyProblemError("subdivision", "the country as well")
-        return self
 
 
 class CalendarKeys(Keys):
@@ -84,8 +80,6 @@ class CalendarKeys(Keys):
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.CALENDAR)
 
-    @model_validator(mode="after")
-    def _is_not_empty(self) -> "CalendarKeys":
+    def _judge(self) -> None:
         if not self.entries and not self.holidays.country and not self.holidays.dates:
             raise KeyProblemError("entries", "at least one entry or holiday")
-        return self

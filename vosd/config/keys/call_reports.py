@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
@@ -42,12 +42,10 @@ class CallReportKeys(Keys):
     connections: Annotated[int, whole(1, 32)] = 4
     """Number of reports that are sent at a time, each of another call."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "CallReportKeys":
+    def _judge(self) -> None:
         if not self.url and self.model_fields_set:
             raise KeyProblemError("url", "where reports are sent")
         if self.secret is not None and self.secret_file is not None:
             raise KeyProblemError("secret", "either secret or secret_file")
         if not self.states or len(set(self.states)) != len(self.states):
             raise KeyProblemError("states", "each state once, and at least one")
-        return self

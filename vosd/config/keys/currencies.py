@@ -3,8 +3,6 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import model_validator
-
 from vosd.base.money import unit_of
 from vosd.config.reader.amounts import currency_code, exchange_rate, step
 from vosd.config.reader.fields import KeyProblemError, Keys, first_instant, whole
@@ -21,12 +19,10 @@ class CurrencyKeys(Keys):
     fee_unit: Annotated[Decimal | None, step()] = None
     """Smallest step of fee and tax; not finer than the decimals. Default: as ``fee_precision`` says."""
 
-    @model_validator(mode="after")
-    def _has_an_effect(self) -> "CurrencyKeys":
+    def _judge(self) -> None:
         if self.fee_unit is not None and self.fee_unit < unit_of(self.fee_precision):
             expected = f"at least {unit_of(self.fee_precision):f}, as fees have {self.fee_precision} decimals"
             raise KeyProblemError("fee_unit", expected)
-        return self
 
 
 class ExchangeRateKeys(Keys):
@@ -43,8 +39,6 @@ class ExchangeRateKeys(Keys):
     """When it comes into force; of several of a pair the latest one in force when the INVITE arrives holds for the
     call. Default: it has always been in force."""
 
-    @model_validator(mode="after")
-    def _has_two_currencies(self) -> "ExchangeRateKeys":
+    def _judge(self) -> None:
         if self.base == self.quote:
             raise KeyProblemError("quote", "another currency than base")
-        return self

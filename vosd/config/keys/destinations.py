@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.billing.spending import SpendAction
 from vosd.config.reader.amounts import price
@@ -29,11 +29,9 @@ class DestinationClassKeys(Keys):
     prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
     """Digits without ``+``, as behind ``callee_rewrite``; ``*`` is every number without a longer prefix."""
 
-    @model_validator(mode="after")
-    def _has_prefixes(self) -> "DestinationClassKeys":
+    def _judge(self) -> None:
         if not self.prefixes:
             raise KeyProblemError("prefixes", "one prefix or more")
-        return self
 
 
 class DestinationLimitKeys(Keys):
@@ -59,12 +57,10 @@ class DestinationLimitKeys(Keys):
     block_for: Annotated[int, whole(0, 31_536_000, "seconds")] = 0
     """Duration of a block. Default: until ``vosd account unblock ID --destination CLASS``."""
 
-    @model_validator(mode="after")
-    def _can_refuse(self) -> "DestinationLimitKeys":
+    def _judge(self) -> None:
         for floor, cap, key in (
             (self.minutes if "minutes" in self.model_fields_set else None, self.max_minutes, "max_minutes"),
             (self.spend, self.max_spend, "max_spend"),
         ):
             if floor is not None and cap is not None and cap < floor:
                 raise KeyProblemError(key, f"at least {floor}, which is always allowed")
-        return self

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, milliseconds, object_name, one_or_many
 from vosd.trunks.ringing import RingOrder
@@ -48,8 +48,7 @@ class DidKeys(Keys):
     otherwise: Annotated[tuple[Annotated[str, object_name("phones")], ...], BeforeValidator(one_or_many)] = ()
     """Phones that ring at all other times. Default: none, calls get 480."""
 
-    @model_validator(mode="after")
-    def _rings_something(self) -> "DidKeys":
+    def _judge(self) -> None:
         if self.trunk is not None and self.phones:
             raise KeyProblemError("phones", "either trunk or phones")
         if self.account is None and (self.trunk is not None or self.phones or self.otherwise):
@@ -58,4 +57,3 @@ class DidKeys(Keys):
             raise KeyProblemError("trunk", "a trunk or phones that are called")
         if self.otherwise and self.calendar is None:
             raise KeyProblemError("otherwise", "beside calendar")
-        return self

@@ -2,8 +2,6 @@
 
 from typing import Annotated, Final
 
-from pydantic import model_validator
-
 from vosd.config.reader.fields import KeyProblemError, Keys, switch, whole
 
 _AT_MOST: Final = 10_000
@@ -31,9 +29,7 @@ class DynamicBlacklistKeys(Keys):
     expire_s: Annotated[int, whole(1, 2_592_000, "seconds")] = 3_600
     """For how long the caller stays on the list."""
 
-    @model_validator(mode="after")
-    def _limits_something(self) -> "DynamicBlacklistKeys":
+    def _judge(self) -> None:
         limits = (self.concurrent_limit, self.frequency_limit, self.no_answer_limit, self.target_limit)
         if self.is_given and self.enabled and not any(limits):
             raise KeyProblemError("frequency_limit", "at least one limit, or enabled: no")
-        return self

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.addresses import source
 from vosd.config.reader.fields import KeyProblemError, Keys, limit, object_name, one_or_many
@@ -17,13 +17,11 @@ class AddressGroupKeys(Keys):
     hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
     """Addresses, networks and names, as in ``hosts`` of a mapping gateway."""
 
-    @model_validator(mode="after")
-    def _has_hosts(self) -> "AddressGroupKeys":
+    def _judge(self) -> None:
         if sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
             raise KeyProblemError("hosts", f"at most {NAMES_MAX} names: each is looked up again and again")
         if not self.hosts:
             raise KeyProblemError("hosts", "at least one address, network or name")
-        return self
 
 
 class GatewayGroupKeys(Keys):

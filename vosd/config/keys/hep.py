@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from pydantic import model_validator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import hep_server
@@ -27,8 +25,6 @@ class HepKeys(Keys):
     key: Annotated[Secret | None, password_text()] = None
     """Key that the server wants in each packet, best with ``${ENV}``."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "HepKeys":
+    def _judge(self) -> None:
         if self.server is None and self.model_fields_set:
             raise KeyProblemError("server", "the server that gets the copies, such as udp:192.0.2.5:9060")
-        return self

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
@@ -87,11 +87,9 @@ class PhoneServiceKeys(Keys):
     path: Annotated[str, url_path()] = "/"
     """Path of the URL."""
 
-    @model_validator(mode="after")
-    def _has_an_address(self) -> "PhoneServiceKeys":
+    def _judge(self) -> None:
         if self.ip is None and self.model_fields_set:
             raise KeyProblemError("ip", "the address that the program listens on")
-        return self
 
     def settings(self) -> PhoneServiceSettings | None:
         """Return its address and path; None = there is no such program."""
@@ -114,11 +112,9 @@ class MetricsKeys(Keys):
     max_gateways: Annotated[int, whole(0, 100_000)] = 2_000
     """Gateways that have figures of their own, about 20 lines each; routing gateways come first."""
 
-    @model_validator(mode="after")
-    def _listens(self) -> "MetricsKeys":
+    def _judge(self) -> None:
         if self.listen is None and self.model_fields_set:
             raise KeyProblemError("listen", "an address and a port, such as 127.0.0.1:9464")
-        return self
 
     def settings(self) -> MetricsSettings | None:
         """Return the listener and who may ask; None = there is none."""
@@ -265,10 +261,8 @@ class InstallationKeys(Keys):
         "exchange_rates": "List of rates of exchange, which are needed where two currencies meet on a call.",
     }
 
-    @model_validator(mode="after")
-    def _receivers_have_names(self) -> "InstallationKeys":
+    def _judge(self) -> None:
         if len({each.name for each in self.webhooks}) < len(self.webhooks):
             raise KeyProblemError("webhooks", "each name once")
         if len({each.account for each in self.bilateral}) < len(self.bilateral):
             raise KeyProblemError("bilateral", "each account once")
-        return self

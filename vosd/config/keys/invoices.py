@@ -4,7 +4,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, IssuerTerms
 from vosd.config.reader.fields import (
@@ -99,11 +99,9 @@ class IssuerKeys(Keys):
     lines: Annotated[InvoiceLines, choice(InvoiceLines)] = _DEFAULT.lines
     """Key by which calls are added up: ``area``, or ``prefix``, which has the price, too."""
 
-    @model_validator(mode="after")
-    def _numbers_differ(self) -> "IssuerKeys":
+    def _judge(self) -> None:
         if self.number == self.credit_number:
             raise KeyProblemError("credit_number", "another form than that of number")
-        return self
 
 
 class AgentIssuerKeys(IssuerKeys):
@@ -129,8 +127,7 @@ class InvoiceKeys(IssuerKeys):
     lock_after_days: Annotated[int | None, whole(1, 365)] = None
     """Calls of an account are refused when an invoice is overdue for so many days. Default: never."""
 
-    @model_validator(mode="after")
-    def _agents_have_names(self) -> "InvoiceKeys":
+    def _judge(self) -> None:
+        super()._judge()
         if len({each.account for each in self.agents}) < len(self.agents):
             raise KeyProblemError("agents", "each account once")
-        return self

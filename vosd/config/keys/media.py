@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator
 
 from vosd.config.reader.addresses import http_listener, ip, listener
 from vosd.config.reader.fields import (
@@ -218,10 +218,8 @@ class MediaKeys(Keys):
     """Sound of at most 5 s by which callers are warned of the end of a call (`end_warning` of trunks and phones), by
     the relay of the switch in the codecs that it has; `none`, and G.711 that it has not: three beeps."""
 
-    @model_validator(mode="after")
-    def _has_a_pool(self) -> "MediaKeys":
+    def _judge(self) -> None:
         if len({each.name for each in self.rtpengine}) < len(self.rtpengine):
             raise KeyProblemError("rtpengine", "each name once")
         if self.engine is MediaEngine.RTPENGINE and not self.rtpengine:
             raise KeyProblemError("rtpengine", "at least one, with name and address")
-        return self

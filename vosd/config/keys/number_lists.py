@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, whole
 from vosd.config.reader.files import file_path
@@ -23,11 +23,9 @@ class NumberListKeys(Keys):
     """Instead of ``patterns``: a text file with one of them a line, relative to the file that names it. Empty lines and
     lines that begin with ``#`` are left out. It may have tens of millions of numbers: each takes 8 bytes of memory."""
 
-    @model_validator(mode="after")
-    def _has_content(self) -> "NumberListKeys":
+    def _judge(self) -> None:
         if ("patterns" in self.model_fields_set) is (self.file is not None):
             raise KeyProblemError("patterns", "either patterns or file")
-        return self
 
 
 class NumberPoolKeys(Keys):
@@ -46,8 +44,6 @@ class NumberPoolKeys(Keys):
     when_empty: Annotated[EmptyPool, choice(EmptyPool)] = EmptyPool.ORIGINAL
     """Without numbers, a call keeps its own calling number, or is refused; a routing gateway is left out then."""
 
-    @model_validator(mode="after")
-    def _has_content(self) -> "NumberPoolKeys":
+    def _judge(self) -> None:
         if ("numbers" in self.model_fields_set) is (self.file is not None):
             raise KeyProblemError("numbers", "either numbers or file")
-        return self

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.host import is_address
 from vosd.base.secret import Secret
@@ -81,8 +81,7 @@ class NumberPortabilityKeys(Keys):
     cache_ttl: Annotated[int, whole(1, 604_800, "seconds")] = 3_600
     """For how long an answer is kept."""
 
-    @model_validator(mode="after")
-    def _asks_one_server(self) -> "NumberPortabilityKeys":
+    def _judge(self) -> None:
         if self.url and self.server is not None:
             raise KeyProblemError("server", "either url or server")
         if self.server is not None and not is_address(self.server.host):
@@ -91,4 +90,3 @@ class NumberPortabilityKeys(Keys):
             raise KeyProblemError("url", "the URL that is asked")
         if not self.url and self.server is None and not self.model_fields_set.isdisjoint(_OF_A_LOOKUP):
             raise KeyProblemError("url", "the URL that is asked, or server; without one no number is looked up")
-        return self

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.billing.period_rates import When
@@ -30,15 +30,13 @@ class PeriodKeys(Keys):
     multiplier: Annotated[Decimal | None, factor_up_to()] = None
     """Instead of ``rate_group``: what the prices of the account's rate group are multiplied by."""
 
-    @model_validator(mode="after")
-    def _has_one_price(self) -> "PeriodKeys":
+    def _judge(self) -> None:
         if (self.rate_group is None) is (self.multiplier is None):
             raise KeyProblemError("rate_group", "either rate_group or multiplier")
         if self.calendar is None and self.when is When.REST:
             raise KeyProblemError("when", "a calendar as well: rest is what is not its working time")
         if self.calendar_use is not None and (self.calendar is None or self.when is When.REST):
             raise KeyProblemError("while", "a calendar as well, and no when")
-        return self
 
 
 class PeriodRatesKeys(Keys):
@@ -51,11 +49,9 @@ class PeriodRatesKeys(Keys):
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PERIOD_RATES)
 
-    @model_validator(mode="after")
-    def _names_each_once(self) -> "PeriodRatesKeys":
+    def _judge(self) -> None:
         names = [each.name for each in self.periods]
         if not names:
             raise KeyProblemError("periods", "at least one period")
         if len(set(names)) < len(names):
             raise KeyProblemError("periods", "each name once")
-        return self

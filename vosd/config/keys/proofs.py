@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import model_validator
-
 from vosd.base.secret import Secret
 from vosd.config.reader.addresses import host_as_written
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text
@@ -71,23 +69,20 @@ class ProofKeys(Keys):
         """Whether there are credentials."""
         return bool(self.username or self.password or self.password_file or self.ha1_md5 or self.ha1_sha256)
 
-    @model_validator(mode="after")
-    def _has_one_form(self) -> "ProofKeys":
+    def _judge(self) -> None:
         is_hashed = bool(self.ha1_md5 or self.ha1_sha256)
         forms = bool(self.password) + bool(self.password_file) + is_hashed
         if forms > 1:
             raise KeyProblemError("password", "exactly one of password, password_file and ha1_md5 or ha1_sha256")
-        return self
 
 
 class AuthKeys(ProofKeys):
     """Credentials that the trunk must prove besides its address. Default: none."""
 
-    @model_validator(mode="after")
-    def _has_a_name(self) -> "AuthKeys":
+    def _judge(self) -> None:
+        super()._judge()
         if (self.is_given or self.domain) and not self.username:
             raise KeyProblemError("username", "a user name with the password or the domain")
-        return self
 
 
 class DynamicKeys(AuthKeys):

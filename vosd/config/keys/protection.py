@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.fields import KeyProblemError, Keys, line_of_text, milliseconds, one_or_many, switch, whole
 from vosd.net.shield import SCANNERS
@@ -49,11 +49,9 @@ class ConnectionKeys(Keys):
     """Accepted per second in the same way from one address of registered phones or of a gateway (of IPv6: from its
     /64), in bursts of twice as many; 0 = no limit."""
 
-    @model_validator(mode="after")
-    def _keepalives_are_no_flood(self) -> "ConnectionKeys":
+    def _judge(self) -> None:
         if 0 < self.keepalive < 1_000:
             raise KeyProblemError("keepalive", "0, or at least a second")
-        return self
 
 
 class ShieldKeys(Keys):

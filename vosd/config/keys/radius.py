@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import model_validator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import ip, ip_or_name
@@ -29,11 +27,9 @@ class RadiusServerKeys(Keys):
     accounting_port: Annotated[int, whole(1, 65_535)] = 1813
     """UDP port of accounting."""
 
-    @model_validator(mode="after")
-    def _has_a_secret(self) -> "RadiusServerKeys":
+    def _judge(self) -> None:
         if (self.secret is None) == (self.secret_file is None):
             raise KeyProblemError("secret", "either secret or secret_file")
-        return self
 
 
 class RadiusAccountingKeys(Keys):
@@ -96,12 +92,10 @@ class RadiusKeys(Keys):
     """Longest wait for the judgement of a password, over all servers."""
     accounting: RadiusAccountingKeys = RadiusAccountingKeys()
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "RadiusKeys":
+    def _judge(self) -> None:
         if not self.servers and self.model_fields_set:
             raise KeyProblemError("servers", "at least one server")
         if len({(each.address, each.auth_port, each.accounting_port) for each in self.servers}) < len(self.servers):
             raise KeyProblemError("servers", "each server once")
         if self.authenticate is not RadiusUsers.OFF and self.deadline <= self.tries * self.timeout:
             raise KeyProblemError("deadline", "more than tries times timeout: no server would be found out of service")
-        return self

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.base.money import PLACES, ZERO, Rounding
 from vosd.billing.origin_rates import CallerKind
@@ -47,13 +47,11 @@ class DeriveKeys(Keys):
     rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
     """Rounding of the derived prices."""
 
-    @model_validator(mode="after")
-    def _has_base(self) -> "DeriveKeys":
+    def _judge(self) -> None:
         if self.is_given and self.base is None:
             raise KeyProblemError("from", "the name of a rate group")
         if self.offset > DERIVED_OFFSET_MAX:
             raise KeyProblemError("offset", f"at most {DERIVED_OFFSET_MAX}")
-        return self
 
 
 class OriginKeys(Keys):
@@ -71,14 +69,12 @@ class OriginKeys(Keys):
     """Areas, such as the states of a country, each a list of prefixes: calls whose calling and called number are of the
     same area are of this origin, before all others."""
 
-    @model_validator(mode="after")
-    def _says_who(self) -> "OriginKeys":
+    def _judge(self) -> None:
         if not self.prefixes and not self.callers and not self.areas:
             raise KeyProblemError("prefixes", "prefixes, callers, or areas")
         found = [prefix for area in self.areas for prefix in area]
         if len(set(found)) < len(found):
             raise KeyProblemError("areas", "each prefix in one area")
-        return self
 
 
 class RateGroupKeys(Keys):
@@ -123,8 +119,7 @@ class RateGroupKeys(Keys):
     """Other rate groups for the calls of some callers. A caller without valid number, of a kind that no origin names,
     has the dearest rate of the group and all of its origins."""
 
-    @model_validator(mode="after")
-    def _names_each_origin_once(self) -> "RateGroupKeys":
+    def _judge(self) -> None:
         for what, found in (
             ("name", [each.name for each in self.origins]),
             ("prefix", [prefix for each in self.origins for prefix in each.prefixes]),
@@ -134,7 +129,6 @@ class RateGroupKeys(Keys):
                 raise KeyProblemError("origins", f"each {what} once")
         if sum(bool(each.areas) for each in self.origins) > 1:
             raise KeyProblemError("origins", "areas in one of them only")
-        return self
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
     not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time"})

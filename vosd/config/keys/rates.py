@@ -6,8 +6,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import model_validator
-
 from vosd.base.money import ZERO
 from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rates import RateType
@@ -129,8 +127,7 @@ class RateKeys(Keys):
         begins = ALWAYS[0] if self.effective_from is None else self.effective_from
         return begins, ALWAYS[1] if self.effective_to is None else self.effective_to
 
-    @model_validator(mode="after")
-    def _increments_agree(self) -> "RateKeys":
+    def _judge(self) -> None:
         if self.interval is not None and self.billing_cycle is not None:
             raise KeyProblemError("billing_cycle", "either interval or billing_cycle: an interval holds both")
         if self.interval is not None and (self.first_duration is not None or self.first_rate is not None):
@@ -142,4 +139,3 @@ class RateKeys(Keys):
         begins, ends = self.window
         if begins >= ends:
             raise KeyProblemError("effective_to", "a time after effective_from")
-        return self

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from pydantic import model_validator
-
 from vosd.base.host import is_address
 from vosd.config.reader.addresses import destination
 from vosd.config.reader.fields import KeyProblemError, Keys, milliseconds, switch
@@ -24,10 +22,8 @@ class RedirectServerKeys(Keys):
     fail_open: Annotated[bool, switch()] = True
     """``yes``: after any other answer, or none, the switch routes the call itself; ``no``: it is refused with 503."""
 
-    @model_validator(mode="after")
-    def _has_an_address(self) -> "RedirectServerKeys":
+    def _judge(self) -> None:
         if self.address is None and self.model_fields_set:
             raise KeyProblemError("address", "where the server is asked")
         if self.address is not None and not is_address(self.address.host):
             raise KeyProblemError("address", "an IP address")
-        return self

@@ -4,7 +4,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.cdr.retention import Age
 from vosd.config.reader.fields import KeyProblemError, Keys, one_or_many
@@ -51,8 +51,7 @@ class RetentionKeys(Keys):
 
     ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "payments", "daily_totals", "sums")
 
-    @model_validator(mode="after")
-    def _is_long_enough(self) -> "RetentionKeys":
+    def _judge(self) -> None:
         given = {key: getattr(self, key) for key in self.ages if getattr(self, key) is not None}
         for key, kept in given.items():
             if self.minimum is not None and not kept.is_at_least(self.minimum):
@@ -72,4 +71,3 @@ class RetentionKeys(Keys):
             raise KeyProblemError("numbers", f"at most the {self.calls} of calls, with which they go")
         if self.at is not None and self.calls is None and self.numbers is None and self.payments is None:
             raise KeyProblemError("at", "calls, numbers or payments as well: for how long they are kept")
-        return self

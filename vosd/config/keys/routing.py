@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.margin import LossGuard
 from vosd.config.keys.proofs import sip_domain
@@ -57,9 +57,7 @@ class RoutingKeys(Keys):
     last.
     """
 
-    @model_validator(mode="after")
-    def _services_have_emergency_numbers(self) -> "RoutingKeys":
+    def _judge(self) -> None:
         for service, number in (self.emergency_services or {}).items():
             if number not in self.emergency_numbers:
                 raise KeyProblemError("emergency_services", f"one of emergency_numbers for {service}; {number} is none")
-        return self

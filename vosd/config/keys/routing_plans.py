@@ -4,7 +4,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
@@ -101,8 +101,7 @@ class RoutingPlanKeys(Keys):
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ROUTING_PLAN)
     not_built: ClassVar[frozenset[str]] = frozenset({"template"})
 
-    @model_validator(mode="after")
-    def _order_can_be_applied(self) -> "RoutingPlanKeys":
+    def _judge(self) -> None:
         if len(set(self.order)) < len(self.order) or not self.order:
             raise KeyProblemError("order", "at least one criterion, each once")
         if "gateways" in self.model_fields_set and not self.gateways:
@@ -113,7 +112,6 @@ class RoutingPlanKeys(Keys):
         blend = self.blend
         if Criterion.BLEND in self.order and not (blend.asr or blend.acd or blend.pdd or blend.cost):
             raise KeyProblemError("blend", "at least one of asr, acd, pdd and cost above 0, for blend in the order")
-        return self
 
 
 class RouteKeys(Keys):
@@ -141,9 +139,7 @@ class RouteKeys(Keys):
     valid_to: Annotated[int | None, end_of_validity()] = None
     """After it the line is not used; of a day, after its end."""
 
-    @model_validator(mode="after")
-    def _is_sound(self) -> "RouteKeys":
+    def _judge(self) -> None:
         end_after_begin(self.valid_from, self.valid_to)
         if self.calendar_use is not None and self.calendar is None:
             raise KeyProblemError("while", "a calendar in the same line")
-        return self

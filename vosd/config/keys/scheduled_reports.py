@@ -5,7 +5,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.base.cause import EndReason
 from vosd.config.reader.fields import (
@@ -87,8 +87,7 @@ class ScheduledReportKeys(Keys):
     mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
     """Addresses that it is sent to, by the server of ``alarms.mail``."""
 
-    @model_validator(mode="after")
-    def _goes_somewhere(self) -> "ScheduledReportKeys":
+    def _judge(self) -> None:
         if self.directory is None and not self.mail:
             raise KeyProblemError("directory", "this key, or mail, or both")
         if self.below is not None and self.account is None:
@@ -100,4 +99,3 @@ class ScheduledReportKeys(Keys):
         groups = report.groups
         if self.group is not None and self.group.value not in groups:
             raise KeyProblemError("group", f"one of {', '.join(groups)}, as the report says")
-        return self

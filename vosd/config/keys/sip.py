@@ -4,7 +4,7 @@ import re
 from enum import Enum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.keys.access import Networks
 from vosd.config.keys.advertise import Advertised, advertise_fault, advertised, one_for_all
@@ -85,11 +85,9 @@ class TimerKeys(Keys):
     t4: Annotated[int, milliseconds(10, 60_000)] = 5_000
     """Longest time a message stays in the network."""
 
-    @model_validator(mode="after")
-    def _t1_is_the_shortest(self) -> "TimerKeys":
+    def _judge(self) -> None:
         if self.t2 < self.t1:
             raise KeyProblemError("t2", "no less than t1")
-        return self
 
 
 class SipLimitKeys(Keys):
@@ -120,11 +118,9 @@ class DnsKeys(Keys):
     stale: Annotated[int, whole(0, 604_800, "seconds")] = 86_400
     """For how long the last answer is used while lookups fail; after that calls skip the gateway."""
 
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> "DnsKeys":
+    def _judge(self) -> None:
         if self.max_ttl < self.min_ttl:
             raise KeyProblemError("max_ttl", "no less than min_ttl")
-        return self
 
 
 class DigestKeys(Keys):
@@ -136,11 +132,9 @@ class DigestKeys(Keys):
     """Algorithms of the challenges, in this order: ``MD5``, ``SHA-256`` or both. Old phones support MD5 only, and
     some of them fail on two challenges."""
 
-    @model_validator(mode="after")
-    def _each_once(self) -> "DigestKeys":
+    def _judge(self) -> None:
         if not self.algorithms or len(set(self.algorithms)) < len(self.algorithms):
             raise KeyProblemError("algorithms", "at least one algorithm, each once")
-        return self
 
 
 class RegistrarKeys(Keys):
@@ -161,13 +155,11 @@ class RegistrarKeys(Keys):
     as session border controllers with an address for each side. A Path always leads back to where the REGISTER came
     from."""
 
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> "RegistrarKeys":
+    def _judge(self) -> None:
         if self.max_expires < self.min_expires:
             raise KeyProblemError("max_expires", "no less than min_expires")
         if not self.min_expires <= self.granted_by_default <= self.max_expires:
             raise KeyProblemError("default_expires", "no less than min_expires and no more than max_expires")
-        return self
 
     @property
     def granted_by_default(self) -> int:
@@ -216,8 +208,7 @@ class SipKeys(Keys):
 
     not_built: ClassVar[frozenset[str]] = frozenset({"qos", "outbound_proxy"})
 
-    @model_validator(mode="after")
-    def _sockets_differ(self) -> "SipKeys":
+    def _judge(self) -> None:
         if not self.listen or len(set(self.listen)) < len(self.listen):
             raise KeyProblemError("listen", "at least one socket, each once")
         streams = [(host, port) for transport, host, port in self.listen if transport != "udp"]
@@ -231,4 +222,3 @@ class SipKeys(Keys):
             raise KeyProblemError("listen", "sip.tls with certificate and private_key, which tls: and wss: need")
         if spoken & WEBSOCKETS and not self.websocket.origins:
             raise KeyProblemError("listen", "sip.websocket.origins, which ws: and wss: need")
-        return self

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.keys.dids import number_or_range
 from vosd.config.keys.trunk_headers import few_digits
@@ -45,13 +45,11 @@ class StirSignKeys(Keys):
     certificate_url: Annotated[str, https_url()] = ""
     """Address at which others fetch that certificate."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "StirSignKeys":
+    def _judge(self) -> None:
         if self.key is None and self.model_fields_set:
             raise KeyProblemError("key", "the private key")
         if self.key is not None and not self.certificate_url:
             raise KeyProblemError("certificate_url", "the address of the certificate of the key")
-        return self
 
 
 class StirVerifyKeys(Keys):
@@ -89,11 +87,9 @@ class StirVerifyKeys(Keys):
         """Whether signatures can be verified."""
         return bool(self.roots)
 
-    @model_validator(mode="after")
-    def _has_roots(self) -> "StirVerifyKeys":
+    def _judge(self) -> None:
         if not self.roots and self.model_fields_set:
             raise KeyProblemError("roots", "at least one file with certificates of authorities that are trusted")
-        return self
 
 
 class StirKeys(Keys):
@@ -114,11 +110,9 @@ class StirKeys(Keys):
     international_prefix: Annotated[tuple[Annotated[str, few_digits()], ...], BeforeValidator(one_or_many)] = ("00",)
     """One or several prefixes in front of numbers with country code as dialled: ``011`` in North America."""
 
-    @model_validator(mode="after")
-    def _has_a_country(self) -> "StirKeys":
+    def _judge(self) -> None:
         if not self.country and not self.model_fields_set.isdisjoint({"national_prefix", "national_digits"}):
             raise KeyProblemError("country", "the country code of national numbers")
-        return self
 
 
 class CallerStirKeys(Keys):
@@ -133,15 +127,13 @@ class CallerStirKeys(Keys):
     numbers: Annotated[tuple[Annotated[str, number_or_range()], ...], BeforeValidator(one_or_many)] = ()
     """Numbers and ranges of its own, with country code, such as 12155551200-12155551299."""
 
-    @model_validator(mode="after")
-    def _owns_numbers(self) -> "CallerStirKeys":
+    def _judge(self) -> None:
         if self.numbers and self.attest is CallerOrigin.GATEWAY:
             raise KeyProblemError("attest", "customer beside numbers: those of a gateway are not attested")
         try:
             DidTable(map(Did, self.numbers))
         except OverlapError as error:
             raise KeyProblemError("numbers", f"each number once: {error}") from error
-        return self
 
 
 class VendorStirKeys(Keys):

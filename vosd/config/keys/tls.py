@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator
 
 from vosd.config.reader.addresses import dns_name
 from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, one_or_many, switch
@@ -30,15 +30,13 @@ class TlsIdentityKeys(Keys):
     host_names: Annotated[tuple[Annotated[str, dns_name()], ...], BeforeValidator(one_or_many)] = ()
     """Names of ours for which a peer that connects to us is shown this certificate (SNI)."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "TlsIdentityKeys":
+    def _judge(self) -> None:
         if self.certificate is None and self.private_key is not None:
             raise KeyProblemError("certificate", "the certificate of the private key")
         if self.private_key is None and self.certificate is not None:
             raise KeyProblemError("private_key", "the key of the certificate")
         if self.certificate is None and self.host_names:
             raise KeyProblemError("host_names", "a certificate for them")
-        return self
 
 
 class TlsKeys(Keys):
@@ -60,8 +58,7 @@ class TlsKeys(Keys):
     identities: tuple[TlsIdentityKeys, ...] = ()
     """Other certificates: of vendors' trunks, by their ``tls``, and for callers that ask for another name."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "TlsKeys":
+    def _judge(self) -> None:
         if self.certificate is None and self.private_key is not None:
             raise KeyProblemError("certificate", "the certificate of the private key")
         if self.private_key is None and self.certificate is not None:
@@ -73,4 +70,3 @@ class TlsKeys(Keys):
         names = [name for each in self.identities for name in each.host_names]
         if len({each.name for each in self.identities}) < len(self.identities) or len(set(names)) < len(names):
             raise KeyProblemError("identities", "each name, and each of host_names, once")
-        return self

@@ -3,8 +3,6 @@
 import re
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import model_validator
-
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys
 from vosd.trunks.dialect import KEYS_MAX, TransferDisplay
 
@@ -70,8 +68,7 @@ class TransferKeyKeys(Keys):
         """Whether keys transfer calls at all."""
         return bool(self.blind or self.attended)
 
-    @model_validator(mode="after")
-    def _differ(self) -> "TransferKeyKeys":
+    def _judge(self) -> None:
         if (self.cancel or self.end) and not self.is_given:
             raise KeyProblemError("blind", "keys that start a transfer")
         written = [(name, text) for name in ("blind", "attended", "cancel", "end") if (text := getattr(self, name))]
@@ -83,4 +80,3 @@ class TransferKeyKeys(Keys):
                     raise KeyProblemError(name, f"keys that {other} ({longer}) does not contain")
         if self.cancel.isdecimal():
             raise KeyProblemError("cancel", "keys with one of *, # and A-D: digits are those of the number")
-        return self

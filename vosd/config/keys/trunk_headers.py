@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.config.reader.codes import causes_instead
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, one_or_many, switch, text_where, whole
@@ -101,12 +101,10 @@ class NumberFormatKeys(Keys):
     user_phone: Annotated[bool, switch()] = False
     """``yes`` writes ``user=phone`` into SIP URIs with a number."""
 
-    @model_validator(mode="after")
-    def _has_a_country(self) -> "NumberFormatKeys":
+    def _judge(self) -> None:
         forms = (self.request_uri, self.from_, self.to, self.pai, self.diversion)
         if NumberNotation.NATIONAL in forms and not self.country:
             raise KeyProblemError("country", "the country code of national numbers, such as 49")
-        return self
 
 
 class CallerFormatKeys(Keys):
@@ -125,11 +123,9 @@ class CallerFormatKeys(Keys):
     """The calling number of calls that show another one. Default: those of a customer are refused with 403, and a
     vendor is left out."""
 
-    @model_validator(mode="after")
-    def _has_lengths(self) -> "CallerFormatKeys":
+    def _judge(self) -> None:
         if self.longest < self.shortest:
             raise KeyProblemError("longest", "at least as many digits as shortest")
-        return self
 
 
 class SpokenToKeys(Keys):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
 from msgspec import Struct
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.host import is_address
@@ -155,15 +155,13 @@ class MappingGatewayKeys(SpokenToKeys, CallerKeys):
     }
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
-    @model_validator(mode="after")
-    def _comes_from_somewhere(self) -> "MappingGatewayKeys":
+    def _judge(self) -> None:
         if len(self.hosts) > NAMES_MAX and sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
             raise KeyProblemError("hosts", f"at most {NAMES_MAX} names: each is looked up again and again")
         if not (self.hosts or self.address_groups or self.auth.is_given or self.certificate_names):
             raise KeyProblemError("hosts", "at least one address or network, auth, or certificate_names")
         if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
             raise KeyProblemError("caller_from", "at least one header, each once")
-        return self
 
 
 class PhoneKeys(ProofKeys, CallerKeys):
@@ -224,12 +222,11 @@ class PhoneKeys(ProofKeys, CallerKeys):
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PHONE)
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
-    @model_validator(mode="after")
-    def _shows_a_number_of_its_own(self) -> "PhoneKeys":
+    def _judge(self) -> None:
+        super()._judge()
         shown = self.transfer_display.number
         if shown and shown not in map(for_matching, (self.number, *self.caller_numbers)):
             raise KeyProblemError("transfer_display", "caller, phone, or one of its caller_numbers")
-        return self
 
 
 PROTECT_MS: Final = 10_000
@@ -365,12 +362,11 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
-    @model_validator(mode="after")
-    def _goes_somewhere(self) -> "RoutingGatewayKeys":
+    def _judge(self) -> None:
         wanted = self.registration
         if self.kind is GatewayKind.ANNOUNCEMENT:
             self._is_played_here()
-            return self
+            return
         if self.sound is not None:
             raise KeyProblemError("sound", "type announcement as well")
         if not self.address and not wanted.is_given and not self.dynamic.is_given:
@@ -394,7 +390,6 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
             raise KeyProblemError("prefixes", 'at least one prefix, or "*" for any number: with none it takes no call')
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
-        return self
 
     def _is_played_here(self) -> None:
         if self.sound is None:

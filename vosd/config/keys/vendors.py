@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import model_validator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text, sip_domain
 from vosd.config.reader.addresses import destination
@@ -28,13 +26,11 @@ class LoginKeys(Keys):
         """Whether there is a login."""
         return bool(self.username)
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "LoginKeys":
+    def _judge(self) -> None:
         if (self.password or self.password_file) and not self.username:
             raise KeyProblemError("username", "a user name with the password")
         if self.username and (self.password is None) is (self.password_file is None):
             raise KeyProblemError("password", "either password or password_file")
-        return self
 
 
 class RegisterKeys(Keys):
@@ -66,13 +62,11 @@ class RegisterKeys(Keys):
         """Whether the registration has a password of its own."""
         return self.password is not None or self.password_file is not None
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "RegisterKeys":
+    def _judge(self) -> None:
         if self.server is None and self.model_fields_set:
             raise KeyProblemError("server", "where REGISTER is sent")
         if self.password is not None and self.password_file is not None:
             raise KeyProblemError("password", "either password or password_file")
-        return self
 
 
 class PingKeys(Keys):
@@ -89,13 +83,11 @@ class PingKeys(Keys):
     up_after: Annotated[int, whole(1, 100)] = 2
     """Answers in a row after which it counts as up again."""
 
-    @model_validator(mode="after")
-    def _is_whole(self) -> "PingKeys":
+    def _judge(self) -> None:
         if self.interval is None and self.model_fields_set:
             raise KeyProblemError("interval", "how often OPTIONS is sent")
         if self.interval is not None and self.timeout > self.interval:
             raise KeyProblemError("timeout", "no longer than interval")
-        return self
 
     def ping(self) -> Ping | None:
         """Return the intervals and thresholds; None = not monitored."""

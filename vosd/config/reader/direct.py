@@ -30,8 +30,6 @@ class _Reading(NamedTuple):
     required: frozenset[str]
     left_out: dict[str, Any]
     """Each field as it is without a key."""
-    checks: tuple[Callable[[Any], object], ...]
-    """Checks of the whole."""
 
 
 def read_directly(model: type[Model], values: Mapping[str, Any]) -> Model | None:
@@ -47,22 +45,15 @@ def read_directly(model: type[Model], values: Mapping[str, Any]) -> Model | None
                 return None
             read_values[field] = read(value)
             given.add(field)
-        keys = _made(model, read_values, given)
-        for check in reading.checks:
-            check(keys)
+        keys = model.__new__(model)  # as ``BaseModel.model_construct``, which looks at each value
+        keep = object.__setattr__
+        keep(keys, "__dict__", read_values)
+        keep(keys, "__pydantic_fields_set__", given)
+        keep(keys, "__pydantic_extra__", None)
+        keep(keys, "__pydantic_private__", None)
+        keys.model_post_init(None)
     except (KeyError, ValueError, OverflowError):
         return None
-    return keys
-
-
-def _made(model: type[Model], values: dict[str, Any], given: set[str]) -> Model:
-    """Return a model of all its values, as ``BaseModel.model_construct`` does, which looks at each."""
-    keys = model.__new__(model)
-    keep = object.__setattr__
-    keep(keys, "__dict__", values)
-    keep(keys, "__pydantic_fields_set__", given)
-    keep(keys, "__pydantic_extra__", None)
-    keep(keys, "__pydantic_private__", None)
     return keys
 
 
@@ -70,18 +61,14 @@ def _made(model: type[Model], values: dict[str, Any], given: set[str]) -> Model:
 def _reading_of(model: type[Keys]) -> _Reading | None:
     """Return how a model is read; None = not key by key."""
     fields, checked = model.model_fields, model.__pydantic_decorators__
-    has_others = (
-        checked.validators or checked.field_validators or checked.root_validators or model.__private_attributes__
-    )
-    after = [each for each in checked.model_validators.values() if each.info.mode == "after"]
-    if has_others or len(after) < len(checked.model_validators) or not all(map(_is_constant, fields.values())):
+    has_others = checked.validators or checked.field_validators or checked.root_validators or checked.model_validators
+    if has_others or model.__private_attributes__ or not all(map(_is_constant, fields.values())):
         return None
     readers = ((each.alias or name, name, _reader_of(each)) for name, each in fields.items())
     return _Reading(
         {key: (name, *reads) for key, name, reads in readers if reads is not None},
         frozenset(each.alias or name for name, each in fields.items() if each.is_required()),
         {name: None if each.is_required() else each.default for name, each in fields.items()},
-        tuple(each.func for each in after),
     )
 
 

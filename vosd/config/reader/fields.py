@@ -331,6 +331,13 @@ class Keys(BaseModel):
     apart: ClassVar[Mapping[str, str]] = {}
     """Keys that are read before the mapping is validated, with their documentation."""
 
+    def model_post_init(self, _: object, /) -> None:
+        """Judge the keys together: pydantic calls this once each has its value."""
+        self._judge()
+
+    def _judge(self) -> None:
+        """Raise KeyProblemError where keys contradict each other."""
+
     @property
     def is_given(self) -> bool:
         """Whether any key of it is written."""
