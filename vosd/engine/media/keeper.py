@@ -322,7 +322,8 @@ class MediaKeeper:
         if isinstance(session, Hidden):
             session = session.for_one_at(reader.host)
         body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
-        if body is None or (is_final and not takes_media(body) and takes_media(reader.sessions.remote)):
+        offer = reader.sessions.remote  # empty where the gateway was asked for its offer
+        if body is None or (is_final and not takes_media(body) and (takes_media(offer) or not offer)):
             no_codec, no_media = (MediaRefusal.NO_COMMON_CODEC, None), (MediaRefusal.BAD_SESSION, SessionFault.NO_MEDIA)
             theirs.refusal, theirs.fault = no_codec if body is None else no_media
             return True
