@@ -398,23 +398,27 @@ class ServerCore:
             self._answers.refuse_cancel(self._answers.towards(source, request, stem))
             return None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
-        dialog = owner.dialog if owner is not None else None
+        accepted = self._accepted(finished, request, source)
+        dialog = accepted.dialog if accepted is not None else None if owner is None else owner.dialog
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         is_seen = transaction is not None and transaction.stem.peer == source
         stem = stem.answered_at(source) if is_seen else self._answers.towards(source, request, stem)
         self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
-        if now.waited_ms and isinstance(finished, str):  # by our tag: it was accepted
-            keeper = self._dialogs.owners.get(finished)
-            acceptance = None if keeper is None else keeper.acceptance
-            if acceptance is None or acceptance.owner is None or acceptance.invite != request.sequence:
-                return None
-            dialog = acceptance.dialog
-            is_of_invite = (dialog.call_id, dialog.remote_tag) == (request.call_id, request.from_tag)
-            if is_of_invite and self._is_of_hop(request, source, dialog.seen_at, dialog):
-                return CancelArrived(acceptance.owner, None, request, now)
+        if now.waited_ms and accepted is not None and accepted.owner is not None:
+            return CancelArrived(accepted.owner, None, request, now)
         return None
+
+    def _accepted(self, finished: object, cancel: Request, source: Peer) -> Acceptance | None:
+        """Return the 2xx that waits for its ACK where a CANCEL is of the sender of its INVITE; None = there is none."""
+        keeper = self._dialogs.owners.get(finished) if isinstance(finished, str) else None  # by our tag
+        accepted = None if keeper is None else keeper.acceptance
+        if accepted is None or accepted.invite != cancel.sequence:
+            return None
+        dialog = accepted.dialog
+        is_of_invite = (dialog.call_id, dialog.remote_tag) == (cancel.call_id, cancel.from_tag)
+        return accepted if is_of_invite and self._is_of_hop(cancel, source, dialog.seen_at, dialog) else None
 
     def _is_cancelled_by(self, cancel: Request, source: Peer, invite: InviteServer) -> bool:
         """Return whether a CANCEL is of the sender of its INVITE: it is never challenged (section 22.1).

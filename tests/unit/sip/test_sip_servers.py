@@ -278,6 +278,22 @@ def test_a_cancel_that_comes_too_late_gets_200_and_changes_nothing(probe, final)
     assert probe.titles() == ["200"]
 
 
+@pytest.mark.parametrize(
+    ("source", "changes", "is_told"),
+    [(CUSTOMER, {}, True), (Peer(0, "192.0.2.99", 5060), {}, False), (CUSTOMER, {"call_id": "guessed"}, False)],
+)
+def test_a_cancel_that_comes_too_late_gets_the_tag_of_its_dialog_where_it_is_of_the_sender(
+    probe, source, changes, is_told
+):
+    """Section 9.2; by the tag another one could end the call."""
+    owner = Keeper()
+    owner.acceptance = accepted(probe, owner)
+    probe.sent()
+    probe.receive(request("CANCEL", **changes), source)
+    (answer,) = probe.sent()
+    assert (answer.response.to_tag == "ours") is is_told
+
+
 def test_a_cancel_after_the_failure_was_sent_is_not_reported(probe):
     """Section 9.2: it has no effect on an INVITE that has its final response, acknowledged or not."""
     event = arrive(probe)
