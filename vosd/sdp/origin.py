@@ -61,10 +61,10 @@ def from_address(session: bytes, host: str, *, keeps_user: bool) -> bytes:
 
 def _with_origin_of(session: bytes, previous: bytes, now: re.Match[bytes], before: re.Match[bytes]) -> bytes:
     """Return a description with the origin of another one; its version is the next one if anything else differs."""
-    version = int(before[3])
+    version = before[3]
     if session[: now.start()] + session[now.end() :] != previous[: before.start()] + previous[before.end() :]:
-        version += 1
-    origin = b"o=%s %s %d %s%s" % (before[1], before[2], version, before[4], now[5])
+        version = b"%d" % (int(version) + 1)
+    origin = b"o=%s %s %s %s%s" % (before[1], before[2], version, before[4], now[5])
     return session[: now.start()] + origin + session[now.end() :]
 
 

@@ -18,8 +18,10 @@ HELD = HEAD + at(b"0.0.0.0") + b"t=0 0\r\n" + AUDIO
 
 
 @pytest.mark.parametrize("way", [b"sendonly", b"recvonly", b"inactive"])
-def test_hold_by_an_attribute_is_taken_off(way):
-    assert active(TALKING + b"a=" + way + b"\r\n") == TALKING
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b" \r\n", b"\t\r\n", b"\r", b""])
+def test_hold_by_an_attribute_is_taken_off(way, end):
+    assert active(TALKING + b"a=" + way + end) == TALKING
+    assert inactive(TALKING + b"a=" + way + end) == TALKING + b"a=inactive\r\n"
     assert active(TALKING + b"a=sendrecv\r\n") == TALKING + b"a=sendrecv\r\n"
 
 

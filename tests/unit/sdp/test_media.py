@@ -508,6 +508,12 @@ def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_line_is_added(
     assert relayed(whole[:-1], [place]) == relayed(whole, [place])
 
 
+def test_blanks_behind_the_media_line_are_none_of_the_lines_that_are_added():
+    written = with_events(of("m=audio 4000 RTP/AVP 0 \r\n"), 101)
+    assert written.endswith(b"\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n")
+    assert relayed(written, [Place("203.0.113.5", 9, 11)]).endswith(b" 0-15\r\na=rtcp:11\r\n")
+
+
 @pytest.mark.parametrize(
     ("wanted", "formats"),
     [
