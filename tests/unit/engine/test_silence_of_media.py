@@ -117,10 +117,9 @@ def test_a_relayed_call_in_which_one_side_has_never_described_a_session_ends_by_
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("answer", ["", "no description", OFFER.replace("audio 20000", "audio 0")])
-def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_by_silence(engine, answer):
+def test_a_relayed_call_without_an_offer_in_which_no_side_describes_media_ends_by_silence(engine):
     scene = scene_by(engine, content(engine))
-    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=answer))
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=""))
     call.acknowledge("")
     run_silent(scene, 30_000)
     assert call.is_over
