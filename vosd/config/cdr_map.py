@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator
-
 from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
 from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     Keys,
     choice,
     csv_delimiter,
     line_of_text,
-    one_or_many,
     switch,
 )
 from vosd.config.reader.includes import read_alone
@@ -103,9 +101,9 @@ class MapKeys(Keys):
     billed_unit: Annotated[DurationUnit | None, choice(DurationUnit)] = None
     """Unit of the column ``billed``: seconds by default; times with colons are read by themselves."""
     decimal_comma: Annotated[bool, switch()] = False
-    strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
+    strip: Annotated[tuple[Annotated[str, _WORD], ...], ONE_OR_MANY] = ()
     """Beginnings of called numbers that are taken off: the first of the list that fits."""
-    strip_ours: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
+    strip_ours: Annotated[tuple[Annotated[str, _WORD], ...], ONE_OR_MANY] = ()
     """Beginnings of numbers that were sent to the vendor, such as a routing prefix that its file has not."""
     account: Annotated[str | None, _WORD] = None
     """The account of all calls, where no column says it."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator
-
 from vosd.admin.export_profile import (
     EXPORTED,
     PLAIN,
@@ -24,6 +22,7 @@ from vosd.admin.export_profile import (
 from vosd.base.money import PLACES
 from vosd.catalogue.problems import ProblemList, suggestion
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     ExpectedError,
     FromText,
     KeyProblemError,
@@ -31,7 +30,6 @@ from vosd.config.reader.fields import (
     choice,
     csv_delimiter,
     line_of_text as line,
-    one_or_many,
     switch,
     text_where,
     whole,
@@ -114,8 +112,8 @@ class ProfileKeys(Keys):
     times: TimeKeys = TimeKeys()
     money: MoneyKeys = MoneyKeys()
     answered_only: Annotated[bool, switch()] = False
-    customers: Annotated[tuple[Annotated[str, _ACCOUNT], ...], BeforeValidator(one_or_many)] = ()
-    vendors: Annotated[tuple[Annotated[str, _ACCOUNT], ...], BeforeValidator(one_or_many)] = ()
+    customers: Annotated[tuple[Annotated[str, _ACCOUNT], ...], ONE_OR_MANY] = ()
+    vendors: Annotated[tuple[Annotated[str, _ACCOUNT], ...], ONE_OR_MANY] = ()
     max_rows: Annotated[int, whole(1, 10_000_000)] = PLAIN.max_rows
     compression: Annotated[Compression, choice(Compression)] = PLAIN.compression
 

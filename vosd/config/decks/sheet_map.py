@@ -7,19 +7,19 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.document import parse_document
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     ExpectedError,
     FromText,
     KeyProblemError,
     Keys,
     line_of_text,
-    one_or_many,
     text_where,
     whole,
 )
@@ -103,11 +103,11 @@ class StatusKeys(Keys):
 
     column: Annotated[str | None, line_of_text(1, 200)] = None
     """Name of the column in the sheet."""
-    close: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    close: Annotated[Words, ONE_OR_MANY] = ()
     """The prefix is closed: calls to it are refused, whatever a shorter one says."""
-    remove: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    remove: Annotated[Words, ONE_OR_MANY] = ()
     """The prefix is taken out, from the date of the row on: its numbers have the rate of a shorter one."""
-    keep: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    keep: Annotated[Words, ONE_OR_MANY] = ()
     """The row is a rate as any other, such as ``New`` or ``Increase``."""
 
     @property
@@ -131,7 +131,7 @@ class SheetMapKeys(Keys):
     """Our column with theirs; ``prefix`` may be a list, whose cells are joined, and ``interval`` one of two columns,
     first and following seconds."""
     status: StatusKeys = StatusKeys()
-    ignored: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    ignored: Annotated[Words, ONE_OR_MANY] = ()
     """Columns that are not read, whatever they have. Others that no key names are listed, and refused where they look
     like a status."""
     constants: Annotated[Mapping[str, str], _constants()] = Field(default_factory=dict)

@@ -4,15 +4,13 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.config.reader.addresses import network
 from vosd.config.reader.countries import Countries
-from vosd.config.reader.fields import KeyProblemError, Keys, choice, one_or_many
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, choice
 from vosd.config.reader.files import file_path
 from vosd.routing.access import AccessAction, AccessScope
 
-Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)]
+Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], ONE_OR_MANY]
 
 
 class AccessRuleKeys(Keys):

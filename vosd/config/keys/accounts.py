@@ -5,7 +5,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
@@ -23,6 +23,7 @@ from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
 from vosd.config.reader.countries import Countries, part_of_agent
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     KeyProblemError,
     Keys,
     choice,
@@ -31,19 +32,18 @@ from vosd.config.reader.fields import (
     mail_address,
     moment,
     object_name,
-    one_or_many,
     switch,
     switch_or,
     whole,
 )
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.media import recorded_share
-from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.number_rules import COMMA_SEPARATED
 from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.times import time_zone
 
-SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
+SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], COMMA_SEPARATED]
 
 _UNIT_MAX: Final = 1_000
 
@@ -79,7 +79,7 @@ class AccountKeys(Keys):
     """Choice between private rates, period rates and the rate group if several have a rate for a number: ``cheapest``
     charges the least that any of them gives for the call, ``priority`` the first of them, in this order. See
     docs/billing.md."""
-    rate_types: Annotated[tuple[Annotated[RateType, choice(RateType)], ...], BeforeValidator(one_or_many)] = ()
+    rate_types: Annotated[tuple[Annotated[RateType, choice(RateType)], ...], ONE_OR_MANY] = ()
     """Kinds of destinations that its calls may have: the ``rate_type`` of the rate, one or a list. Other calls, also
     those whose rate has no type, end with 403, ``Rate Type Not Allowed``. Default: all calls that have a rate."""
     overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
@@ -91,7 +91,7 @@ class AccountKeys(Keys):
     """``balance_low`` is also logged when less is available than so many hours of its average use cost: what its calls
     have cost with tax on the last seven days of UTC, from the first of them on that had any. Without calls then it
     says nothing."""
-    alarm_mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    alarm_mail: Annotated[tuple[Annotated[str, mail_address()], ...], ONE_OR_MANY] = ()
     """Addresses that are mailed when less than ``balance_low`` is left, and before it expires (``alarms.expiry_days``),
     by the server of ``alarms.mail``; one or a list. An agent gets these mails about the accounts directly below it,
     too. See docs/operations/alarms.md."""
@@ -133,7 +133,7 @@ class AccountKeys(Keys):
     countries: Countries = frozenset()
     """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
     ``[DE, AT]``. Private addresses pass. Default: all; trunks and phones may have ``countries`` of their own."""
-    user_agents: Annotated[tuple[Annotated[str, part_of_agent()], ...], BeforeValidator(one_or_many)] = ()
+    user_agents: Annotated[tuple[Annotated[str, part_of_agent()], ...], ONE_OR_MANY] = ()
     """Parts of User-Agents, one or a list: calls and registrations with another User-Agent get 403; case does not
     matter. Default: any. Anyone can write any User-Agent: a thief is kept out only while he does not know it."""
     allowed_prefixes: SectionPrefixes = ()
@@ -181,15 +181,13 @@ class AccountKeys(Keys):
     agent: Annotated[str | None, object_name("accounts")] = None
     """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
-    rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], BeforeValidator(one_or_many)] = ()
+    rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], ONE_OR_MANY] = ()
     """Rights of the account as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
-    sub_rate_groups: Annotated[
-        tuple[Annotated[str, object_name("rate_groups")], ...], BeforeValidator(one_or_many)
-    ] = ()
+    sub_rate_groups: Annotated[tuple[Annotated[str, object_name("rate_groups")], ...], ONE_OR_MANY] = ()
     """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list; it can read
     their prices then. ``any``: all but those by which vendors alone are paid. Default: its own ``rate_group`` and
     those that these accounts have already. None that an agent above it may not give."""
-    phone_numbers: Annotated[tuple[Annotated[str, number_or_range()], ...] | None, BeforeValidator(one_or_many)] = None
+    phone_numbers: Annotated[tuple[Annotated[str, number_or_range()], ...] | None, ONE_OR_MANY] = None
     """Numbers that it may give to phones of accounts below it, one or a list of numbers and ranges such as
     4930123400-4930123499, beside those that these accounts have in ``dids``; an agent does not change the key itself.
     Default: those of the agent above it, else numbers of 4 to 6 digits that no one else has (docs/billing.md)."""

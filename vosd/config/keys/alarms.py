@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import suggestion
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import host_as_written
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     ExpectedError,
     FromText,
     KeyProblemError,
@@ -19,7 +18,6 @@ from vosd.config.reader.fields import (
     line_of_text,
     mail_address,
     milliseconds,
-    one_or_many,
     switch,
     whole,
 )
@@ -43,7 +41,7 @@ def alarm() -> FromText:
     return FromText(expected, read, lambda event: str(event.value))
 
 
-Named = Annotated[tuple[Annotated[Event, alarm()], ...], BeforeValidator(one_or_many)]
+Named = Annotated[tuple[Annotated[Event, alarm()], ...], ONE_OR_MANY]
 
 
 def mail_server() -> FromText:
@@ -88,7 +86,7 @@ class MailKeys(Keys):
     """Instead of ``password``: a file with it alone, relative to the file that names it; a reload reads it again."""
     sender: Annotated[str, mail_address()] = ""
     """Address that the mails come from."""
-    recipients: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    recipients: Annotated[tuple[Annotated[str, mail_address()], ...], ONE_OR_MANY] = ()
     """One address or a list."""
     interval: Annotated[int, whole(10, 86_400, "seconds")] = 300
     """Least time between two mails: what changes meanwhile is in the next one."""

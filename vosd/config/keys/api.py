@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
-
 from vosd.base.host import is_loopback
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import http_listener, network
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     ExpectedError,
     FromText,
     KeyProblemError,
     Keys,
     choice,
     line_of_text,
-    one_or_many,
     switch,
     whole,
 )
@@ -71,7 +69,7 @@ class BrandKeys(Keys):
     """Colour of buttons and of the page that is open among the others. Default: blue."""
     logo_file: Annotated[Path | None, file_path()] = None
     """PNG, JPEG, WebP or SVG file of at most 256 KiB, shown 28 pixels high. Default: that of vosd."""
-    pay_in: Annotated[tuple[Annotated[str, line_of_text(1, 200)], ...], BeforeValidator(one_or_many)] = ()
+    pay_in: Annotated[tuple[Annotated[str, line_of_text(1, 200)], ...], ONE_OR_MANY] = ()
     """Lines that say to customers and agents how they pay in; ``{account}`` stands for the id of their account."""
 
     def settings(self) -> BrandSettings:
@@ -146,7 +144,7 @@ class IdentityProviderKeys(Keys):
     """Public URL of ``/api/v1/session/oidc/callback``, as the provider has it."""
     page: Annotated[str, path_of_page()] = "/"
     """Path of this host to which the browser is sent after the log-in."""
-    scopes: Annotated[tuple[Annotated[str, line_of_text(1, _LONGEST)], ...], BeforeValidator(one_or_many)] = (
+    scopes: Annotated[tuple[Annotated[str, line_of_text(1, _LONGEST)], ...], ONE_OR_MANY] = (
         "openid",
         "profile",
         "email",
@@ -189,11 +187,9 @@ class ApiKeys(Keys):
     """Address at which the API answers. An address that other machines reach needs ``tls``, or a proxy that speaks TLS
     with them and is named in ``trusted_proxies``."""
     tls: ApiTlsKeys = ApiTlsKeys()
-    trusted_proxies: Annotated[
-        tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)
-    ] = ()
+    trusted_proxies: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], ONE_OR_MANY] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` names the client; that of others is ignored."""
-    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = ()
+    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], ONE_OR_MANY] = ()
     """Addresses and networks whose clients get further than 403, at the console too; default: all. A token may have
     networks of its own besides."""
     token_rate: Annotated[int, whole(0, 100_000)] = 500

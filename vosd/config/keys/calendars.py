@@ -3,10 +3,10 @@
 from datetime import tzinfo
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.config.keys import names_of_vos3000
-from vosd.config.reader.fields import FromText, KeyProblemError, Keys, line_of_text, object_name, one_or_many, switch
+from vosd.config.reader.fields import ONE_OR_MANY, FromText, KeyProblemError, Keys, line_of_text, object_name, switch
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.times import Day, DaySpan, day, end_of_hours, span_of_days, start_of_hours, time_zone, weekday
 
@@ -25,7 +25,7 @@ class EntryKeys(Keys):
 
     working: Annotated[bool, switch()] = True
     """``no``: not working time. See docs/routing.md for what that means for gateways."""
-    weekdays: Annotated[tuple[Annotated[int, weekday()], ...], BeforeValidator(one_or_many)] = ()
+    weekdays: Annotated[tuple[Annotated[int, weekday()], ...], ONE_OR_MANY] = ()
     """Week days; behind midnight the new day counts. Default: every day."""
     start: Annotated[int | None, start_of_hours()] = Field(default=None, alias="from")
     """The first moment. With ``to``; default: the whole day."""
@@ -57,7 +57,7 @@ class HolidayKeys(Keys):
     """Public holidays of a country, from 2020 to 2060, as the library ``holidays`` knows them."""
     subdivision: Annotated[str | None, line_of_text(1, 40)] = None
     """With those of a part of the country: the code of a state or province, such as BE for Berlin."""
-    dates: Annotated[tuple[Annotated[Day, day()], ...], BeforeValidator(one_or_many)] = ()
+    dates: Annotated[tuple[Annotated[Day, day()], ...], ONE_OR_MANY] = ()
     """Holidays of your own."""
 
     def _judge(self) -> None:

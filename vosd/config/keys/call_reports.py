@@ -3,17 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
-from vosd.config.reader.fields import KeyProblemError, Keys, choice, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, choice, milliseconds, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.engine.settings import CallReportState
 
 _ALL = tuple(CallReportState)
-States = Annotated[tuple[Annotated[CallReportState, choice(CallReportState)], ...], BeforeValidator(one_or_many)]
+States = Annotated[tuple[Annotated[CallReportState, choice(CallReportState)], ...], ONE_OR_MANY]
 
 
 class CallReportKeys(Keys):

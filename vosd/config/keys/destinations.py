@@ -4,12 +4,10 @@ import re
 from decimal import Decimal
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
-
 from vosd.billing.spending import SpendAction
 from vosd.config.reader.amounts import price
 from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, text_where, whole
-from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.number_rules import COMMA_SEPARATED
 from vosd.config.reader.numbers import rate_prefix
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,24}\Z")
@@ -26,7 +24,7 @@ class DestinationClassKeys(Keys):
 
     name: Annotated[str, class_name()]
     """Unique, such as ``premium``. Letters, digits, dots, dashes, underscores."""
-    prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
+    prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], COMMA_SEPARATED]
     """Digits without ``+``, as behind ``callee_rewrite``; ``*`` is every number without a longer prefix."""
 
     def _judge(self) -> None:

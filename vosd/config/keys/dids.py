@@ -3,9 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
-
-from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, milliseconds, object_name, one_or_many
+from vosd.config.reader.fields import ONE_OR_MANY, FromText, KeyProblemError, Keys, choice, milliseconds, object_name
 from vosd.trunks.ringing import RingOrder
 
 _RANGE: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?\Z", re.ASCII)
@@ -36,7 +34,7 @@ class DidKeys(Keys):
     trunk: Annotated[str | None, object_name()] = None
     """Trunk that its calls go to: a routing gateway, or a mapping gateway with ``auth``, which is called where it is
     registered, with the number in the Request-URI."""
-    phones: Annotated[tuple[Annotated[str, object_name("phones")], ...], BeforeValidator(one_or_many)] = ()
+    phones: Annotated[tuple[Annotated[str, object_name("phones")], ...], ONE_OR_MANY] = ()
     """Instead of ``trunk``: phones that ring until one answers."""
     ring: Annotated[RingOrder, choice(RingOrder)] = RingOrder.IN_TURN
     """Whether several phones, also those of ``otherwise``, ring one after the other or at the same time (``together``),
@@ -45,7 +43,7 @@ class DidKeys(Keys):
     """Time for which each of several phones rings."""
     calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar in whose working time trunk or phones are called. Default: always."""
-    otherwise: Annotated[tuple[Annotated[str, object_name("phones")], ...], BeforeValidator(one_or_many)] = ()
+    otherwise: Annotated[tuple[Annotated[str, object_name("phones")], ...], ONE_OR_MANY] = ()
     """Phones that ring at all other times. Default: none, calls get 480."""
 
     def _judge(self) -> None:

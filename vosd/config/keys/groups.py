@@ -2,10 +2,8 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.config.reader.addresses import source
-from vosd.config.reader.fields import KeyProblemError, Keys, limit, object_name, one_or_many
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, limit, object_name
 from vosd.trunks.gateways import NAMES_MAX, HostName, HostPattern
 
 
@@ -14,7 +12,7 @@ class AddressGroupKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique among the address groups."""
-    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], ONE_OR_MANY] = ()
     """Addresses, networks and names, as in ``hosts`` of a mapping gateway."""
 
     def _judge(self) -> None:
@@ -29,7 +27,7 @@ class GatewayGroupKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique among the gateway groups, and no name of a routing gateway."""
-    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
+    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], ONE_OR_MANY] = ()
     """The routing gateways, beside those that name the group in ``groups``; one may be in several groups. Mapping
     gateways name it there, too."""
     max_concurrent: Annotated[int | None, limit()] = None

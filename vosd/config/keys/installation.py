@@ -11,8 +11,6 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator
-
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.access import AccessKeys
@@ -39,12 +37,12 @@ from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, REPORT_SECONDS, STA
 from vosd.config.reader.addresses import http_listener, ip as ip_address, network
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     Keys,
     choice,
     object_name,
-    one_or_many,
     switch,
     text_where,
     whole,
@@ -105,9 +103,7 @@ class MetricsKeys(Keys):
     listen: Annotated[HttpListener | None, http_listener(9464)] = None
     """Address at which HTTP is answered. There is neither TLS nor a password: for another machine than this one, choose
     an address of the internal network, and name who may ask in ``allow``."""
-    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = (
-        LOOPBACK
-    )
+    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], ONE_OR_MANY] = LOOPBACK
     """Addresses and networks that get an answer; others get 403."""
     max_gateways: Annotated[int, whole(0, 100_000)] = 2_000
     """Gateways that have figures of their own, about 20 lines each; routing gateways come first."""

@@ -4,10 +4,9 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
-
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, IssuerTerms
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     ExpectedError,
     FromText,
     KeyProblemError,
@@ -16,7 +15,6 @@ from vosd.config.reader.fields import (
     line_of_text,
     mail_address,
     object_name,
-    one_or_many,
     whole,
 )
 from vosd.config.reader.files import file_path
@@ -50,7 +48,7 @@ def _language() -> FromText:
     return FromText("a language such as en or zh", read)
 
 
-PrintedLines = Annotated[tuple[Annotated[str, line_of_text(1, 128)], ...], BeforeValidator(one_or_many)]
+PrintedLines = Annotated[tuple[Annotated[str, line_of_text(1, 128)], ...], ONE_OR_MANY]
 
 
 class InvoiceTermKeys(Keys):
@@ -64,7 +62,7 @@ class InvoiceTermKeys(Keys):
     """Lines of the postal address."""
     tax_id: Annotated[str, line_of_text(0, 64)] = ""
     """Number that its tax office knows it by."""
-    mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    mail: Annotated[tuple[Annotated[str, mail_address()], ...], ONE_OR_MANY] = ()
     """Addresses that `vosd invoice send` sends its invoices to, by the server of ``alarms.mail``."""
     language: Annotated[str | None, _language()] = None
     """Language of its invoices. Default: that of ``invoices``."""

@@ -28,7 +28,7 @@ from vosd.config.reader.media import (
     silence,
     with_both_laws,
 )
-from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.number_rules import COMMA_SEPARATED
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
 from vosd.config.reader.vos3000 import traffic_class_byte
 from vosd.engine.settings import HttpListener, SipListener
@@ -138,10 +138,7 @@ class TrunkMediaKeys(Keys):
     qos_rtp: Annotated[int | None, traffic_class_byte()] = None
     """TOS byte (IPv6: traffic class) of the packets that the relay sends it. Default: SS_QOS_RTP."""
     codecs: Annotated[
-        tuple[Annotated[str, codec()], ...],
-        BeforeValidator(comma_separated),
-        AfterValidator(_each_once),
-        AfterValidator(with_both_laws),
+        tuple[Annotated[str, codec()], ...], COMMA_SEPARATED, AfterValidator(_each_once), AfterValidator(with_both_laws)
     ] = ()
     """Audio codecs that it is offered and that its offers may have, in the order of preference, such as `G729, PCMA`;
     telephone-event is kept. Default: any. Without one in common the gateway is left out; at last the call ends with

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, whole
 from vosd.config.reader.files import file_path
-from vosd.config.reader.number_rules import comma_separated, pattern
+from vosd.config.reader.number_rules import COMMA_SEPARATED, pattern
 from vosd.config.reader.numbers import telephone_number
 from vosd.routing.pools import EmptyPool, PoolMode
 
@@ -17,7 +15,7 @@ class NumberListKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique among the lists; it is used as ``list:NAME``."""
-    patterns: Annotated[tuple[Annotated[str, pattern()], ...], BeforeValidator(comma_separated)] = ()
+    patterns: Annotated[tuple[Annotated[str, pattern()], ...], COMMA_SEPARATED] = ()
     """Numbers, and prefixes with ``*`` at the end."""
     file: Annotated[Path | None, file_path()] = None
     """Instead of ``patterns``: a text file with one of them a line, relative to the file that names it. Empty lines and
@@ -35,7 +33,7 @@ class NumberPoolKeys(Keys):
     """Unique among the pools."""
     mode: Annotated[PoolMode, choice(PoolMode)] = PoolMode.POLL
     """``poll``: one after the other, then from the first again. ``random``: any."""
-    numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(comma_separated)] = ()
+    numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], COMMA_SEPARATED] = ()
     """The numbers, sent as they stand here."""
     file: Annotated[Path | None, file_path()] = None
     """Instead of ``numbers``: a text file with one number a line, relative to the file that names it."""

@@ -4,18 +4,16 @@ import re
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
-
 from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.reader.addresses import destination
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     Keys,
     milliseconds,
-    one_or_many,
     switch,
     text_where,
     whole,
@@ -72,7 +70,7 @@ class NumberPortabilityKeys(Keys):
     """Time that a call waits for the answer."""
     fail_open: Annotated[bool, switch()] = True
     """``yes``: without an answer the call is routed by the dialled number; ``no``: it is refused with 503."""
-    prefixes: Annotated[tuple[Annotated[str, dialled_prefix()], ...], BeforeValidator(one_or_many)] = ()
+    prefixes: Annotated[tuple[Annotated[str, dialled_prefix()], ...], ONE_OR_MANY] = ()
     """Only numbers that begin so are looked up. Default: all."""
     rate_by_routing_number: Annotated[bool, switch()] = False
     """``yes``: the rates of the routing number hold for customer and vendor, and it is the billed number of the CDR."""

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from vosd.config.reader.fields import Keys, object_name
 from vosd.config.reader.number_rules import (
-    comma_separated,
+    COMMA_SEPARATED,
     each_left_once,
     length_range,
     one_or_many_rules,
@@ -16,7 +16,7 @@ from vosd.config.reader.number_rules import (
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.number_rules import LengthRange
 
-Patterns = Annotated[tuple[Annotated[str, pattern_or_list()], ...], BeforeValidator(comma_separated)]
+Patterns = Annotated[tuple[Annotated[str, pattern_or_list()], ...], COMMA_SEPARATED]
 Rules = Annotated[
     tuple[Annotated[tuple[str, str], rewrite_rule()], ...],
     BeforeValidator(one_or_many_rules),

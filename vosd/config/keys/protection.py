@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
-from vosd.config.reader.fields import KeyProblemError, Keys, line_of_text, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, line_of_text, milliseconds, switch, whole
 from vosd.net.shield import SCANNERS
 
 
@@ -69,7 +67,7 @@ class ShieldKeys(Keys):
     """For how long an unknown source is blocked that has more than 2,000 messages dropped per second, and more than
     four times `stranger_rate`; a longer message counts once for each kilobyte. 0 = never. Gateways are never
     blocked."""
-    scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], BeforeValidator(one_or_many)] = SCANNERS
+    scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], ONE_OR_MANY] = SCANNERS
     """Drop requests of unknown sources whose User-Agent contains one of these; case does not matter."""
 
 

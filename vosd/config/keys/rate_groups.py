@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.base.money import PLACES, ZERO, Rounding
 from vosd.billing.origin_rates import CallerKind
@@ -14,16 +14,16 @@ from vosd.config.keys.rates import PricePer
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     KeyProblemError,
     Keys,
     choice,
     line_of_text,
     object_name,
-    one_or_many,
     switch,
     whole,
 )
-from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.number_rules import COMMA_SEPARATED
 from vosd.config.reader.numbers import plain_prefix, rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 
@@ -61,11 +61,11 @@ class OriginKeys(Keys):
     """Name in breakdowns; unique among the origins of the group."""
     rate_group: Annotated[str, object_name("rate_groups")]
     """The group that prices them; its own ``origins`` do not count here."""
-    prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(one_or_many)] = ()
+    prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], ONE_OR_MANY] = ()
     """Prefixes of calling numbers; the longest that fits decides, ``*`` fits every valid number."""
-    callers: Annotated[tuple[Annotated[CallerKind, choice(CallerKind)], ...], BeforeValidator(one_or_many)] = ()
+    callers: Annotated[tuple[Annotated[CallerKind, choice(CallerKind)], ...], ONE_OR_MANY] = ()
     """``missing``: calls without calling number. ``invalid``: those whose calling number is no international one."""
-    areas: tuple[Annotated[tuple[Annotated[str, plain_prefix()], ...], BeforeValidator(comma_separated)], ...] = ()
+    areas: tuple[Annotated[tuple[Annotated[str, plain_prefix()], ...], COMMA_SEPARATED], ...] = ()
     """Areas, such as the states of a country, each a list of prefixes: calls whose calling and called number are of the
     same area are of this origin, before all others."""
 

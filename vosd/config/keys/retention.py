@@ -4,10 +4,8 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator
-
 from vosd.cdr.retention import Age
-from vosd.config.reader.fields import KeyProblemError, Keys, one_or_many
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys
 from vosd.config.reader.files import file_path
 from vosd.config.reader.times import age, start_of_hours, time_zone
 
@@ -45,7 +43,7 @@ class RetentionKeys(Keys):
     """Totals of dropped calls by day, accounts and gateways (`vosd retention totals`). Default: for ever."""
     sums: Annotated[Age | None, age()] = None
     """Sums of calls for reports, at least as long as the calls and 3 months. Default: for ever."""
-    exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
+    exports: Annotated[tuple[Annotated[Path, file_path()], ...], ONE_OR_MANY] = ()
     """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it. They are relative to the
     working directory of the switch."""
 

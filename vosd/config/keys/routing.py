@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.base.margin import LossGuard
 from vosd.config.keys.proofs import sip_domain
 from vosd.config.reader.codes import q850
 from vosd.config.reader.e164s import services_with_numbers, short_codes
-from vosd.config.reader.fields import KeyProblemError, Keys, one_or_many, switch, whole
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, switch, whole
 from vosd.config.reader.margins import wanted_margin
 from vosd.routing.special_numbers import EMERGENCY
 
@@ -17,12 +15,12 @@ from vosd.routing.special_numbers import EMERGENCY
 class RoutingKeys(Keys):
     """The choice of routing gateways, where they or a routing plan say nothing else."""
 
-    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
+    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, ONE_OR_MANY] = None
     """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 428, 436-438, 480, 488 and all
     5xx."""
-    failover_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
+    failover_causes: Annotated[tuple[Annotated[int, q850()], ...], ONE_OR_MANY] = ()
     """Q.850 causes of a refusal after which the next gateway is tried, whatever the code is."""
-    stop_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
+    stop_causes: Annotated[tuple[Annotated[int, q850()], ...], ONE_OR_MANY] = ()
     """Q.850 causes of a refusal after which no other gateway is tried, whatever the code is; they come first."""
     loss_guard: Annotated[LossGuard, wanted_margin()] = LossGuard()
     """The margin that a routing gateway must leave for calls whose plan, account and trunk state none: the sell price
@@ -37,9 +35,7 @@ class RoutingKeys(Keys):
     (``vosd cdr show CALL_ID --why``); calls that fail all do, and those for which a gateway was too dear. 0: no other
     answered call does; 1: all.
     """
-    emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(
-        sorted(EMERGENCY)
-    )
+    emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], ONE_OR_MANY] = tuple(sorted(EMERGENCY))
     """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs, refused calls
     too: none of SERVER_BILLING_NO_CDR_E164S fits any of them, and SERVER_BILLING_RECORD_ZERO_HOLD_TIME does not count.
     Only calls of sources that are unknown or have proven nothing, and those refused for overload, leave none. List
@@ -49,7 +45,7 @@ class RoutingKeys(Keys):
     for
     ``urn:service:sos.fire`` that of ``sos`` where ``sos.fire`` has none. A service without a number is refused with
     416, and leaves a CDR."""
-    local_domains: Annotated[tuple[Annotated[str, sip_domain()], ...], BeforeValidator(one_or_many)] = ()
+    local_domains: Annotated[tuple[Annotated[str, sip_domain()], ...], ONE_OR_MANY] = ()
     """Domains whose local numbers may be called, such as ``example.org`` of ``tel:1234;phone-context=example.org``; the
     ``domain`` of any phone or trunk is one of them. Calls to local numbers of other domains are refused with 404."""
     calendar_strict: Annotated[bool, switch()] = False

@@ -4,12 +4,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     KeyProblemError,
     Keys,
     choice,
@@ -19,7 +20,6 @@ from vosd.config.reader.fields import (
     limit,
     milliseconds,
     object_name,
-    one_or_many,
     switch,
     whole,
 )
@@ -68,7 +68,7 @@ class RoutingPlanKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique among the plans."""
-    order: Annotated[tuple[Annotated[Criterion, choice(Criterion)], ...], BeforeValidator(one_or_many)] = NO_PLAN.order
+    order: Annotated[tuple[Annotated[Criterion, choice(Criterion)], ...], ONE_OR_MANY] = NO_PLAN.order
     """Criteria by which gateways are compared; each decides only between those that are equal by the ones before it.
     ``prefix``: the longer first. ``priority``: the lower number first. ``cost``: the lower cost of a call of typical
     length first. ``price``: the lower buy rate of a minute first. ``load``: the fewest running calls in proportion to
@@ -88,7 +88,7 @@ class RoutingPlanKeys(Keys):
     calendars: Annotated[Calendars, choice(Calendars)] = Calendars.CLOSEST
     """``closest``: gateways whose calendar fits less closely than that of another one are left out, also where the
     ``order`` has no ``calendar``. ``ignore``: all whose calendar fits may take calls, and none comes first for it."""
-    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
+    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], ONE_OR_MANY] = ()
     """The routing gateways, or groups of ``gateway_groups``, that its calls may use. Default: all."""
     routes_file: Annotated[Path | None, file_path()] = None
     """A CSV file with routes of its own, in place of the ``prefixes`` of the gateways; relative to the file that names

@@ -5,10 +5,9 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.base.cause import EndReason
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     Keys,
@@ -17,7 +16,6 @@ from vosd.config.reader.fields import (
     choice,
     mail_address,
     object_name,
-    one_or_many,
     switch,
     whole,
 )
@@ -84,7 +82,7 @@ class ScheduledReportKeys(Keys):
     """``xlsx``, ``csv`` or ``pdf``."""
     directory: Annotated[Path | None, file_path()] = None
     """Directory that the file is written to."""
-    mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    mail: Annotated[tuple[Annotated[str, mail_address()], ...], ONE_OR_MANY] = ()
     """Addresses that it is sent to, by the server of ``alarms.mail``."""
 
     def _judge(self) -> None:

@@ -12,13 +12,13 @@ from vosd.config.keys.protection import ConnectionKeys, OverloadKeys, ShieldKeys
 from vosd.config.keys.tls import TlsKeys
 from vosd.config.reader.addresses import listener, name_server
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     Keys,
     choice,
     line_of_text,
     milliseconds,
-    one_or_many,
     switch,
     whole,
 )
@@ -49,7 +49,7 @@ def origin() -> FromText:
 class WebSocketKeys(Keys):
     """SIP over WebSocket (RFC 7118). A reload changes it for new connections."""
 
-    origins: Annotated[tuple[Annotated[str, origin()], ...], BeforeValidator(one_or_many)] = ()
+    origins: Annotated[tuple[Annotated[str, origin()], ...], ONE_OR_MANY] = ()
     """Pages whose scripts may connect, by scheme, host and port, as the Origin of their requests says; ``*`` for every
     page. Programs that send no Origin may always connect. Needed where `sip.listen` has a ``ws:`` or a ``wss:``
     socket."""
@@ -104,7 +104,7 @@ class SipLimitKeys(Keys):
 class DnsKeys(Keys):
     """Name servers for the host names of vendors (RFC 3263), and for how long their answers are used."""
 
-    servers: Annotated[tuple[Annotated[NameServer, name_server()], ...], BeforeValidator(one_or_many)] = ()
+    servers: Annotated[tuple[Annotated[NameServer, name_server()], ...], ONE_OR_MANY] = ()
     """Name servers in the order in which they are asked; port 53. Default: those of /etc/resolv.conf, read at each
     lookup."""
     timeout: Annotated[int, milliseconds(100, 30_000)] = 2_000
@@ -126,9 +126,7 @@ class DnsKeys(Keys):
 class DigestKeys(Keys):
     """Challenges to phones and trunks (RFC 3261 section 22, RFC 7616, RFC 8760)."""
 
-    algorithms: Annotated[tuple[Annotated[Algorithm, digest_algorithm()], ...], BeforeValidator(one_or_many)] = (
-        Algorithm.MD5,
-    )
+    algorithms: Annotated[tuple[Annotated[Algorithm, digest_algorithm()], ...], ONE_OR_MANY] = (Algorithm.MD5,)
     """Algorithms of the challenges, in this order: ``MD5``, ``SHA-256`` or both. Old phones support MD5 only, and
     some of them fail on two challenges."""
 
@@ -180,7 +178,7 @@ class NatKeys(Keys):
 class SipKeys(Keys):
     """Sockets and behaviour of SIP."""
 
-    listen: Annotated[tuple[Annotated[SipListener, listener()], ...], BeforeValidator(one_or_many)] = (
+    listen: Annotated[tuple[Annotated[SipListener, listener()], ...], ONE_OR_MANY] = (
         SipListener("udp", "127.0.0.1", 5060),
     )
     """Sockets that take calls, one or a list."""

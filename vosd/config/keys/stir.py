@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
-
 from vosd.config.keys.dids import number_or_range
 from vosd.config.keys.trunk_headers import few_digits
-from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, milliseconds, one_or_many, switch, whole
+from vosd.config.reader.fields import ONE_OR_MANY, FromText, KeyProblemError, Keys, choice, milliseconds, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.stir.terms import VerifyAction
 from vosd.trunks.dids import Did, DidTable, OverlapError
@@ -55,9 +53,9 @@ class StirSignKeys(Keys):
 class StirVerifyKeys(Keys):
     """Rules for the signatures of callers on trunks with ``stir.verify``. Default: none is verified."""
 
-    roots: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
+    roots: Annotated[tuple[Annotated[Path, file_path()], ...], ONE_OR_MANY] = ()
     """PEM: certificates of the authorities that are trusted. A reload reads them again."""
-    crl: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
+    crl: Annotated[tuple[Annotated[Path, file_path()], ...], ONE_OR_MANY] = ()
     """Lists of revoked certificates, in PEM or DER. A reload reads them again."""
     action: Annotated[VerifyAction, choice(VerifyAction)] = VerifyAction.PASS
     """Treatment of calls of trunks that say no more than ``yes``: ``pass`` notes the result in the record, ``mark``
@@ -107,7 +105,7 @@ class StirKeys(Keys):
     national_digits: Annotated[int, whole(0, 15)] = 0
     """Digits of national numbers without a prefix, where ``country`` is given: 10 in North America. Longer ones are
     no national numbers with a prefix either."""
-    international_prefix: Annotated[tuple[Annotated[str, few_digits()], ...], BeforeValidator(one_or_many)] = ("00",)
+    international_prefix: Annotated[tuple[Annotated[str, few_digits()], ...], ONE_OR_MANY] = ("00",)
     """One or several prefixes in front of numbers with country code as dialled: ``011`` in North America."""
 
     def _judge(self) -> None:
@@ -124,7 +122,7 @@ class CallerStirKeys(Keys):
     attest: Annotated[CallerOrigin, choice(CallerOrigin)] = CallerOrigin.GATEWAY
     """Attestation of its calls where they are signed: ``gateway`` C, ``customer`` B, and A for numbers that are
     its own: those of ``numbers``, and those that its account has in ``dids``."""
-    numbers: Annotated[tuple[Annotated[str, number_or_range()], ...], BeforeValidator(one_or_many)] = ()
+    numbers: Annotated[tuple[Annotated[str, number_or_range()], ...], ONE_OR_MANY] = ()
     """Numbers and ranges of its own, with country code, such as 12155551200-12155551299."""
 
     def _judge(self) -> None:
@@ -141,7 +139,7 @@ class VendorStirKeys(Keys):
 
     sign: Annotated[bool, switch()] = False
     """``yes``: calls are signed by ``stir.sign``, unless the caller's own signature passes."""
-    verstat: Annotated[tuple[Annotated[VerstatHeader, choice(VerstatHeader)], ...], BeforeValidator(one_or_many)] = ()
+    verstat: Annotated[tuple[Annotated[VerstatHeader, choice(VerstatHeader)], ...], ONE_OR_MANY] = ()
     """Headers in which the calling number has the parameter ``verstat``, for calls of trunks with ``mark`` or
     ``refuse``. Default: none."""
     only_verified: Annotated[bool, switch()] = False

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
 from vosd.config.reader.addresses import dns_name
-from vosd.config.reader.fields import KeyProblemError, Keys, choice, object_name, one_or_many, switch
+from vosd.config.reader.fields import ONE_OR_MANY, KeyProblemError, Keys, choice, object_name, switch
 from vosd.config.reader.files import file_path
 from vosd.net.settings import TlsVersion, VerifyClient
 
@@ -27,7 +25,7 @@ class TlsIdentityKeys(Keys):
     gateway, else its address."""
     verify_server: Annotated[bool, switch()] = True
     """``no`` accepts any certificate of the vendor."""
-    host_names: Annotated[tuple[Annotated[str, dns_name()], ...], BeforeValidator(one_or_many)] = ()
+    host_names: Annotated[tuple[Annotated[str, dns_name()], ...], ONE_OR_MANY] = ()
     """Names of ours for which a peer that connects to us is shown this certificate (SNI)."""
 
     def _judge(self) -> None:

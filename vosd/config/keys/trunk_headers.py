@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.config.reader.codes import causes_instead
-from vosd.config.reader.fields import FromText, KeyProblemError, Keys, choice, one_or_many, switch, text_where, whole
+from vosd.config.reader.fields import ONE_OR_MANY, FromText, KeyProblemError, Keys, choice, switch, text_where, whole
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values, product, uri_host, uri_user
 from vosd.trunks.dialect import ReasonForm
@@ -26,11 +26,11 @@ def few_digits() -> FromText:
 class ResponseHeaderKeys(Keys):
     """Headers of the responses to INVITE that it is sent; ``pass`` takes those of the other side's response."""
 
-    passes: Annotated[
-        tuple[Annotated[str, header_pattern(passes=True, to_caller=True)], ...], BeforeValidator(one_or_many)
-    ] = Field(default=(), alias="pass")
+    passes: Annotated[tuple[Annotated[str, header_pattern(passes=True, to_caller=True)], ...], ONE_OR_MANY] = Field(
+        default=(), alias="pass"
+    )
     """Headers of the response that is forwarded, by name or as ``X-*``."""
-    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], BeforeValidator(one_or_many)] = ()
+    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], ONE_OR_MANY] = ()
     """Headers that are left out."""
     add: Annotated[Values, header_values()] = ()
     """Headers that are sent besides those of the same name."""
@@ -41,13 +41,13 @@ class ResponseHeaderKeys(Keys):
 class HeaderKeys(Keys):
     """Headers of its requests, beside those of the switch: first ``pass``, then ``remove``, ``set``, ``add``."""
 
-    passes: Annotated[tuple[Annotated[str, header_pattern(passes=True)], ...], BeforeValidator(one_or_many)] = Field(
+    passes: Annotated[tuple[Annotated[str, header_pattern(passes=True)], ...], ONE_OR_MANY] = Field(
         default=(), alias="pass"
     )
     """Headers of the request that is forwarded, by name or as ``X-*``: of the caller's INVITE and of a BYE. Not those
     that transaction, dialog, digest or body live by, nor those that say who calls: ``identity``, ``privacy``,
     ``diversion`` and ``history_info`` pass those."""
-    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], BeforeValidator(one_or_many)] = ()
+    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], ONE_OR_MANY] = ()
     """Headers that are left out, also of those that the switch writes itself or that ``pass`` took."""
     add: Annotated[Values, header_values()] = ()
     """Headers that are sent besides those of the same name. A value may contain ``{caller}``, ``{callee}``,
@@ -62,9 +62,7 @@ class HeaderKeys(Keys):
 class BodyKeys(Keys):
     """Bodies of the other side that it is sent beside the session description, as SIP-I and locations need."""
 
-    passes: Annotated[tuple[Annotated[str, body_type()], ...], BeforeValidator(one_or_many)] = Field(
-        default=(), alias="pass"
-    )
+    passes: Annotated[tuple[Annotated[str, body_type()], ...], ONE_OR_MANY] = Field(default=(), alias="pass")
     """Media types, such as ``application/isup`` and ``application/pidf+xml``: of the INVITE, of what answers it, of
     INFO and BYE."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
 from msgspec import Struct
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.host import is_address
@@ -33,6 +33,7 @@ from vosd.config.reader.addresses import destination, dns_name, listener, source
 from vosd.config.reader.codes import counted_as, q850, sent_instead
 from vosd.config.reader.countries import Countries
 from vosd.config.reader.fields import (
+    ONE_OR_MANY,
     FromText,
     KeyProblemError,
     choice,
@@ -43,7 +44,6 @@ from vosd.config.reader.fields import (
     milliseconds,
     milliseconds_of,
     object_name,
-    one_or_many,
     switch,
     whole,
 )
@@ -78,14 +78,10 @@ class CallerKeys(IncomingNumberKeys, TrunkMediaKeys, DeclaredKeys):
     """Routing plan of its calls. Default: the account's."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """The margin that routing gateways must leave for its calls. Default: that of the account, else of the plan."""
-    gateways_allow: Annotated[
-        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
-    ] = frozenset()
+    gateways_allow: Annotated[frozenset[Annotated[str, object_name("routing_gateways")]], ONE_OR_MANY] = frozenset()
     """The routing gateways, or groups of ``gateway_groups``, that its calls may use, of those of its plan. Default:
     all."""
-    gateways_deny: Annotated[
-        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
-    ] = frozenset()
+    gateways_deny: Annotated[frozenset[Annotated[str, object_name("routing_gateways")]], ONE_OR_MANY] = frozenset()
     """Routing gateways, or groups, that its calls do not use."""
     announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
     """Sounds of `media.sounds` that are played to its callers when a call fails without an answer, by end reason, as in
@@ -104,19 +100,17 @@ class MappingGatewayKeys(SpokenToKeys, CallerKeys):
     """Unique among the mapping gateways."""
     account: Annotated[str, object_name("accounts")]
     """The account that pays."""
-    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], ONE_OR_MANY] = ()
     """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
     pattern or name on two gateways is an error. A name stands for its addresses in DNS (RFC 3263), which are followed;
     an address that another gateway is configured with, or with a network around it, stays with that one. Can be left
     out beside ``auth``: then it may call and register from any address.
     """
-    address_groups: Annotated[
-        tuple[Annotated[str, object_name("address_groups")], ...], BeforeValidator(one_or_many)
-    ] = ()
+    address_groups: Annotated[tuple[Annotated[str, object_name("address_groups")], ...], ONE_OR_MANY] = ()
     """Groups of ``address_groups`` whose hosts are its own, too."""
-    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], BeforeValidator(one_or_many)] = ()
+    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], ONE_OR_MANY] = ()
     """Groups of ``gateway_groups`` whose limits its calls share with those of all other gateways in them."""
-    certificate_names: Annotated[frozenset[Annotated[str, dns_name()]], BeforeValidator(one_or_many)] = frozenset()
+    certificate_names: Annotated[frozenset[Annotated[str, dns_name()]], ONE_OR_MANY] = frozenset()
     """Names of which the certificate that it shows must bear one: DNS names or SIP domains. Its calls then come over
     TLS alone, from its ``hosts``, or without any from everywhere. Needs ``sip.tls.verify_client``."""
     auth: AuthKeys = AuthKeys()
@@ -125,7 +119,7 @@ class MappingGatewayKeys(SpokenToKeys, CallerKeys):
     all other processing."""
     preset: Annotated[TrunkPreset | None, choice(TrunkPreset)] = None
     """The kind of peer that it is: other defaults, by pages of docs/trunks. Default: the installation's ``preset``."""
-    caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (
+    caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], ONE_OR_MANY] = (
         CallerSource.ASSERTED,
         CallerSource.FROM,
     )
@@ -174,9 +168,9 @@ class PhoneKeys(ProofKeys, CallerKeys):
     """Unique among the phones: it registers and is called under it, and shows it when it calls."""
     account: Annotated[str, object_name("accounts")]
     """The account that pays for its calls."""
-    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], ONE_OR_MANY] = ()
     """Source addresses from which it may register and call. Default: any."""
-    caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(one_or_many)] = ()
+    caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], ONE_OR_MANY] = ()
     """Numbers that it may show besides its own; any other number is replaced by its own."""
     max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
     """Longest call, where less than the account's."""
@@ -267,7 +261,7 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     """Buy rates instead of the account's."""
     private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Buy rates of its own beside those of its rate group, before those of the account."""
-    address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
+    address: Annotated[tuple[Annotated[Address, destination()], ...], ONE_OR_MANY] = ()
     """Address to which its packets go: one or a list; the next is tried after a timeout or a 503.
 
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
@@ -285,7 +279,7 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     auth: LoginKeys = LoginKeys()
     registration: RegisterKeys = Field(default=RegisterKeys(), alias="register")
     options_ping: PingKeys = PingKeys()
-    prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
+    prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], ONE_OR_MANY] = ("*",)
     """Called prefixes that it takes, in which ``?`` is any digit; ``*`` takes any number, ``from_rates`` those of its
     buy rates."""
     calendar: Annotated[str | None, object_name("calendars")] = None
@@ -298,24 +292,24 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     """The others are tried first. It joins when all have failed, or when none has sent a 18x or an answer within so
     many seconds since the INVITE arrived; ``yes`` is 10 seconds.
     """
-    denied_prefixes: Annotated[tuple[Annotated[str, plain_prefix()], ...], BeforeValidator(one_or_many)] = ()
+    denied_prefixes: Annotated[tuple[Annotated[str, plain_prefix()], ...], ONE_OR_MANY] = ()
     """Called prefixes that it does not take, whatever ``prefixes`` say. One of ``emergency_numbers`` is refused by the
     whole number alone; by a shorter prefix the gateway is tried for it after all others."""
     valid_from: Annotated[int | None, first_instant()] = None
     """Before it no call uses the gateway."""
     valid_to: Annotated[int | None, end_of_validity()] = None
     """After it no call uses the gateway; of a day, after its end."""
-    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], BeforeValidator(one_or_many)] = ()
+    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], ONE_OR_MANY] = ()
     """Groups of ``gateway_groups`` that it is in, beside those that name it."""
     partner: Annotated[str | None, object_name()] = None
     """Calls that came from an account of the same ``partner`` never go to it. Default: the account's."""
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
     """Without ringing or a final response within this time after a 100 the next gateway is tried, if there is one."""
-    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
+    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, ONE_OR_MANY] = None
     """Final codes after which the next gateway is tried. Default: those of ``routing``."""
-    failover_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, BeforeValidator(one_or_many)] = None
+    failover_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, ONE_OR_MANY] = None
     """Q.850 causes after which the next gateway is tried, whatever the code is. Default: those of ``routing``."""
-    stop_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, BeforeValidator(one_or_many)] = None
+    stop_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, ONE_OR_MANY] = None
     """Q.850 causes after which no other is tried, whatever the code is. Default: those of ``routing``."""
     failover_after_ringing: Annotated[bool | None, switch()] = None
     """``yes`` tries the next gateway when this one rings and does not answer within ``ring_timeout``. Default: no, and
@@ -327,7 +321,7 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     """
     interface: Annotated[SipListener | None, listener()] = None
     """Socket of ``sip.listen`` from which its calls are sent. Default: the first that can reach its address."""
-    identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], BeforeValidator(one_or_many)] = (
+    identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], ONE_OR_MANY] = (
         IdentityHeader.FROM,
     )
     """Headers with the calling number. From always has it, unless the caller withholds it."""
@@ -351,7 +345,7 @@ class RoutingGatewayKeys(SpokenToKeys, OutgoingNumberKeys, TrunkMediaKeys, Decla
     """The proxy that its calls, and OPTIONS to it, are sent to, with Route; ``address`` stays in the Request-URI."""
     strict_proxy: Annotated[bool, switch()] = False
     """``yes``: the outbound proxy is a strict router of RFC 2543, which stands in the request line itself."""
-    route: Annotated[tuple[Annotated[str, route_value()], ...], BeforeValidator(one_or_many)] = ()
+    route: Annotated[tuple[Annotated[str, route_value()], ...], ONE_OR_MANY] = ()
     """Route values of its INVITE, behind that of the outbound proxy. Packets go to the outbound proxy, else to
     ``address``."""
     stir: VendorStirKeys = VendorStirKeys()

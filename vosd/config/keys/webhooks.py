@@ -4,11 +4,9 @@ import re
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
-
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
-from vosd.config.reader.fields import FromText, Keys, milliseconds, one_or_many, switch, text_where, whole
+from vosd.config.reader.fields import ONE_OR_MANY, FromText, Keys, milliseconds, switch, text_where, whole
 from vosd.control.events import TYPES_BY_NAME
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -50,7 +48,7 @@ class ReceiverKeys(Keys):
     """Name in alarms and lists, and directory below ``state_dir/webhooks``."""
     url: Annotated[str, report_url()]
     """URL to which events are sent; redirects are not followed."""
-    types: Annotated[tuple[Annotated[str, _event_type()], ...], BeforeValidator(one_or_many)] = ()
+    types: Annotated[tuple[Annotated[str, _event_type()], ...], ONE_OR_MANY] = ()
     """Types of events (``call.ended``) and subjects (``call``: all types of it). Default: all."""
     secret: Annotated[Secret | None, password_text()] = None
     """Key of the signature, best with ``${ENV}``. Default: not signed."""

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
-
-from vosd.config.reader.fields import ExpectedError, FromText, one_or_many
+from vosd.config.reader.fields import ONE_OR_MANY, ExpectedError, FromText
 
 _MEANT: Final = {"UK": "GB", "EL": "GR"}
 """Codes that people write for others."""
@@ -37,7 +35,7 @@ def country() -> FromText:
     return FromText("a country by the two letters of ISO 3166, such as DE", read)
 
 
-Countries = Annotated[frozenset[Annotated[str, country()]], BeforeValidator(one_or_many)]
+Countries = Annotated[frozenset[Annotated[str, country()]], ONE_OR_MANY]
 """Value of a key with countries, one or a list."""
 
 

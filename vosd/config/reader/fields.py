@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -119,6 +119,10 @@ class FromText:
 def one_or_many(value: object) -> object:
     """Accept a single item without brackets where a list is expected."""
     return [value] if isinstance(value, str) else value
+
+
+ONE_OR_MANY: Final = BeforeValidator(one_or_many)
+"""Mark of a list that may be written as a single item without brackets."""
 
 
 def whole(lowest: int, highest: int, unit: str = "") -> FromText:

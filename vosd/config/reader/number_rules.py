@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from pydantic import BeforeValidator
+
 from vosd.base.number import for_matching
 from vosd.config.reader.fields import ExpectedError, FromText, one_or_many
 from vosd.routing.expressions import RuleError
@@ -16,12 +18,16 @@ _LONGEST: Final = 128
 _PATTERN: Final = "a number such as 4420123, or a prefix with * at its end such as 4420*"
 
 
-def comma_separated(value: object) -> object:
+def _comma_separated(value: object) -> object:
     """Accept a text with commas where a list is expected, and as its items."""
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         return items
     return [part.strip() for item in items for part in item.split(",")]
+
+
+COMMA_SEPARATED: Final = BeforeValidator(_comma_separated)
+"""Mark of a list whose items may stand in one text with commas between."""
 
 
 def one_or_many_rules(value: object) -> object:
