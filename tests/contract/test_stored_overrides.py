@@ -170,6 +170,18 @@ async def test_a_change_reads_none_of_the_others_that_are_in_force(database, mon
     assert await overrides.clear([each.key for each in others], "bob", STARTED + 3) == others
 
 
+async def test_the_overrides_of_a_name_are_those_of_every_kind_of_object_and_no_other_is_read(database, monkeypatch):
+    overrides, made, read = SqlOverrides(database), stored._override_of, []
+    twin = msgspec.structs.replace(BLOCK, target=Target.MAPPING)
+    a_class = Override(Target.DESTINATION, "acme/premium", Setting.BLOCKED, "", "ann", STARTED)
+    await overrides.put([LIMIT, BLOCK, twin, CREDIT, a_class], STARTED)
+    monkeypatch.setattr(stored, "_override_of", lambda row: read.append(row.name) or made(row))
+    assert [*(await overrides.load("carrier-a")).by_key.values()] == [twin, BLOCK, LIMIT]
+    assert [*(await overrides.load("acme/premium")).by_key.values()] == [a_class]
+    assert read == ["carrier-a", "carrier-a", "carrier-a", "acme/premium"]
+    assert not (await overrides.load("Carrier-A")).by_key
+
+
 async def test_the_overrides_of_a_moment_of_the_past_are_those_that_were_in_force_then(database):
     overrides = SqlOverrides(database)
     await overrides.put([LIMIT, BLOCK], STARTED)

@@ -104,7 +104,7 @@ def _row_writer(as_csv: str) -> "Callable[[RatedRow], None]":
 
 def _show(answer: dict[str, Any]) -> None:
     without_rate = sum(each["without_rate"] for each in answer["accounts"])
-    said = f"{answer['rows']} rows, {answer['differ']} differ, {without_rate} without rate"
+    said = f"{output.rows(answer['rows'])}, {answer['differ']} differ, {without_rate} without rate"
     if answer["unpaid_rows"]:
         said += f", {answer['unpaid_rows']} left out: neither account nor charge (test calls)"
     output.line(said)

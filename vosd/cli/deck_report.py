@@ -24,7 +24,7 @@ def show_import(report: ImportReport, document: Mapping[str, Any]) -> None:
             f"costs {margin.cost_before} to {margin.cost_after}, margin {margin.change} more; {margin.refused} refused"
         )
     if document["invalid_rows"]:
-        output.line(f"{document['invalid_rows']} rows have mistakes: nothing was imported")
+        output.line(f"{output.rows(document['invalid_rows'])} with mistakes: nothing was imported")
     elif document["dry_run"]:
         output.line("nothing was imported: it was only tried")
     elif report.version is None:

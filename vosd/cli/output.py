@@ -224,6 +224,11 @@ def first(found: Sequence[Item], most: int | None, what: str) -> Sequence[Item]:
     return found[:most]
 
 
+def rows(count: int) -> str:
+    """Return how many rows there are, in words."""
+    return f"{count} row{'' if count == 1 else 's'}"
+
+
 def remark(text: str) -> None:
     """Print a remark to standard error, apart from the result."""
     click.echo(text, err=True)

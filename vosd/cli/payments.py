@@ -196,7 +196,7 @@ def _write_sheet(path: Path, found: "Sequence[PaymentSheet]") -> None:
         raise OperationError(message)
     columns = {name: name in _NUMBERS for name in PaymentSheet.__struct_fields__}
     write_file(path, workbook("payments", columns, map(msgspec.structs.asdict, found)))
-    output.remark(f"{len(found)} rows: {path}")
+    output.remark(f"{output.rows(len(found))}: {path}")
 
 
 def _print_csv(found: "Sequence[PaymentSheet]", writer: CsvWriter) -> None:

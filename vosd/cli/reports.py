@@ -205,12 +205,12 @@ def _print(sheet: "ReportSheet", as_csv: str | None, xlsx: Path | None, pdf: Pat
         from vosd.admin.spreadsheet import workbook_of
 
         write_file(xlsx, workbook_of(sheet))
-        output.remark(f"{len(sheet.rows)} rows: {xlsx}")
+        output.remark(f"{output.rows(len(sheet.rows))}: {xlsx}")
     elif pdf is not None:
         from vosd.admin.report_pdf import report_pdf
 
         write_file(pdf, report_pdf(sheet))
-        output.remark(f"{len(sheet.rows)} rows: {pdf}")
+        output.remark(f"{output.rows(len(sheet.rows))}: {pdf}")
     elif output.wants_json():
         output.document(sheet)
     elif as_csv:

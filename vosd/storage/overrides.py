@@ -51,11 +51,13 @@ class SqlOverrides(SqlStore):
         async with self._database.reading() as connection:
             return await _version_in(connection)
 
-    async def load(self) -> Overrides:
-        """Return all overrides by target, name and setting."""
+    async def load(self, name: str | None = None) -> Overrides:
+        """Return all overrides by target, name and setting, or those of a name alone."""
+        # the key begins with the target: with all of them, the database finds a name without reading the others
+        named = () if name is None else (_table.c.target.in_(_STORED_TARGETS), _table.c.name == name)
         async with self._database.reading() as connection:
             version = await _version_in(connection)
-            return Overrides((await _rows(connection)).values(), version)
+            return Overrides((await _rows(connection, *named)).values(), version)
 
     async def at(self, wall_ms: int) -> Overrides:
         """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes."""
@@ -226,6 +228,9 @@ def _target_of(target: Target) -> str:
     with a target that they do not know; a block of an account that is not configured means nothing to them.
     """
     return Target.ACCOUNT.value if target is Target.DESTINATION else target.value
+
+
+_STORED_TARGETS: Final = sorted({_target_of(each) for each in Target})
 
 
 def _row_of(each: Override) -> dict[str, Any]:

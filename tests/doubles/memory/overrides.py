@@ -28,9 +28,10 @@ class MemoryOverrides:
         """Return the version of the overrides."""
         return self._version
 
-    async def load(self) -> Overrides:
-        """Return all overrides by target, name and setting."""
-        in_order = sorted(self._kept.values(), key=lambda each: (each.target.value, each.name, each.setting.value))
+    async def load(self, name: str | None = None) -> Overrides:
+        """Return all overrides by target, name and setting, or those of a name alone."""
+        wanted = [each for each in self._kept.values() if name in {None, each.name}]
+        in_order = sorted(wanted, key=lambda each: (each.target.value, each.name, each.setting.value))
         return Overrides(in_order, self._version)
 
     async def put(

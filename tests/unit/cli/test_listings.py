@@ -141,7 +141,8 @@ def test_payments_of_all_accounts_are_listed_and_exported_with_the_balance_befor
         ("'=Acme", "ann", "wire"), ("", "bob", "wire"), ("'=Acme", "bob", "wire"),
     ]  # fmt: skip
     (site / "p.draft").write_text("a file of the user")
-    assert vosd("payment", "list", "--xlsx", str(site / "p.xlsx")).exit_code == 0
+    assert vosd("payment", "list", "--xlsx", str(site / "p.xlsx")).stderr == f"3 rows: {site / 'p.xlsx'}\n"
+    assert vosd("payment", "list", "--limit", "1", "--xlsx", str(site / "one.xlsx")).stderr.startswith("1 row: ")
     assert (site / "p.draft").read_text() == "a file of the user"
     refused = vosd("payment", "list", "--xlsx", str(site / "missing" / "p.xlsx"))
     assert (refused.exit_code, "missing/p.xlsx cannot be written: No such file" in refused.stderr) == (1, True)

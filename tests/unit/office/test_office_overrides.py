@@ -47,6 +47,7 @@ from vosd.catalogue.ports import LaterOverride, SetByOthersError
 from vosd.control.installation import RefreshOverrides
 from vosd.control.order import OrderDone
 from vosd.control.server import CommandError
+from vosd.storage import overrides as stored
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
@@ -295,6 +296,19 @@ async def test_an_override_of_an_object_that_is_not_configured_any_more_applies_
     later = await show_overrides(at(NOW + 1), operator(), ShowOverrides())
     assert {each.name: each.applies for each in later} == {"carrier-a": True, "acme/premium": True}
     assert [each.name for each in await show_overrides(office, operator(), ShowOverrides("carrier-a"))] == ["carrier-a"]
+
+
+async def test_an_order_about_a_name_reads_none_of_the_others_that_are_in_force(at, monkeypatch):
+    """Each page of an account asks for its own, and there may be tens of thousands."""
+    office, made, read = at(), stored._override_of, []
+    for gateway in ("carrier-a", "twin"):
+        await block_gateway(office, operator(), BlockGateway(name=gateway))
+    await block_account(office, operator(), BlockAccount(account="acme"))
+    monkeypatch.setattr(stored, "_override_of", lambda row: read.append(row.name) or made(row))
+    assert [each.name for each in await show_overrides(office, operator(), ShowOverrides("carrier-a"))] == ["carrier-a"]
+    await unblock_gateway(office, operator(), UnblockGateway("carrier-a"))
+    await clear_overrides(office, operator(), ClearOverrides(name="acme"))
+    assert set(read) == {"carrier-a", "acme"}
 
 
 async def test_the_history_names_the_persons_and_the_moments(at: Callable[..., Office], office: Office) -> None:
