@@ -873,6 +873,21 @@ def test_a_new_override_replaces_none_that_a_colleague_has_set(site: Watched, vi
     assert site.daemon.succeed("overrides", "clear", "carrier-b")
 
 
+def test_the_memo_of_a_colleague_within_a_refusal_is_not_translated(site: Watched, visit: Visit) -> None:
+    visitor = visit(language="zh")
+    visitor.go("/parameters", "参数").get_by_text(re.compile("^[一-龥].*。$")).first.wait_for()  # texts of the server
+    page = visitor.turn("/lists/overrides", "临时设置")
+    page.get_by_role("button", name="临时设置").click()
+    raised = {"values": {"max_concurrent": "2"}, "memo": "up; full; back on; ask ann"}  # words of states
+    assert site.api.ask("POST", "/gateways/carrier-b/overrides", raised).status == 200
+    fields = {"网关、话机或账户": "carrier-b", "设置": "max_concurrent", "值": "900"}
+    done(page, "临时设置", **fields)
+    expect(page.get_by_role("dialog")).to_contain_text(
+        "carrier-b 的 max_concurrent 已有临时设置\N{FULLWIDTH COLON}2, up; full; back on; ask ann。"
+    )
+    assert site.daemon.succeed("overrides", "clear", "carrier-b")
+
+
 def test_a_vendor_is_asked_for_a_registration_that_it_has_not_granted(site: Watched, visit: Visit) -> None:
     terms = {"server": "127.0.0.1:9", "username": "switch", "password": "secret"}  # nothing listens there
     keys = {"account": "vendors", "address": "127.0.0.1:9", "prefixes": ["4499"], "register": terms}

@@ -287,7 +287,10 @@ export const keyed = (key: string) => ({ [KEY_HEADER]: key });
 /** The header that has a change refused where the database has the object by now. */
 export const ifNone = { "If-None-Match": "*" };
 
-/** A refusal: another person has changed the object since the page read it, so nothing is changed or undone. */
+/**
+ * A refusal: another person has changed the object since the page read it, so nothing is changed or undone. Its message,
+ * if any, says what there is, in the language of the console: names and memos of others in it stay as they are.
+ */
 export class ChangedSince extends Error {}
 
 const HTTP_STALE = 412;

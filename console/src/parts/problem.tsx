@@ -43,6 +43,7 @@ export function ProblemText({
   const isPast = useIsPast(error);
   if (!error || isPast) return null;
   const words = (): readonly [title: string, remedy: string] => {
+    if (error instanceof ChangedSince && error.message) return [error.message, ""];
     if (stale) return [t(stale), t(`${stale}_do`)];
     if (error instanceof Unreachable) return [t(isLate(error) ? "state.late" : "state.unreachable"), t("state.away")];
     if (error instanceof DoneOtherwise) return [t("act.done_otherwise"), t("act.done_otherwise_do")];

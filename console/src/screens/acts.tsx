@@ -5,7 +5,17 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { keyed, Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
+import {
+  ChangedSince,
+  keyed,
+  Problem,
+  pageOf,
+  type Row,
+  type Schemas,
+  send,
+  unlessChanged,
+  unlessOther,
+} from "../api/client";
 import { cleared, override, overridesOf, targetOf, targetOfRow } from "../api/overrides";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
@@ -160,7 +170,7 @@ function NewOverride() {
         const target = targetOf(setting);
         const found = again ? [] : await overridesOf(target, name);
         const other = found.find((row) => row.setting === setting);
-        if (other) throw new Problem(HTTP_CONFLICT, "override_exists", saidOf(other), "", "");
+        if (other) throw new ChangedSince(saidOf(other));
         const terms = { until: until || undefined, memo: memo || undefined };
         return override(may, target, name, { [setting]: value }, terms, { key, again, seen: [] });
       }}
