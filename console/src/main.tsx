@@ -1,4 +1,4 @@
-import { createTheme, MantineProvider, Modal, Tabs } from "@mantine/core";
+import { createTheme, DirectionProvider, MantineProvider, Modal, Tabs } from "@mantine/core";
 import "./mantine.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
@@ -87,13 +87,15 @@ await beginTexts();
 if (place) {
   createRoot(place).render(
     <StrictMode>
-      <Looks>
-        <QueryClientProvider client={queries}>
-          <SessionGate>
-            <RouterProvider router={router} />
-          </SessionGate>
-        </QueryClientProvider>
-      </Looks>
+      <DirectionProvider>
+        <Looks>
+          <QueryClientProvider client={queries}>
+            <SessionGate>
+              <RouterProvider router={router} />
+            </SessionGate>
+          </QueryClientProvider>
+        </Looks>
+      </DirectionProvider>
     </StrictMode>,
   );
 }

@@ -1089,3 +1089,42 @@ def test_those_who_may_not_book_are_not_offered_it(visit: Visit, role: str, acco
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
     if account:
         assert "vendor" not in page.inner_text("body").lower()
+
+
+PLACES: Final = """beginning => {
+    const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode() && !texts.currentNode.data.startsWith(beginning));
+    return [0, 1].map((at) => {
+        const letter = document.createRange();
+        letter.setStart(texts.currentNode, at);
+        letter.setEnd(texts.currentNode, at + 1);
+        return letter.getBoundingClientRect().left;
+    });
+}"""
+"""The places of the first two letters of a text that begins so."""
+
+
+@pytest.mark.parametrize("beginning", ["-0.013345", "+493"])
+def test_in_a_language_from_the_right_to_the_left_a_sign_stands_before_its_digits(visit: Visit, beginning: str) -> None:
+    """There is no such language yet: its file would turn the page by its name."""
+    page = visit(language="zh").go("/accounts/acme", "acme")
+    expect(page.locator("html")).to_have_attribute("dir", "ltr")
+    page.get_by_text(beginning).first.wait_for()
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    menu, main = page.locator("nav").first.bounding_box(), page.locator("main h1").bounding_box()
+    assert menu is not None
+    assert main is not None
+    assert menu["x"] > main["x"]
+    sign, digit = page.evaluate(PLACES, beginning)
+    assert sign < digit
+    fits_a_telephone(page)
+    page.evaluate("document.documentElement.dir = 'ltr'")
+
+
+def test_in_a_language_from_the_right_to_the_left_the_next_tab_is_to_the_left(boss: Visitor) -> None:
+    page = boss.go("/payments", "Payments")
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    page.get_by_role("tab").first.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tab").nth(1)).to_be_focused()
+    page.evaluate("document.documentElement.dir = 'ltr'")

@@ -42,10 +42,10 @@ export function Money({ value, currency }: { value: unknown; currency?: unknown 
   if (value === null || value === undefined || value === "") return <span className="quiet">–</span>;
   const text = String(value);
   return (
-    <span className={text.startsWith("-") ? "bad" : undefined}>
+    <bdi className={text.startsWith("-") ? "bad" : undefined}>
       {text === "unlimited" ? t("value.unlimited") : amount(text)}
       {currency && /\d/.test(text) ? ` ${currency}` : ""}
-    </span>
+    </bdi>
   );
 }
 

@@ -96,7 +96,7 @@ function Account({ branch, isOpen, turn }: { branch: Branch; isOpen: boolean; tu
   const { t } = useTranslation();
   const name = String(branch.row.id);
   return (
-    <span style={{ paddingLeft: `${INDENT_REM * branch.depth}rem` }}>
+    <span style={{ paddingInlineStart: `${INDENT_REM * branch.depth}rem` }}>
       {branch.count > 0 && (
         <button
           type="button"

@@ -445,7 +445,9 @@ function Ending({ calls }: { calls: readonly Row[] }) {
       <ul className="words">
         {calls.slice(0, NAMED_CALLS).map((row) => (
           <li key={String(row.call_id)}>
-            <bdi>{String(row.caller || "–")}</bdi> → <bdi>{String(row.callee || "–")}</bdi>
+            <span dir="ltr">
+              <bdi>{String(row.caller || "–")}</bdi> → <bdi>{String(row.callee || "–")}</bdi>
+            </span>
             {row.customer_account ? `, ${row.customer_account}` : ""}
           </li>
         ))}

@@ -85,7 +85,9 @@ export function TraceScreen() {
         <section key={call.call_id}>
           <Title order={2} size="h4">
             <Link to="/cdrs/$call" params={{ call: call.call_id }}>
-              {call.caller} → {call.callee}
+              <span dir="ltr">
+                {call.caller} → {call.callee}
+              </span>
             </Link>{" "}
             {String(call.outcome?.end_reason ?? "")}
           </Title>

@@ -20,10 +20,12 @@ export const languages = Object.keys(files)
 const FROM_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
 /**
- * A value as it stands in a sentence. React encodes what it shows; a name that is written from the right to the left is
- * kept apart, or digits behind it, such as those of an amount, would stand on its other side.
+ * A value as it stands in a sentence. React encodes what it shows; what is not written in the direction of the sentence
+ * is kept apart: digits behind a name, such as those of an amount, would stand on its other side, and in a sentence from
+ * the right to the left a sign would stand behind its amount.
  */
-export const isolated = (value: string): string => (FROM_RIGHT.test(value) ? `\u2068${value}\u2069` : value);
+export const isolated = (value: string, direction = i18next.dir()): string =>
+  direction === "rtl" || FROM_RIGHT.test(value) ? `\u2068${value}\u2069` : value;
 
 /** The language of a browser of those that there are: its own, such as `pt-BR`, else that without a region. */
 export const languageFor = (wanted: string, there: readonly string[]): string =>
@@ -37,7 +39,7 @@ export async function beginTexts(): Promise<void> {
     fallbackLng: FALLBACK,
     resources: {},
     showSupportNotice: false,
-    interpolation: { escape: isolated },
+    interpolation: { escape: (value: string) => isolated(value) },
   });
   await use(language);
 }
@@ -62,4 +64,5 @@ async function use(language: string): Promise<void> {
   }
   await i18next.changeLanguage(language);
   document.documentElement.lang = language;
+  document.documentElement.dir = i18next.dir(language);
 }
