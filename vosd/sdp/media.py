@@ -459,7 +459,7 @@ def _lists(listed: bytes, event: int) -> bool:
 def _with_map(part: bytes, payload: int, clock: int, last: int) -> bytes:
     first, *rest = _lines(part)
     first = ended(first)
-    end = b"\r\n" if first.endswith(b"\r\n") else b"\n"
+    end = end_of(first)
     lines = [b"%b %d%b" % (first.rstrip(), payload, end), *rest]
     lines[-1] = ended(lines[-1], end)
     text = b"a=rtpmap:%d telephone-event/%d%ba=fmtp:%d 0-%d%b"
@@ -703,7 +703,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
     has_connection = b"\nc=" in part
     first, *rest = _lines(part)
     first = ended(first)
-    end = b"\r\n" if first.endswith(b"\r\n") else b"\n"
+    end = end_of(first)
     lines = [_with_port(first, place.rtp)]
     if not has_connection and place.host != announced:
         rest.insert(0, _connection_like(common.rstrip() + end, place.host))
@@ -742,6 +742,11 @@ def _named(host: str) -> bytes:
 def _lines(part: bytes) -> list[bytes]:
     """Return lines with their ends; a carriage return alone ends none."""
     return _LINE.findall(part)
+
+
+def end_of(line: bytes) -> bytes:
+    """Return what ends a line; blanks before that belong to its text."""
+    return line[len(line.rstrip(b"\r\n")) :]
 
 
 def ended(text: bytes, end: bytes = b"\r\n") -> bytes:

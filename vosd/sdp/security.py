@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import BadSession, SessionFault, ended, media_of, rejected
+from vosd.sdp.media import BadSession, SessionFault, end_of, ended, media_of, rejected
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -269,7 +269,7 @@ def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
     written = [_without(above, is_web=is_web), *_own(given_above)]
     for index, (part, own) in enumerate(zip(media, given_media, strict=True)):
         first, *rest = _LINE.findall(_without(part, is_web=is_web))
-        end = ended(first)[len(first.rstrip()) :]
+        end = end_of(ended(first))
         words, transport = first.split(), own.split(maxsplit=3)[2:3]
         lines = [b" ".join([*words[:2], *transport, *words[3:]]) + end, *rest]
         lines[-1] = ended(lines[-1], end)

@@ -205,6 +205,11 @@ def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_key_is_added()
         assert terminated(author[:-1], given, []) == terminated(author, given, [])
 
 
+def test_blanks_behind_a_media_line_are_none_of_the_lines_that_are_written_for_it():
+    author, given = HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n"), HEAD + audio(b"UDP/TLS/RTP/SAVPF", PRINT)
+    assert terminated(author.replace(b"0\r\na=p", b"0 \r\na=p"), given, [b"v"]) == terminated(author, given, [b"v"])
+
+
 def test_lines_of_browsers_reach_browsers_alone():
     author = HEAD + audio(b"UDP/TLS/RTP/SAVPF", PRINT, WEB_LINES, b"a=setup:actpass\r\n", b"a=ptime:20\r\n")
     assert terminated(author, HEAD + audio(), [b"0"]) == HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n")
