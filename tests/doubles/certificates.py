@@ -2,13 +2,15 @@
 
 import ssl
 import subprocess
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 
-_NEW: Final = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+_ELLIPTIC: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+_RSA: Final = ("-newkey", "rsa:2048")
 
 
 class CertificateError(VosError):
@@ -44,13 +46,14 @@ class Authority:
         )
         return authority
 
-    def issue(self, name: str, *bearers: str, days: int = 30) -> Certificate:
+    def issue(self, name: str, *bearers: str, days: int = 30, is_rsa: bool = False) -> Certificate:
         """Return a certificate that names ``bearers``: host names and IP addresses."""
         entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)
         return self._make(
             name, "-subj", f"/CN={name}", "-days", str(days),
             "-CA", str(self.root.file), "-CAkey", str(self.root.key),
             "-addext", f"subjectAltName={entries}", "-addext", "basicConstraints=CA:FALSE",
+            key=_RSA if is_rsa else _ELLIPTIC,
         )  # fmt: skip
 
     def server_context(self, certificate: Certificate, *, asks: bool = False) -> ssl.SSLContext:
@@ -73,9 +76,9 @@ class Authority:
         """Write the key of a certificate encrypted."""
         _openssl("pkey", "-aes256", "-passout", f"pass:{password}", "-in", str(certificate.key), "-out", str(target))
 
-    def _make(self, name: str, *options: str) -> Certificate:
+    def _make(self, name: str, *options: str, key: Sequence[str] = _ELLIPTIC) -> Certificate:
         made = Certificate(self._directory / f"{name}.pem", self._directory / f"{name}.key")
-        _openssl(*_NEW, "-keyout", str(made.key), "-out", str(made.file), *options)
+        _openssl("req", "-x509", *key, "-nodes", "-keyout", str(made.key), "-out", str(made.file), *options)
         return made
 
 

@@ -20,6 +20,7 @@ from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
 from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
+from vosd.net.tls import EPHEMERAL_SUITES
 
 CONNECTIONS_MAX: Final = 1_000
 """Requests on further ones get 503."""
@@ -34,8 +35,6 @@ GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
 _LOOK_S: Final = 0.1
 """Interval at which a second signal is looked for behind that."""
-_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Suites of TLS 1.2 (RFC 9325 section 4.2); those of TLS 1.3 are all like them."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Value of ``SO_LINGER`` by which a connection that is closed is reset."""
 
@@ -73,7 +72,7 @@ class ApiServer(Server):
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX,
                 ssl_certfile=settings.certificate,
                 ssl_keyfile=settings.key,
-                ssl_ciphers=_SUITES,
+                ssl_ciphers=EPHEMERAL_SUITES,
             )
         )
         self._takes_signals = takes_signals

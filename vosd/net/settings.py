@@ -85,6 +85,8 @@ class TlsSettings:
     verify_client: VerifyClient = VerifyClient.NO
     verify_server: bool = True
     min_version: TlsVersion = TlsVersion.TLS_1_2
+    forward_secrecy: bool = False
+    """Whether only suites are agreed on whose keys are lost with the connection."""
     identities: tuple[TlsIdentity, ...] = ()
 
 

@@ -16,6 +16,11 @@ from vosd.base.file_modes import may_wait
 from vosd.base.host import plain_host
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
 
+EPHEMERAL_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Suites of TLS 1.2 (RFC 9325 section 4.2); those of TLS 1.3 are all like them."""
+_ANY: Final = "DEFAULT"
+"""All that OpenSSL speaks by default, with TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 section 26.2.1 demands, and some
+builds of Python leave out."""
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
 _DEMANDS: Final = {
     VerifyClient.NO: ssl.CERT_NONE,
@@ -110,6 +115,7 @@ def _client(settings: TlsSettings) -> ssl.SSLContext:
 def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     _require_pem(settings)
     context.minimum_version = _VERSIONS[settings.min_version]
+    context.set_ciphers(EPHEMERAL_SUITES if settings.forward_secrecy else _ANY)
     context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
     _show_certificate(context, settings)
     if settings.ca is None:

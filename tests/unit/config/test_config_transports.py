@@ -69,10 +69,12 @@ def test_keep_alives_of_connections_are_set_and_are_no_flood(site):
 
 
 def test_every_setting_of_tls_arrives(site, authority, switch):
-    text = tls(authority, switch, verify_client="required", verify_server="no", min_version="1.3")
+    text = tls(
+        authority, switch, verify_client="required", verify_server="no", min_version="1.3", forward_secrecy="yes"
+    )
     loaded = site.load(text)
     assert loaded.transports.tls == TlsSettings(
-        switch.file, switch.key, authority.root.file, VerifyClient.REQUIRED, False, TlsVersion.TLS_1_3
+        switch.file, switch.key, authority.root.file, VerifyClient.REQUIRED, False, TlsVersion.TLS_1_3, True
     )
     assert loaded.tls is not None
 

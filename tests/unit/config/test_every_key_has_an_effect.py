@@ -502,6 +502,7 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
         "verify_client": {"verify_client": "required"},
         "verify_server": {"verify_server": "no"},
         "min_version": {"min_version": "1.3"},
+        "forward_secrecy": {"forward_secrecy": "yes"},
     }
     tls = {key.name: key for key in every_key() if key.section == "sip.tls"}
     assert tls.keys() == changes.keys()

@@ -95,6 +95,58 @@ async def test_older_versions_of_tls_are_not_spoken(secured, connect, authority)
     assert modern.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
 
 
+OLD_SUITES = ("AES128-SHA", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA")
+"""The one of RFC 3261 section 26.2.1, one without forward secrecy, and one by CBC."""
+
+
+@pytest.fixture(scope="module")
+def with_rsa(authority: Authority) -> Certificate:
+    return authority.issue("rsa", "127.0.0.1", is_rsa=True)
+
+
+def by(context: ssl.SSLContext, suites: str) -> ssl.SSLContext:
+    """Return the context of a peer that speaks TLS 1.2 alone, by these suites."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(suites)
+    return context
+
+
+@pytest.mark.parametrize("suite", OLD_SUITES)
+async def test_callers_without_forward_secrecy_are_served_until_a_reload_forbids_it(
+    opened, connect, authority, with_rsa, suite
+):
+    any_suite, strict = (settings(authority, with_rsa, forward_secrecy=each) for each in (False, True))
+    node = await opened(TLS, tls=TlsContexts.load(any_suite))
+    old = await connect(node.address(), ssl=by(authority.client_context(), suite))
+    assert old.writer.get_extra_info("cipher")[0] == suite
+    modern = f"{suite}:ECDHE-RSA-AES128-GCM-SHA256"
+    also = await connect(node.address(), ssl=by(authority.client_context(), modern))
+    node.transports.adjust(TransportSettings(tls=strict), TlsContexts.load(strict))
+    with capture_logs() as logs:
+        with pytest.raises(OSError):
+            await connect(node.address(), ssl=by(authority.client_context(), suite))
+        await until(lambda: bool(logs))
+    assert "no shared cipher" in logs[0]["why"]
+    again = await connect(node.address(), ssl=by(authority.client_context(), modern))
+    for peer in (also, again):
+        assert peer.writer.get_extra_info("cipher")[0] == "ECDHE-RSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize("suite", OLD_SUITES)
+async def test_vendors_without_forward_secrecy_are_reached_unless_it_is_wanted(
+    secured, silent_vendor, authority, with_rsa, suite
+):
+    await silent_vendor.listen(by(authority.server_context(with_rsa), suite))
+    node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    assert (await silent_vendor.arrival()).writer.get_extra_info("cipher")[0] == suite
+    strict = await secured(forward_secrecy=True)
+    with capture_logs() as logs:
+        strict.send(OPTIONS, silent_vendor.address)
+        assert await strict.ear.failure() == (0, silent_vendor.address)
+    assert "no connection" in logs[0]["why"]
+
+
 async def test_a_caller_without_certificate_is_turned_away_where_one_is_required(secured, connect, authority):
     node = await secured(verify_client=VerifyClient.REQUIRED)
     customer = authority.issue("customer", "pbx.example.net")

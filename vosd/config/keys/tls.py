@@ -53,6 +53,9 @@ class TlsKeys(Keys):
     """``no`` accepts any certificate of a vendor; else it must be valid and name the gateway's host name or address."""
     min_version: Annotated[TlsVersion, choice(TlsVersion)] = TlsVersion.TLS_1_2
     """The oldest version of TLS that is accepted."""
+    forward_secrecy: Annotated[bool, switch()] = False
+    """``yes`` agrees only on suites by which a key that is stolen later opens nothing that was recorded before: ECDHE
+    with AES-GCM or ChaCha20, and all of TLS 1.3. There is no connection with trunks and phones that lack them."""
     identities: tuple[TlsIdentityKeys, ...] = ()
     """Other certificates: of vendors' trunks, by their ``tls``, and for callers that ask for another name."""
 
