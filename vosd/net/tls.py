@@ -19,8 +19,10 @@ from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
 EPHEMERAL_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Suites of TLS 1.2 (RFC 9325 section 4.2); those of TLS 1.3 are all like them."""
 _ANY: Final = "DEFAULT"
-"""All that OpenSSL speaks by default, with TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 section 26.2.1 demands, and some
-builds of Python leave out."""
+"""All that OpenSSL speaks by default, with TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 section 26.2.1 demands.
+
+Some builds of Python leave it out.
+"""
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
 _DEMANDS: Final = {
     VerifyClient.NO: ssl.CERT_NONE,
