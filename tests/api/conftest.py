@@ -1,7 +1,4 @@
-"""An installation with the API as a process, on SQLite, which a file of tests shares.
-
-A file that orders more jobs than one says in ``JOBS_READY`` for how many of them a process is there already.
-"""
+"""An installation with the API as a process, on SQLite, which a file of tests shares."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +33,6 @@ def install() -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="module")
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    ready = getattr(request.module, "JOBS_READY", 1)
-    with Api(installed(tmp_path_factory.mktemp("api")), jobs_ready=ready) as process:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with Api(installed(tmp_path_factory.mktemp("api"))) as process:
         yield process

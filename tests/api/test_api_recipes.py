@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from doubles.api import ADMINISTRATOR, Api
-from doubles.forked_api import JOBS
 from doubles.migrated import migrated
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +31,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         text = text.replace(shipped, here)
     config = directory / "vosd.yaml"
     config.write_text(text)
-    with Api(config, jobs_ready=JOBS) as process:
+    with Api(config) as process:
         yield process
 
 

@@ -15,12 +15,10 @@ import pytest
 from api.conftest import installed
 from api.test_api_money import mute_switch, next_order
 from doubles.api import JOB_S, Api, Reply
-from doubles.forked_api import JOBS
 from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
 from doubles.workbook import xlsx
 
-JOBS_READY = JOBS + 2
 CSV = {"Content-Type": "text/csv"}
 SHEET = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
 DEARER = SHEET.replace(b"0.012", b"0.015") + b"33,France,0.02,1/1\n"
@@ -197,12 +195,12 @@ MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 
 
 @contextmanager
-def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int) -> Iterator[Api]:
+def with_deck(request: pytest.FixtureRequest, directory: Path, *, forks_jobs: bool) -> Iterator[Api]:
     url = migrated(directory / "vosd.db")
     if request.param == "mariadb":
         url = request.getfixturevalue("mariadb_server").create_database(f"vosd_{directory.name}")
         migrate_on_server(url)
-    with Api(installed(directory, url), jobs_ready=jobs_ready) as process:
+    with Api(installed(directory, url), forks_jobs=forks_jobs) as process:
         assert process.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
         yield process
 
@@ -210,13 +208,13 @@ def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int) 
 @pytest.fixture(params=["sqlite", MARIADB])
 def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Jobs that are executed import for half a second, in which they are killed: a forked one might have ended."""
-    with with_deck(request, tmp_path_factory.mktemp("executed"), jobs_ready=0) as process:
+    with with_deck(request, tmp_path_factory.mktemp("executed"), forks_jobs=False) as process:
         yield process
 
 
 @pytest.fixture(scope="module", params=["sqlite"])
 def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with with_deck(request, tmp_path_factory.mktemp("killed"), jobs_ready=1) as process:
+    with with_deck(request, tmp_path_factory.mktemp("killed"), forks_jobs=True) as process:
         yield process
 
 
@@ -226,7 +224,7 @@ def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(executed: 
     while executed.ask("GET", place).json["state"] == "queued":
         select.select([], [], [], 0.01)
     executed.kill()
-    executed.jobs_ready = 1
+    executed.forks_jobs = True
     executed.start()
     job = executed.wait_for(queued)
     assert (job["state"], job["problem"]) == ("done", None), job

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from doubles.api import ADMINISTRATOR, AGENT, CUSTOMER, ONLY, Api
-from doubles.forked_api import JOBS
 
 from vosd.cli.main import main
 
 ASYNC = {"Prefer": "respond-async"}
-JOBS_READY = JOBS
 
 
 def verb(api: Api, *words: str) -> Any:

@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 
 from doubles.api import ADMINISTRATOR, Api
 from doubles.daemon import Daemon
-from doubles.forked_api import JOBS
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
@@ -45,11 +44,11 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watched(directory: Path, more: str = "", url: str = SQLITE, jobs_ready: int = JOBS) -> Iterator[Watched]:
-    """Start both; ``more`` is put behind the configuration, and jobs after the first ``jobs_ready`` are executed."""
+def watched(directory: Path, more: str = "", url: str = SQLITE) -> Iterator[Watched]:
+    """Start both; ``more`` is put behind the configuration."""
     alarms = "" if "\nalarms:" in more else CALM
     text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH, url) + more + alarms
-    with Daemon(directory, text) as daemon, Api(daemon.configuration_file, jobs_ready=jobs_ready) as api:
+    with Daemon(directory, text) as daemon, Api(daemon.configuration_file) as api:
         stage = Stage(daemon, API_SWITCH, Event.CALLER_BLACKLISTED)
         yield Watched(daemon, api, stage)
         stage.expect_clean_log()

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary, WeakSet
 import pytest
 from api.watched import Watched, watched
 from doubles.api import HOST
-from doubles.forked_api import JOBS
 from doubles.process.mariadb import MariaDb
 from playwright.sync_api import (
     Browser,
@@ -88,11 +87,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def running_site(directory: Path, more: str, url: str, jobs_ready: int = JOBS) -> Iterator[Watched]:
+def running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
     """Run a switch; it starts, works and ends in a thread, because the browser's own loop runs in this one."""
     with ThreadPoolExecutor(1) as thread:
         running = ExitStack()
-        installation = thread.submit(running.enter_context, watched(directory, more, url, jobs_ready)).result()
+        installation = thread.submit(running.enter_context, watched(directory, more, url)).result()
         daemon = installation.daemon
 
         def apart(act: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,14 +122,10 @@ def meanwhile(*acts: Callable[[], object]) -> Iterator[None]:
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb
 ) -> Iterator[Watched]:
-    """Return the switch, on MariaDB; ``CONFIGURATION`` of a file of tests is put behind its configuration.
-
-    ``JOBS_READY`` of a file is for how many jobs processes wait that have everything imported.
-    """
+    """Return the switch, on MariaDB; ``CONFIGURATION`` of a file of tests is put behind its configuration."""
     more: str = getattr(request.module, "CONFIGURATION", "")
-    jobs_ready: int = getattr(request.module, "JOBS_READY", JOBS)
     directory = tmp_path_factory.mktemp("console")
-    with running_site(directory, more, mariadb_server.create_database(directory.name), jobs_ready) as installation:
+    with running_site(directory, more, mariadb_server.create_database(directory.name)) as installation:
         yield installation
 
 

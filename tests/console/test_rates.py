@@ -18,8 +18,6 @@ FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;
 SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,02")
 
 BY_SERVER = "Read the columns as last time with this header"
-JOBS_READY = 32
-"""Each comparison of a sheet is a job, and each import."""
 NONE = "\u2013"
 """The text of a cell without a value."""
 

@@ -74,17 +74,16 @@ class Api:
     """The process; a context manager."""
 
     def __init__(
-        self, config: Path, *, is_executed: bool = False, knows: Identify = identify, jobs_ready: int = 1
+        self, config: Path, *, is_executed: bool = False, knows: Identify = identify, forks_jobs: bool = True
     ) -> None:
         """``is_executed``: not forked from a process that has imported everything, nor are its jobs.
 
-        ``knows`` returns the principal of a token, in a forked one, whose jobs after the first ``jobs_ready`` of each
-        start are executed.
+        ``knows`` returns the principal of a token, in a forked one. Its jobs are executed unless it ``forks_jobs``.
         """
         self.config = config
         self._is_executed = is_executed
         self._knows = knows
-        self.jobs_ready = jobs_ready
+        self.forks_jobs = forks_jobs
         self._process: Running | None = None
         self.port = 0
 
@@ -109,7 +108,7 @@ class Api:
                 self._process = _executed(self.config, listener)
             else:
                 environment = dict(os.environ)
-                self._process = Forked(run_forked_api, self.config, listener, environment, self._knows, self.jobs_ready)
+                self._process = Forked(run_forked_api, self.config, listener, environment, self._knows, self.forks_jobs)
         try:
             assert self.ask("GET", "/health").status == 200
         except BaseException:  # no ``with`` statement ends one that did not begin

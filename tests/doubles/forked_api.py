@@ -1,4 +1,4 @@
-"""The management API in a forked process, with processes beside it that its first jobs become."""
+"""The management API in a forked process, with one beside it that forks its jobs."""
 
 import gc
 import os
@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from doubles import spare
 from doubles.quick_hashes import QUICK
@@ -19,21 +18,20 @@ from vosd.engine.settings import ApiSettings, HttpListener
 from vosd.wiring import check_process
 from vosd.wiring.last_good import in_force
 
-JOBS: Final = 10
-"""More than one file of tests orders of one API. Each costs ten milliseconds, also one that is not ordered."""
-
 
 def run_forked_api(
-    config: Path, listener: socket.socket, environment: Mapping[str, str], identify: Identify, jobs_ready: int
+    config: Path, listener: socket.socket, environment: Mapping[str, str], identify: Identify, forks_jobs: bool
 ) -> None:
-    """Become the API; the jobs after the first ``jobs_ready`` are executed."""
+    """Become the API; jobs are executed unless it ``forks_jobs``."""
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     vars(passwords).update(QUICK)
     gc.freeze()
-    spare.wait_for(job_process.__name__, jobs.__name__, jobs_ready, [listener])
-    spare.wait_for(check_process.__name__, checks.__name__, closed=[listener])
+    users = {check_process.__name__: checks.__name__, job_process.__name__: jobs.__name__}
+    if not forks_jobs:
+        del users[job_process.__name__]
+    spare.fork_for(users, [listener])
     run_api(config, listener, identify)
 
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from doubles.api import ADMINISTRATOR, Api
 from doubles.daemon import Daemon
-from doubles.forked_api import JOBS
 from doubles.process.mariadb import MariaDb
 from e2e.addresses import API_SWITCH
 from e2e.stage import configuration
@@ -38,7 +37,7 @@ def main(seconds: int) -> int:
         try:
             text = configuration(_TESTS / "api" / "switch.yaml", API_SWITCH)
             text = re.sub(r"sqlite\+aiosqlite:///[^\s\"']+", server.create_database("vosd"), text)
-            with Daemon(directory, text) as daemon, Api(daemon.configuration_file, jobs_ready=JOBS) as api:
+            with Daemon(directory, text) as daemon, Api(daemon.configuration_file) as api:
                 return _asked(api, seconds)
         finally:
             server.stop()
