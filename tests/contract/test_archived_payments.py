@@ -180,7 +180,13 @@ async def test_nothing_goes_that_is_not_in_a_sound_archive(booked, run, state_di
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
     sound = path.read_bytes()
     lines = gzip.decompress(sound).splitlines(keepends=True)
-    for damaged in (sound[:-20], gzip.compress(b"".join(lines[:-1])), gzip.compress(b"".join(lines[:3] + lines[4:]))):
+    others = (b"5\n", b"null\n", b'{"id": 1, "amount": null}\n', b'{"id": 1, "amount": "x", "balance_after": "1"}\n')
+    for damaged in (
+        sound[:-20],
+        *(sound[:place] + bytes([sound[place] ^ 0x10]) + sound[place + 1 :] for place in range(12, 400, 7)),
+        *(gzip.compress(b"".join([*lines[:3], *changed])) for changed in ([], lines[4:], *([each] for each in others))),
+        gzip.compress(b"".join(lines[:-1])),
+    ):
         path.write_bytes(damaged)
         with pytest.raises(ArchiveFault, match="damaged"):
             checked_archive(path)

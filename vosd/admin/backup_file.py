@@ -19,6 +19,8 @@ from typing import IO, BinaryIO, Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
+from vosd.base.unzippable import UNZIPPABLE
 from vosd.processes.whole_file import sync_directory
 
 FORMAT: Final = 1
@@ -226,7 +228,7 @@ class BackupReader:
                         size += len(content)
                         done += len(content)
                         show(done / max(total, 1), done)
-            except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            except UNZIPPABLE as error:
                 raise _damaged(member.name) from error
             if size != member.bytes or digest.hexdigest() != member.sha256:
                 raise _damaged(member.name)
@@ -271,17 +273,18 @@ def opened(path: Path) -> Iterator[BackupReader]:
         OSError: it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield BackupReader(archive, _manifest(archive, path))
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except UNZIPPABLE as error:
         raise BackupError(f"{path} is no backup, or is not whole ({error}): take another one") from error
+    with archive:
+        yield BackupReader(archive, _manifest(archive, path))
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> BackupManifest:
     try:
         with archive.open(MANIFEST) as file:
             manifest = msgspec.json.decode(file.read(_MANIFEST_BYTES_MAX), type=BackupManifest)
-    except (KeyError, msgspec.DecodeError, EOFError) as error:
+    except (KeyError, *UNDECODABLE, *UNZIPPABLE) as error:
         raise BackupError(f"{path} is no backup of vosd: {MANIFEST} is missing or damaged; take another one") from error
     if manifest.format != FORMAT:
         message = f"{path} was made by vosd {manifest.version} in another form ({manifest.format}): use that version"

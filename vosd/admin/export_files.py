@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.processes.whole_file import sync_directory, sync_file
 
 STATE_VERSION: Final = 1
@@ -183,7 +184,7 @@ class ExportDirectory:
             raise ExportBlocked(f"{self._state_file} cannot be read ({error.strerror}): {advice}") from error
         try:
             found = msgspec.json.decode(text, type=ExportState)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             advice = "remove it, and say `after` with the last of the newest manifest"
             raise ExportBlocked(f"{self._state_file} is damaged ({error}): {advice}") from error
         if found.version != STATE_VERSION:

@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 
 if TYPE_CHECKING:
     from vosd.engine.settings import InvoiceSettings
@@ -44,7 +45,7 @@ def form_of(settings: "InvoiceSettings") -> bytes:
         }
         if settings.logo_file is not None:
             files[LOGO + settings.logo_file.suffix.lower()] = settings.logo_file.read_bytes()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise InvoiceFormError(f"the form of invoices cannot be read: {error}") from error
     return msgspec.json.encode({name: base64.b64encode(content).decode() for name, content in files.items()})
 
@@ -57,7 +58,7 @@ def words_now(settings: "InvoiceSettings", language: str) -> dict[str, str]:
     """
     try:
         labels = _labels_now(settings)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise InvoiceFormError(f"the words of invoices cannot be read: {error}") from error
     return labels["en"] | labels.get(language, {})
 

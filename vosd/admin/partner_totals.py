@@ -8,6 +8,7 @@ import msgspec
 
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import PERIOD_MS, Deviation, DeviationLimit, add_up, compare
 from vosd.engine.host_names import HostNames
@@ -109,7 +110,7 @@ async def _asked(partner: BilateralSettings, server: HttpServer, since: int, unt
         raise NoTotalsError(f"it answers with {answer.status}: {answer.body[:300].decode(errors='replace')}")
     try:
         return msgspec.json.decode(answer.body, type=BilateralTotals)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise NoTotalsError(f"it answers with something else: {error}") from error
 
 

@@ -18,12 +18,14 @@ from vosd.admin.export_files import FETCHED, KEPT, ExportPart, make_kept_directo
 from vosd.admin.ledger import entry_sheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.base.unzippable import UNZIPPABLE
 from vosd.cdr.columns import iso_utc
 from vosd.processes.whole_file import sync_directory
 from vosd.storage.ledger_values import LedgerEntry
 
 _TITLE: Final = "vosd payments"
 _VERSION: Final = 1
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class ArchiveFault(VosError):  # noqa: N818 - states what was found
@@ -129,10 +131,10 @@ def checked_archive(path: Path) -> ArchiveSheet:
             for line in file:
                 lines.update(last)
                 last = line
-                document = msgspec.json.decode(line)
+                document = _decode(line)
                 if "id" in document:
                     sums.add(_entry(document))
-        first, end = next(_documents(path)), msgspec.json.decode(last)
+        first, end = next(_documents(path)), _decode(last)
         if first.get("archive") != _TITLE or first.get("version") != _VERSION:
             raise ArchiveFault(f"{path} is no archive of payments of this version")
         said = {"entries": sums.entries, "amounts": sums.shown(), "sha256": lines.hexdigest()}
@@ -140,7 +142,7 @@ def checked_archive(path: Path) -> ArchiveSheet:
             raise ArchiveFault(f"{path} is damaged: its last line says {end}, it has {said}")
     except FileNotFoundError as error:
         raise ArchiveFault(f"{path} is not there") from error
-    except (OSError, EOFError, ValueError, KeyError, StopIteration) as error:
+    except (OSError, KeyError, StopIteration, TypeError, ArithmeticError, *UNZIPPABLE) as error:
         raise ArchiveFault(f"{path} is damaged, or no archive of payments: {error}") from error
     return ArchiveSheet(str(path), first["dropped_before"], sums.entries, sums.shown(), lines.hexdigest())
 
@@ -164,7 +166,7 @@ class _Sums:
 def _documents(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path) as file:
         for line in file:
-            yield msgspec.json.decode(line)
+            yield _decode(line)
 
 
 def _entry(document: dict[str, Any]) -> LedgerEntry:

@@ -12,6 +12,7 @@ import msgspec
 from vosd.admin.office.identity_provider import Continued, Metadata, Proof, UnknownKeyError, proof_of
 from vosd.admin.office.sessions import LogInRefusedError
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.engine.host_names import HostNames
 from vosd.engine.http_client import NO_ANSWER, HttpServer
 from vosd.engine.settings import IdentityProviderSettings
@@ -59,7 +60,7 @@ class Provider:
         content = await self._ask("GET", settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
         try:
             found = msgspec.json.decode(content, type=Metadata)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise ProviderUnavailableError(f"the metadata of {settings.issuer} cannot be read: {error}") from error
         if found.issuer != settings.issuer:
             raise ProviderUnavailableError(
@@ -96,7 +97,7 @@ class Provider:
         content = await self._ask("POST", metadata.token_endpoint, urlencode(form).encode(), headers)
         try:
             token = msgspec.json.decode(content, type=_Tokens).id_token
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise LogInRefusedError("the identity provider gave no ID token") from error
         try:
             return proof_of(settings, await self._known_keys(metadata), token, begun.nonce, now_ms)
@@ -115,7 +116,7 @@ class Provider:
         content = await self._ask("GET", metadata.jwks_uri)
         try:
             keys = msgspec.json.decode(content, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise ProviderUnavailableError(f"the keys of {metadata.issuer} cannot be read: {error}") from error
         self._keys = (metadata.jwks_uri, now, keys)
         return keys
@@ -151,7 +152,7 @@ def _refusal(body: bytes) -> LogInRefusedError | ProviderUnavailableError:
     """Return what a refused token means: all but ``invalid_grant`` are about this switch, not about the person."""
     try:
         fault = msgspec.json.decode(body, type=_Fault)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return ProviderUnavailableError("the identity provider gives no token, and does not say why; passwords work")
     words = words_of(fault.error, fault.error_description)
     if fault.error == "invalid_grant":

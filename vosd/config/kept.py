@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.catalogue.decks import DeckVersion
 from vosd.config.reader.texts import absolute, digest_of
 from vosd.config.stored import Stored, Wanted
@@ -64,7 +65,7 @@ class KeptCatalogue:
         """Return what the last good catalogue was made of; nothing where there is none, or it cannot be read."""
         try:
             found = msgspec.json.decode((self._directory / _MANIFEST).read_bytes(), type=KeptManifest)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNDECODABLE):
             return KeptManifest()
         return msgspec.structs.replace(found, version=None, has_objects=True) if found.objects else found
 

@@ -13,6 +13,7 @@ import msgspec
 
 from vosd import __version__
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Following, Order, result_type, tag_of
 from vosd.control.wire import ControlAnswer, other_version, request_line, spoken
 
@@ -185,7 +186,7 @@ class RunningSwitch:
     def _result(self, line: bytes, order: Order[Any] | Following[Any]) -> Any:
         try:
             answer = msgspec.json.decode(line, type=ControlAnswer)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             if order.is_change:
                 raise self._lost("it went away") from error
             raise DaemonUnreachableError(f"the switch at {self.control_socket} went away before it answered") from error
@@ -199,7 +200,7 @@ class RunningSwitch:
             raise DaemonRefusedError(answer.error, answer.problems, answer.code)
         try:
             return msgspec.json.decode(answer.result, type=result_type(type(order)))
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             versions = other_version(spoken(answer.switch, answer.protocol), spoken(__version__, PROTOCOL))
             message = f"the answer to {tag_of(type(order))!r} is of another form ({error}): {versions}"
             raise OtherVersionError(message) from error

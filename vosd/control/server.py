@@ -21,6 +21,7 @@ import msgspec
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
+from vosd.base.undecodable import UNDECODABLE
 from vosd.control.hangups import Hangups
 from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
@@ -268,7 +269,7 @@ class ControlServer:
                 yield ControlFailure(f"this switch knows no {tag!r}; it answers {known}", code="unknown_order")
                 return
             order = msgspec.json.decode(request.order, type=handler.order)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             yield ControlFailure(f"not a request: {error}", code="not_understood")
             return
         if tag not in ALWAYS:

@@ -34,6 +34,7 @@ _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
 _TN_AUTH_LIST: Final = x509.ObjectIdentifier(AUTHORITY_OID)
 _CONSTRAINTS: Final = tuple(x509.ObjectIdentifier(each) for each in CONSTRAINT_OIDS)
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 _PEM: Final = b"-----BEGIN"
 """Text may stand before it (RFC 7468 section 2)."""
 _LEAF: Final = (
@@ -131,7 +132,7 @@ def read_roots(pem: str) -> list[x509.Certificate]:
     """Return the certificates of a text in PEM; raises TrustError."""
     try:
         return x509.load_pem_x509_certificates(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise TrustError("no certificates in PEM") from None
 
 
@@ -147,7 +148,7 @@ def read_revoked(content: bytes) -> list[tuple[bytes, int]]:
         for each in listed:
             issuer = _issuer_in(each) or issuer
             revoked.append((issuer, each.serial_number))
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise TrustError("no list of revoked certificates in PEM or DER") from None
     return revoked
 
@@ -156,7 +157,7 @@ def next_list(content: bytes) -> int | None:
     """Return when the next list is to come, in milliseconds of UTC; None = the list does not say. Raises TrustError."""
     try:
         at = _list(content).next_update_utc
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise TrustError("no list of revoked certificates in PEM or DER") from None
     return None if at is None else _ms(at)
 
@@ -198,7 +199,7 @@ def _chain(content: bytes) -> Sequence[x509.Certificate]:
             found = x509.load_pem_x509_certificates(content)
         else:
             found = [x509.load_der_x509_certificate(content)]
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise BadIdentityInfoError("there is no certificate at the address") from None
     if len(found) > CHAIN_MAX:
         raise UnsupportedCredentialError(f"a chain of more than {CHAIN_MAX} certificates")

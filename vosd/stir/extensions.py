@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.base.undecodable import UNDECODABLE
 from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
 
 AUTHORITY_OID: Final = "1.3.6.1.5.5.7.1.26"
@@ -44,7 +45,7 @@ class ClaimConstraints(msgspec.Struct, frozen=True):
         try:
             found = _decode(claims)
             texts = {name: _text(found[name]) for name, _ in self.permitted if name in found}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise InvalidIdentityError(f"the token is malformed: {str(error)[:100]}") from error
         for name in self.included:
             if name not in found:

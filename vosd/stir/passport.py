@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base import base64url
+from vosd.base.undecodable import UNDECODABLE
 from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
 
 ES256: Final = "ES256"
@@ -195,7 +196,7 @@ def _left_out(parts: IdentityValue, about: SignedAbout) -> tuple[str, str]:
 def _decoded(head: str, body: str) -> tuple[JoseHeader, Claims]:
     try:
         return _header(_bytes(head)), _claims(_bytes(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise InvalidIdentityError(f"the token is malformed: {str(error)[:100]}") from error
 
 

@@ -285,6 +285,7 @@ def test_a_template_with_a_mistake_says_so_and_reads_nothing_else(tmp_path: Path
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvoiceFormError, match="absent"):
         form_of(InvoiceSettings(logo_file=tmp_path / "absent.png"))
-    (tmp_path / "labels.json").write_text("[]")
-    with pytest.raises(InvoiceFormError):
-        form_of(InvoiceSettings(labels_file=tmp_path / "labels.json"))
+    for content in (b"[]", '{"de": {"due": "Fällig"}}'.encode("latin-1")):
+        (tmp_path / "labels.json").write_bytes(content)
+        with pytest.raises(InvoiceFormError):
+            form_of(InvoiceSettings(labels_file=tmp_path / "labels.json"))

@@ -64,6 +64,12 @@ async def test_an_hour_that_is_too_long_for_one_answer_is_asked_for_in_parts(mon
     assert 5 <= len(switch.asked) <= 23
 
 
+async def test_an_answer_that_is_no_text_is_no_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(msgspec.json, "encode", lambda _: b'{"account": "\xfc"}')
+    with pytest.raises(NoTotalsError, match="answers with something else"):
+        await totals(Switch())
+
+
 async def test_five_minutes_that_are_too_long_are_no_totals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partner_totals, "BODY_BYTES_MAX", 100)
     switch = Switch()

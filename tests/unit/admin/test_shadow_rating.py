@@ -432,6 +432,19 @@ def test_a_small_compressed_file_with_a_huge_line_is_refused(site: Site, ahead: 
         list(file.rows())
 
 
+def test_a_compressed_file_with_a_wrong_byte_is_refused_or_is_the_same(site: Site) -> None:
+    path, layout = site.directory / "calls.csv.gz", read_cdr_map(site.write("map.yaml", MAP)).layout
+    whole, refused = gzip.compress(FILE.encode(), mtime=0), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            with opened(path, layout) as file:
+                assert len([*file.rows()]) == 7
+        except ForeignFileError:
+            refused += 1
+    assert refused > len(whole) - 10, "the head has a time and the name of a system"
+
+
 def test_a_file_of_which_no_row_can_be_read_fails(site: Site) -> None:
     found = site.verb(text="Customer,Called,Begin,Seconds,Charge\nx\n")
     assert (found.exit_code, "does the map fit the file?" in found.output) == (1, True)

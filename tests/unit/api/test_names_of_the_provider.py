@@ -1,12 +1,23 @@
 """The hosts of the identity provider: keys and tokens may be elsewhere than the metadata."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from doubles.silent_names import SilentNames
 
 from vosd.api import provider as module
 from vosd.api.provider import Provider, ProviderUnavailableError
+
+
+async def test_what_the_provider_says_in_another_encoding_is_no_answer(monkeypatch):
+    async def answer(*_):
+        return b'{"issuer": "\xfc"}'
+
+    provider, settings = Provider(), SimpleNamespace(issuer="https://id.example")
+    monkeypatch.setattr(provider, "_ask", answer)
+    with pytest.raises(ProviderUnavailableError, match="cannot be read"):
+        await provider.metadata(settings)
 
 
 async def test_a_name_that_is_not_found_holds_up_no_other_host(monkeypatch):

@@ -96,6 +96,18 @@ def test_nothing_is_stored_without_a_database():
     assert nothing_stored(None) == Stored()
 
 
+@pytest.mark.parametrize("damage", [b"/\xf6", b'/"', b"["], ids=["no text", "no JSON", "not closed"])
+def test_a_damaged_manifest_is_as_none_and_is_written_again(site, catalogue, damage):
+    loaded = site.load("node: a")
+    keep(catalogue, loaded)
+    path = site.directory / "var" / kept.DIRECTORY / "catalogue.json"
+    whole = path.read_bytes()
+    path.write_bytes(damage if damage == b"[" else whole.replace(b"/", damage, 1))
+    assert catalogue.manifest() == KeptManifest()
+    keep(catalogue, loaded)
+    assert catalogue.manifest().files.keys() == loaded.texts.keys()
+
+
 def test_objects_that_an_earlier_version_kept_are_missing_and_not_none(tmp_path):
     """It kept a file a kind; a start on them without the database must not go on without accounts."""
     directory = tmp_path / "last-good"

@@ -325,6 +325,19 @@ def test_what_stands_behind_the_rows_may_be_long_and_a_cell_may_not(tmp_path):
         unusual_in(str(by_hand(tmp_path / "b.xlsx", f"<worksheet><row><c>{links}</worksheet>", 3)), "Rates")
 
 
+def test_a_workbook_with_a_wrong_byte_is_refused_as_one(desk: Desk) -> None:
+    desk.page(["44", "UK", 0.01])
+    desk.book.close()
+    whole = desk.path.read_bytes()
+    with ZipFile(desk.path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    version = whole.index(b"PK\x01\x02") + 6
+    for place in (version, sheet.header_offset + 30 + len(sheet.filename) + 20):
+        desk.path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x61]) + whole[place + 1 :])
+        with pytest.raises(SheetError, match=r"expected a workbook as spreadsheets write it|expected an XLSX file"):
+            SheetFile(desk.path).header(1, None, None)
+
+
 @pytest.mark.parametrize("rows", [b"<row/>" * 1_048_575, b'<row r="1048577"><c r="A1048577"><v>44</v></c></row>'])
 def test_a_sheet_with_more_rows_than_spreadsheets_have_is_refused_before_its_rows_are_read(
     desk: Desk, rows: bytes

@@ -183,6 +183,8 @@ async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server:
         (line("dance"), "knows no 'dance'; it answers echo, select"),
         (line("select", colour="red"), "unknown field `colour`"),
         (b"\xff\xfe", "not a request"),
+        (b'{"protocol": 3, "order": {"order": "\xff"}}', "not a request"),
+        (b'{"protocol": 3, "order": ' + b"[" * 20_000, "not a request"),
     ],
 )
 async def test_what_is_not_a_command_is_answered_with_why(server: Path, line: bytes, says: str) -> None:

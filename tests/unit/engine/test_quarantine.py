@@ -39,10 +39,11 @@ def test_what_is_removed_is_gone_and_the_rest_stays(directory):
     assert quarantine.get(call_id(2)).record == answered_call(2)
 
 
-def test_a_file_that_cannot_be_read_is_named_and_counted(directory):
+@pytest.mark.parametrize("content", [b"{", b'{"why": "\xff"}', b'{"why": ' + b"[" * 10_000])
+def test_a_file_that_cannot_be_read_is_named_and_counted(directory, content):
     quarantine = Quarantine(directory)
     quarantine.put(rejected("why", answered_call(1)))
-    (directory / f"{call_id(2)}.json").write_text("{")
+    (directory / f"{call_id(2)}.json").write_bytes(content)
     assert quarantine.count() == 2
     content = quarantine.read()
     assert [each.path.name for each in content.unreadable] == [f"{call_id(2)}.json"]

@@ -38,6 +38,18 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
             other.unlink()
 
 
+def test_a_line_with_a_damaged_letter_is_left_out_and_stops_no_start(tmp_path):
+    files = ReportSpool(tmp_path)
+    files.open()
+    for number in range(1, 4):
+        files.add(report_of(number, "text"))
+    files.close()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().replace(b"text", b"te\xf8t", 4).replace(b"te\xf8t", b"text", 3))
+    found = ReportSpool(tmp_path).open()
+    assert ([each.number for each in found.reports], found.unreadable) == ([1, 3], 1)
+
+
 def test_the_size_of_the_files_is_bounded_whatever_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(spool, "FILE_BYTES", 2_000)
     monkeypatch.setattr(spool, "SPARE_BYTES", 8_000)

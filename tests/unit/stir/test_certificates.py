@@ -1,6 +1,7 @@
 """Certificates of signers: which are trusted, and for which numbers."""
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
@@ -107,6 +108,17 @@ def test_what_is_no_file_of_certificates_is_an_error(content):
         TrustStore([content.decode()])
     with pytest.raises(TrustError):
         read_revoked(content)
+
+
+def test_certificates_and_lists_of_an_unknown_version_are_an_error():
+    sti, network = usual()
+    listed = sti.revocations(network.certificate)
+    der = x509.load_pem_x509_crl(listed).public_bytes(Encoding.DER) if listed.startswith(b"--") else listed
+    with pytest.raises(TrustError):
+        read_revoked(der.replace(b"\x02\x01\x01", b"\x02\x01\x7f", 1))
+    certificate = network.certificate.public_bytes(Encoding.DER).replace(b"\x02\x01\x02", b"\x02\x01\x7f", 1)
+    with pytest.raises(BadIdentityInfoError):
+        sti.trust().certified(certificate, VIRTUAL_NOW_MS)
 
 
 def test_a_chain_may_not_be_endless():

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from typing import IO, Final, NamedTuple
 from xml.etree import ElementTree
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
+from vosd.base.unzippable import UNZIPPABLE
 from vosd.config.decks.merged_cells import MERGED
 from vosd.config.decks.number_formats import UNCLEAR, CellFormat, declared_format
 
@@ -70,7 +71,7 @@ def unusual_in(path: str, sheet: str) -> Unusual:
             formats = {} if styles is None else _formats_of(archive, styles)
             with archive.open(member) as part:
                 return _found(part, formats)
-    except (KeyError, ValueError, BadZipFile, ElementTree.ParseError, StopIteration) as error:
+    except (KeyError, ElementTree.ParseError, StopIteration, *UNZIPPABLE) as error:
         raise UnusualWorkbookError from error
 
 

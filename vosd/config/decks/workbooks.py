@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import IO, Final
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.unzippable import UNZIPPABLE
 from vosd.config.decks import workbook_process
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.workbook_process import CPU_SECONDS_MAX, FoundRows
@@ -91,7 +92,7 @@ def _check_size(path: Path) -> None:
             unpacked = sum(each.file_size for each in archive.infolist())
     except OSError as error:
         raise SheetError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    except (BadZipFile, ValueError) as error:
+    except UNZIPPABLE as error:
         raise SheetError(f"{path}: expected an XLSX file: {error}") from error
     if unpacked > UNPACKED_MAX:
         raise SheetError(

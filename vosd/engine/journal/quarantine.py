@@ -15,6 +15,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
+from vosd.base.undecodable import UNDECODABLE
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.files import entries
@@ -142,7 +143,7 @@ class Quarantine:
             return _decode(self._path(call_id).read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNDECODABLE) as error:
             raise QuarantineError(f"{self._path(call_id)} cannot be read: {error}") from error
 
     def read(self) -> Content:
@@ -157,7 +158,7 @@ class Quarantine:
                 records.append(_decode(path.read_bytes()))
             except FileNotFoundError:
                 continue  # booked meanwhile
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, *UNDECODABLE) as error:
                 unreadable.append(Unreadable(path, str(error)))
         records.sort(key=lambda each: (each.refused_at, each.record.call_id))
         return Content(records, unreadable)

@@ -13,6 +13,7 @@ import msgspec
 
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
+from vosd.base.undecodable import UNDECODABLE
 from vosd.callcontrol.number_tools import RoutingNumber, WhichRoutingNumber
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.host_names import HostNames
@@ -107,7 +108,7 @@ class HttpLookup:
         """Return a field of a JSON document as text; empty where it is missing or null."""
         try:
             found = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise LookupFailedError(f"no JSON in the answer: {str(error)[:100]}") from error
         for name in self._fields:
             found = found.get(name) if isinstance(found, dict) else None

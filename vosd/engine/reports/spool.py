@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base.undecodable import UNDECODABLE
 from vosd.engine.journal.output import system_write
 from vosd.engine.reports.report import CallReport
 from vosd.obs.events import GONE, Event
@@ -269,6 +270,6 @@ def _report_in(line: bytes) -> CallReport | None:
     number, made_at, call_id, body = parts[1:]
     try:
         msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     return CallReport(int(number), call_id.decode("ascii", "replace"), int(made_at), body)
