@@ -193,8 +193,6 @@ class Retention:
             months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _drop(self, plan: DropPlan, steps: AsyncGenerator[int, None]) -> None:
         """Note from before when records are dropped, and drop them."""
         if not self._is_trial:

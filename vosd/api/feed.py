@@ -158,8 +158,6 @@ class EventFeed:
         if self._task is not None:
             self._task.cancel()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _run(self) -> None:
         idle_s = 0.0
         while idle_s < self._linger_s:

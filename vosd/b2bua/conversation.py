@@ -187,8 +187,6 @@ class Conversation(msgspec.Struct, eq=False):
         self._board.moved(at_once=True)
         return leg
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _session_wanted(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a re-INVITE or UPDATE; before the answer only once offer and answer are complete (RFC 3311)."""
         callee, is_talking = self.call.callee, self.call.state is CallState.TALKING

@@ -137,8 +137,6 @@ class Keypad:
             self._endpoint.call_off(self.alarm)
             self.alarm = None
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _acts(self, now: Instant) -> bool:
         """Carry out the sequence that the last keys form; return False if they form none."""
         running = self.call.conversation.running

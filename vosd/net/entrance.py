@@ -236,8 +236,6 @@ class Entrance:
             del self._blocked[next(iter(self._blocked))]
         self._keep_out()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _may_pass(self, now: Instant) -> bool:
         """Return whether messages within calls need not be matched with calls before they are processed.
 

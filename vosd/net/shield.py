@@ -196,8 +196,6 @@ class Shield:
             return self._judge_unknown(unknown, kind, data, host, now)
         return self._judge_denied(unknown, kind, data, host, now)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _looked_up(
         self, sources: OrderedDict[str, _Source], key: str, source: _Source | None, burst: float, now: float
     ) -> _Source:

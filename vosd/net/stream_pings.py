@@ -115,8 +115,6 @@ class StreamPings:
             self._wake.cancel()
             self._wake = None
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _now_ms(self) -> int:
         return round(asyncio.get_running_loop().time() * 1_000)
 

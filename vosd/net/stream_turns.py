@@ -99,8 +99,6 @@ class StreamTurns:
             asyncio.get_running_loop().call_later(REST_S, self._wake, source)
         held.connections.append(connection)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _wake(self, source: str) -> None:
         """Let the connection of a source go on that has rested the longest, and drop those that are closed."""
         held = self._resting.pop(source)

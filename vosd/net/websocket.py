@@ -155,8 +155,6 @@ class WebSocketFramer:
         self._protocol.send_close(_GOING_AWAY)
         return self.answer(0)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _take(self, frame: Frame) -> bytes | None:
         """Take a frame; return the message that it completes."""
         if frame.opcode is Opcode.PING:

@@ -404,8 +404,6 @@ class Alarms:
         """Return the alarms that were cleared, the latest first."""
         return list(reversed(self._history))
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _raise(self, event: Event, facts: Mapping[str, object], at: int) -> list[AlarmChange]:
         kind, level = KINDS[event], self.level_of(event)
         if level is Level.OFF:

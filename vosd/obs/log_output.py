@@ -98,8 +98,6 @@ class LogOutput:
                 self._has_room(left_s)
                 self._try_again()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _put(self, lines: bytes) -> bytes:
         """Write as much as is taken now, and return the rest."""
         self._error = None

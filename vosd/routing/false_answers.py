@@ -180,8 +180,6 @@ class FalseAnswers:
         window.drop_until(mono_ms // SLICE_MS - SLICES)
         return AnswerFigures._make(window.total)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _figures(self, mono_ms: int) -> Iterator[tuple[tuple[str, str], AnswerFigures]]:
         for row in list(self._rows):
             yield row, self.figures(*row, mono_ms)

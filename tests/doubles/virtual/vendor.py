@@ -186,8 +186,6 @@ class IncomingCall(Side):
         if self._final_repeat is not None and self.final == 200:
             self._final_repeat.stop()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _say(self, line: Line, *headers: str) -> Callable[[], None]:
         """Send a response to the INVITE; return a function that repeats it."""
         if line.body and line.kind == "application/sdp":

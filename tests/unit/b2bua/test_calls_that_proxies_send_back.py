@@ -12,7 +12,7 @@ from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, answers_reliably, refuses
 from doubles.virtual.wire import Storm
 
-from vosd.engine.calls.spirals import PASSES_MAX
+from vosd.engine.calls.intake import PASSES_MAX
 from vosd.trunks.gateways import Address
 
 OFFICE, MOBILE, OTHER = "442079460000", "447700900123", "447700900456"

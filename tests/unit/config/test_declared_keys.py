@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.keys.trunks import DeclaredKeys
 from vosd.config.reader.fields import object_name
 from vosd.trunks.keys import limit, seconds, switch, whole, word
 

@@ -29,7 +29,7 @@ from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings, readiness
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.media.losses import MediaLosses
+from vosd.engine.media.media_parts import MediaLosses
 from vosd.engine.peers import gateways as gateways_shown
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.queue import ReportOutcome

@@ -1,6 +1,6 @@
 """Lost packets of gateways."""
 
-from vosd.engine.media.losses import PACKETS_MIN, SLICE_MS, SLICES, MediaLosses
+from vosd.engine.media.media_parts import PACKETS_MIN, SLICE_MS, SLICES, MediaLosses
 
 
 def test_packets_of_a_gateway_are_added_up_over_half_an_hour():

@@ -9,8 +9,7 @@ from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.withdrawals import WITHDRAWAL_MS
+from vosd.engine.booking.balances import WITHDRAWAL_MS, Balances
 from vosd.storage.ports import EntryKind, Payment
 
 THREE = Decimal(3)

@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.refused_log_ins import AT_ONCE, EVERY_MS, RefusedLogIns
+from vosd.admin.office.sessions import AT_ONCE, EVERY_MS, RefusedLogIns
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.audit_line import AuditLine
 

@@ -384,9 +384,6 @@ async def tell_overrides(switch: RunningSwitch) -> str:
     return ""
 
 
-# -- inside -----------------------------------------------------------------------------------------------------------
-
-
 def _overdraft(setting: Setting, text: str) -> str:
     if text == UNLIMITED:
         return text

@@ -29,7 +29,6 @@ from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.office import Office, needs, require, waits_for_rows
 from vosd.admin.office.payments import ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.principal import OrderError, Permission, Principal
-from vosd.admin.office.unbooked import unbooked_calls
 from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
 from vosd.admin.sorted_calls import SortedCalls
 from vosd.base.csv_text import csv_of
@@ -38,6 +37,8 @@ from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import EXACT, ZERO, AmountText, Rounding, format_amount, round_to_unit
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.cdr.shown import shown_as
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
@@ -45,9 +46,41 @@ from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
 from vosd.clearing.sums import ClassSheet
 from vosd.clearing.time_shift import TimeShift
+from vosd.control.calls import ListCalls
+from vosd.control.money import CountRefused, CountUnbooked
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE, Quarantine
 from vosd.storage.disputes import DisputeState, StoredDispute
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import ReconciliationFilter, StoredReconciliation, TriedCall
+
+
+async def unbooked_calls(office: Office, vendor: str, since: int, until: int) -> int:
+    """Return how many calls that began in a span may be those of a vendor and are not booked; UTC milliseconds.
+
+    A running switch counts them, since its files may be closed to this user: its waiting calls together, those of all
+    vendors that began before the end of the span.
+
+    Raises:
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+        JournalUnreadableError, QuarantineError: the journal, or the refused records cannot be read.
+    """
+    from vosd.admin.reconcile import count_waiting  # loads the journal of the switch, which other orders need not
+
+    def is_of_vendor(record: CallRecord) -> bool:
+        return record.vendor_account == vendor and since <= record.started_at < until
+
+    state_dir = office.definitions.settings.state_dir
+    calls = await office.switch.ask_if_running(ListCalls())
+    if calls is None:
+        pending = await asyncio.to_thread(count_waiting, state_dir, is_of_vendor)
+        content = await asyncio.to_thread(Quarantine(state_dir / QUARANTINE).read)
+        return pending + content.count_of(vendor, since, until)
+    waiting = await office.switch.ask_if_running(CountUnbooked(until)) or 0
+    refused = await office.switch.ask_if_running(CountRefused(vendor, since, until)) or 0
+    begin, end = iso_utc(since), iso_utc(until)
+    running = [each for each in calls if begin <= each.started_at < end and each.vendor_account in {None, vendor}]
+    return waiting + refused + len(running)
+
 
 SETUP_MAX_MS: Final = 3_600_000
 """Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""

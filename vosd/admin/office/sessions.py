@@ -6,18 +6,18 @@ the id of a session in a cookie, and sends the CSRF token back with every reques
 
 import hmac
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.office.failed_networks import FailedNetworks
 from vosd.admin.office.log_in_turns import LogInSource, LogInStanding, LogInTurns
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
 from vosd.admin.office.principal import ActsFor, Means, Permission, Principal, Role, RoleSheet
-from vosd.admin.office.refused_log_ins import RefusedLogIns
 from vosd.admin.office.roles import role_named
 from vosd.admin.office.second_factor import (
     digest_of_recovery,
@@ -35,12 +35,94 @@ from vosd.base.errors import VosError
 from vosd.base.host import owner_network_of, source_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
+from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.clock import monotonic_ms
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.storage.access import NoSuchRoleError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.people import StoredPerson, StoredSession
+
+AT_ONCE: Final = 30
+"""Lines that are written however fast log-ins are refused."""
+EVERY_MS: Final = 60_000
+"""One more line after so long."""
+
+
+class RefuseLogIn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A log-in that was refused."""
+
+    why: str
+    locks_out: bool = False
+    """Whether the address was locked out by it."""
+    left_out: int = 0
+    """Number of refused log-ins before it that have no line."""
+
+
+class RefusedLogIns:
+    """Writes the lines of one process."""
+
+    def __init__(self, mono_ms: Callable[[], int]) -> None:
+        """``mono_ms`` returns monotonic milliseconds."""
+        self._mono_ms = mono_ms
+        self._spent_until = 0
+        """Moment at which all lines may be written at once again, monotonic milliseconds."""
+        self._left_out = 0
+
+    async def note(self, office: Office, source: str, name: str | None, why: str, *, locks_out: bool = False) -> None:
+        """Write a line, where one is due; without ``name`` there is no such person.
+
+        The name that was given then is not written: people type their password into that field.
+        """
+        now = self._mono_ms()
+        spent_until = max(self._spent_until, now) + EVERY_MS
+        if spent_until - now > AT_ONCE * EVERY_MS:
+            self._left_out += 1
+            return
+        self._spent_until = spent_until
+        left_out, self._left_out = self._left_out, 0
+        line = AuditLine(
+            at=office.now(),
+            principal="",
+            role="",
+            login="",
+            means=Means.PAGE.value,
+            source=source,
+            action=RefuseLogIn.__name__,
+            subject=name or "",
+            detail=msgspec.json.encode(RefuseLogIn(why, locks_out, left_out)).decode(),
+        )
+        with suppress(StoreUnavailable):  # the log-in is refused all the same
+            await office.stores.audit.add(line)
+            return
+        self._left_out += left_out + 1
+
+
+NETWORKS_MAX: Final = 16_384
+"""Most networks; the one whose last failure is the oldest is forgotten first."""
+
+
+class FailedNetworks:
+    """Networks by the end of the time for which their last failure counts.
+
+    The owner of a network has a new source for each guess: 65,536 in an IPv6 /48. One failure marks all of them.
+    """
+
+    def __init__(self, counts_ms: int) -> None:
+        self._counts_ms = counts_ms
+        self._until: OrderedDict[str, int] = OrderedDict()
+
+    def failed(self, network: str, now: int) -> None:
+        """Note a failure."""
+        self._until[network] = now + self._counts_ms
+        self._until.move_to_end(network)
+        if len(self._until) > NETWORKS_MAX:
+            self._until.popitem(last=False)
+
+    def has_failed(self, network: str, now: int) -> bool:
+        """Return whether a failure of a network counts."""
+        return self._until.get(network, 0) > now
+
 
 IDLE_MS: Final = 30 * 60_000
 """A session that is not used for so long ends."""

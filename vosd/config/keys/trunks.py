@@ -6,10 +6,12 @@ mapping gateway of that name.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
+import msgspec
 from msgspec import Struct
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.fields import FieldInfo
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.host import is_address
@@ -17,10 +19,8 @@ from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.config.keys import later, names_of_vos3000
-from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.media import TrunkMediaKeys
-from vosd.config.keys.number_rules import IncomingNumberKeys, OutgoingNumberKeys
 from vosd.config.keys.proofs import AuthKeys, DynamicKeys, ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.stir import CallerStirKeys, VendorStirKeys
@@ -36,6 +36,7 @@ from vosd.config.reader.fields import (
     ONE_OR_MANY,
     FromText,
     KeyProblemError,
+    Keys,
     choice,
     end_after_begin,
     end_of_validity,
@@ -48,6 +49,14 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.margins import wanted_margin
+from vosd.config.reader.number_rules import (
+    COMMA_SEPARATED,
+    each_left_once,
+    length_range,
+    one_or_many_rules,
+    pattern_or_list,
+    rewrite_rule,
+)
 from vosd.config.reader.numbers import FROM_RATES, dialled_prefix, plain_prefix, route_prefix, telephone_number
 from vosd.config.reader.own_tls import OwnTls, identity_or_own_tls
 from vosd.config.reader.renamed import Renamed, renamed
@@ -57,8 +66,96 @@ from vosd.engine.settings import SipListener
 from vosd.trunks.announcements import GatewayKind
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, CallerSource, IdentityHeader, Reliability, Transfers
 from vosd.trunks.gateways import NAMES_MAX, Address, HostName, HostPattern, MappingGateway, RoutingGateway
-from vosd.trunks.number_rules import IncomingNumbers
+from vosd.trunks.keys import DeclaredKey, KeyForm, keys_of
+from vosd.trunks.number_rules import IncomingNumbers, LengthRange
 from vosd.trunks.ringing import RingOrder
+
+Patterns = Annotated[tuple[Annotated[str, pattern_or_list()], ...], COMMA_SEPARATED]
+Rules = Annotated[
+    tuple[Annotated[tuple[str, str], rewrite_rule()], ...],
+    BeforeValidator(one_or_many_rules),
+    AfterValidator(each_left_once),
+]
+
+
+class IncomingNumberKeys(Keys):
+    """Number rules of mapping gateways and phones. Numbers are compared without a leading ``+``."""
+
+    callee_allow: Patterns = ()
+    """Called numbers that it may call, as it dials them behind the tech prefix; without any, all. Else the call ends
+    with 403, ``Number Not Allowed``."""
+    callee_deny: Patterns = ()
+    """Called numbers that it may not call, even if ``callee_allow`` has them."""
+    caller_allow: Patterns = ()
+    """Calling numbers that its calls may have; without any, all. A call without a number has ``anonymous``."""
+    caller_deny: Patterns = ()
+    """Calling numbers that its calls may not have, even if ``caller_allow`` has them."""
+    callee_length: Annotated[LengthRange | None, length_range()] = None
+    """Number of digits that it may dial behind the tech prefix. Default: any."""
+    callee_rewrite: Rules = ()
+    """Changes of the called number before the call is rated and routed: the rule with the longest fitting prefix
+    is applied once, see [routing.md](routing.md#rewriting-numbers)."""
+    caller_rewrite: Rules = ()
+    """Changes of the calling number, by rules of the same form."""
+    caller_pool: Annotated[str | None, object_name("number_pools")] = None
+    """A pool of ``number_pools``, whose number takes the place of the calling number."""
+
+
+class OutgoingNumberKeys(Keys):
+    """Number rules of routing gateways. Numbers are compared without a leading ``+``."""
+
+    caller_allow: Patterns = ()
+    """Calling numbers that it takes calls of, as the mapping gateway has changed them; without any, all."""
+    caller_deny: Patterns = ()
+    """Calling numbers that it takes no calls of, even if ``caller_allow`` has them."""
+    callee_rewrite: Rules = ()
+    """Changes of the called number that is sent to it. The call is rated and routed by the number before."""
+    tech_prefix: Annotated[str, dialled_prefix()] = ""
+    """Digits before the called number that is sent to it, in front of the result of ``callee_rewrite`` makes."""
+    caller_rewrite: Rules = ()
+    """Changes of the calling number that is sent to it."""
+    caller_pool: Annotated[str | None, object_name("number_pools")] = None
+    """A pool of ``number_pools``, whose number is sent in place of the calling number."""
+
+
+class DeclaredKeys(Keys):
+    """A model that has, behind its own keys, those that the fields of structs declare, then those of its bases."""
+
+    declared_by: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Add the declared keys; raises TypeError where the model and a struct declare the same key."""
+        fields = dict(cls.model_fields)
+        declared = {each.name: _field(each) for each in keys_of(*cls.declared_by)}
+        if twice := fields.keys() & declared.keys():
+            raise TypeError(f"key {min(twice)!r} of {cls.__name__} is declared twice")
+        models = (each for each in cls.__mro__ if issubclass(each, Keys))
+        own, *bases = ({name: fields[name] for name in each.__annotations__ if name in fields} for each in models)
+        cls.model_fields.clear()
+        for part in (own, declared, *bases):
+            cls.model_fields.update(part)
+
+
+def _field(declared: DeclaredKey) -> FieldInfo:
+    annotation: Any = Annotated[declared.kind, _reading(declared)]
+    default: Any = ... if declared.default is msgspec.NODEFAULT else declared.default
+    return FieldInfo.from_annotated_attribute(annotation, Field(default, description=declared.key.meaning))
+
+
+def _reading(declared: DeclaredKey) -> FromText:
+    key = declared.key
+    match key.form:
+        case KeyForm.SWITCH:
+            return switch()
+        case KeyForm.WORD:
+            return choice(declared.kind)
+        case KeyForm.WHOLE:
+            return whole(key.lowest, key.highest)
+        case KeyForm.SECONDS:
+            return milliseconds(key.lowest, key.highest)
+        case KeyForm.LIMIT:
+            return limit()
 
 
 class CallerKeys(IncomingNumberKeys, TrunkMediaKeys, DeclaredKeys):

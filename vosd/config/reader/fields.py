@@ -116,12 +116,7 @@ class FromText:
             raise ValueError(self.expected) from None
 
 
-def one_or_many(value: object) -> object:
-    """Accept a single item without brackets where a list is expected."""
-    return [value] if isinstance(value, str) else value
-
-
-ONE_OR_MANY: Final = BeforeValidator(one_or_many)
+ONE_OR_MANY: Final = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 """Mark of a list that may be written as a single item without brackets."""
 
 

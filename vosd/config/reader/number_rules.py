@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import BeforeValidator
 
 from vosd.base.number import for_matching
-from vosd.config.reader.fields import ExpectedError, FromText, one_or_many
+from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.routing.expressions import RuleError
 from vosd.routing.number_rules import LIST
 from vosd.routing.patterns import is_pattern
@@ -34,7 +34,7 @@ def one_or_many_rules(value: object) -> object:
     """Accept a single rule where a list of them is expected."""
     if isinstance(value, list) and len(value) == 2 and all(isinstance(side, str) for side in value):
         return [value]
-    return one_or_many(value)
+    return [value] if isinstance(value, str) else value
 
 
 def each_left_once(rules: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -181,7 +181,6 @@ class Readings:
         samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, max(0, count - max_gateways)))
         yield ExporterAnswer(number, samples=samples, gateways=rows, outcomes=CLASSES)
 
-    # -- inside -------------------------------------------------------------------------------------------------
     def _of_the_switch(self) -> list[Sample]:
         """Return what the process, the configuration and the parts of the switch are like."""
         service, configuration = self._service, self._status.configuration

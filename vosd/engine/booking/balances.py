@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
+from uuid import uuid4
 
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
@@ -18,11 +19,71 @@ from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
 from vosd.cdr.ports import Books, ChangedStandings, LastStanding, Standing, StoreUnavailable
 from vosd.cdr.record import Posting
-from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
+
+WITHDRAWAL_MS: Final = 60_000
+"""Longest time of a withdrawal: a booking takes half as long at most, or is undone."""
+
+
+class _Withdrawal(NamedTuple):
+    credit: AccountCredit | None
+    """None = no call can use the account."""
+    amount: Decimal
+    until_mono: int
+
+
+class Withdrawals:
+    """Money that operators take from accounts, kept from calls while it is being booked (ADR 91): in no balance yet.
+
+    A command asks for a withdrawal, books it itself, and reports that it is done.
+    """
+
+    def __init__(self, credits: Mapping[str, AccountCredit]) -> None:
+        self._credits = credits
+        self._open: dict[str, _Withdrawal] = {}
+        self._reported: set[str] = set()
+
+    def begin(self, account: str, amount: Decimal, mono_ms: int) -> str | Decimal:
+        """Withhold an amount and return the id of the withdrawal, or what is available where that is less."""
+        credit = self._credits.get(account)
+        if credit is not None and not credit.is_read:
+            credit = None
+        if credit is not None and not credit.withhold(amount):
+            assert credit.available is not None, "an unlimited account is never short"
+            return credit.available
+        name = str(uuid4())
+        self._open[name] = _Withdrawal(credit, amount, mono_ms + WITHDRAWAL_MS)
+        return name
+
+    def report(self, name: str) -> None:
+        """Note that it is booked, or never will be: balances that are read from now on contain it or need not."""
+        if name in self._open:
+            self._reported.add(name)
+
+    def over(self, mono_ms: int) -> list[str]:
+        """Return the withdrawals that were reported, or not in time; call it before balances are read."""
+        if not self._open:
+            return []
+        late = [name for name, each in self._open.items() if each.until_mono <= mono_ms and name not in self._reported]
+        for name in late:
+            amount = format_amount(self._open[name].amount)
+            _log.warning(
+                "withdrawal_not_reported", amount=amount, means="its command was killed before or after it booked"
+            )
+        self._reported.update(late)
+        return list(self._reported)
+
+    def put_back(self, over: list[str]) -> None:
+        """Release them once the balances are read. For that moment an amount counts twice, never not at all."""
+        for name in over:
+            withdrawal = self._open.pop(name)
+            self._reported.discard(name)
+            if withdrawal.credit is not None:
+                withdrawal.credit.put_back(withdrawal.amount)
+
 
 POLL_S: Final = 1.0
 """Interval at which bookings of other processes are read."""

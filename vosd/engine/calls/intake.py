@@ -4,10 +4,11 @@ An admitted request becomes a ``LiveCall``; a refused one releases everything th
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
@@ -23,10 +24,11 @@ from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, kept_text
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.callcontrol.access import origin_objection
 from vosd.callcontrol.bookkeeping import answer_id, paid_in_vain_ms
 from vosd.callcontrol.call_request import CallRequest
@@ -37,8 +39,7 @@ from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
-from vosd.engine.calls.services import CallServices
-from vosd.engine.calls.spirals import sent_back
+from vosd.engine.calls.services import CallServices, RunningCalls
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.family import family_of
 from vosd.sip.dialog.session_wish import Wish, objection
@@ -46,12 +47,44 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
 from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.phone_context import number_of
 from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import hops_left, own_branch
+from vosd.sip.transaction.client import InviteClient
 from vosd.sip.wire.errors import Flaw, ParseError
+from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerPrivacy, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
+
+PASSES_MAX: Final = 5
+"""Calls that one INVITE may become before it comes back once more: ISDN counts as many diversions (ITU-T Q.732.2)."""
+
+
+def sent_back(request: Request, branch: str, endpoint: Endpoint, running: RunningCalls) -> str | Refusal:
+    """Return the id of the call of which a proxy has sent the INVITE back to another number; a refusal if it may not.
+
+    ``branch`` is that of the INVITE as we have sent it.
+
+    Raises:
+        ParseError: the number cannot be read.
+    """
+    sent = endpoint.store.clients.get(f"{branch} INVITE")
+    if not isinstance(sent, InviteClient) or not sent.is_wanted or not isinstance(sent.owner, GatewayAttempt):
+        return Refusal(EndReason.LOOP, 482, "the call has come back after its end here")
+    if _number(request.uri) == _number(sent.parts.uri):
+        return Refusal(EndReason.LOOP, 482, "the call has come back with the number that was sent")
+    if request.header("record-route") is None:
+        # Requests of both calls would go from us to us, which no Contact may ask for (``Flows.is_ours``).
+        return Refusal(EndReason.LOOP, 482, "a proxy has sent the call back to another number without Record-Route")
+    call_id = sent.owner.call.arrival.call_id
+    if sum(1 for _ in running.passed(call_id)) >= PASSES_MAX:
+        return Refusal(EndReason.LOOP, 482, f"the call has come back {PASSES_MAX} times")
+    return call_id
+
+
+def _number(uri: str) -> str:
+    return for_matching(without_separators(number_of(uri)))
 
 
 class TransferNumbers:

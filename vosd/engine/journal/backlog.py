@@ -122,8 +122,6 @@ class Backlog:
             self._file.close()
         self._file = self._reading = None
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _read_files(self, most: int, found: list[ReadBack]) -> None:
         """Read calls of one file after the other, at most so many; those that were ``found`` stay so at an error."""
         loop = asyncio.get_running_loop()

@@ -180,8 +180,6 @@ class CertificateStore:
         for ticket, call in waiting.items():
             self._answer(ticket, self._known(call.question))
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _at_hand(self, addresses: Sequence[str]) -> tuple[dict[str, Found], dict[str, SigningCertificate]]:
         """Return what calls need not wait for, and the certificates whose time is over."""
         now_ms = self._clock.now().mono

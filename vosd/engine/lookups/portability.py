@@ -214,8 +214,6 @@ class PortabilityLookups:
             if isinstance(lookup.work, asyncio.Task):
                 lookup.work.cancel()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _take(self, settings: PortabilitySettings | None) -> None:
         self._settings = settings
         self._http = None if settings is None or not settings.url else HttpLookup(settings)

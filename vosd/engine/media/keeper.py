@@ -400,8 +400,6 @@ class MediaKeeper:
         if form is not None:
             self._at_rtpengines.keep_keys(PassingSession(reader, media, author, theirs), body, form)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _rewritten(
         self, waiting: WaitingMessage, passing: PassingSession, now: Instant
     ) -> MessageChange | MessageWait | None:

@@ -1,6 +1,8 @@
 """Parts of the media of a switch, which the door, the calls and their moves to other ports share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
@@ -8,13 +10,12 @@ from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.end_warning import EngineWarnings
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.leg_ports import LegPorts
-from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.music import HoldMusic
 from vosd.engine.media.numbered_legs import NumberedLegs
-from vosd.engine.media.ports_at_engines import PortsAtEngines
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
+from vosd.media.figures import PortFigures
 from vosd.media.leg_media import LegFigures, LegMedia, added
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
@@ -22,6 +23,80 @@ from vosd.media.source import RelayPort
 from vosd.sip.flows import Listener
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters
+
+SLICE_MS: Final = 300_000
+SLICES: Final = 6
+PACKETS_MIN: Final = 3_000
+"""Fewer packets, a minute of audio, say nothing about a gateway."""
+GATEWAYS_MAX: Final = 5_000
+"""Most gateways that are remembered; they are configured, and few."""
+
+
+class MediaLosses:
+    """Packets that gateways have sent, and those of them that were lost, by slices of five minutes."""
+
+    def __init__(self) -> None:
+        self._slices: dict[str, deque[tuple[int, int, int]]] = {}
+        """Number of the slice, packets, lost ones; the latest last."""
+
+    def note(self, gateway: str, expected: int, lost: int, mono_ms: int) -> None:
+        """Note packets of a leg of a gateway that has ended, and the lost ones of them."""
+        if not expected:
+            return
+        slices = self._slices.get(gateway)
+        if slices is None:
+            if len(self._slices) >= GATEWAYS_MAX:
+                return
+            slices = self._slices[gateway] = deque(maxlen=SLICES)
+        number = mono_ms // SLICE_MS
+        if slices and slices[-1][0] == number:
+            _, before, lost_before = slices.pop()
+            expected, lost = expected + before, lost + lost_before
+        slices.append((number, expected, lost))
+
+    def percents(self, mono_ms: int) -> Iterator[tuple[str, float | None]]:
+        """Yield the percentage of each gateway; None where that says nothing."""
+        oldest = mono_ms // SLICE_MS - SLICES + 1
+        for gateway, slices in self._slices.items():
+            recent = [each for each in slices if each[0] >= oldest]
+            expected = sum(each[1] for each in recent)
+            lost = sum(each[2] for each in recent)
+            yield gateway, 100 * lost / expected if expected >= PACKETS_MIN else None
+
+
+class PortsAtEngines:
+    """Ports of both engines: those of rtpengines have ids below 0."""
+
+    def __init__(self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None) -> None:
+        self._relay = relay
+        self._rtpengines = rtpengines
+
+    def close(self, port: RelayPort, now: Instant) -> PortFigures | None:
+        """Close a port; return its last figures."""
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.close(port)
+        return None if self._relay is None else self._relay.close(port, now)
+
+    def figures(self, port: RelayPort) -> PortFigures | None:
+        """Return the figures of an open port; None = its engine is not there any more."""
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.figures(port)
+        return None if self._relay is None else self._relay.figures(port)
+
+    def last_packet(self, port: RelayPort) -> int | None:
+        """Return when the last packet came to a port, on the monotonic clock; None = none has."""
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.figures(port).alive_mono
+        return None if self._relay is None else self._relay.last_packet(port)
+
+    def receiving_since(self, port: RelayPort) -> int:
+        """Return when the port began to receive; one of a lost rtpengine as if that were the moment of the loss.
+
+        So the silence of an rtpengine ends no call that moves to another one, and one that finds none ends at last.
+        """
+        if port.id < 0:
+            return 0 if self._rtpengines is None else self._rtpengines.lost_at(port) or 0
+        return 0 if self._relay is None else self._relay.receiving_since(port)
 
 
 class MediaParts:

@@ -102,8 +102,6 @@ class RequestDelivery:
         self._refusals.append(DeliveryOutcome(_UNAVAILABLE, None, place))
         self._end(self._most_telling(), event.at)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _refused(self, outcome: DeliveryOutcome, now: Instant) -> None:
         self._refusals.append(outcome)
         if self._open or self.is_over:

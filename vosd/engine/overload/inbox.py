@@ -256,8 +256,6 @@ class Inbox(Counting):
                 if self._measurement is None:
                     self._measurement = scheduler.call_later(MEASURE_S, self._measure, clock() + MEASURE_S)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _go_on(self) -> None:
         self._soon = None
         self.serve()

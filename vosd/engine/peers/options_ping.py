@@ -84,8 +84,6 @@ class _Pinger:
         if event.transaction in self._asked:
             self._responded(event, is_there=False)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _ask(self, now: Instant) -> None:
         self._began_at = now
         addresses = self._addresses_of(self._gateway)[:ADDRESSES_MAX]

@@ -96,8 +96,6 @@ class TrunkCertificates:
             fitting = []
         return next((each.name for each in (*fitting, *found)), "")
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _named(self, names: frozenset[str]) -> list[MappingGateway]:
         gateways = self.catalogue.mapping_gateways
         trunks = dict.fromkeys(trunk for name in names for trunk in self._trunks.get(name, ()))

@@ -163,8 +163,6 @@ class OutboundRegistrations:
         """Return each registration as ``vosd registrations`` shows it."""
         return (outbound(name, entry.account.registration, entry.ours) for name, entry in self._entries.items())
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _free(self, unwanted: Iterable[_Entry]) -> dict[_Identity, list[_Entry]]:
         """Return the registrations that a new account may take over: unwanted ones, and those being removed."""
         free: dict[_Identity, list[_Entry]] = {}

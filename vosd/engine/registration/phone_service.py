@@ -106,8 +106,6 @@ class PhoneService(Counting):
         finally:
             self._hang_up()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _put(self, report: PhoneReport) -> None:
         self._waiting.pop(report.phone, None)
         self._waiting[report.phone] = report

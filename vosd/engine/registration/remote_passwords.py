@@ -68,8 +68,6 @@ class RemotePasswords(Counting):
         """Count the questions without an answer."""
         return {Figure.RADIUS_FAILED: self._client.failed_total}
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _ask(self, held: HeldRequest) -> None:
         settings = self._settings
         if settings is None:

@@ -142,8 +142,6 @@ class Delivery:
             self._spool.done(report)
         self.wake()
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     async def _wait(self, wait_ms: int | None) -> None:
         """Wait for something to send, or for the time to try again."""
         waiting = asyncio.get_running_loop().create_future()

@@ -167,8 +167,6 @@ class ReportSpool:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _write_report(self, report: CallReport) -> bool:
         line = b"R %d %d %s %s\n" % (report.number, report.made_at, report.call_id.encode(), report.body)
         if not self._write(line):
