@@ -1,20 +1,12 @@
 """The worked examples of access by network in tests/vectors/routing.json."""
 
-import json
 from ipaddress import ip_network
-from pathlib import Path
 
-import pytest
-
+from golden.worked import of
 from vosd.routing.access import ALLOWED, AccessAction, AccessRule, AccessRules, AccessScope, nowhere
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
-CHOSEN = [vector for vector in VECTORS if vector["kind"] == "geofence"]
 
-
-@pytest.mark.parametrize(
-    ("given", "expect"), [pytest.param(each["given"], each["expect"], id=each["id"]) for each in CHOSEN]
-)
+@of("geofence")
 def test_the_first_rule_that_fits_decides(given, expect):
     written = [
         AccessRule(AccessAction(each["action"].lower()), AccessScope(each["scope"]), (ip_network(each["cidr"]),))
@@ -25,7 +17,3 @@ def test_the_first_rule_that_fits_decides(given, expect):
     assert decision.action is AccessAction(expect["action"].lower())
     if scope is AccessScope.SIGNALLING:
         assert rules.signalling(given["ip"], nowhere).action is decision.action
-
-
-def test_every_vector_of_the_kind_is_run():
-    assert len({vector["id"] for vector in CHOSEN}) == 6

@@ -1,28 +1,12 @@
 """The worked examples of tests/vectors about agents."""
 
-import json
 import re
 from pathlib import Path
 
-import pytest
-
+from golden.worked import of
 from vosd.admin.office.agent_objects import right_needed
 from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right, lacking
-
-ROOT = Path(__file__).parents[2]
-VECTORS = [
-    *json.loads((ROOT / "tests/vectors/billing.json").read_text())["vectors"],
-    *({**each, "rule": each["kind"]} for each in json.loads((ROOT / "tests/vectors/routing.json").read_text())),
-]
-
-
-def of(rule: str) -> pytest.MarkDecorator:
-    """Run a test once for each vector of ``rule``."""
-    chosen = [vector for vector in VECTORS if vector["rule"] == rule]
-    assert chosen, f"no vector has the rule {rule}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 @of("agent_filter")
@@ -79,7 +63,8 @@ CHANGES_OF_GATEWAYS = {
 
 def usual_rights() -> dict[str, set[str]]:
     """Return the rights that docs/billing.md recommends, by kind of agent in small letters."""
-    rows = re.findall(r"^\| ([\w ]+) \| `\[([a-z_, ]+)\]` \|$", (ROOT / "docs/billing.md").read_text(), re.MULTILINE)
+    page = (Path(__file__).parents[2] / "docs/billing.md").read_text()
+    rows = re.findall(r"^\| ([\w ]+) \| `\[([a-z_, ]+)\]` \|$", page, re.MULTILINE)
     return {kind.lower(): set(rights.split(", ")) for kind, rights in rows}
 
 

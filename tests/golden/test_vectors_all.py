@@ -1,20 +1,15 @@
 """Every worked example of tests/vectors is run by a test, or it is said here why it is not."""
 
-import json
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from golden.worked import BILLING, ROUTING, named
+
 HERE: Final = Path(__file__).parent
-VECTORS: Final = {
-    **{
-        vector["id"]: vector["rule"]
-        for vector in json.loads((HERE.parent / "vectors" / "billing.json").read_text())["vectors"]
-    },
-    **{vector["id"]: vector["kind"] for vector in json.loads((HERE.parent / "vectors" / "routing.json").read_text())},
-}
+VECTORS: Final = {each["id"]: named(each) for each in (*BILLING, *ROUTING)}
 EXCEPTIONS: Final = {
     "package_definition": "packages come with their own capability",
     "package_free_duration": "packages come with their own capability",

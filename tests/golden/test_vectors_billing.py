@@ -3,13 +3,11 @@
 Where a vector is marked as an error of its source, ``expect`` holds what follows from the rule.
 """
 
-import json
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 
-import pytest
 from doubles.data.builders import applied_rate, rating_policy
 
+from golden.worked import of
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, AccountType
@@ -18,16 +16,6 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, hold_seconds
-
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
-
-
-def of(rule: str) -> pytest.MarkDecorator:
-    """Run a test once for each vector of ``rule``; a rule without vectors is a mistake in the test."""
-    chosen = [vector for vector in VECTORS if vector["rule"] == rule]
-    assert chosen, f"no vector has the rule {rule}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 def policy_of(given: dict, fee_precision: int = 8) -> RatingPolicy:

@@ -6,13 +6,13 @@ call that the switch ended is billed whether it leaves a record or not, and cred
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from doubles.data.builders import applied_rate, rates_in, rating_policy
 from doubles.memory.store import MemoryStore
 from doubles.virtual.scene import Scene, usual_catalogue
 
+from golden.worked import BILLING, of
 from vosd.base.cause import EndReason
 from vosd.billing.holds import AccountCredit
 from vosd.billing.rater import rate_call
@@ -21,26 +21,8 @@ from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
 from vosd.storage.ports import CallFilter, EntryKind, Payment
 
-DIRECTORY = Path(__file__).parents[1] / "vectors"
-BILLING = json.loads((DIRECTORY / "billing.json").read_text())["vectors"]
-ROUTING = json.loads((DIRECTORY / "routing.json").read_text())
 
-
-def of(rule: str, *, but: frozenset[str] = frozenset()) -> pytest.MarkDecorator:
-    """Run a test once for each vector of ``rule`` except those in ``but``."""
-    chosen = [
-        vector for vector in (*BILLING, *ROUTING)
-        if rule in {vector.get("rule"), vector.get("kind")} and vector["id"] not in but
-    ]  # fmt: skip
-    assert chosen, f"no vector has the rule {rule}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
-
-
-ROUTING_RANGES = frozenset(vector["id"] for vector in ROUTING if vector["kind"] == "param_range")
-
-
-@of("param_range", but=ROUTING_RANGES)
+@of("param_range", BILLING)
 def test_billing_parameters_have_their_ranges(given, expect, tmp_path):
     path = tmp_path / "vosd.yaml"
     path.write_text(json.dumps({"parameters": {given["parameter"]: given["value"]}}))

@@ -2,10 +2,8 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
-
+from golden.worked import of
 from vosd.admin.office.accounts import WorkTimes
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState
@@ -13,15 +11,6 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.config.load import load
 from vosd.routing.calendar import Tier
 from vosd.routing.pipeline import Cause, RouteRequest, examine_routes
-
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
-
-
-def of(kind):
-    chosen = [vector for vector in VECTORS if vector["kind"] == kind]
-    assert chosen, f"no vector has the kind {kind}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 def ms(text):

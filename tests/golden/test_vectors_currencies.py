@@ -2,15 +2,14 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
+from golden.worked import BILLING
 from vosd.billing.rater import rate_call
 from vosd.config.load import load
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
-BY_CURRENCY = [each for each in VECTORS if each["note"].startswith("currency precision")]
+BY_CURRENCY = [each for each in BILLING if each["note"].startswith("currency precision")]
 
 
 @pytest.mark.parametrize("vector", BY_CURRENCY, ids=lambda vector: vector["id"])

@@ -1,24 +1,17 @@
 """The worked examples of the dynamic blacklist in tests/vectors/routing.json, as calls through a whole switch."""
 
-import json
-from pathlib import Path
-
-import pytest
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from doubles.virtual.vendor import answers, refuses
 
+from golden.worked import of
 from vosd.routing.dynamic_lists import ListingCause
 from vosd.trunks.gateways import CallerLimits
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
-CHOSEN = [vector for vector in VECTORS if vector["kind"] == "dyn_blacklist"]
 LIMITS = ("concurrent_limit", "frequency_limit", "no_answer_limit", "window_s", "expire_s")
 
 
-@pytest.mark.parametrize(
-    ("given", "expect"), [pytest.param(each["given"], each["expect"], id=each["id"]) for each in CHOSEN]
-)
+@of("dyn_blacklist")
 def test_callers_are_listed_for_what_they_do_and_let_in_again(given, expect):
     limits = CallerLimits(**{name: given[name] for name in LIMITS})
     scene = Scene(usual_catalogue(vendors=1, dynamic_blacklist=limits))
@@ -37,7 +30,3 @@ def test_callers_are_listed_for_what_they_do_and_let_in_again(given, expect):
     assert causes[:1] == [ListingCause(expect["reason"])]
     assert len(causes) == 1
     assert scene.exchange.leftovers() == {}
-
-
-def test_every_vector_of_the_kind_is_run():
-    assert [vector["id"] for vector in CHOSEN] == ["SEC-V10", "SEC-V11", "SEC-V12"]

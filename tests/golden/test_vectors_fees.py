@@ -6,28 +6,18 @@ Each through the functions that bill real calls.
 import json
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import chain
-from pathlib import Path
 
-import pytest
 from doubles.data.builders import applied_rate, rates_in, rating_policy
 
+from golden.worked import of
 from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.sections import RateSection
 from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 CENT = Decimal("0.01")
 DAYS_OF_A_YEAR = 365
-
-
-def of(rule: str, having: str = "") -> pytest.MarkDecorator:
-    """Run a test once for each vector of ``rule`` whose input has the key ``having``."""
-    chosen = [each for each in VECTORS if each["rule"] == rule and (not having or having in each["given"])]
-    assert chosen, f"no vector has the rule {rule} and the input {having}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 def fee_of(rate: str | Decimal, seconds: int, cycle: int = 1, **terms) -> Decimal:

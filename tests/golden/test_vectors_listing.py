@@ -1,14 +1,12 @@
 """The worked examples of tests/vectors/billing.json about lists of calls."""
 
-import json
-from pathlib import Path
-
 import msgspec
 import pytest
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
 from doubles.office import office_on, operator
 
+from golden.worked import of
 from vosd.admin.office.records import ListRecords
 from vosd.api.http import RequestError
 from vosd.api.listing import page_wanted, read_list
@@ -17,14 +15,10 @@ from vosd.api.table import OPERATIONS
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 NOW = 1_790_000_000_000
-CASES = [
-    pytest.param(each["given"], each["expect"], id=each["id"]) for each in VECTORS if each["rule"] == "report_limit"
-]
 
 
-@pytest.mark.parametrize(("given", "expect"), CASES)
+@of("report_limit")
 async def test_a_list_of_the_latest_calls_has_so_many_at_most_and_says_where_it_goes_on(given, expect, tmp_path):
     available, most = given["rows_available"], expect["rows_returned"]
     operation = next(each for each in OPERATIONS if (each.method, each.path) == ("GET", "/cdrs"))

@@ -1,21 +1,9 @@
 """The worked examples of tests/vectors/routing.json about media."""
 
-import json
-from pathlib import Path
-
-import pytest
-
+from golden.worked import of
 from vosd.config.reader.media import installation_mode, media_mode, port_range
 from vosd.media.decision import BY_MODE, Decision, MediaSide, decide
 from vosd.trunks.media import Encryption, MediaParameters, MediaSettings
-
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
-
-
-def of(kind: str) -> pytest.MarkDecorator:
-    cases = [pytest.param(each["given"], each["expect"], id=each["id"]) for each in VECTORS if each["kind"] == kind]
-    assert cases
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 def side(given) -> MediaSide:

@@ -5,23 +5,13 @@ from itertools import count
 
 import pytest
 
-from golden.test_vectors_routing import VECTORS
+from golden.worked import ROUTING, of
 from vosd.routing.number_lists import NumberList, packed
 from vosd.routing.number_rules import AllowDeny
 from vosd.routing.patterns import PatternSet
 from vosd.routing.pools import NumberPool, PoolMode, PoolTurns
 from vosd.routing.rewrite import RewriteRules, WrittenRule
 from vosd.routing.sections import NumberSection, objection_in
-
-APART = {"NUM-P32": "two lists, in test_vectors_special_numbers"}
-
-
-def of(kind):
-    chosen = [each for each in VECTORS if each["kind"] == kind and each["id"] not in APART]
-    assert chosen, f"no vector has the kind {kind}"
-    return pytest.mark.parametrize(
-        ("given", "expect"), [pytest.param(each["given"], each["expect"], id=each["id"]) for each in chosen]
-    )
 
 
 def list_of(*patterns):
@@ -33,13 +23,13 @@ def no_draw(_below):
     pytest.fail("nothing is random here")
 
 
-@of("pattern_match")
+@of("pattern_match", ROUTING)
 @pytest.mark.parametrize("made", [lambda pattern: PatternSet([pattern]), list_of], ids=["patterns", "list"])
 def test_a_pattern_fits_a_number(made, given, expect):
     assert (given["number"] in made(given["pattern"])) == expect["match"]
 
 
-@of("pattern_list")
+@of("pattern_list", but={"NUM-P32"})  # two lists, in test_vectors_special_numbers
 def test_the_first_pattern_from_the_left_counts(given, expect):
     assert PatternSet(given["patterns"].split(",")).first_hit(given["number"]) == expect["first_hit"]
 
@@ -73,7 +63,7 @@ def test_the_longest_rule_is_applied_once(given, expect):
     assert rules.rewritten(given["number"], no_draw) == expect["result"]
 
 
-@of("strip_prefix")
+@of("strip_prefix", ROUTING)
 def test_leading_digits_are_deleted(given, expect):
     rules = RewriteRules([WrittenRule("?" * given["strip"], "")])
     assert rules.rewritten(given["number"], no_draw) == expect["result"]

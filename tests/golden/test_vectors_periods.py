@@ -3,11 +3,11 @@
 import json
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 
 import pytest
 from doubles.data.builders import applied_rate
 
+from golden.worked import BILLING, of
 from vosd.base.clock import Instant
 from vosd.billing.rater import rate_call, total_at
 from vosd.callcontrol.admission import Admission
@@ -15,17 +15,8 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.config.load import load
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 DAY = "2026-02-02"
 """A Monday."""
-
-
-def of(rule, prefix=""):
-    chosen = [vector for vector in VECTORS if vector["rule"] == rule and vector["id"].startswith(prefix)]
-    assert chosen, f"no vector has the rule {rule}"
-    return pytest.mark.parametrize(
-        ("given", "expect"), [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    )
 
 
 def ms(text):
@@ -99,7 +90,7 @@ def test_each_table_prices_its_period(given, expect, tmp_path):
     assert lower.quantize(Decimal(1), ROUND_HALF_UP) == Decimal(expect["percent_lower"])
 
 
-@of("arith", "PERIOD-SAVE-")
+@of("arith", [each for each in BILLING if each["id"].startswith("PERIOD-SAVE-")])
 def test_what_calls_at_night_cost_less(given, expect):
     seconds = int(Decimal(given["minutes_per_day"]) * Decimal(given["off_peak_share"])) * 60
     difference = Decimal(given["rate_difference"])
@@ -109,7 +100,7 @@ def test_what_calls_at_night_cost_less(given, expect):
     assert per_day * 365 == Decimal(expect["per_year_365"])
 
 
-TIERS = {vector["id"].rpartition("-")[2]: vector["expect"] for vector in VECTORS if vector["rule"] == "multi_period"}
+TIERS = {vector["id"].rpartition("-")[2]: vector["expect"] for vector in BILLING if vector["rule"] == "multi_period"}
 
 
 @of("multi_period")

@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, phone, routing_gateway
@@ -15,6 +14,7 @@ from doubles.virtual.probe import VENDOR, Keeper, Probe, reply, straight
 from doubles.virtual.scene import Scene, vendor_gateway
 from doubles.virtual.vendor import answers
 
+from golden.worked import ROUTING, of
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -41,19 +41,6 @@ from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.scope import LimitScope
 
 START = 1_000_000
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
-
-
-def of(kind: str) -> pytest.MarkDecorator:
-    """Run a test once for each vector of ``kind``; a kind without vectors is a mistake in the test."""
-    chosen = [
-        vector
-        for vector in VECTORS
-        if vector["kind"] == kind and vector["given"].get("parameter") not in WITHOUT_EFFECT
-    ]
-    assert chosen, f"no vector has the kind {kind}"
-    cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 class VendorsWithCredits(PricedByTerms):
@@ -283,7 +270,7 @@ def test_an_empty_message_sends_no_keep_alives(given, expect, tmp_path):
     assert message.decode() == expect.get("payload", "")
 
 
-@of("param_range")
+@of("param_range", [each for each in ROUTING if each["given"].get("parameter") not in WITHOUT_EFFECT])
 def test_parameters_have_their_ranges(given, expect, tmp_path):
     path = tmp_path / "vosd.yaml"
     for value, accepted in zip(given["values"], expect["accepted"], strict=True):

@@ -2,11 +2,10 @@
 
 from decimal import Decimal
 
-import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 
-from golden.test_vectors_booking import BILLING, ROUTING
+from golden.worked import BILLING, of
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.free_numbers import FREE_NUMBER
@@ -20,14 +19,6 @@ from vosd.routing.special_numbers import SpecialNumbers
 
 HOUR_MS = 3_600_000
 FREE, NO_CDR = "SERVER_BILLING_FREE_E164S", "SERVER_BILLING_NO_CDR_E164S"
-
-
-def of(rule, vectors=BILLING, having=""):
-    """Run a test once for each vector of ``rule`` that gives what ``having`` names."""
-    chosen = [each for each in vectors if rule in {each.get("rule"), each.get("kind")} and having in str(each["given"])]
-    assert chosen, f"no vector has the rule {rule}"
-    cases = [pytest.param(each["given"], each["expect"], id=each["id"]) for each in chosen]
-    return pytest.mark.parametrize(("given", "expect"), cases)
 
 
 def numbers_of(given) -> SpecialNumbers:
@@ -50,7 +41,7 @@ def billed(given) -> CallRequest:
     return call
 
 
-@of("strip_prefix")
+@of("strip_prefix", BILLING)
 def test_rates_are_found_behind_the_routing_prefix(given, expect):
     call = billed(given)
     assert call.callee_billing == expect["billing_number"]
@@ -63,7 +54,7 @@ def test_rates_are_found_behind_the_routing_prefix(given, expect):
         assert isinstance(rated, Refusal) is not expect["uk_44_rate_matches"]
 
 
-@of("pattern_match", having="called")
+@of("pattern_match", BILLING, having="called")
 def test_a_number_is_free_or_leaves_no_cdr_where_a_pattern_fits(given, expect):
     call = billed(given)
     is_free = call.rate is not None and call.rate.group == FREE_NUMBER and not call.leaves_no_cdr
@@ -100,7 +91,7 @@ def test_free_numbers_need_no_rate_and_numbers_without_cdr_win_over_them(given, 
     assert_billed_as(call, expect)
 
 
-@of("pattern_list", ROUTING, having="no_cdr")
+@of("pattern_list", having="no_cdr")
 def test_the_list_that_wins_is_found_first(given, expect):
     call = billed({NO_CDR: given["no_cdr"], FREE: given["free"], "called": given["number"]})
     assert ("no_cdr" if call.leaves_no_cdr else "free") == expect["first_hit"]

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-import pytest
 from doubles.data.builders import routing_gateway
 
-from golden.test_vectors_routing import VECTORS, VendorsWithCredits
+from golden.test_vectors_routing import VendorsWithCredits
+from golden.worked import of
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.routing.capacity import Occupancy
@@ -13,12 +13,8 @@ from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 
-SHARES = [
-    pytest.param(each["given"], each["expect"], id=each["id"]) for each in VECTORS if each["kind"] == "weight_share"
-]
 
-
-@pytest.mark.parametrize(("given", "expect"), SHARES)
+@of("weight_share")
 def test_calls_are_shared_by_weight(given, expect):
     gateways = [routing_gateway(name, weight=weight) for name, weight in given["weights"].items()]
     known = [{"name": gateway.name, "prepaid_vendor": False, "vendor_balance": "0"} for gateway in gateways]
