@@ -107,6 +107,7 @@ class TestChoice:
             'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth-conf"',
             'WWW-Authenticate: Digest realm="r", nonce="n", nonce="m"',
             'WWW-Authenticate: Digest realm="r", nonce="n\x01"',
+            'WWW-Authenticate: Digest realm="r", nonce="n", opaque="o\x01"',
             'WWW-Authenticate: Digest realm="r", nonce="' + "n" * 3_000 + '"',
             "X-Other: nothing",
         ],
@@ -200,6 +201,18 @@ class TestAnswers:
         assert answers.learn(challenged('WWW-Authenticate: Digest realm="r", nonce="n1"'))
         answers.lines("INVITE", "sip:1@x", b"", "c")
         assert answers.learn(challenged(f'WWW-Authenticate: Digest realm="r", {asked}'), rounds) is is_answered
+
+    def test_credentials_that_one_of_two_realms_refuses_are_not_sent_again(self) -> None:
+        answers = Answers(ALICE)
+        asked = 'WWW-Authenticate: Digest realm="r", nonce="n1"', 'WWW-Authenticate: Digest realm="s", nonce="n1"'
+        assert answers.learn(challenged(*asked))
+        answers.lines("INVITE", "sip:1@x", b"", "c")
+        assert not answers.learn(challenged(asked[0], 'WWW-Authenticate: Digest realm="t", nonce="n1"'), 1)
+
+    def test_a_challenge_that_comes_again_before_it_is_answered_refuses_nothing(self) -> None:
+        answers, asked = Answers(ALICE), challenged('WWW-Authenticate: Digest realm="r", nonce="n1"')
+        assert answers.learn(asked)
+        assert answers.learn(asked)
 
     def test_a_request_that_another_one_with_the_same_nonce_overtook_is_proven_once_more(self) -> None:
         """Strict peers refuse a lower nonce count than the last, and some of them without ``stale``."""

@@ -9,7 +9,7 @@ from vosd.base.host import source_of
 from vosd.sip.digest import hashing, verifier
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters
-from vosd.sip.digest.lockout import LockOut
+from vosd.sip.digest.lockout import USERS_MAX, LockOut
 from vosd.sip.digest.nonce import WINDOW, NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.digest.verifier import Finding, Verifier, claim_in
@@ -59,10 +59,25 @@ class TestUses:
         assert uses.status_of("n", 200 - WINDOW, "r", NOW, NOW) is NonceStatus.USED
         assert uses.status_of("n", 199, "r", NOW, NOW) is NonceStatus.OPEN
 
-    def test_without_a_count_a_nonce_is_good_once(self):
+    def test_counts_that_were_left_out_stay_good_and_used_ones_do_not(self):
+        uses, used = Uses(), (1, 2, 5, 9)
+        for count in used:
+            uses.proved("n", count, NOW, NOW + LIFE)
+        found = {count: uses.status_of("n", count, "r", NOW, NOW) for count in range(1, 11)}
+        assert [count for count, status in found.items() if status is NonceStatus.USED] == [*used]
+
+    def test_a_nonce_that_has_expired_takes_the_use_of_no_other_one_with_it(self):
+        uses = Uses()
+        uses.proved("old", 1, NOW, NOW + LIFE)
+        uses.proved("young", 1, NOW + 1, NOW + 1 + LIFE)
+        assert uses.status_of("young", 1, "r", NOW + 1, NOW + LIFE) is NonceStatus.USED
+        assert len(uses) == 1
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_without_a_count_a_nonce_is_good_where_it_was_not_used_yet(self, first):
         uses = Uses()
         assert uses.status_of("n", 0, "r", NOW, NOW) is NonceStatus.OPEN
-        uses.proved("n", 0, NOW, NOW + LIFE)
+        uses.proved("n", first, NOW, NOW + LIFE)
         assert uses.status_of("n", 0, "r", NOW, NOW) is NonceStatus.USED
 
     def test_a_wrong_response_spoils_a_nonce_and_is_recognised(self):
@@ -198,6 +213,12 @@ class TestJudgements:
         peer = Peer()
         assert peer.judge(peer.answer(), uri=asked) is finding
 
+    @pytest.mark.parametrize("uri", ["4420", "sip:4420@192.0.2.1:port", "sip:"])
+    def test_a_uri_that_cannot_be_read_is_elsewhere_and_no_guess(self, uri):
+        peer = Peer()
+        line = peer.answer(lies={"uri": uri})
+        assert [peer.judge(line), peer.judge(line)] == [Finding.ELSEWHERE] * 2
+
     def test_an_unknown_user_never_authenticates(self):
         """Not even with knowledge of the hash for unknown users."""
         peer = Peer()
@@ -326,9 +347,27 @@ class TestLockOut:
         lock = LockOut(LockOutSettings(1_000, 60_000))
         assert [lock.failed(HOST, NOW, str(name)) for name in range(1_000)] == [False] * 999 + [True]
 
+    def test_a_success_of_one_user_too_many_leaves_those_that_are_counted_with_it(self):
+        lock = LockOut(LockOutSettings(USERS_MAX + 3, 60_000))
+        names = [str(name) for name in range(USERS_MAX + 2)]
+        assert not any(lock.failed(HOST, NOW, name) for name in names)
+        lock.succeeded(HOST, names[-1])
+        lock.succeeded(HOST, names[0])
+        assert [lock.failed(HOST, NOW, "more") for _ in range(2)] == [False, True]
+
     def test_failures_as_old_as_a_lock_out_are_forgotten(self):
         lock = self.locked()
         assert not any(lock.failed(HOST, NOW + 60_000 * each) for each in range(20))
+        later = NOW + 2_000_000
+        lock.failed("10.0.0.1", later)
+        lock.failed(HOST, later + 1)
+        assert [lock.failed(HOST, later + 60_000), lock.failed(HOST, later + 60_000)] == [False, True]
+
+    def test_a_lock_out_that_is_over_is_not_listed(self):
+        lock = LockOut(LockOutSettings(1, 60_000))
+        lock.failed("10.0.0.1", NOW)
+        lock.failed("10.0.0.2", NOW + 1)
+        assert [each.source for each in lock.locked_out(NOW + 60_000)] == ["10.0.0.2"]
 
     def test_none_is_locked_out_where_that_is_off(self):
         lock = LockOut(LockOutSettings(0, 60_000))

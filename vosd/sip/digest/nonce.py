@@ -120,8 +120,6 @@ class Uses:
             use.highest = count
         else:
             use.seen |= 1 << (use.highest - count)
-        if count == 0:
-            use.seen = _ALL
 
     def failed(self, nonce: str, response: str, issued_at: int, expires: int) -> None:
         """Record a wrong response."""

@@ -25,11 +25,19 @@ def test_the_first_failures_are_free_and_each_further_one_doubles_the_delay_up_t
     assert delays.left_ms("1002", NOW) == 0
 
 
+def test_the_first_delay_of_a_count_is_told():
+    delays = Delays(LockOutSettings(3, 60_000))
+    assert [delays.failed("1001", NOW) for _ in range(6)] == [False, False, False, True, False, False]
+    assert not any(Delays(LockOutSettings(0, 60_000)).failed("1001", NOW) for _ in range(6))
+
+
 def test_the_count_is_kept_twice_as_long_as_the_longest_delay():
     delays = Delays(LockOutSettings(3, 60_000))
     failures(delays, "1001", 4)
     assert failures(delays, "1001", 1, NOW + 119_999) == [2_000]
+    failures(delays, "1002", 4, NOW + 120_001)
     assert failures(delays, "1001", 1, NOW + 240_000) == [0]
+    assert failures(delays, "1002", 1, NOW + 240_000) == [2_000], "what is older takes it not along"
 
 
 def test_a_count_begins_anew_where_it_is_forgotten_and_never_where_lock_outs_are_off():
