@@ -3,7 +3,7 @@
 import pytest
 from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
 
-from vosd.sip.events import NoResponse
+from vosd.sip.events import NoResponse, UnwantedAnswer
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 
 T1 = 500
@@ -55,10 +55,12 @@ def test_an_invite_given_up_before_any_response_is_repeated_and_cancelled_by_the
 def test_an_abandoned_invite_is_retransmitted_for_64_t1_and_answered_for_64_t1_more(probe, owner):
     transaction, sent = invited(probe, owner)
     probe.advance(5_000)
-    transaction.abandon("", probe.now)
+    transaction.abandon("", probe.now, owner)
     assert probe.advance(GIVE_UP - 100) == []
     assert probe.times_of("INVITE") == [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]
-    probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    told = probe.receive(reply(sent, 200, body=SDP), VENDOR)
+    assert isinstance(told, UnwantedAnswer)
+    assert told.owner is owner
     assert probe.titles()[-2:] == ["ACK", "BYE"]
 
 

@@ -155,6 +155,8 @@ def test_the_answer_to_a_bye_goes_where_its_retransmission_comes_from(rport, mov
     talk(probe)
     bye = from_home("BYE", 2, rport=rport, to=TO_US)
     event = probe.receive(bye, OUTSIDE)
+    event.transaction.respond(100, "", "", probe.now)
+    assert answered_again(probe, bye, moved_to) == [("100", moved_to, str(moved_to.port) if rport else None)]
     probe.endpoint.dialogs.forget("ours", probe.now)
     event.transaction.respond(200, "ours", "", probe.now)
     assert answered_again(probe, bye, moved_to) == [("200", moved_to, str(moved_to.port) if rport else None)]
@@ -222,7 +224,8 @@ def test_a_2xx_without_its_ack_follows_the_retransmission_of_its_invite_and_so_d
     probe.advance(22_000)
     again = probe.sent()
     assert {sent.peer for sent in again} == {REMAPPED}
-    assert (again[0].title, again[0].at) == ("200", 10_500), "the intervals begin anew"
+    anew = [10_500, 11_500, 13_500, 17_500, 21_500, 25_500, 29_500]
+    assert [(sent.title, sent.at) for sent in again[:-1]] == [("200", at) for at in anew], "the intervals begin anew"
     assert (again[-1].title, again[-1].at) == ("BYE", 32_000), "the ACK is waited for as long as before"
 
 

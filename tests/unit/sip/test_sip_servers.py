@@ -346,6 +346,17 @@ def test_a_request_that_waits_for_its_answer_gets_nothing_in_the_meantime(probe)
     assert probe.sent() == []
 
 
+@pytest.mark.parametrize(("after_ms", "sent"), [(3_499, ["200"]), (3_501, ["100", "200"])])
+def test_a_100_that_is_sent_where_the_answer_takes_long_never_comes_behind_it(probe, after_ms, sent):
+    """RFC 4320 section 4.1."""
+    transaction = bye_arrives(probe).transaction
+    transaction.defer_response("", probe.now)
+    probe.advance(after_ms)
+    transaction.respond(200, "", "", probe.now)
+    probe.advance(10 * GIVE_UP)
+    assert probe.titles() == sent
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "UPDATE", "SUBSCRIBE", "MESSAGE", "NOTIFY"])
 def test_requests_that_need_no_decision_are_answered_at_once_and_finally(probe, method):
     """RFC 4321 section 1.1: the sender's time runs from its first datagram."""
