@@ -83,7 +83,7 @@ def _arguments() -> argparse.Namespace:
 def _contestants(
     arguments: argparse.Namespace,
 ) -> list[tuple[Callable[[Path], AbstractContextManager[Target]], int, bool]]:
-    contestants = [
+    contestants: list[tuple[Callable[[Path], AbstractContextManager[Target]], int, bool]] = [
         (lambda _directory: direct(), arguments.rate, False),
         (on_sqlite, arguments.rate, arguments.climb or arguments.compare),
         (on_mariadb, arguments.rate, arguments.climb or arguments.compare),

@@ -96,4 +96,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["client"]:
         asyncio.run(_read(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]))
     else:
-        main(*map(int, sys.argv[1:4]), *sys.argv[4:5])
+        main(*map(int, sys.argv[1:4]), *sys.argv[4:5])  # type: ignore[arg-type]

@@ -132,7 +132,8 @@ class BookingBeside:
         spent = [
             (now - then) / (len(made) * _BATCH) * 1e6 for now, then in zip(self._spent(child), before, strict=True)
         ]
-        return Turn(*spent, batches)
+        own, served, others, adding = spent
+        return Turn(own, served, others, adding, batches)
 
     def _call(self) -> CallRecord:
         number = next(self._numbers)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ def _measured(daemon: Daemon, arguments: argparse.Namespace) -> Turns:
             for what in HEAVY if arguments.heavy else LIGHT:
                 with changes.noted("nothing"):
                     turns.quiet(arguments.seconds)
-                turns.beside(what, lambda what=what: changes.make(what, 0.0 if what in HEAVY else arguments.seconds))
+                turns.beside(what, partial(changes.make, what, 0.0 if what in HEAVY else arguments.seconds))
             _verbs(daemon, turns)
     turns.report()
     changes.report()
@@ -229,7 +230,7 @@ def _verbs(daemon: Daemon, turns: Turns) -> None:
     for _ in range(ROUNDS):
         turns.beside("account show s7", lambda: run_verb(daemon, "account", "show", "s7"))
         words = ("definitions", "set", "accounts", "s8", "--file", str(file), "--memo", str(time.monotonic_ns()))
-        turns.beside("definitions set accounts s8", lambda words=words: run_verb(daemon, *words))
+        turns.beside("definitions set accounts s8", partial(run_verb, daemon, *words))
 
 
 def _running(words: Sequence[str]) -> int:

@@ -121,7 +121,7 @@ def gone_to_in_ms(page: Page, base: str) -> float:
     ways = [("Accounts", "Accounts"), ("Gateways", "Gateways"), ("Call search", "Call search")]
     for way in ways:
         page.evaluate(GONE_TO, way)
-    return median(page.evaluate(GONE_TO, way) for _ in range(3) for way in ways)
+    return median(float(page.evaluate(GONE_TO, way)) for _ in range(3) for way in ways)
 
 
 def frames_of(context: BrowserContext, base: str, group: str) -> list[float]:

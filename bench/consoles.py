@@ -198,7 +198,7 @@ ANSWERS: Counter[tuple[str, str]] = Counter()
 def spent(pids: Mapping[str, int], seconds: int, page: Watched | None, cookies: list[str]) -> dict[str, float]:
     """Return percent of a core that each process takes, with a client for each session where a page is given."""
 
-    async def all_of_them() -> None:
+    async def all_of_them(page: Watched) -> None:
         until = time.perf_counter() + seconds
         await asyncio.gather(*(Client(page, cookie, until).follow() for cookie in cookies))
 
@@ -206,7 +206,7 @@ def spent(pids: Mapping[str, int], seconds: int, page: Watched | None, cookies: 
     if page is None:
         time.sleep(seconds)
     else:
-        asyncio.run(all_of_them())
+        asyncio.run(all_of_them(page))
     took = time.perf_counter() - begun
     return {name: 100 * (cpu_of(pid).total - before[name]) / took for name, pid in pids.items()}
 

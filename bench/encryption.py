@@ -22,7 +22,16 @@ from doubles.sockets.secure_rtp import SecureRtpPeer
 from interop.rtpengine import Rtpengine
 
 from vosd.media.rtp import HEADER
-from vosd.media.rtpengine_orders import OK, RtpAnswer, RtpOffer, RtpReply, datagram_of, reply_of, session_order
+from vosd.media.rtpengine_orders import (
+    BEHIND_COOKIE,
+    OK,
+    RtpAnswer,
+    RtpOffer,
+    RtpReply,
+    datagram_of,
+    reply_of,
+    session_order,
+)
 from vosd.media.termination import BY_SDES, PLAIN, MediaForm
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection
@@ -84,7 +93,7 @@ class _Call:
     ) -> tuple[str, int]:
         session = _described(author).encode()
         order = session_order(kind, f"call-{number}", session, "1", "2", form=form)
-        control.send(datagram_of(f"{number}-{kind.__name__}", order))
+        control.send(datagram_of(f"{number}-{kind.__name__}".encode(), order))
         reply = _reply(control)
         if isinstance(reader, SecureRtpPeer):
             reader.takes(reply.session.decode())
@@ -107,10 +116,10 @@ def _described(party: RtpPeer) -> str:
 
 
 def _reply(control: socket.socket) -> RtpReply:
-    found = reply_of(control.recv(65_535))
-    if found is None or found[1].result != OK:
+    found = reply_of(control.recv(65_535).partition(BEHIND_COOKIE)[2])
+    if found is None or found.result != OK:
         raise RuntimeError(f"the rtpengine refuses: {found}")
-    return found[1]
+    return found
 
 
 def _measure(calls: int, seconds: int, encrypts: tuple[bool, bool]) -> tuple[float, ...]:

@@ -46,6 +46,7 @@ from vosd.engine.tokens import TokenSource
 from vosd.relay.client import Relay
 from vosd.rtpengine.client import RtpEngines
 from vosd.sip.door.door import WaitingMessage
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.media import MediaAddress, MediaEngine, MediaMode, MediaParameters
 
 from .beside import take_precedence
@@ -84,13 +85,13 @@ def recorded(calls: int) -> list[Packet]:
         scene.vendor.script = answering(body=answer.replace("30000", str(30_000 + 2 * number)))
         intent = Intent(offer=offer.replace("20000", str(20_000 + 2 * number)), hang_up_after_ms=10_000)
         call = scene.caller.call(CALLEE, intent)
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.wire.run_until(partial(getattr, call, "is_over"))
         scene.wire.run_for(AFTER_A_CALL_MS)
     return [packet for packet in scene.wire.packets if packet.target == SWITCH]
 
 
 def _scene(mode: MediaMode | None = None, **switch: Any) -> Scene:
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    trunks: list[MappingGateway | RoutingGateway] = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     if mode is None:
         return Scene(catalogue(trunks))
     media = MediaParameters(engine=MediaEngine.RELAY, mode=mode)

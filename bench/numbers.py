@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from vosd.catalogue.problems import ProblemList, SourceLine
@@ -57,7 +58,7 @@ def main() -> None:
     by_prefix = RewriteRules(RULES)
     by_expression = RewriteRules([WrittenRule("~^49([1-9].*)", "0\\1")])
     for name, rules in (("1,000 prefixes", by_prefix), ("a regular expression", by_expression)):
-        taken_us = microseconds(lambda number, rules=rules: rules.rewritten(number, lambda _below: 0), wanted)
+        taken_us = microseconds(partial(rules.rewritten, draw=lambda _below: 0), wanted)
         print(f"rewriting by {name}: {taken_us:.2f} us")
 
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from .load import run
 from .targets import on_mariadb, on_sqlite
@@ -81,7 +82,7 @@ def _traced(arguments: argparse.Namespace, directory: Path) -> None:
     pstats.Stats(str(statistics)).strip_dirs().sort_stats("tottime").print_stats(TOP)
 
 
-def _place(arguments: argparse.Namespace):
+def _place(arguments: argparse.Namespace) -> Any:
     return on_mariadb if arguments.database == "mariadb" else on_sqlite
 
 

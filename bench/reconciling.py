@@ -58,7 +58,7 @@ FAULTS = ("unit_differs", "rate_differs", "duration_differs", "missing_here", "m
 class Call(NamedTuple):
     """A call of both books."""
 
-    index: int
+    place: int
     started: int
     number: str
     ms: int
@@ -128,8 +128,8 @@ def copy_calls(connection: Any, mark: str, made: Iterator[Call], *, is_sqlite: b
     for call in made:
         charge = rate_call(RATE, call.ms)
         values = template | {
-            "call_id": call_key(f"{call.started:012x}7000{0x8000000000000000 + call.index:016x}"),
-            "export_seq": call.index + 1,
+            "call_id": call_key(f"{call.started:012x}7000{0x8000000000000000 + call.place:016x}"),
+            "export_seq": call.place + 1,
             "callee_out": call.number,
             "callee_billing": call.number,
             "started_at": text(call.started),

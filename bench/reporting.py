@@ -103,4 +103,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:5]), *sys.argv[5:6])
+    main(*map(int, sys.argv[1:5]), *sys.argv[5:6])  # type: ignore[arg-type]

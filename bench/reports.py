@@ -162,11 +162,12 @@ async def show(url: str) -> None:
                 rows = type(error).__name__[:7]
             line += f"{time.monotonic() - begun:>{(8, 9, 30)[(days > 1) + (group == 'day')]}.2f}{rows!s:>8}"
         print(line, flush=True)
-    for name, more in (
+    asked: tuple[tuple[str, dict[str, Any]], ...] = (
         ("performance", {"group": "5min"}), ("durations", {"callee_digits": 4}), ("durations", {"caller_digits": 3}),
         ("durations", {"callee_digits": 4, "group": "hour"}), ("durations", {"callee_digits": 5}),
         ("durations", {"callee_digits": 4, "days": MONTH}),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for name, more in asked:
         days = more.pop("days", 1)
         since = BEGIN + (DAY_MS if days == 1 else 0)
         order = ShowReport(name=name, since=since, until=since + days * DAY_MS, **more)

@@ -33,8 +33,8 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50_000, help="calls that are rated (default 50000)")
     count = parser.parse_args().calls
     groups = [builders.rate_group("sell", *_SELL), builders.rate_group("buy", *_BUY)]
-    gateways = [builders.mapping_gateway("acme", "192.0.2.1/32"), builders.routing_gateway("carrier")]
-    catalogue = builders.catalogue(gateways, rate_groups=groups)
+    customer, vendor = builders.mapping_gateway("acme", "192.0.2.1/32"), builders.routing_gateway("carrier")
+    catalogue = builders.catalogue([customer, vendor], rate_groups=groups)
     calls = [_call(catalogue, number, Random(number)) for number in range(count)]
     foreign = [_foreign(call) for call in calls]
     _measure("calls rated again, both sides", calls, Rerating(catalogue).add)

@@ -147,7 +147,7 @@ def main() -> None:
             microseconds(catalogue, mapping, called[:2_000])
             runs = [microseconds(catalogue, mapping, called) for _ in range(RUNS)]
             least = [min(taken) for taken in zip(*runs, strict=True)]
-            middle, late = (min(map(part, runs)) for part in (median, p99))
+            middle, late = min(map(median, runs)), min(map(p99, runs))
             print(
                 f"{name}: median {middle:.1f} us, p99 {late:.1f} us (goal {GOAL_US[0]} and {GOAL_US[1]}), the best of"
                 f" {RUNS} runs; the least of each decision: median {median(least):.1f} us, p99 {p99(least):.1f} us"

@@ -137,7 +137,8 @@ async def main(scrapes: int) -> None:
         catalogue = service.switch.catalogue
         loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=catalogue, certificate_ends={})
         configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
-        silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
+        transports: Any = SimpleNamespace(blocked=dict)
+        silenced = Silenced(service.node.authenticator, transports, clock)
         reports = CallReports("sw1", clock, None, Path(directory), service.switch.report_calls)
         accounting = CallAccounting(clock, None, Path(directory), service.switch.report_calls, tuple, lambda: False)
         settings = SimpleNamespace(node="sw1", state_dir=Path(directory), webhooks=())

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from doubles.data.builders import catalogue, mapping_gateway
@@ -77,7 +77,8 @@ def copied(send: Callable[[bytes], None]) -> Scene:
     """Return one that copies all messages."""
     scene = plain()
     node, settings = scene.exchange.node, HepSettings(HepServer("udp", "127.0.0.1", 9), 7, only=HepOnly.ALL)
-    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, send, BusyLoop()), node.switch.catalogue)
+    loop: Any = BusyLoop()
+    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, send, loop), node.switch.catalogue)
     return scene
 
 
@@ -86,7 +87,7 @@ def recorded(calls: int) -> list[Packet]:
     scene = plain()
     for _ in range(calls):
         call = scene.caller.call(CALLEE, Intent(headers=CARRIED, hang_up_after_ms=10_000))
-        scene.wire.run_until(lambda call=call: call.is_over)
+        scene.wire.run_until(partial(getattr, call, "is_over"))
         scene.wire.run_for(AFTER_A_CALL_MS)
     return [packet for packet in scene.wire.packets if packet.target == SWITCH]
 

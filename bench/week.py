@@ -12,9 +12,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
@@ -87,7 +88,7 @@ def _week(hours: int, unruly: int, packets: bool) -> Iterator[str]:
         yield f"hour {seed}"
         yield from _left(_plain_hour(Random(seed)), packets)
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from property import test_switch_midcall as unruly_days  # the tests are no part of the package
+    unruly_days: Any = import_module("property.test_switch_midcall")  # the tests are no part of the package
 
     unruly_days.Scene = _PunctualScene
     unruly_days.Storm = _Weather

@@ -90,8 +90,8 @@ class Storm:
 class Appointment:
     """A scheduled action, until it has run or is cancelled."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self.action: Callable[[], None] | None = action
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.action: Callable[[], object] | None = action
 
     def call_off(self) -> None:
         """Cancel the action."""
@@ -149,7 +149,7 @@ class Wire:
         if receive is not None:
             receive(packet)
 
-    def after(self, delay_ms: int, action: Callable[[], None]) -> Appointment:
+    def after(self, delay_ms: int, action: Callable[[], object]) -> Appointment:
         """Schedule an action."""
         appointment = Appointment(action)
         heappush(self._agenda, (self.clock.now().mono + delay_ms, next(self._order), appointment))
