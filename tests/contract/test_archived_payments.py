@@ -238,6 +238,24 @@ async def test_a_run_that_ends_in_the_middle_is_completed_from_its_archive(booke
     assert await audited(booked) == []
 
 
+@pytest.mark.parametrize(
+    "changed", [{"amount": AMOUNT * 2}, {"balance_after": Decimal(1)}, {"reference": "bank/other"}]
+)
+async def test_an_entry_that_is_not_as_its_archive_says_stays_with_those_behind_it(booked, run, monkeypatch, changed):
+    """As where a database was put back that is older than the archive of a run that was killed."""
+    with monkeypatch.context() as patch:
+        patch.setattr("vosd.storage.old_payments.SqlOldPayments.drop", None)
+        with pytest.raises(TypeError):
+            await run()
+    entry = schema.ledger_entry.c
+    async with booked.writing() as connection:
+        own = entry.account == "acme", entry.reference == "bank/60"
+        await connection.execute(update(schema.ledger_entry).where(*own).values(**changed))
+    (held,) = (await run()).held
+    assert (held.guard, "account acme differs from the one in the archive" in held.why) == ("archive", True)
+    assert await payments_left(booked) == 60 - 4
+
+
 async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run):
     terms = {"customer_account": "acme", "vendor_account": "carrier"}
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")

@@ -21,11 +21,14 @@ from vosd.billing.accounts import AccountType
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, Posting
+from vosd.cdr.retention import LONGEST_CALL_MS, DroppedPeriod, RecordKind
 from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database_clock import time_of
+from vosd.storage.dropped import note_dropped
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.stored_objects import SqlObjects
@@ -110,6 +113,27 @@ async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(dat
         assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 3 * FEE + 1 + 5
         assert await read.consumed("acme", BUYER, STARTED + DAY_MS, STARTED + 2 * DAY_MS) == 7
         assert await read.consumed("acme", (VENDOR,), STARTED, STARTED + DAY_MS) == 0
+
+
+@pytest.mark.parametrize("kind", [RecordKind.CALLS, RecordKind.LEDGER])
+async def test_the_cost_of_a_time_is_not_known_where_calls_or_their_entries_were_dropped(consumed, kind):
+    read, first = SqlConsumption(consumed), STARTED - LONGEST_CALL_MS
+    for until in (first, first + 1):
+        async with consumed.writing() as connection:
+            await note_dropped(connection, kind, until)
+        if until == first:
+            assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 7 * FEE
+    with pytest.raises(DroppedPeriod):
+        await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS)
+
+
+async def test_an_account_whose_entries_were_dropped_has_begun_before_its_first_checkpoint(consumed):
+    read, until = SqlConsumption(consumed), STARTED + 2 * DAY_MS
+    await SqlCheckpoints(consumed).close(until, "ann", None, until)
+    async with consumed.writing() as connection:
+        await connection.execute(delete(schema.ledger_entry))
+    assert not await read.has_begun("acme", until - 1)
+    assert await read.has_begun("acme", until)
 
 
 async def test_an_account_has_begun_with_its_first_entry(consumed):

@@ -88,6 +88,13 @@ async def test_a_removed_charge_of_a_call_without_cdr_is_found_from_its_entry(bo
     assert found == (BookDifference(BookFault.CHARGES_WITHOUT_CDR, "carrier", Decimal(0), -COST, call_id=call_id(3)),)
 
 
+async def test_an_entry_of_a_call_whose_reference_names_no_call_is_found(booked):
+    nameless = update(entry).where(entry.c.reference == f"{call_id(3)}/vendor").values(reference="damaged/vendor")
+    await damage(booked, nameless)
+    found = {(each.call_id, each.expected, each.found) for each in (await verify_ledger(booked)).differences}
+    assert found == {(call_id(3), -COST, Decimal(0)), ("damaged/vendor", Decimal(0), -COST)}
+
+
 async def test_a_charge_of_a_call_that_has_neither_cdr_nor_entry_is_found(booked):
     row = {"call_id": call_id(99), "position": 1, "role": CUSTOMER, "level": 0, "account": "acme", "corrected": 0}
     await damage(booked, insert(charge).values(**row, billed_seconds=60, fee=FEE, tax=Decimal(0)))
@@ -124,7 +131,10 @@ TAX, OTHER = Decimal("0.002"), Decimal("0.5")
 
 @pytest.fixture
 async def taxed(database):
-    """Calls with tax: of an agent's customer, of a partner, a corrected one, and one without CDR."""
+    """Calls with tax: of an agent's customer, of a partner, two that are corrected, and one without CDR.
+
+    The vendor's charge that is corrected has the position of what the partner has earned with its call.
+    """
     parties = {"customer_account": "acme", "vendor_account": "carrier", "tax": TAX, "cost_tax": TAX}
     plain = answered_call(0, **parties)
     agent = charge_row("reseller", AGENT, 1, SHARE, TAX)
@@ -133,7 +143,13 @@ async def taxed(database):
     calls = [answered_call(0, **parties, **of_agent), answered_call(1, **parties)]
     await SqlBooks(database).book([*calls, answered_call(2, recorded=False, **parties), partner_call(3, "acme", "isp")])
     change = ChargeChange(CUSTOMER, 0, Amounts(FEE * 2, TAX * 2, 70))
-    await SqlCorrections(database).book([Correction(call_id(1), (change,), "ticket", "ann", "why", STARTED)])
+    await SqlBooks(database).book([answered_call(4, **parties)])
+    dearer = ChargeChange(VENDOR, 0, Amounts(COST * 2, TAX * 2, 70))
+    corrections = [
+        Correction(call_id(index), (each,), "ticket", "ann", "why", STARTED)
+        for index, each in ((1, change), (4, dearer))
+    ]
+    await SqlCorrections(database).book(corrections)
     return database
 
 

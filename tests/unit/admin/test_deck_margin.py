@@ -53,6 +53,12 @@ def test_a_dearer_buy_deck_lowers_the_margin():
     assert report(deck(p44="0.10"), deck(p44="0.15"), bought) == (1, 0, "0.00", "0.00", "0.20", "0.30", "-0.10")
 
 
+def test_a_forwarded_call_is_sold_behind_the_forward_prefix_and_bought_by_its_number():
+    forwarded = call(rate_group="deck", vendor_rate_group="deck", forward_prefix="9")
+    decks = deck(p944="0.50", p44="0.10"), deck(p944="0.60", p44="0.15")
+    assert report(*decks, forwarded) == (1, 0, "1.00", "1.20", "0.20", "0.30", "0.10")
+
+
 def test_a_late_answer_costs_what_its_call_has_not_paid_for_the_attempt():
     """Both records together are the price of the whole, which has one connection fee."""
     ringing = call(answered_at=None, vendor_answered_at=None, vendor_billing_base_ms=121_000, vendor_rate_group="deck")

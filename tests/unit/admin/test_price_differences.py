@@ -17,9 +17,9 @@ def test_the_calls_and_prefixes_that_differ_most_are_named_first() -> None:
     differences.same("acme", CUSTOMER, "USD", "44", Decimal(3))
     differences.free("acme", CUSTOMER, "USD")
     found = differences.to_json(2)
-    assert [(each["call"], each["prefix"], each["before"], each["after"]) for each in found["greatest"]] == [
-        ("call-2", "55", "2.00", None), ("line 1", "49", "1.00", "0.60"),
-    ]  # fmt: skip
+    assert [
+        (each["call"], each["prefix"], each["currency"], each["before"], each["after"]) for each in found["greatest"]
+    ] == [("call-2", "55", "USD", "2.00", None), ("line 1", "49", "USD", "1.00", "0.60")]
     assert [(each["prefix"], each["difference"], each["without_rate"]) for each in found["prefixes"]] == [
         ("55", "0.00", 1), ("44", "0.50", 0),
     ]  # fmt: skip

@@ -77,6 +77,12 @@ def test_lines_are_by_area_or_prefix_and_name_the_price_that_all_their_calls_hav
     assert [each.per for each in found.lines] == [price and "minute" for *_, price in lines]
 
 
+def test_of_one_prefix_the_calls_by_a_price_of_another_currency_come_first() -> None:
+    dear, converted = CALLS._replace(price=Decimal(2)), CALLS._replace(price=None, per=None)
+    found = sums_of(dear, CALLS, converted).lines
+    assert [(each.price, each.per) for each in found] == [(None, None), ("1.00", "minute"), ("2.00", "minute")]
+
+
 def test_what_calls_of_a_partner_have_earned_is_a_sum_of_its_own() -> None:
     moved = Moved("", CARRIED, "", "", Decimal(3)), Moved("2026-10-01", "payment", "p", "", Decimal(5))
     assert sums_of(moved=moved).carried == Decimal(3)
