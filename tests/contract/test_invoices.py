@@ -1542,6 +1542,20 @@ async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_
     assert (line.section.value, line.calls, line.seconds, line.tax_rate) == ("earlier_calls", 1, 62, "19")
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_money_that_is_dated_before_the_first_invoice_and_booked_behind_it_pays_it(
+    site: Site, named: bool
+) -> None:
+    """As by a clock that was put back: the opening balance of the invoice does not have it."""
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.pay("acme", "0.01", at("2026-09-10"))
+    number = (await site.run("2026-10", "2026-11-02", "acme"))["acme"].number
+    (before,) = await site.listed(account="acme")
+    await site.pay("acme", before.gross, at("2026-09-20"), ref=f"invoice/{number}" if named else "")
+    (after,) = await site.listed(account="acme")
+    assert (before.opening, after.paid, after.state) == ("0.01", before.gross, InvoiceState.PAID)
+
+
 async def test_what_a_partner_has_earned_before_its_first_invoice_is_no_charge(site: Site) -> None:
     earned = call(1, "acme", at("2026-09-05"), *SELL[0], vendor="peer")
     await SqlBooks(site.database).book([earned, call(2, "peer", at("2026-10-05"), *SELL[0])])
