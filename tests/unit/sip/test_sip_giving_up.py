@@ -113,6 +113,16 @@ def test_a_cancelled_invite_that_brings_no_final_response_is_reported_after_64_t
     assert probe.advance(GIVE_UP) == [NoResponse(owner, transaction, probe.now)]
 
 
+def test_a_2xx_behind_the_481_to_its_cancel_is_told_for_64_t1(probe, owner):
+    """Section 9.2: it may have crossed the CANCEL. Within a dialog a peer that knows none has lost it."""
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 180), VENDOR)
+    transaction.abandon("", probe.now, owner)
+    probe.receive(reply(probe.sent()[-1], 481), VENDOR)
+    probe.advance(GIVE_UP - 10)
+    assert isinstance(probe.receive(reply(sent, 200, body=SDP), VENDOR), UnwantedAnswer)
+
+
 def test_an_abandoned_invite_without_answer_is_forgotten_after_64_t1(probe, owner):
     transaction, _ = invited(probe, owner)
     transaction.abandon("", probe.now)

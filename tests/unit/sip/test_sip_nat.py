@@ -476,6 +476,35 @@ def test_who_answers_is_asked_where_it_was_called(nat, contact, goes_to):
     assert dialog.target == f"sip:v@{contact}"
 
 
+def test_a_contact_that_becomes_public_within_a_dialog_behind_nat_changes_nothing():
+    dialog = Dialog.of_caller(read_request(from_home()), "ours", OUTSIDE, straight, Nat.AUTO)
+    public = "Contact: <sip:1001@198.51.100.77:5060>\r\n"
+    assert dialog.refresh(read_request(from_home("UPDATE", 2, headers=public, to=TO_US)))
+    assert (dialog.is_behind_nat, dialog.peer) == (True, OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "goes_to"),
+    [
+        ("203.0.113.50", "192.168.7.7", VENDOR),
+        ("192.168.7.7", "203.0.113.50", VENDOR),
+        ("203.0.113.50", "203.0.113.51", Peer(0, "203.0.113.51", 5060)),
+    ],
+)
+def test_the_contact_of_a_2xx_tells_of_nat_that_the_one_before_did_not_show(early, final, goes_to):
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    parts = replace(transaction.parts, nat=Nat.AUTO)
+    rings, answers = (
+        parse_message(reply(probe.log[0], status, headers=f"Contact: <sip:v@{host}>\r\n"))
+        for status, host in ((180, early), (200, final))
+    )
+    dialog = Dialog.of_callee(parts, "ours", rings, straight)
+    dialog.confirm(answers)
+    assert (dialog.peer, dialog.target) == (goes_to, f"sip:v@{final}")
+    assert dialog.is_behind_nat is (goes_to == VENDOR)
+
+
 def test_a_contact_that_becomes_private_within_the_dialog_is_not_followed():
     invite = read_request(request(headers="Contact: <sip:4930@192.0.2.10>\r\n"))
     dialog = Dialog.of_caller(invite, "ours", CUSTOMER, straight, Nat.AUTO)

@@ -219,6 +219,15 @@ class TestJudgements:
         line = peer.answer(lies={"uri": uri})
         assert [peer.judge(line), peer.judge(line)] == [Finding.ELSEWHERE] * 2
 
+    @pytest.mark.parametrize(("realm", "expected"), [("", DigestSettings().realm), ("acme.example", "acme.example")])
+    def test_others_judge_a_password_in_the_realm_that_was_asked_for(self, realm, expected):
+        peer = Peer()
+        line = peer.answer(lies={"realm": expected})
+        message = parse_message(request(headers=f"Authorization: Digest {line}\r\n"))
+        remote = Credentials("1001", {}, is_remote=True)
+        proof = peer.verifier.judge(message, HOST, lambda _user: remote, NOW, realm).proof
+        assert proof.realm == expected
+
     def test_an_unknown_user_never_authenticates(self):
         """Not even with knowledge of the hash for unknown users."""
         peer = Peer()

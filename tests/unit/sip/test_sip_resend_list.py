@@ -5,6 +5,7 @@ from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, reply, request, st
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, UnwantedAnswer
+from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
 
 T1, T2 = 500, 4_000
@@ -48,6 +49,14 @@ def test_any_other_request_follows_it_too(probe, owner):
     assert probe.advance(SUM - 1) == []
     assert probe.advance(1) == [NoResponse(owner, client, probe.now)]
     assert probe.times_of("UPDATE") == AT
+
+
+@pytest.mark.parametrize("resend_ms", [(1_000,), LIST])
+def test_over_a_connection_nothing_is_sent_again_whatever_the_list(owner, resend_ms):
+    probe = Probe(SipSettings(timers=Timers(resend_ms=resend_ms)), listeners=(Listener("192.0.2.1", 5060, "tcp"),))
+    probe.call_vendor(owner)
+    assert [type(event) for event in probe.advance(sum(resend_ms))] == [NoResponse]
+    assert probe.times_of("INVITE") == [0]
 
 
 def test_requests_without_owner_follow_it_and_leave_no_state(probe, owner):
