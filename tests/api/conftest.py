@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doubles.api import Api
-from doubles.migrated import migrated
+from doubles.migrated import migrate_on_server, migrated
 
 CONFIGURATION = """\
 database: {url: '$url'}
@@ -35,4 +35,15 @@ def install() -> Callable[[Path], Path]:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with Api(installed(tmp_path_factory.mktemp("api"))) as process:
+        yield process
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
+    """A process of its own, which a test kills, on a database of its own."""
+    url = None
+    if request.param == "mariadb":
+        url = request.getfixturevalue("mariadb_server").create_database(f"vosd_{abs(hash(request.node.name))}")
+        migrate_on_server(url)
+    with Api(installed(tmp_path, url)) as process:
         yield process

@@ -8,9 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from api.conftest import installed
 from doubles.api import ADMINISTRATOR, AGENT, VIEWER, Api, Reply
-from doubles.migrated import migrate_on_server
 
 from vosd.api.table import OPERATIONS
 
@@ -211,16 +209,6 @@ def next_order(listener: socket.socket) -> socket.socket:
             assert order
             return connection
         connection.close()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
-    url = None
-    if request.param == "mariadb":
-        url = request.getfixturevalue("mariadb_server").create_database("vosd_api")
-        migrate_on_server(url)
-    with Api(installed(tmp_path, url)) as process:
-        yield process
 
 
 def test_a_payment_whose_process_is_killed_before_it_answers_is_booked_once(killed: Api) -> None:

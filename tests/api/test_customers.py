@@ -1,14 +1,10 @@
 """One request makes a customer whole, or nothing of it; repeated with its key it makes nothing more."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from api.conftest import installed
 from api.test_api_money import mute_switch, next_order
 from doubles.api import ADMINISTRATOR, AGENT, VIEWER, Api
-from doubles.migrated import migrate_on_server
 
 
 def customer(name: str, **more: Any) -> dict[str, Any]:
@@ -81,16 +77,6 @@ def test_who_may_not_change_definitions_or_book_makes_no_customer(api: Api) -> N
     lacking = api.ask("POST", "/customers", customer("theirs", payment=None), token=f"{AGENT}reseller")
     assert (lacking.status, lacking.json["code"]) == (403, "right_lacking")
     assert api.ask("POST", "/customers", customer("theirs"), token=f"{AGENT}reseller").json["field"] == "payment"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
-    url = None
-    if request.param == "mariadb":
-        url = request.getfixturevalue("mariadb_server").create_database("vosd_customers")
-        migrate_on_server(url)
-    with Api(installed(tmp_path, url)) as process:
-        yield process
 
 
 def test_a_customer_whose_process_is_killed_before_it_answers_is_made_once(killed: Api) -> None:
