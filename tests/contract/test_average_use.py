@@ -107,6 +107,14 @@ async def test_money_in_another_currency_than_that_of_the_account_does_not_count
     assert await lows(used, euros) == {"acme": None}
 
 
+async def test_of_the_money_of_two_currencies_that_of_the_account_counts(used: Database) -> None:
+    key = schema.traffic_key
+    async with used.writing() as connection:
+        in_euros = {"customer_account": "acme", "currency": "EUR"}
+        await connection.execute(key.update().where(key.c.customer_account == "new").values(in_euros))
+    assert (await lows(used))["acme"] == EXPECTED["acme"]
+
+
 async def test_use_is_read_once_for_each_day_that_is_added_up(used: Database) -> None:
     accounts = {"acme": ACCOUNTS["acme"], "late": account("late")}
     balances = Balances(SqlBooks(used))

@@ -44,6 +44,7 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
             answered_call(3, callee_out="0044201", **sent, **ended),
             answered_call(4, customer_account="peer", ended_at=BEGIN + PERIOD_MS),
             answered_call(5, **ended),
+            answered_call(7, customer_account="peer", ended_at=BEGIN - 1),
             refused_call(6, customer_account="peer", **ended),
         ]
     )

@@ -143,6 +143,14 @@ async def test_an_account_has_begun_with_its_first_entry(consumed):
     assert not await read.has_begun("idle", STARTED + DAY_MS)
 
 
+async def test_an_account_has_called_where_a_call_ended_in_the_time(consumed):
+    read = SqlConsumption(consumed)
+    assert await read.has_called("acme", STARTED - DAY_MS, STARTED + 1)
+    assert not await read.has_called("acme", STARTED - DAY_MS, STARTED)
+    assert await read.has_called("acme", STARTED + DAY_MS, STARTED + DAY_MS + 1)
+    assert not await read.has_called("acme", STARTED + DAY_MS + 1, STARTED + 2 * DAY_MS)
+
+
 async def test_an_account_without_entries_has_begun_when_its_row_was_opened(database):
     read = SqlConsumption(database)
     await SqlBooks(database).open_accounts(["idle"])

@@ -46,6 +46,14 @@ async def test_sound_books_show_no_difference_and_how_much_was_looked_at(booked)
     assert result.calls_without_cdr == 1
 
 
+async def test_the_only_entry_of_an_account_goes_on_from_nothing(booked):
+    payment = Payment(account="idle", kind=EntryKind.PAYMENT, reference="q", made_at=STARTED, amount=Decimal(3))
+    await SqlPayments(booked).add(payment)
+    await damage(booked, update(entry).where(entry.c.account == "idle").values(balance_after=Decimal(4)))
+    found = (await verify_ledger(booked)).differences
+    assert found == (BookDifference(BookFault.CHAIN, "idle", Decimal(3), Decimal(4), 1),)
+
+
 async def test_an_entry_in_another_currency_than_its_account_is_found(booked):
     await damage(
         booked,
