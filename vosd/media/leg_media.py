@@ -190,8 +190,9 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     """Whether its encryption or its ICE ends at an rtpengine."""
     protection: Protection = Protection.NONE
     """Encryption of its media, as its latest description has it."""
-    passes_keys: bool = False
-    """Whether its rtpengine forwards its packets as they are: their keys may be some that it cannot know."""
+    passes_keys: bool | None = None
+    """Whether its rtpengine forwards its packets as they are: their keys may be some that it cannot know; None = it has
+    been at none, or a journal of an earlier version has it."""
     has_ice: bool = False
     """Whether its latest description has ICE that ends at an rtpengine."""
     is_moved: bool = False

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group, rating_policy
+from doubles.data.sessions import revised
 from doubles.desk_scene import DESK, MATE, called, registered
 from doubles.keypad_scene import KEYS as TRANSFER_KEYS, press
 from doubles.killed import KilledScene
@@ -291,6 +292,41 @@ def test_the_next_process_does_not_begin_music_again_of_a_side_that_was_not_warn
     warned.scene.kill(1_000)
     assert [file for file, _ in warned.at(25)] == ["/srv/music.wav"]
     assert sum(isinstance(each, RtpPlay) for each in warned.engines.orders) == orders == 1
+
+
+@pytest.mark.parametrize(("offer", "is_warned"), [(SAVP, True), (DTLS, False), (UNKNOWN, False)])
+def test_a_caller_is_warned_as_its_media_are_encrypted_also_behind_a_version_that_did_not_note_it(
+    tmp_path, offer, is_warned
+):
+    warned = Warned(kind=lambda *a, **k: KilledScene(tmp_path, *a, **k), offer=offer)
+    warned.at(1)
+    forget_which_keys_pass(warned.scene)
+    warned.scene.stop_and_keep(1_000)
+    assert bool(warned.at(30.1)) is is_warned
+    warned.at(40)
+    assert warned.played() == (PLAYED if is_warned else [])
+
+
+def test_an_rtpengine_reads_keys_again_also_behind_a_version_that_did_not_note_it(tmp_path):
+    """That version gave it offers of several suites as they were: their keys passed, whichever was chosen."""
+    answer = SAVP.replace("192.0.2.10", "192.0.2.20")
+    warned = Warned(kind=lambda *a, **k: KilledScene(tmp_path, *a, **k), offer=UNKNOWN + KEYS, answer=answer)
+    warned.at(1)
+    forget_which_keys_pass(warned.scene)
+    warned.scene.stop_and_keep(1_000)
+    warned.at(5)
+    warned.call.mine = revised(SAVP)
+    before = len(warned.engines.sessions)
+    warned.scene.propose(warned.call)
+    given = [("no-passthrough" in each.flags, each.sdp.count("a=crypto")) for each in warned.engines.sessions[before:]]
+    assert given == [(True, 1), (True, 1), (False, 1)], "it forgets the keys of the first one"
+    warned.scene.finish(warned.call)
+
+
+def forget_which_keys_pass(scene):
+    for each in scene.exchange.switch.calls():
+        for leg in each.call.conversation.all_legs:
+            leg.facts.media.passes_keys = None
 
 
 def test_a_call_that_has_moved_to_another_rtpengine_is_warned_there():

@@ -338,7 +338,7 @@ class RelayedCalls:
                 if media.announcement is not None:
                     parts.callers_sounds.resume(media, parts.parameters)
                 if parts.rtpengines is not None:
-                    parts.rtpengines.resume(media)
+                    parts.rtpengines.resume(media, bytes(leg.sessions.remote), bytes(leg.sessions.said))
                 else:
                     media.rtp_call = None
                 ports = [self._resumed_port(leg, media, index) for index in range(len(media.ports))]

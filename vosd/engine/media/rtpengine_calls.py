@@ -38,6 +38,7 @@ from vosd.media.termination import MediaForm
 from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import Medium, Place, media_of
+from vosd.sdp.security import has_keys, has_unread_keys
 from vosd.sip.door.door import WaitingMessage
 
 POLL_MS: Final = 5_000
@@ -523,9 +524,12 @@ class RtpEngineCalls:
             return False
         return True
 
-    def resume(self, media: LegMedia) -> None:
-        """Go on with a leg of an earlier process."""
+    def resume(self, media: LegMedia, *descriptions: bytes) -> None:
+        """Go on with a leg of an earlier process, whose latest ``descriptions`` are its own and the one it was sent."""
         if media.rtp_call is not None:
+            if media.passes_keys is None:  # a version before noted it nowhere
+                is_agreed = all(map(has_keys, descriptions)) and not media.is_terminated
+                media.passes_keys = is_agreed and any(map(has_unread_keys, descriptions))
             self._join(media, media.rtp_call)
             self.blocked.resume(media)
             for index, port in enumerate(media.ports):

@@ -164,7 +164,7 @@ class SessionsAtRtpEngines:
             return (msgspec.structs.replace(wanted, form=without),)
         if form is not None:
             return ()
-        is_read = (media.passes_keys or theirs.passes_keys) and has_read_keys(wanted.session)
+        is_read = has_read_keys(wanted.session) and True in {media.passes_keys, theirs.passes_keys}
         if not (is_read or has_other):
             return ()
         offer = self._agreed(PassingSession(passing.author, theirs, passing.leg, media), is_offer=True)
