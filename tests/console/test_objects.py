@@ -230,6 +230,19 @@ def test_what_was_entered_stays_where_a_colleague_ends_the_object(site: Watched,
     expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("20")
 
 
+def test_what_is_pressed_within_a_field_is_large_enough(site: Watched, visit: Visit) -> None:
+    """WCAG 2.2, 2.5.8: 24 by 24 pixels beside something else that is pressed."""
+    keys = {"account": "acme", "password": "a-long-secret-1", "gateways_allow": ["carrier-b"]}
+    assert site.api.ask("PUT", "/phones/7305", {"keys": keys}).status == 200
+    page = visit().go("/objects/phones/7305", "7305")
+    pressed = page.locator(".mantine-PasswordInput-section button, .mantine-Pill-remove")
+    page.locator(".mantine-Pill-remove").first.wait_for()
+    sizes = [each.bounding_box() for each in pressed.filter(visible=True).all()]
+    assert len(sizes) >= 3
+    assert all(each and min(each["width"], each["height"]) >= 24 for each in sizes), sizes
+    assert site.api.ask("DELETE", "/phones/7305?confirm=true").status == 200
+
+
 def test_a_password_that_another_person_has_changed_is_said_to_be_changed(site: Watched, visit: Visit) -> None:
     keys = {"account": "acme", "max_concurrent": "2"}
     assert site.api.ask("PUT", "/phones/7301", {"keys": {**keys, "password": "a-long-secret-1"}}).status == 200

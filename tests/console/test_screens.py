@@ -1155,6 +1155,17 @@ def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit)
         ):
             assert chosen.evaluate(background) != other.evaluate(background)
         assert violations(page) == []
+        box = visit().go("/gateways/carrier-b", "carrier-b").get_by_role("checkbox")
+        expect(box).to_be_checked()
+        checked = box.evaluate(background)
+        box.uncheck()
+        assert box.evaluate(background) != checked
+        track = visit().go("/alarms", "Alarms").locator(".mantine-Switch-track")
+        assert track.evaluate(background) != page.locator("main").evaluate(background)
+        page = visit().go("/new/calendars", "New: Calendars")
+        page.get_by_role("button", name="Add to entries").click()
+        chosen, other = (page.locator(f"[aria-pressed={each}]").first for each in ("true", "false"))
+        assert chosen.evaluate(background) != other.evaluate(background)
     finally:
         page.emulate_media(forced_colors="null")
 
