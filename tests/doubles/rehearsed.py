@@ -6,17 +6,20 @@ Modules are imported, and the schemas of the configuration are made, which happe
 from pathlib import Path
 from typing import Final
 
+import aiomysql
 import aiosqlite
 
 import vosd.cli.daemon
 import vosd.daemon.bootstrap
 import vosd.storage.bookkeeper
 import vosd.storage.sqlite_driver
-from doubles import forked_api, forked_child, forked_switch, moved_clock, unit_filter
+from doubles import api, forked_api, forked_child, forked_switch, moved_clock, unit_filter
 from vosd.config.load import load
 
 IMPORTED: Final = (
+    aiomysql,
     aiosqlite,
+    api,
     forked_api,
     forked_child,
     forked_switch,
