@@ -79,6 +79,7 @@ class TestAsking:
             (("Contact: <sip:trunk7@192.0.2.1:5060>",), 3_600),
             (("Contact: <sip:x@9.9.9.9>;expires=7, <sip:trunk7@192.0.2.1:5060>;expires=70",), 70),
             (("Contact: <sip:trunk7@198.51.100.99:1024>;expires=80",), 80),
+            (("Contact: <sip:trunk7@198.51.100.99:1024>;expires=80", "Expires: 500"), 80),
             (("Contact: <sip:x@9.9.9.9>;expires=7, <sip:y@9.9.9.9>;expires=8", "Expires: 500"), 500),
             (("Contact: <sip:x@9.9.9.9>;expires=60, <sip:y@9.9.9.9>;expires=45, <sip:z@9.9.9.9>;expires=0",), 45),
             (("Contact: <sip:x@9.9.9.9>, <sip:y@9.9.9.9>",), 3_600),

@@ -11,6 +11,7 @@ from doubles.virtual.exchange import SWITCH
 
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import BACK_OFF_MAX_MS, BACK_OFF_MS
+from vosd.sip.registration.registrar_address import RegistrarAddress
 from vosd.sip.registration.states import RegistrationChange, RegistrationState
 from vosd.sip.wire.outgoing import Peer
 
@@ -219,6 +220,23 @@ class TestFailures:
         stage.run(200_000)
         asked = [[round((at - stage.began_at) / 1_000) for at in each.asked_at] for each in (stage.vendor, other)]
         assert asked == [[0, 189], [0, 27, 81, 189]]
+
+    def test_a_success_forgets_which_addresses_have_failed_before(self, stage):
+        """The order of the name counts again: RFC 2782."""
+        stage.places += [Hop(*OTHER, None), Hop(*THIRD, None)]
+        address = RegistrarAddress(lambda: stage.places)
+        first, second, third = stage.places
+        for each in (first, second):
+            assert address.choose() == each
+            address.failed()
+        assert address.choose() == third
+        address.answered()
+        address.succeeded()
+        assert address.choose() == third, "it has answered last"
+        address.failed()
+        assert address.choose() == first
+        stage.places.reverse()
+        assert address.choose() == second
 
     def test_where_all_addresses_rest_the_first_that_may_be_asked_again_is(self, stage):
         registrars = [stage.vendor, *(VendorRegistrar(stage.wire, each, SWITCH) for each in (OTHER, THIRD))]

@@ -208,6 +208,17 @@ def test_flows_with_one_contact_are_kept_apart_by_their_reg_ids_and_devices(desk
     assert [(each.instance[-3:-2], each.reg_id) for each in desk.bindings] == [("", 0), ("2", 1)]
 
 
+def test_contacts_that_a_device_registers_at_once_are_told_apart_by_their_uris(desk):
+    """As a phone does that may be called over UDP and TLS."""
+    phone = '+sip.instance="<urn:uuid:1>"'
+    both = f"<sip:a@h>;{phone}", f"<sip:a@h:5061;transport=tls>;{phone}"
+    desk.ask(*both)
+    desk.ask(*both)
+    assert desk.contacts == ["sip:a@h", "sip:a@h:5061;transport=tls"]
+    desk.ask(*(f"{each};expires=0" for each in both))
+    assert desk.contacts == []
+
+
 def test_a_reg_id_without_instance_is_ignored(desk):
     desk.ask("<sip:a@h>;reg-id=1")
     desk.ask("<sip:b@h>;reg-id=1")
