@@ -256,7 +256,9 @@ async def test_an_entry_that_is_not_as_its_archive_says_stays_with_those_behind_
     assert await payments_left(booked) == 60 - 4
 
 
-async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run):
+@pytest.mark.parametrize(("late", "expected"), [(0, [0, 2, 1, 0]), (6, [AMOUNT, 2, 3, 0])])
+async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run, late, expected):
+    """Money may be late: dated before the first invoice, by a clock that was put back, and booked behind it."""
     terms = {"customer_account": "acme", "vendor_account": "carrier"}
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
     office, stores = office_on(database, account, now=NOW), SqlStores(database)
@@ -272,13 +274,15 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
     await pay(database, 111, reference=f"invoice/{{{made[1].id}}}", amount=Decimal(2))
     await pay(database, 112, kind=EntryKind.ADJUSTMENT, amount=Decimal(-15))
     await pay(database, 113, kind=EntryKind.REFUND, amount=Decimal(-2))  # of what was paid by name
+    if late:
+        await pay(database, -30, amount=Decimal(late))
     await pay(database, 201, amount=Decimal("0.5"))
     await SqlBooks(database).book(calls[3:])
     for until in (100, 200):
         await SqlCheckpoints(database).close(FIRST + until * DAY_MS, "ann", None, NOW)
     made += await run_invoices(office, operator(), RunInvoices(period=periods[3]))
     paid = await paid_by_invoice(stores, ["acme"])
-    assert [paid[each.id] for each in made] == [0, 2, 1, 0]
+    assert [paid[each.id] for each in made] == expected
     for days in (300, 200):
         assert (await run(days)).months
         assert await paid_by_invoice(stores, ["acme"]) == paid

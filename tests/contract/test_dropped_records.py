@@ -38,7 +38,7 @@ from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import NoSuchCall, SqlCorrections
-from vosd.storage.daily_totals import SqlDailyTotals
+from vosd.storage.daily_totals import NEEDED, SqlDailyTotals, add_calls
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, DropTerms, drop_history
 from vosd.storage.dropped import Dropped, dropped_before
@@ -205,6 +205,21 @@ async def test_what_was_dropped_is_in_the_totals_of_its_day_once(booked, run):
     await run(daily_totals=Age(days=390))
     kept = await SqlDailyTotals(booked).lines("0001", "9999", by_month=False)
     assert kept[0].day >= _iso(10)[:10]
+
+
+async def test_calls_that_are_dropped_in_several_steps_are_in_the_lines_of_their_own_days_and_accounts(database):
+    made = [("acme", 1, 10), ("acme", 2, 11), ("peer", 4, 10), ("acme", 8, 10), ("peer", 16, 10)]
+    calls = [call(index, day, customer_account=name, fee=Decimal(fee)) for index, (name, fee, day) in enumerate(made)]
+    await SqlBooks(database).book(calls)
+    async with database.writing() as connection:
+        for some in (calls[:3], calls[3:]):
+            step = select(*NEEDED).where(schema.cdr.c.call_id.in_([each.call_id for each in some]))
+            await add_calls(connection, (await connection.execute(step)).all())
+    first, second = _iso(10)[:10], _iso(11)[:10]
+    lines = [(first, "acme", 2, 9), (first, "peer", 2, 20), (second, "acme", 1, 2)]
+    for since, until, wanted in ((first, second, lines), (first, first, lines[:2]), (second, second, lines[2:])):
+        found = await SqlDailyTotals(database).lines(since, until, by_month=False)
+        assert [(each.day, each.customer_account, each.calls, each.fee) for each in found] == wanted
 
 
 @on_sqlite

@@ -724,7 +724,10 @@ async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
     by_hand = {"account": "carrier", "type": PaymentType.ADJUSTMENT, "amount": Decimal(3)}
     for reference in ("dispute/", f"dispute/{made.id}/2", f"dispute/{10**30}", "CN-1"):
         await book_payment(site.office, operator(), BookPayment(reference=reference, **by_hand))
-    entries = await adjustments(site)
+    of_another = by_hand | {"account": "acme", "reference": f"dispute/{made.id}"}
+    await book_payment(site.office, operator(), BookPayment(**of_another))
+    entries = await entries_of(site.office.stores.database, kinds=("adjustment",))
+    assert len(entries) == 5
     order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-1")
     settled = await dispute_bill(site.office, operator(), order)
     for each in entries:
