@@ -101,6 +101,16 @@ class TextOutput(Protocol):
         """Write text."""
 
 
+class _LineEnds:
+    """Gives each row its line end; knows no ``CsvWriter``: a ring of both would keep all text until a collection."""
+
+    def __init__(self, out: TextOutput, end: str) -> None:
+        self._out, self._end = out, end
+
+    def write(self, row: str) -> None:
+        self._out.write(row.removesuffix(_BOTH) + self._end)
+
+
 class CsvWriter:
     r"""Writes rows of which a reader makes the same rows again, whatever line end they have.
 
@@ -118,11 +128,9 @@ class CsvWriter:
         for_people: bool = False,
     ) -> None:
         """``for_people``: cells that a spreadsheet would take for formulas are neutralised."""
-        self._out = out
         self._for_people = for_people
-        self._end = end
         quoting: Any = csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
-        self._writer = csv.writer(self, delimiter=delimiter, quoting=quoting, lineterminator=_BOTH)
+        self._writer = csv.writer(_LineEnds(out, end), delimiter=delimiter, quoting=quoting, lineterminator=_BOTH)
 
     def row(self, cells: Iterable[Any]) -> None:
         """Write a row."""
@@ -135,10 +143,6 @@ class CsvWriter:
             return
         for cells in rows:
             self.row(cells)
-
-    def write(self, row: str) -> None:
-        """Take a row that is ready, with its end."""
-        self._out.write(row.removesuffix(_BOTH) + self._end)
 
 
 def csv_of(rows: Iterable[Sequence[Any]]) -> str:

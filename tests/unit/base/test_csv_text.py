@@ -1,7 +1,9 @@
 """CSV with cells of any text."""
 
 import csv
+import gc
 import io
+import weakref
 from itertools import product
 
 import pytest
@@ -86,3 +88,16 @@ def test_a_line_without_end_is_not_read_into_memory():
         next(rows)
     assert text.tell() == 4 + LINE_MAX
     assert [*csv.reader(bounded_lines(io.StringIO("a\r\nb\n\nc", newline="")))] == [["a"], ["b"], [], ["c"]]
+
+
+def test_what_was_written_stays_in_memory_no_longer_than_its_writer():
+    """A process that exports collects garbage once in 50,000 objects, which are the text of hundreds of pages."""
+    text = io.StringIO()
+    there = weakref.ref(text)
+    gc.disable()
+    try:
+        CsvWriter(text, for_people=True).rows([["a", "b"]])
+        del text
+        assert there() is None
+    finally:
+        gc.enable()
