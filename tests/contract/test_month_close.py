@@ -495,6 +495,17 @@ async def test_a_trial_shows_how_much_of_the_ledger_is_verified(
     assert [part for part, _ in shown] == sorted(part for part, _ in shown)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Kiritimati"])
+async def test_the_counting_again_of_a_month_of_any_zone_is_seen_in_the_progress(office: Office, zone: str) -> None:
+    since, until = MONTH.bounds(ZoneInfo(zone))
+    parts: list[float] = []
+    await MonthChecks(office, since, until, lambda part, _calls: parts.append(part)).missing()
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+    assert len([part for part in parts if 0.5 < part <= 0.75]) >= 24 * 30  # hours
+    assert len([part for part in parts if 0.75 < part < 1]) >= 28  # days
+
+
 async def test_the_making_and_the_trial_of_invoices_are_seen_in_the_progress(
     database: Database, tmp_path: Path
 ) -> None:

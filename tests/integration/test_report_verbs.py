@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from contextlib import closing
@@ -16,6 +17,7 @@ from python_calamine import CalamineWorkbook
 
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
+from vosd.cli import progress
 from vosd.processes.life import NICENESS
 from vosd.storage.database import ContentRefused
 from vosd.storage.ledger import SqlLedger
@@ -159,6 +161,13 @@ def test_a_planted_difference_is_found_and_mended(installation: Installation) ->
     rebuilt = installation.vosd("report", "rebuild", *SPAN)
     assert (rebuilt.exit_code, rebuilt.stderr.count("done until")) == (0, 1)
     assert installation.vosd("report", "verify", *SPAN).exit_code == 0
+
+
+def test_the_check_of_sums_says_how_far_it_is(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
+    checked = installation.vosd("report", "verify", *SPAN)
+    assert checked.stdout == "all sums agree\n"
+    assert re.search(r"^50%: \d+ hours, ", checked.stderr, re.MULTILINE)
 
 
 def test_calls_that_are_not_added_up_yet_are_counted_by_the_check_and_added_by_the_rebuilding_of_their_time(

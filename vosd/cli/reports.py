@@ -38,6 +38,7 @@ _FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIM
 _LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME", help="End of the last hour.")
 
 _HOUR_MS: Final = 3_600_000
+_DIFFERENCE: Final = ("at", "figure", "stored", "counted", "of")
 _SCHEDULED: Final = (
     "name", "report", "every", "timezone", "form", "directory", "mail", "done_until", "period", "due_at", "why",
     "retry_at", "source",
@@ -169,9 +170,8 @@ def verify(invocation: Invocation, since: int, until: int) -> None:
     """Count the calls of a time again; exit code 1 where a sum differs. Needs the calls: none that were dropped."""
     found, missing = asyncio.run(_differences(invocation, since, until))
     if not output.printed_as_json(found):
-        columns = ("at", "figure", "stored", "counted", "of")
         said = [each | {"of": ", ".join(f"{key} {value}" for key, value in each["of"].items())} for each in found]
-        output.table(columns, [[each[name] for name in columns] for each in said], empty="all sums agree")
+        output.table(_DIFFERENCE, [[each[name] for name in _DIFFERENCE] for each in said], empty="all sums agree")
     if missing:
         output.remark(f"{missing} calls of this time are not compared: they are not added up yet; vosd report rebuild")
     if found:
@@ -235,12 +235,10 @@ async def _differences(invocation: Invocation, since: int, until: int) -> tuple[
 
     give_way()
     order, who = CheckReports(since, until), principal()
-    async with office_of(invocation) as office, aclosing(check_reports(office, who, order)) as found:
-        differences = [
-            {"at": each.at, "figure": each.figure, "stored": each.stored, "counted": each.counted, "of": each.of}
-            async for each in found
-        ]
-        return differences, await count_not_added(office, who, order)
+    with meter("hours") as shown:
+        async with office_of(invocation) as office, aclosing(check_reports(office, who, order, shown.show)) as found:
+            differences = [{name: getattr(each, name) for name in _DIFFERENCE} async for each in found]
+            return differences, await count_not_added(office, who, order)
 
 
 async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> dict[str, int | str | None]:

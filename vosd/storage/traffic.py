@@ -73,6 +73,8 @@ DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 ZONE_DAYS_MS: Final = 70 * 86_400_000
 """Past of which days of zones get sums of their own: two months. No sums so young are dropped."""
+_OF_HOURS: Final = 0.5
+"""Part of the time of a comparison of all sums after which those of hours are compared, and those of days follow."""
 _NO_SLOT: Final = 2**62
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
@@ -306,17 +308,17 @@ class SqlTraffic:
             return None if first is None or first >= end else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
 
     async def differences(
-        self, since: int, until: int, report: Callable[[int], None] = lambda _: None
+        self, since: int, until: int, report: Callable[[float, int], None] = lambda *_: None
     ) -> AsyncGenerator[TrafficDifference, None]:
         """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
 
-        ``report`` receives the end of each hour once its calls are counted, UTC milliseconds.
+        ``report`` receives a part of 1 and the hours whose calls are counted; sums of days are compared behind them.
 
         Raises:
             DroppedPeriod: calls or sums of then were dropped.
         """
-        begin = 0
-        for first, end in _hours(since, until):
+        begin, hours, days = 0, [*_hours(since, until)], [*_days(since, until)]
+        for done, (first, end) in enumerate(hours, 1):
             if end > begin:
                 async with self._database.reading(unhurried=True) as connection:
                     kinds = await _counted_again(connection, first)
@@ -326,7 +328,7 @@ class SqlTraffic:
                     begin = end if stored or counted else await _next_slot(connection, end)
                 for found in _compared(stored, counted):
                     yield found
-            report(end * SLOT_MS)
+            report(_OF_HOURS * done / len(hours), done)
         for day in await self._days_of_zones(since, until):
             async with self._database.reading(unhurried=True) as connection:
                 stored = await _stored(connection, schema.traffic_zone, day, day + 1)
@@ -334,18 +336,20 @@ class SqlTraffic:
             for found in _compared(stored, _together(of_day, day)):
                 yield found
         begin = 0
-        for first, end in _days(since, until):
+        for done, (first, end) in enumerate(days):
+            report(_OF_HOURS + (1 - _OF_HOURS) * done / len(days), len(hours))
             if end <= begin:
                 continue
             async with self._database.reading(unhurried=True) as connection:
                 if end > await _value(connection, schema.TRAFFIC_DAYS):
-                    return
+                    break
                 stored = await _stored(connection, schema.traffic_day, first, end)
                 of_day = await _stored(connection, schema.traffic, first, end)
                 if not stored and not of_day:
                     begin = await _next_sums(connection, end, schema.traffic, schema.traffic_day)
             for found in _compared(stored, _together(of_day, first)):
                 yield found
+        report(1, len(hours))
 
     async def _days_of_zones(self, since: int, until: int) -> Sequence[int]:
         first, end = _slots(since, until)

@@ -20,11 +20,10 @@ from vosd.storage.disputes import DisputeState
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.reconciliations import StoredReconciliation
 from vosd.storage.traffic_sums import TrafficQuery, TrafficRow
-from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
+from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
-_DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
 _VERIFIED: Final = 0.5
 """Part of the time of the checks after which the ledger is verified."""
 
@@ -128,7 +127,7 @@ class MonthChecks:
             yield MissingOfMonth(MonthObstacle.DAYS_OPEN, detail, "vosd report rebuild")
         count, first = 0, None
         try:
-            async with aclosing(traffic.differences(self._since, self._until, self._counted_until)) as differences:
+            async with aclosing(traffic.differences(self._since, self._until, self._counted)) as differences:
                 async for each in differences:
                     count, first = count + 1, first or each
         except DroppedPeriod as error:
@@ -140,11 +139,8 @@ class MonthChecks:
             )
             yield MissingOfMonth(MonthObstacle.SUMS_DIFFER, detail, f"vosd report rebuild{self._span}")
 
-    def _counted_until(self, at: int) -> None:
-        """Report how far the calls were counted again, once a day."""
-        if at % _DAY_MS == 0 or at == self._until:
-            part = (at - self._since) / (self._until - self._since)
-            self._report(_VERIFIED + part * (1 - _VERIFIED), 0)
+    def _counted(self, part: float, _hours: int) -> None:
+        self._report(_VERIFIED + part * (1 - _VERIFIED), 0)
 
     async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
         bills = await self._bills()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
@@ -655,14 +655,14 @@ def _sees_money(who: Principal, scope: Scope) -> bool:
 
 @needs(Permission.BOOKS_SEE)
 async def check_reports(
-    office: Office, who: Principal, order: CheckReports
+    office: Office, who: Principal, order: CheckReports, report: Callable[[float, int], None] = lambda *_: None
 ) -> AsyncGenerator[SumDifferenceSheet, None]:
-    """Yield each sum of a time that is not that of its calls.
+    """Yield each sum of a time that is not that of its calls; ``report`` receives a part of 1 and a count of hours.
 
     Raises:
         DroppedPeriod: calls of then were dropped.
     """
-    async with aclosing(office.stores.traffic.differences(order.since, order.until)) as differences:
+    async with aclosing(office.stores.traffic.differences(order.since, order.until, report)) as differences:
         async for each in differences:
             common = {name: value for name, value in each.key._asdict().items() if value}
             at = iso_utc(each.slot * SLOT_MS)
