@@ -25,6 +25,7 @@ from vosd.admin.office.payment_file import (
     PaymentOfFile,
     ReadPayments,
     import_payments,
+    read_payment_file,
     read_payments,
 )
 from vosd.admin.office.payments import (
@@ -246,6 +247,37 @@ async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: 
     ):
         with pytest.raises(BadPaymentFile, match=said):
             await read_payments(office, operator(), ReadPayments(content=content))
+
+
+@pytest.mark.parametrize(
+    ("account", "amount", "said"),
+    [
+        ("acme", "50.000", "50.000 may be 50000 or 50.00"),
+        ("acme", "1.234", "1.234 may be 1234 or 1.2340"),
+        ("tokyo", "999.999", "999.999 may be 999999 or 999.9990"),
+        ("gone", "2.500", "2.500 may be 2500 or 2.50"),
+        ("acme", "0.500", None), ("acme", "1000.000", None), ("acme", "1.2340", None), ("acme", "50.00", None),
+        ("kuwait", "50.000", None),
+    ],
+)  # fmt: skip
+async def test_an_amount_that_may_be_of_thousands_is_not_booked_from_a_file(
+    database: Database, account: str, amount: str, said: str | None
+) -> None:
+    office = office_on(database, *ACCOUNTS, builders.account("kuwait", currency="KWD"), now=NOW)
+    await SqlBooks(database).open_accounts(["gone"])
+    content = f"account,amount,reference\n{account},{amount},r\n"
+    if said is None:
+        (read,) = (await read_payments(office, operator(), ReadPayments(content=content))).payments
+        assert Decimal(read.amount) == Decimal(amount)
+        return
+    for refused in (
+        read_payments(office, operator(), ReadPayments(content=content)),
+        import_payments(
+            office, operator(), ImportPayments(tuple(read_payment_file(content.splitlines(keepends=True))))
+        ),
+    ):
+        with pytest.raises(BadPaymentFile, match=f"line 2: {said}: write the one that is meant"):
+            await refused
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])

@@ -31,6 +31,7 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.csv_text import has_joined_rows, is_shortened, named_separator
 from vosd.base.errors import VosError
+from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
 from vosd.billing.authority import OutOfScopeError
@@ -50,6 +51,7 @@ _SPLIT_BEHIND: Final = re.compile(r'[^0-9"]*[0-9]+(\.[0-9]{3})*,[0-9]{1,3}(\.[0-
 """Amount and the cell behind it that a comma has split: 1,234.50 DR and, with a decimal comma, 12,50 or 1.234,50."""
 _NO_TEXT: Final = re.compile(r"[\x00-\x08]")
 """Stands at the beginning of workbooks and of text in UTF-16, and in no text that is decoded as it was written."""
+_THOUSANDTH: Final = Decimal("0.001")
 _LOST: Final = "\ufffd"
 """Stands in a text for bytes that could not be decoded: two references that differ in these alone would be the same."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
@@ -327,9 +329,7 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     known = await payees(office, [each.account for each in found])
     absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
     others = (
-        f"line {each.line}: {why}"
-        if (why := absent.get(each.account))
-        else _currency_fault(each, known.get(each.account))
+        f"line {each.line}: {why}" if (why := absent.get(each.account)) else _fault(each, known.get(each.account))
         for each in found
     )
     faults = [each for each in others if each is not None]
@@ -399,11 +399,21 @@ def _currency_of(account: Account | None) -> str | None:
     return None if account is None else account.currency
 
 
-def _currency_fault(payment: FilePayment, account: Account | None) -> str | None:
-    """Return a sentence where a line has another currency than its account; None = it has not."""
-    if account is None or payment.currency in {None, account.currency}:
+def _fault(payment: FilePayment, account: Account | None) -> str | None:
+    """Return a sentence where a line has another currency than its account, or may be of thousands; None = neither.
+
+    Banks write 50.000 for fifty thousand, and for fifty where the currency has three decimals alone.
+    """
+    if account is not None and payment.currency not in {None, account.currency}:
+        return f"line {payment.line}: {payment.currency}, account {payment.account} has {account.currency}"
+    amount, currency = payment.amount, payment.currency or _currency_of(account)
+    if amount.as_tuple().exponent != -3 or not 1 <= amount < 1000:
         return None
-    return f"line {payment.line}: {payment.currency}, account {payment.account} has {account.currency}"
+    if currency is not None and unit_of_currency(currency) == _THOUSANDTH:
+        return None
+    thousands, two = str(amount).replace(".", ""), round(amount, 2)
+    once = two if two == amount else round(amount, 4)  # three decimals would be refused again
+    return f"line {payment.line}: {amount} may be {thousands} or {once}: write the one that is meant"
 
 
 class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -428,7 +438,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
     found: list[ImportedPayment] = []
     for each in order.payments:
         account = known.get(each.account)
-        if (fault := _currency_fault(each, account)) is not None:
+        if (fault := _fault(each, account)) is not None:
             faults.append(fault)
             if each.account not in accounts:  # the trial would refuse the same
                 continue
