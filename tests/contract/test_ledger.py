@@ -229,6 +229,12 @@ async def test_the_tax_of_an_entry_of_an_earlier_version_is_that_of_its_charge_w
     assert (await listed(database, account="acme"))[0].tax is None
     statement = await SqlLedger(database).statement("acme", STARTED, STARTED + DAY_MS)
     assert statement.movements[0] == Movement("call", 1, -fee - tax, None)
+    later = answered_call(8, customer_account="acme", vendor_account="carrier", fee=fee, tax=tax)
+    await SqlBooks(database).book([later])
+    both = await SqlLedger(database).statement("acme", STARTED, STARTED + DAY_MS)
+    assert both.movements[0] == Movement("call", 2, 2 * (-fee - tax), None), (
+        "the tax of one of them is not that of both"
+    )
 
 
 async def test_the_balances_of_all_accounts_at_a_moment_are_those_with_which_their_statements_open(booked, monkeypatch):
