@@ -77,6 +77,12 @@ def test_as_many_of_equal_length_as_possible_are_partners_and_the_nearest_where_
         assert found == nearest_first(pairs)
 
 
+@pytest.mark.parametrize(("mine_ms", "theirs_ms"), [(1_500, 3_400), (3_400, 1_500)])
+def test_a_row_of_equal_length_is_taken_before_a_nearer_one_also_across_a_multiple_of_the_tolerance(mine_ms, theirs_ms):
+    sent, rows = group([(5_000, mine_ms, "")], [(5_000, 60_000, ""), (6_000, theirs_ms, "")])
+    assert Pairing(sent, rows, TOLERANCE_MS, LENGTH_TOLERANCE_MS).find() == {0: 1}
+
+
 @pytest.mark.parametrize("later_ms", [-1_000, 0, 1_000])
 def test_thousands_of_calls_may_begin_together(later_ms):
     """A number that many call at once, as that of a vote: each is compared with few rows, not with all of them."""
