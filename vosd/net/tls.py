@@ -5,6 +5,7 @@ and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label
 """
 
 import ssl
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -21,7 +22,8 @@ EPHEMERAL_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _ANY: Final = "DEFAULT"
 """All that OpenSSL speaks by default, with TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 section 26.2.1 demands.
 
-Some builds of Python leave it out.
+Some builds of Python leave it out. Others take the list from OpenSSL, where the machine's ``openssl.cnf`` may have a
+shorter one, which is left as it is.
 """
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
 _DEMANDS: Final = {
@@ -117,7 +119,10 @@ def _client(settings: TlsSettings) -> ssl.SSLContext:
 def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     _require_pem(settings)
     context.minimum_version = _VERSIONS[settings.min_version]
-    context.set_ciphers(EPHEMERAL_SUITES if settings.forward_secrecy else _ANY)
+    if settings.forward_secrecy:
+        context.set_ciphers(EPHEMERAL_SUITES)
+    elif not _has_suites_of_openssl():
+        context.set_ciphers(_ANY)
     context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
     _show_certificate(context, settings)
     if settings.ca is None:
@@ -125,6 +130,12 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     else:
         context.load_verify_locations(settings.ca)
     return context
+
+
+@cache
+def _has_suites_of_openssl() -> bool:
+    """Return whether a new context has the suites of OpenSSL and its configuration, not a list of Python's own."""
+    return "--with-ssl-default-suites=openssl" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 
 def _as_identity(settings: TlsSettings, identity: TlsIdentity) -> TlsSettings:

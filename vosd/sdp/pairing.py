@@ -13,7 +13,7 @@ from vosd.sdp.media import in_usual_form
 from vosd.sdp.rewrite import Authored
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
-_HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?$", re.MULTILINE)
+_HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r?$", re.MULTILINE)
 _OF_PAYLOAD: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 _PLAIN: Final = "RTP/AVP"
 """Transport of media; keys and fingerprints of others belong to one offer and its own answer."""

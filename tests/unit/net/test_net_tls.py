@@ -5,6 +5,9 @@ import os
 import re
 import socket
 import ssl
+import subprocess
+import sys
+import sysconfig
 from types import SimpleNamespace
 
 import pytest
@@ -145,6 +148,32 @@ async def test_vendors_without_forward_secrecy_are_reached_unless_it_is_wanted(
         strict.send(OPTIONS, silent_vendor.address)
         assert await strict.ear.failure() == (0, silent_vendor.address)
     assert "no connection" in logs[0]["why"]
+
+
+@pytest.mark.skipif(
+    "--with-ssl-default-suites=openssl" not in str(sysconfig.get_config_var("CONFIG_ARGS")),
+    reason="this build of Python has a list of its own, whatever openssl.cnf says",
+)
+def test_suites_that_the_configuration_of_openssl_leaves_out_stay_so(tmp_path, authority, with_rsa):
+    configured = tmp_path / "openssl.cnf"
+    configured.write_text(
+        "openssl_conf = all\n[all]\nssl_conf = of_tls\n[of_tls]\nsystem_default = list\n"
+        "[list]\nCipherString = ECDHE+AESGCM\n"
+    )
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom vosd.net.settings import TlsSettings\n"
+        "from vosd.net.tls import TlsContexts\n"
+        "loaded = TlsContexts.load(TlsSettings(*map(Path, sys.argv[1:])))\n"
+        "for each in (loaded.server, loaded.client):\n"
+        "    print(*(suite['name'] for suite in each.get_ciphers() if suite['protocol'] == 'TLSv1.2'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, with_rsa.file, with_rsa.key, authority.root.file],
+        env={**os.environ, "OPENSSL_CONF": str(configured)}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for each in said.splitlines():
+        assert all(re.fullmatch("ECDHE-.*-GCM-.*", name) for name in each.split()), each
+    assert len(said.split()) >= 2
 
 
 async def test_a_caller_without_certificate_is_turned_away_where_one_is_required(secured, connect, authority):

@@ -66,6 +66,7 @@ def test_media_in_the_other_order_are_connected():
         session("m=audio 5000 RTP/AVP 8 101", "a=rtpmap:101 telephone-event/8000"),
         session("m=video 5000 RTP/AVP 0"),
         session("m=audio 5000 RTP/AVP 0", "a=sendonly"),
+        session("m=audio 5000 RTP/AVP 0", "a=sendonly "),
         session("m=audio 5000 RTP/AVP 0", above="a=inactive"),
         session("m=audio 5000 RTP/AVP 0").replace(b"c=IN IP4 192.0.2.1", b"c=IN IP4 0.0.0.0"),
         session("m=audio"),
