@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vosd.base.host import UNSPECIFIED
+from vosd.base.undecodable import UNDECODABLE
 from vosd.media.bencode import bencoded, texts_of
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice
@@ -380,7 +381,7 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
         """Reports of peers with figures in them, by the SSRC of who has sent them as ``RtpStream.sender`` has it."""
         try:
             reports = _decode_reports(self.senders)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return {}
         return {sender.encode(): each for sender, each in reports.items() if each.mean.samples}
 
@@ -395,7 +396,7 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
         """Percentage of the ports in use, at the interface with the most; None where the reply does not say."""
         try:
             interfaces = _decode_interfaces(self.statistics.interfaces)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return None
         shares = [100 * each.ports.used / each.ports.all for each in interfaces if each.ports.all > 0]
         return max(shares, default=None)
@@ -488,7 +489,7 @@ def reply_of(content: bytes) -> RtpReply | None:
         return RtpReply(texts["result"], texts.get("error-reason", "")) if "result" in texts else None
     try:
         return _decode(content)
-    except (UnicodeDecodeError, msgspec.MsgspecError):
+    except UNDECODABLE:
         return None
 
 

@@ -26,6 +26,7 @@ def test_an_order_with_a_content_is_a_dictionary_and_fits_in_one_packet():
         ),
         (b"d8:durationi-1e6:result2:oke", RtpReply("ok")),
         (b'{"result":"ok"}', RtpReply("ok")),
+        (b'{"result":"ok","SSRC":' + b"[" * 60_000, None),
         (b"d8:durationi300e6:result2:ok", None),
         (b"d6:result9:oke", None),
         (b"d4:listl2:okee", None),
@@ -37,6 +38,13 @@ def test_an_order_with_a_content_is_a_dictionary_and_fits_in_one_packet():
 )
 def test_a_reply_is_read_in_either_form_and_what_is_none_is_dropped(content, expected):
     assert reply_of(content) == expected
+
+
+def test_figures_of_a_reply_that_cannot_be_read_are_left_out():
+    written = b'{"result":"ok","SSRC":{"\xff":{}},"statistics":{"interfaces":[{"ports":{"used":"\xff"}}]}}'
+    reply = reply_of(written)
+    assert reply is not None
+    assert (dict(reply.peer_reports), reply.ports_used_percent) == ({}, None)
 
 
 def test_what_was_written_is_read():
