@@ -21,6 +21,7 @@ from doubles.sockets.relay import PORTS, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 from doubles.turns import turns
 from e2e.namespaces import do_without
+from msgspec import msgpack
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -36,6 +37,7 @@ from vosd.media.source import RelayPort
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
 from vosd.relay import client
+from vosd.relay.channel import MessageChannel
 from vosd.relay.link import WorkerLink
 from vosd.relay.media_port import FILTER_AFTER
 from vosd.relay.protocol import PROTOCOL, ConnectPorts, MarkUnset, OpenPort, PlaySound, RecordingStopped, WorkerReady
@@ -1098,6 +1100,25 @@ async def test_a_worker_of_another_protocol_is_replaced_without_an_error(tmp_pat
         assert await received(other, 3) == sent
     assert lines == [{"event": "media_worker_of_another_version", "log_level": "warning", "pid": left.pid}]
     assert reap(left.pid)
+    await stage.relay.stop(keep=False)
+
+
+async def test_a_worker_with_a_report_that_is_no_utf_8_is_replaced(tmp_path, monkeypatch):
+    receive, damaged = MessageChannel.receive, [msgpack.encode([MarkUnset(0, "x")]).replace(b"x", b"\xff")]
+
+    def received(channel: MessageChannel) -> tuple[bytes, list[int]] | None:
+        message = receive(channel)
+        return (damaged.pop(), message[1]) if message is not None and damaged else message
+
+    monkeypatch.setattr(MessageChannel, "receive", received)
+    stage = RelayStage(tmp_path, HOST)
+    with capture_logs() as lines:
+        await stage.relay.start()
+        (link,) = stage.relay.links
+        first = link.pid
+        await until(lambda: link.pid != first)
+    assert lines == [{"event": "media_worker_of_another_version", "log_level": "warning", "pid": first}]
+    stage.open()
     await stage.relay.stop(keep=False)
 
 

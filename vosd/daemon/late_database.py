@@ -30,7 +30,7 @@ class KnownOutage:
     def shortened(self, wait_s: int) -> int:
         """Return how long to wait: not at all if an earlier start of this boot has, and none found it since."""
         try:
-            return 0 if self._boot and self._file.read_text() == self._boot else wait_s
+            return 0 if self._boot and self._file.read_bytes() == self._boot.encode() else wait_s
         except OSError:
             return wait_s
 

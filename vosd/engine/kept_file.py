@@ -32,7 +32,7 @@ class KeptFile(Generic[T]):
             return msgspec.json.decode(self._path.read_bytes(), type=self._kept)
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError as error:  # of a text in it; msgspec says so in this way
+        except (UnicodeDecodeError, RecursionError) as error:  # of a text, or of brackets; msgspec says so in this way
             raise msgspec.DecodeError(str(error)) from error
 
     def read(self) -> T | None:

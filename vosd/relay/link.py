@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.undecodable import UNDECODABLE
 from vosd.obs.events import Event, log as _log
 from vosd.obs.log import LogLimiter
 from vosd.processes.spare_descriptors import is_used_up
@@ -348,7 +349,7 @@ class WorkerLink:
         content, descriptors = message
         try:
             reports = self._decode(content)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             close_all(descriptors)
             self._end_other_version()
             return

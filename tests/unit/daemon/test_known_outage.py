@@ -16,6 +16,8 @@ async def test_only_the_first_start_in_an_outage_waits(tmp_path):
 def test_after_another_boot_the_database_may_be_starting_as_well(tmp_path):
     KnownOutage(tmp_path, "boot-1").found()
     assert KnownOutage(tmp_path, "boot-2").shortened(10) == 10
+    (tmp_path / NAME).write_bytes(b"boot-\xb1")
+    assert KnownOutage(tmp_path, "boot-1").shortened(10) == 10, "a damaged file"
     KnownOutage(tmp_path, "").found()
     assert KnownOutage(tmp_path, "").shortened(10) == 10, "a machine that hides its boot"
 

@@ -58,7 +58,7 @@ def test_a_restart_keeps_callers_until_their_time_is_over(tmp_path, clock):
     assert [each.caller for each in restored(tmp_path, later).listed(later.now().mono)] == ["1002"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'[{"gateway": "acme"}]', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'[{"gateway": "acme"}]', b"\xff", b'[{"x": ' + b"[" * 10_000])
 def test_a_damaged_file_is_reported_and_begun_anew(tmp_path, clock, content):
     path = tmp_path / "blacklist.json"
     path.write_bytes(content)

@@ -52,6 +52,40 @@ def test_a_file_that_cannot_be_read_is_named_and_counted(directory, content):
         quarantine.get(call_id(2))
 
 
+def test_a_record_in_which_a_bit_is_wrong_is_not_booked(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put(rejected("why", answered_call(1)))
+    [path] = directory.iterdir()
+    whole = path.read_bytes()
+    end = whole.index(b',"why"')
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        content = quarantine.read()
+        assert [each.record for each in content.records] in ([], [answered_call(1)]), place
+        assert len(content.records) + len(content.unreadable) == 1
+        if len(b'{"record":') <= place < end:
+            assert content.records == []
+        path.write_bytes(whole[:place])
+        assert quarantine.read().records == []
+
+
+def test_a_file_of_an_earlier_version_has_no_checksum(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put(rejected("why", answered_call(1)))
+    [path] = directory.iterdir()
+    path.write_bytes(path.read_bytes().partition(b',"checksum"')[0] + b"}")
+    assert quarantine.get(call_id(1)).record == answered_call(1)
+
+
+def test_a_copy_of_a_file_under_another_name_is_not_booked_as_a_second_record(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put(rejected("why", answered_call(1)))
+    (directory / f"{call_id(2)}.json").write_bytes((directory / f"{call_id(1)}.json").read_bytes())
+    content = quarantine.read()
+    assert [each.record.call_id for each in content.records] == [call_id(1)]
+    assert [each.why for each in content.unreadable] == [f"its record is of another call, {call_id(1)}"]
+
+
 @pytest.mark.parametrize("is_above", [False, True])
 def test_a_directory_that_this_user_may_not_read_is_no_empty_quarantine(directory, is_above):
     Quarantine(directory).put(rejected("why", answered_call(1)))

@@ -54,6 +54,17 @@ def test_a_secret_is_encrypted_by_a_key_that_only_its_owner_reads(tmp_path: Path
         opened(text, tmp_path / "other")
 
 
+@pytest.mark.parametrize("left", [0, 10, 43])
+def test_a_damaged_key_is_said_to_be_one(tmp_path: Path, left: int) -> None:
+    text = sealed(SECRET, tmp_path)
+    key = tmp_path / "people.key"
+    key.write_bytes(key.read_bytes()[:left])
+    with pytest.raises(SealedElsewhereError, match=r"people.key is damaged: put your copy of it back"):
+        opened(text, tmp_path)
+    with pytest.raises(SealedElsewhereError, match="is damaged"):
+        sealed(SECRET, tmp_path)
+
+
 def test_recovery_codes_are_ten_and_are_read_however_they_are_typed() -> None:
     codes = recovery_codes()
     assert len(set(codes)) == 10

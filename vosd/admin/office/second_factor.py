@@ -9,10 +9,14 @@ import os
 import secrets
 from hashlib import sha1, sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from vosd.base.errors import VosError
+from vosd.processes.whole_file import sync_file
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 STEP_MS: Final = 30_000
 DIGITS: Final = 6
@@ -25,7 +29,7 @@ _KEY_FILE: Final = "people.key"
 
 
 class SealedElsewhereError(VosError):
-    """The secret was encrypted by another key."""
+    """The secret was encrypted by another key, or the key is damaged."""
 
 
 def new_secret() -> bytes:
@@ -79,21 +83,34 @@ def digest_of_recovery(code: str) -> str:
 
 
 def sealed(secret: bytes, state_dir: Path) -> str:
-    """Return a secret encrypted by the key of a state directory, which is made at the first time."""
-    from cryptography.fernet import Fernet
+    """Return a secret encrypted by the key of a state directory, which is made at the first time.
 
-    return Fernet(_key(state_dir)).encrypt(secret).decode()
+    Raises:
+        SealedElsewhereError: that key is damaged.
+    """
+    return _cipher(state_dir).encrypt(secret).decode()
 
 
 def opened(text: str, state_dir: Path) -> bytes:
     """Return what ``sealed`` has encrypted; raises SealedElsewhereError where it was encrypted by another key."""
-    from cryptography.fernet import Fernet, InvalidToken
+    from cryptography.fernet import InvalidToken
 
     try:
-        return Fernet(_key(state_dir)).decrypt(text.encode())
+        return _cipher(state_dir).decrypt(text.encode())
     except InvalidToken as error:
         message = f"the second factor was encrypted by another {_KEY_FILE} than that of {state_dir}: put that file back"
         raise SealedElsewhereError(f"{message}, or vosd user reset NAME") from error
+
+
+def _cipher(state_dir: Path) -> "Fernet":
+    """Return what encrypts by the key of a state directory; raises SealedElsewhereError where that is damaged."""
+    from cryptography.fernet import Fernet
+
+    try:
+        return Fernet(_key(state_dir))
+    except ValueError as error:  # it has not the length of a key: a power loss has emptied it, or it was cut
+        message = f"{state_dir / _KEY_FILE} is damaged: put your copy of it back; without one, remove it"
+        raise SealedElsewhereError(f"{message}, and vosd user reset NAME") from error
 
 
 def _key(state_dir: Path) -> bytes:
@@ -105,7 +122,9 @@ def _key(state_dir: Path) -> bytes:
     except FileNotFoundError:
         begun = path.with_suffix(f".{secrets.token_hex(4)}")
         begun.touch(mode=0o600)
-        begun.write_bytes(Fernet.generate_key())
+        with begun.open("wb") as file:
+            file.write(Fernet.generate_key())
+            sync_file(file)
         try:
             os.link(begun, path)  # two at once: the first one's key holds
         except FileExistsError:

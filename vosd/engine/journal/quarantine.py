@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -62,7 +63,18 @@ class QuarantineError(VosError):
     """The quarantine cannot be read or written."""
 
 
-_decode: Final = msgspec.json.Decoder(Refused).decode
+class _Kept(msgspec.Struct):
+    """Form of a file."""
+
+    record: msgspec.Raw
+    why: str
+    refused_at: int
+    checksum: int | None = None
+    """CRC-32 of the record as it is written: its amounts are booked. Files of earlier versions have none."""
+
+
+_decode: Final = msgspec.json.Decoder(_Kept).decode
+_decode_record: Final = msgspec.json.Decoder(CallRecord).decode
 
 
 class Quarantine:
@@ -140,7 +152,7 @@ class Quarantine:
     def get(self, call_id: str) -> Refused | None:
         """Return one record, or None; raises QuarantineError where its file cannot be read."""
         try:
-            return _decode(self._path(call_id).read_bytes())
+            return _refused_in(self._path(call_id))
         except FileNotFoundError:
             return None
         except (OSError, *UNDECODABLE) as error:
@@ -155,7 +167,7 @@ class Quarantine:
         records, unreadable = [], []
         for path in sorted(self._paths()):
             try:
-                records.append(_decode(path.read_bytes()))
+                records.append(_refused_in(path))
             except FileNotFoundError:
                 continue  # booked meanwhile
             except (OSError, *UNDECODABLE) as error:
@@ -180,6 +192,19 @@ class Quarantine:
 
 def _encode(refused: Refused) -> bytes:
     try:
-        return msgspec.json.encode(refused)
+        record = msgspec.json.encode(refused.record)
     except UnicodeEncodeError:
-        return msgspec.json.encode(escaped(refused))
+        record = msgspec.json.encode(escaped(refused.record))
+    why = refused.why.encode(errors="backslashreplace").decode()
+    return msgspec.json.encode(_Kept(msgspec.Raw(record), why, refused.refused_at, crc32(record)))
+
+
+def _refused_in(path: Path) -> Refused:
+    """Return what a file has; raises OSError or one of UNDECODABLE where that cannot be read, or is not that record."""
+    kept = _decode(path.read_bytes())
+    if kept.checksum not in {None, crc32(kept.record)}:
+        raise msgspec.ValidationError("its record is damaged: the checksum is of another one")
+    record = _decode_record(kept.record)
+    if record.call_id != path.stem:
+        raise msgspec.ValidationError(f"its record is of another call, {record.call_id}")
+    return Refused(record, kept.why, kept.refused_at)
