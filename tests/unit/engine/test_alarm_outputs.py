@@ -32,7 +32,7 @@ from vosd.engine.alarms.output import ChangeQueue, KeptOutput
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
-from vosd.obs.alarms import CONFIRMED_MS, SUBJECTS_MAX, AlarmChange, Alarms, KeptAlarms, Level
+from vosd.obs.alarms import CONFIRMED_MS, SUBJECTS_MAX, Alarm, AlarmChange, Alarms, KeptAlarms, Level
 from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
@@ -916,6 +916,10 @@ def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tm
     assert file.read() == KeptDesk(KeptAlarms())
     (tmp_path / "alarms.json").write_text('{"active": [{"event": "alarm_of_tomorrow"}], "history": []}')
     assert file.read() == KeptDesk(KeptAlarms())
+    no_alarm = Alarm(Event.CONFIGURATION_LOADED, "", Level.WARNING, 1, 1, 1, "an alarm of yesterday")
+    untold = KeptOutput("mail", (AlarmChange(no_alarm, is_raised=True),), 2)
+    file.write(KeptDesk(KeptAlarms((no_alarm,), (no_alarm,), ()), (untold,)))
+    assert file.read() == KeptDesk(KeptAlarms((), (), ()), (KeptOutput("mail", (), 2),))
 
 
 def test_the_file_of_alarms_has_their_silences_and_that_of_an_earlier_version_is_read(tmp_path: Path):

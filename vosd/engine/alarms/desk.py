@@ -88,9 +88,20 @@ class AlarmFile:
 
 
 def _desk_in(found: dict[str, list[Any]]) -> KeptDesk:
-    active, history = _known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm)
+    active, history = _known_alarms(found.get("active", [])), _known_alarms(found.get("history", []))
     alarms = KeptAlarms(active, history, _known(found["silences"], Silence) if "silences" in found else None)
-    return KeptDesk(alarms, _known(found.get("outputs", []), KeptOutput))
+    return KeptDesk(alarms, tuple(map(_with_known_changes, _known(found.get("outputs", []), KeptOutput))))
+
+
+def _known_alarms(rows: list[Any]) -> tuple[Alarm, ...]:
+    """Return those whose events raise alarms in this version, too."""
+    return tuple(each for each in _known(rows, Alarm) if each.event in KINDS)
+
+
+def _with_known_changes(kept: KeptOutput) -> KeptOutput:
+    """Return what a receiver lacks without the changes of other alarms."""
+    changes = tuple(each for each in kept.changes if each.alarm.event in KINDS)
+    return msgspec.structs.replace(kept, changes=changes)
 
 
 def _known(rows: list[Any], kind: type[Row]) -> tuple[Row, ...]:

@@ -70,7 +70,7 @@ class _Kept(msgspec.Struct):
     why: str
     refused_at: int
     checksum: int | None = None
-    """CRC-32 of the record as it is written: its amounts are booked. Files of earlier versions have none."""
+    """CRC of the record as it is written: its amounts are booked. Files of earlier versions have none."""
 
 
 _decode: Final = msgspec.json.Decoder(_Kept).decode
