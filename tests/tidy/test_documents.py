@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_every_link_between_documents_leads_somewhere():
     links = [(page, target) for page in PAGES for target in LINK.findall(page.read_text())]
     assert len(links) > 20
     assert [(page.name, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_no_change_is_noted_twice():
+    noted = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
+    assert len(noted) > 20
+    assert [line for line, count in Counter(noted).items() if count > 1] == []
 
 
 def test_every_source_file_that_is_named_exists():

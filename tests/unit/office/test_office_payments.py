@@ -280,6 +280,14 @@ async def test_an_amount_that_may_be_of_thousands_is_not_booked_from_a_file(
             await refused
 
 
+async def test_amounts_that_may_be_of_thousands_are_named_with_the_decimal_comma_that_they_are_written_with(
+    office: Office,
+) -> None:
+    (read,) = read_payment_file(["account;amount;reference\n", "acme;50,000;r\n"], has_decimal_comma=True)
+    with pytest.raises(BadPaymentFile, match="line 2: 50,000 may be 50000 or 50,00: write the one that is meant"):
+        await import_payments(office, operator(), ImportPayments((read,)))
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 async def test_a_line_with_the_separator_may_stand_above_the_header_of_a_file(office: Office, line_end: str) -> None:
     content = line_end.join(("\ufeffsep=;", "Account;Amount;Reference", "acme;12;b-1,2", ""))

@@ -101,6 +101,8 @@ class FilePayment(NamedTuple):
     reference: str
     memo: str | None
     currency: str | None
+    has_comma: bool = False
+    """Whether its amount is written with a decimal comma."""
 
 
 class PaymentOfFile(msgspec.Struct, frozen=True):
@@ -294,7 +296,7 @@ def _read(
             faults.append(f"line {line}: {error}")
             continue
         memo, currency = values.get("memo") or None, values.get("currency") or None
-        yield FilePayment(line, values["account"], amount, values["reference"], memo, currency)
+        yield FilePayment(line, values["account"], amount, values["reference"], memo, currency, has_comma)
 
 
 def _amount(text: str, *, has_comma: bool) -> Decimal:
@@ -413,7 +415,9 @@ def _fault(payment: FilePayment, account: Account | None) -> str | None:
         return None
     thousands, two = str(amount).replace(".", ""), round(amount, 2)
     once = two if two == amount else round(amount, 4)  # three decimals would be refused again
-    return f"line {payment.line}: {amount} may be {thousands} or {once}: write the one that is meant"
+    point = "," if payment.has_comma else "."
+    written, decimal = (str(each).replace(".", point) for each in (amount, once))
+    return f"line {payment.line}: {written} may be {thousands} or {decimal}: write the one that is meant"
 
 
 class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
