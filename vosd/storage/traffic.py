@@ -317,8 +317,8 @@ class SqlTraffic:
         Raises:
             DroppedPeriod: calls or sums of then were dropped.
         """
-        begin, hours, days = 0, [*_hours(since, until)], [*_days(since, until)]
-        for done, (first, end) in enumerate(hours, 1):
+        begin, hours, (earliest, latest) = 0, 0, _slots(since, until)
+        for hours, (first, end) in enumerate(_hours(since, until), 1):
             if end > begin:
                 async with self._database.reading(unhurried=True) as connection:
                     kinds = await _counted_again(connection, first)
@@ -328,7 +328,7 @@ class SqlTraffic:
                     begin = end if stored or counted else await _next_slot(connection, end)
                 for found in _compared(stored, counted):
                     yield found
-            report(_OF_HOURS * done / len(hours), done)
+            report(_OF_HOURS * (end - earliest) / (latest - earliest), hours)
         for day in await self._days_of_zones(since, until):
             async with self._database.reading(unhurried=True) as connection:
                 stored = await _stored(connection, schema.traffic_zone, day, day + 1)
@@ -336,8 +336,8 @@ class SqlTraffic:
             for found in _compared(stored, _together(of_day, day)):
                 yield found
         begin = 0
-        for done, (first, end) in enumerate(days):
-            report(_OF_HOURS + (1 - _OF_HOURS) * done / len(days), len(hours))
+        for first, end in _days(since, until):
+            report(_OF_HOURS + (1 - _OF_HOURS) * (first - earliest) / (latest - earliest), hours)
             if end <= begin:
                 continue
             async with self._database.reading(unhurried=True) as connection:
@@ -349,7 +349,7 @@ class SqlTraffic:
                     begin = await _next_sums(connection, end, schema.traffic, schema.traffic_day)
             for found in _compared(stored, _together(of_day, first)):
                 yield found
-        report(1, len(hours))
+        report(1, hours)
 
     async def _days_of_zones(self, since: int, until: int) -> Sequence[int]:
         first, end = _slots(since, until)
