@@ -249,7 +249,6 @@ def add_caller(site: Site, caller: str, role: str, **more: Any) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("verdicts"))
-    furnish(site)
     writing = Database.writing
 
     @asynccontextmanager
@@ -259,8 +258,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             raise StoreUnavailable("the test keeps nothing")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Database, "writing", tried)
         patched.setattr(checks, "started", forked_child.started)
+        furnish(site)
+        patched.setattr(Database, "writing", tried)
         office: Office = site.run(site.offices.open(needs_database=True))
 
         async def opened(*_: object, **__: object) -> Office:
