@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
-from doubles.certificates import Authority
+from doubles.certificates import Authority, Certificate
 from doubles.home import Namespace
 from doubles.sockets.loopback import HOST, Endpoint
 from doubles.sockets.peer import Message
@@ -117,9 +117,8 @@ class Baresip(Program):
             self._control.close()
         super().__exit__(*exception)
 
-    def trust(self, authority: Authority) -> None:
-        """Take a certificate of ``authority`` for TLS, and believe those that it gave to others; comes first."""
-        certificate = authority.issue(f"telephone-{self.address.host}", self.address.host)
+    def trust(self, authority: Authority, certificate: Certificate) -> None:
+        """Take a certificate for TLS, and believe those that ``authority`` gave to others; comes first."""
         both = self._directory / "telephone.pem"
         both.write_text(certificate.file.read_text() + certificate.key.read_text())
         with (self._directory / "config").open("a") as configuration:

@@ -5,11 +5,12 @@ import struct
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from string import Template
 
 import pytest
-from doubles.certificates import Authority
+from doubles.certificates import Authority, Certificate
 from doubles.daemon import Daemon
 from doubles.home import Namespace
 from doubles.sockets.loopback import Endpoint
@@ -92,8 +93,16 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def certificate_of(authority: Authority) -> Callable[[str], Certificate]:
+    """Return the certificate of telephones at an address, made for the first of them."""
+    return cache(lambda host: authority.issue(f"telephone-{host}", host))
+
+
 @pytest.fixture
-def baresip(tmp_path: Path, tone: Path, authority: Authority) -> Iterator[Callable[..., Baresip]]:
+def baresip(
+    tmp_path: Path, tone: Path, authority: Authority, certificate_of: Callable[[str], Certificate]
+) -> Iterator[Callable[..., Baresip]]:
     """Start telephones; they are switched off after the test."""
     with ExitStack() as running:
 
@@ -109,7 +118,7 @@ def baresip(tmp_path: Path, tone: Path, authority: Authority) -> Iterator[Callab
             directory = tmp_path / number
             directory.mkdir()
             telephone = Baresip(directory, number, address, tone, transport, registrar, network, encryption=encryption)
-            telephone.trust(authority)
+            telephone.trust(authority, certificate_of(address.host))
             return running.enter_context(telephone)
 
         yield start
