@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.media.rtpengine_orders import RtpReply, reply_of
+from vosd.media.rtpengine_orders import RtpReply
 from vosd.sdp.media import Place
 
 AUDIO = "m=audio 4000 RTP/AVP 0\r\n"
@@ -30,9 +30,3 @@ ABOVE = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\n"
 )
 def test_places_of_media_are_read_from_a_reply(lines, places):
     assert list(RtpReply(result="ok", sdp=ABOVE + lines).places) == places
-
-
-def test_figures_in_which_a_text_is_no_utf_8_are_none():
-    reply = reply_of(b'{"result":"ok","SSRC":{"\xff":{}}}')
-    assert reply is not None
-    assert reply.peer_reports == {}
