@@ -888,6 +888,19 @@ def test_the_memo_of_a_colleague_within_a_refusal_is_not_translated(site: Watche
     assert site.daemon.succeed("overrides", "clear", "carrier-b")
 
 
+def test_no_word_of_a_refusal_is_cut_off_beside_a_long_memo(site: Watched, visit: Visit) -> None:
+    page = visit(size=NARROW).go("/lists/overrides", "Overrides")
+    page.get_by_role("button", name="Set an override").click()
+    raised = {"values": {"max_concurrent": "2"}, "memo": "https://tickets.example/" + "0123456789" * 10}
+    assert site.api.ask("POST", "/gateways/carrier-b/overrides", raised).status == 200
+    fields = {"Gateway,_phone_or_account": "carrier-b", "Setting": "max_concurrent", "Value": "900"}
+    done(page, "Set an override", **fields)
+    said = page.get_by_role("dialog").get_by_text("is overridden already")
+    said.wait_for()
+    assert said.evaluate("each => each.scrollWidth < each.closest('[role=dialog]').clientWidth")
+    assert site.daemon.succeed("overrides", "clear", "carrier-b")
+
+
 def test_a_vendor_is_asked_for_a_registration_that_it_has_not_granted(site: Watched, visit: Visit) -> None:
     terms = {"server": "127.0.0.1:9", "username": "switch", "password": "secret"}  # nothing listens there
     keys = {"account": "vendors", "address": "127.0.0.1:9", "prefixes": ["4499"], "register": terms}

@@ -2,7 +2,7 @@
 
 import re
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from api.watched import Watched
@@ -230,6 +230,15 @@ def test_what_was_entered_stays_where_a_colleague_ends_the_object(site: Watched,
     expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("20")
 
 
+BESIDE_WORDS: Final = """element => {
+    const words = document.createRange();
+    words.selectNodeContents(element.firstChild);
+    const [around, within] = [element.getBoundingClientRect(), words.getBoundingClientRect()];
+    return [within.top - around.top, around.bottom - within.bottom];
+}"""
+"""The room above and below the words with which an element begins."""
+
+
 def test_what_is_pressed_within_a_field_is_large_enough(site: Watched, visit: Visit) -> None:
     """WCAG 2.2, 2.5.8: 24 by 24 pixels beside something else that is pressed."""
     keys = {"account": "acme", "password": "a-long-secret-1", "gateways_allow": ["carrier-b"]}
@@ -240,6 +249,8 @@ def test_what_is_pressed_within_a_field_is_large_enough(site: Watched, visit: Vi
     sizes = [each.bounding_box() for each in pressed.filter(visible=True).all()]
     assert len(sizes) >= 3
     assert all(each and min(each["width"], each["height"]) >= 24 for each in sizes), sizes
+    above, below = page.locator(".mantine-Pill-root").first.evaluate(BESIDE_WORDS)
+    assert abs(above - below) <= 2
     assert site.api.ask("DELETE", "/phones/7305?confirm=true").status == 200
 
 

@@ -250,8 +250,13 @@ def test_a_sheet_that_takes_long_to_put_in_force_says_how_far_it_is(site: Watche
     asks = page.get_by_role("dialog")
     expect(asks.get_by_role("progressbar")).to_have_count(0)
     asks.get_by_role("button", name="Put in force").click()
-    expect(asks.get_by_role("progressbar", name="Progress %")).to_have_attribute("aria-valuenow", "40")
+    progress = asks.get_by_role("progressbar", name="Progress %")
+    expect(progress).to_have_attribute("aria-valuenow", "40")
     assert violations(page) == []
+    page.emulate_media(forced_colors="active")
+    background = "each => getComputedStyle(each).backgroundColor"
+    assert progress.evaluate(background) != asks.evaluate(background)
+    page.emulate_media(forced_colors="null")
     goes_on.append(True)
     page.get_by_text("Version 1 is in force").wait_for()
     page.unroute_all()

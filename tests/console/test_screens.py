@@ -1166,6 +1166,11 @@ def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit)
         page.get_by_role("button", name="Add to entries").click()
         chosen, other = (page.locator(f"[aria-pressed={each}]").first for each in ("true", "false"))
         assert chosen.evaluate(background) != other.evaluate(background)
+        page = visit().go("/compare", "Compare gateways")
+        page.get_by_role("combobox").first.click()
+        page.keyboard.press("ArrowDown")
+        reached = page.locator("[role=option][data-combobox-selected]")
+        assert reached.evaluate(background) != page.locator(".mantine-Select-dropdown").first.evaluate(background)
     finally:
         page.emulate_media(forced_colors="null")
 
