@@ -468,3 +468,14 @@ async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     past = {row["account"]: row for row in sheet.rows}
     assert past["acme"]["reserved"] is None, "what calls held at a moment that has passed is not known"
     assert {row["reserved"] for row in sheet.totals} == {None}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_a_report_until_the_end_of_the_calendar_ends_within_it(office: Office, zone: str) -> None:
+    """People write 9999-12-31 for ever."""
+    november = 253_402_300_800_000 - 61 * DAY
+    for name in ("revenue", "payments", "balances"):
+        for group in ("whole", "day", "week", "month"):
+            ends = {"until": november + 61 * DAY - 1, "since": november, "zone": zone, "group": group}
+            sheet = await shown(office, name, **ends)
+            assert sheet.until == "9999-11-29T00:00:00.000Z"

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -62,6 +63,8 @@ ROWS_MAX: Final = 50_000
 _ACCOUNT_COLUMN: Final = "customer_account"
 _AREA: Final = "area"
 _UTC: Final = "UTC"
+_LATEST: Final = 253_402_300_800_000 - 33 * 86_400_000
+"""End of the calendar that is known here, less than a month and a zone before the year 10000; UTC milliseconds."""
 _AREA_PREFIX: Final = "area_prefix"
 _OF_WAITS: Final = frozenset({"customer_account", "mapping_gateway", "routing_gateway"})
 """Names that sums of waits know."""
@@ -399,8 +402,7 @@ async def report_of(
     _check_criteria(report, order)
     zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     where = _conditions(report, order, scope, below)
-    until = now if order.until is None else order.until
-    spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
+    spans = _ordered_spans(order, group, zone, now)
     layout = _layout(report, order, group, is_inside=is_inside)
     added_up = await stores.traffic.added_up()
     read = await _read(stores, report, layout, order, group, spans, where)
@@ -595,6 +597,11 @@ def _check_rows(count: int) -> None:
         raise TooManyRowsError(f"the report would have {count:,} rows or more, and {ROWS_MAX:,} are the most")
 
 
+def _ordered_spans(order: ShowReport, group: Grouping, zone: ZoneInfo, now: int) -> list[ReportSpan]:
+    until = now if order.until is None else min(order.until, _LATEST)
+    return spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
+
+
 async def _ledger_report(
     stores: "SqlStores",
     report: LedgerReport,
@@ -612,8 +619,7 @@ async def _ledger_report(
         scope.require_ledger(order.account)
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
     zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
-    until = now if order.until is None else order.until
-    spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
+    spans = _ordered_spans(order, group, zone, now)
     if report.name == BALANCES:  # known before they are read: a row for each account and span
         _check_rows(len(spans) * len(asked_of(beside.names, accounts)))
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside, ROWS_MAX)
