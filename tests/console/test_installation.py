@@ -317,7 +317,7 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     row(page, "crm").get_by_role("button", name="Revoke").click()
     expect(done(page, "Revoke")).to_contain_text("The token crm is revoked")
     expect(row(page, "crm")).to_have_count(0)
-    page.wait_for_function("document.activeElement.closest('.table-frame')")  # the keyboard goes on where it was
+    page.wait_for_function("() => document.activeElement.closest('.table-frame')")  # the keyboard goes on where it was
 
 
 def test_a_token_whose_answer_was_lost_is_not_made_twice(site: Watched, visit: Visit) -> None:

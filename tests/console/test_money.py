@@ -642,11 +642,11 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     page.get_by_role("main").get_by_role("link", name="acme").wait_for()
     assert violations(page) == []
     confirmed(page, "Issue", "Issued as")
+    (invoice,) = site.items("/invoices?account=acme")
+    page.get_by_role("heading", level=1, name=invoice["number"]).wait_for()  # the draft's buttons are others
     with page.expect_download() as download:
         page.get_by_role("button", name="PDF").click()
     assert download.value.path().read_bytes().startswith(b"%PDF")
-    (invoice,) = site.items("/invoices?account=acme")
-    page.get_by_role("heading", level=1, name=invoice["number"]).wait_for()
     page.get_by_role("button", name="Mail", exact=True).click()
     page.get_by_role("dialog").get_by_label("To (empty").fill("books@example.com")
     page.get_by_role("dialog").get_by_role("button", name="Mail", exact=True).click()

@@ -391,8 +391,9 @@ def test_the_last_time_below_a_line_and_the_largest_figure_beside_it_are_not_cut
     route_once(boss.page, "**/api/v1/reports/performance?*", with_an_hour_before)
     page = boss.page
     page.goto(f"{boss.base}/reports?name=performance&group=hour&since={yesterday}")
-    sides = "each => [each.getBoundingClientRect().left, each.getBoundingClientRect().right]"
-    line, chart = (page.locator(each).first.evaluate(sides) for each in (".u-over", ".uplot canvas"))
+    page.wait_for_function("() => document.querySelector('.u-over')?.clientWidth > 0")
+    sides = "each => (({ left, right }) => [left, right])(document.querySelector(each).getBoundingClientRect())"
+    line, chart = page.evaluate(f"['.u-over', '.uplot canvas'].map({sides})")  # at once: charts are made anew
     assert chart[1] - line[1] > 40, "half of the last time stands to the right of the line's end"
     figure = "document.createElement('canvas').getContext('2d')"
     width = page.evaluate(

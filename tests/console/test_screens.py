@@ -1168,6 +1168,7 @@ def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit)
         assert chosen.evaluate(background) != other.evaluate(background)
         page = visit().go("/compare", "Compare gateways")
         page.get_by_role("combobox").first.click()
+        page.get_by_role("option").first.wait_for()  # arrows find no option before
         page.keyboard.press("ArrowDown")
         reached = page.locator("[role=option][data-combobox-selected]")
         assert reached.evaluate(background) != page.locator(".mantine-Select-dropdown").first.evaluate(background)

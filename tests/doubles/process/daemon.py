@@ -177,10 +177,10 @@ class Daemon:
 
     def children(self, *, but: str = "nothing") -> list[int]:
         """Return the process ids of the daemon's children, without those that are spare or run the module ``but``."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        found = [Path(f"/proc/{pid}") for task in tasks for pid in (task / "children").read_text().split()]
-        running = [each for each in found if (each / "comm").read_text().rstrip() not in {SPARE, but}]
-        return [int(each.name) for each in running if but not in (each / "cmdline").read_text()]
+        tasks = list(Path(f"/proc/{self.pid}/task").iterdir())
+        pids = [pid for task in tasks for pid in _read_of_process(task / "children").split()]
+        running = [pid for pid in pids if _read_of_process(Path("/proc", pid, "comm")).rstrip() not in {"", SPARE, but}]
+        return [int(pid) for pid in running if but not in _read_of_process(Path("/proc", pid, "cmdline"))]
 
     def interrupt(self) -> int:
         """Stop as Ctrl-C does, and return the exit code."""
@@ -247,3 +247,10 @@ def _log_line(line: str) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {"unstructured": line}
     return document if isinstance(document, dict) else {"unstructured": line}
+
+
+def _read_of_process(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return ""
