@@ -16,7 +16,7 @@ from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, refuses
 from msgspec.structs import replace
 
-from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply
 from vosd.media.sounds import Sound
 from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import media_of
@@ -198,6 +198,30 @@ def test_an_rtpengine_reads_keys_again_from_the_second_offer_on_behind_those_tha
     party.will("INVITE", Reply(200, revised(party.mine.replace(UNREAD_SUITE, KEY))))
     scene.propose(call)
     assert given_keys(engines, 6) == [read, read, ("answer", "AES_CM_128_HMAC_SHA1_80")]
+    scene.finish(call)
+
+
+def test_nothing_is_given_behind_an_offer_that_an_rtpengine_has_refused(engines, monkeypatch):
+    """It would forget the keys of the next one: the call goes on as before, and is played nothing in clear."""
+    scene = scene_with(engines, music="busy")
+    offer, answer = (each.replace("RTP/AVP", "RTP/SAVP") + UNREAD_SUITE for each in (OFFER, ANSWER))
+    call, party = scene.talk(Intent(offer=offer), answers(body=answer))
+    take, refused = engines._reply, []
+
+    def refuse_one(engine, order):
+        if isinstance(order, RtpOffer) and not refused:
+            refused.append(order)
+            return RtpReply("error", error="Internal error")
+        return take(engine, order)
+
+    monkeypatch.setattr(engines, "_reply", refuse_one)
+    call.mine = call.mine.replace(UNREAD_SUITE, KEY)
+    scene.propose(call)
+    assert len(refused) == 1
+    assert {flag for _, flag, _ in given_keys(engines)} == {"passthrough"}
+    assert call.got["INVITE"][-1] == 503
+    scene.propose(party, "a=sendonly")
+    assert engines.playing == {}
     scene.finish(call)
 
 

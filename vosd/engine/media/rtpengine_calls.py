@@ -83,6 +83,8 @@ class GivenPorts(msgspec.Struct, frozen=True, gc=False):
 
 PortsCame = Callable[[GivenPorts | None, Instant], None]
 """Receiver of the ports of a leg; None = there are none."""
+_KeyMarks = tuple[bool | None, bool | None]
+"""``passes_keys`` of the author and the reader of a description."""
 
 
 class RtpEngineCalls:
@@ -188,8 +190,10 @@ class RtpEngineCalls:
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
         name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
+        author, reader = wanted.author, wanted.reader
         if call is None:
-            wanted.author.passes_keys = wanted.reader.passes_keys = False
+            author.passes_keys = reader.passes_keys = False
+        marks = author.passes_keys, reader.passes_keys
         # an rtpengine that does not know the call has no offer to answer
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
 
@@ -197,10 +201,9 @@ class RtpEngineCalls:
             self._count_given(call)
             if wanted.is_offer:
                 self._answered.pop(call, None)
-        author, reader = wanted.author, wanted.reader
         author.rtp_partner = reader.number if author.rtp_partner in {0, reader.number} else SEVERAL
         reader.rtp_partner = author.number if reader.rtp_partner in {0, author.number} else SEVERAL
-        answered = partial(self._ports_came, wanted, name, came)
+        answered = partial(self._ports_came, wanted, name, marks, came)
         return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
 
     def _call_of(self, wanted: RtpSessionWanted) -> RtpCall | None:
@@ -209,8 +212,16 @@ class RtpEngineCalls:
         return call if call in self._legs else None
 
     def _ports_came(
-        self, wanted: RtpSessionWanted, name: str, came: PortsCame, answer: EngineAnswer | None, now: Instant
+        self,
+        wanted: RtpSessionWanted,
+        name: str,
+        marks: _KeyMarks,
+        came: PortsCame,
+        answer: EngineAnswer | None,
+        now: Instant,
     ) -> None:
+        if answer is not None and answer.reply.result != OK:
+            wanted.author.passes_keys, wanted.reader.passes_keys = marks
         came(self._taken(wanted, name, answer, now), now)
 
     def prepare(
@@ -218,22 +229,24 @@ class RtpEngineCalls:
         waiting: WaitingMessage,
         known: RtpSessionWanted,
         wanted: RtpSessionWanted,
-        prepared: Callable[[bool, Instant], None],
+        prepared: Callable[[Sequence[Place | None], Instant], None],
     ) -> bool:
         """Give an rtpengine an offer that its reader is not sent before a description that is ``wanted``.
 
-        ``prepared`` is called later, as by ``ask``, with whether a port is of the family of the offer's
-        ``reader_host``; False = their rtpengine is lost.
+        ``prepared`` is called later, as by ``ask``, with the ports of its reader, none where the rtpengine has not
+        taken it; False = their rtpengine is lost.
         """
         call = self._call_of(wanted)
         if call is None:
             return False
         self._count_given(call)
+        marks = known.author.passes_keys, known.reader.passes_keys
 
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
-            places = () if answer is None or answer.reply.result != OK else answer.reply.places
-            is_done = any(each is not None and (":" in each.host) is (":" in known.reader_host) for each in places)
-            prepared(is_done, now)
+            is_refused = answer is not None and answer.reply.result != OK
+            if is_refused:
+                known.author.passes_keys, known.reader.passes_keys = marks
+            prepared(() if answer is None or is_refused else answer.reply.places, now)
 
         return self.ask_in_turn(waiting, _order_for(known, call.name, is_offer=True), call.engine, answered)
 
@@ -609,7 +622,7 @@ def _formats(described: Sequence[Medium]) -> set[tuple[int, str]]:
 def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
     """Return the order for a description; tags are those of the offer, also for its answer.
 
-    It is given: both legs have noted what it says about their keys.
+    It is given: both legs have noted what it says about their keys. Where it is refused, they note that it has not.
     """
     author, reader = str(wanted.author.number), str(wanted.reader.number)
     order = session_order(

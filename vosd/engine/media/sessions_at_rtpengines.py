@@ -19,7 +19,7 @@ from vosd.media.rtpengine_orders import OK
 from vosd.media.source import MediaSource
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice, host_of_ice
-from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, in_usual_form, media_of, relayable
+from vosd.sdp.media import BadSession, Medium, Place, SessionFault, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.ordered import IN_ORDER, ordered
 from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
@@ -142,7 +142,8 @@ class SessionsAtRtpEngines:
         has_other = is_first_answer and self._rtpengines.note_answer(passing.media.rtp_call, described)
         if has_other or passing.media.passes_keys or passing.theirs.passes_keys:
             before = self._needed_before(passing, wanted, has_other=has_other)
-            return self._asks_behind(before, waiting, wanted, came)
+            needs_all = wanted.is_offer or len(before) > 1  # not one for formats alone
+            return self._asks_behind(before, waiting, wanted, came, needs_all=needs_all)
         return self._rtpengines.ask(waiting, wanted, came)
 
     def _needed_before(
@@ -173,12 +174,22 @@ class SessionsAtRtpEngines:
         return (_read(offer), _read(offer)) if is_read else (offer,)
 
     def _asks_behind(
-        self, before: Sequence[RtpSessionWanted], waiting: WaitingMessage, wanted: RtpSessionWanted, came: PortsCame
+        self,
+        before: Sequence[RtpSessionWanted],
+        waiting: WaitingMessage,
+        wanted: RtpSessionWanted,
+        came: PortsCame,
+        *,
+        needs_all: bool,
     ) -> bool:
-        """Ask for ports behind offers that are given ``before``; False = there is no rtpengine to ask."""
+        """Ask for ports behind offers that are given ``before``; False = there is no rtpengine to ask.
 
-        def given(_is_done: bool, now: Instant) -> None:  # the description is given all the same
-            if not self._asks_behind(before[1:], waiting, wanted, came):
+        ``needs_all``: where it refuses one of these, it would forget the keys of the next one, which is not given.
+        """
+
+        def given(places: Sequence[Place | None], now: Instant) -> None:
+            is_left_out = needs_all and not places
+            if is_left_out or not self._asks_behind(before[1:], waiting, wanted, came, needs_all=needs_all):
                 came(None, now)
 
         if before and self._rtpengines.prepare(waiting, before[0], wanted, given):
@@ -198,14 +209,17 @@ class SessionsAtRtpEngines:
         if known is None:
             return self._rtpengines.ask(waiting, wanted, came)
 
-        def turned(is_done: bool, now: Instant) -> None:
-            if not is_done:
+        reader_host = first_host(wanted.session)
+        is_six = ":" in reader_host
+
+        def turned(places: Sequence[Place | None], now: Instant) -> None:
+            if not any(each is not None and (":" in each.host) is is_six for each in places):
                 verdict = unfit(waiting.message, passing.media, MediaRefusal.NO_COMMON_CODEC)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
             elif not self._rtpengines.ask(waiting, wanted, came):
                 came(None, now)
 
-        known = msgspec.structs.replace(known, reader_host=first_host(wanted.session))
+        known = msgspec.structs.replace(known, reader_host=reader_host)
         return self._rtpengines.prepare(waiting, known, wanted, turned)
 
     def _stay_connected(self, author: Leg, partner: Leg, newcomer: LegMedia) -> None:
