@@ -5,7 +5,7 @@ from typing import Final
 
 from vosd.sdp.rewrite import Authored
 
-_NAMING: Final = re.compile(rb"^(?:(o=)\S+(?= )|(s=)[^\r\n]*|[iuep]=[^\r\n]*\r?(?:\n|\Z))", re.MULTILINE)
+_NAMING: Final = re.compile(rb"^(?:(o=)\S+(?= )|(s=)[^\r\n]*|[iuep]=[^\r\n]*\r*(?:\n|\Z))", re.MULTILINE)
 
 
 def anonymous(session: bytes) -> bytes:

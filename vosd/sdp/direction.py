@@ -5,10 +5,10 @@ from typing import Final
 
 from vosd.sdp.media import ended
 
-_DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
-_ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
-_INACTIVE: Final = re.compile(rb"^a=inactive(?=[ \t]*\r?$)", re.MULTILINE)
-_RECEIVING: Final = re.compile(rb"^a=(?:recvonly|sendrecv)(?=[ \t]*\r?$)", re.MULTILINE)
+_DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*(?:\n|\Z)", re.MULTILINE)
+_ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)[ \t]*\r*(?:\n|\Z)", re.MULTILINE)
+_INACTIVE: Final = re.compile(rb"^a=inactive(?=[ \t]*\r*$)", re.MULTILINE)
+_RECEIVING: Final = re.compile(rb"^a=(?:recvonly|sendrecv)(?=[ \t]*\r*$)", re.MULTILINE)
 _CONNECTION: Final = re.compile(rb"^c=IN IP[46] [^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP(?:4 0\.0\.0\.0|6 ::)(?=[/\s]|\Z)[^\r\n]*", re.MULTILINE)
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""

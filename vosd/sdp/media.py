@@ -86,7 +86,7 @@ _MIN_CLOCK: Final = 1_000
 _EVENTS: Final = "telephone-event"
 _FLASH: Final = 16
 _EVENT_LIST: Final = re.compile(
-    rb"^a=fmtp:(\d{1,3}) +(\d{1,3}(?:-\d{1,3})?(?:,\d{1,3}(?:-\d{1,3})?)*)[ \t]*\r?$", re.MULTILINE
+    rb"^a=fmtp:(\d{1,3}) +(\d{1,3}(?:-\d{1,3})?(?:,\d{1,3}(?:-\d{1,3})?)*)[ \t]*\r*$", re.MULTILINE
 )
 """Payload type and events; without such a line a receiver has those of keys (RFC 4733 section 2.4.1)."""
 _EVENT_PAYLOADS: Final = (101, *range(96, 128))

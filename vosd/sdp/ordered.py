@@ -7,9 +7,9 @@ from vosd.sdp.media import media_of
 
 _CONNECTION: Final = rb"(?:c=IN IP[46] [\dA-Fa-f:.]+ *\r?(?:\n|\Z))?+"
 IN_ORDER: Final = re.compile(
-    rb"v=0\r?\n(?:s=[^\n]*\n)?+o=(?:[^ \r\n]+ ){5}[^ \r\n]+ *\r?\n"
-    rb"(?:[abeikprstuz]=[^\n]*\n)*+" + _CONNECTION + rb"(?:[abeikprstuz]=[^\n]*(?:\n|\Z))*+"
-    rb"(?:m=[^\n]*(?:\n|\Z)(?:[biku]=[^\n]*\n)*+" + _CONNECTION + rb"(?:[abiktu]=[^\n]*(?:\n|\Z))*+)*+\Z"
+    rb"v=0\r?\n(?:s=[^\r\n]*\r?\n)?+o=(?:[^ \r\n]+ ){5}[^ \r\n]+ *\r?\n"
+    rb"(?:[abeikprstuz]=[^\r\n]*\r?\n)*+" + _CONNECTION + rb"(?:[abeikprstuz]=[^\r\n]*\r?(?:\n|\Z))*+"
+    rb"(?:m=[^\r\n]*\r?(?:\n|\Z)(?:[biku]=[^\r\n]*\r?\n)*+" + _CONNECTION + rb"(?:[abiktu]=[^\r\n]*\r?(?:\n|\Z))*+)*+\Z"
 )
 """Matches a description that is read as it is by rtpengine 10.5.3."""
 _MEDIUM: Final = re.compile(rb"(?:\n|\A)m=")

@@ -6,7 +6,7 @@ from typing import Final
 from vosd.sdp.anonymous import anonymous
 
 # Numbers of 64 bits (RFC 8866 section 5.2); a line with longer ones is no origin line.
-_ORIGIN: Final = re.compile(rb"^o=(\S+) (\d{1,20}) (\d{1,20}) (\S+ \S+ \S+?)([ \t]*\r?)$", re.MULTILINE)
+_ORIGIN: Final = re.compile(rb"^o=(\S+) (\d{1,20}) (\d{1,20}) (\S+ \S+ \S+?)([ \t]*\r*)$", re.MULTILINE)
 
 
 def continued(session: bytes, previous: bytes) -> bytes:

@@ -13,7 +13,7 @@ from vosd.sdp.media import in_usual_form
 from vosd.sdp.rewrite import Authored
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
-_HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r?$", re.MULTILINE)
+_HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*$", re.MULTILINE)
 _OF_PAYLOAD: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 _PLAIN: Final = "RTP/AVP"
 """Transport of media; keys and fingerprints of others belong to one offer and its own answer."""
@@ -47,7 +47,7 @@ def _parts(session: bytes) -> list[list[str]]:
     """Return the lines above all media, then those of each medium."""
     # Split as bytes: text has more ends of lines (U+2028, U+0085), which may stand within a line of a description.
     parts = [
-        [line.decode("utf-8", "surrogateescape") for line in part.splitlines()]
+        [line.decode("utf-8", "surrogateescape") for line in part.splitlines() if line]
         for part in _MEDIUM.split(in_usual_form(session))
     ]
     return [parts[0], *(part for part in parts[1:] if len(part[0].split(" ")) > 3)]

@@ -15,7 +15,7 @@ _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _CRYPTO: Final = re.compile(
     rb"^a=crypto:\d{1,9} (\S+) inline:([A-Za-z0-9+/]+)(={0,2})"
-    rb"(?:\|(?:2\^0?([1-9]\d?)|0{0,9}[1-9]\d{0,13}))?(?:\|\d{1,9}:(\d{1,3}))?((?: [^\r\n]*)?)\r?$",
+    rb"(?:\|(?:2\^0?([1-9]\d?)|0{0,9}[1-9]\d{0,13}))?(?:\|\d{1,9}:(\d{1,3}))?((?: [^\r\n]*)?)\r*$",
     re.MULTILINE,
 )
 """A line that rtpengine reads: suite, key, its padding, lifetime as a power of 2, length of the MKI, parameters."""
@@ -24,15 +24,15 @@ _MKI_BYTES: Final = re.compile(rb"\|[^|:\r\n]*:(\d{1,20})")
 _DIGEST_BYTES: Final = {1: 20, 224: 28, 256: 32, 384: 48, 512: 64}
 """Lengths of the digests that count, of the family SHA (RFC 8122 section 5)."""
 _FINGERPRINT: Final = re.compile(
-    b"^a=fingerprint:sha-(?:%b)[ \\t]*\\r?$"
+    b"^a=fingerprint:sha-(?:%b)[ \\t]*\\r*$"
     % b"|".join(b"%d [0-9a-f]{2}(?::[0-9a-f]{2}){%d}" % (name, size - 1) for name, size in _DIGEST_BYTES.items()),
     re.MULTILINE | re.IGNORECASE,
 )
 """A line that rtpengine reads: it leaves others out, and agrees on no keys."""
 _CHOSEN_ROLE: Final = re.compile(rb"^a=setup:(?:active|passive)", re.MULTILINE)
 _CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
-_NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r?$)", re.MULTILINE)
-_MID: Final = re.compile(rb"^a=mid:([!-~]{1,64})\r?$", re.MULTILINE)
+_NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r*$)", re.MULTILINE)
+_MID: Final = re.compile(rb"^a=mid:([!-~]{1,64})\r*$", re.MULTILINE)
 _OF_THE_WEB: Final = re.compile(rb"a=(?:mid:|msid|ssrc|group:|extmap|rtcp-fb:|rtcp-rsize|rtcp-mux-only)")
 """Lines that only browsers and their like understand, among them feedback, which AVP and SAVP have not."""
 _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|connection:)|k=")

@@ -29,7 +29,7 @@ def hosts(body: bytes) -> frozenset[str]:
 
 def summary(body: bytes) -> str:
     """Return one phrase for each medium, such as ``PCMU PCMA 192.0.2.7:4000``; empty if there is none."""
-    session, *media = body.decode("utf-8", "replace").replace("\r\n", "\n").split("\nm=")
+    session, *media = body.decode("utf-8", "replace").replace("\r", "").split("\nm=")
     above = _common(session.split("\n"), _Common("", "sendrecv"))
     return "; ".join(_medium(text.split("\n"), above) for text in media)
 
