@@ -8,12 +8,13 @@ from time import monotonic
 import pytest
 from doubles.certificates import Authority
 from doubles.sockets.loopback import Endpoint
-from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
 from doubles.stream_peer import StreamPeer
 
 from .addresses import (
     CONNECTED_SWITCH,
     CUSTOMERS,
+    NETWORK,
     SECURE_CONNECTED_SWITCH,
     SECURE_SWITCH,
     UNKNOWN_SOURCE,
@@ -149,6 +150,60 @@ def test_a_trunk_by_certificate_whose_connection_is_lost_is_reached_where_it_sho
         passing = [200] if has_its_ack else []  # the journal may not have the ACK
         peer.reply(peer.expect("BYE", passing=passing), 200)
         vendor.expect(200)
+        doomed.expect_nothing_left()
+        doomed.expect_timers_run_out()
+
+
+def test_a_trunk_by_certificate_whose_connection_is_lost_is_reached_at_a_contact_at_another_host(
+    doomed: Stage, authority: Authority
+) -> None:
+    """The certificate bears neither address: what the connection of the INVITE had proven counts there as well."""
+    certificate = authority.issue("pbx", "pbx.customer.example")
+    server, client = authority.server_context(certificate), authority.client_context(certificate)
+    with (
+        StreamPeer(UNKNOWN_SOURCE, server, client) as peer,
+        StreamPeer(UNKNOWN_SOURCE._replace(host=f"{NETWORK}.98"), server, client) as elsewhere,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+        call = OutgoingCall(peer, SECURE_SWITCH, doomed.number("4410"))
+        offer = call.request("INVITE", body=OFFER)
+        call.send(offer.replace(f"@{peer.contact}>", f"@{elsewhere.contact}>"))
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 200, tag="vendor", body=ANSWER)
+        call.answered()
+        vendor.expect("ACK")
+        doomed.daemon.kill()
+        peer.hang_up_on(SECURE_SWITCH)
+        doomed.daemon.start()
+        vendor.hang_up(invite, "vendor")
+        elsewhere.reply(elsewhere.expect("BYE"), 200)
+        vendor.expect(200)
+        doomed.expect_nothing_left()
+        doomed.expect_timers_run_out()
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["by a kill", "by its peer"])
+def test_a_trunk_by_certificate_whose_connection_is_lost_while_it_rings_gets_the_final_response(
+    doomed: Stage, authority: Authority, is_killed: bool
+) -> None:
+    """It goes to the port in the Via of the INVITE, where the certificate does not bear the address."""
+    certificate = authority.issue("pbx", "pbx.customer.example")
+    server, client = authority.server_context(certificate), authority.client_context(certificate)
+    with StreamPeer(UNKNOWN_SOURCE, server, client) as peer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = OutgoingCall(peer, SECURE_SWITCH, doomed.number("4410"))
+        call.invite()
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 180, tag="vendor")
+        peer.expect(180)
+        if is_killed:
+            doomed.daemon.kill()
+        peer.hang_up_on(SECURE_SWITCH)
+        if is_killed:
+            doomed.daemon.start()
+            vendor.reply(vendor.expect("CANCEL"), 200)
+        vendor.reply(invite, 487 if is_killed else 486, tag="vendor")
+        vendor.expect("ACK")
+        assert call.refused().status == (503 if is_killed else 486)
         doomed.expect_nothing_left()
         doomed.expect_timers_run_out()
 

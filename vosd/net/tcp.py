@@ -695,10 +695,13 @@ class StreamFlow:
         return peer if self._core.is_vendor_at(*peer) and not self._core.is_vendor_at(*place) else place
 
     def _may_connect_for(self, response: bytes, peer: PeerEnd) -> bool:
-        """Return whether a response is worth a new connection: its peer is a known source, or has a call."""
-        if self._core.is_known_source(peer.host):
+        """Return whether a response is worth a new connection: its peer is a known source, or has a call.
+
+        That call may have ended by the response, where the name is known that its connection has proven.
+        """
+        if self._core.is_known_source(peer.host) or self._core.has_dialog(own_tag(MessageKind.WITHIN, response)):
             return True
-        return self._core.has_dialog(own_tag(MessageKind.WITHIN, response))
+        return self.tls is not None and self._core.server_name_of(response) != ""
 
     def _connection_with(self, peer: PeerEnd) -> Connection | None:
         """Return the open connection that is used for an address."""

@@ -228,7 +228,10 @@ class Endpoint:
         """
         if data.startswith(b"SIP/2.0 "):
             owner = self.dialogs.owners.get(own_tag(MessageKind.WITHIN, data))
-            return "" if owner is None or owner.dialog is None else owner.dialog.server_name
+            if owner is not None and owner.dialog is not None:
+                return owner.dialog.server_name
+            invite = self.store.servers.get(f"{key_prefix(top_via(data))}INVITE")  # one that is refused
+            return invite.server_name if isinstance(invite, InviteServer) else ""
         key = answered(data)
         transaction = self.store.clients.get(key)
         if transaction is not None:

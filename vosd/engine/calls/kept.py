@@ -104,6 +104,6 @@ def waiting_caller(saved: SavedCall) -> CallerSnapshot | None:
     caller = saved.parts.caller
     if caller is None or caller.invite is None or caller.leg.dialog is None:
         return None
-    stem, tag = caller.invite.stem, caller.leg.dialog.local_tag
+    stem, tag, name = caller.invite.stem, caller.leg.dialog.local_tag, caller.leg.dialog.server_name
     key, cseq = caller.invite.key, stem.cseq
-    return CallerSnapshot(key, stem.up_to_tag, stem.after_tag, stem.tagged, cseq, tag, stem.peer, stem.spare)
+    return CallerSnapshot(key, stem.up_to_tag, stem.after_tag, stem.tagged, cseq, tag, stem.peer, stem.spare, name)

@@ -238,7 +238,7 @@ class Leftovers:
         endpoint, flows, now = self._endpoint, self._endpoint.flows, self._clock.now()
         for key, each in left.items():
             for caller in each.callers if each.asked else ():
-                invite = endpoint.take_left_over(*caller.restored(flows))
+                invite = _taken_over(caller, endpoint)
                 if invite is not None:
                     self._callers[key] = invite
         for caller, status in remains.refused_callers.lately(now.wall):
@@ -251,7 +251,7 @@ class Leftovers:
             logins(self._services.admission.catalogue),
         )
         if isinstance(leg, CallerSnapshot):
-            caller = self._callers.pop(key, None) or self._endpoint.take_left_over(*leg.restored(flows))
+            caller = self._callers.pop(key, None) or _taken_over(leg, self._endpoint)
             if caller is not None:
                 caller.respond(REFUSED_WITH, leg.tag, self._endpoint.server_header + _REASON, now)
             return caller
@@ -263,6 +263,14 @@ class Leftovers:
                 invite.cancel(_REASON, now)
             return invite
         return client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)
+
+
+def _taken_over(caller: CallerSnapshot, endpoint: Endpoint) -> InviteServer | None:
+    """Return an open INVITE of an earlier process; None = it has come again, and is a new call, or was one."""
+    invite = endpoint.take_left_over(*caller.restored(endpoint.flows))
+    if invite is not None:
+        invite.left_name = caller.server_name
+    return invite
 
 
 def _is_refused(invite: InviteSnapshot, endpoint: Endpoint) -> bool:

@@ -70,7 +70,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     server_name: str = ""
     """The name that the certificate of a connection to ``seen_at`` must bear (``InviteParts``).
 
-    It is that of the vendor, or the one that a caller has proven by its own certificate.
+    It is that of the vendor, or the one that a caller, a ``user`` then, has proven by its own certificate.
     """
     has_left_contact: bool = False
     """Whether the device has left the host of its Contact, without NAT: requests go where it was seen."""
@@ -208,9 +208,10 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     def expected_name(self) -> str:
         """The name that the certificate of a connection to ``peer`` must bear; empty = any that fits.
 
-        A Contact or Route may lead to another place, where the certificate is not that of the vendor's name.
+        A Contact or Route may lead to another place, where the certificate is not that of the vendor's name. A trunk
+        that is known by its certificate has proven its name from wherever it has come, and does so at its Contact.
         """
-        return self.server_name if self.peer == self.seen_at else ""
+        return self.server_name if self.peer == self.seen_at or self.user else ""
 
     @property
     def next_stop(self) -> str:

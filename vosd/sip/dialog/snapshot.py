@@ -203,6 +203,7 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """Our tag."""
     peer: PeerSnapshot
     spare: PeerSnapshot | None
+    server_name: str = ""
 
     @classmethod
     def of(cls, transaction: InviteServer, tag: str, flows: Flows) -> "CallerSnapshot":
@@ -217,6 +218,7 @@ class CallerSnapshot(msgspec.Struct, frozen=True, array_like=True):
             tag,
             PeerSnapshot.of(stem.peer, flows),
             None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
+            transaction.server_name,
         )
 
     def restored(self, flows: Flows) -> tuple[str, ResponseStem]:

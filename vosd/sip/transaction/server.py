@@ -123,6 +123,14 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
     store: TransactionStore
     owner: InviteServerOwner | None = None
     """Receives a CANCEL."""
+    left_name: str = ""
+    """The name that the connection of an INVITE of an earlier process had proven; it has no ``owner`` in this one."""
+
+    @property
+    def server_name(self) -> str:
+        """The name that a certificate must bear where a connection is opened for a response; empty = any that fits."""
+        dialog = None if self.owner is None else self.owner.dialog
+        return self.left_name if dialog is None else dialog.server_name
 
     @classmethod
     def received(cls, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> "InviteServer":
