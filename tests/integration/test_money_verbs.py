@@ -303,6 +303,7 @@ def test_an_account_is_closed_once_its_money_is_paid_out(installation: Installat
     assert closed == {"account": "customer-1", "paid_out": "10.00", "balance": "0.00", "untold": ""}
     shown = installation.document("account", "show", "customer-1")
     assert (shown["closed"], shown["blocked"], shown["balance"]) == (True, True, "0.00")
+    assert (shown["closed_by"], "close_unfinished" in shown) == ("ann", False)
     assert installation.document(*close, "--pay-out")["paid_out"] == "0.00"
     explain = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
     explained = installation.document(*explain)
@@ -310,6 +311,12 @@ def test_an_account_is_closed_once_its_money_is_paid_out(installation: Installat
     facts = [(each["what"], each["after"]) for each in installation.document("account", "history", "customer-1")]
     assert facts == [("closed", "yes"), ("refund", "0.00"), ("closed", "yes"), ("payment", "10.00")]
     assert installation.document("ledger", "verify")["differences"] == []
+    installation.document(*PAY, "--amount", "-1", "--type", "adjustment")
+    told = installation.vosd("account", "show", "customer-1")
+    assert ("customer-1 is closed, but not at its end" in told.stderr, "close_unfinished" in told.stdout) == (
+        True,
+        True,
+    )
 
 
 def test_clearing_overrides_opens_no_closed_account_unless_that_is_said(installation: Installation) -> None:

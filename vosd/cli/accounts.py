@@ -96,6 +96,11 @@ def show(invocation: Invocation, account_id: str, consumption: bool, counts: boo
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
     if shown.configured_currency is not msgspec.UNSET:
         output.remark(f"the configuration says {shown.configured_currency}, which is not in force")
+    if shown.close_unfinished is not msgspec.UNSET:
+        output.remark(
+            f"account {account_id} is closed, but not at its end: vosd account close {account_id} --pay-out completes"
+            f" it, vosd overrides clear {account_id} --setting closed opens it again"
+        )
 
 
 def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenColumn]) -> None:

@@ -18,6 +18,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.ledger import Month
 from vosd.admin.names import UnknownAccountError
+from vosd.admin.office import closing
 from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
 from vosd.admin.office.accounts import (
     AccountSheet,
@@ -663,6 +664,43 @@ async def test_an_account_that_a_colleague_closes_meanwhile_stays_closed_where_t
         with pytest.raises(AccountInUseError, match=r"reserve 4\.00"):
             await close_account(office, operator(), order)
     assert (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+
+
+@pytest.mark.parametrize("kind", [AccountType.DIRECT, AccountType.CLEARING])
+async def test_a_close_that_was_killed_is_told_by_the_account_and_by_the_repeat_which_completes_it(
+    with_accounts: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, kind: AccountType
+) -> None:
+    office = with_accounts(builders.account("acme", type=kind), builders.account("south"))
+
+    async def killed(*_args: object) -> str:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(closing, "tell_overrides", killed)
+        with pytest.raises(asyncio.CancelledError):
+            await close_account(office, operator(), CloseAccount(account="acme", memo="moves away"))
+    shown = await show(office)
+    assert (shown.closed, shown.closed_since, shown.closed_by) == (True, iso_utc(NOW), "ann")
+    assert shown.close_unfinished is msgspec.UNSET
+    await pay(office)
+    shown, other = await show(office), await show(office, "south")
+    assert (shown.close_unfinished, other.close_unfinished, other.closed_since) == (True, *[msgspec.UNSET] * 2)
+    again = (
+        r"acme has 10\.00: .* closed already, since 2026-09-21T14:13:20\.000Z by ann: moves away: vosd overrides clear"
+    )
+    with pytest.raises(MoneyLeftError, match=again):
+        await close_account(office, operator("bob"), CloseAccount(account="acme"))
+    assert (await close_account(office, operator(), CloseAccount(account="acme", pay_out=True))).paid_out == "10.00"
+    assert (await show(office)).close_unfinished is msgspec.UNSET
+
+
+async def test_a_closed_account_with_calls_that_are_not_booked_is_not_at_its_end(office: Office, socket: Path) -> None:
+    await close_account(office, operator(), CloseAccount(account="acme"))
+    held = {"acme": Commitments(reserved="4.00")}
+    async with FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, held):
+        assert (await show(office)).close_unfinished is True
+        with pytest.raises(AccountInUseError, match=r"reserve 4\.00.* closed already"):
+            await close_account(office, operator(), CloseAccount(account="acme"))
 
 
 @pytest.mark.parametrize(

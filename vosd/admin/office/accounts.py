@@ -32,6 +32,7 @@ WORKING: Final = "working"
 NON_WORKING: Final = "non-working"
 _AT_ONCE: Final = 200
 """Accounts that are read in one turn of the event loop."""
+_NO_STANDING: Final = Standing(ZERO, 0)
 AGENT: Final = "agent"
 """Category of an account that others name as their agent."""
 
@@ -81,6 +82,13 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Currency that the configuration says where that is another one, which is not in force; else absent."""
     closed: bool | msgspec.UnsetType = msgspec.UNSET
     """True for an account that was closed, else absent."""
+    closed_since: str | msgspec.UnsetType = msgspec.UNSET
+    """Time at which it was closed; absent of others."""
+    closed_by: str | msgspec.UnsetType = msgspec.UNSET
+    """Name of the operator who has closed it."""
+    close_unfinished: bool | msgspec.UnsetType = msgspec.UNSET
+    """True where a closed account has a balance, or calls that run or are not booked: its close was interrupted, or
+    something was booked later. The same close again, or the end of its override, settles it. Else absent."""
     group: str | msgspec.UnsetType = msgspec.UNSET
     """Group of the account; absent for an account without."""
     name: str | msgspec.UnsetType = msgspec.UNSET
@@ -338,6 +346,7 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     answer = await office.switch.ask_if_running(ListCommitments())
     committed, is_running = answer or {}, answer is not None
     without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
+    closes = overrides.named(Target.ACCOUNT, Setting.CLOSED)
     sheets = []
     for number, name in enumerate(names, start=1):
         if number % _AT_ONCE == 0:
@@ -350,6 +359,9 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
             sheet = _with_currency(sheet, accounts[name], changes, is_running=is_running)
         if name in blocks:
             sheet = _with_block(sheet, blocks[name], scope)
+        if name in closes and name in accounts:
+            is_unfinished = name in committed or bool(changes.standings.get(name, _NO_STANDING).balance)
+            sheet = _with_close(sheet, closes[name], scope, is_unfinished=is_unfinished)
         if scope.agent is not None:
             sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
             if name == scope.agent:
@@ -380,6 +392,17 @@ def _with_block(sheet: AccountSheet, block: Override, scope: Scope) -> AccountSh
     )
 
 
+def _with_close(sheet: AccountSheet, close: Override, scope: Scope, *, is_unfinished: bool) -> AccountSheet:
+    """Return a closed account with its close, as the principal sees it."""
+    return msgspec.structs.replace(
+        sheet,
+        closed=True,
+        closed_since=iso_utc(close.since),
+        closed_by=scope.shown_operator(close.operator),
+        close_unfinished=is_unfinished or msgspec.UNSET,
+    )
+
+
 async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
     """Return what the calls of a running switch reserve and owe, of each account that has any."""
     answer = await switch.ask_if_running(ListCommitments())
@@ -397,7 +420,7 @@ def _sheet(
     is_agent: bool,
     is_blocked: bool,
 ) -> AccountSheet:
-    balance = changes.standings.get(account_id, Standing(ZERO, 0)).balance
+    balance = changes.standings.get(account_id, _NO_STANDING).balance
     committed = committed_by.get(account_id, Commitments())
     account = accounts.get(account_id)
     if account is None:
@@ -412,7 +435,6 @@ def _sheet(
             blocked=True,
         )
     limit = shown_limit(overrides.overdraft_limit(account))
-    is_closed = overrides.has(Target.ACCOUNT, account_id, Setting.CLOSED)
     return AccountSheet(
         id=account_id,
         type=account.type.value,
@@ -426,7 +448,6 @@ def _sheet(
         agent=account.agent or msgspec.UNSET,
         work_state=work_times.state_of(account),
         expires_at=_expiry_of(account, changes),
-        closed=is_closed or msgspec.UNSET,
         group=account.group or msgspec.UNSET,
         name=account.name or msgspec.UNSET,
         contact=account.contact or msgspec.UNSET,

@@ -1,6 +1,7 @@
 """Use case of the end of an account: no more calls, and its money paid out."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import SetByOthersError
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
@@ -66,7 +68,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
     money is paid, and opened again where a call or a payment that keeps it from its end came meanwhile, unless it was
     closed before, or a colleague has closed it as well; each step has its line in the audit.
-    After a failure the same order completes it.
+    After a failure, or where this process is killed meanwhile, the same order completes it, or says that it is closed
+    already.
 
     Raises:
         AccountInUseError: its calls run, or are not booked yet.
@@ -79,19 +82,21 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
     accounts = office.definitions.accounts()
     configured(accounts, name)
-    await _check_idle(switch, name)
     account = accounts[name]
-    await _settled_balance(office, account)  # else the minimum is booked, and the close refused nevertheless
-    await _book_minimum(office, who, account, is_waived=order.without_minimum)
-    await _payable_balance(office, who, account, order)
     was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
+    with _saying_that_it_is_closed(was):
+        await _check_idle(switch, name)
+        await _settled_balance(office, account)  # else the minimum is booked, and the close refused nevertheless
+        await _book_minimum(office, who, account, is_waived=order.without_minimum)
+        await _payable_balance(office, who, account, order)
     since = now if was is None else was.since  # from then on it has no minimum consumption
     closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
     await stores.overrides.put([closed], now, audit=office.audit_line(who, order, name))
     untold = await tell_overrides(switch)
     try:
-        await _check_idle(switch, name)
-        balance = await _payable_balance(office, who, account, order)  # a call or a payment may have come meanwhile
+        with _saying_that_it_is_closed(was):
+            await _check_idle(switch, name)
+            balance = await _payable_balance(office, who, account, order)  # a call or a payment may have come meanwhile
     except (AccountInUseError, AboveLimitError, MoneyLeftError):
         if was is None:
             await _open_again(office, who, closed)
@@ -114,6 +119,23 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     )
     receipt = await add_payment(accounts, stores.payments, switch, refund)
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+
+
+@contextmanager
+def _saying_that_it_is_closed(was: Override | None) -> Iterator[None]:
+    """Say in a refusal that the account is closed already: by a close that was killed before its end, for one.
+
+    That account has no calls, so who reads only that its money is left would believe that it goes on.
+    """
+    try:
+        yield
+    except (AccountInUseError, AboveLimitError, MoneyLeftError, MinimumUnknownError) as error:
+        if was is None:
+            raise
+        raise type(error)(
+            f"{error}; account {was.name} is closed already, since {iso_utc(was.since)} {was}:"
+            f" vosd overrides clear {was.name} --setting closed opens it again"
+        ) from error
 
 
 async def _open_again(office: Office, who: Principal, closed: Override) -> None:
