@@ -40,6 +40,7 @@ from vosd.admin.office.invoices import (
     list_invoices,
     run_invoices,
 )
+from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.months import (
     DIRECTORY as DIRECTORY_OF_MONTHS,
@@ -521,6 +522,25 @@ async def test_the_making_and_the_trial_of_invoices_are_seen_in_the_progress(
         steps = [after - before for before, after in pairwise(parts) if before >= 0.5]
         assert len(steps) >= 30
         assert max(steps) < 0.2
+
+
+async def test_minimums_and_the_close_of_the_ledger_are_seen_in_the_progress(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were silent, minutes with many accounts."""
+    await prepare(database, tmp_path)
+    monkeypatch.setattr("vosd.storage.checkpoints._ACCOUNTS_AT_ONCE", 1)
+    more = [account(name, minimum_consumption=Decimal(1)) for name in "abcdefgh"]
+    office = office_on(database, *ACCOUNTS, *more, now=NOW, socket=tmp_path / "vosd.sock")
+    parts: list[float] = []
+    await close_month(office, operator(), ALL_PASSED, lambda part, _calls: parts.append(part))
+    assert parts == sorted(parts)
+    assert len([part for part in parts if 0.5 < part < 0.55]) >= 7  # minimums of accounts
+    assert len([part for part in parts if 0.55 < part < 0.6]) >= 1  # checkpoints of accounts with entries
+    parts.clear()
+    await close_period(office, operator(), ClosePeriod(NOW), lambda part, _calls: parts.append(part))
+    assert parts == sorted(parts)
+    assert (len([part for part in parts if part > 0.8]) >= 2, parts[-1]) == (True, 1)
 
 
 async def test_an_account_that_ended_is_invoiced_by_its_cycle_though_no_other_has_it(

@@ -26,7 +26,7 @@ from vosd.cli.arguments import (
 )
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, ordered, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.statements import balances, profit, statement
 from vosd.wiring.office import office_of
 
@@ -162,9 +162,12 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None") -> 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
     """
     from vosd.admin.office.minimum import BookMinimums, book_minimums
+    from vosd.cli.progress import meter
 
     order = BookMinimums(month, "" if zone is None else zone.key)
-    sheets = ordered(invocation, book_minimums, order)
+    who = principal()
+    with meter("accounts") as shown:
+        sheets = in_office(invocation, lambda office: book_minimums(office, who, order, shown.show))
     if not output.printed_as_json(sheets):
         rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
         empty = "no account has a minimum_consumption"

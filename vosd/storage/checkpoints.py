@@ -7,7 +7,7 @@ What is booked later, with whatever date, comes behind the checkpoint and belong
 booked before it, because entries are only added at the end.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -79,11 +79,17 @@ class SqlCheckpoints(SqlStore):
             raise BadClosingDate(f"the books are closed until {iso_utc(latest)} already: close a later date")
 
     async def close(
-        self, until: int, operator: str, memo: str | None, now: int, audit: AuditLine | None = None
+        self,
+        until: int,
+        operator: str,
+        memo: str | None,
+        now: int,
+        audit: AuditLine | None = None,
+        passed: Callable[[float], None] | None = None,
     ) -> Closing:
         """Make a checkpoint of every account; times are UTC milliseconds.
 
-        ``audit`` is written with the first of them.
+        ``audit`` is written with the first of them. ``passed`` receives a part of 1.
 
         Entries that are booked meanwhile come behind the checkpoints, so bookings go on. After a failure the same date
         makes those that are missing.
@@ -97,13 +103,17 @@ class SqlCheckpoints(SqlStore):
         newest_entry = await self._database.value(select(func.max(_entry.id))) or 0
         ahead = max(now, await time_of(self._database)) + AHEAD_MS
         base = await self._base_before(until)
-        accounts = entries = 0
+        accounts = entries = looked_at = 0
+        there = await self._database.value(select(func.count()).select_from(schema.account)) or 0
         after: str | None = ""
         while after is not None:
             async with self._database.reading(unhurried=True) as connection:
                 rows = (await connection.execute(_next_accounts(after, base, until))).all()
                 found = await _reached(connection, rows, until, ahead) if rows else []
             after = rows[-1].id if rows else None
+            looked_at += len(rows)
+            if passed is not None and rows:
+                passed(min(looked_at / max(there, 1), 1.0))  # accounts may be added meanwhile
             terms = {
                 "closed_until": until,
                 "closed_at": now,

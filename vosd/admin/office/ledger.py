@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 PAYMENT_KINDS: Final = ("payment", "adjustment", "zero", "refund", "transfer")
 """Kinds of entries that people book."""
+_VERIFIED: Final = 0.8
+"""Part of the time of a close after which the ledger is verified."""
 Sheet = TypeVar("Sheet", bound=EntrySheet)
 
 
@@ -291,7 +293,7 @@ async def close_period(
 ) -> ClosingSheet:
     """Make a checkpoint of every account. After a failure the same order completes it.
 
-    ``passed`` receives a part of 1 and a count of calls that are verified.
+    ``passed`` receives a part of 1 and a count of calls that are verified, or 0 while the checkpoints are made.
 
     Raises:
         BadClosingDate: the date is in the future, or a later one is closed.
@@ -301,14 +303,18 @@ async def close_period(
     """
     now, checkpoints = office.now(), office.stores.checkpoints
     await checkpoints.check_date(order.until, now)
+    show = passed or (lambda _part, _calls: None)
+    begin = 0.0
     if not order.is_forced:
-        found = _First()
-        await office.stores.verify(found.add, passed=passed)
+        found, begin = _First(), _VERIFIED
+        await office.stores.verify(found.add, passed=lambda part, calls: show(part * _VERIFIED, calls))
         if found.first is not None:
             message = f"{found.count} differences, the first is: {found.first}; vosd ledger verify names all"
             raise BooksUnsoundError(message)
     audit = office.audit_line(who, order, "ledger")
-    closing = await checkpoints.close(order.until, who.recorded, order.memo, now, audit)
+    closing = await checkpoints.close(
+        order.until, who.recorded, order.memo, now, audit, lambda part: show(begin + (1 - begin) * part, 0)
+    )
     return ClosingSheet(iso_utc(closing.closed_until), closing.accounts, closing.entries)
 
 

@@ -1,6 +1,6 @@
 """Use case of minimum consumption: book the shortfall of a month, once for each account and month."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -78,8 +78,12 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.BOOKS_CHANGE)
 @waits_for_rows
-async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
+async def book_minimums(
+    office: Office, who: Principal, order: BookMinimums, passed: Callable[[float, int], None] | None = None
+) -> list[MinimumSheet]:
     """Book the shortfall of a month on each account that has or had a minimum; a repeat books nothing more.
+
+    ``passed`` receives a part of 1 and a count of accounts.
 
     Raises:
         MonthNotOverError: the month has not ended.
@@ -90,7 +94,8 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
     """
     definitions = office.definitions
     in_zone = order if order.zone else msgspec.structs.replace(order, zone=definitions.settings.invoices.zone)
-    return await book_for(definitions.accounts(), office.stores, office.switch, who, in_zone, office.now())
+    accounts = definitions.accounts()
+    return await book_for(accounts, office.stores, office.switch, who, in_zone, office.now(), passed)
 
 
 async def book_for(
@@ -100,6 +105,7 @@ async def book_for(
     who: Principal,
     order: BookMinimums,
     now: int,
+    passed: Callable[[float, int], None] | None = None,
 ) -> list[MinimumSheet]:
     """Book for these accounts, as ``book_minimums`` does; ``now`` is UTC milliseconds.
 
@@ -121,7 +127,7 @@ async def book_for(
         await check_has_come(stores.database, until)
     # Asked before the calls are read: what is booked in between is found there.
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if owing else {}
-    for defined in owing:
+    for defined in _in_turn(owing, passed):
         if defined.id in closed and closed[defined.id].since < until:
             sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
@@ -168,6 +174,14 @@ async def book_for(
     if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
         await refresh_balances(switch)
     return sheets
+
+
+def _in_turn(accounts: Sequence[Account], passed: Callable[[float, int], None] | None) -> Iterator[Account]:
+    """Yield accounts, and report before each how far they are."""
+    for number, account in enumerate(accounts):
+        if passed is not None:
+            passed(number / len(accounts), number)
+        yield account
 
 
 def _references(account: Account, month: Month) -> tuple[str, str]:

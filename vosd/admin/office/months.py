@@ -33,7 +33,11 @@ DIRECTORY = "months"
 """Directory of ``state_dir`` with one for each closed month."""
 _CHECKS = 0.5
 """Part of the time that the checks take."""
-_INVOICES = 0.25
+_MINIMUMS = 0.05
+"""Part of the time that the booking of minimums takes; a trial books none."""
+_LEDGER = 0.05
+"""Part of the time that the close of the ledger takes; a trial closes none."""
+_INVOICES = 0.15
 """Part of the time that invoices take; in a trial all of the rest."""
 
 
@@ -137,14 +141,20 @@ async def close_month(
         if stored is not None:
             archive.show(stored.page)
             return _shown(directory, stored, is_repeated=True)
-        minimums = await book_minimums(office, who, BookMinimums(order.month, zone))
+        ledger_from = _CHECKS + _MINIMUMS
+        booked = partial(_share, report, _CHECKS, ledger_from)
+        minimums = await book_minimums(
+            office, who, BookMinimums(order.month, zone), lambda part, _accounts: booked(part)
+        )
         missing += _waiting_minimums(minimums, is_refused=MonthObstacle.QUARANTINED in order.despite)
         _refuse(order, missing)
         closed_until = await stores.checkpoints.closed_until()
         if closed_until is None or closed_until <= until:
-            await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
-        files_from = _CHECKS + _INVOICES
-        missing += await _invoiced(office, who, month, partial(_share, report, _CHECKS, files_from))
+            verified = ClosePeriod(until, order.reason, is_forced=True)  # by the checks
+            await close_period(office, who, verified, partial(_share, report, ledger_from, ledger_from + _LEDGER))
+        invoices_from = ledger_from + _LEDGER
+        files_from = invoices_from + _INVOICES
+        missing += await _invoiced(office, who, month, partial(_share, report, invoices_from, files_from))
         _refuse(order, missing)
         closed_at = office.now()
         closes = await stores.month_closes.all()
