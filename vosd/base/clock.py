@@ -1,8 +1,13 @@
 """Time as a value: pure packages get it as an argument and never read a clock."""
 
-from typing import Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
+
+LATEST_KEPT_MS: Final = 253_370_764_799_999
+"""Last moment of the year 9998, UTC milliseconds: a span behind it can still be written as a date."""
+KeptTime = Annotated[int, msgspec.Meta(ge=0, le=LATEST_KEPT_MS)]
+"""Time in a file that people may edit, UTC milliseconds: one that is no date is refused when the file is read."""
 
 
 class Instant(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):

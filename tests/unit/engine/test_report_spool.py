@@ -50,6 +50,56 @@ def test_a_line_with_a_damaged_letter_is_left_out_and_stops_no_start(tmp_path):
     assert ([each.number for each in found.reports], found.unreadable) == ([1, 3], 1)
 
 
+def test_a_line_whose_checksum_is_wrong_is_refused_with_its_file_and_the_others_are_read(tmp_path):
+    files = ReportSpool(tmp_path)
+    files.open()
+    for number in range(1, 5):
+        files.add(report_of(number, "cost 10.00"))
+    files.done(report_of(4))
+    files.close()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"cost 10.00", b"cost 90.00", 1).replace(b"D2 4 ", b"D2 3 "))
+    with capture_logs() as logs:
+        found = ReportSpool(tmp_path).open()
+    assert ([each.number for each in found.reports], found.unreadable) == ([2, 3, 4], 2)
+    (line,) = logs
+    told = (line["event"], line["log_level"], line["file"], line["unreadable"], line["lines"])
+    assert told == ("report_lines_unreadable", "warning", str(path), 2, "1, 5")
+    path.write_bytes(whole[:-1] + b"\nD2 2")  # cut off: what is left of its number is that of another report
+    assert [each.number for each in spool.spooled_in(tmp_path)] == [1, 2, 3]
+
+
+def test_every_single_bit_that_is_wrong_is_noticed(tmp_path):
+    files = ReportSpool(tmp_path)
+    files.open()
+    reports = [report_of(number, "cost 1.10") for number in range(1, 4)]
+    for each in reports:
+        files.add(each)
+    files.done(reports[0])
+    files.close()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            read = spool.spooled_in(tmp_path)
+            assert all(each in reports for each in read)
+            assert len(read) >= (0 if whole[place] == ord("\n") else 1)  # two lines become one without the end of one
+
+
+def test_lines_of_an_earlier_version_without_checksum_are_read(tmp_path):
+    reports = [report_of(number, "ends in abcdef01") for number in range(1, 4)]
+    lines = [b"R %d %d %s %s" % (each.number, each.made_at, each.call_id.encode(), each.body) for each in reports]
+    (tmp_path / "reports-00000001.log").write_bytes(b"\n".join([*lines, b"D 2 12345678", b""]))
+    files = ReportSpool(tmp_path)
+    assert files.open() == ([reports[0], reports[2]], 12345678, 0)
+    files.add(report_of(12345679))
+    files.done(reports[0])
+    files.close()
+    assert reopened(tmp_path) == [3, 12345679]
+
+
 def test_the_size_of_the_files_is_bounded_whatever_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(spool, "FILE_BYTES", 2_000)
     monkeypatch.setattr(spool, "SPARE_BYTES", 8_000)

@@ -1,8 +1,10 @@
 """Reports on the disk, so that those that wait survive a restart, or a kill, of the switch.
 
-Files of lines: ``R NUMBER TIME CALL_ID JSON`` is a report, ``D NUMBER ...`` says that reports are done. A report is
-handed to the operating system when it is made, so a kill of the process loses none; a power loss may lose the last
-ones, as nothing waits for the disk. A line that cannot be read, such as one that was cut off, is left out.
+Files of lines: ``R2 NUMBER TIME CALL_ID JSON CRC`` is a report, ``D2 NUMBER ... CRC`` says that reports are done; the
+last word is a checksum of the words before it. ``R`` and ``D`` are the same lines of an earlier version, without one.
+A report is handed to the operating system when it is made, so a kill of the process loses none; a power loss may lose
+the last ones, as nothing waits for the disk. A line that cannot be read, such as one that was cut off, is left out,
+and the log names its file.
 It does not know how reports are delivered. Without a disk reports wait in memory alone.
 """
 
@@ -11,13 +13,15 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
+from vosd.base.clock import LATEST_KEPT_MS
 from vosd.base.undecodable import UNDECODABLE
 from vosd.engine.journal.output import system_write
 from vosd.engine.reports.report import CallReport
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.obs.outage import outage_of
 
 FILE_BYTES: Final = 4 * 1024 * 1024
@@ -26,6 +30,8 @@ SPARE_BYTES: Final = 8 * FILE_BYTES
 """Bytes that the files may have, in sum, beyond twice the reports that wait."""
 MOVED_AT_ONCE: Final = 200
 """Reports that are written again in one round: of the oldest file, so that it can be removed."""
+NAMED_AT_MOST: Final = 20
+"""Most lines of a file that the log names of those that cannot be read."""
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -44,7 +50,8 @@ class _Lines(NamedTuple):
 
     reports: dict[int, CallReport]
     done: set[int]
-    unreadable: int
+    unreadable: list[int]
+    """Numbers of the lines that were left out, from 1."""
 
 
 class _File:
@@ -100,11 +107,12 @@ class ReportSpool:
                 file = _File(path, len(content))
                 self._files.append(file)
                 lines = _read(content)
+                _note_unreadable(path, lines.unreadable)
                 reports |= lines.reports
                 self._file_of |= dict.fromkeys(lines.reports, file)
                 done |= lines.done
                 last = max(last, *lines.reports, *lines.done, 0)
-                unreadable += lines.unreadable
+                unreadable += len(lines.unreadable)
         except OSError as error:
             self._failed(error)
         for number in done & reports.keys():
@@ -168,8 +176,8 @@ class ReportSpool:
             self._descriptor = -1
 
     def _write_report(self, report: CallReport) -> bool:
-        line = b"R %d %d %s %s\n" % (report.number, report.made_at, report.call_id.encode(), report.body)
-        if not self._write(line):
+        line = b"R2 %d %d %s %s" % (report.number, report.made_at, report.call_id.encode(), report.body)
+        if not self._write(_with_checksum(line)):
             return False
         before = self._file_of.get(report.number)
         if before is not None:
@@ -229,7 +237,19 @@ def _numbered(path: Path) -> int:
 
 def _done_line(numbers: Iterable[int]) -> bytes:
     text = " ".join(map(str, numbers))
-    return f"D {text}\n".encode() if text else b""
+    return _with_checksum(f"D2 {text}".encode()) if text else b""
+
+
+def _with_checksum(line: bytes) -> bytes:
+    return b"%s %08x\n" % (line, crc32(line))
+
+
+def _note_unreadable(path: Path, lines: list[int]) -> None:
+    """Name the lines of a file that were left out: it is removed when its other reports are done."""
+    if lines:
+        some = ", ".join(map(str, lines[:NAMED_AT_MOST])) + ("" if len(lines) <= NAMED_AT_MOST else ", ...")
+        means = "a report there is not sent, or one that was sent is sent again"
+        _log.warning("report_lines_unreadable", file=str(path), unreadable=len(lines), lines=some, means=means)
 
 
 def spooled_in(directory: Path) -> list[CallReport]:
@@ -248,24 +268,48 @@ def spooled_in(directory: Path) -> list[CallReport]:
 
 
 def _read(content: bytes) -> _Lines:
-    found = _Lines({}, set(), 0)
-    for line in content.split(b"\n"):
-        report = _report_in(line)
+    found = _Lines({}, set(), [])
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        report, done = _report_in(line), _done_in(line)
         if report is not None:
             found.reports[report.number] = report
-        elif line.startswith(b"D "):
-            found.done.update(int(each) for each in line[2:].split() if each.isdigit())
+        elif done is not None:
+            found.done.update(done)
         elif line:
-            found = found._replace(unreadable=found.unreadable + 1)
+            found.unreadable.append(number)
     return found
 
 
+def _checked(line: bytes) -> bytes | None:
+    """Return a line without its checksum; None if that is not the one of the line."""
+    words, _, checksum = line.rpartition(b" ")
+    return words if checksum == b"%08x" % crc32(words) else None
+
+
+def _done_in(line: bytes) -> list[int] | None:
+    """Return the numbers of reports that a line says are done; None if it is of another kind, or damaged."""
+    if line.startswith(b"D2 "):
+        words = _checked(line)
+        return None if words is None else [int(each) for each in words[3:].split()]
+    if line.startswith(b"D "):  # of an earlier version
+        return [int(each) for each in line[2:].split() if each.isdigit()]
+    return None
+
+
 def _report_in(line: bytes) -> CallReport | None:
-    """Return the report of a line; None if it is none, or was cut off."""
-    parts = line.split(b" ", 4)
-    if len(parts) != 5 or parts[0] != b"R" or not (parts[1].isdigit() and parts[2].isdigit()):
+    """Return the report of a line; None if it is none, or was cut off or damaged."""
+    words = line
+    if line.startswith(b"R2 "):
+        checked = _checked(line)
+        if checked is None:
+            return None
+        words = checked
+    parts = words.split(b" ", 4)
+    if len(parts) != 5 or parts[0] not in {b"R", b"R2"} or not (parts[1].isdigit() and parts[2].isdigit()):
         return None
     number, made_at, call_id, body = parts[1:]
+    if int(made_at) > LATEST_KEPT_MS:
+        return None
     try:
         msgspec.json.decode(body)
     except UNDECODABLE:
