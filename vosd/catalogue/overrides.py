@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from vosd.base.clock import KeptTime
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.trunks.gateways import PrefixMode
@@ -95,9 +96,9 @@ class Override(msgspec.Struct, frozen=True):
     """As the operator wrote it; empty for a block, or ``INCOMING``."""
     operator: str
     """Name of the operator who set it."""
-    since: int
+    since: KeptTime
     """When it was set, UTC milliseconds."""
-    until: int | None = None
+    until: KeptTime | None = None
     """When it expires, UTC milliseconds; None = when it is cleared."""
     memo: str | None = None
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, KeptTime
 from vosd.base.secret import Secret
 from vosd.engine.background import kept_going
 from vosd.engine.kept_file import KeptFile
@@ -124,7 +124,7 @@ class Daily:
         self._name = name
         self._clock = SteadyClock(clock)
         self._run = run
-        self._done = KeptFile(state_dir / f"{name}.json", int, f"last_run_of_{name}")
+        self._done = KeptFile(state_dir / f"{name}.json", KeptTime, f"last_run_of_{name}")
         """Time up to which nothing is left to make up for, UTC milliseconds."""
         self._due: int | None = None
         self._is_cut = False

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vosd.admin.office.reports import WITH_TERMS, terms_of
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, KeptTime
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 from vosd.cdr.columns import iso_utc
@@ -53,9 +53,9 @@ AHEAD_MS: Final = 86_400_000
 """A last period that ends later than so long from now was delivered by a wrong clock, and counts no more."""
 
 
-def delivered_reports(state_dir: Path) -> KeptFile[dict[str, int]]:
+def delivered_reports(state_dir: Path) -> KeptFile[dict[str, KeptTime]]:
     """Return the file of the ends of the last periods that were delivered, by report."""
-    return KeptFile(state_dir / DELIVERED, dict[str, int], "delivered_reports")
+    return KeptFile(state_dir / DELIVERED, dict[str, KeptTime], "delivered_reports")
 
 
 def next_period(wanted: ScheduledReport, last: int | None, now: int) -> DuePeriod:
@@ -115,11 +115,11 @@ class ReportState(msgspec.Struct, frozen=True):
     every: ReportRhythm
     content: str
     """Digest of its keys without those that say where and when it goes."""
-    until: int = 0
+    until: KeptTime = 0
     """End of the period whose mail some recipients have and others do not; 0 = there is none."""
     sent: tuple[str, ...] = ()
     """Recipients that have the mail of that period."""
-    gone_at: int | None = None
+    gone_at: KeptTime | None = None
     """Time at which it was taken out; None = it is defined."""
     before: "ReportState | None" = None
     """State with the content before, for a change that is undone; that one has none itself."""

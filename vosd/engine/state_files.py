@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, KeptTime
 from vosd.callcontrol.live_state import LiveState
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import BlacklistedCaller
@@ -35,8 +35,8 @@ class KeptListing(msgspec.Struct, frozen=True):
     caller: str
     cause: ListingCause
     limit: int
-    since: int
-    until: int
+    since: KeptTime
+    until: KeptTime
 
 
 def blacklist_file(state_dir: Path) -> KeptFile[list[KeptListing]]:

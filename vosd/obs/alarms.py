@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base.clock import KeptTime
 from vosd.obs.events import BACK, GONE, Event
 
 PASSES_MS: Final = 15 * 60_000
@@ -193,19 +194,19 @@ class Alarm(msgspec.Struct, frozen=True):
     subject: str
     """The subject, such as ``carrier-a``; empty = the switch itself."""
     level: Level
-    since: int
-    last: int
+    since: KeptTime
+    last: KeptTime
     """When it was last reported."""
     count: int
     """Number of reports."""
     text: str
     """The text of the latest report."""
-    cleared_at: int | None = None
+    cleared_at: KeptTime | None = None
     confirmed_by: str | None = None
     """Person who has confirmed it; None = it was not, or it is another one since."""
     note: str | None = None
     """Note of that person."""
-    silent_until: int | None = None
+    silent_until: KeptTime | None = None
     """Moment until which it is not delivered, also where it ends and begins again."""
     is_held_back: bool = False
     """Whether it was raised while it was silent, and was not delivered."""
@@ -220,7 +221,7 @@ class Silence(NamedTuple):
 
     event: Event
     subject: str
-    until: int
+    until: KeptTime
     """UTC milliseconds."""
 
 

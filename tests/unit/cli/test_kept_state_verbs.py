@@ -22,6 +22,8 @@ from vosd.routing.dynamic_lists import ListingCause
 WRITTEN_S = 1_790_000_000
 WRITTEN = "2026-09-21T14:13:20.000Z"
 NEVER = 4_000_000_000_000
+FOR_EVER = 400_000_000_000_000
+"""The year 14645."""
 DOWN = Alarm(Event.GATEWAY_DOWN, "carrier-a", Level.CRITICAL, 1_000, 2_000, 3, "code: 503")
 
 
@@ -84,6 +86,31 @@ def test_what_a_switch_has_left_is_listed_with_its_time(
     assert [each[key] for each in json.loads(listed.stdout)] == values
     assert listed.stderr == f"no switch runs: this is the state that it left, written at {WRITTEN}\n"
     assert (listed.exit_code, sorted(state.rglob("*"))) == (0, files)
+
+
+@pytest.mark.parametrize("time", [FOR_EVER, -1])
+@pytest.mark.parametrize(
+    ("file", "words"), [("blacklist.json", ("blacklist", "list")), ("reports.json", ("report", "scheduled"))]
+)
+def test_a_file_in_which_someone_has_written_a_time_that_is_no_date_is_refused_with_the_place(
+    state: Path, time: int, file: str, words: tuple[str, ...]
+) -> None:
+    path = state / file
+    path.write_text(path.read_text().replace(str(NEVER), str(time)).replace("1000", str(time)))
+    listed = verb(state.parent, *words)
+    assert (listed.exit_code, "Expected `int`" in listed.stderr, "$[" in listed.stderr) == (4, True, True)
+
+
+@pytest.mark.parametrize("time", [FOR_EVER, -1])
+def test_an_alarm_or_a_report_whose_time_is_no_date_is_left_out_and_the_others_are_listed(
+    state: Path, time: int
+) -> None:
+    alarms = json.loads((state / "alarms.json").read_bytes())
+    alarms["active"].append(alarms["active"][0] | {"subject": "carrier-c", "since": time})
+    (state / "alarms.json").write_text(json.dumps(alarms))
+    assert [each["subject"] for each in json.loads(verb(state.parent, "alarms", "--json").stdout)] == ["carrier-a"]
+    (state / "webhooks" / "crm" / "dead" / "reports-00000009.log").write_text(f'R 7 {time} a {{"type":"call.ended"}}\n')
+    assert [each["number"] for each in json.loads(verb(state.parent, "webhooks", "list", "--json").stdout)] == [2]
 
 
 @pytest.mark.parametrize(("number", "left"), [("+2", ["1"]), (None, [])])

@@ -273,3 +273,12 @@ async def test_a_file_of_an_earlier_version_is_read(stage, tmp_path):
     (tmp_path / "overrides.json").write_bytes(msgspec.json.encode([BLOCK]))
     watch_of(stage, tmp_path).restore()
     assert stage.seen == [["a"]]
+
+
+async def test_a_file_with_a_time_that_is_no_date_ends_no_start(stage, tmp_path):
+    kept = msgspec.to_builtins([BLOCK])
+    (tmp_path / "overrides.json").write_bytes(msgspec.json.encode([kept[0] | {"until": 400_000_000_000_000}]))
+    with structlog.testing.capture_logs() as logged:
+        watch_of(stage, tmp_path).restore()
+    assert stage.seen == []
+    assert [each["event"] for each in logged] == ["overrides_unreadable"]
