@@ -314,8 +314,9 @@ async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Of
     assert (await missing(office))["quarantined"].startswith("1 records of calls were refused, the first is of call ")
     unreadable = next((tmp_path / DIRECTORY).iterdir()).with_stem("broken")
     unreadable.write_text("{")
-    given = [each.detail for each in (await close(office, CloseMonth(month=MONTH, is_trial=True))).missing]
-    assert f"1 records of calls cannot be read, the first is {unreadable}" in given
+    found = (await close(office, CloseMonth(month=MONTH, is_trial=True))).missing
+    assert f"1 records of calls cannot be read, the first is {unreadable}" in [each.detail for each in found]
+    assert MonthObstacle.LEDGER_DIFFERS not in {each.obstacle for each in found}, "a month may be closed despite it"
 
 
 async def test_sums_of_days_of_other_zones_are_counted_again_too(office: Office, database: Database) -> None:

@@ -135,6 +135,20 @@ async def test_a_damaged_record_of_a_call_that_has_no_cdr_is_found(switch):
     assert str(found) == f"call {call_id(1)}: {BookFault.UNREADABLE.value}"
 
 
+async def test_a_file_of_the_quarantine_that_cannot_be_read_is_a_difference_until_its_call_is_booked(switch):
+    """Of a call whose journal file is gone nothing else would say that it is missing."""
+    (switch.directory / "quarantine").mkdir()
+    refused = answered_call(5, customer_account="acme")
+    for name in (call_id(1), call_id(5), "note of an operator"):
+        (switch.directory / "quarantine" / f"{name}.json").write_text("{")
+    first, second = await switch.differences()
+    fault = BookFault.QUARANTINE_UNREADABLE
+    assert first == BookDifference(fault, "", Decimal(0), Decimal(0), call_id=call_id(5))
+    assert (second.fault, second.call_id) == (fault, "note of an operator")
+    await SqlBooks(switch.database).book([refused])
+    assert await switch.differences() == (second,)
+
+
 async def test_a_counter_behind_its_numbers_is_found(switch):
     await switch.damage(update(schema.counter).values(value=1))
     (found,) = (await verify_ledger(switch.database)).differences

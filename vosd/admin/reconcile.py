@@ -5,7 +5,7 @@ no difference.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Set
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -58,7 +58,8 @@ async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation
         doubtful |= await _differing(booked, some)
         if len(doubtful) > DOUBTFUL_AT_MOST:
             break
-    refused = {each.record.call_id: each.record for each in quarantine.read().records}
+    content = quarantine.read()
+    refused = {each.record.call_id: each.record for each in content.records}
     # A call that no longer waits was booked before the journal noted it: read the database again.
     settled = [record for call_id, record in doubtful.items() if call_id not in journal.waiting | refused.keys()]
     differences = [each for some in _batches(settled) for each in await booked.compare(some)]
@@ -69,7 +70,11 @@ async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation
             )
             for record in (await _differing(booked, some)).values()
         ]
-    differences += await _unreadable(booked, journal, refused)
+    known = refused.keys() | {each.call_id for each in differences}
+    damaged = journal.unreadable - journal.waiting - known
+    differences += await _without_cdr(booked, damaged, BookFault.UNREADABLE)
+    damaged = {each.path.stem for each in content.unreadable} - known
+    differences += await _without_cdr(booked, damaged, BookFault.QUARANTINE_UNREADABLE)
     return Reconciliation(seen, len(journal.waiting), tuple(differences[:REPORTED_AT_MOST]))
 
 
@@ -105,17 +110,11 @@ async def _differing(booked: "SqlBookedCalls", records: list[CallRecord]) -> dic
     return {record.call_id: record for record in records if record.call_id in differing}
 
 
-async def _unreadable(
-    booked: "SqlBookedCalls", journal: KeptJournal, refused: Mapping[str, CallRecord]
-) -> list[BookDifference]:
-    """Return a difference for each call whose record is damaged in the journal."""
-    damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
-    found = await booked.with_cdr(damaged[:REPORTED_AT_MOST])
-    return [
-        BookDifference(BookFault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
-        for call_id in damaged[:REPORTED_AT_MOST]
-        if call_id not in found
-    ]
+async def _without_cdr(booked: "SqlBookedCalls", calls: Set[str], fault: BookFault) -> list[BookDifference]:
+    """Return a difference for each call that has no CDR, of those whose record is damaged."""
+    some = sorted(calls)[:REPORTED_AT_MOST]
+    found = await booked.with_cdr(some)
+    return [BookDifference(fault, "", ZERO, ZERO, call_id=each) for each in some if each not in found]
 
 
 def _owed(record: CallRecord) -> Decimal:

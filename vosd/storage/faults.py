@@ -40,6 +40,7 @@ class BookFault(Enum):
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
     QUARANTINED = "the database has refused the call, vosd spool show says why"
+    QUARANTINE_UNREADABLE = "the file of the call in quarantine cannot be read, vosd spool list says why"
     UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
 
 

@@ -16,6 +16,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SqlStore
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.rows import CALL_KIND
+from vosd.storage.types import is_call_id
 
 
 class BookedEntry(NamedTuple):
@@ -78,6 +79,6 @@ class SqlBookedCalls(SqlStore):
         return differences
 
     async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
-        """Return those of the calls that have a CDR."""
+        """Return those of the calls that have a CDR; none has what is no call id, such as the name of a file."""
         async with self._database.reading() as connection:
-            return await cdrs_among(connection, call_ids)
+            return await cdrs_among(connection, filter(is_call_id, call_ids))

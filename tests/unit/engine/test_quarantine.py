@@ -1,5 +1,6 @@
 """The quarantine: records that the database rejects are kept until they are repaired."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -74,6 +75,19 @@ def test_a_file_of_an_earlier_version_has_no_checksum(directory):
     quarantine.put(rejected("why", answered_call(1)))
     [path] = directory.iterdir()
     path.write_bytes(path.read_bytes().partition(b',"checksum"')[0] + b"}")
+    assert quarantine.get(call_id(1)).record == answered_call(1)
+
+
+def test_a_record_that_an_operator_has_edited_is_read_once_its_checksum_is_removed(directory):
+    quarantine = Quarantine(directory)
+    quarantine.put(rejected("why", answered_call(1)))
+    [path] = directory.iterdir()
+    content = json.loads(path.read_bytes())
+    path.write_text(json.dumps(content, indent=2))
+    with pytest.raises(QuarantineError, match="or was edited; without its checksum it is booked as it stands"):
+        quarantine.get(call_id(1))
+    del content["checksum"]
+    path.write_text(json.dumps(content, indent=2))
     assert quarantine.get(call_id(1)).record == answered_call(1)
 
 

@@ -139,3 +139,14 @@ async def test_a_call_in_another_currency_stays_until_its_account_has_that_curre
     assert (await spool.retry()).booked == []
     assert len(quarantine) == 0
     assert await database.store.standing("acme") == Standing(Decimal(-1), 1)
+
+
+async def test_a_file_that_cannot_be_read_is_named_where_records_are_booked_again(spool, quarantine, tmp_path):
+    quarantine.put(rejected("unfit", call(1), call(2), call(3)))
+    for number in (2, 3):
+        (tmp_path / "quarantine" / f"{call_id(number)}.json").write_text("{")
+    named = await spool.retry([call_id(2)])
+    assert (named.booked, [*named.refused]) == ([], [call_id(2)])
+    assert named.refused[call_id(2)].startswith(f"{tmp_path}/quarantine/{call_id(2)}.json cannot be read: ")
+    every = await spool.retry()
+    assert (every.booked, [*every.refused]) == ([call_id(1)], [call_id(2), call_id(3)])

@@ -24,6 +24,8 @@ from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
+_IN_QUARANTINE: Final = frozenset({BookFault.QUARANTINED, BookFault.QUARANTINE_UNREADABLE})
+"""Differences that are named by what lies in quarantine."""
 _VERIFIED: Final = 0.5
 """Part of the time of the checks after which the ledger is verified."""
 
@@ -97,7 +99,7 @@ class MonthChecks:
             if journal.waiting and await self._office.switch.ask_if_running(ListCalls()) is None:
                 detail = f"no switch runs, and {journal.waiting} calls of its journal are not booked"
                 yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd spool check")
-        others = [each for each in faults if each.fault is not BookFault.QUARANTINED]
+        others = [each for each in faults if each.fault not in _IN_QUARANTINE]
         if others:
             detail = f"{len(others)} differences, the first is: {others[0]}"
             yield MissingOfMonth(MonthObstacle.LEDGER_DIFFERS, detail, "vosd ledger verify")

@@ -71,6 +71,8 @@ class Spool(Counting):
     async def retry(self, call_ids: Sequence[str] = ()) -> BookingOutcome:
         """Book the named records of the quarantine, or all; booked ones are removed from it.
 
+        A file that cannot be read counts as refused.
+
         Raises:
             StoreUnavailable: the database is away or other bookings do not end; earlier batches stay booked.
         """
@@ -78,6 +80,9 @@ class Spool(Counting):
         async with self._turn():
             content = await asyncio.to_thread(self._quarantine.read)
             wanted = set(call_ids)
+            for path, why in content.unreadable:
+                if not wanted or path.stem in wanted:
+                    outcome.refused[path.stem] = f"{path} cannot be read: {why}"
             refused = [each for each in content.records if not wanted or each.record.call_id in wanted]
             for batch in _batches(each.record for each in refused):
                 await self._release(await self._book(batch, outcome))

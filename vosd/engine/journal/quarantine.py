@@ -203,7 +203,9 @@ def _refused_in(path: Path) -> Refused:
     """Return what a file has; raises OSError or one of UNDECODABLE where that cannot be read, or is not that record."""
     kept = _decode(path.read_bytes())
     if kept.checksum not in {None, crc32(kept.record)}:
-        raise msgspec.ValidationError("its record is damaged: the checksum is of another one")
+        raise msgspec.ValidationError(
+            "its record is damaged, or was edited; without its checksum it is booked as it stands"
+        )
     record = _decode_record(kept.record)
     if record.call_id != path.stem:
         raise msgspec.ValidationError(f"its record is of another call, {record.call_id}")
