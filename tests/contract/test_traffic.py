@@ -8,10 +8,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
+from doubles.office import office_on, operator
 from sqlalchemy import delete, event, func, insert, select, update
 
 from vosd.admin.office.principal import Scope
-from vosd.admin.office.reports import ShowReport, report_of
+from vosd.admin.office.reports import (
+    CheckReports,
+    RebuildReports,
+    ShowReport,
+    check_reports,
+    rebuild_reports,
+    report_of,
+)
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
@@ -64,6 +72,22 @@ async def test_a_comparison_keeps_nothing_of_each_hour_of_a_long_time(database):
     finally:
         tracemalloc.stop()
     assert most < 2_000_000
+
+
+@pytest.mark.parametrize("is_added", [False, True])
+async def test_a_check_until_for_ever_ends_behind_the_last_calls_and_sums(booked, is_added):
+    """Each of 70 million hours would be looked at, and written by a rebuild."""
+    if is_added:
+        await advance(booked)
+        async with booked.writing() as connection:
+            await connection.execute(delete(schema.cdr))
+    traffic, for_ever = SqlTraffic(booked), 253_402_300_799_999
+    assert await traffic.reach(BEGIN + DAY) == BEGIN + DAY
+    assert BEGIN + 3 * DAY <= await traffic.reach(for_ever) <= BEGIN + 5 * DAY
+    office = office_on(booked, now=LATER)
+    ends = [each async for each in rebuild_reports(office, operator(), RebuildReports(BEGIN, for_ever))]
+    assert 3 * 24 <= len(ends) <= 5 * 24
+    assert [each async for each in check_reports(office, operator(), CheckReports(BEGIN, for_ever))] == []
 
 
 async def sums(database, *by: str, measures=("calls", "answered", "fee", "cost"), since=BEGIN, until=BEGIN + 3 * DAY,

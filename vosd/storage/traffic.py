@@ -73,6 +73,8 @@ DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 ZONE_DAYS_MS: Final = 70 * 86_400_000
 """Past of which days of zones get sums of their own: two months. No sums so young are dropped."""
+_DAYS_BEHIND: Final = 3
+"""The day of a slot, the end of that day in any zone, and the rest of the next one."""
 _OF_HOURS: Final = 0.5
 """Part of the time of a comparison of all sums after which those of hours are compared, and those of days follow."""
 _NO_SLOT: Final = 2**62
@@ -306,6 +308,17 @@ class SqlTraffic:
         async with self._database.reading() as connection:
             first = await _first_slot(connection, await _value(connection, schema.TRAFFIC_DAYS))
             return None if first is None or first >= end else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
+
+    async def reach(self, until: int) -> int:
+        """Return until when calls are counted again at most, UTC milliseconds: the days of the last ones, and of sums.
+
+        People write 9999-12-31 for ever, which is 70 million hours.
+        """
+        async with self._database.reading(unhurried=True) as connection:
+            began = await connection.scalar(select(func.max(_cdr.started_at)))
+            sums = (await connection.scalars(_last_sums())).all()
+        last = max((each for each in (began and began // SLOT_MS, *sums) if each is not None), default=0)
+        return min(until, (last // SLOTS_OF_DAY + _DAYS_BEHIND) * SLOTS_OF_DAY * SLOT_MS)
 
     async def differences(
         self, since: int, until: int, report: Callable[[float, int], None] = lambda *_: None
@@ -657,6 +670,18 @@ async def _next_sums(connection: AsyncConnection, slot: int, *tables: Table) -> 
     """Return the first slot, from one on, of which a table has sums; without any, a number above all."""
     found = await connection.scalars(_first_sums(*tables), {"begin": slot})
     return min((each for each in found if each is not None), default=_NO_SLOT)
+
+
+@cache
+def _last_sums() -> CompoundSelect[Any]:
+    """Select the last slots with sums that are counted again, by table and kind."""
+    return union_all(
+        *(
+            select(func.max(table.c.slot)).where(table.c.kind == KIND_NUMBERS[kind.value])
+            for table in (schema.traffic, schema.traffic_day, schema.traffic_zone)
+            for kind in RECOUNTED
+        )
+    )
 
 
 @cache

@@ -668,7 +668,9 @@ async def check_reports(
     Raises:
         DroppedPeriod: calls of then were dropped.
     """
-    async with aclosing(office.stores.traffic.differences(order.since, order.until, report)) as differences:
+    traffic = office.stores.traffic
+    until = await traffic.reach(order.until)
+    async with aclosing(traffic.differences(order.since, until, report)) as differences:
         async for each in differences:
             common = {name: value for name, value in each.key._asdict().items() if value}
             at = iso_utc(each.slot * SLOT_MS)
@@ -690,7 +692,8 @@ async def rebuild_reports(office: Office, who: Principal, order: RebuildReports)
         StoreUnavailable: try again; what is done stays.
     """
     await office.stores.audit.add(office.audit_line(who, order, "reports"))
-    async with aclosing(office.stores.traffic.rebuild(order.since, order.until)) as ends:
+    traffic = office.stores.traffic
+    async with aclosing(traffic.rebuild(order.since, await traffic.reach(order.until))) as ends:
         async for end in ends:
             yield iso_utc(end)
 
