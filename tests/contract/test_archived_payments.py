@@ -421,6 +421,26 @@ async def test_an_invoice_behind_dropped_payments_has_the_balance_of_the_ledger(
     assert words_of(form_of(office.definitions.settings.invoices), "de")["dropped"] == "Frühere Buchungen"
 
 
+async def test_the_first_invoice_behind_dropped_payments_opens_with_the_balance_of_the_newest_of_several_closes(
+    database, run
+):
+    terms = {"customer_account": "acme", "vendor_account": "carrier"}
+    office = office_on(database, Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"), now=NOW)
+    await SqlBooks(database).book([answered_call(DAY_MS, fee=Decimal(10), **terms)])
+    await pay(database, 100, amount=Decimal(9))
+    await SqlCheckpoints(database).close(FIRST + 110 * DAY_MS, "ann", None, NOW)
+    await pay(database, 120, kind=EntryKind.REFUND, amount=Decimal("-0.5"))
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    await pay(database, 210, amount=Decimal(1))
+    assert (await run()).months
+    late = answered_call(DAY_MS * 330, fee=Decimal(7), **terms)
+    await SqlBooks(database).book([late])
+    (made,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(late.ended_at)[:7]))
+    first = await show_invoice(office, operator(), ShowInvoice(id=made.id))
+    balance = (await SqlBooks(database).standings()).standings["acme"].balance
+    assert (first.opening, first.gross, Decimal(first.closing)) == ("-0.50", "7.00", balance)
+
+
 async def test_an_invoice_behind_one_without_the_dropped_payments_makes_up_for_it_and_keeps_no_other_back(
     database, run
 ):
