@@ -36,12 +36,18 @@ class RatesAgain:
     def caller_of(self, past: PastCall) -> str:
         """Return the calling number that a call was rated by: as the rules of its mapping gateway have rewritten it.
 
-        It is the number that the vendor was sent, unless that has rules of its own; then the one that was received.
+        It is the number that the other side was sent, unless the vendor's gateway may have changed it; then the one
+        that was received. Where that gateway is gone, or there is none, it is the number that was sent if the mapping
+        gateway changes numbers: the received one is another then.
         """
-        vendor = self._catalogue.routing_gateways.get(past.routing_gateway or "")
-        if past.caller_out is not None and vendor is not None and vendor.numbers is None:
-            return past.caller_out
         mapping = self._catalogue.mapping_gateways.get(past.mapping_gateway or "")
+        vendor = self._catalogue.routing_gateways.get(past.routing_gateway or "")
+        if vendor is None:
+            is_as_rated = mapping is not None and mapping.numbers is not None and mapping.numbers.may_change_callers
+        else:
+            is_as_rated = vendor.numbers is None or not vendor.numbers.may_change_callers
+        if past.caller_out is not None and is_as_rated:
+            return past.caller_out
         permitted = None if mapping is None else mapping.caller_numbers
         caller = without_separators(past.caller_in)
         return caller if permitted is None else permitted.permitted(caller)

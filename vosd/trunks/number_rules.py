@@ -44,6 +44,11 @@ class IncomingNumbers(msgspec.Struct, frozen=True):
         bool, switch("`yes`: the calling number is not passed on, vendors and phones are sent `anonymous`.")
     ] = False
 
+    @property
+    def may_change_callers(self) -> bool:
+        """Whether calling numbers may go on as others than those that were received."""
+        return self.caller_drop or _may_change(self)
+
 
 class OutgoingNumbers(msgspec.Struct, frozen=True):
     """Rules of a routing gateway for the calls that it is offered."""
@@ -57,3 +62,13 @@ class OutgoingNumbers(msgspec.Struct, frozen=True):
     caller_pool: str | None = None
     caller_format: CallerFormat | None = None
     """The form that calling numbers must have before they are changed; None = any."""
+
+    @property
+    def may_change_callers(self) -> bool:
+        """Whether the vendor may be sent other calling numbers than those by which calls were routed and rated."""
+        return _may_change(self)
+
+
+def _may_change(numbers: IncomingNumbers | OutgoingNumbers) -> bool:
+    form = numbers.caller_format
+    return bool(numbers.caller_rewrite or numbers.caller_pool or (form is not None and form.replacement))

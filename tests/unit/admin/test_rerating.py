@@ -11,6 +11,7 @@ from vosd.admin.office.rerating import RerateReport
 from vosd.admin.price_differences import OTHERS
 from vosd.admin.rerate import Rerating
 from vosd.base.money import ZERO
+from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
 
@@ -148,6 +149,62 @@ def test_a_gateway_that_is_gone_is_rated_by_its_account(tmp_path, calls: list[Pa
     line = "  - {name: other-group, account: plain, hosts: 192.0.2.2, rate_group: uncapped}\n"
     document = rerated(calls, catalogue_of(tmp_path, CONFIGURATION.replace(line, ""))).to_json(10)
     assert [row["account"] for row in document["accounts"] if row["differ"]] == ["plain"]
+
+
+def test_a_vendor_that_is_gone_is_rated_by_its_account_and_without_that_not_at_all(
+    tmp_path, calls: list[PastCall]
+) -> None:
+    gateway = "  - {name: minutes, account: minutes, address: 203.0.113.2}\n"
+    account = "  - {id: minutes, type: clearing, rate_group: minutes, overdraft_limit: unlimited}\n"
+    without = CONFIGURATION.replace(gateway, "")
+    assert rerated(calls, catalogue_of(tmp_path, without)).differences.differ == 0
+    document = rerated(calls, catalogue_of(tmp_path, without.replace(account, ""))).to_json(10)
+    (row,) = [each for each in document["accounts"] if each["differ"]]
+    assert (row["account"], row["without_rate"]) == ("minutes", row["calls"])
+
+
+@pytest.mark.parametrize(
+    "rule", ['tech_prefix: "99"', 'callee_rewrite: [["44", "0044"]]', "caller_format: {shortest: 5}"]
+)
+def test_calls_by_a_vendor_whose_rules_leave_callers_alone_are_as_they_were(tmp_path, rule: str) -> None:
+    """Its rates depend on the caller, whose number the trunk of the customer has rewritten."""
+    gateway = "name: minutes, account: minutes, address: 203.0.113.2"
+    catalogue = catalogue_of(tmp_path, CONFIGURATION.replace(gateway, f"{gateway}, {rule}"))
+    assert catalogue.routing_gateways["minutes"].numbers is not None
+    calls = [past_of(record) for record in month(catalogue, 300)]
+    assert any(each.vendor_account == "minutes" and each.caller_in != each.caller_out for each in calls)
+    assert rerated(calls, catalogue).differences.differ == 0
+
+
+def test_a_caller_is_the_one_that_the_trunk_has_made_unless_the_vendor_may_have_made_another(
+    tmp_path, calls: list[PastCall]
+) -> None:
+    """There is no vendor on calls to phones, and the rules of one that is gone are not known."""
+    text = CONFIGURATION.replace("address: 203.0.113.2}", 'address: 203.0.113.2, caller_rewrite: [["4", "5"]]}')
+    text = text.replace("hosts: 192.0.2.6}", 'hosts: 192.0.2.6, callee_rewrite: [["4", "4"]]}')
+    rates = RatesAgain(catalogue_of(tmp_path, text))
+    past = next(each for each in calls if each.caller_in == "0301234567" and each.caller_out == "49301234567")
+    for mapping, routing, caller in (
+        ("cycles", "seconds", past.caller_out),
+        ("cycles", "minutes", past.caller_in),
+        ("cycles", "gone", past.caller_out),
+        ("cycles", None, past.caller_out),
+        ("preferred", "gone", past.caller_in),
+        ("plain", "gone", past.caller_in),
+        ("gone", "gone", past.caller_in),
+        (None, "seconds", past.caller_out),
+    ):
+        assert rates.caller_of(past._replace(mapping_gateway=mapping, routing_gateway=routing)) == caller, routing
+    assert rates.caller_of(past._replace(routing_gateway="gone", caller_out=None)) == past.caller_in
+
+
+def test_a_number_that_was_free_with_its_routing_prefix_stays_free(tmp_path, calls: list[PastCall]) -> None:
+    text = CONFIGURATION.replace('FREE_E164S: "4915999*"', 'FREE_E164S: "4915999*,9944"')
+    charged = next(each for each in calls if each.customer_account == "plain" and each.answered_at and each.fee)
+    free = charged._replace(callee_billing="44", rate_group="free number", rate_prefix="9944", fee=ZERO, tax=ZERO)
+    catalogue = catalogue_of(tmp_path, text)
+    assert rerated([free], catalogue, account="plain").differences.differ == 0
+    assert rerated([free._replace(rate_group="retail")], catalogue, account="plain").differences.differ == 1
 
 
 def test_a_rate_in_another_currency_is_no_price(catalogue: Catalogue, calls: list[PastCall]) -> None:
