@@ -2161,6 +2161,9 @@ async def test_an_invoice_that_was_removed_is_found_by_the_one_that_follows_it(s
         await connection.execute(delete(schema.invoice).where(schema.invoice.c.id == first.id))
     found, counted = (await verify_ledger(site.database)).differences
     assert (found.fault, found.invoice, found.account) == (BookFault.INVOICE_ORDER, second.number, "acme")
+    opening = (await columns_of(site, second.id, "opening"))["opening"]
+    assert (found.expected, found.found) == (0, opening)
+    assert opening
     assert (counted.fault, counted.expected, counted.found) == (BookFault.INVOICE_NUMBERS, 3, 2)
     assert f"account acme invoice {second.number}: the invoice does not begin" in str(found)
 
@@ -2237,6 +2240,11 @@ async def test_a_cancelled_invoice_and_its_credit_note_that_do_not_belong_togeth
     for cancels in (first.id, None, 999):
         found = await altered(site, note.id, cancels=cancels)
         assert found == [(BookFault.INVOICE_CANCELLED, each.number) for each in (second, note)]
+    await altered(site, note.id, cancels=second.id)
+    right = await columns_of(site, second.id, "account", "issuer")
+    for name, value in (("account", "peer"), ("issuer", "lion")):
+        found = await altered(site, second.id, **right | {name: value})
+        assert (BookFault.INVOICE_CANCELLED, note.number) in found, name
 
 
 async def test_two_invoices_that_follow_the_same_one_are_found(site: Site) -> None:
@@ -2246,6 +2254,18 @@ async def test_two_invoices_that_follow_the_same_one_are_found(site: Site) -> No
     assert (BookFault.INVOICE_TWICE, made.number) in await altered(site, second.id, state="issued")
     await altered(site, second.id, state="cancelled")
     assert await altered(site, made.id, follows=None) == [(BookFault.INVOICE_TWICE, made.number)]
+
+
+async def test_two_invoices_that_follow_the_same_one_are_found_behind_the_latest_close_without_the_whole(
+    site: Site,
+) -> None:
+    _, second, _ = await three_invoices(site)
+    made = (await site.run("2026-11", "2026-12-03"))["acme"]
+    await altered(site, second.id, state="issued")
+    for closed, found in (("2026-12-02", [made.number]), ("2026-12-04", [])):
+        await SqlCheckpoints(site.database).close(at(closed), "ann", None, at("2026-12-05"))
+        differences = (await verify_ledger(site.database)).differences
+        assert [each.invoice for each in differences if each.fault is BookFault.INVOICE_TWICE] == found, closed
 
 
 async def test_the_last_invoice_that_was_removed_is_found_by_the_count_of_numbers(site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.office import office_on, operator
 from doubles.quick_hashes import QUICK
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from vosd.admin.office import passwords
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -61,6 +61,7 @@ from vosd.admin.office.sessions import (
 )
 from vosd.admin.office.tokens import AddToken, ListTokens, UnauthorizedError, add_token, list_tokens
 from vosd.cdr.columns import iso_utc
+from vosd.storage import schema
 from vosd.storage.access import LastAdministratorError, NoSuchRoleError, RoleInUseError, SqlAccess
 from vosd.storage.people import PersonExistsError, SqlPeople
 
@@ -174,6 +175,26 @@ async def test_a_session_ends_when_it_is_idle_and_at_its_end(house):
     with pytest.raises(UnauthorizedError, match="has ended"):
         await house.principal(opened)
     with pytest.raises(UnauthorizedError, match="no such session"):
+        await house.principal(opened)
+
+
+async def test_requests_that_no_person_has_made_keep_no_idle_session_alive(house):
+    await house.add()
+    opened = await house.log_in()
+    for _ in range(2):
+        house.now += IDLE_MS // 2 - 1_000
+        await house.principal(opened, is_use=False)
+    house.now += 2_000
+    with pytest.raises(UnauthorizedError, match="has ended"):
+        await house.principal(opened, is_use=False)
+
+
+async def test_a_session_that_was_begun_while_its_person_was_disabled_is_worth_nothing(house):
+    await house.add()
+    opened = await house.log_in()
+    async with house.database.writing() as connection:
+        await connection.execute(update(schema.person).values(disabled_at=house.now))
+    with pytest.raises(UnauthorizedError, match="has ended"):
         await house.principal(opened)
 
 

@@ -211,6 +211,11 @@ def test_a_rate_that_goes_on_unchanged_is_not_cut_in_two():
     )
 
 
+def test_a_rate_with_the_same_terms_that_begins_behind_a_gap_does_not_fill_it():
+    old = [line("1", ends=MIDDLE)]
+    assert imported(old, [line("1", begins=SOON)], Mode.DELTA)[0] == [*old, line("1", begins=SOON)]
+
+
 def test_a_later_import_for_an_earlier_moment_replaces_the_rates_that_would_have_begun_behind_it():
     old = [line("1", "0.01", ends=LATER), line("1", "0.03", LATER)]
     assert imported(old, [line("1", "0.02", SOON)])[0] == [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]

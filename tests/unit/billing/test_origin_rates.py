@@ -31,7 +31,7 @@ MISSING = (RateOrigin("none", "none", callers=(CallerKind.MISSING,)), group("non
         ("4930123456", None), ("1234567", None), ("123456789012345", None),
         ("", CallerKind.MISSING), ("Anonymous", CallerKind.MISSING), ("unavailable", CallerKind.MISSING),
         ("123456", CallerKind.INVALID), ("1234567890123456", CallerKind.INVALID), ("030123456", CallerKind.INVALID),
-        ("bob", CallerKind.INVALID), ("٤٩٣٠١٢٣٤٥٦", CallerKind.INVALID),
+        ("bob", CallerKind.INVALID), ("extension", CallerKind.INVALID), ("٤٩٣٠١٢٣٤٥٦", CallerKind.INVALID),
     ],
 )  # fmt: skip
 def test_a_calling_number_is_valid_missing_or_invalid(caller, kind):

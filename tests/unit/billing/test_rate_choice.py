@@ -51,6 +51,15 @@ def test_the_cheapest_of_all_rates_prices_a_call():
     assert [each.group for each in found.candidates] == ["phone", "own", "night", "sell"]
 
 
+@pytest.mark.parametrize("first", ["trunk", "main"])
+def test_a_choice_depends_on_the_caller_where_one_of_its_groups_does(first):
+    plain = group("plain", {"44": "0.03"})
+    by_origin = OriginRates(plain, [(RateOrigin("near", "near", prefixes=("49",)), group("near", {"44": "0.02"}))])
+    groups = {first: by_origin, "account": plain}
+    assert choice(**groups).depends_on_caller
+    assert not choice(trunk=plain, account=plain).depends_on_caller
+
+
 def test_by_priority_the_first_with_a_rate_prices_a_call():
     by_priority = choice(RateSelection.PRIORITY, **FOUR)
     found = by_priority.find("442012", 0)

@@ -260,6 +260,7 @@ def test_a_reload_looks_at_some_calls_at_once_and_leaves_out_the_same_in_the_end
         acme.spending.roll(NOW + 239_000)
         looked_at.clear()
         acme.spending.set_limits((), zone, NOW + 240_000)
+        acme.spending.roll(NOW + 240_000)  # as each second: no period has ended
         assert len(looked_at) == min(2 * calls, LOOKED_AT_ONCE)  # for hour and day
         for call in talks[:granted]:
             call.extend()
@@ -287,6 +288,49 @@ def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began
         call.extend()
     acme.spending.roll(NOW + 30_000 + 540_001)
     assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("12.00") - Decimal("5.99"))
+
+
+def test_an_hour_that_is_begun_an_hour_late_leaves_out_what_calls_had_cost_when_it_began():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme, 7_200)
+    while call.granted_s < 7_200:
+        call.extend()
+    acme.spending.roll(NOW + 30_000 + 3_600_000 + 540_001)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("72.00") - Decimal("65.99"))
+
+
+def test_an_hour_that_begins_before_the_end_of_the_one_before_counts_nothing_twice():
+    acme = AccountCredit("acme", None, Decimal(0))
+    acme.spending = Spending([], "Australia/Lord_Howe", ms("2026-04-04T14:50"), acme)
+    call = talking(acme)
+    while call.granted_s < 660:
+        call.extend()
+    acme.spending.roll(ms("2026-04-04T15:00"))  # 2:00 becomes 1:30
+    assert acme.spending.began(HOUR) == ms("2026-04-04T14:30")
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("0.60"))
+
+
+def test_limits_that_are_removed_and_set_again_count_what_running_calls_cost_in_the_present_hour():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme)
+    talk_on(acme, call, 120)
+    acme.spending = None
+    while call.granted_s < 600:
+        call.extend()
+    acme.spending = Spending([], "UTC", NOW + 540_000, acme)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("6.00") - Decimal("0.30"))
+
+
+def test_what_is_left_out_for_a_call_is_left_out_for_no_cost_behind_its_own():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme)
+    while call.granted_s < 600:
+        call.extend()
+    acme.spending.roll(NOW + 30_000)
+    call.give_back()
+    for cost in ("-0.10", "-1.00", "-1.00"):
+        acme.post(Decimal(cost))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("2.00"), 0)
 
 
 def test_a_call_of_before_a_restart_counts_with_what_it_costs_in_the_present_hour():
@@ -323,6 +367,7 @@ def test_a_clock_that_was_ahead_leaves_out_nothing_of_what_calls_cost_in_its_hou
         ("UTC", "2026-03-28T10:59:30", DAY, "2026-03-28T00:00:00", "2026-03-29T00:00:00"),
         ("Europe/Berlin", "2026-03-28T23:30:00", DAY, "2026-03-28T23:00:00", "2026-03-29T22:00:00"),
         ("Europe/Berlin", "2026-10-25T12:00:00", DAY, "2026-10-24T22:00:00", "2026-10-25T23:00:00"),
+        ("America/Havana", "2026-11-01T05:30:00", DAY, "2026-11-01T04:00:00", "2026-11-02T05:00:00"),
     ],
 )
 def test_hours_and_days_begin_by_the_clock_of_the_zone(zone, at, per, begin, end):

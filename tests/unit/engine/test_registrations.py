@@ -285,6 +285,20 @@ async def test_a_start_does_not_restore_what_hosts_or_countries_of_the_configura
     assert {(row.name, row.host) for row in await after.registered.load()} == {("1001", HOME.host)}
 
 
+@pytest.mark.parametrize("terms", NARROWED, ids=["hosts", "countries"])
+async def test_a_start_by_the_copy_restores_no_removed_user_and_nothing_from_where_a_user_may_not_be(terms):
+    before = exchange(phone("1001"), phone("1002"))
+    for number, place in (("1001", HOME), ("1001", OFFICE), ("1002", HOME)):
+        before.telephone(number, place, contact=f"sip:{number}@{place}").register()
+    await before.node.registration_writer.flush()
+    desk = phone("1001", *terms.get("hosts", ()), countries=terms.get("countries", frozenset()))
+    after = exchange(desk, country_of=country_of)
+    await after.registered.save(await before.registered.load(), ())
+    await after.node.registrar.restore_copy(after.switch.catalogue)
+    assert [each.port for each in after.registrations.addresses("1001")] == [HOME.port]
+    assert not after.registrations.addresses("1002")
+
+
 @pytest.mark.parametrize("by_copy", [False, True])
 async def test_a_start_restores_over_tcp_what_came_from_the_port_that_hosts_name(by_copy):
     """The connection is gone, and the binding has the port of the Contact from then on."""

@@ -41,6 +41,13 @@ def test_the_example_of_rfc_8225_is_about_a_call_to_an_address():
             read_signature(other, 1471375418_000, TERMS, NUMBERING)
 
 
+def test_a_token_for_what_is_no_number_is_not_about_a_call_to_another_address():
+    for callee in ("", "alice", "+"):
+        call = SignedCall((shaken(callee=callee),), "1215", "bob", "sip:bob@example.com")
+        with pytest.raises(InvalidIdentityError, match="another number"):
+            read_signature(call, VIRTUAL_NOW_MS, TERMS, NUMBERING)
+
+
 @pytest.mark.parametrize(("age_s", "is_fresh"), [(60, True), (61, False), (-60, True), (-61, False), (10**9, False)])
 def test_a_token_is_fresh_for_a_minute_before_and_behind_us(age_s, is_fresh):
     if is_fresh:
@@ -109,7 +116,8 @@ def test_used_tokens_are_forgotten_when_they_are_stale_or_too_many():
     assert replays.take([b"a"], 100, 200, 2), "the oldest was forgotten"
     replays.forget([b"c"])
     replays.forget([b"z"])
-    assert replays.take([b"c"], 100, 200, 2)
+    assert replays.take([b"c"], 100, 200, 9)
+    assert not replays.take([b"c"], 100, 200, 9)
     assert replays.take([b"d"], 100, 200, 0)
 
 
