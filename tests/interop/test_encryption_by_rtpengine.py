@@ -718,6 +718,33 @@ def test_parties_that_agree_later_on_a_suite_which_an_rtpengine_knows_hear_each_
         assert encryption(call.hang_up(4)) == ["sdes", "sdes"]
 
 
+def test_packets_by_keys_that_an_rtpengine_cannot_know_pass_until_others_are_agreed(stage: Stage) -> None:
+    with calling(stage, "hasty", "carrier-a", "441", (True, True), chosen=UNREAD_SUITE) as call:
+
+        def pass_as_they_are() -> None:
+            """Let packets come that neither the rtpengine nor the callee can decrypt."""
+            before, strange = call.callee.undecipherable, bytes.fromhex("800000010000000100000009") + bytes(180)
+            for _ in range(BURST):
+                call.caller.sock.sendto(strange, call.of_caller)
+            eventually(lambda: call.callee.taken() is not None and call.callee.undecipherable == before + BURST, "all")
+
+        assert isinstance(call.callee, SecureRtpPeer)
+        eventually(lambda: call.caller.send(call.of_caller) and call.callee.has(1), "the way is open")
+        pass_as_they_are()
+        offer = session_of(call.caller, version=2)
+        call.call.send(call.call.request("INVITE", cseq=2, branch="again2", body=offer))
+        incoming = call.vendor.expect("INVITE")
+        pass_as_they_are()
+        call.vendor.reply(incoming, 488)
+        call.vendor.expect("ACK")
+        assert call.customer.final_response("2 INVITE", call.call.call_id).status == 488
+        call.call.send(call.call.request("ACK", cseq=2, branch="again2"))
+        pass_as_they_are()
+        call.change(version=3)
+        call.talk()
+        assert encryption(call.hang_up(4)) == ["sdes", "sdes"]
+
+
 @pytest.mark.parametrize(
     ("customer", "encrypts", "lines"),
     [("acme", (True, False), ()), ("hasty", (True, True), ()), ("hasty", (True, True), (UNREAD_SUITE,))],

@@ -180,10 +180,12 @@ def session_order(
     reader_host: str | None = None,
     tos: int = 0,
     form: MediaForm | None = None,
+    goes_on_passing: bool = False,
 ) -> RtpOffer | RtpAnswer:
     """Return the order that has a description rewritten.
 
     ``form`` is what encryption and ICE become; None = they pass, but for ICE, which is removed.
+    ``goes_on_passing``: packets are forwarded as they are, although the rtpengine knows the keys.
     Parties whose keys it does not know agree on one port for RTP and RTCP themselves: by DTLS they make keys for each.
 
     ``author`` and ``reader`` are the legs of the offer, also for its answer. ``seen_at`` is the address that SIP of the
@@ -199,7 +201,7 @@ def session_order(
     else:
         learning = (_BY_RANK, _FROM_SIP)
     has_keys = form is None and (b"a=fingerprint:" in session or b"a=crypto:" in session)  # a function costs each call
-    is_opaque = has_keys and has_unread_keys(session)
+    is_opaque = goes_on_passing or (has_keys and has_unread_keys(session))
     passing = (PASSING,) if is_opaque else (READING,) if has_keys and kind is RtpOffer else ()
     order = kind(
         call=call,

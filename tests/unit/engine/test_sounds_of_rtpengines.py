@@ -183,8 +183,8 @@ def given_keys(engines, first=0):
     ]
 
 
-def test_an_rtpengine_reads_keys_again_from_the_second_offer_on_behind_those_that_passed(engines):
-    """It takes the flag back by the first one, whose keys it forgets (seen with 10.5.3)."""
+def test_an_rtpengine_reads_keys_again_from_the_second_offer_on_once_they_are_agreed(engines):
+    """Until then packets pass as they are. It takes the flag back by the first one, whose keys it forgets (10.5.3)."""
     scene = scene_with(engines)
     offer, answer = (each.replace("RTP/AVP", "RTP/SAVP") + UNREAD_SUITE for each in (OFFER, ANSWER))
     call, party = scene.talk(Intent(offer=offer), answers(body=answer))
@@ -193,35 +193,41 @@ def test_an_rtpengine_reads_keys_again_from_the_second_offer_on_behind_those_tha
     call.mine = call.mine.replace(UNREAD_SUITE, KEY)
     party.will("INVITE", Reply(488))
     scene.propose(call)
-    read = ("offer", "no-passthrough", "AES_CM_128_HMAC_SHA1_80")
-    assert given_keys(engines, 2) == [read, read, *passed], "what was agreed on before passes again"
+    offered = ("offer", "passthrough", "AES_CM_128_HMAC_SHA1_80")
+    assert given_keys(engines, 2) == [offered, *passed]
     party.will("INVITE", Reply(200, revised(party.mine.replace(UNREAD_SUITE, KEY))))
     scene.propose(call)
-    assert given_keys(engines, 6) == [read, read, ("answer", "AES_CM_128_HMAC_SHA1_80")]
+    read = ("offer", "no-passthrough", "AES_CM_128_HMAC_SHA1_80")
+    assert given_keys(engines, 5) == [offered, read, read, ("answer", "AES_CM_128_HMAC_SHA1_80")]
     scene.finish(call)
 
 
-def test_nothing_is_given_behind_an_offer_that_an_rtpengine_has_refused(engines, monkeypatch):
-    """It would forget the keys of the next one: the call goes on as before, and is played nothing in clear."""
+@pytest.mark.parametrize(("flag", "status"), [("passthrough", 503), ("no-passthrough", 500)])
+def test_nothing_is_given_behind_an_offer_that_an_rtpengine_has_refused(engines, monkeypatch, flag, status):
+    """It would forget the keys of the next one. A re-INVITE is refused; a call whose keys were agreed on ends."""
     scene = scene_with(engines, music="busy")
     offer, answer = (each.replace("RTP/AVP", "RTP/SAVP") + UNREAD_SUITE for each in (OFFER, ANSWER))
     call, party = scene.talk(Intent(offer=offer), answers(body=answer))
     take, refused = engines._reply, []
 
     def refuse_one(engine, order):
-        if isinstance(order, RtpOffer) and not refused:
+        if isinstance(order, RtpOffer) and flag in order.flags and not refused:
             refused.append(order)
             return RtpReply("error", error="Internal error")
         return take(engine, order)
 
     monkeypatch.setattr(engines, "_reply", refuse_one)
     call.mine = call.mine.replace(UNREAD_SUITE, KEY)
+    party.will("INVITE", Reply(200, revised(party.mine.replace(UNREAD_SUITE, KEY))))
     scene.propose(call)
     assert len(refused) == 1
     assert {flag for _, flag, _ in given_keys(engines)} == {"passthrough"}
-    assert call.got["INVITE"][-1] == 503
+    assert call.got["INVITE"] == [status]
+    if status == 500:
+        assert scene.close().end_reason == "No Media Port"
+        return
     scene.propose(party, "a=sendonly")
-    assert engines.playing == {}
+    assert engines.playing == {}, "what it would play would be in clear"
     scene.finish(call)
 
 

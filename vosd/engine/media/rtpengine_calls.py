@@ -69,6 +69,8 @@ class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
     tos: int
     form: MediaForm | None
     """Encryption and ICE for its reader; None = they are not terminated."""
+    goes_on_passing: bool = False
+    """Whether packets pass as they are, although its keys are known: it is an offer, and others are in use."""
 
 
 class GivenPorts(msgspec.Struct, frozen=True, gc=False):
@@ -263,7 +265,7 @@ class RtpEngineCalls:
         for author in (offer.author, answer.author):
             self.blocked.let_pass(call, author.number)
         later = [answer]
-        if offer.reader.passes_keys:  # those of the second one are read, if any
+        if offer.reader.passes_keys and not has_unread_keys(offer.session):  # those of the second one are read, if any
             later.insert(0, offer)
 
         def give(wanted: RtpSessionWanted) -> None:
@@ -636,6 +638,7 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
         reader_host=wanted.reader_host,
         tos=wanted.tos,
         form=wanted.form,
+        goes_on_passing=wanted.goes_on_passing,
     )
     if PASSING in order.flags:
         wanted.author.passes_keys = wanted.reader.passes_keys = True

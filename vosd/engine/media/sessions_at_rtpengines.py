@@ -140,6 +140,10 @@ class SessionsAtRtpEngines:
             return self._turn(waiting, passing, wanted, came)
         is_first_answer = not is_offer and form is None and not passing.leg.facts.is_confirmed
         has_other = is_first_answer and self._rtpengines.note_answer(passing.media.rtp_call, described)
+        if form is None and is_offer and passing.media.passes_keys and passing.theirs.passes_keys:
+            # the keys of before, which the rtpengine does not know, are in use until others are agreed on
+            wanted = msgspec.structs.replace(wanted, goes_on_passing=has_read_keys(wanted.session))
+            return self._rtpengines.ask(waiting, wanted, came)
         if has_other or passing.media.passes_keys or passing.theirs.passes_keys:
             before = self._needed_before(passing, wanted, has_other=has_other)
             needs_all = wanted.is_offer or len(before) > 1  # not one for formats alone
