@@ -51,6 +51,7 @@ CHALLENGING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_058)
 REGISTRAR_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_069)
 KEEPING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_070)
 TELEPHONE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_071)
+DOOMED_TELEPHONE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_098)
 """With telephones."""
 WARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_080)
 """Its vendors want proof, registrations, or to be asked."""

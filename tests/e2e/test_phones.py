@@ -17,7 +17,7 @@ from doubles.telephone import Telephone
 
 from vosd.obs.events import Event
 
-from .addresses import NETWORK, TELEPHONE_SWITCH
+from .addresses import DOOMED_TELEPHONE_SWITCH, NETWORK, TELEPHONE_SWITCH, VENDORS
 from .conditions import eventually, talk
 from .conversation import CHARGED_S
 from .stage import CALLER, Caller, Stage, Vendor, configuration, regular
@@ -130,6 +130,34 @@ def test_a_trunk_registers_and_is_listed_as_what_it_is(phone):
     trunk.register()
     assert [row["kind"] for row in trunk.rows] == ["mapping_gateway"]
     trunk.register(contact="Contact: *", expires=0)
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["by a kill", "by its peer"])
+def test_a_trunk_by_password_whose_connection_is_lost_while_its_call_rings_gets_the_final_response(tmp_path, is_killed):
+    """It goes to the port in the Via of the INVITE: the address is no gateway's, but the call has proven itself."""
+    (tmp_path / "many.yaml").write_text("phones: []\n")
+    with (
+        Daemon(tmp_path, configuration("phones.yaml", DOOMED_TELEPHONE_SWITCH)) as daemon,
+        StreamPeer(Endpoint(f"{NETWORK}.59", 15_059)) as peer,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+        stage = Stage(daemon, DOOMED_TELEPHONE_SWITCH)
+        stage.pay("acme", "100")
+        call = Telephone(peer, DOOMED_TELEPHONE_SWITCH, Login("office", "secret")).call(stage.number("44"))
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 180, tag="vendor")
+        peer.expect(180)
+        if is_killed:
+            daemon.kill()
+        peer.hang_up_on(DOOMED_TELEPHONE_SWITCH)
+        if is_killed:
+            daemon.start()
+            vendor.reply(vendor.expect("CANCEL"), 200)
+        vendor.reply(invite, 487 if is_killed else 486, tag="vendor")
+        vendor.expect("ACK")
+        assert peer.final_response("2 INVITE", call.call_id).status == (503 if is_killed else 486)
+        call.send(call.request("ACK", 2, branch="proven"))
+        stage.expect_nothing_left()
 
 
 def test_a_customers_call_reaches_a_phone_and_costs_what_its_number_costs(stage, phone):

@@ -98,7 +98,9 @@ class Core(NamedTuple):
     connects_within: Callable[[str], float]
     """Return the time limit in seconds for connecting to an address."""
     server_name_of: Callable[[bytes], str] = lambda _data: ""
-    """Return the name that the certificate must contain for a request of ours; empty = that of ``name_of``."""
+    """Return the name that the certificate must contain for a message of ours; empty = that of ``name_of``."""
+    ends_call: Callable[[bytes], bool] = lambda _data: False
+    """Return whether a response of ours is the failure by which a call has ended."""
     failed_for: Callable[[int, str, int, Collection[str]], None] = lambda *_: None
     """Report the same as ``failed`` of one of several connections with a peer, which carried requests for these names.
 

@@ -697,11 +697,11 @@ class StreamFlow:
     def _may_connect_for(self, response: bytes, peer: PeerEnd) -> bool:
         """Return whether a response is worth a new connection: its peer is a known source, or has a call.
 
-        That call may have ended by the response, where the name is known that its connection has proven.
+        That call may have ended by the response.
         """
         if self._core.is_known_source(peer.host) or self._core.has_dialog(own_tag(MessageKind.WITHIN, response)):
             return True
-        return self.tls is not None and self._core.server_name_of(response) != ""
+        return self._core.ends_call(response)
 
     def _connection_with(self, peer: PeerEnd) -> Connection | None:
         """Return the open connection that is used for an address."""

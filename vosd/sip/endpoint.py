@@ -230,8 +230,8 @@ class Endpoint:
             owner = self.dialogs.owners.get(own_tag(MessageKind.WITHIN, data))
             if owner is not None and owner.dialog is not None:
                 return owner.dialog.server_name
-            invite = self.store.servers.get(f"{key_prefix(top_via(data))}INVITE")  # one that is refused
-            return invite.server_name if isinstance(invite, InviteServer) else ""
+            invite = self._answered_by(data)  # it is refused
+            return "" if invite is None else invite.server_name
         key = answered(data)
         transaction = self.store.clients.get(key)
         if transaction is not None:
@@ -242,6 +242,16 @@ class Endpoint:
                 return kept.server_name
         owner = self.dialogs.owners.get(own_tag(MessageKind.RESPONSE, data))  # ours is that of From: an ACK of a 2xx
         return "" if owner is None or owner.dialog is None else owner.dialog.expected_name
+
+    def ends_call(self, data: bytes) -> bool:
+        """Return whether a response is the failure by which a call has ended, and waits for its ACK."""
+        invite = self._answered_by(data)
+        return invite is not None and invite.is_of_call
+
+    def _answered_by(self, data: bytes) -> InviteServer | None:
+        """Return the INVITE that a response is for; None = it is for none, or for one that waits for nothing."""
+        found = self.store.servers.get(f"{key_prefix(top_via(data))}INVITE")
+        return found if isinstance(found, InviteServer) else None
 
     def unsent(self, data: bytes, now: Instant) -> Event | None:
         """Process a message that could not be sent: the INVITE of a new leg fails at once (RFC 3261 section 8.1.3.1).

@@ -67,6 +67,8 @@ class Ear:
         """Returns whether responses and requests with a To tag belong to a call."""
         self.has_dialog: Callable[[str], bool] = lambda _tag: False
         self.dialog_of: Callable[[bytes], str] = lambda _data: ""
+        self.last_responses: set[bytes] = set()
+        """Failures by which calls have ended."""
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.came: list[float] = []
@@ -97,6 +99,7 @@ class Ear:
             name_of=self._name_of,
             connects_within=lambda _host: self.patience_s,
             server_name_of=lambda data: self.server_names.get(data, ""),
+            ends_call=lambda data: data in self.last_responses,
             failed_for=lambda _flow, host, port, names: self.failed_names.append(
                 (PeerEnd(host, port), frozenset(names))
             ),

@@ -123,14 +123,22 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
     store: TransactionStore
     owner: InviteServerOwner | None = None
     """Receives a CANCEL."""
-    left_name: str = ""
-    """The name that the connection of an INVITE of an earlier process had proven; it has no ``owner`` in this one."""
+    left_name: str | None = None
+    """The name that the connection of a call of an earlier process had proven, empty = none: it has no ``owner``.
+
+    None = it is of this process, or no call.
+    """
+
+    @property
+    def is_of_call(self) -> bool:
+        """Whether it has made, or would change, a call."""
+        return self.owner is not None or self.left_name is not None
 
     @property
     def server_name(self) -> str:
         """The name that a certificate must bear where a connection is opened for a response; empty = any that fits."""
         dialog = None if self.owner is None else self.owner.dialog
-        return self.left_name if dialog is None else dialog.server_name
+        return (self.left_name or "") if dialog is None else dialog.server_name
 
     @classmethod
     def received(cls, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> "InviteServer":
