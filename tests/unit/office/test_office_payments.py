@@ -280,6 +280,18 @@ async def test_an_amount_that_may_be_of_thousands_is_not_booked_from_a_file(
             await refused
 
 
+async def test_the_currency_of_a_line_says_how_many_decimals_its_amount_has_where_its_account_is_not_configured(
+    database: Database,
+) -> None:
+    office = office_on(database, *ACCOUNTS, now=NOW)
+    await SqlBooks(database).open_accounts(["gone"])
+    content = "account,amount,reference,currency\ngone,50.000,r,{}\n"
+    (read,) = (await read_payments(office, operator(), ReadPayments(content=content.format("KWD")))).payments
+    assert Decimal(read.amount) == 50
+    with pytest.raises(BadPaymentFile, match=r"line 2: 50\.000 may be 50000 or 50\.00"):
+        await read_payments(office, operator(), ReadPayments(content=content.format("USD")))
+
+
 async def test_amounts_that_may_be_of_thousands_are_named_with_the_decimal_comma_that_they_are_written_with(
     office: Office,
 ) -> None:

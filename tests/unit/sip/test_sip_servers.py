@@ -280,7 +280,12 @@ def test_a_cancel_that_comes_too_late_gets_200_and_changes_nothing(probe, final)
 
 @pytest.mark.parametrize(
     ("source", "changes", "is_told"),
-    [(CUSTOMER, {}, True), (Peer(0, "192.0.2.99", 5060), {}, False), (CUSTOMER, {"call_id": "guessed"}, False)],
+    [
+        (CUSTOMER, {}, True),
+        (Peer(0, "192.0.2.99", 5060), {}, False),
+        (CUSTOMER, {"call_id": "guessed"}, False),
+        (CUSTOMER, {"cseq": "2 CANCEL"}, False),
+    ],
 )
 def test_a_cancel_that_comes_too_late_gets_the_tag_of_its_dialog_where_it_is_of_the_sender(
     probe, source, changes, is_told
@@ -289,7 +294,7 @@ def test_a_cancel_that_comes_too_late_gets_the_tag_of_its_dialog_where_it_is_of_
     owner = Keeper()
     owner.acceptance = accepted(probe, owner)
     probe.sent()
-    probe.receive(request("CANCEL", **changes), source)
+    assert probe.receive(request("CANCEL", **changes), source) is None
     (answer,) = probe.sent()
     assert (answer.response.to_tag == "ours") is is_told
 
