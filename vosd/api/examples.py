@@ -43,8 +43,6 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "PriceSheet.price_per_minute": ("0.012",),
     "PriceSheet.tax_rate": ("19",),
     "ProblemSheet.file": ("vosd.yaml",),
-    "RouteSheet.detail": ("",),
-    "ExplainedRoute.detail": ("",),
     "ScheduledReportRow.criteria": ("account acme, reason Busy",),
     "SpanSheet.span": ("2026-03-01",),
     "ScheduledReportRow.every": ("month",),
