@@ -67,7 +67,7 @@ async def upgrade(connection: AsyncConnection, revision: str) -> None:
     await connection.run_sync(_upgrade, revision)
     if connection.dialect.name != "sqlite":
         await connection.exec_driver_sql("COMMIT")  # whatever becomes of the months
-    await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
+    await add_months(connection, time.time_ns() // 1_000_000)
 
 
 async def _works_with(database: Database) -> bool:

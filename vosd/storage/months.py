@@ -62,8 +62,6 @@ class Partition(NamedTuple):
     name: str
     until: int | None
     """Time before which its calls began, UTC milliseconds; None = it is no month (``KEPT``, ``LATER``)."""
-    rows: int
-    """As the server estimates."""
 
 
 def month_of(moment: int) -> PartitionMonth:

@@ -4,7 +4,7 @@ SQLite has none, and neither has a MySQL database that was filled before there w
 Names and bounds are in ``months``. It does not know what may be dropped: the caller decides.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -19,11 +19,9 @@ TABLES: Final = tuple(table.name for table in (schema.cdr, schema.cdr_attempt, s
 """Tables that can be partitioned."""
 LOCK_WAIT_S: Final = 5
 """Seconds for which a change of partitions waits for readers; all other statements on the table wait behind it."""
-LATER_ROWS_MAX: Final = 50_000
-"""Most rows behind the last month that are copied, in seconds, for new months."""
 
 _PARTITIONS: Final = text(
-    "SELECT partition_name AS name, table_rows AS estimate FROM information_schema.partitions"
+    "SELECT partition_name FROM information_schema.partitions"
     " WHERE table_schema = DATABASE() AND table_name = :table AND partition_name IS NOT NULL"
     " ORDER BY partition_ordinal_position"
 )
@@ -37,12 +35,9 @@ async def partitions_of(connection: AsyncConnection, table: str) -> list[Partiti
     """Return the partitions of a table in the order of their time; none where it is not partitioned."""
     if connection.dialect.name == "sqlite":
         return []
-    rows = (await connection.execute(_PARTITIONS, {"table": table})).all()
-    months = [month_named(row.name) for row in rows]
-    return [
-        Partition(row.name, None if month is None else month.until, int(row.estimate))
-        for row, month in zip(rows, months, strict=True)
-    ]
+    names = (await connection.scalars(_PARTITIONS, {"table": table})).all()
+    months = [month_named(name) for name in names]
+    return [Partition(name, None if month is None else month.until) for name, month in zip(names, months, strict=True)]
 
 
 async def is_partitioned(connection: AsyncConnection, table: str) -> bool:
@@ -62,31 +57,22 @@ async def drop_partition(connection: AsyncConnection, table: str, name: str) -> 
         await connection.exec_driver_sql(f"ALTER TABLE {table} DROP PARTITION {name}")
 
 
-async def add_months(connection: AsyncConnection, now: int, most_rows: int | None = LATER_ROWS_MAX) -> Sequence[str]:
-    """Make the months that are missing ahead of a time, UTC milliseconds; return the tables that got some.
+async def add_months(connection: AsyncConnection, now: int) -> None:
+    """Make the months that are missing ahead of a time, UTC milliseconds.
+
+    Rows behind the last month of a table are copied, also where they are many: ``vosd migrate`` alone asks for this.
 
     Raises:
-        PartitionRefused: more than ``most_rows`` rows lie behind the last month of a table; None = any number.
         StoreUnavailable: readers hold the table, or the user lacks the right ALTER.
     """
-    changed = []
     for table in TABLES:
         found = await partitions_of(connection, table)
         months = missing((each.name for each in found), now)
         if not found or not months:
             continue
-        rows = f"SELECT 1 FROM {table} PARTITION ({LATER}) LIMIT :most"  # noqa: S608 - names of our own schema
-        count = text(f"SELECT COUNT(*) FROM ({rows}) AS later")  # noqa: S608 - as above
-        if most_rows is not None and await connection.scalar(count, {"most": most_rows + 1}) > most_rows:
-            raise PartitionRefused(
-                f"more than {most_rows} rows of {table} lie behind its last month, and new months would copy them while"
-                " bookings wait: run vosd migrate at a quiet hour"
-            )
         bounds = ", ".join([*(bound(table, month) for month in months), last_bound(table)])
         async with impatient(connection):
             await connection.exec_driver_sql(f"ALTER TABLE {table} REORGANIZE PARTITION {LATER} INTO ({bounds})")
-        changed.append(table)
-    return changed
 
 
 def bound(table: str, month: PartitionMonth) -> str:

@@ -26,7 +26,7 @@ def ms(*date: int) -> int:
 
 def partition(name: str) -> Partition:
     month = month_named(name)
-    return Partition(name, None if month is None else month.until, 0)
+    return Partition(name, None if month is None else month.until)
 
 
 @given(st.integers(ms(2000, 1, 1), ms(2099, 12, 31)))
