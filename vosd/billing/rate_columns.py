@@ -41,8 +41,6 @@ MANTISSA_MAX: Final = 2**63 - 1
 _FILLED: Final = f"%-{DIGITS}s"
 _PAD: Final = HEX_OF_CHARACTER[:32] + b"0" + HEX_OF_CHARACTER[33:]
 """``HEX_OF_CHARACTER`` with the blank, which fills a prefix up, as "no digit"."""
-_LOCKED: Final = 14
-"""Place of ``locked`` in ``TERMS``."""
 
 
 class Note(NamedTuple):
@@ -226,9 +224,6 @@ class RateColumns:
         ):
             fields[name][:] = picked(column)
         fields["parents"][:] = _parents(keys, more, fields["lengths"].tobytes())
-        locked = array("B", [TERMS.unpack(record)[_LOCKED] for record in self._term_table])
-        if any(locked):
-            fields["locked"][:] = array("B", map(locked.__getitem__, fields["terms"]))
         return rows
 
     def _whole(self, columns: dict[str, bytes | bytearray]) -> list[bytes | bytearray]:

@@ -69,9 +69,9 @@ class RateFile:
     """
 
     __slots__ = (
-        "_areas", "_block_keys", "_has_windows", "_keys", "_large", "_lengths", "_lines",
-        "_locked", "_made", "_more_keys", "_noted", "_parents", "_per_cycle", "_places", "_prices", "_term_table",
-        "_terms", "_terms_made", "_text_ends", "_texts", "_texts_made", "reported", "size", "version",
+        "_areas", "_block_keys", "_has_windows", "_keys", "_large", "_lengths", "_lines", "_made", "_more_keys",
+        "_noted", "_parents", "_per_cycle", "_places", "_prices", "_term_table", "_terms", "_terms_made", "_text_ends",
+        "_texts", "_texts_made", "reported", "size", "version",
     )  # fmt: skip
 
     def __init__(self, content: memoryview) -> None:
@@ -104,7 +104,6 @@ class RateFile:
         self._places = rows["places"]
         self._terms = rows["terms"]
         self._areas = rows["areas"]
-        self._locked = rows["locked"]
         self._lines = column("lines")
         self._noted = column("noted")
         self._large = column("large")

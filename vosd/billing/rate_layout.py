@@ -69,9 +69,8 @@ FIELDS: Final = {
     "parents": RowField("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
     "lengths": RowField("B", 20, 24),  # digits of the prefix
     "places": RowField("B", 21, 24),  # decimals of the price
-    "locked": RowField("B", 22, 24),  # whether the terms lock the prefix
 }
-"""The fields of a row; one byte is unused."""
+"""The fields of a row; two bytes are unused."""
 
 TERMS: Final = Struct("=qqqqqqIIIIBBBBBB2x")
 """Validity from and to; first price, tax, connection fee, minimum charge; first duration, cycle, numbers of the texts
