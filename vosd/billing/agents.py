@@ -32,11 +32,6 @@ class Hierarchy:
         """Return the hierarchy of configured accounts."""
         return cls({name: account.agent for name, account in accounts.items()})
 
-    @property
-    def agents(self) -> tuple[str, ...]:
-        """All accounts that are an agent now, in the order in which they are named."""
-        return tuple(self._below)
-
     def is_agent(self, account: str) -> bool:
         """Return whether an account stands above another one."""
         return account in self._below

@@ -25,25 +25,17 @@ class Chunk(NamedTuple):
     compressed: bytes
 
 
-class PackedDeck(NamedTuple):
-    """Facts about a content that are known when all of it was packed."""
+def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> str:
+    """Hand the chunks of a content to ``put`` one by one, so that never more than one is in memory.
 
-    digest: str
-    """SHA-256 of the uncompressed bytes."""
-    size: int
-    """Number of uncompressed bytes."""
-
-
-def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> PackedDeck:
-    """Hand the chunks of a content to ``put`` one by one, so that never more than one is in memory."""
-    digest, size = hashlib.sha256(), 0
+    Return the SHA-256 of its uncompressed bytes, 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
     part, characters, first = [header], 0, ""
 
     def finish() -> None:
-        nonlocal size
         content = "\n".join([*part, ""]).encode()
         digest.update(content)
-        size += len(content)
         put(Chunk(first, zlib.compress(content, _LEVEL)))
 
     for line in lines:
@@ -55,7 +47,7 @@ def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> P
         characters += len(line)
     if part:
         finish()
-    return PackedDeck(digest.hexdigest(), size)
+    return digest.hexdigest()
 
 
 def header_and_lines(compressed: Iterable[bytes]) -> tuple[str, Iterator[str]]:

@@ -77,9 +77,5 @@ class WorkTime(Protocol):
 class WorkCalendar(Protocol):
     """A calendar of working time."""
 
-    @property
-    def name(self) -> str:
-        """Return what messages call it."""
-
     def standing(self, wall_ms: int) -> WorkTime:
         """Return what it says of a moment (UTC milliseconds)."""

@@ -106,7 +106,6 @@ class Definitions(Generic[Thing]):
 
     kind: str
     """Name of the kind in messages, such as ``account``."""
-    name_key: str = "name"
     sound: Mapping[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
@@ -143,20 +142,20 @@ class Definitions(Generic[Thing]):
 class CatalogueSource:
     """Everything that is defined."""
 
-    accounts: Definitions[Account] = field(default_factory=lambda: Definitions("account", "id"))
+    accounts: Definitions[Account] = field(default_factory=lambda: Definitions("account"))
     rate_groups: Definitions[RateGroup] = field(default_factory=lambda: Definitions("rate group"))
     mapping_gateways: Definitions[MappingGateway] = field(default_factory=lambda: Definitions("mapping gateway"))
     routing_gateways: Definitions[RoutingGateway] = field(default_factory=lambda: Definitions("routing gateway"))
-    phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone", "number"))
+    phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone"))
     number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
-    dids: Definitions[Did] = field(default_factory=lambda: Definitions("number of the inventory", "number"))
+    dids: Definitions[Did] = field(default_factory=lambda: Definitions("number of the inventory"))
     address_groups: Definitions[AddressGroup] = field(default_factory=lambda: Definitions("address group"))
     gateway_groups: Definitions[GatewayGroup] = field(default_factory=lambda: Definitions("gateway group"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
-    exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
+    exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate"))
     """By ``exchange_name``."""
     parameters: "Definition[CallParameters] | None" = None
     """Settings for every call."""

@@ -45,11 +45,6 @@ class BillSums:
         self._sums[result, explanation] = calls + 1, EXACT.add(mine, ours), EXACT.add(other, theirs)
 
     @property
-    def calls(self) -> int:
-        """The number of calls that were counted."""
-        return sum(calls for calls, _, _ in self._sums.values())
-
-    @property
     def totals(self) -> tuple[Decimal, Decimal]:
         """The sums of all classes: ours, theirs."""
         ours = theirs = ZERO

@@ -3,7 +3,6 @@
 It does not know what the keys mean.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,11 +36,6 @@ class Object(NamedTuple):
     name: str
     keys: Any
     """Keys and values without the name: texts, lists and mappings. A parameter has its value here."""
-
-    @property
-    def body(self) -> str:
-        """The keys as the database holds them."""
-        return json.dumps(self.keys, ensure_ascii=False, separators=(",", ":"))
 
 
 keys_of: Final[Callable[[str], Any]] = msgspec.json.Decoder().decode
@@ -178,11 +172,6 @@ def with_changes(
         there = {name: each for name, each in by_name.items() if each.body is not None} if ended else by_name
         made[kind] = edited(made.get(kind, {}), ended, there)
     return made
-
-
-def overlaid(stored: Stored, changes: Iterable[ObjectVersion]) -> Stored:
-    """Return what the database would define after changes."""
-    return stored._replace(objects=with_changes(stored.objects, changes), changes=None)
 
 
 def without_equals(stored: Stored, files: Section) -> Stored:

@@ -114,13 +114,12 @@ class SoundFile(NamedTuple):
 
 
 class UnconfirmedError(VosError):
-    """The file is valid, but removes so much that the operator has to confirm it; ``objections`` lists what."""
+    """The file is valid, but removes so much that the operator has to confirm it; the message lists what."""
 
     def __init__(self, found: tuple[str, ...], *, has_lost_commits: bool = False) -> None:
         """``has_lost_commits``: the database has lost some, so that what goes may be what it lost."""
         advice = LOST_ADVICE if has_lost_commits else "if that is meant, say vosd reload --yes"
         super().__init__("\n".join((*found, advice)))
-        self.objections = found
 
 
 class Configuration:

@@ -247,11 +247,6 @@ class BoundCalendar(msgspec.Struct, frozen=True):
     calendar: Calendar
     use: CalendarUse
 
-    @property
-    def name(self) -> str:
-        """Name of the reading in explanations."""
-        return f"{self.calendar.name} (while {self.use.value})"
-
     def tier(self, wall_ms: int) -> Tier | None:
         """Return how closely the calendar fits a moment (UTC milliseconds); None = it does not."""
         standing = self.calendar.standing(wall_ms)

@@ -71,7 +71,6 @@ class ClientCore:
         self._flows = flows
         self._dialogs = dialogs
         self._agent_header = agent_header
-        self._dropped = dropped
         self._token = token
         self.unclaimed: Final = UnclaimedAnswers(
             store,

@@ -50,7 +50,7 @@ async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: Dec
     if not prepared.changes_something or not is_own(state_dir):
         return
     progress.begin("compiling")
-    rate_group, digest = prepared.order.rate_group, prepared.packed.digest
+    rate_group, digest = prepared.order.rate_group, prepared.digest
     kept = KeptCatalogue(state_dir)
     try:
         await kept.fetch(DeckVersion(rate_group, 0, digest, prepared.changes.rows), _content(prepared))

@@ -75,7 +75,7 @@ def test_no_agent_below_another_one_sees_or_may_do_more(parents, given_rights):
     agent_of = {str(n): (str(parent) if 0 <= parent < n else None) for n, parent in enumerate(parents)}
     tree = Hierarchy(agent_of)
     rights_of = {str(n): each for n, each in enumerate(given_rights)}
-    made = {agent: Authority.of(agent, tree, rights_of) for agent in tree.agents}
+    made = {agent: Authority.of(agent, tree, rights_of) for agent in filter(tree.is_agent, agent_of)}
     for agent, may in made.items():
         above = made.get(agent_of[agent] or "")
         if above is not None:

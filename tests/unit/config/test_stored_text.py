@@ -1,5 +1,6 @@
 """Objects of the database in the document of a configuration: each reads back as what was stored."""
 
+import json
 import string
 from pathlib import Path
 
@@ -30,7 +31,13 @@ KEYS = st.dictionaries(st.text(string.ascii_lowercase + "_", min_size=3, max_siz
 
 def version_of(each: Object, version: int = 1) -> ObjectVersion:
     return ObjectVersion(
-        kind=each.kind, name=each.name, version=version, body=each.body, begins_at=0, made_at=0, operator="ann"
+        kind=each.kind,
+        name=each.name,
+        version=version,
+        body=json.dumps(each.keys, ensure_ascii=False),
+        begins_at=0,
+        made_at=0,
+        operator="ann",
     )
 
 

@@ -18,7 +18,7 @@ from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import AmountText, format_amount
 from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
-from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
+from vosd.billing.deck_content import Chunk, columns_of, header_and_lines, packed, under
 from vosd.billing.deck_rows import CLOSED, cut
 from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.billing.named_areas import area_in
@@ -111,14 +111,14 @@ class Prepared:
         self._notice_days = notice_days
         notice_until = now + notice_days * DAY_MS if notice_days else 0
         self.changes = DeckChanges(order.header, iso_utc(notice_until) if notice_until else "", each)
-        self.packed = PackedDeck("", 0)
+        self.digest = ""
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
         self._chunks: list[tuple[str, int]] = []
 
     @property
     def changes_something(self) -> bool:
         """Whether the deck would not be the same afterwards, byte for byte."""
-        return self.before is None or self.before.digest != self.packed.digest
+        return self.before is None or self.before.digest != self.digest
 
     def put(self, chunk: Chunk) -> None:
         """Keep a chunk."""
@@ -145,7 +145,7 @@ class Prepared:
             mode=order.mode.value,
             effective=None if order.effective is None else iso_utc(order.effective),
             rates=self.changes.rows,
-            digest=self.packed.digest,
+            digest=self.digest,
             changes=counts_by_name(self.changes),
             examples={kind.value: named for kind, named in self.changes.examples.items()},
             fallen=self.changes.fallen,
@@ -187,7 +187,7 @@ async def prepare_import(
     result = merged(
         old, lines, order.mode, prepared.changes, now=iso_utc(prepared.now), effective=effective, absent=order.absent
     )
-    prepared.packed = packed(order.header, _counted(result, progress), prepared.put)
+    prepared.digest = packed(order.header, _counted(result, progress), prepared.put)
     return prepared
 
 
@@ -219,7 +219,7 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
         way=Way(order.mode.value),
         effective=order.effective,
         rates=changes.rows,
-        digest=prepared.packed.digest,
+        digest=prepared.digest,
         changes=counts_by_name(changes),
         memo=order.memo,
         layout=order.layout,
@@ -292,7 +292,7 @@ async def _without_rates(decks: "SqlDecks", newest: StoredDeck) -> tuple[StoredD
     """Return a version behind the newest one that has no rates, and its content."""
     chunks = list[Chunk]()
     header, _ = await _content(decks, newest)
-    digest = packed(header, (), chunks.append).digest
+    digest = packed(header, (), chunks.append)
     return msgspec.structs.replace(newest, content=newest.version + 1, rates=0, digest=digest, layout=None), chunks
 
 

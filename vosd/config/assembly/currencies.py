@@ -47,7 +47,7 @@ def read_currencies(document: Section, problems: ProblemList) -> ReadCurrencies:
 
 def _read_exchange_rates(document: Section, problems: ProblemList) -> Definitions[ExchangeRate]:
     """Take the rates of exchange out of the document; of two for one pair and moment the later is reported."""
-    found: Definitions[ExchangeRate] = Definitions("exchange rate", "base")
+    found: Definitions[ExchangeRate] = Definitions("exchange rate")
     places: dict[str, SourceLine] = {}
     for index, section in enumerate(items_of(document, EXCHANGE_RATES, problems)):
         label = f"{EXCHANGE_RATES}[{index}]"

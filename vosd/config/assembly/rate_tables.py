@@ -118,7 +118,6 @@ class StoredTables:
         """
         self._store = store
         self._workers = workers
-        self._niceness = niceness
         self._in_use = in_use
         self._does_without_disk = does_without_disk
         self._progress = progress

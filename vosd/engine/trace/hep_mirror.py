@@ -62,8 +62,6 @@ class HepMirror:
         """By gateway, whether the messages of its calls are copied, where it says so."""
         self._failed: deque[str] = deque(maxlen=_FAILED_MAX)
         """Calls that have failed: the messages of the turn in which they ended follow."""
-        self.too_long = 0
-        """Messages that no packet holds."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Ask the gateways of another catalogue."""
@@ -161,8 +159,7 @@ class HepMirror:
 
     def _copy(self, middle: bytes, direction: Direction, peer: Peer, data: bytes) -> None:
         data = blanked(data) if len(data) <= PACKET_MAX else data
-        if len(data) > PACKET_MAX:  # also one that has grown by what stands for its credentials
-            self.too_long += 1
+        if len(data) > PACKET_MAX:  # no packet holds it: also one that has grown by what stands for its credentials
             return
         transport, host, port = self._listeners[peer.flow]
         if direction is _IN:
