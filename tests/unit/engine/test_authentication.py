@@ -2,34 +2,15 @@
 
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.login_scene import DESK, OTHER_DESK, RIGHT, WRONG, at_once, call, content, scene
 from doubles.sockets.login import Login, answer, questions
 from doubles.sockets.loopback import Endpoint
-from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from structlog.testing import capture_logs
 
-from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.registration.authentication import PROVEN_MS
-from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.settings import SipSettings
-
-DESK = Endpoint("203.0.113.66", 41_234)
-"""A telephone at an unknown address."""
-OTHER_DESK = Endpoint("203.0.113.67", 41_234)
-RIGHT = Login("1001", "secret")
-WRONG = Login("1001", "guess")
-BOTH = DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5))
-
-
-def content(*phones, gateways=(), digest=None, **parameters) -> Catalogue:
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), *gateways]
-    digest = digest or DigestSettings()
-    return catalogue(known, phones=phones or [phone("1001", digest=digest)], digest=digest, **parameters)
-
-
-def scene(*phones, sip=None, **more) -> Scene:
-    return Scene(content(*phones, **more), sip=sip)
 
 
 def bounded(*, gateways=(), phones=(), sip=None) -> Scene:
@@ -37,22 +18,9 @@ def bounded(*, gateways=(), phones=(), sip=None) -> Scene:
     return Scene(catalogue([vendor_gateway(0), *gateways], phones=phones), sip=sip)
 
 
-def call(stage, login, *, address=DESK, **intent):
-    """Call from an address, and hang up a while after an answer."""
-    made = stage.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
-    stage.wire.run_for(500)
-    return made
-
-
 def lock_out(stage, request_client, failures=6, login=WRONG, method="INVITE"):
     for _ in range(failures):
         assert request_client.prove(login, method).status == 401
-
-
-def at_once(stage, address):
-    """Return a client whose requests take no time on the wire."""
-    stage.wire.delays = lambda _packet: (0,)
-    return stage.exchange.request_client(address, wait_ms=0)
 
 
 class TestChallenges:

@@ -1,31 +1,13 @@
 """A thief has an account of his own, or many addresses, and wants the password of another user."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.builders import phone
+from doubles.login_scene import DESK, OTHER_DESK, RIGHT, WRONG, at_once, scene
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
-from doubles.virtual.request_client import RequestClient
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.sip.digest.settings import LockOutSettings
-
-DESK = Endpoint("203.0.113.66", 41_234)
-"""A telephone at an unknown address."""
-OTHER_DESK = Endpoint("203.0.113.67", 41_234)
-RIGHT = Login("1001", "secret")
-WRONG = Login("1001", "guess")
-
-
-def scene(*phones, **parameters) -> Scene:
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    stage = Scene(catalogue(known, phones=phones or [phone("1001")], **parameters))
-    stage.wire.delays = lambda _packet: (0,)  # requests take no time
-    return stage
-
-
-def at_once(stage, address) -> RequestClient:
-    return stage.exchange.request_client(address, wait_ms=0)
 
 
 def test_logging_in_to_an_account_of_ones_own_resets_no_guess_at_another():

@@ -4,39 +4,17 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.login_scene import DESK, OTHER_DESK, RIGHT, WRONG, call, content, scene
 from doubles.sockets.login import Login, questions
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
-from vosd.catalogue.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.gateways import CallerNumbers
 
-DESK = Endpoint("203.0.113.66", 41_234)
-"""A telephone at an unknown address."""
-OTHER_DESK = Endpoint("203.0.113.67", 41_234)
-RIGHT = Login("1001", "secret")
-WRONG = Login("1001", "guess")
 BOTH = DigestSettings(algorithms=(Algorithm.SHA_256, Algorithm.MD5))
-
-
-def content(*phones, gateways=(), digest=None, **parameters) -> Catalogue:
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), *gateways]
-    digest = digest or DigestSettings()
-    return catalogue(known, phones=phones or [phone("1001", digest=digest)], digest=digest, **parameters)
-
-
-def scene(*phones, **more) -> Scene:
-    return Scene(content(*phones, **more))
-
-
-def call(stage, login, *, address=DESK, **intent):
-    """Call from an address, and hang up a while after an answer."""
-    made = stage.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
-    stage.wire.run_for(500)
-    return made
 
 
 class TestCallsOfPhones:
