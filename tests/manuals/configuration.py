@@ -3,8 +3,10 @@
 The output is ``docs/configuration.md``; a test compares the two.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from pydantic.fields import FieldInfo
@@ -65,42 +67,50 @@ first line names the columns above in any order. Empty cells count as left out. 
 
 def reference() -> str:
     """Return the whole reference in Markdown."""
+    section = partial(_section, {})
     parts = [
         _INTRODUCTION,
-        *_section("The top level", "", InstallationKeys),
-        *_section("Parameters", "parameters", ParameterKeys),
+        *section("The top level", "", InstallationKeys),
+        *section("Parameters", "parameters", ParameterKeys),
         _AFTER_PARAMETERS,
         _without_effect(),
         *_presets(),
         *_trunk_presets(),
-        *_section("Rate groups", "rate_groups[]", RateGroupKeys),
-        *_section("Rates", "rate_groups[].rates[]", RateKeys),
+        *section("Rate groups", "rate_groups[]", RateGroupKeys),
+        *section("Rates", "rate_groups[].rates[]", RateKeys),
         _RATES,
-        *_section("Accounts", "accounts[]", AccountKeys),
-        *_section("Mapping gateways", "mapping_gateways[]", MappingGatewayKeys),
-        *_section("Routing gateways", "routing_gateways[]", RoutingGatewayKeys),
-        *_section("Phones", "phones[]", PhoneKeys),
-        *_section("Number lists", "number_lists[]", NumberListKeys),
-        *_section("Number pools", "number_pools[]", NumberPoolKeys),
-        *_section("Numbers of customers", "dids[]", DidKeys),
-        *_section("Groups of addresses", "address_groups[]", AddressGroupKeys),
-        *_section("Groups of gateways", "gateway_groups[]", GatewayGroupKeys),
-        *_section("Calendars", "calendars[]", CalendarKeys),
-        *_section("Period rates", "period_rates[]", PeriodRatesKeys),
-        *_section("Currencies", "currencies[]", CurrencyKeys),
-        *_section("Exchange rates", "exchange_rates[]", ExchangeRateKeys),
-        *_section("Destination classes", "destination_classes[]", DestinationClassKeys),
-        *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
-        *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
-        *_section("Reports at fixed times", "reports[]", ScheduledReportKeys),
+        *section("Accounts", "accounts[]", AccountKeys),
+        *section("Mapping gateways", "mapping_gateways[]", MappingGatewayKeys),
+        *section("Routing gateways", "routing_gateways[]", RoutingGatewayKeys),
+        *section("Phones", "phones[]", PhoneKeys),
+        *section("Number lists", "number_lists[]", NumberListKeys),
+        *section("Number pools", "number_pools[]", NumberPoolKeys),
+        *section("Numbers of customers", "dids[]", DidKeys),
+        *section("Groups of addresses", "address_groups[]", AddressGroupKeys),
+        *section("Groups of gateways", "gateway_groups[]", GatewayGroupKeys),
+        *section("Calendars", "calendars[]", CalendarKeys),
+        *section("Period rates", "period_rates[]", PeriodRatesKeys),
+        *section("Currencies", "currencies[]", CurrencyKeys),
+        *section("Exchange rates", "exchange_rates[]", ExchangeRateKeys),
+        *section("Destination classes", "destination_classes[]", DestinationClassKeys),
+        *section("Routing plans", "routing_plans[]", RoutingPlanKeys),
+        *section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
+        *section("Reports at fixed times", "reports[]", ScheduledReportKeys),
     ]
     return "\n".join(parts)
 
 
-def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
-    """Yield one chapter, and behind it those of the sections inside."""
+def _section(told: dict[type[Keys], str], title: str, key: str, model: type[Keys]) -> Iterator[str]:
+    """Yield one chapter, and behind it those of the sections inside.
+
+    Keys of a model that a chapter before has are not repeated: ``told`` has the path of that one.
+    """
     yield f"## {title}\n"
     yield f"{model.__doc__}\n"
+    before = told.setdefault(model, key)
+    if before != key:
+        yield f"The keys are those of [`{before}`](#{re.sub(r'[^a-z_]', '', before)}).\n"
+        return
     yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
     inner = {}
     meanings = meanings_of(model)
@@ -119,7 +129,7 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
     yield ""
     for name, nested in inner.items():
         path = f"{key}.{name}" if key else name
-        yield from _section(f"`{path}`", path, nested)
+        yield from _section(told, f"`{path}`", path, nested)
 
 
 def _row(name: str, field: FieldInfo, meaning: str | None) -> str:

@@ -49,6 +49,9 @@ def keys() -> dict[str, set[str]]:
             found[section.rstrip(".")].add("")
         elif row := re.match(r"\| `([A-Za-z_0-9]+)` \| ([^|]*) \|", line):
             found[section + row[1]].add(row[2])
+        elif same := re.match(r"The keys are those of \[`([a-z_\[\].]+)`\]", line):
+            before = f"{same[1].replace('[]', '')}."
+            found |= {path.replace(before, section): found[path] for path in [*found] if path.startswith(before)}
     return found
 
 
