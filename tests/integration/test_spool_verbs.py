@@ -111,6 +111,13 @@ def test_a_file_of_the_quarantine_that_cannot_be_read_is_named(installation):
     assert call_id(1) in result.stdout
     assert "cannot be read" in result.stderr
     assert installation.run("spool", "show", call_id(2)).exit_code == 1
+    exported = installation.run("spool", "export")
+    assert [each["call_id"] for each in json.loads(exported.stdout)] == [call_id(1)]
+    assert f"{call_id(2)}.json cannot be read" in exported.stderr
+    tried = installation.run("spool", "retry", call_id(2))
+    assert tried.exit_code == 1
+    assert f"{call_id(2)}.json cannot be read" in tried.stdout
+    assert tried.stdout.endswith("0 booked, 1 refused\n")
 
 
 def damaged_journal(directory: Path) -> Path:

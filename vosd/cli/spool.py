@@ -75,6 +75,8 @@ def export(invocation: Invocation, file: Path | None) -> None:
 
     found = ordered(invocation, list_refused, ListRefused())
     _deliver([*map(_whole, found.records)], "records", file)
+    for why in found.unreadable:
+        output.remark(why)
 
 
 @spool.command("check")
