@@ -9,7 +9,7 @@ from zlib import crc32
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.killed import KilledScene
-from doubles.sockets.peer import ANSWER
+from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -75,6 +75,21 @@ def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     day = datetime.fromtimestamp(record.started_at / 1_000, UTC).date().isoformat()
     assert relay.recordings == [Path(f"/recordings/{day}/{record.call_id}.pcap")]
     assert json.loads(record.media)["recording"] == f"{day}/{record.call_id}.pcap"
+
+
+@pytest.mark.parametrize(("encrypts", "answers_so"), [(True, True), (True, False), (False, False)])
+def test_a_recording_that_no_one_can_play_is_said_to_be_one(encrypts, answers_so):
+    keys = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n"
+    scene, relay = scene_with(trunk=100)
+    with capture_logs() as lines:
+        for _ in range(2):
+            offer, answer = OFFER + keys * encrypts, ANSWER + keys * answers_so
+            call, _ = scene.talk(Intent(offer=offer), answers(body=answer))
+            scene.hang_up(call)
+    scene.expect_nothing_left(within_ms=0)
+    assert len(relay.recordings) == 2
+    said = [each["routing_gateway"] for each in lines if each["event"] == "recording_encrypted"]
+    assert said == ["vendor-0"] * answers_so
 
 
 def test_a_call_whose_callee_makes_the_offer_is_recorded():

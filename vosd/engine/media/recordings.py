@@ -7,10 +7,12 @@ from zlib import crc32
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
+from vosd.engine.media.key_conversion import are_encrypted
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
 from vosd.obs.events import log as _log
+from vosd.obs.log import LogLimiter
 
 _PERCENT: Final = 100
 
@@ -23,6 +25,7 @@ class CallRecordings:
         self._directory = directory
         self._recorded: dict[int, LegMedia] = {}
         """Legs of attempts whose calls are recorded, by their ports."""
+        self._log_limiter = LogLimiter()
         relay.recording_failed = self._failed
 
     def begin(self, caller: Leg, callee: Leg, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
@@ -48,6 +51,9 @@ class CallRecordings:
             second.recording = file
             self._recorded[ports[1].id] = second
             _log.info("recording_begun", call_id=call_id, file=file)
+            gateway = "" if callee.route_choice is None else callee.route_choice.gateway.name
+            if are_encrypted(caller, callee) and self._log_limiter.admits(gateway, now.mono):
+                _log.warning("recording_encrypted", call_id=call_id, file=file, routing_gateway=gateway)
 
     def keep(self, media: LegMedia) -> None:
         """Note a leg of an earlier process: its recording may turn out to have no file."""
