@@ -14,7 +14,7 @@ from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, Transp
 from vosd.net.tls import TlsContexts
 from vosd.sip.flows import Flows, Listener
 
-from .conftest import PeerEnd
+from .conftest import PATIENCE_S, PeerEnd
 
 HOST = "127.0.0.1"
 REUSE = TransportSettings(connections=ConnectionLimits(alias=True))
@@ -76,11 +76,12 @@ async def test_calls_over_a_connection_of_a_gateway_go_on_where_another_one_to_i
     opened, connect, monkeypatch
 ):
     """Behind a firewall that drops, an answer whose connection is lost waits for one while the gateway is back."""
-    monkeypatch.setattr(tcp, "CONNECT_S", 0.5)
+    monkeypatch.setattr(tcp, "CONNECT_S", PATIENCE_S)
     node = await opened(settings=REUSE)
     node.ear.gateways.add(HOST)
     with ExitStack() as sockets:
-        place = sockets.enter_context(closing(socket.create_server((HOST, 0), backlog=0))).getsockname()
+        listening = sockets.enter_context(closing(socket.create_server((HOST, 0), backlog=0)))
+        place = listening.getsockname()
         for _ in range(4):  # the kernel drops what comes while its queue is full
             sockets.enter_context(closing(full := socket.socket())).setblocking(False)
             full.connect_ex(place)
@@ -89,7 +90,9 @@ async def test_calls_over_a_connection_of_a_gateway_go_on_where_another_one_to_i
         peer.writer.write(asking(f"{HOST}:{place[1]}"))
         await node.ear.message()
         node.send(b"a new call, ", place)
-        assert await peer.read(12 + 9) == b"a new call, an answer"
+        assert await peer.read(12) == b"a new call, "
+        listening.close()  # the kernel's next attempt is refused
+        assert await peer.read(9) == b"an answer"
     assert node.ear.failures == 0
 
 

@@ -4,8 +4,9 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
+from typing import Protocol
 
 import pytest
 from doubles.turns import until
@@ -45,18 +46,33 @@ async def test_a_backlog_of_several_turns_is_read_completely_and_in_order(opened
     assert received == backlog
 
 
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
+class Later(Protocol):
     """Let so many seconds pass on the monotonic clock, and on the wall clock."""
 
-    def let_pass(mono_s: float, wall_s: float) -> None:
-        wall = time.time  # noqa: TID251 - the clock of the kernel's stamps
-        clocks = SimpleNamespace(monotonic=lambda: time.monotonic() + mono_s, time=lambda: wall() + wall_s)
+    def __call__(self, mono_s: float, wall_s: float, *, stands: bool = False) -> None:
+        """``stands`` = both stand still from then on: however busy the machine is, nothing has waited for longer."""
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    def let_pass(mono_s: float, wall_s: float, *, stands: bool = False) -> None:
+        mono, wall = time.monotonic, time.time  # noqa: TID251 - the clock of the kernel's stamps
+        if stands:
+            mono, wall = partial(float, mono()), partial(float, wall())
+        clocks = SimpleNamespace(monotonic=lambda: mono() + mono_s, time=lambda: wall() + wall_s)
         monkeypatch.setattr(udp, "time", clocks)
         monkeypatch.setattr(entrance, "time", clocks)
         monkeypatch.setattr(transports, "time", clocks)
 
     return let_pass
+
+
+def is_between(earliest: float, came: float, latest: float) -> bool:
+    """Return whether a datagram counts from a time between two, which may be far apart where the machine is busy.
+
+    The clock of the kernel's stamps is another one than that of the test, and both are read one after the other.
+    """
+    return earliest - 0.1 < came < latest + 0.1
 
 
 async def after_a_start(opened, *waiting: bytes, host: str = "127.0.0.1", served_mono: float = 0.0):
@@ -78,7 +94,7 @@ async def test_what_has_waited_for_a_start_counts_from_when_it_came(opened, late
     later(60.0, 60.0)
     node = await after_a_start(opened, request("BYE"), host=host)
     [came] = node.ear.came
-    assert began - 0.1 < came < time.monotonic() + 0.1
+    assert is_between(began, came, time.monotonic())
     flow, data, sender = await node.ear.message()
     assert (flow, data, sender.host) == (0, request("BYE"), host)
 
@@ -90,14 +106,15 @@ async def test_a_clock_that_was_set_meanwhile_takes_no_more_than_the_time_withou
     began = time.monotonic()
     later(60.0, 60.0 + jump_s)
     node = await after_a_start(opened, request("BYE"), served_mono=began - 2.0)
-    assert node.ear.came[0] - began == pytest.approx(counts_s, abs=1.0)
+    [came] = node.ear.came
+    assert is_between(began + counts_s, came, time.monotonic() + counts_s)
 
 
 @pytest.mark.parametrize(("away_s", "served"), [(3.0, True), (5.0, False)])
 async def test_a_new_call_that_has_waited_so_long_that_its_caller_may_have_given_up_is_not_served(
     opened, later, away_s, served
 ):
-    later(away_s, away_s)
+    later(away_s, away_s, stands=served)
     within = request("INVITE", to="<sip:4420@192.0.2.1>;tag=ours")
     node = await after_a_start(opened, request("INVITE"), within)
     received = [(await node.ear.message())[1] for _ in range(node.ear.messages)]
@@ -109,7 +126,7 @@ async def test_a_new_call_that_has_waited_so_long_that_its_caller_may_have_given
 async def test_a_request_that_its_sender_has_given_up_is_not_carried_out_but_ends_of_calls_are(
     opened, later, away_s, served
 ):
-    later(away_s, away_s)
+    later(away_s, away_s, stands=served)
     within = "<sip:4420@192.0.2.1>;tag=ours"
     given_up = [request("MESSAGE"), request("REGISTER"), *(request(each, to=within) for each in ("REFER", "INVITE"))]
     kept = [
@@ -144,13 +161,12 @@ async def test_what_has_waited_in_several_sockets_is_served_in_the_order_in_whic
 
 async def test_a_clock_that_was_set_back_changes_no_order(opened, monkeypatch):
     """A datagram from before the clock was set back has too late a stamp, and counts as of the next true one."""
-    now = time.time()  # noqa: TID251 - the clock of the kernel's stamps
+    began, now = time.monotonic(), time.time()  # noqa: TID251 - the clock of the kernel's stamps
     stamps = iter([now + 3_600.0, now - 20.0, now - 10.0])
     monkeypatch.setattr(udp, "_wall_of", lambda _stamps: next(stamps))
     requests = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(3)]
     node = await after_a_start(opened, *requests)
     assert [(await node.ear.message())[1] for _ in requests] == requests
-    began = time.monotonic()
     assert [came - began for came in node.ear.came] == pytest.approx([-20.0, -20.0, -10.0], abs=1.0)
 
 
@@ -179,10 +195,12 @@ async def test_what_has_waited_while_the_process_stood_still_counts_from_when_it
     began = time.monotonic()
     ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(BATCH + 1)]
     send_all(host, node.address(), request("INVITE"), *ends)
+    sent = time.monotonic()
     later(60.0, 60.0)
     assert [(await node.ear.message())[1] for _ in ends] == ends
     assert node.ear.dropped == {Drop.WAITED_FOR_START: 1}  # a caller that is still there repeats its INVITE
-    assert node.ear.came == [pytest.approx(began, abs=1.0)] * len(ends)
+    assert len(node.ear.came) == len(ends)
+    assert all(is_between(began, came, sent) for came in node.ear.came)
 
 
 async def test_more_than_a_turn_that_has_waited_meanwhile_counts_from_when_it_came(opened, later, monkeypatch):
@@ -191,13 +209,15 @@ async def test_more_than_a_turn_that_has_waited_meanwhile_counts_from_when_it_ca
     began = time.monotonic()
     ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(2 * 2 * BATCH + 5)]
     send_all("127.0.0.1", node.address(), *ends)
+    sent = time.monotonic()
     later(60.0, 60.0)
     assert [(await node.ear.message())[1] for _ in ends] == ends
-    assert node.ear.came == [pytest.approx(began, abs=1.0)] * len(ends)
+    assert len(node.ear.came) == len(ends)
+    assert all(is_between(began, came, sent) for came in node.ear.came)
     send_all("127.0.0.1", node.address(), request("BYE"))
     later(120.0, 7_200.0)
     await node.ear.message()
-    assert node.ear.came[-1] == pytest.approx(began + 60.0, abs=1.0)
+    assert is_between(began + 60.0, node.ear.came[-1], time.monotonic() + 60.0)
 
 
 async def test_what_a_turn_has_left_and_is_late_then_counts_from_when_it_came(opened, monkeypatch):
@@ -214,17 +234,20 @@ async def test_what_a_turn_has_left_and_is_late_then_counts_from_when_it_came(op
     monkeypatch.setattr(udp, "time", clocks)
     ends = [request("BYE", branch=f"z9hG4bK-{number}") for number in range(BATCH + 5)]
     send_all("127.0.0.1", node.address(), *ends)
+    sent = time.monotonic()
     assert [(await node.ear.message())[1] for _ in ends] == ends
-    assert node.ear.came[BATCH:] == [pytest.approx(began, abs=1.0)] * 5
+    assert [is_between(began, came, sent) for came in node.ear.came[BATCH:]] == [True] * 5
 
 
 async def test_a_clock_that_was_set_ahead_meanwhile_takes_no_more_than_the_time_since_the_latest_reading(opened, later):
-    node = await opened(("udp", "127.0.0.1"))
     began = time.monotonic()
+    node = await opened(("udp", "127.0.0.1"))
     send_all("127.0.0.1", node.address(), request("BYE"))
+    sent = time.monotonic()
     later(60.0, 3_660.0)
     await node.ear.message()
-    assert node.ear.came == [pytest.approx(began, abs=1.0)]
+    [came] = node.ear.came
+    assert is_between(began, came, sent)
 
 
 async def test_what_is_read_before_it_is_late_is_new(opened, later, monkeypatch):
