@@ -137,8 +137,8 @@ def test_a_whole_life_is_told_to_the_service_manager(
     stopping = manager.wait_for("STOPPING=1")[-1]
     assert "EXTEND_TIMEOUT_USEC=41000000" in stopping
     assert daemon.wait() == 0
-    # (on a busy machine the bookkeeper may still be starting then, and is killed after 5 s)
-    told_last = [line["event"] for line in daemon.log() if line["event"] != "bookkeeper_killed"]
+    # (on a busy machine the bookkeeper may still be starting then, and is killed after 5 s; and the loop is late)
+    told_last = [line["event"] for line in daemon.log() if line["event"] not in {"bookkeeper_killed", "loop_late"}]
     assert told_last[-2:] == ["stop_requested", "stopped"]
     assert not (daemon.directory / "vosd.sock").exists()
 
