@@ -131,7 +131,7 @@ def late_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    """A running MariaDB of the test run's own (port 33100-33199), stopped at its end."""
+    """A running MariaDB of the test run's own (port 18100-18199), stopped at its end."""
     server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
     server.start()
     yield server

@@ -134,7 +134,7 @@ def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(st
         assert in_first_batch <= PACE.send_one_time + 2 * PACE.slice_max
         # 0.8 s where nothing else runs; with ten processes for each processor every slice is late, and it takes five.
         assert sweep[-1].at_ms - sweep[0].at_ms < 1_000 * PERIOD_S, "it is over before the next"
-    assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 2_000
+    assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 500 * PERIOD_S, "half a period, on a busy machine"
     steps = [float(line) for line in (stage.daemon.directory / _STEPS).read_text().splitlines()]
     assert len(steps) > 2 * PLACES // (PACE.slice_max + 1)
     assert max(steps) < STEP_MS

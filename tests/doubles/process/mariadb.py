@@ -190,7 +190,7 @@ class MariaDb:
     def connection(self, **options: Any) -> "pymysql.Connection[pymysql.cursors.Cursor]":
         """Connect to the server as the user of the tests; the options are those of the driver."""
         return pymysql.connect(
-            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, connect_timeout=2, **options
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, connect_timeout=30, **options
         )
 
     def cpu_seconds(self) -> float:

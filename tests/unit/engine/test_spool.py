@@ -66,7 +66,7 @@ async def test_an_order_waits_only_so_long_for_other_bookings(database, quaranti
     async with turn:
         for order in (spool.retry(), spool.salvage(Path("unread"))):
             with pytest.raises(StoreUnavailable, match=r"nothing was booked: .* try again when vosd status"):
-                await asyncio.wait_for(order, 5)
+                await asyncio.wait_for(order, 30)
     assert (await spool.retry()).booked == [call_id(1)]
     assert not turn.locked()
 

@@ -87,7 +87,7 @@ async def test_the_areas_of_a_large_rate_group_are_worked_out_beside_the_event_l
 
     class Large(RateRows):
         def find(self, number: str, wall_ms: int) -> Rate | None:
-            assert turned.wait(timeout=2), "other requests wait for the areas"
+            assert turned.wait(timeout=30), "other requests wait for the areas"
             return super().find(number, wall_ms)
 
     rate = builders.applied_rate(prefix="44", area="United Kingdom")
