@@ -228,20 +228,20 @@ def test_a_refund_is_said_without_sign_and_force_is_for_it_alone(installation: I
 
 def expiring(installation: Installation) -> Installation:
     text = installation.config.read_text()
-    terms = "rate_group: sell, expires_at: '2030-06-10T00:00:00Z', payment_extends_days: 30}"
+    terms = "rate_group: sell, expires_at: '2095-06-10T00:00:00Z', payment_extends_days: 30}"
     installation.config.write_text(text.replace("rate_group: sell}", terms, 1))
     return installation
 
 
 def test_a_payment_extends_the_validity_and_says_so(installation: Installation) -> None:
     expiring(installation)
-    assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-06-10T00:00:00.000Z"
-    assert installation.document(*PAY, "--amount", "5")["expires_at"] == "2030-07-10T00:00:00.000Z"
+    assert installation.document("account", "show", "customer-1")["expires_at"] == "2095-06-10T00:00:00.000Z"
+    assert installation.document(*PAY, "--amount", "5")["expires_at"] == "2095-07-10T00:00:00.000Z"
     assert "expires_at" not in installation.document(*PAY, "--amount", "-5", "--type", "adjustment")
-    assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-07-10T00:00:00.000Z"
+    assert installation.document("account", "show", "customer-1")["expires_at"] == "2095-07-10T00:00:00.000Z"
     (listed, _) = installation.document("account", "list")
-    assert listed["expires_at"] == "2030-07-10T00:00:00.000Z"
-    assert "2030-08-09T00:00:00.000Z" in installation.vosd(*PAY, "--amount", "5").stdout
+    assert listed["expires_at"] == "2095-07-10T00:00:00.000Z"
+    assert "2095-08-09T00:00:00.000Z" in installation.vosd(*PAY, "--amount", "5").stdout
 
 
 def test_an_expiry_that_is_set_wins_over_the_configuration(installation: Installation) -> None:
@@ -254,9 +254,9 @@ def test_an_expiry_that_is_set_wins_over_the_configuration(installation: Install
     assert installation.document(*explain)["result"] == "Account Expired"
     assert installation.document(*change, "never")["expires_at"] is None
     assert "expires_at" not in installation.document("account", "show", "customer-1")
-    assert installation.document(*change, "configured")["expires_at"] == "2030-06-10T00:00:00.000Z"
-    assert installation.vosd(*change, "never", "--until", "2030-01-01T00:00:00Z").exit_code == 2
-    assert installation.vosd(*change, "2030-01-01").exit_code == 2
+    assert installation.document(*change, "configured")["expires_at"] == "2095-06-10T00:00:00.000Z"
+    assert installation.vosd(*change, "never", "--until", "2095-01-01T00:00:00Z").exit_code == 2
+    assert installation.vosd(*change, "2095-01-01").exit_code == 2
     assert installation.vosd("account", "set", "customer-1").exit_code == 2
 
 
@@ -278,7 +278,7 @@ def test_the_history_of_an_account_has_every_change_with_before_and_after(instal
         ("set", "overdraft_limit", "2.00", "3.00", "ann"),
         ("set", "overdraft_limit", "0.00", "2.00", "ann"),
         ("booked", "payment", "0.00", "5.00", "ann"),
-        ("set", "expires_at", "2030-06-10T00:00:00.000Z", "2030-07-10T00:00:00.000Z", "ann"),
+        ("set", "expires_at", "2095-06-10T00:00:00.000Z", "2095-07-10T00:00:00.000Z", "ann"),
     ]
     assert (changes[3]["memo"], changes[5]["reference"], changes[5]["amount"]) == ("more", "wire-7", "5.00")
     assert changes[6]["memo"] == "payment wire-7"
