@@ -161,6 +161,29 @@ async def test_a_repeat_is_the_same_where_a_charge_was_as_wanted_or_was_correcte
     assert len(await entries(booked)) == 3
 
 
+async def test_a_repeat_says_which_charges_were_corrected_otherwise_since(booked):
+    store = SqlCorrections(booked)
+    both = correction(1, customer("0.36"), vendor("0.20"))
+    await store.book([both])
+    await store.book([correction(1, vendor("0.25"), reference="ticket 8")])
+    again = await store.book([both])
+    assert [(each.role, each.is_repeated, each.is_outdated) for each in again] == [
+        (CUSTOMER, True, False), (VENDOR, True, True),
+    ]  # fmt: skip
+    assert (await record_of(booked, 1)).cost == Decimal("0.25")
+
+
+async def test_a_call_of_which_one_charge_was_corrected_since_stays_as_a_whole(booked):
+    store = SqlCorrections(booked)
+    wanted = [each._replace(follows="") for each in (customer("0.40"), vendor("0.20"))]
+    await store.book([correction(1, customer("0.36"))])
+    left = await store.book([correction(1, *wanted, reference="rerate-1")])
+    assert [each.is_overtaken for each in left] == [True, True]
+    record = await record_of(booked, 1)
+    assert (record.fee, record.cost) == (Decimal("0.36"), COST)
+    assert len(await entries(booked)) == 1
+
+
 async def test_amounts_that_are_as_wanted_already_change_nothing(booked):
     store = SqlCorrections(booked)
     await store.book([correction(1, customer("0.36"))])
@@ -177,6 +200,7 @@ async def test_corrections_of_corrections_are_kept_one_after_the_other(booked):
         (FEE, Decimal("0.36"), "wrong rate", "ann"),
         (Decimal("0.36"), Decimal("0.40"), "of another month", "ann"),
     ]
+    assert await store.history(call_id(2)) == []
     assert (await record_of(booked, 1)).charges[0].corrected == 2
     assert (await verify_ledger(booked)).differences == ()
 

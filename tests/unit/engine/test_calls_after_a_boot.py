@@ -6,11 +6,16 @@ The clocks are arguments: the second switch has others than the first one, and t
 from decimal import Decimal
 from functools import partial
 
+import msgspec
 import pytest
+from doubles.journals import open_call
 from doubles.killed import KilledScene
 from doubles.virtual import exchange
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.scene import usual_catalogue
+
+from vosd.callcontrol.bookkeeping import lost
+from vosd.engine.journal.replay import moved_by
 
 TALKED_MS, GOES_ON_MS, MARK_MS = 20_000, 10_000, 1_000
 SOON_MS, HOUR_MS = 5_000, 3_600_000
@@ -54,6 +59,7 @@ def test_the_call_has_lasted_as_long_as_the_wall_clock_says_or_the_journal_prove
     assert lasted_ms - 2 * MARK_MS <= record.hold_time_ms <= lasted_ms + 100
     assert record.ended_at - record.answered_at == record.hold_time_ms
     assert record.fee == Decimal(record.billed_seconds) / 100
+    assert (record.vendor_billed_seconds, record.cost) == (record.billed_seconds, record.fee / 2)
 
 
 def test_a_call_ends_as_lost_where_the_clock_was_set_far_ahead(booted):
@@ -62,6 +68,26 @@ def test_a_call_ends_as_lost_where_the_clock_was_set_far_ahead(booted):
     [record] = scene.lost
     assert record.end_reason == "Lost"
     assert TALKED_MS - 2 * MARK_MS <= record.hold_time_ms <= TALKED_MS
+    assert (record.vendor_billed_seconds, record.cost) == (record.billed_seconds, record.fee / 2)
+
+
+@pytest.mark.parametrize(
+    "instants",
+    [
+        {"vendor_answered_mono": 3_000},
+        {"charged_mono": (1_000, 1_500)},
+        {"charged_mono": (1_000, 1_500), "vendor_left_mono": 9_000},
+        {"charged_mono": (1_000, 1_500), "ended_mono": 12_000},
+        {"vendor_answered_mono": 3_000, "ended_mono": 12_000},
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("ms", [-500, 10_000_000], ids=["less on the clock", "more on the clock"])
+def test_a_call_that_is_lost_costs_the_same_by_the_clock_of_another_boot(instants, ms):
+    call = msgspec.structs.replace(open_call(1), **instants)
+    record = lost(call, 20_000)
+    assert record.cost > 0
+    assert lost(moved_by(ms, call), 20_000 + ms) == record
 
 
 def test_a_step_of_the_wall_clock_without_a_boot_changes_no_duration(booted):

@@ -12,9 +12,10 @@ from doubles.journals import RESERVE_BYTES, new_journal, open_call, opened
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
+from vosd.cdr.record import Posting
 from vosd.engine.journal import Journal, Remains, replay, sealing
 from vosd.engine.journal.earlier import read_segments
-from vosd.engine.journal.ends import Ends
+from vosd.engine.journal.ends import Ends, EndsBeingRead
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed, numbered
 from vosd.engine.journal.frames import framed
@@ -68,6 +69,19 @@ def known(remains: Remains) -> tuple[object, ...]:
                 owed[posting.account] = owed.get(posting.account, Decimal(0)) + posting.amount
     waiting = {id_bytes(each) for each in remains.unbooked} | remains.on_disk.keys()
     return remains.open_calls, waiting, {name: owed[name] for name in owed if owed[name]}, remains.last_mono
+
+
+def test_a_file_owes_what_its_calls_take_once_and_nothing_of_what_partners_earn():
+    found, (one, other) = EndsBeingRead(), (id_bytes(call_id(number)) for number in (1, 2))
+    for fee in ("-3.00", "-1.20"):  # the record of a call that is written anew replaces the one before
+        found.ended(one, [Posting("acme", Decimal(fee), "1"), Posting("partner", Decimal("0.50"), "1")])
+    found.ended(other, [Posting("acme", Decimal("-0.40"), "2"), Posting("carrier", Decimal("-0.30"), "2")])
+    ends = found.whole(0)
+    assert ends.owed == ends.taken_by([one, other]) == {"acme": Decimal("-1.60"), "carrier": Decimal("-0.30")}
+    assert ends.taken_by([one]) == {"acme": Decimal("-1.20")}
+    found.settled([one])
+    left = found.whole(0)
+    assert left.taken_by([other]) == {"acme": Decimal("-0.40"), "carrier": Decimal("-0.30")}
 
 
 @pytest.mark.parametrize("seed", range(8))
