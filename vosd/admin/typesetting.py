@@ -91,8 +91,9 @@ def _free_what_typst_keeps() -> None:
     """Have typst free the layout of what it has printed: it keeps that of some ten documents, for one that is alike."""
     import typst
 
+    empty = typst.Compiler(b"", ignore_system_fonts=True)  # it reads fonts once, and not for each compilation
     for _ in range(_KEPT_FOR):
-        typst.compile(b"", ignore_system_fonts=True)
+        empty.compile(b"")
 
 
 def _missing_letter(text: str) -> str | None:

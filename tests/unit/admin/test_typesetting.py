@@ -35,6 +35,18 @@ def test_what_was_printed_is_not_kept():
     assert resident() - before < 30 << 20
 
 
+def test_fonts_are_read_for_what_is_printed_and_once_to_free_it(monkeypatch):
+    """To read them takes longer than to print a page, and what was printed is freed behind ten compilations."""
+    read: list[str] = []
+    for name in ("compile", "Compiler"):
+        own = getattr(typst, name)
+        monkeypatch.setattr(
+            typst, name, lambda *args, own=own, name=name, **more: read.append(name) or own(*args, **more)
+        )
+    assert table("once", 1).startswith(b"%PDF")
+    assert read == ["compile", "Compiler"]
+
+
 def test_one_is_printed_at_a_time(monkeypatch):
     own: Callable[..., bytes] = typst.compile
     printing: list[int] = []
