@@ -6,6 +6,7 @@ ms. These calls never block, so the lock is kept (``ctypes.PyDLL``): 10 ms.
 """
 
 import ctypes
+import mmap
 import socket
 import struct
 from typing import Final
@@ -76,7 +77,9 @@ class Datagrams:
         self._flow = flow
         self._file = sock.fileno()
         self._is_version6 = sock.family == socket.AF_INET6
-        self._buffer = (ctypes.c_char * (BATCH * DATAGRAM_MAX))()
+        # The kernel gives a page of these when it is first written; ctypes would write zeroes to all 2 MB at once.
+        pages = mmap.mmap(-1, BATCH * DATAGRAM_MAX, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._buffer = (ctypes.c_char * len(pages)).from_buffer(pages)
         self._names = (ctypes.c_char * (BATCH * _NAME_STRIDE))()
         self._control = (ctypes.c_char * (BATCH * _STAMP_BYTES))()
         self._vectors = (_Vector * BATCH)()

@@ -1,13 +1,15 @@
 """Reading by the batch, on real sockets: every byte, every sender, nothing waited for."""
 
+import mmap
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from vosd.net import datagrams as net_datagrams
-from vosd.net.datagrams import BATCH, Datagrams
+from vosd.net.datagrams import BATCH, DATAGRAM_MAX, Datagrams
 
 HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
@@ -92,3 +94,14 @@ def test_what_is_remembered_of_addresses_is_bounded(sockets, monkeypatch):
             assert peer.recv(10) == b"y"
     assert len(datagrams._senders_by_name) <= 3
     assert len(datagrams._names_by_sender) <= 3
+
+
+def test_listeners_take_no_memory_for_datagrams_that_never_come(sockets):
+    """Each has room for 2 MB of them, of which most listeners use a few pages."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = resident()
+    listeners = [Datagrams(sockets[0], 0) for _ in range(20)]
+    assert resident() - before < len(listeners) * BATCH * DATAGRAM_MAX / 10
