@@ -42,7 +42,9 @@ console: vosd/api/console_files/index.html ## the pages of the management API, f
 vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json docs/operations/alarms.md scripts/console | $(BIN)/python
 	@scripts/console build
 
-test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
+# On a bare machine the packages take as long as the checks: they are loaded and written while these compute.
+test: $(VENV)/.tested-with ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target system-packages check-program check-console
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
