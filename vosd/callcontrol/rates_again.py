@@ -16,6 +16,7 @@ from vosd.callcontrol.sell_rate import of_allowed_type
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.cdr.past import PastCall
+from vosd.trunks.number_rules import IncomingNumbers
 
 
 class RatesAgain:
@@ -37,8 +38,9 @@ class RatesAgain:
         """Return the calling number that a call was rated by: as the rules of its mapping gateway have rewritten it.
 
         It is the number that the other side was sent, unless the vendor's gateway may have changed it; then the one
-        that was received. Where that gateway is gone, or there is none, it is the number that was sent if the mapping
-        gateway changes numbers: the received one is another then.
+        that was received, as the rules of now rewrite it: without numbers of a pool, and with 0 for random digits.
+        Where the vendor's gateway is gone, or there is none, it is the number that was sent if the mapping gateway
+        changes numbers: the received one is another then.
         """
         mapping = self._catalogue.mapping_gateways.get(past.mapping_gateway or "")
         vendor = self._catalogue.routing_gateways.get(past.routing_gateway or "")
@@ -48,9 +50,19 @@ class RatesAgain:
             is_as_rated = vendor.numbers is None or not vendor.numbers.may_change_callers
         if past.caller_out is not None and is_as_rated:
             return past.caller_out
-        permitted = None if mapping is None else mapping.caller_numbers
         caller = without_separators(past.caller_in)
-        return caller if permitted is None else permitted.permitted(caller)
+        if mapping is None:
+            return caller
+        if mapping.caller_numbers is not None:
+            caller = mapping.caller_numbers.permitted(caller)
+        return caller if mapping.numbers is None else self._rewritten(caller, mapping.name, mapping.numbers)
+
+    def _rewritten(self, caller: str, gateway: str, numbers: IncomingNumbers) -> str:
+        """Return a received calling number as the rules of a mapping gateway rewrite it, but for chance and pools."""
+        form = numbers.caller_format
+        if form is not None and form.replacement and not form.fits(caller):
+            caller = form.replacement
+        return self._catalogue.incoming[gateway].applied("", caller, lambda _below: 0, lambda _pool: None).caller
 
     def of_customer(
         self,

@@ -164,15 +164,20 @@ def test_a_vendor_that_is_gone_is_rated_by_its_account_and_without_that_not_at_a
 
 
 @pytest.mark.parametrize(
-    "rule", ['tech_prefix: "99"', 'callee_rewrite: [["44", "0044"]]', "caller_format: {shortest: 5}"]
-)
-def test_calls_by_a_vendor_whose_rules_leave_callers_alone_are_as_they_were(tmp_path, rule: str) -> None:
+    "rule",
+    [
+        'tech_prefix: "99"', 'callee_rewrite: [["44", "0044"]]', "caller_format: {shortest: 5}",
+        'caller_rewrite: [["49", "0"]]',
+    ],
+)  # fmt: skip
+def test_calls_by_a_vendor_with_rules_are_as_they_were(tmp_path, rule: str) -> None:
     """Its rates depend on the caller, whose number the trunk of the customer has rewritten."""
     gateway = "name: minutes, account: minutes, address: 203.0.113.2"
     catalogue = catalogue_of(tmp_path, CONFIGURATION.replace(gateway, f"{gateway}, {rule}"))
     assert catalogue.routing_gateways["minutes"].numbers is not None
     calls = [past_of(record) for record in month(catalogue, 300)]
-    assert any(each.vendor_account == "minutes" and each.caller_in != each.caller_out for each in calls)
+    sent = [each for each in calls if each.vendor_account == "minutes" and each.mapping_gateway == "cycles"]
+    assert any(each.caller_in.startswith("0") for each in sent)
     assert rerated(calls, catalogue).differences.differ == 0
 
 
@@ -180,22 +185,34 @@ def test_a_caller_is_the_one_that_the_trunk_has_made_unless_the_vendor_may_have_
     tmp_path, calls: list[PastCall]
 ) -> None:
     """There is no vendor on calls to phones, and the rules of one that is gone are not known."""
-    text = CONFIGURATION.replace("address: 203.0.113.2}", 'address: 203.0.113.2, caller_rewrite: [["4", "5"]]}')
-    text = text.replace("hosts: 192.0.2.6}", 'hosts: 192.0.2.6, callee_rewrite: [["4", "4"]]}')
-    rates = RatesAgain(catalogue_of(tmp_path, text))
-    past = next(each for each in calls if each.caller_in == "0301234567" and each.caller_out == "49301234567")
-    for mapping, routing, caller in (
-        ("cycles", "seconds", past.caller_out),
-        ("cycles", "minutes", past.caller_in),
-        ("cycles", "gone", past.caller_out),
-        ("cycles", None, past.caller_out),
-        ("preferred", "gone", past.caller_in),
-        ("plain", "gone", past.caller_in),
-        ("gone", "gone", past.caller_in),
-        (None, "seconds", past.caller_out),
+    text = CONFIGURATION
+    for gateway, rule in (
+        ("address: 203.0.113.2}", 'caller_rewrite: [["4", "5"]]'),
+        ("hosts: 192.0.2.6}", 'callee_rewrite: [["4", "4"]]'),
+        ("hosts: 192.0.2.5}", "caller_drop: yes"),
+        ("hosts: 192.0.2.2, rate_group: uncapped}", 'caller_format: {shortest: 12, replacement: "4940123456"}'),
     ):
-        assert rates.caller_of(past._replace(mapping_gateway=mapping, routing_gateway=routing)) == caller, routing
-    assert rates.caller_of(past._replace(routing_gateway="gone", caller_out=None)) == past.caller_in
+        text = text.replace(gateway, f"{gateway[:-1]}, {rule}}}")
+    rates = RatesAgain(catalogue_of(tmp_path, text))
+    received, sent, past = "0301234567", "493099", calls[0]._replace(caller_in="0301234567", caller_out="493099")
+    for mapping, routing, caller in (
+        ("cycles", "seconds", sent),
+        ("cycles", "minutes", "49301234567"),
+        ("cycles", "gone", sent),
+        ("cycles", None, sent),
+        ("cheapest", "minutes", ""),
+        ("other-group", "minutes", "4940123456"),
+        ("preferred", "minutes", received),
+        ("preferred", "gone", received),
+        ("plain", "gone", received),
+        ("gone", "gone", received),
+        (None, "seconds", sent),
+    ):
+        found = rates.caller_of(past._replace(mapping_gateway=mapping, routing_gateway=routing))
+        assert found == caller, (mapping, routing)
+    assert rates.caller_of(past._replace(mapping_gateway="cycles", caller_out=None)) == "49301234567"
+    fitting = past._replace(mapping_gateway="other-group", routing_gateway="minutes", caller_in="493012345678")
+    assert rates.caller_of(fitting) == fitting.caller_in
 
 
 def test_a_number_that_was_free_with_its_routing_prefix_stays_free(tmp_path, calls: list[PastCall]) -> None:
