@@ -36,7 +36,9 @@ def call(
 
 def there(*calls: PartnerCall) -> Book:
     """Return the same calls as the other switch has them."""
-    return add_up(each._replace(direction=each.direction.other, gateway="theirs") for each in calls)
+    sent, received = PartnerDirection
+    turned = {sent: received, received: sent}
+    return add_up(each._replace(direction=turned[each.direction], gateway="theirs") for each in calls)
 
 
 def found(ours: Book, theirs: Book, *, has_money: bool = True) -> list[Deviation]:

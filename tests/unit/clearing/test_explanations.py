@@ -158,6 +158,8 @@ def test_prices_with_tax_are_compared_with_tax():
     dearer = rate_call(applied_rate("0.02", 1, tax_rate="20"), 600_000)
     found = verdict(ours, billed(600, dearer.total), taxed, includes_tax=True)
     assert found == (BillClass.RATE_DIFFERS, "price of 0.02 a minute")
+    without = verdict(sent(600, taxed, cost=charge.fee), billed(600, "0.237"), taxed)
+    assert without == (BillClass.RATE_DIFFERS, "price of 0.0237 a minute")
 
 
 def test_the_price_of_before_a_correction_is_named_and_no_rounding_that_fits_it_by_chance():
