@@ -292,6 +292,27 @@ async def test_the_currency_of_a_line_says_how_many_decimals_its_amount_has_wher
         await read_payments(office, operator(), ReadPayments(content=content.format("USD")))
 
 
+async def test_a_line_is_told_that_its_account_is_unknown_and_that_its_amount_may_be_of_thousands(
+    office: Office,
+) -> None:
+    """The account was told in the next run alone, where the amount was mended."""
+    content = "account,amount,reference\nacmee,50.000,r\nacme,1.000,s\n"
+    faults = (
+        "line 2: no account 'acmee' is configured", "line 2: 50.000 may be 50000 or 50.00",
+        "line 3: 1.000 may be 1000 or 1.00",
+    )  # fmt: skip
+    read = tuple(read_payment_file(content.splitlines(keepends=True)))
+    for refused in (
+        read_payments(office, operator(), ReadPayments(content=content)),
+        import_payments(office, operator(), ImportPayments(read)),
+    ):
+        with pytest.raises(BadPaymentFile) as told:
+            await refused
+        said = [each.said for each in told.value.mistakes]
+        assert len(said) == 3
+        assert all(any(each.startswith(fault) for each in said) for fault in faults)
+
+
 async def test_amounts_that_may_be_of_thousands_are_named_with_the_decimal_comma_that_they_are_written_with(
     office: Office,
 ) -> None:

@@ -330,11 +330,13 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
     found = read_payment_file(StringIO(order.content, newline=""))
     known = await payees(office, [each.account for each in found])
     absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
-    others = (
-        f"line {each.line}: {why}" if (why := absent.get(each.account)) else _fault(each, known.get(each.account))
+    faults = [
+        fault
         for each in found
-    )
-    faults = [each for each in others if each is not None]
+        # no fault has the currency of an account that one does not see
+        for fault in (_absence(each, absent), _fault(each, None if each.account in absent else known.get(each.account)))
+        if fault is not None
+    ]
     faults += await _untakable(office, who, [] if faults else found)
     if faults:
         raise BadPaymentFile(faults)
@@ -397,6 +399,12 @@ async def _absent(office: Office, scope: Scope, names: Iterable[str]) -> dict[st
     return absent
 
 
+def _absence(payment: FilePayment, absent: Mapping[str, str]) -> str | None:
+    """Return a sentence where the account of a line gets no payment, or None."""
+    why = absent.get(payment.account)
+    return None if why is None else f"line {payment.line}: {why}"
+
+
 def _currency_of(account: Account | None) -> str | None:
     return None if account is None else account.currency
 
@@ -444,7 +452,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         account = known.get(each.account)
         if (fault := _fault(each, account)) is not None:
             faults.append(fault)
-            if each.account not in accounts:  # the trial would refuse the same
+            if account is not None and each.account not in accounts:  # the trial would refuse the same
                 continue
         try:
             tried = await _book(office, who, each, account, is_trial=True)
