@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -77,6 +78,9 @@ _OF_NO_CALL: Final[ColumnElement[bool]] = literal_column("ledger_entry.period") 
 
 _ROLE_BEGINS: Final = 38
 """Place of the role in the reference of a call's entry, behind the call's id (``rows.reference_of``)."""
+
+_NO_CLOSE: Final[ColumnElement[Any]] = null()
+"""The close that an entry came behind, where there was none."""
 
 _OF_CUSTOMER: Final = f"/{CUSTOMER}"
 """End of the reference of a correction of what the customer of a call pays."""
@@ -285,32 +289,37 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        total = money_sum(_entry.amount)
+        return (await self.statements([account], since, until))[account]
+
+    async def statements(self, accounts: Sequence[str], since: int, until: int) -> Mapping[str, Statement]:
+        """Return ``statement`` of each of some accounts, of one reading of their entries.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+        """
         async with self._database.reading(unhurried=True) as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
-            points = await checkpoints_of(connection, account)
-            start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
-            of_account = [_entry.account == account]
-            if start is not None:
-                of_account.append(_entry.seq > start.seq)
-            before, within = _before(points, since), _before(points, until)
-            opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
-            lines = (
-                select(_kind_of_movement().label("kind"), _entry.amount, TAX_OF_ENTRY.label("tax"))
-                .where(*of_account, within, not_(before))
-                .subquery()
-                .c
-            )
-            taxed, sums = func.count(lines.tax).label("taxed"), (money_sum(lines.amount), money_sum(lines.tax))
-            by_kind = select(lines.kind, func.count(), *sums, taxed).group_by(lines.kind).order_by(lines.kind)
-            rows = (await connection.execute(by_kind)).all()
-        movements = tuple(
-            Movement(kind, entries, amount, tax if taxed == entries else None)
-            for kind, entries, amount, tax, taxed in rows
-        )
-        opening += ZERO if start is None else start.balance
-        is_closed = any(each.closed_until >= until for each in points)
-        return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO), is_closed)
+            rows = await _closed_before(connection, since, accounts)
+            starts = {row.id: row.seq for row in rows}
+            counted = await _counted(connection, [since, until], accounts, by_kind=True, starts=starts)
+            behind = select(_point.account).where(_point.account.in_(accounts), _point.closed_until >= until)
+            closed = {*await connection.scalars(behind.distinct())}
+        before, within = dict.fromkeys(accounts, ZERO), dict[str, dict[str, Movement]]()
+        for row in rows:
+            before[row.id] = row.closed or ZERO
+        for each in counted:
+            if each.first == 0:
+                before[each.account] += each.amount
+                continue
+            of_account = within.setdefault(each.account, {})
+            of_account[each.kind] = _with(of_account.get(each.kind, Movement(each.kind, 0, ZERO)), each)
+        found: dict[str, Statement] = {}
+        for name in accounts:
+            opening, movements = before[name], within.get(name, {})
+            closing = opening + sum((each.amount for each in movements.values()), ZERO)
+            ordered = tuple(movements[kind] for kind in sorted(movements))
+            found[name] = Statement(opening, ordered, closing, name in closed)
+        return found
 
     async def counted(self, since: int, until: int) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that the statements of a time count, account by account, each in its order, in pages.
@@ -560,6 +569,12 @@ class SqlLedger(SqlStore):
         return found
 
 
+def _with(movement: Movement, more: "_Counted") -> Movement:
+    """Return the movement of a kind with further entries of it."""
+    tax = None if movement.tax is None or more.tax is None else movement.tax + more.tax
+    return Movement(movement.kind, movement.entries + more.entries, movement.amount + more.amount, tax)
+
+
 def _turnover(currency: str | None, opening: Decimal, counted: Iterable["_Counted"]) -> Turnover:
     by_kind: dict[str, tuple[int, Decimal]] = {}
     for each in counted:
@@ -569,10 +584,15 @@ def _turnover(currency: str | None, opening: Decimal, counted: Iterable["_Counte
 
 
 async def _closed_before(connection: AsyncConnection, moment: int, names: Sequence[str]) -> Sequence[Any]:
-    """Return id and currency of accounts, and the balance of their latest close before a moment."""
+    """Return id and currency of accounts, and last entry and balance of their latest close before a moment."""
     tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moment))
-    columns = _account.id, _account.currency, type_coerce(_point.balance, Money).label("closed")
-    query = select(*columns).select_from(tables).where(_account.id.in_(names)).order_by(_account.id)
+    closed = func.coalesce(_point.seq, 0).label("seq"), type_coerce(_point.balance, Money).label("closed")
+    query = (
+        select(_account.id, _account.currency, *closed)
+        .select_from(tables)
+        .where(_account.id.in_(names))
+        .order_by(_account.id)
+    )
     return (await connection.execute(query)).all()
 
 
@@ -585,14 +605,22 @@ class _Counted(NamedTuple):
     """As in a statement: entries of calls that were earned have a kind of their own."""
     entries: int
     amount: Decimal
+    tax: Decimal | None = None
+    """Tax in the amount; None = it is not known of some entries, or was not asked for."""
 
 
 async def _counted(
-    connection: AsyncConnection, moments: Sequence[int], names: Sequence[str], *, by_kind: bool
+    connection: AsyncConnection,
+    moments: Sequence[int],
+    names: Sequence[str],
+    *,
+    by_kind: bool,
+    starts: Mapping[str, int] | None = None,
 ) -> list[_Counted]:
     """Return the sums of the entries behind the latest close of each account before the first moment.
 
-    Without ``by_kind`` those of all kinds are together.
+    Without ``by_kind`` those of all kinds are together. ``starts`` are the last entries of these closes, of a few
+    accounts: then entries before them are not read at all, and those that may count behind the first moment have taxes.
     """
     later: dict[str, list[int]] = {}
     points = select(_point.account, _point.closed_until).where(
@@ -604,7 +632,7 @@ async def _counted(
     tables = tables.join(
         schema.ledger_entry, and_(_entry.account == _account.id, _entry.seq > func.coalesce(_point.seq, 0))
     )
-    closed: ColumnElement[Any] = null()
+    closed: ColumnElement[Any] = _NO_CLOSE
     if later:
         point = schema.ledger_checkpoint.alias().c
         closed = (
@@ -619,14 +647,29 @@ async def _counted(
         (_entry.kind == EntryKind.MINIMUM.value).label("is_minimum"),
         (_kind_of_movement() if by_kind else literal("")).label("kind"),
     )
-    of_accounts = select(_entry.account, _entry.amount, *keys).select_from(tables).where(_account.id.in_(names))
+    tax: ColumnElement[Any] = null()
+    if (
+        starts is not None
+    ):  # an entry that is dated before counts behind the first moment where that was closed before it came
+        is_before = _entry.created_at < moments[0]
+        tax = case(
+            (is_before if closed is _NO_CLOSE else and_(is_before, closed.is_(None)), null()), else_=TAX_OF_ENTRY
+        )
+    columns = _entry.account, _entry.amount, type_coerce(tax, Money).label("tax")
+    of_accounts = select(*columns, *keys)
+    if starts is None:
+        of_accounts = of_accounts.select_from(tables).where(_account.id.in_(names))
+    else:
+        own = (and_(_entry.account == name, _entry.seq > seq) for name, seq in starts.items())
+        of_accounts = of_accounts.where(or_(false(), *own))
     if not later:  # what is dated behind them all counts at none
         of_accounts = of_accounts.where(_entry.created_at < moments[-1])
     lines = of_accounts.subquery().c
     by = lines.account, lines.number, lines.closed, lines.is_minimum, lines.kind
     sums = func.count().label("entries"), money_sum(lines.amount).label("amount")
+    taxes = (func.count(lines.tax).label("taxed"), money_sum(lines.tax).label("tax")) if starts is not None else ()
     found: list[_Counted] = []
-    for row in await connection.execute(select(*by, *sums).group_by(*by)):
+    for row in await connection.execute(select(*by, *sums, *taxes).group_by(*by)):
         first = row.number
         if row.closed is not None and not row.is_minimum:
             first = max(first, bisect_right(moments, row.closed))
@@ -634,7 +677,8 @@ async def _counted(
         if following:
             first = min(first, bisect_left(moments, following[0]))
         if first < len(moments):
-            found.append(_Counted(row.account, first, row.kind, row.entries, row.amount))
+            known = row.tax if starts is not None and row.taxed == row.entries else None
+            found.append(_Counted(row.account, first, row.kind, row.entries, row.amount, known))
     return found
 
 
@@ -693,10 +737,6 @@ def _balances_at(moment: int, names: Sequence[str]) -> Select[Any]:
     moved = money_sum(_entry.amount).label("moved")
     columns = select(_account.id, _account.currency, closed, moved).select_from(tables)
     return columns.where(_account.id.in_(names)).group_by(_account.id, _account.currency).order_by(_account.id)
-
-
-def _closed_until(point: Checkpoint) -> int:
-    return point.closed_until
 
 
 def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:

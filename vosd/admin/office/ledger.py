@@ -28,6 +28,7 @@ from vosd.admin.office.payments import without_second_person, without_unseen_acc
 from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
+from vosd.base.parts import in_parts
 from vosd.cdr.columns import iso_utc
 from vosd.storage.faults import BookDifference
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 PAYMENT_KINDS: Final = ("payment", "adjustment", "zero", "refund", "transfer")
 """Kinds of entries that people book."""
+_STATEMENTS_AT_ONCE: Final = 100
+"""Accounts whose entries of a month are added up together."""
 _VERIFIED: Final = 0.8
 """Part of the time of a close after which the ledger is verified."""
 Sheet = TypeVar("Sheet", bound=EntrySheet)
@@ -166,9 +169,11 @@ async def show_statements(
     for name in names:
         if name not in currencies:
             configured(accounts, name)
-        found = await stores.ledger.statement(name, since, until)
-        currency = currencies.get(name) or (accounts[name].currency if name in accounts else None)
-        yield statement_sheet(name, currency, order.month, zone, found)
+    for some in in_parts(names, _STATEMENTS_AT_ONCE):
+        found = await stores.ledger.statements(some, since, until)
+        for name in some:
+            currency = currencies.get(name) or (accounts[name].currency if name in accounts else None)
+            yield statement_sheet(name, currency, order.month, zone, found[name])
 
 
 async def _all_accounts(stores: "SqlStores", accounts: Collection[str], order: ShowStatements) -> Sequence[str]:
