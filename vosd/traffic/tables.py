@@ -1,6 +1,6 @@
 """A report as a table: sums of spans to rows of figures, sorted, with totals."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -72,7 +72,8 @@ class ReportLayout(NamedTuple):
         """Return the line of a row that was read from a source, by its values and its sums."""
         width = len(self.by)
         paid_in = tuple(map(str, values[width:])) if source.has_currencies else ("",) * len(self.searched)
-        measured = dict(zip(source.measures, sums, strict=True))
+        # most sums of most rows are zero: without these, a report of 30,000 rows takes 50 MB less
+        measured = {name: value for name, value in zip(source.measures, sums, strict=True) if value}
         return Line(span, tuple(values[:width]), paid_in[: len(self.currencies)], measured, frozenset({paid_in}))
 
     def sources(self, report: Report) -> list[ReportSource]:
@@ -139,28 +140,30 @@ def table_of(
 
     ``waits`` has how often each wait occurred, by span and first column, and ``peaks`` the peaks likewise.
     """
-    lines = [line for line in lines if any(line.sums.values())]
-    lines = _unanswered(lines) if report.leaves_out_answered else lines
-    lines = _named(lines, layout.by.index(report.settles)) if report.settles else lines
-    settled = _settled(layout.currencies, lines)
+    settled = _settled(layout.currencies, _counted_lines(report, layout, lines))
+    del lines
     of_span: dict[int, int] = defaultdict(int)
     for line in settled:
         of_span[line.span] += line.sums.get("calls", 0) + line.sums.get("without_cdr", 0)
+    totals = _settled(layout.currencies, [line._replace(span=0, by=(), merged=frozenset()) for line in settled])
     rows, blank = [], dict.fromkeys(layout.needs, 0)
+    alike = Counter((line.span, line.by) for line in settled)
     others: dict[tuple[int, tuple[str | int, ...]], list[Line]] = defaultdict(list)
     for line in settled:
-        others[line.span, line.by].append(line)
-    for line in settled:
+        if alike[line.span, line.by] > 1:
+            others[line.span, line.by].append(line)
+    settled.reverse()
+    while settled:  # each is released behind its row
+        line = settled.pop()
         place = line.span, line.by[0] if line.by else ""
         waited, peak = waits.get(place, {}), peaks.get(place, _NO_PEAK)
         sums = {**blank, **line.sums, "of_span": of_span[line.span], "peak": peak}
         row = _row(layout, spans[line.span].label, line, waited, sums)
-        rows.append((line.span, row._replace(apart=_apart(layout, line, others[line.span, line.by]))))
+        rows.append((line.span, row._replace(apart=_apart(layout, line, others.get((line.span, line.by), [])))))
     column = layout.figures.index(report.order) if report.order in layout.figures else None
     rows.sort(key=lambda row: (row[0], *_order(row[1], column, is_rising=report.is_rising)))
     if report.most is not None:
         rows = _first(rows, report.most)
-    totals = _settled(layout.currencies, [line._replace(span=0, by=(), merged=frozenset()) for line in settled])
     every: dict[int, int] = defaultdict(int)
     for some in waits.values():
         for wait, count in some.items():
@@ -173,9 +176,18 @@ def table_of(
     )
 
 
+def _counted_lines(report: Report, layout: ReportLayout, lines: Iterable[Line]) -> Iterable[Line]:
+    lines = (line for line in lines if any(line.sums.values()))
+    lines = _unanswered(lines) if report.leaves_out_answered else lines
+    return _named(lines, layout.by.index(report.settles)) if report.settles else lines
+
+
 def _apart(layout: ReportLayout, line: Line, same: Sequence[Line]) -> Mapping[str, frozenset[str]] | None:
-    """Return the currencies that tell the calls of a row from those of rows that have all else in common."""
-    if len(same) == 1:
+    """Return the currencies that tell the calls of a row from those of rows that have all else in common.
+
+    ``same`` are the lines of all these rows; none = there is no other row.
+    """
+    if not same:
         return {}
     if not line.merged:
         return None  # none of its calls has a record
@@ -262,8 +274,8 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
 
     Else an account would have two rows, each with a part of its attempts.
     """
-    found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], dict[str, Any]]] = defaultdict(dict)
-    merged: dict[tuple[int, tuple[str | int, ...], tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
+    found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], Sums]] = defaultdict(dict)
+    merged: dict[tuple[int, tuple[str | int, ...], tuple[str, ...]], frozenset[tuple[str, ...]]] = {}
     vendor = names.index("vendor_currency") if "vendor_currency" in names else None
 
     def without_vendor(currencies: tuple[str, ...]) -> bool:
@@ -273,24 +285,31 @@ def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
     for line in _as_earned(names, lines):
         paid_in = _paid_in(line.sums)
         placed.append((_in_one(names, line, paid_in), line, paid_in))
+    del lines
     placed.sort(key=lambda each: (not each[2], each[0].count(""), -_size(each[1].sums), each[0]))
-    for currencies, line, paid_in in placed:
+    placed.reverse()
+    while placed:  # each is released behind its turn: there may be 50,000
+        currencies, line, paid_in = placed.pop()
         there = found[line.span, line.by]
         fitting = [known for known in there if known == currencies or _fits(names, currencies, paid_in, known)]
         if _size(line.sums) and without_vendor(line.currencies):
             # In one row with the other calls without vendor: else no search would find the calls of either row.
-            fitting.sort(key=lambda known: not any(map(without_vendor, merged[line.span, line.by, known])))
+            at = line.span, line.by
+            fitting.sort(key=lambda known: not any(map(without_vendor, merged.get((*at, known), ()))))
         place = fitting[0] if fitting else currencies
         if _size(line.sums):
-            merged[line.span, line.by, place].update(line.merged or (line.currencies,))
-        sums = there.setdefault(place, {})
-        for name, value in line.sums.items():
-            sums[name] = sums.get(name, 0) + value
+            key, own = (line.span, line.by, place), line.merged or frozenset({line.currencies})
+            merged[key] = merged[key] | own if key in merged else own
+        there[place] = _added(there[place], line.sums) if place in there else line.sums
     return [
-        Line(span, by, currencies, sums, frozenset(merged[span, by, currencies]))
+        Line(span, by, currencies, sums, merged.get((span, by, currencies), frozenset()))
         for (span, by), some in found.items()
         for currencies, sums in some.items()
     ]
+
+
+def _added(sums: Sums, more: Sums) -> Sums:
+    return {**sums, **{name: sums.get(name, 0) + value for name, value in more.items()}}
 
 
 def _size(sums: Sums) -> int:

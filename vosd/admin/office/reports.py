@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -805,8 +806,7 @@ def _sheet(
     highest: dict[tuple[int, str | int], Peak] = {
         (each.span, each.name): (each.concurrent, each.per_second) for each in peaks
     }
-    lines = [layout.line(source, row.span, row.by, row.sums) for source, rows in read.by_source for row in rows]
-    lines += [_line_beside(layout, each) for each in charged]
+    lines = chain(_lines_of(layout, read.by_source), (_line_beside(layout, each) for each in charged))
     table = table_of(report, layout, spans, lines, waited, highest)
     has_spans = group is not Grouping.WHOLE
     return (
@@ -814,6 +814,15 @@ def _sheet(
         [_values(layout, row, has_spans=False, has_names=False) for row in table.totals],
         [_apart(row) for row in table.rows],
     )
+
+
+def _lines_of(layout: ReportLayout, by_source: Iterable[tuple[ReportSource, list[TrafficRow]]]) -> Iterator[Line]:
+    """Yield the lines of the rows that were read, and take these out of their lists: together they are many."""
+    for source, rows in by_source:
+        rows.reverse()
+        while rows:
+            row = rows.pop()
+            yield layout.line(source, row.span, row.by, row.sums)
 
 
 def _apart(row: ReportRow) -> CurrenciesOfCalls | None:
