@@ -20,6 +20,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.installation import CONFIGURATION, Installation
 from doubles.migrated import migrate_on_server
+from doubles.unit_filter import confine
 from sqlalchemy import insert
 
 from vosd.admin import backup_file, restore
@@ -239,7 +240,10 @@ def test_the_configuration_comes_back_with_the_files_that_it_names(site, tmp_pat
 
 
 class Units:
-    """The shipped units of backup and restore test, run as systemd runs them, with their files at other places."""
+    """The shipped units of backup and restore test, run as systemd runs them, with their files at other places.
+
+    They have the system calls that their units leave them.
+    """
 
     def __init__(self, site: Site, elsewhere: Site) -> None:
         self.backups, self._state = site.directory / "backups", elsewhere.directory / "var"
@@ -264,7 +268,9 @@ class Units:
                 for place, other in self._places.items():
                     command = command.replace(place, str(other))
                 words = shlex.split(command.removeprefix("-").replace("$$", "$").replace("%%", "%"))
-                done = subprocess.run(words, cwd=self._state, capture_output=True, text=True, check=False, timeout=120)
+                done = subprocess.run(
+                    words, cwd=self._state, capture_output=True, text=True, check=False, timeout=120, preexec_fn=confine
+                )
                 if done.returncode and not command.startswith("-"):
                     break
         return done

@@ -78,12 +78,29 @@ def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
     assert "WatchdogSecs" in analyze("verify", "--man=no", unit).stderr
 
 
-@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+@pytest.mark.parametrize("unit", [UNIT, API, *sorted(BESIDE.glob("*.service"))], ids=lambda each: each.name)
 def test_the_unit_is_exposed_at_most_2_0(unit: Path) -> None:
     judged = analyze("security", "--offline=true", "--no-pager", unit)
     found = re.search(rf"Overall exposure level for {unit.name}: ([0-9.]+)", judged.stdout)
     assert found is not None, judged.stdout + judged.stderr
     assert float(found[1]) <= EXPOSURE_MAX
+
+
+@pytest.mark.parametrize("unit", sorted(BESIDE.glob("*.service")), ids=lambda each: each.name)
+def test_a_service_of_a_timer_leaves_what_the_running_switch_has_of_the_same_user(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    assert "User=vosd" in lines
+    assert not [line for line in lines if line.startswith("RemoveIPC=")]
+
+
+@pytest.mark.parametrize("unit", sorted(BESIDE.glob("*.service")), ids=lambda each: each.name)
+def test_a_service_of_a_timer_has_the_system_calls_of_the_api(unit: Path) -> None:
+    """Commands run with those of the switch in tests/integration/test_backup.py, which has one more."""
+    filters = [
+        [line for line in each.read_text().splitlines() if line.startswith(("SystemCall", "RestrictAddress"))]
+        for each in (unit, API)
+    ]
+    assert filters[0] == filters[1]
 
 
 def test_systemd_never_gives_up_starting_it() -> None:
