@@ -28,7 +28,7 @@ rate.add_command(cdr_file)
 @click.option("--duration", "duration_ms", required=True, type=SECONDS, help="Answer to end.")
 @click.option("--caller", metavar="NUMBER", default="", help="Calling number.")
 @click.option("--at", type=MOMENT, help="When the call is made; default: now.")
-@click.option("--buy", is_flag=True, help="The account is a vendor's: the rate is what its calls cost.")
+@click.option("--buy", is_flag=True, help="What the calls of a vendor cost; a clearing account needs it not.")
 @as_option
 @json_verb
 def explain(

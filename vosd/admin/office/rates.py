@@ -114,7 +114,8 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     at: int | None = None
     """Moment of the call; None = now."""
     buy: bool = False
-    """The account is a vendor's: the rate is what its calls cost."""
+    """The account is a vendor's: the rate is what its calls cost. Operators need not say it of a ``clearing`` one: it
+    makes no calls."""
 
 
 @needs(Permission.RATES_SEE, by_account=True, without_database=True)
@@ -133,7 +134,10 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
             raise OrderError("buy", "is not for agents and customers")
         scope.require_visible(order.account)
         accounts = visible_above(accounts, definitions.agents(), scope.agent, order.account)
-    account = accounts.get(order.account) if order.buy else None
+    named = accounts.get(order.account)
+    is_paid = scope.agent is None and named is not None and named.type is AccountType.CLEARING
+    is_buy = order.buy or is_paid
+    account = named if is_buy else None
     if account is not None and account.type is AccountType.PARTNER:
         raise NoRateError(
             f"account {account.id} is a partner: each of its routing gateways names the rate_group that it is paid by"
@@ -144,11 +148,11 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
             raise OrderError("buy", f"is for vendors, and account {account.id} is a customer's", "leave it out")
     return explained(
         accounts,
-        lambda each: definitions.rates_of(each, is_vendor=order.buy),
+        lambda each: definitions.rates_of(each, is_vendor=is_buy),
         order.account,
         order.callee,
         order.duration_ms,
         office.now() if order.at is None else order.at,
         order.caller,
-        free=None if order.buy else FreeNumbers(*definitions.free_numbers()),
+        free=None if is_buy else FreeNumbers(*definitions.free_numbers()),
     )
