@@ -76,7 +76,8 @@ def document() -> dict[str, Any]:
         "servers": [{"url": BASE}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            # a list with more than its items has them in each page of it, and is no result itself
+            "schemas": {name: each for name, each in components.items() if name not in _names_of_whole_lists()},
             "responses": _problems(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
@@ -107,6 +108,10 @@ def _types() -> list[Any]:
     fields = [field.type for each in OPERATIONS for field in each.fields()]
     whole = [each.listing.inside[0] for each in OPERATIONS if each.listing is not None and each.listing.inside]
     return [Problem, JobSheet, *whole, *(each.result for each in OPERATIONS), *fields]
+
+
+def _names_of_whole_lists() -> set[str]:
+    return {each.listing.inside[0].__name__ for each in OPERATIONS if each.listing is not None and each.listing.inside}
 
 
 def _structs() -> list[Any]:

@@ -106,3 +106,9 @@ def test_examples_of_percents_are_numbers() -> None:
     numbers = [(name, each) for name, each in found if isinstance(each, str | int | float)]
     assert {name for name, _ in numbers} >= {"margin_percent"}
     assert [each for each in numbers if not re.fullmatch(r"-?\d+(\.\d+)?", str(each[1]))] == []
+
+
+def test_every_component_is_used() -> None:
+    whole = json.dumps(document())
+    schemas = document()["components"]["schemas"]
+    assert [name for name in schemas if f'"#/components/schemas/{name}"' not in whole] == []
