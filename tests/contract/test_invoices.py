@@ -2173,6 +2173,10 @@ async def test_invoices_from_before_the_latest_close_are_audited_with_the_whole_
     await SqlCheckpoints(site.database).close(at("2026-12-02"), "ann", None, at("2026-12-03"))
     assert await altered(site, first.id, document="{}") == [(BookFault.INVOICE_DOCUMENT, first.number)]
     assert (await verify_ledger(site.database)).differences == ()
+    made = (await site.run("2026-11", "2026-12-04"))["acme"]
+    await altered(site, made.id, document="{}")
+    (found,) = (await verify_ledger(site.database)).differences
+    assert (found.fault, found.invoice) == (BookFault.INVOICE_DOCUMENT, made.number)
 
 
 async def test_an_audit_of_a_few_invoices_at_once_finds_the_same(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -2266,6 +2270,13 @@ async def test_two_invoices_that_follow_the_same_one_are_found_behind_the_latest
         await SqlCheckpoints(site.database).close(at(closed), "ann", None, at("2026-12-05"))
         differences = (await verify_ledger(site.database)).differences
         assert [each.invoice for each in differences if each.fault is BookFault.INVOICE_TWICE] == found, closed
+
+
+async def test_a_draft_is_audited_as_no_invoice_that_was_issued(site: Site) -> None:
+    await three_invoices(site)
+    made = (await site.run("2026-11", "2026-12-03", draft=True))["acme"]
+    assert made.outcome is InvoiceOutcome.DRAFT
+    assert (await verify_ledger(site.database, whole=True)).differences == ()
 
 
 async def test_the_last_invoice_that_was_removed_is_found_by_the_count_of_numbers(site: Site) -> None:
