@@ -111,7 +111,6 @@ class Field(NamedTuple):
     place: FieldPlace
     type: Any
     is_required: bool
-    default: Any
 
 
 class Given(NamedTuple):
@@ -250,9 +249,8 @@ class Operation(msgspec.Struct, frozen=True):
                 place = FieldPlace.QUERY
             elif each.name in {VERSION, EXISTS}:
                 place = FieldPlace.HEADER
-            default = each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory()
             name = SWITCHES.get(each.name, each.encode_name)
-            found.append(Field(name, each.name, place, each.type, each.required, default))
+            found.append(Field(name, each.name, place, each.type, each.required))
         return found
 
     @property

@@ -106,8 +106,6 @@ class Survey(NamedTuple):
     """Sorted by priority, then weight, the heaviest last; empty while an answer is missing."""
     missing: tuple[DnsQuestion, ...] = ()
     """Questions to ask before the result is complete."""
-    failed: tuple[DnsQuestion, ...] = ()
-    """Questions that failed: servers may be missing, or be the wrong ones."""
     ttl_s: int | None = None
     """Time to live of the result in seconds; None if no answer was used."""
 
@@ -139,14 +137,13 @@ class _Survey:
         self._means = means
         self._known = known
         self._missing: list[DnsQuestion] = []
-        self._failed: list[DnsQuestion] = []
         self._ttls: list[int] = []
 
     def result(self) -> Survey:
         servers = self._servers()
         if self._missing:
             servers = ()
-        return Survey(servers, tuple(self._missing), tuple(self._failed), min(self._ttls, default=None))
+        return Survey(servers, tuple(self._missing), min(self._ttls, default=None))
 
     def _servers(self) -> tuple[SipServer, ...]:
         host, port, transport = self._sought
@@ -224,7 +221,6 @@ class _Survey:
             return ()
         answer = self._known[question]
         if answer is None:
-            self._failed.append(question)
             return ()
         self._ttls.append(answer.ttl_s)
         return answer.records
