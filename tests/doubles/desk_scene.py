@@ -62,9 +62,7 @@ def blind(side: Side, number: str, *headers: str) -> None:
 
 def attended(side: Side, other: Side) -> None:
     """Ask for a transfer to the other side of another call."""
-    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
-    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    side.ask("REFER", headers=[f"Refer-To: <sip:x@{ANYWHERE}?Replaces={replaces}>"])
+    side.ask("REFER", headers=[f"Refer-To: <sip:x@{ANYWHERE}?Replaces={other.replaces_in_uri}>"])
 
 
 def notified(side: Side) -> list[str]:

@@ -142,17 +142,13 @@ class Party:
         number = f"{TARGET}{self.transfers:03}"
         for vendor in self.scene.vendors:
             vendor.by_number = {**vendor.by_number, number: self.draw.choice(SCRIPTS)._replace(then=self.busy)}
-        named = "" if other is None else f"?Replaces={dialog(other).replace(';', '%3B').replace('=', '%3D')}"
+        named = "" if other is None else f"?Replaces={other.replaces_in_uri}"
         side.ask("REFER", headers=[f"Refer-To: <sip:{number}@192.0.2.1{named}>"])
 
     def replace(self, side):
         """Take a call over with another phone."""
         replaced, _ = self.draw.choice(self.calls)
-        self.call(CALLEE, f"Replaces: {dialog(replaced)}")
-
-
-def dialog(call):
-    return f"{call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+        self.call(CALLEE, f"Replaces: {replaced.replaces}")
 
 
 def falsify(scene, draw, share):

@@ -37,9 +37,7 @@ def refer(call, to=f"<sip:{TARGET}@192.0.2.1>"):
 
 def replacing(other):
     """Return the Refer-To of an attended transfer to the target of another call."""
-    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
-    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    return f"<sip:{TARGET}@192.0.2.1?Replaces={replaces}>"
+    return f"<sip:{TARGET}@192.0.2.1?Replaces={other.replaces_in_uri}>"
 
 
 def media_of(session):

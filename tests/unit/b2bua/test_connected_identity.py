@@ -42,8 +42,7 @@ def shown(scene: Scene, beginning: str) -> list[list[str]]:
 
 def take_over(mate: VirtualPhone, replaced: IncomingCall, *headers: str) -> OutgoingCall:
     """Let a telephone take the place of one that was called (RFC 3891)."""
-    tags = f"to-tag={replaced.remote.rpartition('tag=')[2]};from-tag={replaced.tag}"
-    return mate.call(DESK, Intent(headers=(f"Replaces: {replaced.call_id};{tags}", *headers)))
+    return mate.call(DESK, Intent(headers=(f"Replaces: {replaced.replaces}", *headers)))
 
 
 def ours(scene: Scene, number: str) -> list[str]:

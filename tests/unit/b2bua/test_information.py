@@ -147,8 +147,7 @@ def test_a_side_that_was_replaced_while_it_had_an_info_gets_one_bye(scene, ends)
     call.will("INFO", Reply(481, after_ms=400))
     party.ask("INFO", body=KEY, kind=RELAY)
     scene.wire.run_for(50)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), after_ms=2_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.replaces}",)), after_ms=2_000)
     assert call.is_over
     assert party.got["INFO"] == [504]
     assert scene.bytes_to(CUSTOMER).count(b"BYE sip:") == 1

@@ -34,9 +34,7 @@ class JoinedScene(TimedScene):
             now = replace(before.parameters, dead_call_billing=others)
             self.exchange.swap_catalogue(replace(before, parameters=now))
         second = self.call(TARGET)
-        named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-        named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-        first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+        first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
         self.wire.run_for(500)
         assert first.is_over
         assert second.is_over

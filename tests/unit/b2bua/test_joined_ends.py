@@ -35,9 +35,7 @@ def join(scene: Scene, apart_ms: int = 400) -> None:
 
 def refer(first: OutgoingCall, second: OutgoingCall) -> None:
     """Ask for the other sides of two calls to be connected."""
-    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
 
 
 def records(scene: Scene) -> list[CallRecord]:
@@ -150,7 +148,7 @@ def test_two_timers_that_are_due_at_once_leave_no_dialog_behind():
     scene = Scene()
     call = scene.answered_call(Intent(acknowledges=False))
     scene.vendor.only_call.will("INVITE", SILENCE)
-    replaced = f"Replaces: {call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    replaced = f"Replaces: {call.replaces}"
     newcomer = scene.begun_call(Intent(headers=(replaced,)), after_ms=40_000)
     assert newcomer.final == 504
     assert call.asked["BYE"]
@@ -194,9 +192,7 @@ def test_a_side_that_proposes_something_itself_while_it_is_introduced_goes_first
     """It refuses ours with 491 (RFC 3261 section 14.1); what it offers lets both learn each other's media as well."""
     first, second = two_calls(scene, 10)
     scene.vendor.calls[busy].will("INVITE", Reply(491))
-    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     there, other = scene.vendor.calls[busy], scene.vendor.calls[1 - busy]
     scene.wire.run_until(lambda: there.asked["INVITE"])
     scene.wire.run_for(3)

@@ -74,8 +74,7 @@ def more_phones(scene: Scene) -> dict[str, VirtualPhone]:
 
 def taken_by(scene: Scene, agent: UserAgent, side: Side, **intent) -> OutgoingCall:
     """Take a dialog over; return the newcomer."""
-    tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
-    pickup = agent.call(DESK, Intent(ELSEWHERE, headers=(f"Replaces: {side.call_id};{tags}",), **intent))
+    pickup = agent.call(DESK, Intent(ELSEWHERE, headers=(f"Replaces: {side.replaces}",), **intent))
     scene.wire.run_for(2_000)
     return pickup
 
@@ -167,8 +166,7 @@ def test_a_restart_between_offer_and_answer_loses_nothing(tmp_path, how, interru
     scene = KilledScene(tmp_path, with_more_phones()) if interrupted == "is stopped" else Scene(with_more_phones())
     left, other, phones = joined(scene, how)
     other.will("INVITE", Reply(200, after_ms=900))
-    tags = f"to-tag={left.remote.rpartition('tag=')[2]};from-tag={left.tag}"
-    pickup = phones[THIRD].call(DESK, Intent(ELSEWHERE, headers=(f"Replaces: {left.call_id};{tags}",)))
+    pickup = phones[THIRD].call(DESK, Intent(ELSEWHERE, headers=(f"Replaces: {left.replaces}",)))
     scene.wire.run_for(300)
     assert pickup.final is None
     scene.stop_and_keep() if interrupted == "is stopped" else replace_node(scene)

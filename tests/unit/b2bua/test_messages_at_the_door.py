@@ -405,8 +405,7 @@ def test_a_takeover_goes_through_doors_that_keep_everything_a_while():
     keeper.treatments = dict.fromkeys(["re-INVITE", "200 INVITE", "BYE", "ACK"], Treatment(200))
     call, party = scene.talk()
     scene.wire.run_for(1_000)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(2_000)
     assert pickup.final == 200
     assert call.is_over

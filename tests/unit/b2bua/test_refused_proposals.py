@@ -287,9 +287,8 @@ def test_a_side_that_accepts_a_newcomer_late_that_was_refused_is_offered_the_ses
     scene = over_tcp
     call, there = scene.talk()
     there.will("INVITE", SILENCE if is_known else Reply(100))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     offer = OFFER.replace("20000", "44000")
-    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer), after_ms=1_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.replaces}",), offer=offer), after_ms=1_000)
     invite = there.forget_request()
     lose_connection(scene, there, tries=2 if is_known else 1)
     scene.wire.run_for(3_000 if is_known else 60_000)

@@ -316,8 +316,7 @@ def office():
 
 def picked_up(scene, taker, there, offer=OTHERS):
     """Take the call of a telephone that rings over."""
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    pickup = taker.call(NUMBER, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = taker.call(NUMBER, Intent(offer, headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_until(lambda: pickup.final is not None)
     scene.wire.run_for(1_000)
     return pickup

@@ -389,9 +389,8 @@ def test_a_phone_that_takes_a_call_over_has_a_timer_of_its_own():
     scene = TimedScene()
     call, there = scene.answered()
     scene.run(1_000)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     terms = ("Supported: timer", "Session-Expires: 200;refresher=uas")
-    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.call_id};{tags}", *terms)))
+    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.replaces}", *terms)))
     assert pickup.response(200)["Session-Expires"] == "200;refresher=uas"
     before = len(there.asked["UPDATE"])
     scene.run(450)
@@ -404,8 +403,7 @@ def test_a_phone_that_takes_a_call_over_has_a_timer_of_its_own():
 def test_a_phone_whose_interval_is_too_small_takes_nothing_over():
     scene = TimedScene()
     call, _ = scene.answered()
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    headers = (f"Replaces: {call.call_id};{tags}", "Supported: timer", "Session-Expires: 60")
+    headers = (f"Replaces: {call.replaces}", "Supported: timer", "Session-Expires: 60")
     pickup = scene.caller.call(CALLEE, Intent(headers=headers))
     scene.wire.run_until(lambda: pickup.final)
     assert (pickup.final, pickup.refusal["Min-SE"]) == (422, "90")

@@ -33,8 +33,7 @@ def media_of(session: str) -> str:
 def test_another_phone_takes_the_call_over(scene):
     """RFC 3891: an INVITE with Replaces takes the caller's place; the call and its CDR stay one."""
     call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(1_000)
     assert pickup.final == 200
     assert call.is_over
@@ -51,8 +50,7 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
     """RFC 3264 section 8: the far side has as many ``m=`` lines as before, and the newcomer those of its offer."""
     video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     call, party = scene.talk(Intent(offer=OFFER + video), answers(500, body=ANSWER + video.replace("4002", "6002")))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), after_ms=1_000)
+    pickup = scene.begun_call(Intent(headers=(f"Replaces: {call.replaces}",)), after_ms=1_000)
     assert (pickup.final, call.is_over, party.is_over) == (200, True, False)
     assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
     assert "m=video 0 " in party.theirs
@@ -69,8 +67,7 @@ def test_a_phone_without_video_takes_a_call_with_video_over(scene):
 )
 def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
     call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}{extra}"
-    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.replaces}{extra}",)))
     assert pickup.final == status
     assert not call.is_over
     scene.expect_nothing_left(call)
@@ -79,8 +76,7 @@ def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
 def test_an_invite_replaces_one_dialog_only(scene):
     """RFC 3891 section 3: 400 where it names two."""
     call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    named = f"Replaces: {call.call_id};{tags}"
+    named = f"Replaces: {call.replaces}"
     pickup = scene.settled_call(Intent(headers=(named, named)))
     assert pickup.final == 400
     assert not call.is_over
@@ -90,8 +86,7 @@ def test_an_invite_replaces_one_dialog_only(scene):
 def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
     call = talking(scene)
     scene.vendor.only_call.will("INVITE", Reply(488))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.settled_call(Intent(headers=(f"Replaces: {call.replaces}",)))
     assert pickup.final == 488
     assert not call.is_over
     scene.expect_nothing_left(call)
@@ -114,8 +109,7 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
     call, party = scene.talk(script=answers_timed("120;refresher=uac", knows_update=False))
     party.minds_origins = False  # the version of a refused offer may come again
     party.will("INVITE", reply)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    headers = (f"Replaces: {call.call_id};{tags}",)
+    headers = (f"Replaces: {call.replaces}",)
     pickup = scene.begun_call(Intent(ELSEWHERE, cancel_after_ms=cancel_after_ms, headers=headers), after_ms=2_000)
     assert pickup.final == final
     assert "44444" in party.asked["INVITE"][-1].body
@@ -154,8 +148,7 @@ class Office:
 
     def picked_up(self, by: str, side: Side, extra: str = "", **intent) -> OutgoingCall:
         """Take a dialog over from a phone of this side."""
-        tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}{extra}"
-        headers = (f"Replaces: {side.call_id};{tags}",)
+        headers = (f"Replaces: {side.replaces}{extra}",)
         pickup = self.phones[by].call(FIRST, Intent(intent.pop("offer", PICKED_UP), headers=headers, **intent))
         self.scene.wire.run_until(lambda: pickup.final is not None)
         self.scene.wire.run_for(1_000)
@@ -251,8 +244,7 @@ def refer(office: Office, by: Side, onto: Side | None = None) -> int:
     """Transfer a call to the target, or onto another call; return the status of the REFER."""
     replaces = ""
     if onto is not None:
-        named = f"{onto.call_id};to-tag={onto.remote.rpartition('tag=')[2]};from-tag={onto.tag}"
-        replaces = "?Replaces=" + named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+        replaces = f"?Replaces={onto.replaces_in_uri}"
     by.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1{replaces}>",))
     office.scene.wire.run_for(2_000)
     return by.got["REFER"][-1]
@@ -310,8 +302,7 @@ def test_a_restart_leaves_a_newcomer_its_own_sip_settings(office, side, is_answe
         other, left = office.called()
     if not is_answered:
         other.will("INVITE", Reply(200, after_ms=700))
-    tags = f"to-tag={left.remote.rpartition('tag=')[2]};from-tag={left.tag}"
-    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.call_id};{tags}",)))
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.replaces}",)))
     scene.wire.run_for(300)
     assert (pickup.final == 200) is is_answered
     replace_node(scene)
@@ -331,8 +322,7 @@ def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
     trunks = [mapping_gateway(name, f"{at.host}/32", account="acme") for name, at in (("hq", CUSTOMER), ("br", branch))]
     scene = Scene(catalogue([*trunks, vendor_gateway(0)], accounts=RICH))
     call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(2_000)
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
     scene.wire.run_for(2_000)
@@ -353,8 +343,7 @@ def test_a_number_that_was_withheld_stays_so_where_the_one_that_took_the_call_ov
     asserted = f"P-Asserted-Identity: <sip:{CALLER}@192.0.2.10>"
     of_id, of_from = Intent(headers=("Privacy: id", asserted)), Intent(headers=(asserted,), caller="anonymous")
     call = scene.answered_call(of_id if privacy == "id" else of_from, talk_ms=1_000)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.call_id};{tags}",)), talk_ms=1_000)
+    pickup = scene.answered_call(Intent(headers=(f"Replaces: {call.replaces}",)), talk_ms=1_000)
     if is_restarted:
         replace_node(scene)
     pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
@@ -373,11 +362,8 @@ def test_a_phone_that_has_taken_a_call_over_names_no_diversion_by_a_number_of_ot
     scene.exchange.swap_catalogue(catalogue(known, phones=phones, accounts=RICH))
     by = "<sip:442070009999@192.0.2.1>"
     call = talks(office, FIRST, CALLEE)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     diverted = (f"Diversion: {by};reason=unconditional", f"History-Info: {by};index=1")
-    pickup = office.phones[SECOND].call(
-        FIRST, Intent(PICKED_UP, headers=(f"Replaces: {call.call_id};{tags}", *diverted))
-    )
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {call.replaces}", *diverted)))
     scene.await_answer(pickup, talk_ms=1_000)
     assert refer(office, pickup) == 202
     _, second = scene.vendor.calls
@@ -413,9 +399,8 @@ def test_a_phone_takes_a_call_over_from_no_place_and_with_no_agent_that_it_may_n
     content = catalogue([*trunks, far], accounts=accounts, special_numbers=special)
     scene = Scene(content, country_of=lambda host: "DE" if host == CUSTOMER.host else "US")
     call = scene.answered_call(Intent(headers=("User-Agent: Yealink",)), callee=prefix + CALLEE, talk_ms=500)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     pickup = scene.exchange.caller(Endpoint("198.51.100.77", 5_060)).call(
-        CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",))
+        CALLEE, Intent(headers=(f"Replaces: {call.replaces}",))
     )
     scene.wire.run_until(lambda: pickup.final is not None)
     scene.wire.run_for(1_000)
@@ -436,8 +421,7 @@ def test_a_call_is_not_transferred_while_another_phone_takes_it_over(office, rep
     there = scene.vendor.only_call if replaces == "caller" else phones[THIRD].only_call
     left, asked = (call, there) if replaces == "caller" else (there, call)
     asked.will("INVITE", Reply(200, after_ms=900))
-    tags = f"to-tag={left.remote.rpartition('tag=')[2]};from-tag={left.tag}"
-    pickup = phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.call_id};{tags}",)))
+    pickup = phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.replaces}",)))
     scene.wire.run_for(300)
     call.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
     scene.wire.run_for(2_000)
@@ -467,8 +451,7 @@ def test_the_bye_to_a_new_callee_waits_behind_its_200_at_the_door():
     scene, keeper.exchange = office.scene, office.scene.exchange
     call, there = office.called()
     keeper.treatments = {"200 INVITE": Treatment(2_000, longest_ms=3_000)}
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_for(1_000)
     assert (pickup.final, there.is_over) == (None, True)
     scene.hang_up(call, wait_ms=5_000)
@@ -480,8 +463,7 @@ def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):
     scene = office.scene
     call, there = office.called()
     call.will("INVITE", Reply(200, after_ms=700))
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    headers = (f"Replaces: {there.call_id};{tags}",)
+    headers = (f"Replaces: {there.replaces}",)
     pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=headers))
     scene.wire.run_for(300)
     replace_node(scene)
@@ -634,9 +616,8 @@ def test_early_media_of_the_phone_that_rang_do_not_hinder_a_pickup(office, heade
 def test_an_answer_that_crosses_a_pickup_is_hung_up(office):
     scene = office.scene
     call, there = ringing(office, answers(1_400))
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     scene.wire.run_for(380)
-    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_for(3_000)
     assert sorted((pickup.is_over, there.is_over)) == [False, True]
     scene.hang_up(call, wait_ms=3_000)
@@ -679,8 +660,7 @@ def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(off
     office.phones[FIRST].script = answers(4_000)
     call = scene.begun_call(callee=FIRST, after_ms=1_000)
     there = office.phones[FIRST].only_call
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    pickup = office.phones[SECOND].call(FIRST, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = office.phones[SECOND].call(FIRST, Intent(offer, headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_for(1_000)
     assert pickup.final == 488
     scene.await_answer(call, talk_ms=500)
@@ -697,9 +677,8 @@ def test_a_call_of_a_vendor_that_rings_is_not_picked_up():
     )
     call = scene.begun_call(script=RINGS, after_ms=1_000)
     there = scene.vendor.only_call
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     other = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
-    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_until(lambda: pickup.final is not None)
     assert pickup.final == 481
     call.cancel()
@@ -713,9 +692,8 @@ def test_a_vendor_that_is_a_customer_too_takes_its_side_over():
         catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, vendor_gateway(0)], accounts=RICH)
     )
     call, there = scene.talk()
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     other = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
-    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_until(lambda: pickup.final is not None)
     scene.wire.run_for(1_000)
     assert (pickup.final, there.is_over) == (200, True)

@@ -35,9 +35,7 @@ def blind(call: OutgoingCall, *headers: str) -> None:
 
 
 def attended(call: OutgoingCall, other: OutgoingCall, target: str = f"{TARGET}@{ANYWHERE}") -> None:
-    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
-    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    refer(call, f'"Them" <sip:{target}?Replaces={replaces}>')
+    refer(call, f'"Them" <sip:{target}?Replaces={other.replaces_in_uri}>')
 
 
 def told(call: OutgoingCall) -> list[str]:
@@ -471,9 +469,7 @@ def test_the_transferor_is_notified_of_the_end_before_its_call_ends(scene, ends)
 def test_an_answered_call_is_not_joined_by_a_replaces_for_early_ones_alone(scene):
     """RFC 3891 section 3: ``early-only``."""
     call, other = talking(scene), talking(scene, TARGET)
-    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag};early-only"
-    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={replaces}>")
+    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={other.replaces_in_uri}%3Bearly-only>")
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [603]
     assert (call.is_over, other.is_over) == (False, False)

@@ -16,9 +16,7 @@ def refer(call: OutgoingCall, number: str, other: OutgoingCall | None = None) ->
     """Transfer to a number, or to another call of the transferor's."""
     replaces = ""
     if other is not None:
-        tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
-        named = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-        replaces = f"?Replaces={named}"
+        replaces = f"?Replaces={other.replaces_in_uri}"
     call.ask("REFER", headers=[f"Refer-To: <sip:{number}@192.0.2.1{replaces}>"])
 
 

@@ -424,9 +424,8 @@ def test_a_trunk_of_a_vendor_that_has_taken_its_leg_over_transfers_nothing():
     accounts = [account("acme", overdraft_limit=None), account("carriers", overdraft_limit=Decimal(2))]
     scene = Scene(catalogue(trunks, accounts=accounts))
     call, there = scene.talk()
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     partner = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
-    newcomer = partner.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    newcomer = partner.call(CALLEE, Intent(headers=(f"Replaces: {there.replaces}",)))
     scene.wire.run_for(2_000)
     assert (newcomer.final, there.is_over) == (200, True)
     blind(newcomer, TARGET)
@@ -552,8 +551,7 @@ def test_keys_of_one_phone_do_not_end_the_transfer_of_the_other(scene):
 def test_a_phone_that_has_taken_the_call_over_transfers_it_in_its_own_name(scene):
     desk, mate = registered(scene)
     call, at_desk = called(scene, desk)
-    tags = f"to-tag={at_desk.remote.rpartition('tag=')[2]};from-tag={at_desk.tag}"
-    taken = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
+    taken = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
     scene.wire.run_for(2_000)
     assert (taken.final, at_desk.is_over) == (200, True)
     blind(taken, TARGET)

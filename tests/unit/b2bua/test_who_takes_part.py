@@ -19,14 +19,11 @@ def blind(call):
 
 
 def attended(call, other):
-    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag}"
-    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={replaces}>")
+    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={other.replaces_in_uri}>")
 
 
 def replacing(call):
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    return Intent(headers=(f"Replaces: {call.call_id};{tags}",))
+    return Intent(headers=(f"Replaces: {call.replaces}",))
 
 
 def written_at_once(scene, run_ms=200):

@@ -42,8 +42,7 @@ def test_the_call_to_a_target_has_class_interval_and_longest_call_of_the_phone_t
     call = desks[FIRST].call(CALLEE)
     scene.await_answer(call, talk_ms=1_000)
     if by == SECOND:
-        tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-        call = desks[SECOND].call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+        call = desks[SECOND].call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
         scene.wire.run_for(2_000)
         assert call.final == 200
     if is_killed:

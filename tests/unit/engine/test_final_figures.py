@@ -186,7 +186,7 @@ def test_both_records_of_calls_that_a_transfer_has_joined_have_the_figures_of_th
     party, target = scene.vendor.calls
     hear(scene, engines, first, 50)
     hear(scene, engines, second, 40)
-    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     scene.wire.run_for(3_000)
     assert first.is_over
     assert second.is_over
@@ -212,8 +212,7 @@ def test_the_record_has_the_last_figures_of_phones_whose_place_others_have_taken
         hear(scene, engines, before, 50 + number)
         if is_asked:
             scene.poll_rtpengines()
-        tags = f"to-tag={before.remote.rpartition('tag=')[2]};from-tag={before.tag}"
-        call = scene.begun_call(Intent(headers=(f"Replaces: {before.call_id};{tags}",)), after_ms=3_000)
+        call = scene.begun_call(Intent(headers=(f"Replaces: {before.replaces}",)), after_ms=3_000)
         assert before.is_over
     hear(scene, engines, call, 7)
     scene.hang_up(there, wait_ms=3_000)
@@ -221,9 +220,3 @@ def test_the_record_has_the_last_figures_of_phones_whose_place_others_have_taken
     caller, _ = legs_of(document)
     assert caller["packets_in"] == sum(50 + number for number in range(phones)) + 7
     assert len(scene.exchange.rtp_calls._ports) == 0
-
-
-def replaced(call):
-    """Return the dialog of a call as a Refer-To names the one that is to be replaced."""
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    return f"{call.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")

@@ -120,8 +120,7 @@ def with_info(tmp_path, said, then="", asks="vendor", content=()):
     if then == "hangs up":
         call.hang_up()
     elif then == "is replaced":
-        tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(300)
     scene.stop_and_keep(then_ms=10)
     return scene, asking, party

@@ -176,9 +176,7 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     (first, party), (second, target) = sides
     for _ in range(10):
         hear(scene, engines, party, target, packets=100)
-    tags = f"to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-    replaces = f"{second.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={replaces}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     scene.wire.run_for(3_000)
     assert first.is_over
     assert len(engines.calls) == 1
@@ -214,9 +212,8 @@ def test_a_transfer_by_keys_with_a_consultation_of_an_encrypted_call(customer, v
 def test_another_telephone_takes_an_encrypted_call_over(customer, vendor):
     scene, engines = scene_with(customer, vendor)
     call, party = talk(scene, customer)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     offer = sealed(OFFER) if customer is SEALED else OFFER
-    other = scene.settled_call(Intent(offer=offer, headers=(f"Replaces: {call.call_id};{tags}",)))
+    other = scene.settled_call(Intent(offer=offer, headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(1_000)
     assert other.final == 200
     assert call.is_over

@@ -329,8 +329,7 @@ def test_a_side_that_moves_within_the_call_is_written_down_where_it_is(scene_of_
 def test_the_party_that_took_a_call_over_replaces_the_one_that_left(scene_of_calls):
     scene = scene_of_calls
     call, there = scene.talk()
-    named = f"{call.call_id};to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {named}",)))
+    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_until(lambda: newcomer.final == 200 and call.is_over)
     [kept] = scene.exchange.sink.open.values()
     assert [leg.call_id.decode() for leg in kept.legs] == [there.call_id, newcomer.call_id]

@@ -870,7 +870,7 @@ def test_sides_that_a_transfer_has_joined_are_moved_like_those_of_one_call():
     scene.wire.run_until(lambda: first.final == second.final == 200)
     scene.wire.run_for(1_000)
     party, target = scene.vendor.calls
-    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     scene.wire.run_for(5_000)
     assert first.is_over
     assert second.is_over
@@ -882,12 +882,6 @@ def test_sides_that_a_transfer_has_joined_are_moved_like_those_of_one_call():
     assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
     scene.hang_up(party, wait_ms=5_000)
     assert engines.calls == {}
-
-
-def replaced(call):
-    """Return the dialog of a call as a Refer-To names the one that is to be replaced."""
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    return f"{call.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
 
 
 def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
@@ -904,7 +898,7 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     second = scene.answered_call(talk_ms=1_000)
     party, target = scene.vendor.calls
     assert (place(party.theirs)[0], place(target.theirs)[0]) == ("192.0.2.1", HOSTS["one"])
-    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     scene.wire.run_for(5_000)
     assert first.is_over
     assert second.is_over

@@ -237,9 +237,8 @@ def test_a_phone_that_picks_a_call_up_is_relayed_as_its_own_terms_say(
     scene.wire.run_for(1_000)
     side = scene.vendor.only_call if is_transferred else call
     there = desk.only_call
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
     offer = OFFER.replace("192.0.2.10", address)
-    pickup = mate.call(DESK, Intent(offer, headers=[f"Replaces: {there.call_id};{tags}"]))
+    pickup = mate.call(DESK, Intent(offer, headers=[f"Replaces: {there.replaces}"]))
     scene.wire.run_for(3_000)
     assert (pickup.final, pickup.is_over, side.is_over) == (200, False, False)
     own = media_of(side.mine.encode())[0].host

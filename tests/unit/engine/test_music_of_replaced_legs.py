@@ -49,9 +49,8 @@ class HeldScene(KilledScene):
 
     def take_over(self, *attributes: str) -> OutgoingCall:
         """Let another telephone take the caller's part, by an INVITE with Replaces."""
-        tags = f"to-tag={self.call.remote.rpartition('tag=')[2]};from-tag={self.call.tag}"
         offer = revised(OFFER.replace(str(HELD), str(NEWCOMER)), *attributes)
-        intent = Intent(headers=(f"Replaces: {self.call.call_id};{tags}",), offer=offer)
+        intent = Intent(headers=(f"Replaces: {self.call.replaces}",), offer=offer)
         return self.caller.call(CALLEE, intent)
 
     def settle(self, ms: int = 1_000) -> None:

@@ -181,9 +181,8 @@ def test_music_goes_on_until_the_other_side_has_answered_for_a_newcomer_and_is_p
     assert list(before) == ["192.0.2.10" if holds_on else "192.0.2.20"]
     answer = revised(party.mine, "a=sendonly" if holds_on else "a=sendrecv")
     party.will("INVITE", Reply(status, answer if status == 200 else "", after_ms=3_000))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
     offer = OFFER.replace("192.0.2.10", "192.0.2.11")
-    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",), offer=offer))
+    newcomer = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",), offer=offer))
     run(scene)
     assert playing(relay) == before
     run(scene, 5_000)

@@ -71,8 +71,7 @@ def test_a_phone_takes_over_calls_of_its_account_there(number):
     other.register()
     made = desk.call(CALLEE)
     stage.await_answer(made, talk_ms=1_000)
-    tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
-    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {made.call_id};{tags}",)))
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {made.replaces}",)))
     stage.wire.run_for(3_000)
     assert [response.status for response in pickup.responses if response.status > 100] == [401, 200]
     assert made.is_over

@@ -181,8 +181,7 @@ class TestMidCall:
     @pytest.mark.parametrize(("login", "status"), [(RIGHT, 200), (Login("1002", "secret"), 200), (WRONG, 401)])
     def test_a_call_is_taken_over_by_a_proven_phone_of_its_account_only(self, login, status):
         stage, made = self.talking(phone("1001"), phone("1002"))
-        tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
-        wanted = Intent(headers=(f"Replaces: {made.call_id};{tags}",), login=login)
+        wanted = Intent(headers=(f"Replaces: {made.replaces}",), login=login)
         pickup = stage.exchange.caller(OTHER_DESK).call(CALLEE, wanted)
         stage.wire.run_for(3_000)
         assert [response.status for response in pickup.responses if response.status > 100] == [401, status]
@@ -194,7 +193,6 @@ class TestMidCall:
         stage = scene(gateways=[pbx])
         made = stage.exchange.caller(DESK).call(CALLEE, Intent(login=Login("pbx", "secret")))
         stage.wire.run_until(lambda: made.final == 200)
-        tags = f"to-tag={made.remote.rpartition('tag=')[2]};from-tag={made.tag}"
-        line = f"Replaces: {made.call_id};{tags}"
+        line = f"Replaces: {made.replaces}"
         assert stage.exchange.request_client(Endpoint(DESK.host, 5)).ask(headers=[line]).status == 401
         stage.finish(made)

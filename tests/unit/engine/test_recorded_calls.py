@@ -106,8 +106,7 @@ def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
     call, party = scene.talk()
     (file,) = relay.recordings
     if change == "takeover":
-        tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
     else:
         scene.vendor.script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
         call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])

@@ -74,7 +74,7 @@ def media(record):
 
 def replacing(side):
     """Return the header of an INVITE that takes the place of a side."""
-    return f"Replaces: {side.call_id};to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
+    return f"Replaces: {side.replaces}"
 
 
 def hear(scene, port, *, after_ms=0):
@@ -1033,8 +1033,7 @@ def test_a_side_that_refuses_another_phone_hears_the_one_that_it_had():
     call, party = scene.talk()
     before = {number: (port.other, port.source) for number, port in relay.open_ports.items()}
     party.will("INVITE", Reply(488))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    other = Intent(OFFER.replace("audio 20000", "audio 20002"), headers=(f"Replaces: {call.call_id};{tags}",))
+    other = Intent(OFFER.replace("audio 20000", "audio 20002"), headers=(f"Replaces: {call.replaces}",))
     pickup = scene.settled_call(other)
     scene.wire.run_for(1_000)
     assert pickup.final == 488

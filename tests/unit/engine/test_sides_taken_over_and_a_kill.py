@@ -19,8 +19,7 @@ AFTER_MS = pytest.mark.parametrize("after_ms", [2_000, 33_000, 900_000])
 
 def takes_over(scene: Scene, side: Side, agent: VirtualPhone) -> OutgoingCall:
     """Let a phone take the part of a side over."""
-    tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
-    newcomer = agent.call(DESK, Intent(headers=(f"Replaces: {side.call_id};{tags}",)))
+    newcomer = agent.call(DESK, Intent(headers=(f"Replaces: {side.replaces}",)))
     scene.wire.run_until(lambda: newcomer.final is not None)
     scene.wire.run_for(1_000)
     assert newcomer.final == 200
@@ -86,8 +85,7 @@ def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_
     scene = KilledScene(tmp_path, office())
     desk, mate = registered(scene)
     call, at_desk = called(scene, desk)
-    tags = f"to-tag={at_desk.remote.rpartition('tag=')[2]};from-tag={at_desk.tag}"
-    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
     delays = scene.wire.delays
     scene.wire.delays = _without_acks(delays)
     scene.await_answer(newcomer, talk_ms=50)

@@ -44,9 +44,8 @@ class TakenOverScene(KilledScene):
         """Legs of both sides at rtpengines."""
         self.connections = self.connected()
         self.party.will("INVITE", Reply(status, after_ms=3_000))
-        tags = f"to-tag={self.call.remote.rpartition('tag=')[2]};from-tag={self.call.tag}"
         offer = revised(OFFER.replace("20000", NEWCOMER), "a=sendonly")
-        intent = Intent(headers=(f"Replaces: {self.call.call_id};{tags}",), offer=offer)
+        intent = Intent(headers=(f"Replaces: {self.call.replaces}",), offer=offer)
         self.pickup = self.caller.call(CALLEE, intent)
 
     def connected(self) -> Sequence[tuple[int, int | None]]:

@@ -214,8 +214,7 @@ def test_a_trunk_that_has_taken_a_call_over_and_is_gone_begins_none_either(tmp_p
     mine = mapping_gateway("branch", f"{branch.host}/32", account="acme")
     kept = [*content(AFTER).mapping_gateways.values(), *map(vendor_gateway, range(2))]
     scene, call, there = begin(tmp_path, catalogue([mine, *kept]), "as it was answered")
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.replaces}",)))
     scene.wire.run_for(2_000)
     scene.content = catalogue(kept if is_gone else [mine, *kept])
     scene.kill(then_ms=1_000)

@@ -149,9 +149,8 @@ def test_the_audio_stays_where_it_is_when_an_offer_without_it_is_refused(engine)
 def test_the_audio_stays_where_it_is_when_a_takeover_is_refused(engine, offer):
     video = VideoScene(KeyWay.INFO, KeyWay.EVENTS, engine=engine, record=100)
     video.scene.vendor.calls[0].will("INVITE", Reply(488))
-    tags = f"to-tag={video.call.remote.rpartition('tag=')[2]};from-tag={video.call.tag}"
     phone = video.scene.exchange.caller(Endpoint(CUSTOMER.host, 5_090))
-    intent = Intent(offer.replace("192.0.2.10", "192.0.2.11"), headers=(f"Replaces: {video.call.call_id};{tags}",))
+    intent = Intent(offer.replace("192.0.2.10", "192.0.2.11"), headers=(f"Replaces: {video.call.replaces}",))
     newcomer = phone.call(CALLEE, intent)
     video.scene.wire.run_until(lambda: newcomer.final == 488)
     video.scene.wire.run_for(1_000)
