@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +10,7 @@ from doubles.data.records import STARTED, answered_call, refused_call
 from doubles.ended_calls import ended_call
 from doubles.migrated import migrated
 from doubles.office import customer, office_on, operator
-from sqlalchemy import event
+from doubles.statements import statements_of
 
 from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.admin.office.bilateral import ShowTotals, show_totals
@@ -146,16 +145,9 @@ async def test_a_call_without_cdr_has_what_the_prefix_of_its_rate_says_of_its_nu
 async def test_the_late_answer_of_a_call_is_found_by_its_call_id(database: Database) -> None:
     """Else each late answer would read all calls of the partner."""
     await SqlBooks(database).book([answered_call(index, vendor_account="peer") for index in range(40)])
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if "vendor_paid_ms" in statement:
-            asked.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    await SqlEndedCalls(database).of("peer", STARTED, STARTED + PERIOD_MS)
-    _ = [page async for page in SqlReconciliations(database).calls("peer", STARTED, STARTED + PERIOD_MS)]
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    with statements_of(database, "vendor_paid_ms") as asked:
+        await SqlEndedCalls(database).of("peer", STARTED, STARTED + PERIOD_MS)
+        _ = [page async for page in SqlReconciliations(database).calls("peer", STARTED, STARTED + PERIOD_MS)]
     assert len(asked) >= 3
     for statement, parameters in asked:
         async with database.reading() as connection:
@@ -171,16 +163,9 @@ async def test_the_late_answer_of_a_call_is_found_by_its_call_id(database: Datab
 async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_calls(database: Database) -> None:
     """Entries of other times are not read: an account may have millions."""
     await SqlBooks(database).book([unrecorded(index, BEGIN - 86_400_000, BEGIN - 86_330_000) for index in range(40)])
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if "FROM ledger_entry" in statement:
-            asked.append((statement, parameters))
-
     vendor = unrecorded(0, BEGIN, BEGIN).vendor_account
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    assert await SqlEndedCalls(database).of(vendor, BEGIN, BEGIN + PERIOD_MS) == []
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    with statements_of(database, "FROM ledger_entry") as asked:
+        assert await SqlEndedCalls(database).of(vendor, BEGIN, BEGIN + PERIOD_MS) == []
     ((statement, parameters),) = asked
     async with database.reading() as connection:
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "

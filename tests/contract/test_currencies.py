@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id
+from doubles.statements import statements_of
 from pymysql.cursors import RE_INSERT_VALUES
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import RejectedRecords, Standing
@@ -231,18 +232,11 @@ async def test_more_accounts_than_one_statement_takes_are_settled(store):
 @pytest.mark.parametrize("accounts", [500, 1_000])
 async def test_five_hundred_accounts_are_settled_in_one_statement(database, accounts):
     """A start with 100,000 new accounts sets the currency of each."""
-    books, updates = SqlBooks(database), []
+    books = SqlBooks(database)
     names = [f"account-{number:04}" for number in range(accounts)]
     await books.open_accounts(names)
-
-    def note(_connection, _cursor, text, *_):
-        updates.extend([text] if text.startswith("UPDATE account") else [])
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements_of(database, "UPDATE account") as updates:
         await books.settle_currencies({name: "EUR" if name == names[0] else "USD" for name in names})
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     assert len(updates) == 1 + accounts // 500
     found = await books.currencies(names)
     assert (found[names[0]], found[names[1]], found[names[-1]]) == ("EUR", "USD", "USD")
@@ -250,18 +244,10 @@ async def test_five_hundred_accounts_are_settled_in_one_statement(database, acco
 
 async def test_the_rows_of_many_accounts_are_values_alone(database):
     """The drivers of MySQL make one statement of them then: a first start inserts 100,000."""
-    statements = []
-
-    def note(_connection, _cursor, text, *_):
-        statements.extend([text] if text.startswith("INSERT INTO account ") else [])
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements_of(database, "INSERT INTO account ") as statements:
         await SqlBooks(database).open_accounts(["acme", "other"], {"acme": "USD"})
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     assert len(statements) == 1
-    assert database.is_sqlite or RE_INSERT_VALUES.match(statements[0])
+    assert database.is_sqlite or RE_INSERT_VALUES.match(statements[0].text)
 
 
 def call(index: int, currency: str, account: str = "acme") -> CallRecord:

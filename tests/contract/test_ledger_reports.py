@@ -16,7 +16,7 @@ from doubles.data.records import STARTED, answered_call, partner_call
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.ledger_entries import entries_of
 from doubles.office import agent, customer, office_on, operator
-from sqlalchemy import event
+from doubles.statements import statements_of
 
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office import reports
@@ -169,22 +169,15 @@ async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
 async def test_a_report_by_the_hour_reads_the_ledger_as_often_as_a_whole_one(
     office: Office, database: Database
 ) -> None:
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "FROM ledger_entry" in statement:
-            asked.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    for name in ("balances", "payments"):
-        counts = []
-        for group in ("whole", "hour"):
-            asked.clear()
-            sheet = await shown(office, name, group=group)
-            counts.append(len(asked))
-        assert len({row["span"] for row in sheet.rows}) > 10, name
-        assert counts[0] == counts[1], name
-    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    with statements_of(database, "FROM ledger_entry") as asked:
+        for name in ("balances", "payments"):
+            counts = []
+            for group in ("whole", "hour"):
+                asked.clear()
+                sheet = await shown(office, name, group=group)
+                counts.append(len(asked))
+            assert len({row["span"] for row in sheet.rows}) > 10, name
+            assert counts[0] == counts[1], name
 
 
 async def test_last_payments_before_many_moments_are_those_before_each_of_them(

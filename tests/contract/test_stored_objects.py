@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.records import STARTED
-from sqlalchemy import event
+from doubles.statements import statements_of
 
 from vosd.catalogue.stored_objects import DefinitionsMoved, ObjectsMoved, ObjectVersion
 from vosd.storage.database import ContentRefused
@@ -241,38 +241,21 @@ async def test_the_first_objects_whose_names_begin_with_a_text_are_read(objects,
 async def test_the_first_objects_are_read_in_few_statements_where_thousands_have_ended(objects, database):
     versions = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)]
     await objects.add([*versions, *(next_of(each, body=None) for each in versions[:-1])])
-    asked: list[str] = []
-
-    def note(_connection, _cursor, statement, *_more):
-        asked.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements_of(database, "FROM definition") as asked:
         assert await objects.first(STARTED, 1) == versions[-1:]
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-    assert len([each for each in asked if "FROM definition" in each]) <= 6, asked
+    assert len(asked) <= 6, asked
 
 
 @pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 @pytest.mark.parametrize("criteria", [{}, {"kind": "accounts"}, {"kind": "accounts", "after": "a00003"}])
 async def test_the_first_objects_are_found_without_a_look_at_all_others(objects, database, criteria):
     await objects.add([msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)])
-    asked: list[tuple[str, tuple[object, ...]]] = []
-
-    def note(_connection, _cursor, statement, parameters, *_more):
-        asked.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements_of(database, "FROM definition") as asked:
         assert len(await objects.first(STARTED, 10, **criteria)) == 10
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     async with database.reading() as connection:
         await connection.exec_driver_sql("FLUSH STATUS")
         for statement, parameters in asked:
-            if "FROM definition" in statement:
-                (await connection.exec_driver_sql(statement, parameters)).all()
+            (await connection.exec_driver_sql(statement, parameters)).all()
         counts = (await connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")).all()
     assert sum(int(count) for _, count in counts) < 300, counts
 

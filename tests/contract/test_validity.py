@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from doubles.data.records import STARTED
 from doubles.ledger_entries import entries_of
-from sqlalchemy import event
+from doubles.statements import statements_of
 
 from vosd.billing.accounts import DAY_MS, NEVER
 from vosd.catalogue.ports import OverrideAction
@@ -173,16 +173,8 @@ async def test_the_payments_of_an_account_whose_validity_never_changed_are_not_r
     payments, paid = SqlPayments(database), payment(extends_days=0)
     await payments.add(paid)
     (entry,) = await entries_of(database)
-    read = []
-
-    def note(_connection, _cursor, text, *_):
-        read.extend([text] if "ledger_entry.reference, ledger_entry.created_at" in text else [])
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with statements_of(database, "ledger_entry.reference, ledger_entry.created_at") as read:
         assert (await payments.add(reverse(paid, entry.id))).expires_at is None
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
     assert read == []
 
 

@@ -1,8 +1,7 @@
 """Payments in the office: orders that make no sense, the accounts an agent pays for, the audit, and two persons."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.ledger_entries import entries_of
 from doubles.office import agent, office_on, operator
-from sqlalchemy import delete, event
+from doubles.statements import statements_of
+from sqlalchemy import delete
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.office import Office
@@ -74,21 +74,6 @@ ACCOUNTS = (
 @pytest.fixture
 def office(database: Database) -> Office:
     return office_on(database, *ACCOUNTS, now=NOW, confirm_above=Decimal(100))
-
-
-@contextmanager
-def statements_of(database: Database) -> Iterator[list[str]]:
-    """Note the statements that the database gets."""
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        asked.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def audit(database: Database) -> list[AuditLine]:
