@@ -162,7 +162,9 @@ async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booke
 async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_are_paid(tmp_path, booked):
     url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
     database = Database(url)
-    office = office_on(database, Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"), now=at("2026-10-02"))
+    office = office_on(
+        database, Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"), now=at("2026-10-02T00:00:00Z")
+    )
     (made,) = await run_invoices(office, operator(), RunInvoices(period="2026-09"))
     now, part = at("2026-10-16T04:00:00Z"), part_of(tmp_path, minimum=False, verify=False)
     blocked = []
