@@ -6,6 +6,7 @@ is committed, so that each of them finds the same objects: an order that got as 
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import pytest
 from doubles import forked_child
 from doubles.asgi import answered
 from doubles.data.records import answered_call, call_id
+from doubles.forked import forked
 from doubles.migrated import migrated
 
 from vosd.admin.office.office import Office
@@ -259,6 +261,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(checks, "started", forked_child.started)
+        forked(os.getpid).join()  # the first one takes seconds on a busy machine, more than a request waits
         furnish(site)
         patched.setattr(Database, "writing", tried)
         office: Office = site.run(site.offices.open(needs_database=True))
