@@ -146,6 +146,62 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     assert site.api.ask("GET", "/accounts/florist").status == 404
 
 
+def test_an_account_that_has_got_money_since_is_ended_by_no_undo_and_no_question_of_before(
+    site: Watched, visit: Visit
+) -> None:
+    def paid(amount: str) -> None:
+        order = {"amount": amount, "type": "adjustment", "reference": f"kiosk {amount}"}
+        assert site.api.ask("POST", "/accounts/kiosk/payments", order).status == 201
+
+    page = visit().go("/customers/new", "New customer")
+    asked, refused = page.get_by_role("dialog"), page.get_by_role("alert").filter(has_text="kiosk is not zero")
+    page.get_by_role("textbox", name="Name of the account").fill("kiosk")
+    page.get_by_role("combobox", name="rate_group", exact=True).first.fill("sell")
+    page.get_by_role("button", name="Check the change").click()
+    asked.get_by_role("button", name="Make the customer").click()
+    page.get_by_role("heading", level=1, name="kiosk").wait_for()
+    paid("10")
+    page.get_by_role("button", name="Undo").click()
+    refused.wait_for()
+    assert site.api.ask("GET", "/accounts/kiosk").status == 200
+
+    paid("-10")
+    page = visit().go("/objects/accounts/kiosk", "kiosk")
+    page.get_by_role("button", name="End it").click()
+    asked.get_by_text("kiosk (Account settings) ends").wait_for()
+    paid("7")
+    asked.get_by_role("button", name="End it").click()
+    refused.wait_for()
+    assert site.api.ask("GET", "/accounts/kiosk").status == 200
+    paid("-7")
+    asked.get_by_role("button", name="End it").click()
+    page.get_by_text("kiosk is ended").wait_for()
+
+
+def test_two_people_who_end_one_object_see_that_it_has_ended(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("POST", "/number-lists", {"name": "both", "keys": {"patterns": ["441*"]}}).status == 201
+    page = visit().go("/objects/number_lists/both", "both")
+    page.get_by_role("button", name="End it").click()
+    page.get_by_role("dialog").get_by_text("both (Number lists) ends").wait_for()
+    assert site.api.ask("DELETE", "/number-lists/both?confirm=true").status == 200
+    page.get_by_role("dialog").get_by_role("button", name="End it").click()
+    page.get_by_role("dialog").get_by_role("alert").filter(has_text="does not exist").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_text("both is not defined now").wait_for()
+
+
+def test_a_person_that_a_colleague_has_reset_meanwhile_is_not_reset_again(site: Watched, visit: Visit) -> None:
+    link = site.daemon.ask("user", "add", "twice", "--role", "viewer")["link"].rpartition("/")[2]
+    assert site.api.ask("POST", "/session/link", {"link": link, "password": PASSWORD}, token=None).status == 200
+    page = visit().go("/lists/people", "People")
+    row(page, "twice").get_by_role("button", name="Reset").click()
+    page.get_by_role("dialog").wait_for()
+    theirs = site.api.ask("POST", "/people/twice/reset").json["link"].rpartition("/")[2]
+    page.get_by_role("dialog").get_by_role("button", name="Reset").click()
+    page.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert site.api.ask("POST", "/session/link", {"link": theirs, "password": PASSWORD}, token=None).status == 200
+
+
 def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visit: Visit) -> None:
     def balance(account: str) -> Decimal:
         return Decimal(site.api.ask("GET", f"/accounts/{account}/balance").json["balance"])

@@ -641,6 +641,19 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     page.reload()
     page.get_by_role("main").get_by_role("link", name="acme").wait_for()
     assert violations(page) == []
+    (draft,) = site.items("/invoices?account=acme")
+    page.get_by_role("button", name="Issue").click()
+
+    def made_again(route: Route) -> None:
+        found = route.fetch()
+        document = {**found.json()["document"], "net": "99.00"}
+        route.fulfill(response=found, json={**found.json(), "document": document})
+
+    route_once(page, f"**/api/v1/invoices/{draft['id']}", made_again)
+    page.get_by_role("dialog").get_by_role("button", name="Issue").click()
+    page.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert site.items("/invoices?account=acme")[0]["state"] == "draft"
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     confirmed(page, "Issue", "Issued as")
     (invoice,) = site.items("/invoices?account=acme")
     page.get_by_role("heading", level=1, name=invoice["number"]).wait_for()  # the draft's buttons are others
@@ -1019,6 +1032,9 @@ def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) 
 def test_what_is_no_month_is_refused_as_such(boss: Visitor) -> None:
     page = boss.go("/months?month=10/2026", "Months")  # as where a browser has no field of months
     expect(page.get_by_role("alert")).to_contain_text("`month` '10/2026' is no month: write 2026-03")
+    page = boss.go("/months?month=..", "Months")  # would be another path
+    page.get_by_role("heading", name="Statements UTC").wait_for()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_the_month_of_the_statements_is_typed_and_narrows_when_its_field_is_left(boss: Visitor) -> None:
@@ -1050,6 +1066,21 @@ def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, 
     page.get_by_label("Pass over: a vendor's bill was not compared").check()
     expect(page.get_by_role("button", name="Close the month")).to_be_disabled()
     page.get_by_label("Reason for passing over").fill("none came")
+    more = {"obstacle": "dispute_open", "detail": "the dispute with rival is open", "do": ""}
+
+    def with_another(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "missing": [*found.json()["missing"], more]})
+
+    route_once(page, "**/jobs/*/result", with_another)
+    page.get_by_role("button", name="Close the month").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_role("button", name="Close the month").click()
+    asked.get_by_role("alert").filter(has_text="Other work is missing by now than you have seen").wait_for()
+    asked.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Missing work").locator("tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="What is missing for the close?").click()
+    expect(page.get_by_label("Missing work").locator("tbody tr")).to_have_count(1)
     confirmed(page, "Close the month", "2026-01 is closed")
     expect(page.get_by_role("button", name="Close the month")).to_have_count(0)
     expect(page.get_by_label("Missing work")).to_have_count(0)

@@ -714,6 +714,27 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
     asked.get_by_role("button", name="Cancel").click()
     page.get_by_text("theirs").first.wait_for()
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    asked.get_by_label("Note").fill("of the first one")
+
+    is_raised_again = True
+
+    def raised_again(route: Route) -> None:
+        if not is_raised_again:
+            route.fallback()
+            return
+        found = route.fetch()
+        items = [{**each, "since": "2098-01-01T10:00:00Z"} for each in found.json()["items"]]
+        route.fulfill(response=found, json={**found.json(), "items": items})
+
+    page.route("**/api/v1/alarms?*", raised_again)
+    asked.get_by_role("button", name="Confirm", exact=True).click()
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    is_raised_again = False
+    (alarm,) = site.api.ask("GET", "/alarms").json["alarms"]
+    assert alarm["note"] == "theirs"
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
     refused = site.api.ask("POST", "/alarms/gateway_down/confirmation", {"subject": "carrier-a"})
     assert (refused.status, refused.json["code"]) == (404, "no_such_alarm")
     viewer = visit("viewer", size=NARROW, language="zh").go("/alarms", "告警")

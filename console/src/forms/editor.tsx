@@ -1,9 +1,10 @@
 /** Change an object in two steps: a trial that says in words what it does, then the change itself. */
 
 import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { ifVersion, Problem, type Query, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
 import { Confirm } from "../parts/confirm";
@@ -40,6 +41,7 @@ import { Week } from "./week";
 
 type Sheet = Schemas["DefinitionSheet"];
 
+const HTTP_NOT_FOUND = 404;
 const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
 const NO_KEYS: Keys = {};
@@ -76,12 +78,22 @@ interface EditorProps {
   onDone: (name: string) => void;
 }
 
-/** What takes a change back; made here, it knows no more than it needs: no passwords that were entered. */
-function undoOf(of: { place: string; saved: number | null | undefined; before: number | null; at: string }) {
-  const onlyOurs = { query: { confirm: true }, headers: ifVersion(of.saved) };
+/**
+ * What takes a change back; made here, it knows no more than it needs: no passwords that were entered. An account that
+ * was made and has got money or calls since does not end by that: nothing is confirmed that no one was asked about.
+ */
+function undoOf(of: {
+  kind: string;
+  place: string;
+  saved: number | null | undefined;
+  before: number | null;
+  at: string;
+}) {
+  const headers = ifVersion(of.saved);
+  const onlyOurs = { query: { confirm: true }, headers };
   const terms = of.at ? { at: of.at } : {};
   return of.before === null
-    ? () => send("delete", of.place, onlyOurs)
+    ? () => send("delete", of.place, of.kind === "accounts" ? { headers } : onlyOurs)
     : () => send("post", `${of.place}/revert`, { ...onlyOurs, body: { version: of.before, ...terms } });
 }
 
@@ -89,6 +101,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const { t } = useTranslation();
   const { account } = useSession();
   const say = useSay();
+  const queries = useQueryClient();
   const inLanguage = useServerText();
   const [base, setBase] = useState<Keys>((sheet?.keys as Keys) ?? {});
   const [version, setVersion] = useState(sheet?.version ?? null);
@@ -151,7 +164,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       setAsks(false);
       unsaved.saved();
       const saved = made.changes[0]?.version;
-      const undo = undoOf({ place: placeOf(kind, name), saved, before: sheet ? version : null, at });
+      const undo = undoOf({ kind, place: placeOf(kind, name), saved, before: sheet ? version : null, at });
       const said = t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" });
       say(orders.isRepeat ? t("act.repeated", { said }) : said, at && !sheet ? undefined : undo, made);
       onDone(name);
@@ -170,6 +183,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       if (!(error instanceof Problem)) return;
       // an object that has ended meanwhile has no version to compare with: the message of the refusal stays
       if (error.status === HTTP_STALE) setTheirs(await readObjectAt(placeOf(kind, name), terms.at).catch(() => null));
+      else if (error.status === HTTP_NOT_FOUND) readAgain(queries);
       else if (error.errors.length > 0) note(error.errors);
       else if (error.field) note([{ field: error.field, detail: error.message }]);
     },

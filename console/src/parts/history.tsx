@@ -52,7 +52,7 @@ export function History({ kind, name, pair, onPair }: { kind: string; name: stri
                 </span>
               )}
               {mayRevert && each.version !== inForce && (
-                <Revert place={place} name={name} version={each.version} inForce={inForce} />
+                <Revert kind={kind} name={name} version={each.version} inForce={inForce} />
               )}
             </Group>
             <KeyWords keys={each.keys} />
@@ -64,8 +64,11 @@ export function History({ kind, name, pair, onPair }: { kind: string; name: stri
   );
 }
 
-function Revert({ place, name, version, inForce }: { place: string; name: string; version: number; inForce?: number }) {
+function Revert({ kind, name, version, inForce }: { kind: string; name: string; version: number; inForce?: number }) {
   const { t } = useTranslation();
+  const place = placeOf(kind, name);
+  // an account that ends again by the undo may have got money since it was restored
+  const confirmed: Query = kind === "accounts" ? {} : { confirm: true };
   const revert = (to: number | undefined, query: Query, headers?: Record<string, string>) =>
     send<Change>("post", `${place}/revert`, { query, headers, body: { version: to } });
   return (
@@ -77,7 +80,7 @@ function Revert({ place, name, version, inForce }: { place: string; name: string
       title={t("history.confirm", { name, version })}
       act={t("history.revert")}
       said={t("history.reverted", { name, version })}
-      undo={(made, before) => revert(before, { confirm: true }, ifVersion(made.changes[0]?.version))}
+      undo={(made, before) => revert(before, confirmed, ifVersion(made.changes[0]?.version))}
     />
   );
 }

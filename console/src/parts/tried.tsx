@@ -1,14 +1,24 @@
 /** A change of an object in two steps: a trial that says what it means, then the order. */
 
 import type { ButtonProps } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { ifVersion, type Query } from "../api/client";
-import { useOrders } from "../api/orders";
+import { isPageOld, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { Opener } from "./opener";
 import { type Change, ChangeWords, useSay } from "./trial";
+
+/**
+ * What an order confirms: the calls that its trial has named. An account that no call uses ends without that, which would
+ * also pass over a balance that the account has got since.
+ */
+function confirmed({ changes, calls_unknown }: Change): Query {
+  const endsUnused = changes.some((each) => each.kind === "accounts" && each.action === "ended" && !each.calls?.number);
+  return endsUnused && !calls_unknown ? {} : { confirm: true };
+}
 
 interface Tried {
   change: Change;
@@ -33,31 +43,36 @@ export function TriedAct(props: {
 }) {
   const { t } = useTranslation();
   const say = useSay();
+  const queries = useQueryClient();
   const orders = useOrders();
   const [tried, setTried] = useState<Tried | null>(null);
   const [asks, setAsks] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
   const order = useMutation({
-    mutationFn: ({ isTrial, version }: { isTrial: boolean; version?: number }) =>
-      isTrial
-        ? props.order({ dry_run: true }, { ...ifVersion(version) })
-        : orders.carryOut(String(version), (key) =>
-            props.order({ confirm: true }, { ...ifVersion(version), "Idempotency-Key": key }),
+    /** Without a trial before it, the order is one. */
+    mutationFn: (before: Tried | null) =>
+      before === null
+        ? props.order({ dry_run: true }, { ...ifVersion(props.version) })
+        : orders.carryOut(String(before.version), (key) =>
+            props.order(confirmed(before.change), { ...ifVersion(before.version), "Idempotency-Key": key }),
           ),
-    onSuccess: (made, { isTrial, version }) => {
-      setAsks(isTrial);
-      setTried(isTrial ? { change: made, version } : null);
-      if (isTrial) return;
+    onSuccess: (made, before) => {
+      setAsks(before === null);
+      setTried(before === null ? { change: made, version: props.version } : null);
+      if (before === null) return;
+      const { version } = before;
       props.onDone?.();
       const said = orders.isRepeat ? t("act.repeated", { said: props.said }) : props.said;
       say(said, () => props.undo(made, version), made);
     },
+    // the object is tried as it is by now, when that is asked for again
+    onError: (failure) => isPageOld(failure) && readAgain(queries),
   });
   // behind an order whose answer was lost the version that was tried is in force no more: its repeat says so
   const mayBeDone = tried !== null && orders.mayBeDone(String(tried.version));
   const attempt = () => {
     setTried(null);
-    order.mutate({ isTrial: true, version: props.version });
+    order.mutate(null);
   };
   return (
     <>
@@ -78,7 +93,7 @@ export function TriedAct(props: {
         isAtWork={order.isPending}
         error={order.error}
         mayBeDone={mayBeDone}
-        onAct={() => (tried ? order.mutate({ isTrial: false, version: tried.version }) : attempt())}
+        onAct={() => (tried ? order.mutate(tried) : attempt())}
         onClose={() => {
           setAsks(false);
           order.reset();

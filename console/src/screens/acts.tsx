@@ -296,7 +296,8 @@ function Person({ row }: RowProps) {
     const { role, account } = await send<Row>("get", `/people/${part(name)}`);
     return [role, account];
   };
-  const isDisabledNow = async () => (await send<Row>("get", `/people/${part(name)}`)).state === "disabled";
+  const stateNow = async () => (await send<Row>("get", `/people/${part(name)}`)).state;
+  const isDisabledNow = async () => (await stateNow()) === "disabled";
   return (
     <Group gap={4} wrap="nowrap">
       <Act
@@ -336,7 +337,12 @@ function Person({ row }: RowProps) {
         act={t("acts.reset")}
         title={t("acts.reset_title", { name })}
         lead={t("acts.reset_lead")}
-        run={(_, key) => send("post", `/people/${part(name)}/reset`, { headers: keyed(key) })}
+        run={(_, key, again) => {
+          const reset = () =>
+            send<Schemas["PersonLink"]>("post", `/people/${part(name)}/reset`, { headers: keyed(key) });
+          // the link of a colleague, who has reset the same person meanwhile, would lead nowhere any more
+          return unlessOther(row.state, stateNow, reset, again);
+        }}
         said={() => t("acts.reset_done", { name })}
         secret={linkOf}
       />

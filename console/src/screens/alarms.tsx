@@ -146,7 +146,8 @@ function Confirmation({ row }: { row: Row }) {
       headers: key ? { "Idempotency-Key": key } : {},
       body: { subject: row.subject, note: note || undefined, until: until || undefined },
     });
-  const confirmationOf = (each: Row) => [each.confirmed_by, each.note, each.silent_until];
+  // one that has ended and was raised again is another alarm
+  const confirmationOf = (each: Row) => [each.since, each.confirmed_by, each.note, each.silent_until];
   const confirmation = async () => {
     const { items } = await pageOf("/alarms", { limit: ALARMS_MAX });
     const found = items.find((each) => each.alarm === row.alarm && each.subject === row.subject);

@@ -219,7 +219,8 @@ function Acts({ row }: { row: Detail }) {
     gross: money(row.gross),
     open: money(less(row.gross, row.paid)),
   };
-  const paidNow = async () => (await content(client.GET("/invoices/{id}", { params }))).paid;
+  const now = () => content(client.GET("/invoices/{id}", { params }));
+  const paidNow = async () => (await now()).paid;
   return (
     <Group gap="xs">
       <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${nameOf(row)}.pdf`}>
@@ -234,8 +235,10 @@ function Acts({ row }: { row: Detail }) {
           act={t("invoice.issue")}
           title={t("invoice.issue_title", named)}
           lead={t("invoice.issue_lead")}
-          run={async (key) => {
-            const made = await content(client.POST("/invoices/{id}/issue", { params, headers: keyed(key) }));
+          run={async (key, again) => {
+            const issue = () => content(client.POST("/invoices/{id}/issue", { params, headers: keyed(key) }));
+            // a draft that was made again may have the number of the one before
+            const made = await unlessOther(row.document, async () => (await now()).document, issue, again);
             return { said: t("invoice.issued", { number: made.number }) };
           }}
         />

@@ -5,7 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, listText, queryText, type Row } from "../api/client";
+import { ChangedSince, client, content, listText, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, moment } from "../format";
 import { Change } from "../parts/change";
@@ -32,7 +32,8 @@ export function MonthsScreen() {
   const { account: own } = useSession();
   const mayClose = useMay("POST /months/{month}/close");
   const word = useStateWord();
-  const month = search.month ?? lastMonth(new Date());
+  // a part of a path of dots alone leads elsewhere
+  const month = search.month?.replace(/^\.+$/, "") || lastMonth(new Date());
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }) });
   const account = search.account ?? own ?? "";
@@ -123,10 +124,11 @@ function Close({ month }: { month: string }) {
         body: (dry_run ? {} : { despite, reason: reason || undefined }) as never,
       }),
     ).then((job) => resultOf(job, note));
-  const [ownClose, setOwnClose] = useState<Row>();
-  const trial = useMutation({ mutationFn: () => close(true) });
+  /** The month as it was found behind the trial that the person has asked for: closed, or with other work missing. */
+  const [later, setLater] = useState<Row>();
+  const trial = useMutation({ mutationFn: () => close(true), onMutate: () => setLater(undefined) });
   const unsaved = useUnsaved(despite.length > 0 || reason !== "");
-  const sheet = ownClose ?? trial.data;
+  const sheet = later ?? trial.data;
   const missing = (sheet?.missing ?? []) as Row[];
   const left = missing.filter((each) => !despite.includes(String(each.obstacle)));
   return (
@@ -143,8 +145,16 @@ function Close({ month }: { month: string }) {
             title={t("months.close_title", { month })}
             lead={t("months.close_lead")}
             disabled={despite.length > 0 && !reason}
-            run={async (key, _, note) => {
-              setOwnClose(await close(false, key, note));
+            run={async (key, again, note) => {
+              // kinds are passed over: more of one that has come since was not looked at
+              if (despite.length > 0 && !again) {
+                const now = await close(true);
+                if (!now.closed && JSON.stringify(now.missing) !== JSON.stringify(missing)) {
+                  setLater(now);
+                  throw new ChangedSince(t("months.missing_else"));
+                }
+              }
+              setLater(await close(false, key, note));
               unsaved.saved();
               return { said: t("months.closed", { month }) };
             }}

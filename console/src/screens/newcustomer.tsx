@@ -62,12 +62,13 @@ export function NewCustomerScreen() {
 
 /**
  * What takes a customer away again: all its objects or none, and only as they were made. There is none once money was
- * booked. Nothing of the form is in its reach: that may hold passwords.
+ * booked, and it is refused where another person has booked some since, or calls run: nothing is confirmed that no one
+ * was asked about. Nothing of the form is in its reach: that may hold passwords.
  */
 function wayBack({ changes, payment }: Made) {
   if (payment) return undefined;
   const objects = changes.map(({ kind, name, version }) => ({ action: "delete", kind, name, if_version: version }));
-  return () => send("post", "/bulk", { query: { confirm: true }, body: { objects } });
+  return () => send("post", "/bulk", { body: { objects } });
 }
 
 function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; phones: Kind } }) {
