@@ -29,6 +29,7 @@ import { brand, logo } from "./brand";
 import type { Narrowing } from "./narrowing";
 import { Confirm } from "./parts/confirm";
 import { giveFocus } from "./parts/focus";
+import { useIsReplaced } from "./parts/loaded";
 import { statusQuery } from "./parts/status";
 import { groupsOf, keysOf } from "./places";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
@@ -96,6 +97,7 @@ export function Frame() {
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main id="content">
+        <Replaced />
         <NotInForce />
         <Untold />
         <Outlet />
@@ -159,6 +161,22 @@ function Untold() {
       onClose={() => setUntold("")}
     >
       {t("change.untold", { why: inLanguage(why) })}
+    </Alert>
+  );
+}
+
+/** Say that the switch has other pages by now: what this one shows of the brand or of answers may not be so any more. */
+function Replaced() {
+  const { t } = useTranslation();
+  if (!useIsReplaced()) return null;
+  return (
+    <Alert variant="outline" color="orange" p={6} mb="sm" role="status">
+      <Group gap="sm">
+        {t("frame.replaced")}
+        <Button size="compact-xs" variant="default" onClick={() => window.location.reload()}>
+          {t("login.anew")}
+        </Button>
+      </Group>
     </Alert>
   );
 }

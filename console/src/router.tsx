@@ -1,7 +1,7 @@
 /** Every view is a link: its path, and in the query what narrows it. */
 
 import { Button } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import {
   createRootRoute,
   createRoute,
@@ -15,7 +15,7 @@ import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { keep, recall } from "./kept";
 import { narrowing, queryOf, searchOf } from "./narrowing";
-import { isAnswering, loaded, NotLoaded } from "./parts/loaded";
+import { isAnswering, isReplaced, loaded, NotLoaded } from "./parts/loaded";
 import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
@@ -63,10 +63,14 @@ function Missing() {
   );
 }
 
-/** A defect of a screen: the rest of the console goes on. */
+/**
+ * A defect of a screen: the rest of the console goes on. The page of an earlier version may fail at answers that have
+ * other fields by now: it is loaded anew.
+ */
 function Failed({ error, reset }: ErrorComponentProps) {
   const { t } = useTranslation();
-  if (error instanceof NotLoaded) return <Missing />;
+  const isOld = useQuery({ queryKey: ["replaced", error], queryFn: isReplaced }).data;
+  if (error instanceof NotLoaded || isOld) return <Missing />;
   return (
     <Page title={t("state.defect")}>
       <ProblemText error={error instanceof Error ? error : new Error(String(error))} again={reset} />

@@ -7,7 +7,7 @@ import pytest
 from api.watched import Watched, refused_call
 from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -48,6 +48,19 @@ def test_a_refused_call_is_explained_attempt_by_attempt(boss: Visitor, refused: 
     expect(attempts.nth(0)).to_contain_text(re.compile("carrier-b 503 Unavailable at 0 ms, took [0-9]+ ms"))
     expect(attempts.nth(1)).to_contain_text("carrier-c 486 Busy")
     assert violations(page) == []
+
+
+def test_a_call_that_the_switch_has_refused_says_what_was_full(site: Watched, boss: Visitor, answered: str) -> None:
+    def full(route: Route) -> None:
+        found = route.fetch()
+        (call,) = found.json()["calls"]
+        refused = {"headline": "Gateway Capacity, 503: it had all its calls.", "refusal": "acme-pbx has its 5 calls"}
+        route.fulfill(response=found, json={**found.json(), "calls": [{**call, **refused, "todo": "raise it"}]})
+
+    route_once(boss.page, "**/api/v1/calls/why?*", full)
+    page = boss.go(f"/cdrs/{answered}", answered)
+    said = page.get_by_text("Gateway Capacity, 503: it had all its calls.").locator("..")
+    expect(said).to_contain_text("it had all its calls. acme-pbx has its 5 calls · raise it")
 
 
 def test_the_route_of_then_stands_beside_that_of_now(boss: Visitor, site: Watched, refused: str) -> None:

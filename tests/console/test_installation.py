@@ -19,6 +19,7 @@ from console.conftest import (
     WIDE,
     Visit,
     Visitor,
+    cut_cells,
     fits_a_telephone,
     is_in_memory,
     lose_the_answer,
@@ -48,6 +49,14 @@ SCREENS: Final = {
     "/trace": "Trace calls",
     "/compare?one=carrier-b&two=carrier-c": "Compare gateways",
 }
+
+
+APART: Final = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("* { line-height: 1.5; letter-spacing: 0.12em; word-spacing: 0.16em }");
+    document.adoptedStyleSheets = [sheet];
+}"""
+"""Set letters, words and lines as far apart as a page has to allow (WCAG 2.2, 1.4.12)."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -176,6 +185,17 @@ def test_an_account_that_has_got_money_since_is_ended_by_no_undo_and_no_question
     paid("-7")
     asked.get_by_role("button", name="End it").click()
     page.get_by_text("kiosk is ended").wait_for()
+
+
+def test_names_and_meanings_of_parameters_are_read_whole_where_letters_stand_apart(visit: Visit) -> None:
+    page = visit().go("/parameters", "Parameters")
+    page.get_by_role("cell", name="IVR_RTP_PORT").wait_for()
+    page.evaluate(APART)
+    assert page.get_by_role("cell", name="Called numbers that cost the customer nothing").count() == 1
+    assert cut_cells(page) == []
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    assert cut_cells(page) == []
+    fits_a_telephone(page)
 
 
 def test_two_people_who_end_one_object_see_that_it_has_ended(site: Watched, visit: Visit) -> None:

@@ -245,6 +245,27 @@ def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_i
     assert site.items("/overrides") == []
 
 
+def test_a_gateway_that_is_blocked_with_its_account_leads_to_the_block(site: Watched, boss: Visitor) -> None:
+    account = site.api.ask("GET", "/gateways/quality?gateway=carrier-b").json["items"][0]["account"]
+    page = boss.go(f"/accounts/{account}", account)
+    page.get_by_role("button", name="Block", exact=True).click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("Its gateways get no new calls until the block is ended.")
+    expect(asked.get_by_role("checkbox")).to_have_count(0)
+    asked.get_by_role("button", name="Block", exact=True).click()
+    page.get_by_text(f"{account} is blocked").wait_for()
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    said = page.get_by_role("status").filter(has_text="Its account is blocked")
+    said.wait_for()
+    assert violations(page) == []
+    expect(page.get_by_role("button", name="End the block")).to_have_count(0)
+    page.get_by_role("button", name="Block", exact=True).wait_for()
+    said.get_by_role("link", name=account).click()
+    page.get_by_role("button", name="End the block").click()
+    page.get_by_text(f"{account} is not blocked any more").wait_for()
+    assert site.items("/overrides") == []
+
+
 def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor) -> None:
     page = boss.go("/gateways/carrier-b", "carrier-b")
     page.get_by_label("Number to call").fill("4420777")

@@ -1087,6 +1087,29 @@ def test_a_printed_list_has_all_rows_that_were_read_and_no_menu(visit: Visit) ->
         page.unroute_all()
 
 
+def test_a_long_table_is_printed_up_to_a_row_and_says_so(newcomer: Visit) -> None:
+    """A comparison of two sheets of rates has up to 120,000 rows, which a browser draws for minutes."""
+
+    def many(route: Route) -> None:
+        found = route.fetch()
+        (first, *_) = found.json()["areas"]
+        areas = [{**first, "area": f"area {number}"} for number in range(3_002)]
+        route.fulfill(response=found, json={**found.json(), "areas": areas})
+
+    visitor = newcomer()
+    visitor.page.route("**/rates/groups/sell/areas", many)
+    page = visitor.go("/rates/sell", "sell")
+    page.get_by_text("area 0", exact=True).wait_for()
+    printed = page.evaluate("""() => {
+        dispatchEvent(new Event("beforeprint"));
+        const rows = [...document.querySelectorAll(".table-frame tbody tr")];
+        const printed = [rows.length, rows.at(-1).innerText];
+        dispatchEvent(new Event("afterprint"));
+        return printed;
+    }""")
+    assert printed == [3_001, "Only the first 3000 rows are printed or copied, not the 2 further ones."]
+
+
 def test_a_list_that_is_copied_with_its_page_has_all_rows_that_were_read(newcomer: Visit) -> None:
     """A spreadsheet that the rows are pasted into lacked those that were not drawn."""
     visitor = newcomer()

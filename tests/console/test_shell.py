@@ -551,6 +551,47 @@ def test_a_page_whose_script_is_broken_is_loaded_anew_once(newcomer: Visit) -> N
     page.get_by_role("heading", level=1, name="Rates").wait_for()
 
 
+def other_console(route: Route) -> None:
+    """Answer with the page of another version: its first script has another name."""
+    page = route.fetch()
+    route.fulfill(response=page, body=page.text().replace("/assets/index-", "/assets/other-"))
+
+
+def test_a_page_of_before_says_that_the_switch_has_another_one(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.go("/accounts", "Accounts")
+    said = page.get_by_role("status").filter(has_text="another version of this page")
+    later = "() => { const now = Date.now; Date.now = () => now() + 660_000; window.dispatchEvent(new Event('focus')) }"
+    with page.expect_response(lambda answer: answer.url.endswith("/") and answer.request.resource_type == "fetch"):
+        page.evaluate(later)
+    page.route(f"{visitor.base}/", other_console)
+    page.evaluate(later)
+    said.wait_for()
+    assert violations(page) == []
+    page.unroute_all()
+    with page.expect_event("load"):
+        said.get_by_role("button", name="Load the page anew").click()
+    page.get_by_role("heading", level=1, name="Accounts").wait_for()
+    expect(said).to_have_count(0)
+
+
+def test_a_page_of_before_that_fails_at_an_answer_of_now_is_loaded_anew(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.go("/accounts", "Accounts")
+
+    def without_movements(route: Route) -> None:
+        found = route.fetch()
+        items = [{name: each[name] for name in each if name != "movements"} for each in found.json()["items"]]
+        route.fulfill(response=found, body=json.dumps({**found.json(), "items": items}))
+
+    route_once(page, "**/api/v1/statements/*", without_movements)
+    route_once(page, f"{visitor.base}/", other_console)
+    with page.expect_event("load"):
+        page.get_by_role("link", name="Months", exact=True).click()
+    page.get_by_role("heading", name="Statements").wait_for()
+    expect(page.get_by_role("region", name="Statements").locator("tbody tr").first).to_contain_text("USD")
+
+
 STORAGE_OFF: Final = """for (const area of ["localStorage", "sessionStorage"])
     Object.defineProperty(window, area, {get() { throw new DOMException("Access is denied.", "SecurityError"); }});"""
 STORAGE_FULL: Final = """Storage.prototype.setItem = () => {

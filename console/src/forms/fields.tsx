@@ -41,7 +41,7 @@ import {
 } from "./keys";
 
 const NAMES_READ = 1_000;
-const NAMES_SHOWN = 50;
+export const NAMES_SHOWN = 50;
 const ITEMS_SHOWN = 50;
 const TYPED_MS = 200;
 

@@ -22,6 +22,8 @@ import { InRow, type Kind, Value } from "./values";
 const ROW_PX = 30;
 const DRAWN_AHEAD = 12;
 const PAGE_ROWS = 15;
+/** Most rows on paper or in a copy: a page stands still for some seconds while it draws them, and paper ends somewhere. */
+const PAPER_ROWS = 3_000;
 /** The first row below the heading, as `aria-rowindex` counts. */
 const FIRST_INDEX = 2;
 /** Steps of the keys that go from row to row. */
@@ -177,7 +179,8 @@ export function Table(props: {
   const isCopied = useCopied(frame);
   const hasAll = isPrinted || isCopied;
   const seen = virtual.getVirtualItems();
-  const drawn = hasAll ? props.rows.map((_, index) => ({ index, start: 0, end: 0 })) : seen;
+  const drawn = hasAll ? props.rows.slice(0, PAPER_ROWS).map((_, index) => ({ index, start: 0, end: 0 })) : seen;
+  const left = hasAll ? props.rows.length - drawn.length : 0;
   const above = drawn[0]?.start ?? 0;
   const isMeasured = props.columns.some(({ kind }) => isWhole(kind));
   const below = hasAll ? 0 : virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
@@ -223,6 +226,11 @@ export function Table(props: {
               );
             })}
             {below > 0 && <Space px={below} columns={props.columns.length} />}
+            {left > 0 && (
+              <tr>
+                <td colSpan={props.columns.length}>{t("state.unprinted", { rows: drawn.length, more: left })}</td>
+              </tr>
+            )}
           </tbody>
         </InRow>
       </table>

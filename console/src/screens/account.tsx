@@ -659,8 +659,8 @@ function Block({ account, row }: { account: string; row: Row }) {
       isBlocked={row.blocked === true}
       since={String(row.blocked_since ?? NO_BLOCK)}
       title={t("customer.block_title", { account })}
-      lead={t("customer.block_lead")}
-      incoming={t("customer.block_incoming")}
+      lead={t(row.type === CLEARING ? "customer.block_vendor" : "customer.block_lead")}
+      incoming={row.type === CLEARING ? undefined : t("customer.block_incoming")}
       blocked={t("customer.blocked", { account })}
       unblocked={t("customer.unblocked", { account })}
     />

@@ -139,6 +139,11 @@ function Sentence({ call_id, row }: { call_id: string; row: Row }) {
       <b>
         <ServerText text={page?.headline ?? row.end_reason} />
       </b>{" "}
+      {page?.refusal ? (
+        <>
+          <ServerText text={page.refusal} /> ·{" "}
+        </>
+      ) : null}
       <ServerText text={page?.todo} />
     </p>
   );

@@ -1,6 +1,6 @@
 /** Gateways as they do now, and one of them with its definition. */
 
-import { Group, Select, TextInput, Title } from "@mantine/core";
+import { Alert, Group, Select, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -11,6 +11,7 @@ import { amount, moment } from "../format";
 import { pathOf } from "../forms/keys";
 import { Change, type Done } from "../parts/change";
 import { useRescue } from "../parts/focus";
+import { Go } from "../parts/go";
 import { MomentInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -27,6 +28,7 @@ import { useMay, useSession } from "../session";
 import { BlockOf, NO_BLOCK } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
+import { useBalance } from "./money";
 
 const READ_MS = 4_000;
 const PAGE_ROWS = 1_000;
@@ -100,6 +102,9 @@ export function GatewayScreen() {
   const written = ((sheet.data?.defined ?? []) as Schemas["WrittenGateway"][]).map(({ list }) => list);
   const lists = row?.kind === "group" ? [...written, "gateway_groups"] : written;
   const overrides = useOverrides(name);
+  const ownSince = blockedSince(overrides.data);
+  const account = row?.state === "blocked" ? String(row.account ?? "") : "";
+  const isOfAccount = useBalance(account, account !== "").data?.blocked === true;
   return (
     <Page
       title={name}
@@ -111,8 +116,9 @@ export function GatewayScreen() {
           <BlockOf
             target="gateways"
             name={name}
-            isBlocked={row.state === "blocked"}
-            since={overrides.data && (blockedSince(overrides.data) ?? NO_BLOCK)}
+            // one of its account is ended there
+            isBlocked={row.state === "blocked" && !(isOfAccount && overrides.data && ownSince === undefined)}
+            since={overrides.data && (ownSince ?? NO_BLOCK)}
             seen={overrides.data}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
@@ -125,6 +131,11 @@ export function GatewayScreen() {
       <LastDone />
       <Reading of={found} />
       <ProblemText error={sheet.error} again={() => sheet.refetch()} />
+      {isOfAccount && (
+        <Alert variant="outline" role="status" p={6}>
+          {t("gateway.account_blocked")} <Go to={`/accounts/${encodeURIComponent(account)}`}>{account}</Go>
+        </Alert>
+      )}
       {row && (
         <Facts
           facts={[...gatewayColumns, ...ONLY_SOMETIMES.filter(({ name: field }) => row[field])].map(

@@ -21,6 +21,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay } from "../session";
+import { lastMonth } from "../zone";
 import { nameOf } from "./money";
 
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
@@ -114,7 +115,7 @@ function Run() {
       <Group align="end" gap="xs">
         <TextInput
           label={t("invoice.period")}
-          placeholder="2026-10"
+          placeholder={lastMonth(new Date())}
           value={period}
           onChange={(event) => setPeriod(event.currentTarget.value)}
         />

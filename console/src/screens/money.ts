@@ -13,11 +13,11 @@ export const nameOf = ({ issuer, number, id }: { issuer?: unknown; number?: unkn
   [issuer, number ?? id].filter(Boolean).join("-");
 
 /** The balance of an account with its running calls, read again as in the lists of accounts. */
-export const useBalance = (account: string) =>
+export const useBalance = (account: string, isWanted = true) =>
   useQuery({
     queryKey: ["account", account, "balance"],
     queryFn: () => moneyOf(account, { calls: true }),
-    enabled: useMay("GET /accounts/{account}/balance"),
+    enabled: useMay("GET /accounts/{account}/balance") && isWanted,
     refetchInterval: USE_MS,
   });
 

@@ -16,7 +16,7 @@ import { AmountInput } from "../parts/amountinput";
 import { Confirm } from "../parts/confirm";
 import { OrderButton } from "../parts/orderbutton";
 import { Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { ChangeWords, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useMay, useSession } from "../session";
@@ -50,9 +50,10 @@ export function NewCustomerScreen() {
   const accounts = useKind("accounts");
   const gateways = useKind("mapping_gateways");
   const phones = useKind("phones");
+  const unread = [accounts, gateways, phones].find(({ isSuccess }) => !isSuccess);
   return (
     <Page title={t("customers.new")} needs={["POST /customers", "GET /definitions/{kind}"]}>
-      <ProblemText error={accounts.error ?? gateways.error ?? phones.error} />
+      {unread && <Reading of={unread} />}
       {accounts.data && gateways.data && phones.data && (
         <Customer kinds={{ accounts: accounts.data, mapping_gateways: gateways.data, phones: phones.data }} />
       )}

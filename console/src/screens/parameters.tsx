@@ -64,12 +64,12 @@ export function ParametersScreen() {
       <Table
         label={t("nav.parameters")}
         columns={[
-          { name: "name" },
+          { name: "name", kind: "words" },
           { name: "value" },
           { name: "usual", show: (row) => keys.get(String(row.name))?.default.join(", ") ?? "–" },
           { name: "source", kind: "state" },
           { name: "acts", show: (row) => <Acts row={row} declared={keys.get(String(row.name))} /> },
-          { name: "meaning", show: (row) => <span title={String(row.meaning)}>{String(row.meaning)}</span> },
+          { name: "meaning", kind: "words" },
         ]}
         rows={rows}
         rowKey={(row) => String(row.name)}

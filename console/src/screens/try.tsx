@@ -1,12 +1,13 @@
 /** What the switch would do with a call: each step, each candidate, and why the others not. */
 
-import { Button, CopyButton, Group, TextInput, Title } from "@mantine/core";
+import { Autocomplete, Button, CopyButton, Group, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
 import { localMinute } from "../format";
+import { NAMES_SHOWN, useNames } from "../forms/fields";
 import type { Narrowing } from "../narrowing";
 import { NotShown } from "../parts/lacking";
 import { MediaSteps } from "../parts/mediasteps";
@@ -21,7 +22,8 @@ import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
 import { Candidates, Left, Whole } from "./call";
 
-const FIELDS = ["gateway", "caller", "callee"] as const;
+const NUMBERS = ["caller", "callee"] as const;
+const FIELDS = ["gateway", ...NUMBERS] as const;
 
 export function TryScreen() {
   const { t } = useTranslation();
@@ -48,7 +50,8 @@ export function TryScreen() {
       <span className="quiet">{t("try.lead")}</span>
       <form onSubmit={explain}>
         <Group align="end" gap="xs">
-          {FIELDS.map((field) => (
+          <GatewayInput value={wanted.gateway ?? ""} onChange={(gateway) => setWanted({ ...wanted, gateway })} />
+          {NUMBERS.map((field) => (
             <TextInput
               key={field}
               label={t(`try.${field}`)}
@@ -118,6 +121,23 @@ export function TryScreen() {
         </>
       )}
     </Page>
+  );
+}
+
+/** Where the call comes from: gateways of customers are offered, and phones by the beginning of their numbers. */
+function GatewayInput({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const { t } = useTranslation();
+  const gateways = useNames("mapping_gateways", value);
+  const phones = useNames("phones", value);
+  return (
+    <Autocomplete
+      label={t("try.gateway")}
+      required
+      data={[...new Set([...gateways, ...phones])]}
+      limit={NAMES_SHOWN}
+      value={value}
+      onChange={onChange}
+    />
   );
 }
 
