@@ -116,7 +116,7 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     await SqlBooks(database).book(records)
     rerating = Rerating(catalogue, compares_steps=True)
     wanted, read = CallFilter(limit=len(records)), {}
-    async for page in SqlSpans(database).pages(wanted, with_breakdown=True, with_charges=True):
+    async for page in SqlSpans(database).pages(wanted, with_breakdown=True):
         for call in page:
             rerating.add(call)
             read[call.call_id] = call.agents
@@ -132,7 +132,7 @@ async def rerated(
     """Rate all calls again and book the differences, as ``vosd rerate --book`` does."""
     rerating = Rerating(catalogue, corrects=True, **terms)
     bookings = RunBookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
-    async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_charges=True):
+    async for page in SqlSpans(database).pages(CallFilter(limit=1_000)):
         for call in page:
             await bookings.add(call.call_id, rerating.add(call))
     await bookings.finish()
@@ -254,7 +254,7 @@ async def test_what_is_corrected_while_a_run_goes_on_stays_with_its_call_until_i
     text = CONFIGURATION.replace('"0.0071"', '"0.9"').replace('"0.00001"', '"0.9"').replace("0.00987654", "0.9")
     dearer = catalogue_of(tmp_path, text)
     rerating, run = Rerating(dearer, corrects=True), Run("rerate-1", "ann", "a wrong price", STARTED)
-    (page,) = [page async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_charges=True)]
+    (page,) = [page async for page in SqlSpans(database).pages(CallFilter(limit=1_000))]
     changed = [(call.call_id, changes) for call in page if (changes := rerating.add(call))]
     call_id = next(call_id for call_id, changes in changed if len(changes) > 1)
     record = next(each for each in records if each.call_id == call_id)
@@ -296,11 +296,7 @@ async def test_corrections_are_read_where_there_are_any(filled: SqlSpans, databa
     for reference, fee in (("first", "1"), ("second", "2")):
         change = ChargeChange(VENDOR, 0, Amounts(Decimal(fee), Decimal(0), 60))
         await corrections.book([Correction(call_id(2), (change,), reference, "ann", "wrong", STARTED)])
-    found = {
-        call.call_id: call.corrections
-        async for page in filled.pages(CallFilter(limit=100), with_charges=True)
-        for call in page
-    }
+    found = {call.call_id: call.corrections async for page in filled.pages(CallFilter(limit=100)) for call in page}
     assert found == {call_id(index): () for index in range(CALLS)} | {
         call_id(2): (PastCorrection(VENDOR, 0, "second"),)
     }

@@ -36,13 +36,12 @@ class SqlSpans(SqlStore):
         *,
         with_breakdown: bool = False,
         with_tried: bool = False,
-        with_charges: bool = False,
         with_vendor_group: bool = False,
         with_refusals: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit in the order of the listing, some thousands at a time.
 
-        ``with_charges``: with what agents have paid, and which charges were corrected.
+        They have what agents have paid, and say which charges were corrected.
 
         Raises:
             DroppedPeriod: the span begins with calls that were dropped, or whose numbers are masked.
@@ -60,7 +59,7 @@ class SqlSpans(SqlStore):
                 calls = list(starmap(PastCall, await _rows(connection, part, columns)))
                 if with_tried and calls:
                     calls = await _with_tried(connection, calls)
-                if with_charges and calls:
+                if calls:
                     calls = await _with_charges(connection, calls)
                 if with_vendor_group and calls:
                     calls = await _with_vendor_group(connection, calls)

@@ -88,7 +88,7 @@ async def margin_of(
         margin = Margin(groups[0], groups[1], now=now, then=then, days=days)
         progress.begin("rating calls")
         wanted = CallFilter(limit=maxsize, since=now - days * DAY_MS, until=now)
-        async with aclosing(office.stores.spans.pages(wanted, with_charges=True, with_vendor_group=True)) as pages:
+        async with aclosing(office.stores.spans.pages(wanted, with_vendor_group=True)) as pages:
             async for calls in pages:
                 for call in calls:
                     margin.add(call)

@@ -169,7 +169,7 @@ async def _rate(
     # The listing knows the calls of customers and vendors alone.
     all_calls = replace(wanted, account=None, limit=maxsize)
     read = all_calls if await _is_or_was_agent(office, order.account) else wanted
-    pages = stores.spans.pages(read, with_breakdown=order.compares_steps, with_charges=True)
+    pages = stores.spans.pages(read, with_breakdown=order.compares_steps)
     async with aclosing(pages):
         async for calls in pages:
             charged = [call for call in calls if order.account is None or order.account in call.accounts][:left]

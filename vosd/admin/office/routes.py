@@ -245,7 +245,7 @@ async def simulate_routes(
     catalogue = await _catalogue(office, who, order.objects, other)
     simulation = Simulation(catalogue, order.currency)
     wanted = CallFilter(limit=order.limit or maxsize, since=order.since, until=order.until, account=order.account)
-    async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True, with_refusals=True)) as pages:
+    async with aclosing(stores.spans.pages(wanted, with_tried=True, with_refusals=True)) as pages:
         async for calls in pages:
             for call in calls:
                 simulation.add(call)
