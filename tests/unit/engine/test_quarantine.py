@@ -91,6 +91,28 @@ def test_a_record_that_an_operator_has_edited_is_read_once_its_checksum_is_remov
     assert quarantine.get(call_id(1)).record == answered_call(1)
 
 
+@pytest.mark.parametrize(
+    ("place", "name"), [(("refused_at",), "refused_at"), (("record", "ended_at"), "ended_at of its record is no date")]
+)
+def test_a_record_with_a_time_that_is_no_date_is_named_and_stops_no_list_of_the_others(
+    directory: Path, place: tuple[str, ...], name: str
+) -> None:
+    """Such a time was an overflow of ``vosd spool list``."""
+    quarantine = Quarantine(directory)
+    for number in (1, 2):
+        quarantine.put(rejected("why", answered_call(number)))
+    path = directory / f"{call_id(1)}.json"
+    content = json.loads(path.read_bytes())
+    del content["checksum"]
+    inner = content if len(place) == 1 else content[place[0]]
+    inner[place[-1]] = 400_000_000_000_000
+    path.write_text(json.dumps(content))
+    found = quarantine.read()
+    assert [each.record.call_id for each in found.records] == [call_id(2)]
+    ((unreadable, why),) = found.unreadable
+    assert (unreadable, name in why) == (path, True)
+
+
 def test_a_copy_of_a_file_under_another_name_is_not_booked_as_a_second_record(directory):
     quarantine = Quarantine(directory)
     quarantine.put(rejected("why", answered_call(1)))

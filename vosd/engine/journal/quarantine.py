@@ -14,6 +14,7 @@ from zlib import crc32
 
 import msgspec
 
+from vosd.base.clock import LATEST_KEPT_MS, KeptTime
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.base.undecodable import UNDECODABLE
@@ -26,6 +27,8 @@ from vosd.processes.whole_file import replace_file, sync_directory
 DIRECTORY: Final = "quarantine"
 """Name of the directory within ``state_dir``."""
 _SUFFIX: Final = ".json"
+_TIMES: Final = tuple(name for name in CallRecord.__struct_fields__ if name.endswith("_at"))
+"""Times of a record, which people may edit as the rest of it."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ class _Kept(msgspec.Struct):
 
     record: msgspec.Raw
     why: str
-    refused_at: int
+    refused_at: KeptTime
     checksum: int | None = None
     """CRC of the record as it is written: its amounts are booked. Files of earlier versions have none."""
 
@@ -209,4 +212,8 @@ def _refused_in(path: Path) -> Refused:
     record = _decode_record(kept.record)
     if record.call_id != path.stem:
         raise msgspec.ValidationError(f"its record is of another call, {record.call_id}")
+    for name in _TIMES:
+        at = getattr(record, name)
+        if at is not None and not 0 <= at <= LATEST_KEPT_MS:
+            raise msgspec.ValidationError(f"{name} of its record is no date: {at}")
     return Refused(record, kept.why, kept.refused_at)
