@@ -8,6 +8,10 @@ LATEST_KEPT_MS: Final = 253_370_764_799_999
 """Last moment of the year 9998, UTC milliseconds: a span behind it can still be written as a date."""
 KeptTime = Annotated[int, msgspec.Meta(ge=0, le=LATEST_KEPT_MS)]
 """Time in a file that people may edit, UTC milliseconds: one that is no date is refused when the file is read."""
+LAST_DATE_MS: Final = 253_402_300_799_999
+"""Last moment that has a date, UTC milliseconds: the end of 9999-12-31, which people write for "for ever"."""
+KeptEnd = Annotated[int, msgspec.Meta(ge=0, le=LAST_DATE_MS)]
+"""End of what a person has set, as ``KeptTime``; no span is added to it."""
 
 
 class Instant(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):

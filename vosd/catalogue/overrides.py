@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from vosd.base.clock import KeptTime
+from vosd.base.clock import KeptEnd, KeptTime
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.trunks.gateways import PrefixMode
@@ -98,7 +98,7 @@ class Override(msgspec.Struct, frozen=True):
     """Name of the operator who set it."""
     since: KeptTime
     """When it was set, UTC milliseconds."""
-    until: KeptTime | None = None
+    until: KeptEnd | None = None
     """When it expires, UTC milliseconds; None = when it is cleared."""
     memo: str | None = None
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.base.clock import KeptTime
+from vosd.base.clock import KeptEnd, KeptTime
 from vosd.obs.events import BACK, GONE, Event
 
 PASSES_MS: Final = 15 * 60_000
@@ -206,7 +206,7 @@ class Alarm(msgspec.Struct, frozen=True):
     """Person who has confirmed it; None = it was not, or it is another one since."""
     note: str | None = None
     """Note of that person."""
-    silent_until: KeptTime | None = None
+    silent_until: KeptEnd | None = None
     """Moment until which it is not delivered, also where it ends and begins again."""
     is_held_back: bool = False
     """Whether it was raised while it was silent, and was not delivered."""
@@ -221,7 +221,7 @@ class Silence(NamedTuple):
 
     event: Event
     subject: str
-    until: KeptTime
+    until: KeptEnd
     """UTC milliseconds."""
 
 

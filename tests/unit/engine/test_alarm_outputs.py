@@ -22,6 +22,7 @@ from doubles.virtual.clock import ManualClock
 from e2e.conditions import a_moment
 from structlog.testing import capture_logs
 
+from vosd.base.clock import LAST_DATE_MS
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, ConfirmAlarm
@@ -922,11 +923,12 @@ def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tm
     assert file.read() == KeptDesk(KeptAlarms((), (), ()), (KeptOutput("mail", (), 2),))
 
 
-def test_the_file_of_alarms_has_their_silences_and_that_of_an_earlier_version_is_read(tmp_path: Path):
+@pytest.mark.parametrize("until", [100, LAST_DATE_MS])
+def test_the_file_of_alarms_has_their_silences_and_that_of_an_earlier_version_is_read(tmp_path: Path, until: int):
     path = tmp_path / "alarms.json"
     alarms = Alarms()
     alarms.note("gateway_down", {"gateway": "a"}, 1)
-    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, 100)
+    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, until)
     kept = KeptDesk(alarms.kept(), (KeptOutput("mail", tuple(changes_of(2)), 3),))
     AlarmFile(path).write(kept)
     assert AlarmFile(path).read() == kept

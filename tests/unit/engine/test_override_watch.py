@@ -10,6 +10,7 @@ from doubles.data.builders import override
 from doubles.memory import MemoryOverrides
 from doubles.virtual.clock import ManualClock
 
+from vosd.base.clock import LAST_DATE_MS
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import OverrideAction
 from vosd.cdr.columns import iso_utc
@@ -282,3 +283,12 @@ async def test_a_file_with_a_time_that_is_no_date_ends_no_start(stage, tmp_path)
         watch_of(stage, tmp_path).restore()
     assert stage.seen == []
     assert [each["event"] for each in logged] == ["overrides_unreadable"]
+
+
+async def test_overrides_until_the_last_day_that_can_be_written_hold_at_a_start_without_database(stage, tmp_path):
+    """People write 9999-12-31 for ever; one such end would lose all others, too."""
+    await stage.put(BLOCK, override(Target.ACCOUNT, "acme", until=LAST_DATE_MS))
+    await watch_of(stage, tmp_path).refresh()
+    again = watch_of(stage, tmp_path)
+    again.restore()
+    assert sorted(each.name for each in again.in_force.by_key.values()) == ["a", "acme"]
