@@ -214,6 +214,21 @@ async def test_statements_of_many_accounts_are_those_of_each_and_take_few_questi
     assert len(asked) < 40
 
 
+async def test_a_statement_of_an_old_month_adds_nothing_up_that_came_behind_a_later_close(booked):
+    """The close behind which each entry came, and its tax, were looked up for all that was booked since."""
+    await SqlCheckpoints(booked).close(STARTED + DAY_MS, "ann", None, STARTED + 9 * DAY_MS)
+    await pay(booked, "3", "behind", STARTED + 1)  # dated in a closed time
+    await SqlCheckpoints(booked).close(STARTED + 3 * DAY_MS, "ann", None, STARTED + 9 * DAY_MS)
+    await pay(booked, "4", "behind the next", STARTED + 1)
+    asked: list[tuple[str, Any]] = []
+    event.listen(booked.engine.sync_engine, "before_cursor_execute", lambda _c, _k, *asking: asked.append(asking[:2]))
+    found = await SqlLedger(booked).statement("acme", STARTED, STARTED + DAY_MS)
+    assert found == Statement(Decimal(0), (Movement("payment", 1, Decimal(10), Decimal(0)),), Decimal(10), True)
+    ((text, values),) = [each for each in asked if "GROUP BY" in each[0]]
+    async with booked.engine.connect() as connection:
+        assert len((await connection.exec_driver_sql(text, values)).all()) == len(found.movements)
+
+
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):
     entries = SqlLedger(booked)
     assert await entries.statement("acme", STARTED + DAY_MS, STARTED + 2 * DAY_MS) == Statement(

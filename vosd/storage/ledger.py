@@ -623,11 +623,14 @@ async def _counted(
     accounts: then entries before them are not read at all, and those that may count behind the first moment have taxes.
     """
     later: dict[str, list[int]] = {}
-    points = select(_point.account, _point.closed_until).where(
+    last: dict[str, int] = {}  # entries behind these count at no moment, but for minimums
+    points = select(_point.account, _point.closed_until, _point.seq).where(
         _point.account.in_(names), _point.closed_until >= moments[0]
     )
     for row in await connection.execute(points.order_by(_point.closed_until)):
         later.setdefault(row.account, []).append(row.closed_until)
+        if row.closed_until >= moments[-1]:
+            last.setdefault(row.account, row.seq)
     tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moments[0]))
     tables = tables.join(
         schema.ledger_entry, and_(_entry.account == _account.id, _entry.seq > func.coalesce(_point.seq, 0))
@@ -660,7 +663,7 @@ async def _counted(
     if starts is None:
         of_accounts = of_accounts.select_from(tables).where(_account.id.in_(names))
     else:
-        own = (and_(_entry.account == name, _entry.seq > seq) for name, seq in starts.items())
+        own = (_own_entries(name, seq, last.get(name)) for name, seq in starts.items())
         of_accounts = of_accounts.where(or_(false(), *own))
     if not later:  # what is dated behind them all counts at none
         of_accounts = of_accounts.where(_entry.created_at < moments[-1])
@@ -680,6 +683,12 @@ async def _counted(
             known = row.tax if starts is not None and row.taxed == row.entries else None
             found.append(_Counted(row.account, first, row.kind, row.entries, row.amount, known))
     return found
+
+
+def _own_entries(account: str, start: int, last: int | None) -> ColumnElement[bool]:
+    """Return the condition of an account's entries behind one, and up to another but for minimums; None = all."""
+    own = and_(_entry.account == account, _entry.seq > start)
+    return own if last is None else and_(own, or_(_entry.seq <= last, _entry.kind == EntryKind.MINIMUM.value))
 
 
 async def _undone(
