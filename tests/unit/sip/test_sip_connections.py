@@ -577,6 +577,37 @@ def test_requests_of_a_call_need_the_certificate_of_the_name_that_it_went_to(pro
     assert names_needed(probe, dialog, owner) == dict.fromkeys(("INVITE", "INFO", "BYE", "ACK"), name)
 
 
+@pytest.mark.parametrize(
+    ("contact", "route", "name"),
+    [
+        ("198.51.100.8", "", "pbx.example"),
+        ("node.example", "", ""),
+        ("10.0.0.7", "198.51.100.8", "pbx.example"),
+        ("10.0.0.7", "node.example", ""),
+    ],
+)
+def test_a_trunk_by_certificate_shows_at_another_host_the_name_of_that_host_or_where_it_has_none_its_own(
+    owner, contact, route, name
+):
+    """A node of a group has a certificate of its own, for the name that it writes into its Contact or Record-Route."""
+    probe = Probe(
+        listeners=LISTENERS, locate=lambda hop, _: hop._replace(host="198.51.100.8") if hop.host[0] == "n" else None
+    )
+    headers = f"Contact: <sip:v@{contact}:5061;transport=tls>\r\n"
+    headers += f"Record-Route: <sip:{route}:5061;transport=tls;lr>\r\n" if route else ""
+    invite = over_tcp(headers=headers).replace(b"/TCP", b"/TLS")
+    event = probe.receive(invite, CALLER._replace(flow=TLS))
+    assert isinstance(event, InviteArrived)
+    owner.dialog = Dialog.of_caller(
+        event.request, "ours", event.source, probe.endpoint.flows.next_hop, user="pbx", server_name="pbx.example"
+    )
+    probe.endpoint.dialogs.adopt("ours", owner)
+    probe.accept(event.transaction, owner.dialog, owner).acknowledged()
+    probe.sent()
+    assert owner.dialog.peer == PLACE._replace(host="198.51.100.8")
+    assert names_needed(probe, owner.dialog, owner) == dict.fromkeys(("INVITE", "INFO", "BYE", "ACK"), name)
+
+
 def test_a_vendor_that_has_connected_itself_needs_no_certificate_on_the_way_back(probe, owner):
     """It asked within the call over a connection of its own; the BYE must not fail for a certificate of a caller."""
     dialog = call(probe, owner, AT_PLACE, peer=PLACE, server_name="one.example")

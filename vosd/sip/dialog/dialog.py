@@ -7,6 +7,7 @@ from typing import Final, Generic
 
 import msgspec
 
+from vosd.base.host import is_address
 from vosd.base.nat import Nat
 from vosd.sip.device import Device
 from vosd.sip.digest.answer import Answers
@@ -209,9 +210,12 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         """The name that the certificate of a connection to ``peer`` must bear; empty = any that fits.
 
         A Contact or Route may lead to another place, where the certificate is not that of the vendor's name. A trunk
-        that is known by its certificate has proven its name from wherever it has come, and does so at its Contact.
+        that is known by its certificate has proven its name from wherever it has come, and does so at its Contact. The
+        name of another host that is written there is what the certificate of that host bears (RFC 5922 section 7.3).
         """
-        return self.server_name if self.peer == self.seen_at or self.user else ""
+        if self.peer == self.seen_at or (self.user and is_address(_host_of(self.next_stop))):
+            return self.server_name
+        return ""
 
     @property
     def next_stop(self) -> str:
