@@ -1,7 +1,11 @@
 import { expect, it } from "vitest";
 import { groupsOf, homeOf, keysOf, placesOfCommands } from "./places";
 
-const person = (account: string | null, ...operations: string[]) => ({ account, may: new Set(operations) });
+const person = (account: string | null, ...operations: string[]) => ({
+  account,
+  may: new Set(operations),
+  isCustomer: false,
+});
 const names = (of: ReturnType<typeof person>) => groupsOf(of).flatMap(([, places]) => places.map(({ name }) => name));
 
 it("leads a person to the first place that it may open", () => {
@@ -29,6 +33,14 @@ it("has no places of operators for agents and customers, and none of these for o
     "phones",
   ]);
   expect(names(person(null, "GET /accounts/{account}/balance", "GET /calendars"))).toEqual(["calendars"]);
+});
+
+it("has the accounts below others for operators and agents, not for customers", () => {
+  const of = (account: string | null, isCustomer: boolean) =>
+    names({ ...person(account, "GET /balances"), isCustomer });
+  expect(of(null, false)).toEqual(["customers", "agents"]);
+  expect(of("reseller", false)).toEqual(["customers", "agents"]);
+  expect(of("acme", true)).toEqual(["customers"]);
 });
 
 it("leads to the pages that do what the commands of a sentence do", () => {

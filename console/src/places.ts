@@ -6,6 +6,7 @@ import { type List, lists } from "./screens/columns";
 interface Opener {
   may: ReadonlySet<string>;
   account: string | null;
+  isCustomer: boolean;
 }
 
 /** A page that the navigation leads to. */
@@ -19,6 +20,8 @@ export interface Place {
   isForOperators?: boolean;
   /** Whether it is the page of an agent or a customer about itself. */
   isOfAccount?: boolean;
+  /** Whether it is about accounts below others, of which customers have none. */
+  isOfTree?: boolean;
 }
 
 function list(name: keyof typeof lists): Place {
@@ -67,7 +70,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
     [
       { name: "customers", to: "/accounts", needs: "GET /balances" },
       { name: "tariffs", to: "/rates", needs: "GET /rates/groups" },
-      { name: "agents", to: "/agents", needs: "GET /balances" },
+      { name: "agents", to: "/agents", needs: "GET /balances", isOfTree: true },
       list("ledger"),
       { name: "invoices", to: "/invoices", needs: "GET /invoices" },
       { name: "payments", to: "/payments", needs: "GET /payments" },
@@ -145,8 +148,8 @@ const VERBS: Readonly<Record<string, string>> = {
   user: "people",
 };
 
-const isOpen = (place: Place, { may, account }: Opener): boolean =>
-  may.has(place.needs) && !(account ? place.isForOperators : place.isOfAccount);
+const isOpen = (place: Place, { may, account, isCustomer }: Opener): boolean =>
+  may.has(place.needs) && !(account ? place.isForOperators : place.isOfAccount) && !(isCustomer && place.isOfTree);
 
 /** The places that a person may open, by their groups; a group without any is left out. */
 export function groupsOf(person: Opener): (readonly [string, readonly Place[]])[] {

@@ -10,6 +10,8 @@ import { forgetHistory } from "./parts/figures";
 /** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
 export interface Person extends Session {
   may: ReadonlySet<string>;
+  /** Whether it acts for a customer, which no account is below. */
+  isCustomer: boolean;
 }
 
 export const SessionContext = createContext<Person | null>(null);

@@ -184,9 +184,10 @@ const ownRights = () => content(client.GET("/me"));
 
 async function withOperations(session: Session, own?: ReturnType<typeof ownRights>): Promise<Person> {
   // until its second factor is set up, it may do nothing, nor ask what it may do
-  if (session.wants_totp) return { ...session, may: new Set() };
-  const { operations } = await (own ?? ownRights());
-  return { ...session, may: new Set(operations.map(({ method, path }) => `${method} ${path}`)) };
+  if (session.wants_totp) return { ...session, may: new Set(), isCustomer: false };
+  const { operations, acts_for } = await (own ?? ownRights());
+  const may = new Set(operations.map(({ method, path }) => `${method} ${path}`));
+  return { ...session, may, isCustomer: acts_for === "customer" };
 }
 
 function nullWhereNone(error: unknown): null {

@@ -1364,6 +1364,8 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
     page = visitor.go("/cdrs", "Call search")
     expect(page.get_by_label("Call search")).to_contain_text(str(record["callee_in"]))
     assert "carrier" not in page.inner_text("body")
+    places = page.get_by_role("navigation", name="Main navigation")
+    expect(places.get_by_role("link", name="Agents", exact=True)).to_have_count(0)
     expect(page.get_by_label("Gateway", exact=True)).to_have_count(0)
     page.get_by_label("Mapping gateway").fill(str(record["mapping_gateway"]))
     page.get_by_role("button", name="Search", exact=True).click()
