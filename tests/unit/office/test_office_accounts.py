@@ -666,6 +666,30 @@ async def test_an_account_that_a_colleague_closes_meanwhile_stays_closed_where_t
     assert (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
 
 
+async def test_an_account_that_a_colleague_closes_while_the_first_close_checks_it_stays_closed_where_that_fails(
+    office: Office, socket: Path
+) -> None:
+    await pay(office)
+    order = CloseAccount(account="acme", pay_out=True)
+    asked: list[int] = []
+
+    async def held(_order: ListCommitments) -> dict[str, Commitments]:
+        asked.append(1)
+        if len(asked) == 1:
+            assert (await close_account(office, operator("bob"), order)).paid_out == "10.00"
+        return {"acme": Commitments(reserved="4.00")} if len(asked) == 4 else {}
+
+    switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, held)
+    async with (
+        switch.answers(RefreshOverrides, OrderDone())
+        .answers(RefreshBalances, OrderDone())
+        .answers(BeginWithdrawal, Withdrawal())
+    ):
+        with pytest.raises(AccountInUseError, match=r"reserve 4\.00.* closed already, .* by bob"):
+            await close_account(office, operator(), order)
+    assert (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+
+
 @pytest.mark.parametrize("kind", [AccountType.DIRECT, AccountType.CLEARING])
 async def test_a_close_that_was_killed_is_told_by_the_account_and_by_the_repeat_which_completes_it(
     with_accounts: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, kind: AccountType

@@ -83,12 +83,13 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     accounts = office.definitions.accounts()
     configured(accounts, name)
     account = accounts[name]
-    was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
+    was = await _earlier_close(office, name, now)
     with _saying_that_it_is_closed(was):
         await _check_idle(switch, name)
         await _settled_balance(office, account)  # else the minimum is booked, and the close refused nevertheless
         await _book_minimum(office, who, account, is_waived=order.without_minimum)
         await _payable_balance(office, who, account, order)
+    was = await _earlier_close(office, name, now)  # a colleague may have closed it meanwhile
     since = now if was is None else was.since  # from then on it has no minimum consumption
     closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
     await stores.overrides.put([closed], now, audit=office.audit_line(who, order, name))
@@ -119,6 +120,11 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     )
     receipt = await add_payment(accounts, stores.payments, switch, refund)
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+
+
+async def _earlier_close(office: Office, account: str, now: int) -> Override | None:
+    """Return what has closed an account; None = it is open."""
+    return (await office.stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(account)
 
 
 @contextmanager
