@@ -7,6 +7,7 @@ keep its message parser busy for a quarter of a second. Owns no socket.
 from typing import Final
 
 import dns.exception
+import dns.flags
 import dns.name
 import dns.rcode
 import dns.rdata
@@ -15,6 +16,7 @@ import dns.wire
 from dns.rdata import Rdata
 from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.CNAME import CNAME
+from dns.rdtypes.ANY.NS import NS
 from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
@@ -34,7 +36,11 @@ TTL_MAX_S: Final = 2**31 - 1
 """A larger one counts as 0 (RFC 2181 section 8)."""
 
 _HEADER_BYTES: Final = 12
-_READ: Final = frozenset({RdataType.A, RdataType.AAAA, RdataType.CNAME, RdataType.NAPTR, RdataType.SOA, RdataType.SRV})
+_KNOWS: Final = dns.flags.AA | dns.flags.RA
+"""Flags of a server that has the zone itself, or asks others."""
+_READ: Final = frozenset({
+    RdataType.A, RdataType.AAAA, RdataType.CNAME, RdataType.NAPTR, RdataType.NS, RdataType.SOA, RdataType.SRV,
+})  # fmt: skip
 
 Found = tuple[dns.name.Name, int, Rdata]
 """Owner, TTL in seconds, record."""
@@ -99,7 +105,7 @@ class _Reader:
                 records.append(_record(rdata))
                 ttls.append(ttl_s)
         if not records:
-            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities)]
+            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities, is_referring=not flags & _KNOWS)]
         return DnsAnswer(tuple(records), min(ttls))
 
     def _check_question(self, count: int) -> None:
@@ -133,10 +139,17 @@ class _Reader:
             ttls.append(ttl_s)
         return owner, ttls
 
-    def _negative_ttls(self, authorities: int) -> list[int]:
-        """Return the TTLs for a negative answer, from the SOA records (RFC 2308 section 5)."""
+    def _negative_ttls(self, authorities: int, *, is_referring: bool) -> list[int]:
+        """Return the TTLs for a negative answer, from the SOA records (RFC 2308 section 5).
+
+        Names of other servers without an SOA are a referral (section 2.2) where the server neither has the zone nor
+        asks others for its clients: the next server may know the records.
+        """
         found = self._section(authorities)
-        return [min(ttl_s, rdata.minimum) for _, ttl_s, rdata in found if isinstance(rdata, SOA)]
+        ttls = [min(ttl_s, rdata.minimum) for _, ttl_s, rdata in found if isinstance(rdata, SOA)]
+        if is_referring and not ttls and any(isinstance(rdata, NS) for *_, rdata in found):
+            raise UnusableAnswerError("a referral: the server does not look up names for others")
+        return ttls
 
     def _get_name(self) -> dns.name.Name:
         name = self._parser.get_name(decompress=True)

@@ -81,6 +81,16 @@ def test_a_negative_answer_is_cached_as_long_as_the_zone_says(rcode):
     assert read_answer(response(A, authority=soa, rcode=rcode), A) == DnsAnswer((), 120)
 
 
+def test_a_server_that_refers_to_others_has_not_said_that_there_are_no_records():
+    """Servers of a zone that serve no clients answer so for names of other zones."""
+    referral = response(A, authority="example.net 900 NS ns.example.")
+    with pytest.raises(UnusableAnswerError, match="referral"):
+        read_answer(referral, A)
+    for flag in (0x0400, 0x0080):  # it has the zone; it asks others
+        flags = int.from_bytes(referral[2:4]) | flag
+        assert read_answer(referral[:2] + flags.to_bytes(2) + referral[4:], A) == DnsAnswer((), NOTHING_TTL_S)
+
+
 def test_a_server_without_naptr_support_has_no_such_records():
     question = DnsQuestion(RecordType.NAPTR, "example.net")
     assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == DnsAnswer((), NOTHING_TTL_S)
