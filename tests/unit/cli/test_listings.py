@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
-from smtplib import SMTPAuthenticationError, SMTPDataError, SMTPRecipientsRefused
+from smtplib import SMTPAuthenticationError, SMTPDataError, SMTPRecipientsRefused, SMTPSenderRefused
 from types import SimpleNamespace
 
 import pytest
@@ -285,6 +285,8 @@ def test_the_mails_of_a_period_say_how_many_were_tried(site: Path, monkeypatch: 
         (SMTPAuthenticationError(535, b"no"), 3),
         (SMTPRecipientsRefused({"books@example.com": (550, b"no such user")}), 9),
         (SMTPDataError(554, b"looks like spam"), 9),
+        (SMTPSenderRefused(552, b"5.3.4 message size exceeds fixed limit", "books@example.com"), 9),
+        (SMTPSenderRefused(550, b"sender rejected", "books@example.com"), 3),
         (None, 9),
     ],
 )

@@ -79,6 +79,8 @@ _KINDS: Final = {
     InvoiceState.PART_PAID: INVOICE, InvoiceState.OVERDUE: INVOICE,
 }  # fmt: skip
 """Kinds of the invoices that states are of; the others are of both."""
+_TOO_LARGE: Final = 552
+"""Answer to MAIL, which names the size of the mail, where the server takes no larger one (RFC 1870 section 6)."""
 MOST_BYTES_OF_CALLS: Final = 10 << 20
 """Size of the file of calls that a mail may have: many mail servers take no more than 20 MiB with its encoding."""
 CALL_COLUMNS: Final = (
@@ -105,8 +107,11 @@ class InvoiceNotSentError(VosError):
     @property
     def is_of_the_server(self) -> bool:
         """Whether the server cannot be reached or takes no mail at all, as far as is known."""
+        cause = self.__cause__
+        if isinstance(cause, smtplib.SMTPSenderRefused) and cause.smtp_code == _TOO_LARGE:
+            return False
         refused = smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError
-        return isinstance(self.__cause__, OSError) and not isinstance(self.__cause__, refused)
+        return isinstance(cause, OSError) and not isinstance(cause, refused)
 
 
 class NotIssuedError(VosError):
