@@ -63,6 +63,7 @@ def provider(shared: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Ident
         monkeypatch.setattr(passwords, name, value)
     monkeypatch.setattr(session, "_PROVIDER", Provider())
     shared.changes, shared.sign, shared.published, shared.secret = {}, shared.signed, [shared.key], SECRET
+    shared.info = {}
     return shared
 
 
@@ -178,6 +179,34 @@ async def test_a_token_that_is_not_about_this_log_in_opens_no_session(browser: B
     lines = await list_audit(await browser.office(), operator(), ListAudit())
     assert {each.action for each in lines} == {"RefuseLogIn"}
     assert (await browser.log_in()).status == 303
+
+
+BARE: dict[str, Any] = {"preferred_username": None, "groups": None}
+"""An ID token that proves who it is and no more: OpenID Connect Core section 5.4 has such claims in the UserInfo."""
+
+
+async def test_name_and_groups_that_are_not_in_the_token_are_asked_for(browser: Browser) -> None:
+    browser.provider.info = {"preferred_username": "ann", "groups": ["chiefs"]}
+    assert (await browser.log_in(**BARE)).status == 303
+    office = await browser.office()
+    assert (await show_person(office, operator(), ShowPerson("ann"))).role == "administrator"
+    browser.provider.info = {"preferred_username": "bob", "groups": ["chiefs"]}
+    assert (await browser.log_in(groups="night-shift")).status == 303
+    assert (await show_person(office, operator(), ShowPerson("ann"))).role == "night", "the token counts where it says"
+
+
+async def test_what_is_told_about_another_person_or_says_no_name_opens_no_session(browser: Browser) -> None:
+    for info in ({"sub": "another"}, {"sub": None}, {"preferred_username": ["ann"]}, {"groups": ["guests"]}):
+        browser.provider.info = {"preferred_username": "ann", "groups": ["chiefs"]} | info
+        refused = await browser.log_in(**BARE)
+        assert (refused.status, refused.json["code"]) == (401, "log_in_refused"), info
+        assert COOKIE not in browser.cookies, info
+
+
+async def test_a_token_that_says_enough_asks_for_nothing_more(browser: Browser) -> None:
+    before = browser.provider.asked.count("/me")
+    assert (await browser.log_in()).status == 303
+    assert browser.provider.asked.count("/me") == before
 
 
 OTHER = key_named("first")

@@ -32,10 +32,13 @@ class IdentityProvider:
         self.claims: dict[str, Any] = {"sub": "4711", "preferred_username": "ann", "groups": ["night-shift"]}
         self.changes: dict[str, Any] = {}
         """Claims that the next tokens have instead; None = they lack it."""
+        self.info: dict[str, Any] = {}
+        """Claims that it tells about the person apart from its tokens, beside the subject."""
         self.sign: Callable[[dict[str, Any]], str] = self.signed
         self.secret = SECRET
         self.asked: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
+        self._access_tokens: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
 
     def __enter__(self) -> Self:
@@ -91,7 +94,14 @@ class IdentityProvider:
         now_s = self._now_s()
         times = {"iss": self.issuer, "aud": CLIENT, "iat": now_s, "exp": now_s + 300, "nonce": begun["nonce"]}
         claims = {name: value for name, value in (times | self.claims | self.changes).items() if value is not None}
-        return 200, {"access_token": "x", "token_type": "Bearer", "id_token": self.sign(claims)}
+        access_token = secrets.token_urlsafe(16)
+        self._access_tokens.add(access_token)
+        return 200, {"access_token": access_token, "token_type": "Bearer", "id_token": self.sign(claims)}
+
+    def _user_info(self, authorization: str) -> tuple[int, Any]:
+        if authorization.removeprefix("Bearer ") not in self._access_tokens:
+            return 401, {"error": "invalid_token"}
+        return 200, {"sub": self.claims["sub"]} | self.info
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
@@ -101,10 +111,13 @@ class IdentityProvider:
                 provider.asked.append(self.path)
                 if self.path == "/.well-known/openid-configuration":
                     ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+                    ends["userinfo_endpoint"] = "me"
                     urls = {name: f"{provider.issuer}/{path}" for name, path in ends.items()}
                     self._send(200, {"issuer": provider.issuer, "response_types_supported": ["code"], **urls})
                 elif self.path == "/keys":
                     self._send(200, {"keys": [each.as_dict(private=False) for each in provider.published]})
+                elif self.path == "/me":
+                    self._send(*provider._user_info(self.headers.get("Authorization", "")))
                 else:
                     self._send(404, {})
 

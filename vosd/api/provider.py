@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from vosd.admin.office.identity_provider import Continued, Metadata, Proof, UnknownKeyError, proof_of
+from vosd.admin.office.identity_proof import Proof, UnknownKeyError, claims_of, lacks_claims, proof_of
+from vosd.admin.office.identity_provider import Continued, Metadata
 from vosd.admin.office.sessions import LogInRefusedError
 from vosd.base.errors import VosError
 from vosd.base.undecodable import UNDECODABLE
@@ -43,6 +44,8 @@ class _Fault(msgspec.Struct, frozen=True):
 
 class _Tokens(msgspec.Struct, frozen=True):
     id_token: str
+    access_token: str = ""
+    """Token for the UserInfo of the provider; it is asked for nothing else."""
 
 
 class Provider:
@@ -67,7 +70,8 @@ class Provider:
                 f"{settings.issuer} names {found.issuer} as its issuer: write that in api.oidc"
             )
         is_secure = urlsplit(settings.issuer).scheme == "https"
-        for each in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+        used = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri, found.userinfo_endpoint)
+        for each in filter(None, used):
             if urlsplit(each).scheme not in ({"https"} if is_secure else {"http", "https"}):
                 raise ProviderUnavailableError(f"{each} of the identity provider is no https URL")
         self._metadata = (settings.issuer, time.monotonic() + KEPT_S, found)
@@ -96,17 +100,35 @@ class Provider:
             form |= {"client_id": settings.client_id} | ({} if secret is None else {"client_secret": secret})
         content = await self._ask("POST", metadata.token_endpoint, urlencode(form).encode(), headers)
         try:
-            token = msgspec.json.decode(content, type=_Tokens).id_token
+            tokens = msgspec.json.decode(content, type=_Tokens)
         except UNDECODABLE as error:
             raise LogInRefusedError("the identity provider gave no ID token") from error
+        claims = await self._claims(settings, metadata, tokens.id_token, begun.nonce, now_ms)
+        if not (metadata.userinfo_endpoint and tokens.access_token and lacks_claims(settings, claims)):
+            return proof_of(settings, claims)
+        return proof_of(settings, claims, await self._user_info(metadata, tokens.access_token))
+
+    async def _claims(
+        self, settings: IdentityProviderSettings, metadata: Metadata, token: str, nonce: str, now_ms: int
+    ) -> Mapping[str, Any]:
+        """Return the claims of an ID token; where its key is not known, the keys are read again."""
         try:
-            return proof_of(settings, await self._known_keys(metadata), token, begun.nonce, now_ms)
+            return claims_of(settings, await self._known_keys(metadata), token, nonce, now_ms)
         except UnknownKeyError:
             keys = await self._known_keys(metadata, older_than_s=RENEWED_S)
         try:
-            return proof_of(settings, keys, token, begun.nonce, now_ms)
+            return claims_of(settings, keys, token, nonce, now_ms)
         except UnknownKeyError as error:
             raise LogInRefusedError(str(error)) from error
+
+    async def _user_info(self, metadata: Metadata, access_token: str) -> Mapping[str, Any]:
+        """Return the claims about the person that the ID token lacks (OpenID Connect Core section 5.3)."""
+        url = metadata.userinfo_endpoint
+        content = await self._ask("GET", url, headers={"Authorization": f"Bearer {access_token}"})
+        try:
+            return msgspec.json.decode(content, type=dict[str, Any])
+        except UNDECODABLE as error:
+            raise ProviderUnavailableError(f"the claims at {url} cannot be read: {error}; passwords work") from error
 
     async def _known_keys(self, metadata: Metadata, older_than_s: float = KEPT_S) -> Mapping[str, Any]:
         """Return the keys, read again where they are older."""

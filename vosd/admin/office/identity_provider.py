@@ -1,20 +1,20 @@
 """Log-in of people by an OpenID Connect provider: the request to it, the proof that it gives, and the person of that.
 
 Authorization code with PKCE. What the answer is compared with is in a cookie that only this installation reads, so that
-no log-in that has begun takes memory. ``joserfc`` verifies signatures; claims are judged here, at a given moment.
+no log-in that has begun takes memory. ``identity_proof`` judges the token.
 """
 
 import hmac
 import secrets
-from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
+from vosd.admin.office.identity_proof import Proof
 from vosd.admin.office.office import Office
-from vosd.admin.office.people import AddPerson, GiveRole, digest_of
+from vosd.admin.office.people import AddPerson, GiveRole
 from vosd.admin.office.principal import ActsFor, Means, OrderError, Principal, Role, RoleSheet
 from vosd.admin.office.roles import administering, role_named
 from vosd.admin.office.second_factor import SealedElsewhereError, opened, sealed
@@ -27,16 +27,6 @@ from vosd.storage.people import PersonExistsError, StoredPerson
 
 BEGUN_MS: Final = 600_000
 """Time for a person to log in at the provider."""
-DRIFT_S: Final = 60
-"""Seconds by which the clock of the provider may be off."""
-ALGORITHMS: Final = (
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA",
-)  # fmt: skip
-"""Signatures by a key that only the provider has: none of a shared secret, and not ``none``."""
-SECOND_FACTOR: Final = "mfa"
-"""Method of authentication by more than one factor (RFC 8176)."""
-_TOKEN_MAX: Final = 16_384
-_SUBJECT_MAX: Final = 255
 _MADE_BY: Final = "identity provider"
 
 
@@ -51,6 +41,8 @@ class Metadata(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str = ""
+    """Empty = the provider says nothing beside its tokens."""
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
@@ -69,17 +61,6 @@ class _Kept(msgspec.Struct, frozen=True):
     verifier: str
     until: int
     what: str
-
-
-class Proof(NamedTuple):
-    """Statement of the provider about a person."""
-
-    digest: str
-    """Digest of issuer and subject."""
-    name: str
-    words: frozenset[str]
-    """Values of the claim that says the role."""
-    has_second_factor: bool
 
 
 def provider_of(office: Office) -> IdentityProviderSettings:
@@ -130,90 +111,6 @@ def resume(office: Office, cookie: str | None, state: str) -> Continued:
     if not is_same or kept.until <= office.now() or kept.what != _MADE_BY:
         raise refused
     return Continued(kept.nonce, kept.verifier)
-
-
-class UnknownKeyError(VosError):
-    """The keys of the provider that are known have not signed the token: it may have new ones."""
-
-
-def proof_of(provider: IdentityProviderSettings, keys: Mapping[str, Any], token: str, nonce: str, now_ms: int) -> Proof:
-    """Verify an ID token (OpenID Connect Core section 3.1.3.7), and return what it says.
-
-    Raises:
-        UnknownKeyError: its key is not among ``keys``.
-        LogInRefusedError: it proves nothing.
-    """
-    claims = _signed(keys, token)
-    audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    begins, ends = claims.get("iat"), claims.get("exp")
-    now_s = now_ms // 1_000
-    faults = {
-        "issuer": claims.get("iss") != provider.issuer,
-        "audience": provider.client_id not in audiences,
-        "authorized party": claims.get("azp", provider.client_id) != provider.client_id
-        or (len(audiences) > 1 and "azp" not in claims),
-        "end": not isinstance(ends, int | float) or ends + DRIFT_S <= now_s,
-        "time": not isinstance(begins, int | float) or begins - DRIFT_S > now_s,
-        "nonce": not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()),
-    }
-    subject = claims.get("sub")
-    faults["subject"] = not isinstance(subject, str) or not 1 <= len(subject) <= _SUBJECT_MAX
-    name = _claim(claims, provider.name_claim)
-    faults[provider.name_claim] = not isinstance(name, str) or not name.isprintable()
-    if provider.name_claim == "email":
-        faults["email_verified"] = claims.get("email_verified") is not True
-    wrong = [each for each, is_wrong in faults.items() if is_wrong]
-    if wrong:
-        raise LogInRefusedError(f"the token of the identity provider has a wrong {wrong[0]}")
-    words = _claim(claims, provider.role_claim)
-    words = words if isinstance(words, list) else [words]
-    methods = claims.get("amr")
-    return Proof(
-        digest=digest_of(f"{provider.issuer}\0{subject}"),
-        name=str(name),
-        words=frozenset(each for each in words if isinstance(each, str)),
-        has_second_factor=isinstance(methods, list) and SECOND_FACTOR in methods,
-    )
-
-
-def _signed(keys: Mapping[str, Any], token: str) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys has signed."""
-    from joserfc import jwk, jwt
-    from joserfc.errors import JoseError
-
-    usable = [
-        each
-        for each in keys.get("keys", ())
-        if isinstance(each, dict) and each.get("kty") in {"RSA", "EC", "OKP"} and each.get("use", "sig") == "sig"
-    ]
-
-    def key_of(found: Any) -> Any:
-        identifier = found.headers().get("kid")
-        fitting = [each for each in usable if identifier is None or each.get("kid") == identifier]
-        if len(fitting) != 1:
-            raise UnknownKeyError("the token of the identity provider was signed by a key that it does not publish")
-        return jwk.import_key(fitting[0])
-
-    refused = LogInRefusedError("the token of the identity provider is not signed by it")
-    if len(token) > _TOKEN_MAX:
-        raise refused
-    try:
-        claims = jwt.decode(token, key_of, algorithms=list(ALGORITHMS)).claims
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise refused from error
-    if not isinstance(claims, dict):
-        raise refused
-    return claims
-
-
-def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    if path in claims:
-        return claims[path]
-    found: Any = claims
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
 
 
 async def log_in_by_provider(
