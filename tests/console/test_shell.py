@@ -575,6 +575,16 @@ def test_a_page_of_before_says_that_the_switch_has_another_one(newcomer: Visit) 
     expect(said).to_have_count(0)
 
 
+def test_the_page_is_looked_for_every_ten_minutes_also_where_a_tick_seems_early(newcomer: Visit) -> None:
+    visitor = newcomer()
+    visitor.page.clock.install()
+    page = visitor.go("/accounts", "Accounts")
+    for _ in range(2):
+        with page.expect_request(lambda sent: sent.url == f"{visitor.base}/" and sent.resource_type == "fetch"):
+            page.clock.fast_forward(605_000)
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() - 30_000 }")  # the tick before was late
+
+
 def test_a_page_of_before_that_fails_at_an_answer_of_now_is_loaded_anew(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.go("/accounts", "Accounts")

@@ -39,16 +39,20 @@ export function useIsReplaced(): boolean {
   useEffect(() => {
     if (isOld) return;
     const look = () => {
-      if (document.visibilityState === "hidden" || Date.now() - lookedAt.current < LOOK_MS) return;
+      if (document.visibilityState === "hidden") return;
       lookedAt.current = Date.now();
       void isReplaced().then(setOld, () => {});
     };
-    look();
+    const lookIfDue = () => {
+      if (Date.now() - lookedAt.current >= LOOK_MS) look();
+    };
+    lookIfDue();
+    // behind a tick that was late the next one comes a little too early for what is due
     const timer = setInterval(look, LOOK_MS);
-    window.addEventListener("focus", look);
+    window.addEventListener("focus", lookIfDue);
     return () => {
       clearInterval(timer);
-      window.removeEventListener("focus", look);
+      window.removeEventListener("focus", lookIfDue);
     };
   }, [isOld]);
   return isOld;
