@@ -107,11 +107,11 @@ corrected, `vosd spool retry` books the record; what is booked already is not bo
   for later calls, and book this one by hand in the same way.
 - **`reference … is booked for another call`**: two calls have the same reference; `vosd ledger verify` shows what is
   booked.
-- **`… cannot be read: …`**: the file is damaged, or of another version. `vosd ledger verify` names it
-  until the call has a CDR, `vosd spool list` and `vosd spool retry` until the file is removed. While a file of the journal has the call (`grep -l CALL_ID
-  state_dir/journal/*`), `vosd spool salvage --book` with that file books it. Otherwise put the file of a backup back,
-  or look at it and book the call by hand, as above; then remove it. A record that you have edited yourself is booked
-  as it stands once you remove `checksum` at the end of its file.
+- **`… cannot be read: …`**: the file is damaged, or of another version. `vosd ledger verify` names it until the call
+  has a CDR, `vosd spool list` and `vosd spool retry` until the file is removed. While a file of the journal has the
+  call (`grep -l CALL_ID state_dir/journal/*`), `vosd spool salvage --book` with that file books it. Otherwise put the
+  file of a backup back, or look at it and book the call by hand, as above; then remove it. A record that you have
+  edited yourself is booked as it stands once you remove `checksum` at the end of its file.
 """
 _ON_ATTEMPTS: Final = """\
 `attempts` has one object for each gateway that was tried. In the table `cdr_attempt` they are numbered by `position`.
