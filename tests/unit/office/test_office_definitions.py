@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.office import Defined, agent, office_on, operator
 
+from vosd.admin.ledger import Month
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.bulk import BulkAction, BulkObject, BulkRefusedError, ChangeObjects, change_objects
 from vosd.admin.office.closing import CloseAccount, MoneyLeftError, close_account
@@ -108,6 +110,28 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
     await set_objects(office, operator(), account)
     await close_account(office, operator(), CloseAccount(account="acme"))
     await end_object(office, operator(), msgspec.structs.replace(end, at=NOW + 1))
+    await end_object(office, operator(), end)
+
+
+async def test_an_account_that_was_made_in_this_month_ends_with_its_minimum_while_it_has_no_entry(
+    database: Database,
+) -> None:
+    """Its undo has no one confirm that a colleague's money ends with it; the switch has opened it."""
+    office = office_on(database, builders.account("acme", minimum_consumption=Decimal(50)), now=NOW)
+    zone = ZoneInfo("UTC")
+    _, month_end = Month.before(NOW, zone).bounds(zone)
+    fifty = '{"minimum_consumption": "50"}'
+    end = EndObject(kind="accounts", name="acme")
+    await office.stores.books.open_accounts(["acme", "shop"])
+    for name, begins_at in (("shop", month_end - 1), ("acme", month_end)):
+        made = ObjectVersion(
+            kind="accounts", name=name, version=1, body=fifty, begins_at=begins_at, made_at=0, operator="ann"
+        )
+        await office.stores.objects.add([made])
+    with pytest.raises(AccountNotSettledError, match="had a minimum consumption at the end of the last month"):
+        await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+    with pytest.raises(AccountNotSettledError, match="has a minimum consumption, and is not closed"):
+        await end_object(office, operator(), msgspec.structs.replace(end, at=NOW + 1))
     await end_object(office, operator(), end)
 
 

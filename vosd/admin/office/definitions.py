@@ -299,7 +299,7 @@ async def _check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> ChangeSheet:
     if not terms.is_confirmed:
-        await _check_settled(office, plan.versions)
+        await _check_settled(office, plan.versions, is_planned=terms.at is not None)
         if not terms.is_trial and terms.at is None:
             await _check_unused(office, plan.versions)
     if plan.versions:
@@ -313,7 +313,7 @@ async def _check_and_add(
     return ChangeSheet(dry_run=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
 
 
-async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> None:
+async def _check_settled(office: Office, versions: Sequence[ObjectVersion], *, is_planned: bool) -> None:
     """Raise AccountNotSettledError where an account ends whose balance is not zero, or whose minimum may be missing.
 
     So it is where a payment waits for a second person: confirmed behind the end, it would be money of no account.
@@ -340,6 +340,8 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
         has_one = name in accounts and accounts[name].minimum_consumption
         if not has_one and name not in having_had_one:
             continue
+        if not is_planned and standing.seq == 0 and await _has_begun_since(office, name, until):
+            continue  # the month in which it ends has no minimum, also behind a close
         overrides = (await office.stores.overrides.load()).at(office.now())
         if not overrides.has(Target.ACCOUNT, name, Setting.CLOSED):
             raise AccountNotSettledError(
@@ -347,6 +349,12 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
                 if has_one
                 else f"account {name} had a minimum consumption at the end of the last month, and is not closed"
             )
+
+
+async def _has_begun_since(office: Office, account: str, moment: int) -> bool:
+    """Return whether all versions of an account in the database began at a moment or later."""
+    versions = await office.stores.objects.history("accounts", account)
+    return bool(versions) and all(each.begins_at >= moment for each in versions)
 
 
 async def _check_unused(office: Office, versions: Sequence[ObjectVersion]) -> None:
