@@ -83,7 +83,7 @@ class Postbox:
             else:
                 writer.write(
                     b"250-here\r\n250 AUTH PLAIN\r\n"
-                    if wanted == "ehlo"
+                    if wanted.startswith("ehlo")
                     else b"235 ok\r\n"
                     if "auth" in wanted
                     else b"250 ok\r\n"

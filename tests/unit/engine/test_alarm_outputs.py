@@ -349,6 +349,30 @@ def mail_settings(port: int) -> MailSettings:
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("switch.example.com", "ehlo switch.example.com"),
+        ("switch", "ehlo [127.0.0.1]"),  # of a machine without a domain: Debian has 127.0.1.1 for its name
+        ("localhost.localdomain", "ehlo [127.0.0.1]"),
+    ],
+)
+async def test_a_machine_without_a_name_greets_by_the_address_of_its_connection(
+    postbox: Postbox, monkeypatch: pytest.MonkeyPatch, host: str, says: str
+):
+    monkeypatch.setattr(smtplib.socket, "getfqdn", lambda: host)
+    monkeypatch.setattr(smtplib.socket, "gethostbyname", lambda _name: "127.0.1.1")
+    postbox.coming = [(says, *COMMANDS[1:])]
+    settings = mail_settings(postbox.port)
+    message = composed("sw1", settings, changes_of(1), 0, 0)
+    assert await asyncio.wait_for(asyncio.to_thread(deliver, settings, message), PATIENCE_S) == {}
+    assert postbox.faults == []
+
+
+def test_an_address_of_ipv6_is_written_as_a_name():
+    assert [mail._literal(each) for each in ("2001:db8::5", "fe80::1%eth0")] == ["[IPv6:2001:db8::5]", "[IPv6:fe80::1]"]
+
+
 async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_takes_it(postbox: Postbox):
     output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
     postbox.refusals = 2
@@ -717,6 +741,9 @@ class SlowLine:
     def setsockopt(self, _level: int, option: int, value: int) -> None:
         if option == socket.SO_SNDBUF:
             self.kept_by_system = value
+
+    def getsockname(self) -> tuple[str, int]:
+        return "192.0.2.1", 40_000
 
     def sendall(self, content: bytes) -> None:
         """Take the content, as a socket does: the time limit is one of all of it."""

@@ -366,6 +366,9 @@ class _Connection(smtplib.SMTP):
         self._limit = limit
         self._is_mail_sent = False
         super().__init__(settings.server, settings.port, timeout=TIMEOUT_S)
+        # The name for EHLO: servers such as Gmail's relay end the connection of a client that says it is localhost.
+        if self.sock is not None and self.local_hostname.startswith(("[127.", "localhost")):
+            self.local_hostname = _literal(self.sock.getsockname()[0])
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect, as ``smtplib`` asks for it."""
@@ -407,6 +410,11 @@ class _Connection(smtplib.SMTP):
         if self.sock is not None:
             self.sock.settimeout(TIMEOUT_S)
         return answer
+
+
+def _literal(address: str) -> str:
+    """Return the name of a client that has only an address (RFC 5321 section 4.1.3)."""
+    return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
 
 
 def _deliver(
