@@ -154,6 +154,20 @@ async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_ha
     assert await attempts(database) == 5
 
 
+async def test_a_database_that_does_not_answer_holds_up_no_stop_and_the_log_says_what_is_lost(
+    database, processes, monkeypatch
+):
+    monkeypatch.setattr(traffic, "LAST_COUNTS_S", 0.01)
+    counted = Counted([counts(1, 5)])
+    monkeypatch.setattr(counted, "read", asyncio.Event().wait)
+    part = TrafficPart(database, counted, SystemClock(), list)
+    await part.begin()
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.wait_for(part.end(), 60)
+    lost = {"event": "live_counts_lost", "why": "the database took too long", "log_level": "warning"}
+    assert lost in logged
+
+
 class TooLarge:
     """Sums that a database refuses at first; ``of_days``: those of days alone, for ever."""
 
