@@ -434,6 +434,18 @@ def test_the_side_that_was_refreshed_is_offered_another_key_that_the_other_one_a
     scene.finish(call)
 
 
+def test_two_calls_are_joined_where_a_phone_leaves_the_at_of_a_call_id_as_it_is(scene):
+    call, other = talking(scene), talking(scene, TARGET)
+    assert "%40" in other.replaces_in_uri
+    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={other.replaces_in_uri.replace('%40', '@')}>")
+    scene.wire.run_for(3_000)
+    assert (call.got["REFER"], told(call)) == ([202], ["200 OK"])
+    party, target = both(scene)
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+    scene.expect_nothing_left()
+
+
 def test_a_party_is_asked_once_where_the_other_one_has_video_that_it_rejects(scene):
     video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     call = talking(scene)
