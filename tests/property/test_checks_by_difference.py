@@ -5,6 +5,7 @@ put back, and the switch starts, which a copy of it goes on from.
 """
 
 import asyncio
+import json
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -141,7 +142,8 @@ class Installation:
         database, made = Database(self.url), []
         for kind, name, text in change.objects:
             known = await SqlObjects(database).history(kind, name)
-            body = None if text is None else read_object(kind, name, f"{{{text}}}", "here", VARIABLES).body
+            keys = None if text is None else read_object(kind, name, f"{{{text}}}", "here", VARIABLES).keys
+            body = None if keys is None else json.dumps(keys)
             number = known[0].version + 1 if known else 1
             at = LATER + self.time if change.is_planned else self.time
             made.append(

@@ -62,7 +62,7 @@ def write(path: Path, text: str, stores: Stores, *, is_stored: Callable[[str, st
     bodies, items = {}, dict[str, list[str]]()
     for each in read_objects(lists, "here", ENVIRON):
         if is_stored(each.kind, each.name):
-            bodies[each.kind, each.name] = each.body
+            bodies[each.kind, each.name] = json.dumps(each.keys)
         else:
             items.setdefault(each.kind, []).append(f"  - {{{KINDS[each.kind]}: {each.name!r}, {str(each.keys)[1:]}\n")
     stores.become(bodies)

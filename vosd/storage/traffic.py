@@ -312,12 +312,14 @@ class SqlTraffic:
     async def reach(self, until: int) -> int:
         """Return until when calls are counted again at most, UTC milliseconds: the days of the last ones, and of sums.
 
-        People write 9999-12-31 for ever, which is 70 million hours.
+        People write 9999-12-31 for ever, which is 70 million hours. A time whose records were dropped is within it, so
+        that it is refused.
         """
         async with self._database.reading(unhurried=True) as connection:
             began = await connection.scalar(select(func.max(_cdr.started_at)))
             sums = (await connection.scalars(_last_sums())).all()
-        last = max((each for each in (began and began // SLOT_MS, *sums) if each is not None), default=0)
+            dropped = await dropped_before(connection)
+        last = max((began or 0) // SLOT_MS, *(each or 0 for each in sums), max(dropped.calls, dropped.sums) // SLOT_MS)
         return min(until, (last // SLOTS_OF_DAY + _DAYS_BEHIND) * SLOTS_OF_DAY * SLOT_MS)
 
     async def differences(
