@@ -105,7 +105,8 @@ class _Reader:
                 records.append(_record(rdata))
                 ttls.append(ttl_s)
         if not records:
-            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities, is_referring=not flags & _KNOWS)]
+            is_referring = rcode == dns.rcode.NOERROR and not flags & _KNOWS
+            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities, is_referring=is_referring)]
         return DnsAnswer(tuple(records), min(ttls))
 
     def _check_question(self, count: int) -> None:
@@ -143,7 +144,7 @@ class _Reader:
         """Return the TTLs for a negative answer, from the SOA records (RFC 2308 section 5).
 
         Names of other servers without an SOA are a referral (section 2.2) where the server neither has the zone nor
-        asks others for its clients: the next server may know the records.
+        asks others for its clients: the next server may know the records. Beside NXDOMAIN they are none (section 2.1).
         """
         found = self._section(authorities)
         ttls = [min(ttl_s, rdata.minimum) for _, ttl_s, rdata in found if isinstance(rdata, SOA)]

@@ -89,6 +89,8 @@ def test_a_server_that_refers_to_others_has_not_said_that_there_are_no_records()
     for flag in (0x0400, 0x0080):  # it has the zone; it asks others
         flags = int.from_bytes(referral[2:4]) | flag
         assert read_answer(referral[:2] + flags.to_bytes(2) + referral[4:], A) == DnsAnswer((), NOTHING_TTL_S)
+    missing = response(A, authority="example.net 900 NS ns.example.", rcode=dns.rcode.NXDOMAIN)
+    assert read_answer(missing, A) == DnsAnswer((), NOTHING_TTL_S), "it says that there is no such name"
 
 
 def test_a_server_without_naptr_support_has_no_such_records():
