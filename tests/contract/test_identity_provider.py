@@ -63,7 +63,7 @@ def provider(shared: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Ident
         monkeypatch.setattr(passwords, name, value)
     monkeypatch.setattr(session, "_PROVIDER", Provider())
     shared.changes, shared.sign, shared.published, shared.secret = {}, shared.signed, [shared.key], SECRET
-    shared.info = {}
+    shared.info, shared.metadata = {}, {}
     return shared
 
 
@@ -207,6 +207,15 @@ async def test_a_token_that_says_enough_asks_for_nothing_more(browser: Browser) 
     before = browser.provider.asked.count("/me")
     assert (await browser.log_in()).status == 303
     assert browser.provider.asked.count("/me") == before
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_a_provider_that_names_no_place_for_claims_proves_people_by_its_token(
+    browser: Browser, nothing: str | None
+) -> None:
+    browser.provider.metadata = {"userinfo_endpoint": nothing}
+    assert (await browser.log_in()).status == 303
+    assert (await browser.log_in(**BARE)).status == 401
 
 
 OTHER = key_named("first")

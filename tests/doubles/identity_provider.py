@@ -34,6 +34,8 @@ class IdentityProvider:
         """Claims that the next tokens have instead; None = they lack it."""
         self.info: dict[str, Any] = {}
         """Claims that it tells about the person apart from its tokens, beside the subject."""
+        self.metadata: dict[str, Any] = {}
+        """What its metadata have instead."""
         self.sign: Callable[[dict[str, Any]], str] = self.signed
         self.secret = SECRET
         self.asked: list[str] = []
@@ -113,7 +115,8 @@ class IdentityProvider:
                     ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
                     ends["userinfo_endpoint"] = "me"
                     urls = {name: f"{provider.issuer}/{path}" for name, path in ends.items()}
-                    self._send(200, {"issuer": provider.issuer, "response_types_supported": ["code"], **urls})
+                    known = {"issuer": provider.issuer, "response_types_supported": ["code"], **urls}
+                    self._send(200, known | provider.metadata)
                 elif self.path == "/keys":
                     self._send(200, {"keys": [each.as_dict(private=False) for each in provider.published]})
                 elif self.path == "/me":

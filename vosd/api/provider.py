@@ -104,9 +104,10 @@ class Provider:
         except UNDECODABLE as error:
             raise LogInRefusedError("the identity provider gave no ID token") from error
         claims = await self._claims(settings, metadata, tokens.id_token, begun.nonce, now_ms)
-        if not (metadata.userinfo_endpoint and tokens.access_token and lacks_claims(settings, claims)):
+        url = metadata.userinfo_endpoint
+        if not (url and tokens.access_token and lacks_claims(settings, claims)):
             return proof_of(settings, claims)
-        return proof_of(settings, claims, await self._user_info(metadata, tokens.access_token))
+        return proof_of(settings, claims, await self._user_info(url, tokens.access_token))
 
     async def _claims(
         self, settings: IdentityProviderSettings, metadata: Metadata, token: str, nonce: str, now_ms: int
@@ -121,9 +122,8 @@ class Provider:
         except UnknownKeyError as error:
             raise LogInRefusedError(str(error)) from error
 
-    async def _user_info(self, metadata: Metadata, access_token: str) -> Mapping[str, Any]:
+    async def _user_info(self, url: str, access_token: str) -> Mapping[str, Any]:
         """Return the claims about the person that the ID token lacks (OpenID Connect Core section 5.3)."""
-        url = metadata.userinfo_endpoint
         content = await self._ask("GET", url, headers={"Authorization": f"Bearer {access_token}"})
         try:
             return msgspec.json.decode(content, type=dict[str, Any])

@@ -41,8 +41,8 @@ class Metadata(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
-    userinfo_endpoint: str = ""
-    """Empty = the provider says nothing beside its tokens."""
+    userinfo_endpoint: str | None = None
+    """None or empty = the provider says nothing beside its tokens."""
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
