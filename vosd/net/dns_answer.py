@@ -105,8 +105,8 @@ class _Reader:
                 records.append(_record(rdata))
                 ttls.append(ttl_s)
         if not records:
-            is_referring = rcode == dns.rcode.NOERROR and not flags & _KNOWS
-            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities, is_referring=is_referring)]
+            known = flags & _KNOWS if rcode == dns.rcode.NOERROR else None
+            ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities, known, is_alias=owner != self._name)]
         return DnsAnswer(tuple(records), min(ttls))
 
     def _check_question(self, count: int) -> None:
@@ -140,16 +140,21 @@ class _Reader:
             ttls.append(ttl_s)
         return owner, ttls
 
-    def _negative_ttls(self, authorities: int, *, is_referring: bool) -> list[int]:
+    def _negative_ttls(self, authorities: int, known: int | None, *, is_alias: bool) -> list[int]:
         """Return the TTLs for a negative answer, from the SOA records (RFC 2308 section 5).
 
         Names of other servers without an SOA are a referral (section 2.2) where the server neither has the zone nor
-        asks others for its clients: the next server may know the records. Beside NXDOMAIN they are none (section 2.1).
+        asks others for its clients: the next server may know the records. So it may where a server has an alias alone,
+        of a name in a zone that it does not have.
+
+        ``known`` has the flags of ``_KNOWS``; None = there is no such name, which every server may say (section 2.1).
         """
         found = self._section(authorities)
         ttls = [min(ttl_s, rdata.minimum) for _, ttl_s, rdata in found if isinstance(rdata, SOA)]
-        if is_referring and not ttls and any(isinstance(rdata, NS) for *_, rdata in found):
+        if known == 0 and not ttls and any(isinstance(rdata, NS) for *_, rdata in found):
             raise UnusableAnswerError("a referral: the server does not look up names for others")
+        if known == dns.flags.AA and not ttls and is_alias:
+            raise UnusableAnswerError("an alias of another zone: the server does not look up names for others")
         return ttls
 
     def _get_name(self) -> dns.name.Name:

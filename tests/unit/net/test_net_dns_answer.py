@@ -93,6 +93,19 @@ def test_a_server_that_refers_to_others_has_not_said_that_there_are_no_records()
     assert read_answer(missing, A) == DnsAnswer((), NOTHING_TTL_S), "it says that there is no such name"
 
 
+def test_a_server_that_has_an_alias_alone_has_not_said_that_there_are_no_records():
+    """NSD answers so where it has the zone of an alias, and not that of its name: the next server may know that."""
+    alias = response(A, "sip.example.net 30 CNAME edge.example.org.")
+    flags = int.from_bytes(alias[2:4])
+    has_zone, asks_others = (alias[:2] + (flags | each).to_bytes(2) + alias[4:] for each in (0x0400, 0x0480))
+    with pytest.raises(UnusableAnswerError, match="an alias of another zone"):
+        read_answer(has_zone, A)
+    assert read_answer(asks_others, A) == DnsAnswer((), 30)
+    soa = "example.org 900 SOA ns.example. admin.example. 1 3600 600 86400 20"
+    both = response(A, "sip.example.net 30 CNAME edge.example.org.", authority=soa)
+    assert read_answer(both[:2] + (flags | 0x0400).to_bytes(2) + both[4:], A) == DnsAnswer((), 20)
+
+
 def test_a_server_without_naptr_support_has_no_such_records():
     question = DnsQuestion(RecordType.NAPTR, "example.net")
     assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == DnsAnswer((), NOTHING_TTL_S)
