@@ -27,10 +27,19 @@ function Pending() {
 }
 
 const RELOADED = "vosd.reloaded";
+const RELOADED_KEPT = 20;
 
 /** The console as the browser has it, at its address. */
 const loadedPage = () =>
   `${document.querySelector("script[type=module]")?.getAttribute("src")} ${window.location.href}`;
+
+/**
+ * The pages of this tab that were loaded anew by themselves: the last one alone would not do, as two versions behind a
+ * proxy may come in turn, and each be the first one again.
+ */
+const loadedAnew = () => recall(RELOADED, "sessionStorage")?.split("\n") ?? [];
+const noteLoadedAnew = (page: string) =>
+  keep(RELOADED, [...new Set([page, ...loadedAnew()])].slice(0, RELOADED_KEPT).join("\n"), "sessionStorage");
 
 /**
  * A screen that could not be loaded: the switch was away for a moment, or has another console by now. A browser asks for a
@@ -42,12 +51,12 @@ function Missing() {
     mutationFn: async (isAsked: boolean) => {
       if (!(await isAnswering())) return;
       // by itself it is loaded anew once, which has to be known then
-      if (keep(RELOADED, loadedPage(), "sessionStorage") || isAsked) window.location.reload();
+      if (noteLoadedAnew(loadedPage()) || isAsked) window.location.reload();
     },
   });
   const { mutate } = reload;
   useEffect(() => {
-    if (recall(RELOADED, "sessionStorage") !== loadedPage()) mutate(false);
+    if (!loadedAnew().includes(loadedPage())) mutate(false);
   }, [mutate]);
   const again = (
     <Button variant="default" loading={reload.isPending} onClick={() => mutate(true)}>

@@ -210,6 +210,30 @@ def test_two_people_who_end_one_object_see_that_it_has_ended(site: Watched, visi
     page.get_by_text("both is not defined now").wait_for()
 
 
+def test_an_object_that_a_colleague_has_changed_during_its_trial_does_not_end(site: Watched, visit: Visit) -> None:
+    """The page had read the version of the colleague before the answer to the trial came, and ended that one."""
+    assert site.api.ask("POST", "/number-lists", {"name": "twice", "keys": {"patterns": ["442*"]}}).status == 201
+    page, held = visit().go("/objects/number_lists/twice", "twice"), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/number-lists/twice?dry_run=true", hold)
+    with page.expect_request("**/number-lists/twice?dry_run=true"):
+        page.get_by_role("button", name="End it").click()
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() + 60_000 }")  # what was read is old by then
+    found = held[0].fetch()
+    assert site.api.ask("PUT", "/number-lists/twice", {"keys": {"patterns": ["443*"]}}).status == 200
+    page.evaluate("() => ['offline', 'online'].forEach(each => window.dispatchEvent(new Event(each)))")
+    expect(page.get_by_role("textbox", name="patterns")).to_have_value("443*")
+    held[0].fulfill(response=found)
+    asked = page.get_by_role("dialog")
+    asked.get_by_text("twice (Number lists) ends").wait_for()
+    asked.get_by_role("button", name="End it").click()
+    asked.get_by_role("alert").wait_for()
+    assert site.api.ask("GET", "/number-lists/twice").status == 200
+
+
 def test_a_person_that_a_colleague_has_reset_meanwhile_is_not_reset_again(site: Watched, visit: Visit) -> None:
     link = site.daemon.ask("user", "add", "twice", "--role", "viewer")["link"].rpartition("/")[2]
     assert site.api.ask("POST", "/session/link", {"link": link, "password": PASSWORD}, token=None).status == 200

@@ -557,6 +557,35 @@ def other_console(route: Route) -> None:
     route.fulfill(response=page, body=page.text().replace("/assets/index-", "/assets/other-"))
 
 
+def test_a_page_that_fails_in_two_versions_which_come_in_turn_is_loaded_anew_once_in_each(newcomer: Visit) -> None:
+    """Behind a proxy of two switches each version took itself for one that was not loaded anew yet, for ever."""
+    visitor = newcomer()
+    page, loads = visitor.go("/", "Overview"), list[str]()
+    page.on("load", lambda _: loads.append(page.url))
+
+    def file_of_other(route: Route) -> None:
+        url = route.request.url.replace("/other-", "/index-")
+        if url.endswith(".js"):
+            route.fulfill(content_type="text/javascript", body=f'import "{url}"')
+        else:
+            route.fulfill(response=route.fetch(url=url))
+
+    def in_turn(route: Route) -> None:
+        if len(loads) % 2:
+            route.fallback()
+        else:
+            other_console(route)
+
+    page.route("**/assets/rates-*", lambda route: route.fulfill(status=404))
+    page.route("**/assets/other-*", file_of_other)
+    page.route(f"{visitor.base}/rates", in_turn)
+    with page.expect_event("load", lambda _: len(loads) == 2):
+        page.get_by_role("link", name="Rates", exact=True).click()
+    page.get_by_role("heading", level=1, name="This page could not be loaded").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert len(loads) == 2
+
+
 def test_a_page_of_before_says_that_the_switch_has_another_one(newcomer: Visit) -> None:
     visitor = newcomer()
     page = visitor.go("/accounts", "Accounts")

@@ -49,18 +49,18 @@ export function TriedAct(props: {
   const [asks, setAsks] = useState(false);
   const opener = useRef<HTMLButtonElement>(null);
   const order = useMutation({
-    /** Without a trial before it, the order is one. */
-    mutationFn: (before: Tried | null) =>
-      before === null
-        ? props.order({ dry_run: true }, { ...ifVersion(props.version) })
-        : orders.carryOut(String(before.version), (key) =>
-            props.order(confirmed(before.change), { ...ifVersion(before.version), "Idempotency-Key": key }),
-          ),
-    onSuccess: (made, before) => {
-      setAsks(before === null);
-      setTried(before === null ? { change: made, version: props.version } : null);
-      if (before === null) return;
-      const { version } = before;
+    /** Without the change that a trial has found, the order is that trial. */
+    mutationFn: ({ change, version }: Partial<Tried>) =>
+      change
+        ? orders.carryOut(String(version), (key) =>
+            props.order(confirmed(change), { ...ifVersion(version), "Idempotency-Key": key }),
+          )
+        : props.order({ dry_run: true }, { ...ifVersion(version) }),
+    // the version that was tried: the page may have read that of a colleague before the answer came
+    onSuccess: (made, { change, version }) => {
+      setAsks(!change);
+      setTried(change ? null : { change: made, version });
+      if (!change) return;
       props.onDone?.();
       const said = orders.isRepeat ? t("act.repeated", { said: props.said }) : props.said;
       say(said, () => props.undo(made, version), made);
@@ -72,7 +72,7 @@ export function TriedAct(props: {
   const mayBeDone = tried !== null && orders.mayBeDone(String(tried.version));
   const attempt = () => {
     setTried(null);
-    order.mutate(null);
+    order.mutate({ version: props.version });
   };
   return (
     <>
