@@ -260,6 +260,17 @@ def test_a_gateway_that_is_blocked_with_its_account_leads_to_the_block(site: Wat
     assert violations(page) == []
     expect(page.get_by_role("button", name="End the block")).to_have_count(0)
     page.get_by_role("button", name="Block", exact=True).wait_for()
+
+    def closed(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "closed": True})
+
+    page.route(f"**/accounts/{account}/balance?*", closed)
+    page.reload()
+    page.get_by_role("status").filter(has_text="Its account is closed").wait_for()  # no block of it is to be ended
+    expect(said).to_have_count(0)
+    page.unroute(f"**/accounts/{account}/balance?*")
+    page.reload()
     said.get_by_role("link", name=account).click()
     page.get_by_role("button", name="End the block").click()
     page.get_by_text(f"{account} is not blocked any more").wait_for()

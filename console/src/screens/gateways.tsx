@@ -104,7 +104,8 @@ export function GatewayScreen() {
   const overrides = useOverrides(name);
   const ownSince = blockedSince(overrides.data);
   const account = row?.state === "blocked" ? String(row.account ?? "") : "";
-  const isOfAccount = useBalance(account, account !== "").data?.blocked === true;
+  const { blocked, closed } = useBalance(account, account !== "").data ?? {};
+  const isOfAccount = blocked === true;
   return (
     <Page
       title={name}
@@ -133,7 +134,8 @@ export function GatewayScreen() {
       <ProblemText error={sheet.error} again={() => sheet.refetch()} />
       {isOfAccount && (
         <Alert variant="outline" role="status" p={6}>
-          {t("gateway.account_blocked")} <Go to={`/accounts/${encodeURIComponent(account)}`}>{account}</Go>
+          {t(closed ? "gateway.account_closed" : "gateway.account_blocked")}{" "}
+          <Go to={`/accounts/${encodeURIComponent(account)}`}>{account}</Go>
         </Alert>
       )}
       {row && (
