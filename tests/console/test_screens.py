@@ -1107,7 +1107,7 @@ def test_a_long_table_is_printed_up_to_a_row_and_says_so(newcomer: Visit) -> Non
         dispatchEvent(new Event("afterprint"));
         return printed;
     }""")
-    assert printed == [3_001, "Only the first 3000 rows are printed or copied, not the 2 further ones."]
+    assert printed == [3_001, "Only the first 3000 rows are printed or copied. Left out: 2."]
 
 
 def test_a_list_that_is_copied_with_its_page_has_all_rows_that_were_read(newcomer: Visit) -> None:

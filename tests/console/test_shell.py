@@ -853,7 +853,7 @@ def test_an_address_that_leads_nowhere_asks_for_nothing(site: Watched, boss: Vis
 
 def test_a_report_that_is_not_known_has_the_name_of_its_address(boss: Visitor) -> None:
     page = boss.go("/reports?name=nope", "Reports")
-    expect(page.get_by_role("alert").first).to_contain_text("nope")
+    page.get_by_role("alert").filter(has_text="nope").wait_for()
     expect(page.get_by_role("combobox", name="Report", exact=True)).to_have_value("nope")
 
 
