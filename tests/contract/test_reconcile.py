@@ -136,7 +136,7 @@ async def test_a_damaged_record_of_a_call_that_has_no_cdr_is_found(switch):
 
 
 async def test_a_file_of_the_quarantine_that_cannot_be_read_is_a_difference_until_its_call_is_booked(switch):
-    """Of a call whose journal file is gone nothing else would say that it is missing."""
+    """Nothing else would say that a call is missing whose journal file is gone."""
     (switch.directory / "quarantine").mkdir()
     refused = answered_call(5, customer_account="acme")
     for name in (call_id(1), call_id(5), "note of an operator"):

@@ -35,7 +35,7 @@ class IdentityProvider:
         self.info: dict[str, Any] = {}
         """Claims that it tells about the person apart from its tokens, beside the subject."""
         self.metadata: dict[str, Any] = {}
-        """What its metadata have instead."""
+        """The entries that its metadata have instead."""
         self.sign: Callable[[dict[str, Any]], str] = self.signed
         self.secret = SECRET
         self.asked: list[str] = []

@@ -85,12 +85,12 @@ class Side:
 
     @property
     def replaces(self) -> str:
-        """Its dialog as the Replaces header of another call names it (RFC 3891)."""
+        """Return the dialog as the Replaces header of another call names it (RFC 3891)."""
         return f"{self.call_id};to-tag={self.remote.rpartition('tag=')[2]};from-tag={self.tag}"
 
     @property
     def replaces_in_uri(self) -> str:
-        """Its dialog as a Refer-To names it, in the URI (RFC 3261 section 19.1.1)."""
+        """Return the dialog as a Refer-To names it, in the URI (RFC 3261 section 19.1.1)."""
         return self.replaces.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
 
     # -- requests of ours ---------------------------------------------------------------------------------------

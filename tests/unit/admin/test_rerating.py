@@ -171,7 +171,7 @@ def test_a_vendor_that_is_gone_is_rated_by_its_account_and_without_that_not_at_a
     ],
 )  # fmt: skip
 def test_calls_by_a_vendor_with_rules_are_as_they_were(tmp_path, rule: str) -> None:
-    """Its rates depend on the caller, whose number the trunk of the customer has rewritten."""
+    """The rates of that vendor depend on the caller, whose number the trunk of the customer has rewritten."""
     gateway = "name: minutes, account: minutes, address: 203.0.113.2"
     catalogue = catalogue_of(tmp_path, CONFIGURATION.replace(gateway, f"{gateway}, {rule}"))
     assert catalogue.routing_gateways["minutes"].numbers is not None

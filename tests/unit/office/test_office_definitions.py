@@ -116,7 +116,7 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
 async def test_an_account_that_was_made_in_this_month_ends_with_its_minimum_while_it_has_no_entry(
     database: Database,
 ) -> None:
-    """Its undo has no one confirm that a colleague's money ends with it; the switch has opened it."""
+    """The undo of a new account has no one confirm that a colleague's money ends with it; the switch has opened it."""
     office = office_on(database, builders.account("acme", minimum_consumption=Decimal(50)), now=NOW)
     zone = ZoneInfo("UTC")
     _, month_end = Month.before(NOW, zone).bounds(zone)
