@@ -66,6 +66,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for each in OPERATIONS:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+    left_out = _names_of_whole_lists()  # each page of such a list has what it has beside its items
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,8 +77,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": BASE}],
         "paths": paths,
         "components": {
-            # a list with more than its items has them in each page of it, and is no result itself
-            "schemas": {name: each for name, each in components.items() if name not in _names_of_whole_lists()},
+            "schemas": {name: each for name, each in components.items() if name not in left_out},
             "responses": _problems(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },

@@ -28,7 +28,7 @@ rate.add_command(cdr_file)
 @click.option("--duration", "duration_ms", required=True, type=SECONDS, help="Answer to end.")
 @click.option("--caller", metavar="NUMBER", default="", help="Calling number.")
 @click.option("--at", type=MOMENT, help="When the call is made; default: now.")
-@click.option("--buy", is_flag=True, help="What the calls of a vendor cost; a clearing account needs it not.")
+@click.option("--buy", is_flag=True, help="What the calls of a vendor cost; a clearing account is one without it.")
 @as_option
 @json_verb
 def explain(

@@ -651,9 +651,8 @@ async def _counted(
         (_kind_of_movement() if by_kind else literal("")).label("kind"),
     )
     tax: ColumnElement[Any] = null()
-    if (
-        starts is not None
-    ):  # an entry that is dated before counts behind the first moment where that was closed before it came
+    if starts is not None:
+        # an entry that is dated before counts behind the first moment where that was closed before it came
         is_before = _entry.created_at < moments[0]
         tax = case(
             (is_before if closed is _NO_CLOSE else and_(is_before, closed.is_(None)), null()), else_=TAX_OF_ENTRY

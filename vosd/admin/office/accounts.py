@@ -83,7 +83,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     closed: bool | msgspec.UnsetType = msgspec.UNSET
     """True for an account that was closed, else absent."""
     closed_since: str | msgspec.UnsetType = msgspec.UNSET
-    """Time at which it was closed; absent of others."""
+    """Time at which it was closed; absent for an account that is open."""
     closed_by: str | msgspec.UnsetType = msgspec.UNSET
     """Name of the operator who has closed it."""
     close_unfinished: bool | msgspec.UnsetType = msgspec.UNSET
