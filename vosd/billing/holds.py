@@ -215,8 +215,11 @@ class AccountCredit:
 
     @property
     def left(self) -> Decimal:
-        """Amount that is left for calls; where the limit is unlimited the balance, less what calls hold and owe."""
-        return self._owned - self._reserved if self.available is None else self.available
+        """Amount that is left for calls; where the limit is unlimited the balance, less what calls hold and owe.
+
+        ``bound`` takes nothing of it: who pays can do nothing about an outage of the database.
+        """
+        return self._owned - self._reserved - self.withheld
 
     @property
     def is_low(self) -> bool:
@@ -405,13 +408,13 @@ class AccountCredit:
 
         Where ``low_hours`` of average use cost more than ``low_below``, less than that is low.
         """
-        before = self.limit, self._low_terms
+        before = self.own_limit, self._low_terms
         self.own_limit, self._low_terms = limit, (low_below, low_hours)
         self._settle_limit()
         self.low_below = self._lowest_enough()
         self.awaits_use = self._use is None and low_hours is not None
         is_enough = self.low_below is None or self._owned - self._reserved >= self.low_below
-        if is_enough and (self.limit, self._low_terms) != before:
+        if is_enough and (limit, self._low_terms) != before:
             self._low_at = None  # by the new terms it is not low, although nothing was paid
         self._check_low()
 
@@ -453,8 +456,8 @@ class AccountCredit:
 
     @property
     def _owned(self) -> Decimal:
-        """Amount that is left if running calls cost nothing."""
-        return self._balance + (self.limit or ZERO) + self._unbooked
+        """Amount that is left by its own limit if running calls cost nothing."""
+        return self._balance + (self.own_limit or ZERO) + self._unbooked
 
     def _check_low(self) -> None:
         """Add the account to ``lows`` when less than ``low_below`` is left: once, until a payment brings enough again.

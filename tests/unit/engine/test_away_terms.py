@@ -194,6 +194,21 @@ async def test_an_account_whose_cap_refuses_a_call_is_reported_once(live, terms)
     ]
 
 
+@pytest.mark.parametrize("name", ["careful", "watched"])
+async def test_a_cap_makes_no_balance_low(live, terms, name):
+    """Its owner is mailed how much is left by balance and overdraft limit, and asked to pay where that is little."""
+    credit, lows = live.credits[name], []
+    credit.lows = lows
+    credit.set_terms(credit.own_limit, Decimal(9))
+    await terms.set_away(True)
+    credit.hold(A_MINUTE, 60, 3_600)
+    assert (lows, credit.left) == ([], 9)
+    credit.hold(A_MINUTE, 60, 3_600)
+    assert (lows, credit.left) == ([credit], 8)
+    credit.set_terms(credit.own_limit, Decimal(8))
+    assert not credit.is_low
+
+
 async def test_an_account_may_take_no_calls_while_the_database_is_away(live, terms):
     refusing = msgspec.structs.replace(PREPAID, database_away=WhileAway.REFUSE)
     now = ManualClock().now()
