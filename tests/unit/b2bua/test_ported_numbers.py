@@ -251,6 +251,28 @@ def test_a_server_that_is_silent_is_left_alone_for_a_while():
     settled(scene)
 
 
+def test_a_server_that_answers_between_failures_is_not_left_alone():
+    scene = scene_of(SILENT)
+    for turn in range(3):
+        for number in range(FAILURES - 1):
+            scene.dial(f"4420{turn}{number}", script=SILENT)
+        scene.dial(f"4430{turn}", script=NOT_PORTED)
+    assert len(set(asked(scene))) == 3 * FAILURES
+    settled(scene)
+
+
+def test_another_server_of_a_reload_is_asked_although_the_earlier_one_was_silent():
+    scene = scene_of(SILENT)
+    for number in range(FAILURES):
+        scene.dial(f"4420{number}")
+    scene.lookups.adjust(by_sip(timeout_ms=900))
+    for number in range(FAILURES - 1):
+        scene.dial(f"4430{number}")
+    scene.dial(script=ported())
+    assert scene.tried() == [("recipient", CALLEE)]
+    settled(scene)
+
+
 def test_a_server_that_refuses_numbers_is_asked_for_the_next_one():
     scene = scene_of(refuses(484))
     for number in range(FAILURES + 1):

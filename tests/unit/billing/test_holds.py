@@ -419,6 +419,17 @@ def test_an_account_is_low_by_hours_of_its_average_use_from_when_that_is_known()
     assert (reported, acme.awaits_use) == ([acme], False), "it stays low, and its use is known"
 
 
+def test_what_calls_hold_counts_where_a_reload_or_less_use_might_end_the_alarm():
+    acme, reported = low("10", "9.5")
+    held(acme)
+    acme.set_terms(Decimal(0), Decimal("9.41"))
+    assert (reported, acme.is_low) == ([acme], True)
+    acme.set_terms(Decimal(0), None, 1)
+    acme.set_use(Decimal("9.5"))
+    acme.set_use(Decimal("4.71"))
+    assert (reported[1:], acme.is_low) == ([acme], True)
+
+
 def test_the_higher_of_amount_and_hours_of_use_is_what_is_low():
     acme = credit("10")
     for amount, use, expected in (("5", "0.1", "5"), ("5", "1", "24"), ("5", "0", "5"), ("25", "1", "25")):

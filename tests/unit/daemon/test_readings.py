@@ -228,6 +228,14 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     assert value(samples, "vosd_alarms", alarm="gateway_down", level="warning") == 2
     assert value(samples, "vosd_database_state", state="well") == 1
     assert value(samples, "vosd_database_state", state="away") == 0
+    assert value(samples, "vosd_reload_failed") == 0
+
+
+def test_a_configuration_that_was_not_taken_is_a_figure_and_a_warning(service, clock):
+    readings = readings_of(service, clock)
+    readings._status.configuration.last_error = "unknown key"
+    assert value(samples_of(page_of(readings)), "vosd_reload_failed") == 1
+    assert "was not taken" in readiness(readings._status, lambda: DaemonState.RUNNING).text
 
 
 def test_the_loss_of_packets_of_a_gateway_is_known_from_enough_of_them(service, clock):

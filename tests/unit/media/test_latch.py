@@ -196,6 +196,25 @@ def test_sources_that_send_a_little_do_not_keep_the_announced_one_out():
     assert one.believed == PEER
 
 
+def test_a_source_beyond_those_that_are_considered_waits_until_one_of_them_is_idle():
+    one = latch(trust=MediaTrust.ANY)
+    *considered, further = [(UNKNOWN[0], 5_000 + number) for number in range(CANDIDATES_MAX + 1)]
+    for each in considered:
+        sends(one, each, (1, 2))
+    assert sends(one, further, (1, 2, 3), at_ns=900 * MS) == [None] * 3
+    assert sends(one, further, (4, 5, 6), at_ns=1_100 * MS) == [[], [], [b"4", b"5", b"6"]]
+
+
+@pytest.mark.parametrize(("place", "is_kept"), [(0, True), (1, False), (2, True), (3, True)])
+def test_the_source_that_is_idle_for_the_longest_gives_way_and_never_the_announced_one(place, is_kept):
+    one = latch(trust=MediaTrust.ANY)
+    considered = [PEER, *((UNKNOWN[0], 5_000 - number) for number in range(1, CANDIDATES_MAX))]
+    for number, each in enumerate(considered):
+        sends(one, each, (1, 2), at_ns=number * 50 * MS)
+    assert sends(one, (UNKNOWN[0], 6_000), (1,), at_ns=1_300 * MS) == [[]]
+    assert sends(one, considered[place], (3,), at_ns=1_300 * MS) == [[b"1", b"2", b"3"] if is_kept else []]
+
+
 def test_what_is_no_rtp_is_believed_from_the_announced_address_at_once():
     one = latch()
     assert one.consider_unread(OTHER_PORT, b"a", 0, 0) == []

@@ -66,6 +66,8 @@ def test_edges_may_have_seconds():
     precise = calendar(CalendarEntry(from_s=9 * 3_600 + 30, until_s=9 * 3_600 + 45))
     found = [fits(precise, f"2026-06-01T09:00:{second}") for second in ("29.999", "30.000", "44.999", "45.000")]
     assert found == [False, True, True, False]
+    half = calendar(CalendarEntry(from_s=9 * 3_600 + 30, until_s=10 * 3_600))
+    assert [fits(half, f"2026-06-01T09:00:{second}") for second in ("29.999", "30.000")] == [False, True]
 
 
 @pytest.mark.parametrize(
