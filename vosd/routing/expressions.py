@@ -31,6 +31,11 @@ class RegularExpression:
             raise RuleError(f"a regular expression as RE2 has them behind the ~: {error}") from None
         self._parts = tuple(_parts_of(replacement, self._expression.groups))
 
+    @property
+    def size(self) -> int:
+        """Number of instructions of the expression; a search looks at each of them for each digit at worst."""
+        return self._expression.programsize
+
     def rewritten(self, number: str) -> str | None:
         """Return the number with the fitting part replaced; None = it does not fit."""
         found = self._expression.search(number.encode("utf-8", "surrogateescape"))

@@ -7,6 +7,7 @@ braces, such as ``0{11}`` or ``00?{7-15}``; alone, ``*`` is any number. The righ
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vosd.base.number import for_matching
@@ -113,6 +114,19 @@ def check_rule(left: str, right: str) -> WrittenRule:
     """Return a rule that can be applied; raises RuleError where it is malformed."""
     RewriteRules([WrittenRule(left, right)])
     return WrittenRule(left, right)
+
+
+def size_of_expressions(rules: Iterable[WrittenRule], most: int) -> int:
+    """Return the number of instructions of all regular expressions; the rest is left out where it is above ``most``.
+
+    A call may need the time of each of them, for each digit of its number. Rules that are malformed have none.
+    """
+    size = 0
+    for left, right in rules:
+        if left.startswith(EXPRESSION) and size <= most:
+            with suppress(RuleError):
+                size += RegularExpression(left.removeprefix(EXPRESSION), right).size
+    return size
 
 
 def _parsed(left: str, right: str) -> _Rule:

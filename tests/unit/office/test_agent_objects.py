@@ -463,6 +463,28 @@ async def test_an_agent_gives_a_gateway_256_hosts_at_most_and_keeps_what_an_oper
         await set_objects(office, agent("south"), order({"hosts": hosts[:257]}, is_merged=True))
 
 
+@pytest.mark.parametrize("kind", ["mapping_gateways", "phones"])
+@pytest.mark.parametrize("key", ["callee_rewrite", "caller_rewrite"])
+async def test_an_agent_gives_no_expressions_for_which_all_calls_would_wait(
+    office: Office, kind: str, key: str
+) -> None:
+    """What an operator gave stays, and so do usual expressions of an agent, however many fit the time."""
+
+    def order(keys: dict[str, Any], *, is_merged: bool = True) -> SetObjects:
+        return SetObjects(objects=(WantedObject(kind, "7009", keys, is_merged=is_merged),))
+
+    slow = [[f"~[02468].{{500}}{at}", "1"] for at in range(3)]
+    many = [[f"~^00?{at}([0-9]{{3,15}})$", "49\\1"] for at in range(200)]
+    prefixes = [[f"00{at}", f"{at}"] for at in range(500)]
+    await set_objects(office, operator(), order(body(kind, "own", **{key: slow}), is_merged=False))
+    await set_objects(office, agent("south"), order({"max_concurrent": "3"}))
+    await set_objects(office, agent("south"), order({key: [*many[:20], *prefixes]}))
+    await set_objects(office, agent("south"), order({key: many[0]}))
+    for rules in (slow[0], slow, many):
+        with pytest.raises(OrderError, match=f"has regular expressions in {key} that take too much time"):
+            await set_objects(office, agent("south"), order({key: rules}))
+
+
 async def test_numbers_that_an_agent_gives_are_judged_on_each_way_to_a_phone(office: Office) -> None:
     """Made, made again by an undo, made with a customer, and shown; what a phone has already is not judged."""
     south = agent("south")

@@ -6,7 +6,7 @@ Keys that lead out of its tree (routes, files, templates) are neither shown to i
 import asyncio
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
+from vosd.routing.rewrite import WrittenRule, size_of_expressions
 
 Body = Mapping[str, Any]
 
@@ -59,6 +60,12 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
 }
 HOSTS_MAX: Final = 256
 """Hosts that an agent gives to one gateway or phone at most; it may make as many of them as it needs."""
+EXPRESSIONS_MAX: Final = 1_000
+"""Instructions of all regular expressions that an agent gives to one gateway or phone for a number.
+
+A usual one has 10 to 50. A thousand expressions of a thousand instructions hold all calls up for a second at each call.
+"""
+_REWRITE: Final = frozenset({"callee_rewrite", "caller_rewrite"})
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? \S*/\S*")
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -204,6 +211,9 @@ class AgentObjects:
             if key == "hosts" and isinstance(new.get(key), list) and len(new[key]) > HOSTS_MAX:
                 said = f"has {len(new[key])} hosts, and those of agents have at most {HOSTS_MAX}"
                 raise OrderError("keys", said, "name networks, or make several gateways")
+            if key in _REWRITE and size_of_expressions(_rules_in(new.get(key)), EXPRESSIONS_MAX) > EXPRESSIONS_MAX:
+                said = f"has regular expressions in {key} that take too much time"
+                raise OrderError("keys", said, "write fewer of them, with shorter repeats than .{500}, or prefixes")
 
     def _check_groups(self, key: str, named: Iterable[str]) -> None:
         """Check that the agent may give these rate groups: it can read their prices then."""
@@ -305,6 +315,14 @@ def _has_user(auth: Any) -> bool:
 
 def _names_in(value: Any) -> list[str]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+
+
+def _rules_in(value: Any) -> Iterator[WrittenRule]:
+    """Yield the rules of a list, or of one rule alone; what is none is left out."""
+    rules = value if isinstance(value, list) else []
+    for each in [rules] if all(isinstance(side, str) for side in rules) else rules:
+        if isinstance(each, list) and len(each) == 2 and all(isinstance(side, str) for side in each):
+            yield WrittenRule(*each)
 
 
 def _names_file(value: Any) -> bool:
