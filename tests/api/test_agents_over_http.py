@@ -171,3 +171,35 @@ def test_an_agent_makes_phones_of_the_numbers_of_its_tree_alone(tree: Api) -> No
     undone = order("POST", "/phones/442071234567/revert", {"version": 1})
     assert undone == ["phones[442071234567].number"]
     assert order("PATCH", "/phones/7450", {"keys": {"max_concurrent": "3"}}) == []
+
+
+def test_an_agent_makes_no_domain_of_a_name_by_which_others_call_the_switch(tree: Api) -> None:
+    """Who names a domain in its address is one of its users, and phones without one name the switch as they please."""
+    keys = {"currency": "USD", "rights": ["accounts", "phones", "gateways", "gateway_information"]}
+    assert tree.ask("POST", "/accounts", {"name": "host", "keys": keys}).status == 201
+    below = {"name": "guest", "keys": {"currency": "USD", "agent": "host"}}
+    assert tree.ask("POST", "/accounts", below).status == 201
+    password = "kx82-mmqpw-aa"
+
+    def order(method: str, path: str, body: Any) -> list[str]:
+        reply = tree.ask(method, path, body, token=f"{AGENT}host")
+        assert reply.status in {200, 201, 422}, reply.content
+        return [each["field"] for each in reply.json["errors"]] if reply.status == 422 else []
+
+    phone = {"account": "guest", "username": "u", "password": password}
+    trunk = {"account": "guest", "hosts": ["192.0.2.177"], "auth": {"username": "t", "password": password}}
+    assert order("POST", "/phones", {"name": "7470", "keys": {**phone, "domain": "198.51.100.1"}}) == [
+        "phones[7470].domain"
+    ]
+    assert order("POST", "/phones", {"name": "7470", "keys": phone}) == []
+    assert order("PATCH", "/phones/7470", {"keys": {"domain": "sip.example"}}) == ["phones[7470].domain"]
+    assert order("POST", "/mapping-gateways", {"name": "annex", "keys": trunk}) == []
+    named = {"keys": {"auth": {"domain": "sip.example"}}}
+    assert order("PATCH", "/mapping-gateways/annex", named) == ["mapping_gateways[annex].auth.domain"]
+    assert tree.ask("PATCH", "/phones/7470", {"keys": {"domain": "guest.example"}}).status == 200
+    assert order("PATCH", "/phones/7470", {"keys": {"max_concurrent": "2"}}) == []
+    assert (
+        order("POST", "/phones", {"name": "7471", "keys": {**phone, "username": "v", "domain": "guest.example"}}) == []
+    )
+    named = {"keys": {"auth": {"domain": "guest.example"}}}
+    assert order("PATCH", "/mapping-gateways/annex", named) == []

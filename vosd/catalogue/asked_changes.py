@@ -42,7 +42,8 @@ def question_of(asked: ChangeCheck) -> bytes:
 
 def asked_in(question: bytes) -> ChangeCheck | None:
     """Return what is asked; None = another version of the program asks, by its name or by the form of the question."""
-    from vosd.catalogue.agent_numbers import AgentNumbers  # who asks need not import them
+    from vosd.catalogue.agent_domains import AgentDomains  # who asks need not import them
+    from vosd.catalogue.agent_numbers import AgentNumbers
     from vosd.catalogue.agent_sources import AgentSources
 
     asking = msgspec.json.decode(question, type=_Asking)
@@ -57,6 +58,7 @@ def asked_in(question: bytes) -> ChangeCheck | None:
         sources: AgentSources | None
         opened: list[str] | None
         numbers: AgentNumbers | None
+        domains: AgentDomains | None
         is_planned: bool
         earlier: list[ObjectsThen]
 

@@ -13,6 +13,7 @@ from vosd.cdr.columns import iso_utc
 
 if TYPE_CHECKING:
     from vosd.billing.accounts import Account
+    from vosd.catalogue.agent_domains import AgentDomains
     from vosd.catalogue.agent_numbers import AgentNumbers
     from vosd.catalogue.agent_sources import AgentSources
 
@@ -53,6 +54,8 @@ class ChangeCheck(NamedTuple):
     """Sockets for SIP of the running switch, which have to do; None = those of ``sip.listen`` will be opened."""
     numbers: "AgentNumbers | None" = None
     """Numbers that an agent gives to phones; None = an operator orders the change."""
+    domains: "AgentDomains | None" = None
+    """Users to which an agent gives domains; None = an operator orders the change."""
     is_planned: bool = False
     """Whether the change begins later: no account gets another currency by it than it has until then."""
     earlier: Sequence[ObjectsThen] = ()

@@ -34,7 +34,7 @@ class RegularExpression:
     @property
     def size(self) -> int:
         """Number of instructions of the expression; a search looks at each of them for each digit at worst."""
-        return self._expression.programsize
+        return int(self._expression.programsize)
 
     def rewritten(self, number: str) -> str | None:
         """Return the number with the fitting part replaced; None = it does not fit."""

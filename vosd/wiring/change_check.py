@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.catalogue.agent_domains import check_domains_of_agent
 from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
@@ -144,7 +145,7 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | No
     ``last`` is that of the last check of the same file, and becomes that of the next one; None = there is none.
 
     Raises:
-        ConfigError: it is not valid, or has sources or numbers of an agent that it may not give.
+        ConfigError: it is not valid, or has sources, numbers or domains of an agent that it may not give.
     """
     loads = Loads(switch, asked.opened, last)
     first, *later = asked.states
@@ -154,6 +155,8 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck, last: LastLoad | No
         check_sources(catalogue, asked.sources, problems)
     if asked.numbers is not None:
         check_numbers_of_agent(catalogue, asked.numbers, problems)
+    if asked.domains is not None:
+        check_domains_of_agent(catalogue, asked.domains, problems)
     if problems.has_errors:
         raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}

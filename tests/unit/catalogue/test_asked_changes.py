@@ -7,6 +7,7 @@ import pytest
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.catalogue import asked_changes
+from vosd.catalogue.agent_domains import AgentDomains
 from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.asked_changes import NOT_UNDERSTOOD, answer_of, asked_in, found_in, question_of
@@ -25,6 +26,7 @@ ASKED = ChangeCheck(
     sources=AgentSources("reseller", {"t": True}, {"t": ["192.0.2.1"]}),
     opened=["udp:192.0.2.7:5060"],
     numbers=AgentNumbers("reseller", ["7001"], {"7001": ["4420"]}),
+    domains=AgentDomains("reseller", ["7001"], ["t"]),
     is_planned=True,
     earlier=[ObjectsThen(3, [TRUNK], [TRUNK])],
 )

@@ -523,6 +523,33 @@ async def test_numbers_that_an_agent_gives_are_judged_on_each_way_to_a_phone(off
     assert office.definitions.asked.numbers is None
 
 
+async def test_domains_that_an_agent_gives_are_judged_and_those_that_a_user_has_stay(office: Office) -> None:
+    south = agent("south")
+
+    async def asked(kind: str, keys: dict[str, Any] | None, *, is_merged: bool = True) -> tuple[set[str], set[str]]:
+        wanted = WantedObject(kind, "7013", keys, is_merged=is_merged)
+        await set_objects(office, south, SetObjects(objects=(wanted,)))
+        assert isinstance(office.definitions, Defined)
+        assert office.definitions.asked is not None
+        domains = office.definitions.asked.domains
+        assert domains is not None
+        assert domains.agent == "south"
+        return {*domains.phones}, {*domains.gateways}
+
+    nothing: tuple[set[str], set[str]] = set(), set()
+    assert await asked("phones", body("phones", "own", domain="a.example"), is_merged=False) == ({"7013"}, set())
+    assert await asked("phones", {"max_concurrent": "3", "domain": "a.example"}) == nothing
+    assert await asked("phones", {"domain": "b.example"}) == ({"7013"}, set())
+    assert await asked("phones", None) == nothing
+    login = {"username": "u", "password": "long-enough-1"}
+    trunk = body("mapping_gateways", "own", auth={**login, "domain": "a.example"})
+    assert await asked("mapping_gateways", trunk, is_merged=False) == (set(), {"7013"})
+    assert await asked("mapping_gateways", {"auth": {**login, "username": "v", "domain": "a.example"}}) == nothing
+    assert await asked("mapping_gateways", {"auth": {**login, "domain": "b.example"}}) == (set(), {"7013"})
+    assert await asked("mapping_gateways", {"auth": {"username": "w"}}) == nothing
+    assert await asked("mapping_gateways", {"auth": None}) == nothing
+
+
 async def test_an_agent_does_not_set_the_numbers_that_it_may_give(office: Office) -> None:
     wanted = WantedObject("accounts", "own", {"phone_numbers": ["1-9"]}, is_merged=True)
     with pytest.raises(OrderError, match="has phone_numbers, which is not for agents"):

@@ -18,6 +18,7 @@ from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.number import for_matching
 from vosd.billing.accounts import ANY_GROUP
 from vosd.billing.rights import Right
+from vosd.catalogue.agent_domains import AgentDomains
 from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
@@ -258,6 +259,21 @@ class AgentObjects:
             callers[name] = [each for each in _names_in(after) if for_matching(each) not in shown]
         return AgentNumbers(self._scope.agent, phones, callers)
 
+    def domains(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentDomains:
+        """Return the users that get a domain by changed keys of objects, given by kind and name.
+
+        A domain that a user has already stays.
+        """
+        assert self._scope.agent is not None
+        phones, gateways = set(), set()
+        for kind, name, keys in changed:
+            before, after = keys.get("domain" if kind == "phones" else "auth", (None, None))
+            if kind == "phones" and after != before:
+                phones.add(name)
+            elif kind == "mapping_gateways" and _domain_in(after) not in {None, _domain_in(before)}:
+                gateways.add(name)
+        return AgentDomains(self._scope.agent, phones, gateways)
+
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:
             if is_new and name != self._scope.agent:
@@ -311,6 +327,11 @@ def _is_source(changed: Mapping[str, tuple[Any, Any]]) -> bool:
 
 def _has_user(auth: Any) -> bool:
     return isinstance(auth, dict) and bool(auth.get("username"))
+
+
+def _domain_in(auth: Any) -> Any:
+    """Return the domain in credentials as they are written; None = there is none."""
+    return str(auth["domain"]) if isinstance(auth, dict) and auth.get("domain") else None
 
 
 def _names_in(value: Any) -> list[str]:

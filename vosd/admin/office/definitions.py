@@ -38,6 +38,7 @@ from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
 if TYPE_CHECKING:
+    from vosd.catalogue.agent_domains import AgentDomains
     from vosd.catalogue.agent_numbers import AgentNumbers
     from vosd.catalogue.agent_sources import AgentSources
     from vosd.storage.stored_objects import SqlObjects
@@ -484,7 +485,8 @@ async def when_checked(
     """
     sources = await _agent_sources(office, plan, owned)
     is_planned = bool(plan.versions) and plan.versions[0].begins_at > plan.versions[0].made_at
-    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned), is_planned)
+    opened, numbers, domains = await _opened_sockets(office), _agent_numbers(plan, owned), _agent_domains(plan, owned)
+    asked = ChangeCheck((), wanted, sources, opened, numbers, domains, is_planned)
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.take(account))
     try:
@@ -596,6 +598,12 @@ def _agent_numbers(plan: "Plan", owned: AgentObjects | None) -> "AgentNumbers | 
     if owned is None:
         return None
     return owned.numbers((each.kind, each.name, each.action is Action.DEFINED, each.keys) for each in _lasting(plan))
+
+
+def _agent_domains(plan: "Plan", owned: AgentObjects | None) -> "AgentDomains | None":
+    if owned is None:
+        return None
+    return owned.domains((each.kind, each.name, each.keys) for each in _lasting(plan))
 
 
 def _lasting(plan: "Plan") -> Sequence[DifferenceSheet]:
