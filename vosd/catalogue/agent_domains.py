@@ -1,7 +1,7 @@
 """Domains that an agent gives to users: those that an operator has given to its tree, so that no other user is in them.
 
 A request whose address of record names a domain is of the users of that domain alone. Telephones without a domain name
-the switch as their customers were told to: its host name, an address, that of a NAT. An agent that made such a name a
+the switch by any name that leads to it: a host name, an address, that of a NAT. An agent that made such a name a
 domain would lock all of these out, with right passwords.
 """
 

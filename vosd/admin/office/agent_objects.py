@@ -6,13 +6,14 @@ Keys that lead out of its tree (routes, files, templates) are neither shown to i
 import asyncio
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
 from vosd.admin.agents import groups_of_vendors, rate_groups_of
+from vosd.admin.office.agent_values import check_value, domain_in, is_source, names_file, names_in
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.number import for_matching
@@ -23,7 +24,6 @@ from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
-from vosd.routing.rewrite import WrittenRule, size_of_expressions
 
 Body = Mapping[str, Any]
 
@@ -52,21 +52,11 @@ SETTABLE: Final[Mapping[str, Collection[str]]] = {
 }  # fmt: skip
 """Kinds of objects that agents have, with the keys that they see and may set."""
 _RATE_GROUPS: Final = frozenset({"rate_group", "private_rate_group", "sub_rate_groups"})
-_NEVER: Final = frozenset({"password_file"})
-"""Keys inside of other keys that name files of the switch."""
 _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "account": Right.GATEWAYS,
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
-HOSTS_MAX: Final = 256
-"""Hosts that an agent gives to one gateway or phone at most; it may make as many of them as it needs."""
-EXPRESSIONS_MAX: Final = 1_000
-"""Instructions of all regular expressions that an agent gives to one gateway or phone for a number.
-
-A usual one has 10 to 50. A thousand expressions of a thousand instructions hold all calls up for a second at each call.
-"""
-_REWRITE: Final = frozenset({"callee_rewrite", "caller_rewrite"})
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? \S*/\S*")
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -203,18 +193,11 @@ class AgentObjects:
                 if keys is not None:
                     self._check_trunk(name, keys, needed)
         for key in changed if after is not None else ():
-            if key not in SETTABLE[kind] or _names_file(new.get(key)):
+            if key not in SETTABLE[kind] or names_file(new.get(key)):
                 raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
             if key in _RATE_GROUPS:
-                self._check_groups(key, _names_in(new.get(key)))
-            if _has_variable(new.get(key)):
-                raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
-            if key == "hosts" and isinstance(new.get(key), list) and len(new[key]) > HOSTS_MAX:
-                said = f"has {len(new[key])} hosts, and those of agents have at most {HOSTS_MAX}"
-                raise OrderError("keys", said, "name networks, or make several gateways")
-            if key in _REWRITE and size_of_expressions(_rules_in(new.get(key)), EXPRESSIONS_MAX) > EXPRESSIONS_MAX:
-                said = f"has regular expressions in {key} that take too much time"
-                raise OrderError("keys", said, "write fewer of them, with shorter repeats than .{500}, or prefixes")
+                self._check_groups(key, names_in(new.get(key)))
+            check_value(key, new.get(key))
 
     def _check_groups(self, key: str, named: Iterable[str]) -> None:
         """Check that the agent may give these rate groups: it can read their prices then."""
@@ -239,7 +222,7 @@ class AgentObjects:
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""
         assert self._scope.agent is not None
-        gateways = {name: keys for kind, name, keys in changed if kind == "mapping_gateways" and _is_source(keys)}
+        gateways = {name: keys for kind, name, keys in changed if kind == "mapping_gateways" and is_source(keys)}
         return AgentSources(self._scope.agent, {name: "hosts" in keys for name, keys in gateways.items()})
 
     def numbers(self, changed: Iterable[tuple[str, str, bool, Mapping[str, tuple[Any, Any]]]]) -> AgentNumbers:
@@ -255,8 +238,8 @@ class AgentObjects:
             if is_new:
                 phones.add(name)
             before, after = keys.get("caller_numbers", (None, None))
-            shown = {*map(for_matching, _names_in(before))}
-            callers[name] = [each for each in _names_in(after) if for_matching(each) not in shown]
+            shown = {*map(for_matching, names_in(before))}
+            callers[name] = [each for each in names_in(after) if for_matching(each) not in shown]
         return AgentNumbers(self._scope.agent, phones, callers)
 
     def domains(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentDomains:
@@ -270,7 +253,7 @@ class AgentObjects:
             before, after = keys.get("domain" if kind == "phones" else "auth", (None, None))
             if kind == "phones" and after != before:
                 phones.add(name)
-            elif kind == "mapping_gateways" and _domain_in(after) not in {None, _domain_in(before)}:
+            elif kind == "mapping_gateways" and domain_in(after) not in {None, domain_in(before)}:
                 gateways.add(name)
         return AgentDomains(self._scope.agent, phones, gateways)
 
@@ -313,46 +296,3 @@ class AgentObjects:
 
         expected = _PATH.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0]))
         return problem._replace(file=f"{label[1]} {label[2]}", line=0, expected=expected)
-
-
-def _is_source(changed: Mapping[str, tuple[Any, Any]]) -> bool:
-    """Return whether changed keys of a mapping gateway say which packets are its own.
-
-    A preset may have hosts. Credentials that others take the place of have no part in it.
-    """
-    if not changed.keys().isdisjoint({"hosts", "preset", "tech_prefix"}):
-        return True
-    return "auth" in changed and not all(map(_has_user, changed["auth"]))
-
-
-def _has_user(auth: Any) -> bool:
-    return isinstance(auth, dict) and bool(auth.get("username"))
-
-
-def _domain_in(auth: Any) -> Any:
-    """Return the domain in credentials as they are written; None = there is none."""
-    return str(auth["domain"]) if isinstance(auth, dict) and auth.get("domain") else None
-
-
-def _names_in(value: Any) -> list[str]:
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
-
-
-def _rules_in(value: Any) -> Iterator[WrittenRule]:
-    """Yield the rules of a list, or of one rule alone; what is none is left out."""
-    rules = value if isinstance(value, list) else []
-    for each in [rules] if all(isinstance(side, str) for side in rules) else rules:
-        if isinstance(each, list) and len(each) == 2 and all(isinstance(side, str) for side in each):
-            yield WrittenRule(*each)
-
-
-def _names_file(value: Any) -> bool:
-    return isinstance(value, dict) and any(key in _NEVER or _names_file(each) for key, each in value.items())
-
-
-def _has_variable(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_variable, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_variable, value))
-    return isinstance(value, str) and "${" in value
