@@ -65,3 +65,8 @@ def test_a_document_without_a_number_stays_byte_for_byte():
     document = '{ "plan": "premium",  "refusal": "zu teuer" }'
     assert Mask(["442079460123"], ()).document(document) is document
     assert Mask(["442079460123"], ()).document('{"broken": "442079460123') == '{"broken": "4420xxxxxxxx'
+
+
+def test_a_number_that_begins_with_another_one_of_the_call_is_masked_to_its_end():
+    for numbers in (["207946", "20794601"], ["20794601", "207946"]):
+        assert Mask(numbers, ()).text("20794601 by 207946") == "xxxxxxxx by xxxxxx"

@@ -37,6 +37,9 @@ def test_behind_nat_alone():
     assert step(HOME, PUBLIC, between_networks=False) == 7
     assert step(HOME, PUBLIC, between_networks=False, behind_nat=False) == 8
     assert step(HOME, HOME, between_networks=False, same_nat=True) == 7
+    assert step(HOME, HOME._replace(is_private=False), between_networks=False) == 7, (
+        "one describes what no other reaches"
+    )
     assert step(LAN, LAN, same_nat=True) == 8, "there is no NAT between parties of one network"
 
 
