@@ -349,10 +349,15 @@ class Hunt:
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
         uri = Uri.parse(contact.uri)
-        port = found.port or DEFAULT_PORTS[found.transport or "udp"]
+        if hop.transport is None and uri.param("transport") is not None:
+            return None  # no socket of ours has it, and UDP would be a guess
+        transport = found.transport
+        if transport is None and found.host == seen_at.host and found.port in {None, seen_at.port}:
+            transport = seen_at.transport  # what was just reached over TLS is not called again in clear
+        port = found.port or DEFAULT_PORTS[transport or "udp"]
         if self._flows.is_ours(found.host, port):
             return None
-        place = Address(found.host, port, found.transport, is_redirected=True)
+        place = Address(found.host, port, transport, is_redirected=True)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, Message, compose, response_lines
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
@@ -14,6 +15,7 @@ from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 from vosd.cdr.record import CallRecord
 from vosd.sip.flows import Listener
 from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import Address as GatewayAddress
 
 TARGET = "442071111111"
 THIRD = "442072222222"
@@ -74,6 +76,23 @@ def test_a_redirection_to_tls_takes_its_port_and_is_not_followed_without_tls(con
     call = scene.whole_call(Intent(cancel_after_ms=5_000), script=redirection)
     assert {packet.target.port for packet in scene.wire.packets if packet.target.host == VENDORS[1].host} == {5061}
     assert scene.record.destination_address == f"{VENDORS[1].host}:5061"
+
+
+@pytest.mark.parametrize("contact", [f"{VENDORS[0].host}:5061", VENDORS[0].host], ids=["port", "no port"])
+def test_a_vendor_over_tls_that_names_itself_without_transport_is_not_called_in_clear(contact):
+    dialect = CalleeDialect(redirects=Redirects.FOLLOW)
+    gateway = vendor_gateway(0, addresses=(GatewayAddress(VENDORS[0].host, 5061, "tls"),), dialect=dialect)
+    listeners = (Listener(*SWITCH), Listener(SWITCH.host, 5061, "tls"))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]), listeners=listeners)
+    there = scene.exchange.vendor(Endpoint(VENDORS[0].host, 5061))
+    there.script, there.by_number = answers(0), {CALLEE: refuses(302, headers=(f"Contact: <sip:442@{contact}>",))}
+    call = scene.whole_call(Intent(hang_up_after_ms=1_000))
+    assert call.final == 200
+    assert [each.invite.start_line.split()[1] for each in there.calls] == [
+        f"sip:{number}@{VENDORS[0].host}:5061;transport=tls" for number in (CALLEE, "442")
+    ]
+    assert scene.record.attempts[-1].code == 200
+    assert all(";transport=tls" in each.invite["Contact"] for each in there.calls)
 
 
 # -- memory and packets -------------------------------------------------------------------------------------------

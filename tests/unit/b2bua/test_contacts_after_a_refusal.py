@@ -103,6 +103,7 @@ def test_the_other_address_of_a_gateway_is_left_out_after_a_refusal(code):
         "<tel:+442079460000>",
         f"<sip:{CALLEE}@{SWITCH}>",
         f"<sip:{CALLEE}@{VENDORS[1]};transport=ws>",
+        f"<sip:{CALLEE}@{VENDORS[1]};transport=sctp>",
         f"<sip:{CALLEE}@unresolved.example>",
         f"<sip:{CALLEE}@{VENDORS[0]}>",
         f"<sip:33123456789@{VENDORS[1]}>",
@@ -116,8 +117,9 @@ def test_the_other_address_of_a_gateway_is_left_out_after_a_refusal(code):
         f"<sip:{CALLEE}@inside.example>",
     ],
     ids=[
-        "no URI", "no SIP", "this switch", "WebSocket", "a name not resolved", "the vendor itself", "another price",
-        "no host", "multicast", "broadcast", "loopback", "loopback over TCP", "mapped", "this machine", "a name of it",
+        "no URI", "no SIP", "this switch", "WebSocket", "SCTP", "a name not resolved", "the vendor itself",
+        "another price", "no host", "multicast", "broadcast", "loopback", "loopback over TCP", "mapped", "this machine",
+        "a name of it",
     ],
 )  # fmt: skip
 def test_the_next_gateway_is_tried_where_no_contact_can_be_called(contact):

@@ -12,6 +12,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalo
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES, BreakerPlace
+from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000
@@ -244,6 +245,22 @@ def test_an_address_that_asks_for_a_rest_again_gets_all_of_it(delay_ms, invited_
     scene = two_hosts(delay_ms)
     scene.vendor.script = refuses(503, headers=("Retry-After: 120",))
     assert seconds_of_invites(scene, 250) == invited_s
+
+
+def test_a_place_of_a_3xx_that_asks_for_a_rest_gets_it_and_the_vendor_that_named_it_does_not():
+    """A vendor that redirects would lose its calls to all places, a redirect server those of all telephones."""
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = Scene(catalogue([TRUNK, first, vendor_gateway(2)]))
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>",))
+    scene.vendors[1].script, scene.vendors[2].script = refuses(503, headers=("Retry-After: 120",)), answers(0)
+    with structlog.testing.capture_logs() as lines:
+        assert call_through(scene)[0] == ["vendor-0", "vendor-0", "vendor-2"]
+        assert call_through(scene)[0] == ["vendor-0", "vendor-2"]
+    assert events(lines) == [("gateway_resting", str(VENDORS[1]))]
+    assert len(scene.vendors[1].calls) == 1
+    scene.wire.run_for(121_000)
+    scene.vendors[1].script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0", "vendor-0"]
 
 
 def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():

@@ -72,7 +72,8 @@ class Attempts:
     def refused(self, attempt: GatewayAttempt, payer: Account | None, response: Response, now: Instant) -> None:
         """Note that a vendor responds, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
 
-        Of several addresses only the one that responded is paused; a phone never is.
+        Of several addresses only the one that responded is paused, and of the places that a 3xx of the vendor has named
+        that one: the vendor itself has not asked for a pause. A phone never is.
         """
         gateway, live = attempt.choice.gateway, self._live
         if response.status not in NOT_THERE:
@@ -82,7 +83,7 @@ class Attempts:
         wait_s = retry_after_s(response)
         if not wait_s:
             return
-        if len(live.addresses_of(gateway)) > 1:
+        if attempt.address.is_redirected or len(live.addresses_of(gateway)) > 1:
             live.breakers.ask_for_rest(
                 _place(attempt, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono
             )
