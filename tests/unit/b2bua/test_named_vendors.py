@@ -34,19 +34,19 @@ def test_the_name_stands_in_request_uri_and_to_of_an_invite_and_its_cancel(writt
     assert scene.close().destination_address == str(VENDORS[0])
 
 
-@pytest.mark.parametrize(("is_redirected", "certified"), [(False, NAME), (True, "")])
-def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected, certified):
-    """Another gateway's name may lead to the same place. That of a 3xx is a peer's word."""
+@pytest.mark.parametrize("is_redirected", [False, True])
+def test_the_certificate_must_bear_the_name_of_the_very_gateway(is_redirected):
+    """Another gateway's name may lead to the same place. Where a 3xx leads, its name is what is demanded."""
     address = Address(*VENDORS[0], name=NAME, written=NAME, is_redirected=is_redirected)
     scene = scene_of(vendor_gateway(0, addresses=(address,)))
     call = scene.begun_call(Intent(cancel_after_ms=1_000), script=RINGS)
     scene.wire.run_until(lambda: bool(scene.vendor.received("INVITE")))
     [invite] = scene.exchange.endpoint.store.clients
     sent = scene.exchange.endpoint.store.clients[invite].retry.sent.data
-    assert scene.exchange.endpoint.server_name_of(sent) == certified
+    assert scene.exchange.endpoint.server_name_of(sent) == NAME
     scene.wire.run_until(lambda: bool(scene.vendor.received("CANCEL")))
     [cancel] = [each for key, each in scene.exchange.endpoint.store.clients.items() if key.endswith("CANCEL")]
-    assert scene.exchange.endpoint.server_name_of(cancel.retry.sent.data) == certified
+    assert scene.exchange.endpoint.server_name_of(cancel.retry.sent.data) == NAME
     scene.wire.run_until(lambda: call.is_over)
 
 
@@ -124,3 +124,23 @@ def test_the_name_that_a_redirection_gives_stays_too():
     [invite] = scene.vendors[1].received("INVITE")
     assert (invite.start_line, invite["To"]) == (f"INVITE sip:{CALLEE}@{NAME} SIP/2.0", f"<sip:{CALLEE}@{NAME}>")
     assert scene.close().end_reason == "Normal"
+
+
+@pytest.mark.parametrize("next_process", [None, "kill", "stop_and_keep"])
+def test_requests_to_a_place_that_a_3xx_names_need_the_name_that_it_has_given(tmp_path, next_process):
+    """Another process has not looked it up: without the name it would demand a certificate with the address."""
+    host, port = VENDORS[0]
+    gateway = vendor_gateway(1, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway])
+    scene = KilledScene(tmp_path, content, locate=lambda hop, _: Hop(host, port, None) if hop.host == NAME else None)
+    scene.vendors[1].script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}>",))
+    call, there = scene.talk()
+    scene.wire.run_for(2_000)
+    if next_process is not None:
+        getattr(scene, next_process)()
+        scene.wire.run_for(100)
+    call.hang_up()
+    scene.wire.run_until(lambda: bool(scene.vendor.received("BYE")))
+    assert there.is_over
+    assert names_of_requests(scene, "BYE") == [NAME]
+    scene.wire.run_until(lambda: call.is_over)

@@ -91,7 +91,7 @@ def written(
         answers=answers,
         nat=_nat(dialect.nat, address, peer) if address.uri else dialect.nat,
         user=gateway.name if gateway.registers else "",
-        server_name="" if address.is_redirected else address.name,
+        server_name=address.name,
     )
     must = may_be_reliable and dialect.reliability is _REQUIRED
     known = ["100rel"] if may_be_reliable and not must else []
