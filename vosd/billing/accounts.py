@@ -167,8 +167,8 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def low_terms(self) -> tuple[Decimal | None, int | None]:
-        """Amount, and hours of its average use, below which its money is low."""
-        return self.balance_low, self.balance_low_hours
+        """Amount, and hours of its average use, below which its money is low; of a disabled account none is."""
+        return (self.balance_low, self.balance_low_hours) if self.enabled else (None, None)
 
     @property
     def names_rates(self) -> bool:

@@ -264,10 +264,16 @@ class SwitchMeasures:
         return self._service.switch.notices.counted[Figure.CALLS_WITHOUT_CDR]
 
     def overdrafts(self) -> Iterator[tuple[str, float | None]]:
-        """Yield which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
-        for credit in [*self._service.balances.credits.values()]:
-            limit, owed = credit.own_limit, -(credit.balance + credit.unbooked)
-            yield credit.account, float(owed * 100 / limit) if limit and owed > 0 else None
+        """Yield which percentage of its overdraft limit each account has used; None = it has none, or owes nothing.
+
+        Left out are accounts that are disabled; those that have left the configuration keep their credits.
+        """
+        credits = self._service.balances.credits
+        for account in self._service.switch.catalogue.accounts.values():
+            credit = credits.get(account.id)
+            if credit is not None and account.enabled:
+                limit, owed = credit.own_limit, -(credit.balance + credit.unbooked)
+                yield account.id, float(owed * 100 / limit) if limit and owed > 0 else None
 
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""

@@ -227,6 +227,13 @@ async def test_a_low_balance_of_an_account_that_is_gone_and_returns(books):
     assert books.held() == [("balance_low", "acme")]
 
 
+async def test_a_low_balance_of_an_account_that_is_disabled(books):
+    await books.reload(terms("50", enabled=False))
+    assert books.held() == []
+    await books.reload(terms("50"))
+    assert books.held() == [("balance_low", "acme")]
+
+
 async def test_a_low_balance_that_is_not_low_by_other_terms(books):
     await books.reload(terms("50"))
     assert books.held() == [("balance_low", "acme")]
