@@ -177,6 +177,8 @@ class RtpEnginePool:
             self._engines[each.name] = known
         for name, engine in before.items():
             if self._engines.get(name) is not engine:
+                if not engine.is_up:
+                    _log.info(Event.RTPENGINE_UP, rtpengine=name, why=GONE)
                 engine.is_up = False
                 self._lose(engine)
         for name in [each for each in self._exhausted if each not in self._engines]:

@@ -60,3 +60,18 @@ async def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(file):
     await countries.adjust(None)
     assert countries.of("5.9.0.1") == ""
     await countries.look()
+
+
+@pytest.mark.parametrize("has_another", [False, True])
+async def test_a_file_that_cannot_be_read_and_is_used_no_more(file, tmp_path, has_another):
+    countries, another = Countries(), tmp_path / "another.mmdb"
+    write_countries(another, {"5.0.0.0/8": "AT"})
+    await countries.adjust(file)
+    file.write_bytes(b"damaged")
+    with capture_logs() as logs:
+        await countries.look()
+        await countries.adjust(another if has_another else None)
+    assert [(line["event"], line["file"]) for line in logs] == [
+        ("countries_unreadable", str(file)), ("countries_read", str(file)),
+    ]  # fmt: skip
+    assert countries.of("5.9.0.1") == ("AT" if has_another else "")

@@ -665,6 +665,17 @@ def test_another_pool_is_used_from_a_reload_on(world):
     assert world.answered() == [None, "one"]
 
 
+@pytest.mark.parametrize("after", [[TWO], [ONE._replace(host="192.0.2.7"), TWO]], ids=["removed", "moved"])
+def test_one_that_is_lost_and_gone_is_no_alarm(world, after):
+    world.dead.add("one")
+    with capture_logs() as logs:
+        world.run(5_000)
+        world.pool.replace(after, world.now)
+        world.pool.replace([ONE, TWO], world.now)
+    told = [(each["event"], each["rtpengine"], each.get("why")) for each in logs]
+    assert told == [("rtpengine_down", "one", None), ("rtpengine_up", "one", "gone")]
+
+
 @pytest.mark.parametrize(
     ("trust", "seen_at", "flags"),
     [

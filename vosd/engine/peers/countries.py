@@ -13,7 +13,7 @@ import maxminddb
 from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
 from vosd.base.networks import address_of
-from vosd.obs.events import Event, log as _log
+from vosd.obs.events import GONE, Event, log as _log
 from vosd.routing.access import CountryOf, nowhere
 
 LOOK_S: Final = 10.0
@@ -98,6 +98,8 @@ class Countries:
     async def adjust(self, path: Path | None) -> None:
         """Use another file, or none; the configuration has been checked with it."""
         if path != self._path:
+            if self._failed:
+                _log.info(Event.COUNTRIES_READ.value, file=str(self._path), why=GONE)
             self._path, self._read, self._failed = path, None, False
             if path is None:
                 self.country_of = nowhere
