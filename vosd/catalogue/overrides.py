@@ -153,8 +153,13 @@ class Overrides:
         return incoming | self.named(Target.ACCOUNT, Setting.CLOSED)
 
     def accounts(self) -> frozenset[str]:
-        """Return the accounts whose overdraft limit is overridden."""
-        return frozenset(self.named(Target.ACCOUNT, Setting.OVERDRAFT_LIMIT))
+        """Return the accounts whose overdraft limit is overridden, and those that are closed."""
+        limited, closed = (self.named(Target.ACCOUNT, each) for each in (Setting.OVERDRAFT_LIMIT, Setting.CLOSED))
+        return frozenset(limited | closed)
+
+    def low_terms(self, account: Account) -> tuple[Decimal | None, int | None]:
+        """Return ``Account.low_terms``; a closed account was paid out, and has not little money left."""
+        return (None, None) if self.has(Target.ACCOUNT, account.id, Setting.CLOSED) else account.low_terms
 
     def overdraft_limit(self, account: Account) -> Decimal | None:
         """Return how far below zero calls may take the balance of an account; None = unlimited."""

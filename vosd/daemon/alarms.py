@@ -7,6 +7,7 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
+from vosd.catalogue.overrides import Setting
 from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, ListAlarms, MachineUse
 from vosd.daemon.account_mail import AccountMailTexts
 from vosd.engine.alarms.account_mail import AccountMail
@@ -299,11 +300,11 @@ class SwitchMeasures:
         return () if stir is None else stir.trusted
 
     def expiries(self) -> Iterator[tuple[str, int | None]]:
-        """Yield when each account expires that is not disabled, UTC milliseconds; None = never."""
-        credits = self._service.balances.credits
+        """Yield when each account expires that is not disabled or closed, UTC milliseconds; None = never."""
+        credits, blocks = self._service.balances.credits, self._service.switch.live.blocks.accounts
         for account in self._service.switch.catalogue.accounts.values():
-            credit = credits.get(account.id)
-            if account.enabled:
+            credit, block = credits.get(account.id), blocks.get(account.id)
+            if account.enabled and (block is None or block.setting is not Setting.CLOSED):
                 yield account.id, (credit.expires_at if credit is not None else None) or account.expires_at
 
     def is_low(self, account: str) -> bool:

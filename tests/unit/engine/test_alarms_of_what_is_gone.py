@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, phone
+from doubles.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, override, phone
 from doubles.kept_log import log_as_it_was
 from doubles.memory.store import MemoryStore
 from doubles.sockets.login import Login
@@ -23,6 +23,7 @@ from doubles.virtual.vendor import answers, refuses
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.base.secret import Secret
+from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.retention import Age
 from vosd.daemon.retention import RetentionPart
@@ -232,6 +233,23 @@ async def test_a_low_balance_of_an_account_that_is_disabled(books):
     assert books.held() == []
     await books.reload(terms("50"))
     assert books.held() == [("balance_low", "acme")]
+
+
+def test_a_low_balance_of_an_account_that_is_closed_and_opened_again():
+    """Closing it pays its money out, and no one is to pay for it."""
+    content = catalogue([ACME, vendor_gateway(0)], accounts=[terms("50"), account("carriers")])
+    exchange = Scene(content).exchange
+    credit, closed = exchange.switch.live.credits["acme"], override(Target.ACCOUNT, "acme", Setting.CLOSED)
+    credit.lows = []
+    credit.committed(Decimal(40), credit.seq + 1)
+    assert credit.is_low
+    exchange.override(closed)
+    credit.committed(Decimal(0), credit.seq + 1)
+    assert not credit.is_low
+    exchange.swap_catalogue(content)
+    assert not credit.is_low
+    exchange.override()
+    assert credit.is_low
 
 
 async def test_a_low_balance_that_is_not_low_by_other_terms(books):

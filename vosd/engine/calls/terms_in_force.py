@@ -121,9 +121,9 @@ class TermsInForce:
         }
 
     def _set_overdraft_limits(self, names: Iterable[str]) -> None:
-        """Set the overdraft limits of accounts whose limit is, or was, overridden."""
+        """Set the terms of accounts whose limit is, or was, overridden, or which are, or were, closed."""
         accounts = self._services.admission.catalogue.accounts
         for name in names:
             credit, account = self._services.live.credits.get(name), accounts.get(name)
             if credit is not None and account is not None:
-                credit.set_terms(self._overrides.overdraft_limit(account), *account.low_terms)
+                credit.set_terms(self._overrides.overdraft_limit(account), *self._overrides.low_terms(account))

@@ -1,0 +1,54 @@
+"""Accounts of which alarms say that they owe much, or expire."""
+
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from doubles.data.builders import account, catalogue, override
+
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.live_state import LiveState
+from vosd.catalogue.overrides import Setting, Target
+from vosd.daemon.alarms import SwitchMeasures
+
+
+def measures(*accounts, balance="-80", limit="100", setting=None):
+    """Return those of a switch that knows the money of ``acme``, whose calls ``setting`` may have ended."""
+    credit, live = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(balance)), LiveState()
+    if setting is not None:
+        live.blocks.accounts["acme"] = override(Target.ACCOUNT, "acme", setting)
+    service = SimpleNamespace(
+        balances=SimpleNamespace(credits={"acme": credit}),
+        switch=SimpleNamespace(catalogue=catalogue([], accounts=accounts), live=live),
+    )
+    return SwitchMeasures(service, SimpleNamespace(), dict, dict, ())
+
+
+def used(*accounts, **named):
+    return dict(measures(*accounts, **named).overdrafts())
+
+
+@pytest.mark.parametrize(
+    ("balance", "limit", "percent"), [("-80", "100", 80), ("0", "100", None), ("-80", "0", None), ("-80", None, None)]
+)
+def test_it_is_what_an_account_owes_by_its_limit(balance, limit, percent):
+    assert used(account("acme"), balance=balance, limit=limit) == {"acme": percent}
+
+
+def test_an_account_that_a_reload_removes_or_disables_is_no_subject():
+    """Its calls may still end, so the switch knows its money."""
+    assert used() == {}
+    assert used(account("acme", enabled=False)) == {}
+
+
+@pytest.mark.parametrize(
+    ("terms", "setting", "found"),
+    [
+        ({}, None, {"acme": 7}),
+        ({}, Setting.BLOCKED, {"acme": 7}),
+        ({}, Setting.CLOSED, {}),
+        ({"enabled": False}, None, {}),
+    ],
+)
+def test_an_account_that_is_closed_or_disabled_does_not_expire(terms, setting, found):
+    assert dict(measures(account("acme", expires_at=7, **terms), setting=setting).expiries()) == found
