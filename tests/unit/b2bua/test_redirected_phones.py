@@ -68,8 +68,9 @@ def test_it_sends_the_calls_of_a_phone_elsewhere():
     ],
     ids=["open", "after a restart", "full", "disabled"],
 )
-def test_the_place_of_a_vendor_that_it_names_is_called_as_that_vendor(terms, tried, is_replaced):
-    dear = routing_gateway("dear", "33", addresses=(Address(*VENDORS[2]),), account="dear", **terms)
+@pytest.mark.parametrize("account", ["dear", "carriers"], ids=["another account", "the account of the server"])
+def test_the_place_of_a_vendor_that_it_names_is_called_as_that_vendor(account, terms, tried, is_replaced):
+    dear = routing_gateway("dear", "33", addresses=(Address(*VENDORS[2]),), account=account, **terms)
     scene = stage(Script((Line(500, 302, headers=(ELSEWHERE,)),)), None, dear)
     scene.exchange.telephone(NUMBER, HOME).register()
     call = scene.caller.call(NUMBER)
@@ -79,7 +80,7 @@ def test_the_place_of_a_vendor_that_it_names_is_called_as_that_vendor(terms, tri
     scene.wire.run_until(lambda: call.final is not None)
     assert finish(scene, call) == tried
     assert len(scene.vendors[2].calls) == (tried[-1] == "dear")
-    assert scene.record.vendor_account == ("dear" if tried[-1] == "dear" else None)
+    assert scene.record.vendor_account == (account if tried[-1] == "dear" else None)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,10 @@ def test_the_search_goes_on_whatever_failover_codes_the_server_has_as_a_gateway(
 
 
 def test_the_places_that_it_has_named_are_all_tried_after_a_restart():
-    headers = (f"Contact: <sip:{NUMBER}@{VENDORS[2]}>;q=1, <sip:{NUMBER}@{VENDORS[0]}>;q=0.5",)
+    further = Endpoint("203.0.113.9", 5060)
+    headers = (f"Contact: <sip:{NUMBER}@{VENDORS[2]}>;q=1, <sip:{NUMBER}@{further}>;q=0.5",)
     scene = stage(refuses(302, headers=headers), OWN_CODES)
+    scene.exchange.vendor(further)
     scene.vendors[2].script = Script((Line(500, 404),))
     call = scene.begun_call(callee=NUMBER, after_ms=200)
     replace_node(scene)

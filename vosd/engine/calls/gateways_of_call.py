@@ -384,19 +384,21 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
         A place of another account's gateway is left out: that vendor trusts our address, and its call would be paid to
         the one that has named it. The redirect server of a phone is the operator's: what it names there is that
-        gateway, with its own account, limits and blocks. What else listens on this machine trusts it, or is no
-        business of a vendor: ``only_known``.
+        gateway, with its own account, limits and blocks, also where both have the same account. What else listens on
+        this machine trusts it, or is no business of a vendor: ``only_known``.
         """
         admission, call_request = self._live_call.services.admission, self._live_call.call_request
         there = self._vendors_at(place, only_known=only_known)
         if only_known and not there:
             return None
-        if not there or any(each.account == choice.gateway.account for each in there):
+        phone = admission.catalogue.phones.get(choice.prefix)
+        is_of_server = phone is not None and phone.redirect_server == choice.gateway.name
+        is_of_other = there and choice.gateway.name not in [each.name for each in there]
+        if not (is_of_other and is_of_server):
+            if is_of_other and all(each.account != choice.gateway.account for each in there):
+                return None
             is_redirected = choice.is_redirected or callee != choice.callee_out
             return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
-        phone = admission.catalogue.phones.get(choice.prefix)
-        if phone is None or phone.redirect_server != choice.gateway.name:
-            return None
         route = admission.route_to(call_request, there[0], callee, now)
         addresses = () if route is None else self.addresses_of(route.gateway, now)
         if route is None or not addresses:
