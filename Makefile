@@ -20,6 +20,8 @@ DESTDIR ?=
 export DESTDIR
 
 BIN := $(VENV)/bin
+# one at a time: where the machine has no node, the console takes it from PyPI while the environment is filled
+PIP := flock $(VENV)/.pip $(BIN)/python -m pip
 
 .PHONY: api-fuzz api-released help run install console test suites check check-program check-console explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
 
@@ -42,18 +44,19 @@ console: vosd/api/console_files/index.html ## the pages of the management API, f
 vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json docs/operations/alarms.md scripts/console | $(BIN)/python
 	@scripts/console build
 
-# On a bare machine the packages take as long as the checks: they are loaded and written while these compute.
-test: $(VENV)/.tested-with ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
+# On a bare machine the packages take as long as the checks: they are loaded and written while these compute. The console
+# is built while pip fills the environment, which uses one core.
+test: $(BIN)/python ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target system-packages check-program check-console
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
 	@scripts/suites $(N) $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules, the console's own tests; side by side, since each of them uses one core
+check: $(BIN)/python ## what runs before the tests: format, lint, types, import rules, the console's own tests; side by side, since each of them uses one core
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-program check-console
 
-check-program:
+check-program: $(VENV)/.tested-with
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -129,10 +132,10 @@ $(BIN)/python:
 
 # the pins are complete, and most of what they bring is never imported: both save a third of the time
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PIP) install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements.txt
+	@$(PIP) install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.tested-with: requirements-dev.txt $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-dev.txt
+	@$(PIP) install --quiet --disable-pip-version-check --no-deps --no-compile --requirement requirements-dev.txt
 	@touch $@
