@@ -6,6 +6,7 @@ import re
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -362,14 +363,31 @@ def test_an_sqlite_file_that_cannot_be_made_is_named(tmp_path):
         migrate(f"sqlite+aiosqlite:///{tmp_path}/var/vosd.db")
 
 
-def test_the_order_of_migrations_is_that_of_their_predecessors_not_of_their_numbers(tmp_path, monkeypatch):
+@pytest.fixture
+def add(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """What installs a migration, behind that of another revision, beside a program that has none yet."""
     monkeypatch.setattr(migrations, "_PACKAGE", tmp_path / "vosd")
     versions = tmp_path / "migrations" / "versions"
     versions.mkdir(parents=True)
     (tmp_path / "migrations" / "env.py").touch()
-    for number, before in (("0001", "None"), ("0003", '"0001"'), ("0002", '"0003"')):
-        (versions / f"{number}_some.py").write_text(f'revision = "{number}"\ndown_revision = {before}\n')
+
+    def added(revision: str, before: str) -> None:
+        (versions / f"{revision}_some.py").write_text(f'revision = "{revision}"\ndown_revision = {before}\n')
+
+    return added
+
+
+def test_the_order_of_migrations_is_that_of_their_predecessors_not_of_their_numbers(add):
+    for revision, before in (("0001", "None"), ("0003", '"0001"'), ("0002", '"0003"')):
+        add(revision, before)
     assert migrations.revisions() == ["0001", "0003", "0002"]
+
+
+def test_what_is_installed_while_a_program_runs_is_not_what_it_needs(add):
+    add("0001", "None")
+    assert newest_revision() == "0001"
+    add("0002", '"0001"')
+    assert newest_revision() == "0001"
 
 
 @pytest.mark.mariadb
