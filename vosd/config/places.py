@@ -104,7 +104,7 @@ def place_of_database(url: str) -> str:
 
     The server is its socket file where the URL has one, which the driver takes instead of host and port.
     """
-    file = _database_file(url)
+    file = database_file(url)
     if file is not None:
         return str(file.resolve())
     server = urlsplit(url)
@@ -153,7 +153,7 @@ def found_from(config: Path, settings: "Settings") -> "Settings":
     Raises:
         OtherInstallationError: they lead to that of another configuration only.
     """
-    file = _database_file(settings.database_url.reveal())
+    file = database_file(settings.database_url.reveal())
     written = [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))]
     base = _base(config, settings.state_dir, written)
     state_dir = settings.state_dir if base is None else base / settings.state_dir
@@ -192,7 +192,7 @@ def database_found_from(config: Path, state_dir: Path, url: str) -> str:
     Raises:
         OtherInstallationError: as for ``found_from``.
     """
-    file = _database_file(url)
+    file = database_file(url)
     base = _base(config, state_dir, [state_dir / _JOURNAL, *(() if file is None else (file,))])
     return url if base is None else _url_from(base, url)
 
@@ -242,7 +242,7 @@ def _is_written(path: Path) -> bool:
 
 def is_database_there(url: str) -> bool:
     """Return whether a database may be read; false for a file that no switch has written yet."""
-    file = _database_file(url)
+    file = database_file(url)
     return file is None or _is_written(file)
 
 
@@ -251,7 +251,7 @@ def may_be_one_database(url: str, other: str, other_directory: Path) -> bool:
 
     Of databases in servers the names decide alone: one server has several names.
     """
-    file, other_file = _database_file(url), _database_file(other)
+    file, other_file = database_file(url), database_file(other)
     if file is not None and other_file is not None:
         return file.resolve() == (other_directory / other_file).resolve()
     return file is other_file and _name_in_server(url) == _name_in_server(other)
@@ -263,11 +263,12 @@ def _name_in_server(url: str) -> str:
 
 def _url_from(base: Path, url: str) -> str:
     """Return a URL with the file that it names, if any, relative to ``base``."""
-    file = _database_file(url)
+    file = database_file(url)
     if file is None or file.is_absolute():
         return url
     return url.replace(f"{_SQLITE}{file}", f"{_SQLITE}{base / file}", 1)
 
 
-def _database_file(url: str) -> Path | None:
+def database_file(url: str) -> Path | None:
+    """Return the file of an SQLite database; None = it is in a server."""
     return Path(url.removeprefix(_SQLITE).partition("?")[0]) if url.startswith(_SQLITE) else None

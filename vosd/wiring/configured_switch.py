@@ -153,7 +153,7 @@ class ConfiguredSwitch:
 
     def _has_objects(self, files: "Section") -> bool:
         """Return whether the database defines objects of the configuration, or it cannot be asked."""
-        from vosd.config.places import STATE_DIR, database_found_from, is_database_there
+        from vosd.config.places import STATE_DIR, database_file, database_found_from, is_database_there
         from vosd.config.reader.places_written import database_url_in, path_in
 
         written = database_url_in(files)
@@ -162,6 +162,10 @@ class ConfiguredSwitch:
         url = database_found_from(self.config_path(), path_in(files, "state_dir") or STATE_DIR, written)
         if not is_database_there(url):
             return True
+        if (file := database_file(url)) is not None:
+            from vosd.storage.objects_in_file import has_objects_in
+
+            return has_objects_in(file)
         from vosd.wiring.database import has_objects
 
         return has_objects(url)
