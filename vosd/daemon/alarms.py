@@ -31,6 +31,7 @@ from vosd.routing.false_answers import ShortCalls
 from vosd.routing.figures import LatestCalls
 from vosd.routing.quality import QualityFigures
 from vosd.stir.settings import TrustedFile
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import LimitScope
 
 
@@ -137,7 +138,7 @@ class AlarmPart:
 
 
 class SwitchMeasures:
-    """Measured values of a switch."""
+    """Measured values of a switch; of a gateway that is not configured any more, or disabled, there are none."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class SwitchMeasures:
 
     def gateways(self) -> Iterable[str]:
         """Return the names of the routing gateways."""
-        return self._service.switch.catalogue.routing_gateways
+        return [name for name, each in self._service.switch.catalogue.routing_gateways.items() if each.enabled]
 
     def quality(self, gateway: str, slices: int) -> QualityFigures:
         """Return the latest figures of a routing gateway."""
@@ -216,7 +217,9 @@ class SwitchMeasures:
 
     def short_calls(self) -> Iterable[ShortCalls]:
         """Return the gateways, and destinations of gateways, with too many short calls."""
-        return self._service.switch.live.false_answers.look(self._clock.now().mono)
+        configured = self._service.switch.catalogue.routing_gateways
+        found = self._service.switch.live.false_answers.look(self._clock.now().mono)
+        return (each for each in found if _is_used(each.gateway, configured))
 
     def takings(self) -> Mapping[Pair, Takings]:
         """Return what calls have brought and cost since the start, by the currencies of both."""
@@ -225,7 +228,8 @@ class SwitchMeasures:
 
     def customers(self) -> Iterable[str]:
         """Return the names of the mapping gateways that have had calls; phones are none."""
-        return self._service.gateways.customers()
+        configured = self._service.switch.catalogue.mapping_gateways
+        return (each for each in self._service.gateways.customers() if _is_used(each, configured))
 
     def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
         """Return the latest calls of a mapping gateway, of an hour at most where they are too few."""
@@ -236,14 +240,14 @@ class SwitchMeasures:
         media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
         if media is not None:
             losses = media.parts.losses.percents(self._clock.now().mono)
-            yield from (each for each in losses if each[0] in configured)
+            yield from (each for each in losses if _is_used(each[0], configured))
 
     def customer_media_losses(self) -> Iterator[tuple[str, float | None]]:
         """Yield the same of each mapping gateway."""
         media, configured = self._service.node.media, self._service.switch.catalogue.mapping_gateways
         if media is not None:
             losses = media.parts.customer_losses.percents(self._clock.now().mono)
-            yield from (each for each in losses if each[0] in configured)
+            yield from (each for each in losses if _is_used(each[0], configured))
 
     def media_ports_used(self) -> Iterator[PortsUsed]:
         """Yield the use of each range of ports for media, and of the ports of each rtpengine."""
@@ -311,3 +315,8 @@ class SwitchMeasures:
         """Return whether the balance of an account may still be low."""
         credit = self._service.balances.credits.get(account)
         return credit is not None and (credit.is_low or credit.awaits_use)
+
+
+def _is_used(name: str, configured: Mapping[str, MappingGateway] | Mapping[str, RoutingGateway]) -> bool:
+    """Return whether a gateway is among the configured ones, and enabled."""
+    return name in configured and configured[name].enabled
