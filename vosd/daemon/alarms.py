@@ -182,13 +182,13 @@ class SwitchMeasures:
     def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
         """Yield the calls that last longer, without those of accounts that want no such alarm."""
         now = self._clock.now()
-        before = now.mono - 1_000 * longer_than_s
+        before, accounts = now.mono - 1_000 * longer_than_s, self._service.switch.catalogue.accounts
         for each in self._service.switch.calls():
             answered_at = each.call.journey.answered_at
             account = each.call_request.account
             if answered_at is None or answered_at.mono > before:
                 continue
-            if account is not None and not self._reports_long_calls(account, now.wall):
+            if account is not None and not self._reports_long_calls(accounts.get(account.id, account), now.wall):
                 continue
             shown = snapshot(each, now)
             yield LongCall(

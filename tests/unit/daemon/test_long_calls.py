@@ -49,3 +49,13 @@ def test_long_calls_of_an_account_are_reported_when_it_wants_that(alarm, calenda
     terms = {"long_call_alarm": alarm, "calendar": calendar}
     found = [len([*measured(at, **terms).long_calls(30)]) for at in (BY_DAY, BY_NIGHT)]
     assert found == [by_day, by_night]
+
+
+def test_a_reload_says_whether_a_call_that_lasts_for_long_already_is_reported():
+    measures = measured(BY_DAY)
+    assert len([*measures.long_calls(30)]) == 1
+    acme = account("acme", overdraft_limit=None, long_call_alarm=LongCallAlarm.NO)
+    measures._service.switch.terms.swap(catalogue([], accounts=[acme]))
+    assert [*measures.long_calls(30)] == []
+    measures._service.switch.terms.swap(catalogue([], accounts=[]))
+    assert len([*measures.long_calls(30)]) == 1, "as the account was that is gone"
