@@ -8,6 +8,7 @@ import re
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.migrated import migrate_on_server
 from doubles.office import office_on, operator
+from doubles.statements import statements_of
 from sqlalchemy import func, insert, select
 
 from vosd.admin.export_files import ExportBlocked
@@ -170,6 +172,37 @@ async def test_calls_and_entries_go_and_the_books_stay_right(booked, run):
     }
     again = await run()
     assert [each.months for each in again.values()] == [(), ()]
+
+
+async def test_entries_of_many_accounts_go_in_few_steps_and_later_runs_look_at_no_account(
+    database, state_dir, monkeypatch
+):
+    monkeypatch.setattr(retention, "ACCOUNTS_AT_ONCE", 4)
+    accounts = 10
+    early = [call(number, 10, customer_account=f"customer-{number}") for number in range(accounts)]
+    late = [call(accounts + number, 40, customer_account=f"customer-{number}") for number in range(accounts)]
+    await SqlBooks(database).book(early)
+    await SqlCheckpoints(database).close(FIRST + 30 * DAY_MS, "ann", None, NOW)
+    await SqlBooks(database).book(late)
+    await SqlCheckpoints(database).close(FIRST + 50 * DAY_MS, "ann", None, NOW)
+    while await SqlTraffic(database).advance():
+        pass
+    seen = [0]
+    settings = RetentionSettings(calls=Age(days=100), ledger=Age(days=200))
+    work = Retention(database, settings, state_dir, "ann", lambda: NOW, show=seen.append)
+
+    await work.run()
+
+    entry = schema.ledger_entry.c
+    kept = await database.rows(select(entry.account, entry.seq).order_by(entry.account, entry.seq))
+    carriers = [("carrier", accounts + number) for number in range(1, accounts + 1)]
+    assert [(*each,) for each in kept] == carriers + [(f"customer-{number}", 2) for number in range(accounts)]
+    steps = [after - before for before, after in pairwise(seen)]
+    assert steps == [7, 7, 6, *(7, 6, 4, 3)]  # of calls, of entries
+    assert await audited(database) == []
+    with statements_of(database, "ledger_entry.account = ") as asked:
+        await work.run()
+    assert [each.text for each in asked if "ledger_checkpoint" not in each.text] == []
 
 
 @pytest.mark.parametrize("error", [UNDONE, LOCKED])

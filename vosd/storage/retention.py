@@ -7,7 +7,7 @@ single records are kept that must not go yet. It does not know the journal, file
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Delete, Row, Select, Update, and_, delete, false, func, select
 
@@ -29,6 +29,8 @@ from vosd.storage.writers import writer_for
 
 AT_ONCE: Final = 500
 """Records of a step."""
+ACCOUNTS_AT_ONCE: Final = 50
+"""Accounts whose entries a step looks for: each takes a query of its own while the step holds its locks."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
 """Kinds of entries that are dropped here; the others are in ``old_payments``."""
 
@@ -160,26 +162,38 @@ class SqlRetention:
         Raises:
             StoreUnavailable: what was dropped so far is written down.
         """
-        points = await self._database.rows(
-            select(_point.account, _point.seq).where(_point.closed_until == plan.until, _point.seq > 0), unhurried=True
+        # Only accounts that have some: after the first run most have none, and each would take a transaction.
+        # In this form MariaDB reads one entry of each by (account, seq); with EXISTS it reads all that are kept.
+        first = (
+            select(_entry.seq)
+            .where(_entry.account == _point.account, _entry.kind.in_(_OF_CALLS))
+            .order_by(_entry.seq)
+            .limit(1)
+            .scalar_subquery()
         )
-        for point in points:
-            after = 0
-            while True:
-                own = and_(_entry.account == point.account, _entry.seq > after, _entry.seq <= point.seq)
-                query = select(schema.ledger_entry).where(own, _entry.kind.in_(_OF_CALLS))
-                rows = await drops.step(self._database, partial(_drop_entries, query, calls_until, drops))
-                if not rows:
-                    break
-                after = rows[-1].seq
-                yield len(rows)
+        closed = _point.closed_until == plan.until, _point.seq > 0, first <= _point.seq
+        query = select(_point.account, _point.seq).where(*closed).order_by(_point.account)
+        points = await self._database.rows(query, unhurried=True)
+        rest: Sequence[_Closed] = [_Closed(point.account, 0, point.seq) for point in points]
+        while rest:
+            looked_at, rest = await drops.step(self._database, partial(_drop_entries, rest, calls_until, drops))
+            if looked_at:
+                yield looked_at
+
+
+class _Closed(NamedTuple):
+    """Entries of an account with ``after < seq <= until``."""
+
+    account: str
+    after: int
+    until: int
 
 
 async def _drop_calls(
     query: Select[Any], plan: DropPlan, closed_until: int, drops: Drops, connection: AsyncConnection
 ) -> Sequence[Row[Any]]:
     """Drop some calls but those that must stay; return those that were looked at."""
-    rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _cdr.call_id, drops))).all()
+    rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _cdr.call_id, drops, AT_ONCE))).all()
     kept = await _kept(connection, [row.call_id for row in rows], closed_until, plan.wanted)
     going = [row for row in rows if row.call_id not in kept]
     drops.kept_calls |= kept
@@ -207,16 +221,26 @@ async def _drop_charges(
 
 
 async def _drop_entries(
-    query: Select[Any], calls_until: int, drops: Drops, connection: AsyncConnection
-) -> Sequence[Row[Any]]:
-    """Drop some entries but those of calls that are still there; return those that were looked at."""
-    rows: Sequence[Row[Any]] = (await connection.execute(_some(query, _entry.seq, drops))).all()
+    closed: Sequence[_Closed], calls_until: int, drops: Drops, connection: AsyncConnection
+) -> tuple[int, Sequence[_Closed]]:
+    """Drop some entries of the first accounts; return how many were looked at, and where the next step goes on."""
+    rows: list[Row[Any]] = []
+    rest = closed[ACCOUNTS_AT_ONCE:]
+    for place, (account, after, until) in enumerate(closed[:ACCOUNTS_AT_ONCE]):
+        own = and_(_entry.account == account, _entry.seq > after, _entry.seq <= until)
+        query = select(schema.ledger_entry).where(own, _entry.kind.in_(_OF_CALLS))
+        most = AT_ONCE - len(rows)
+        found = (await connection.execute(_some(query, _entry.seq, drops, most))).all()
+        rows += found
+        if len(found) == most:
+            rest = [_Closed(account, found[-1].seq, until), *closed[place + 1 :]]
+            break
     going = await _entries_going(connection, rows, calls_until, drops)
-    if not drops.is_trial:
+    if going and not drops.is_trial:
         gone = _entry.id.in_([row.id for row in going])
         await connection.execute(delete(schema.ledger_entry).where(gone))
     drops.add_entries(going)
-    return rows
+    return len(rows), rest
 
 
 async def _entries_going(
@@ -237,8 +261,8 @@ def _behind(column: Any, after: str) -> Iterable[Any]:
     return (column > after,) if after else ()
 
 
-def _some(query: Select[Any], order: Any, drops: Drops) -> Select[Any]:
-    some = query.order_by(order).limit(AT_ONCE)
+def _some(query: Select[Any], order: Any, drops: Drops, most: int) -> Select[Any]:
+    some = query.order_by(order).limit(most)
     return some if drops.is_trial else some.with_for_update()
 
 
