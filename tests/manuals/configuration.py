@@ -3,6 +3,7 @@
 The output is ``docs/configuration.md``; a test compares the two.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,7 @@ def _section(told: dict[type[Keys], str], title: str, key: str, model: type[Keys
     Keys of a model that a chapter before has are not repeated: ``told`` has the path of that one.
     """
     yield f"## {title}\n"
-    yield f"{model.__doc__}\n"
+    yield f"{inspect.cleandoc(model.__doc__ or '')}\n"
     before = told.setdefault(model, key)
     if before != key:
         yield f"The keys are those of [`{before}`](#{re.sub(r'[^a-z_]', '', before)}).\n"
@@ -121,7 +122,7 @@ def _section(told: dict[type[Keys], str], title: str, key: str, model: type[Keys
             yield f"| `{name}` | keys and values | | {sentence(nested.__doc__)} |"
         elif item is not None:
             inner[f"{name}[]"] = item
-            yield f"| `{name}` | a list of keys and values | | {sentence(meanings[name])} |"
+            yield f"| `{name}` | a list of keys and values | | {sentence(meanings[name] or item.__doc__)} |"
         else:
             yield _row(name, field, meanings[name])
     for name, meaning in model.apart.items():

@@ -25,6 +25,20 @@ def test_the_manual_is_what_the_models_say():
     assert manual == reference(), "run: python tests/manuals/configuration.py > docs/configuration.md"
 
 
+def test_every_key_of_the_manual_has_a_meaning():
+    """Those of lists and presets have tables without such a column."""
+    rows = re.findall(r"^\| `(\w+)` \|.*\| +\|$", reference(), re.MULTILINE)
+
+    assert rows == []
+
+
+def test_no_paragraph_of_the_manual_is_indented():
+    """Markdown shows a paragraph with four blanks in front of it as code."""
+    text = re.sub(r"^```.*?^```", "", reference(), flags=re.MULTILINE | re.DOTALL)
+
+    assert [line for line in text.splitlines() if line.startswith("    ")] == []
+
+
 @pytest.mark.parametrize(
     "path", [ROOT / "config" / "vosd.yaml", *sorted(EXAMPLES.glob("*.yaml"))], ids=lambda at: at.name
 )

@@ -76,6 +76,7 @@ class MailKeys(Keys):
     server: Annotated[str, mail_server()] = ""
     """Host name or IP address of the mail server."""
     port: Annotated[int, whole(1, 65_535)] = 587
+    """TCP port of the mail server."""
     security: Annotated[MailSecurity, choice(MailSecurity)] = MailSecurity.STARTTLS
     """``starttls``, ``tls`` from the first byte (port 465), or ``none``. The certificate is verified."""
     username: Annotated[str, line_of_text(0, 128)] = ""

@@ -82,6 +82,7 @@ class PhoneServiceKeys(Keys):
     ip: Annotated[str | None, ip_address()] = None
     """Address that the program listens on."""
     port: Annotated[int, whole(1, 65_535)] = 80
+    """TCP port that the program listens on."""
     path: Annotated[str, url_path()] = "/"
     """Path of the URL."""
 
