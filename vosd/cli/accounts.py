@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option, operator_verb
+from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, WholeNumber, as_option, limit_option, operator_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -256,7 +256,9 @@ def rights(invocation: Invocation) -> None:
 
 @account.command("history")
 @click.argument("account_id", metavar="ID")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
+@click.option(
+    "--limit", type=WholeNumber(1, 100_000), default=100, show_default=True, metavar="N", help="Most changes listed."
+)
 @json_verb
 def history(invocation: Invocation, account_id: str, limit: int) -> None:
     """List what changed the money and the limits of an account, beside its calls: who, when, before, after.

@@ -252,7 +252,13 @@ class Seconds(click.ParamType[int]):
         return int(Decimal(value) * 1_000)
 
 
-class Count(click.IntRange):
+class WholeNumber(click.IntRange):
+    """A whole number within bounds; those that are given stand in the help of the option."""
+
+    name = "whole number"  # click says "a valid integer range" of one number
+
+
+class Count(WholeNumber):
     """A whole number from a lowest one on; the database can compare with it."""
 
     def __init__(self, least: int, most: int = COLUMN_MAX) -> None:

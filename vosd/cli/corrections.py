@@ -9,7 +9,7 @@ import click
 from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, Count, operator_verb
+from vosd.cli.arguments import CALL_ID, Count, WholeNumber, operator_verb
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered
 
@@ -40,7 +40,7 @@ class _Charge(click.ParamType[Decimal]):
 
 
 _CHARGE: Final = _Charge()
-_SECONDS: Final = click.IntRange(0, 2**31 - 1)
+_SECONDS: Final = WholeNumber(0, 2**31 - 1)
 _LEVEL: Final = Count(1)
 
 

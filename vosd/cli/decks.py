@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from vosd.cli import output
-from vosd.cli.arguments import COMING, Count, as_option, operator_verb
+from vosd.cli.arguments import COMING, Count, WholeNumber, as_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.output import ScreenColumn
@@ -141,7 +141,7 @@ rates.add_command(areas)
 @click.option("--changes", "changes_file", type=_FILE, metavar="FILE.csv", help="Write every change to this file.")
 @click.option(
     "--traffic",
-    type=click.IntRange(1, 366),
+    type=WholeNumber(1, 366),
     metavar="DAYS",
     help="With --dry-run: how the margin on the calls of the last DAYS would change.",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import WholeNumber
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import principal
 from vosd.wiring.office import office_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--account", metavar="ACCOUNT", help="Events about this account alone.")
 @click.option("--gateway", metavar="NAME", help="Events about this gateway or phone alone.")
 @click.option(
-    "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
+    "--seconds", type=WholeNumber(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )
 @json_verb
 def events(invocation: Invocation, types: str | None, account: str | None, gateway: str | None, seconds: int) -> None:

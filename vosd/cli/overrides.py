@@ -10,7 +10,7 @@ import click
 from msgspec.structs import asdict
 
 from vosd.cli import gateways, output
-from vosd.cli.arguments import COMING, DURATION, as_option, operator_option, operator_verb
+from vosd.cli.arguments import COMING, DURATION, WholeNumber, as_option, operator_option, operator_verb
 from vosd.cli.command import Family, Invocation, json_option, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
@@ -116,7 +116,9 @@ def overrides() -> None:
 @overrides.command("list")
 @click.option("--history", "is_history", is_flag=True, help="List what was set, cleared and expired, newest first.")
 @click.option("--name", metavar="NAME", help="Of objects of this name only.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
+@click.option(
+    "--limit", type=WholeNumber(1, 100_000), default=100, show_default=True, metavar="N", help="Most changes listed."
+)
 @json_verb
 def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int) -> None:
     """List the overrides in force, with who set them, until when and why."""

@@ -42,7 +42,9 @@ def reconcile() -> None:
 @click.option("--since", type=MOMENT, help="Begin of the period of the bill; default: the first call of the file.")
 @click.option("--until", type=COMING, help="End of that period; default: the last call of the file.")
 @click.option("--tolerance", type=float, default=3.0, show_default=True, help="Seconds by which starts may differ.")
-@click.option("--duration-tolerance", type=float, default=2.0, show_default=True, help="The same of durations.")
+@click.option(
+    "--duration-tolerance", type=float, default=2.0, show_default=True, help="Seconds by which durations may differ."
+)
 @click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
 @operator_verb
 def import_file(invocation: Invocation, /, **wanted: Any) -> None:

@@ -10,7 +10,7 @@ import click
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
+from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, WholeNumber, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office_or_kept, in_reporting_office, ordered, principal
@@ -74,7 +74,7 @@ def _number_options(shown: Report | LedgerReport) -> "Callable[[Command], Comman
             reads = f"with more than {DIGITS_SUMMED[kind]} digits every call is read, {READ_MAX:,} at most."
             text = f"Rows by so many first digits of the {who} numbers; {reads}"
             digits = _criterion(
-                shown, f"{side}_digits", f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text
+                shown, f"{side}_digits", f"--{side}-digits", type=WholeNumber(1, DIGITS_MAX), metavar="N", help=text
             )
             text = f"Calls whose {who} number begins so only; {reads}"
             command = _criterion(shown, side, metavar="NUMBER", help=text)(digits(command))

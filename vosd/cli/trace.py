@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import WholeNumber
 from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import principal
 from vosd.processes.whole_file import open_growing
@@ -64,7 +65,7 @@ def capture(path: Path | None) -> Iterator[Capture]:
 @click.option("--address", metavar="ADDRESS", help="Of the caller's side or of a vendor, with or without port.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of a leg.")
 @click.option(
-    "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
+    "--seconds", type=WholeNumber(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )
 @click.option("--pcap", "pcap", type=CAPTURE, metavar="FILE", help="Write a capture for Wireshark, too.")
 @json_verb

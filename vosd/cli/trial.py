@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from vosd.cli import output
+from vosd.cli.arguments import WholeNumber
 from vosd.cli.calls import show_call
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import principal
@@ -51,9 +52,10 @@ call.add_command(show_call)
 @click.option("--ring-only", is_flag=True, help="Cancel as soon as it rings.")
 @click.option(
     "--seconds",
-    type=click.IntRange(1, TALK_S_MAX),
+    type=WholeNumber(1, TALK_S_MAX),
     default=5,
     show_default=True,
+    metavar="S",
     help="Hang up so long after the answer.",
 )
 @json_verb

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT
+from vosd.cli.arguments import MOMENT, WholeNumber
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import ordered
 from vosd.cli.trace import ladder
@@ -29,7 +29,7 @@ _NO_DAEMON: Final = "no switch answers: this is from the database alone, without
 @click.option("--call-id", metavar="ID", help="One call: its id or the beginning of it, or a Call-ID of its messages.")
 @click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later; default: the last 24 hours.")
 @click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
-@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
+@click.option("--limit", type=WholeNumber(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
 @json_verb
 def why(invocation: Invocation, /, **wanted: Any) -> None:
     """Say why calls ended as they did: what to read first, then every detail, newest call first.

@@ -256,6 +256,17 @@ def test_a_file_that_is_no_text_is_wrong_usage(words: list[str], tmp_path: Path)
     assert (result.exit_code, "is no text in UTF-8" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("words", [["hangup", "--older-than", "1h"], ["account", "history", "acme", "--limit", "all"]])
+def test_what_is_no_whole_number_is_not_called_a_range(words: list[str]) -> None:
+    result = CliRunner().invoke(main, words)
+    assert f"{words[-1]!r} is not a valid whole number." in result.stderr
+
+
+def test_no_option_is_shown_as_a_range_of_numbers() -> None:
+    assert " --limit N " in CliRunner().invoke(main, ["account", "history", "--help"]).stdout
+    assert " --seconds S " in CliRunner().invoke(main, ["call", "test", "--help"]).stdout
+
+
 def test_no_whole_number_is_without_a_largest_one() -> None:
     """A larger one got an error of the database, with its SQL."""
     found, waiting = [], [(main, click.Context(main, info_name="vosd"))]
