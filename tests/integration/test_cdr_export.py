@@ -137,6 +137,17 @@ def test_a_profile_says_how_files_look(site):
     assert site.export(profile=PROFILE) == [], "the other calls are of no interest"
 
 
+@pytest.mark.parametrize("key", ["customers", "vendors"])
+def test_a_misspelt_account_in_a_profile_is_refused_and_passes_over_no_call(site, key):
+    site.book(calls(1))
+    site.profile.write_text(f"{key}: [acme, carrier, acmee]")
+    refused = site.vosd("cdr", "export", "--profile", str(site.profile), "--out", str(site.out))
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "no account 'acmee' is configured or recorded: did you mean 'acme'?" in refused.stderr
+    (first,) = site.export(profile=f"{key}: [acme, carrier]")
+    assert (first["rows"], site.exported()) == (1, [call_id(1)])
+
+
 @pytest.mark.parametrize(("line_end", "end"), [("lf", "\n"), ("crlf", "\r\n")])
 @pytest.mark.parametrize("quoting", ["minimal", "all"])
 def test_line_ends_in_a_number_do_not_end_a_row(site, line_end, end, quoting):

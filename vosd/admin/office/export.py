@@ -13,6 +13,7 @@ from vosd import __version__
 from vosd.admin.export_files import ExportBlocked, ExportDirectory, ExportManifest, ExportPart, Position, opened
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
+from vosd.admin.names import check_account
 from vosd.admin.office.office import Done, Office, needs
 from vosd.admin.office.principal import Permission, Principal
 from vosd.base.money import ZERO, format_amount
@@ -48,9 +49,10 @@ async def read_export(office: Office, who: Principal, order: ReadExport) -> Asyn
 
     Raises:
         ConfigError: the profile is invalid.
+        UnknownNameError: the profile names an account that is neither configured nor recorded.
         StoreUnavailable: the calls yielded so far are correct.
     """
-    profile = _profile(office, order.profile)
+    profile = await _profile(office, order.profile)
     if order.as_json:
         profile = replace(profile, format=Format.JSON_LINES)
     export = Export(office.stores.export, profile)
@@ -85,11 +87,12 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Do
 
     Raises:
         ConfigError: the profile is invalid.
+        UnknownNameError: the profile names an account that is neither configured nor recorded.
         ExportBlocked: the state is damaged, another run goes on, or the database has lost calls that were exported.
         StoreUnavailable: the database is away; the next run goes on.
         OSError: the directory cannot be written; the next run goes on.
     """
-    profile = _profile(office, order.profile)
+    profile = await _profile(office, order.profile)
     export = Export(office.stores.export, profile)
     with opened(Path(order.out), profile.name) as directory:
         files, unaudited = list[ExportManifest](), ""
@@ -101,8 +104,14 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Do
         return Done(WrittenExport(files, goes_on=not directory.is_new), unaudited)
 
 
-def _profile(office: Office, file: str | None) -> ExportProfile:
-    return PLAIN if file is None else office.definitions.export_profile(Path(file))
+async def _profile(office: Office, file: str | None) -> ExportProfile:
+    """Read a profile, and refuse unknown accounts: a run passes over calls of others, which no later run has."""
+    if file is None:
+        return PLAIN
+    profile = office.definitions.export_profile(Path(file))
+    for account in sorted(profile.customers | profile.vendors):
+        await check_account(account, office.definitions, office.stores, office.now())
+    return profile
 
 
 class Export:
