@@ -160,6 +160,23 @@ def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(inst
     assert "no mail server is configured" in sent.stderr  # it has the address
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\x00\x08\x8f\x04", " is no text in UTF-8 (byte 8): a workbook is imported with --map"),
+        (None, ": No such file or directory"),
+    ],
+)
+def test_a_file_of_objects_that_cannot_be_read_is_named_once(
+    installation: Installation, content: bytes | None, said: str
+) -> None:
+    file = installation.config.with_name("customers.xlsx")
+    if content is not None:
+        file.write_bytes(content)
+    refused = installation.vosd("definitions", "import", str(file))
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (1, f"Error: {file}{said}")
+
+
 def test_what_does_not_go_together_is_refused_with_the_object_named_and_nothing_is_stored(
     installation: Installation,
 ) -> None:
@@ -488,7 +505,7 @@ def test_what_cannot_be_read_or_written_is_an_error_of_one_line(installation: In
     assert (said.returncode, said.stderr) == (1, b"Error: standard output: No space left on device\n")
     words = [*vosd, "definitions", "import", "-"]
     said = subprocess.run(words, input=b"accounts: \xff", capture_output=True, check=False)
-    assert (said.returncode, said.stderr.startswith(b"Error: standard input: 'utf-8' codec")) == (1, True)
+    assert (said.returncode, said.stderr.startswith(b"Error: standard input is no text in UTF-8")) == (1, True)
 
 
 def test_objects_are_exported_into_a_pipe(installation: Installation) -> None:

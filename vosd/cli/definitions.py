@@ -448,5 +448,8 @@ def _text_of(file: Path) -> tuple[str, str]:
     called = "standard input" if is_input else str(file)
     try:
         return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode(), called
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperationError(f"{called}: {error}") from error
+    except OSError as error:
+        raise OperationError(f"{called}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        message = f"{called} is no text in UTF-8 (byte {error.start + 1}): a workbook is imported with --map"
+        raise OperationError(message) from error

@@ -150,7 +150,7 @@ def send(invocation: Invocation, /, number: str | None, period: str | None, **ho
     from vosd.admin.office.invoices import SendInvoice, send_invoice
 
     if (number is None) == (period is None):
-        raise click.UsageError("NUMBER or --period")
+        raise click.UsageError("say either NUMBER or --period")
     if number is None:
         sent_ones, failed = in_office(invocation, lambda office: _send_all(office, principal(), str(period), how))
         _show_sent(sent_ones, failed)
