@@ -369,7 +369,8 @@ class Exchange:
     def _fire(self) -> None:
         now = self.clock.now()
         self._turn.timers(now)
-        self.registrations.expire(now)
+        while self.registrations.expire(now):
+            pass
         self.flush()
 
 

@@ -14,6 +14,7 @@ from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.catalogue.catalogue import Changes
+from vosd.engine.registration import bindings
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
@@ -69,6 +70,19 @@ def test_a_registration_ends_by_itself_within_a_second_of_its_time():
         switch.wire.run_for(2_000)
     assert news(logs) == [("phone_offline", "1001", "expired")]
     assert (len(switch.registrations), switch.registrations.addresses("1001")) == (1, ())
+
+
+def test_registrations_that_end_together_are_removed_in_several_turns(monkeypatch):
+    monkeypatch.setattr(bindings, "AT_ONCE", 2)
+    numbers = [f"100{each}" for each in range(5)]
+    switch = exchange(*map(phone, numbers))
+    for number in numbers:
+        switch.telephone(number, HOME).register(expires=60)
+    now = switch.clock.now().plus(62_000)
+    with capture_logs() as logs:
+        left = [(switch.registrations.expire(now), len(switch.registrations)) for _ in range(3)]
+    assert left == [(True, 3), (True, 1), (False, 0)]
+    assert sorted(name for _, name, _ in news(logs)) == numbers
 
 
 def test_a_refresh_keeps_what_would_have_ended():

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
-from itertools import count
+from itertools import count, islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
@@ -191,13 +191,18 @@ class Registrations(Counting):
                 self.connection_lost(source)
         return outcome
 
-    def expire(self, now: Instant) -> None:
-        """Remove all expired bindings."""
-        for name in self._ends.expire(now.mono):
+    def expire(self, now: Instant) -> bool:
+        """Remove the expired bindings of ``AT_ONCE`` users; return whether others have some, too.
+
+        All that a start has restored end at the same moment, where their phones do not come back.
+        """
+        for name in islice(self._ends.expire(now.mono), AT_ONCE):
             user = self._users[name]
             user.timer = None
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
+        due = self._ends.next_due()
+        return due is not None and due <= now.mono
 
     def connection_lost(self, peer: Peer) -> None:
         """Remove the bindings on a lost connection, except those that are reached without it.
