@@ -12,9 +12,11 @@ from vosd.catalogue.overrides import Setting, Target
 from vosd.daemon.alarms import SwitchMeasures
 
 
-def measures(*accounts, balance="-80", limit="100", setting=None):
+def measures(*accounts, balance="-80", limit="100", setting=None, unbooked="0", expires_at=None):
     """Return those of a switch that knows the money of ``acme``, whose calls ``setting`` may have ended."""
     credit, live = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(balance)), LiveState()
+    credit.post(Decimal(unbooked))
+    credit.expires_at = expires_at
     if setting is not None:
         live.blocks.accounts["acme"] = override(Target.ACCOUNT, "acme", setting)
     service = SimpleNamespace(
@@ -33,6 +35,15 @@ def used(*accounts, **named):
 )
 def test_it_is_what_an_account_owes_by_its_limit(balance, limit, percent):
     assert used(account("acme"), balance=balance, limit=limit) == {"acme": percent}
+
+
+def test_what_calls_cost_that_are_not_booked_yet_is_owed():
+    assert used(account("acme"), balance="-30", unbooked="-20") == {"acme": 50}
+
+
+def test_an_account_expires_by_its_ledger_or_as_configured():
+    known = [dict(measures(account("acme", expires_at=7), expires_at=each).expiries()) for each in (9, None)]
+    assert known == [{"acme": 9}, {"acme": 7}]
 
 
 def test_an_account_that_a_reload_removes_or_disables_is_no_subject():

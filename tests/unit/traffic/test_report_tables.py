@@ -228,6 +228,8 @@ def test_the_median_and_the_95th_percentile_are_those_of_the_waits():
     assert median_and_95({}) == (None, None)
     assert median_and_95({900: 1}) == (Decimal("0.9"), Decimal("0.9"))
     assert median_and_95({100: 50, 200: 44, 5_000: 5, 9_000: 1}) == (Decimal("0.1"), Decimal(5))
+    assert median_and_95({200: 5, 100: 95}) == (Decimal("0.1"), Decimal("0.1"))
+    assert median_and_95({200: 6, 100: 94}) == (Decimal("0.1"), Decimal("0.2"))
     waits = {(0, "pbx"): {100: 1, 300: 2}}
     (row,), _ = rows_of("mapping-gateways", Line(0, ("pbx", "acme"), ("USD", "USD"), sums(3, 3)), waits=waits)
     assert row["pdd_median"] == Decimal("0.3")
