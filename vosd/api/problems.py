@@ -143,11 +143,13 @@ def problem(
 
 def problem_of(error: VosError) -> Answer:
     """Return an error of the office as an answer."""
+    detail = str(error)
     mistakes: list[Mistake] = []
     warnings: list[Mistake] = []
     if isinstance(error, ConfigError):
         for each in error.problems:
             (warnings if each.severity is Severity.WARNING else mistakes).append(Mistake(each.key, str(each)))
+        detail = "\n".join(each.detail for each in mistakes) or detail  # a warning is no reason of the refusal
     elif isinstance(error, DaemonRefusedError):
         mistakes = [Mistake("", said) for said in error.problems]
     mistakes += [Mistake(each.field, each.said) for each in getattr(error, "mistakes", ())]
@@ -159,7 +161,7 @@ def problem_of(error: VosError) -> Answer:
     return problem(
         status_of(error),
         error.code,
-        str(error),
+        detail,
         field=field,
         remedy=remedy,
         errors=mistakes,

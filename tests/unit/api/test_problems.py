@@ -26,6 +26,7 @@ def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
     answer = json.loads(problem_of(ConfigError([doubt, wrong])).content)
     assert (answer["field"], [each["field"] for each in answer["errors"]]) == (wrong.key, [wrong.key])
     assert [each["field"] for each in answer["warnings"]] == [doubt.key]
+    assert answer["detail"] == str(wrong), "a client shows it as the reason"
 
 
 @pytest.mark.parametrize(
