@@ -45,6 +45,7 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_sources import AgentSources
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.installation import Reload, ReloadOutcome
 from vosd.control.peers import GatewayRow, ListGateways
@@ -685,6 +686,27 @@ async def test_an_agent_provisions_a_customer_by_its_rights(office: Office, tmp_
     assert (await provision_customer(office, agent("south"), order)).repeated
     with pytest.raises(AlreadyDefinedError, match="is taken"):
         await provision_customer(office, agent("north"), order)
+
+
+@pytest.mark.parametrize(
+    ("expected", "shown"),
+    [
+        (
+            "not 'foreign' at /etc/vosd/vosd.yaml:64: 'foreign' and 'pbx' claim 192.0.2.0/24: give one more",
+            "not another: another and 'pbx' claim 192.0.2.0/24: give one more",
+        ),
+        ("a name or a network, such as 192.0.2.0/24", "a name or a network, such as 192.0.2.0/24"),
+        ("a network such as 2001:db8::/32, not a name", "a network such as 2001:db8::/32, not a name"),
+        ("a file that is not read at partners/a.yaml:7", "a file that is not read"),
+    ],
+)
+def test_a_mistake_that_an_agent_reads_has_networks_and_no_files(office: Office, expected: str, shown: str) -> None:
+    objects = AgentObjects(office.definitions, office.scope_of(agent("south")))
+    made = {"kind": "mapping_gateways", "name": "pbx", "operator": "ann", "made_at": NOW}
+    version = ObjectVersion(**made, version=1, body="{}", begins_at=NOW)
+    mistake = DefinitionProblem("x.yaml", 1, "mapping_gateways[pbx].hosts", None, expected)
+    (cleaned,) = objects.cleaned(ConfigError([mistake]), [version]).problems
+    assert cleaned.expected == shown
 
 
 def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:

@@ -58,7 +58,8 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
 _QUOTED: Final = re.compile(r"'([^']*)'")
-_PATH: Final = re.compile(r"(?: at)? \S*/\S*")
+_PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\S*?(?=:?(?:\s|$))")
+"""Place in a file; a network such as 192.0.2.0/24 is none."""
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
 _IN_ANOTHER: Final = "a change that fits all other objects: one that you do not see is in the way"
 
