@@ -120,6 +120,20 @@ def test_five_minutes_divide_each_quarter_of_an_hour(first, length, zone):
     assert len({span.label for span in spans}) == len(spans)
 
 
+@pytest.mark.parametrize(
+    ("grouping", "labels"),
+    [
+        (Grouping.HOUR, ["2026-09-30T10:30+0530", "2026-09-30T11:00+0530", "2026-09-30T12:00+0530"]),
+        (Grouping.WEEK, ["2026-09-30", "2026-10-05", "2026-10-12"]),
+        (Grouping.MONTH, ["2026-09-30", "2026-10", "2026-11"]),
+    ],
+)
+def test_spans_behind_the_first_begin_with_hours_mondays_and_months_of_the_zone(grouping, labels):
+    since = round(datetime.fromisoformat("2026-09-30T10:30+05:30").timestamp() * 1_000)
+    spans = spans_of(since, since + 60 * 24 * HOUR, grouping, ZoneInfo("Asia/Kolkata"))
+    assert [each.label for each in spans[:3]] == [labels[0][: len(spans[0].label)], *labels[1:]]
+
+
 def test_spans_that_make_no_sense_are_refused():
     with pytest.raises(EmptySpan):
         spans_of(HOUR, HOUR, Grouping.DAY, ZoneInfo("UTC"))
