@@ -27,6 +27,7 @@ from vosd.base.clock import Instant
 from vosd.cdr.record import ANNOUNCEMENT, LATE_ANSWER, PICKED_UP_ELSEWHERE, REFUSED_ELSEWHERE, Attempt
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.media import with_codecs
 from vosd.sdp.pairing import answer_of
 from vosd.sip.door.messages import OutgoingInvite
 from vosd.sip.headers.reason import SIP
@@ -265,7 +266,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if ringing is None or states.ANSWER not in ACCEPTED[self._call.state]:
             return 481
         to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
-        if not (to_newcomer and to_caller):
+        if not (to_newcomer and to_caller and _may_have(to_caller, newcomer.leg, caller.leg)):
             return 488
         peer = newcomer.dialog.peer
         next_hop = choice, Address(peer.host, peer.port)
@@ -614,3 +615,13 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._one_over(attempt, outcome, now, code=0, is_telling=not attempt.transaction.is_unsent)
         if self._call.callee is not None:
             self._wait(self._call.callee, now)
+
+
+def _may_have(session: bytes, *legs: Leg | None) -> bool:
+    """Return whether the ``codecs`` of the trunks of all these legs leave a codec of a description."""
+    left: bytes | None = session
+    for leg in legs:
+        media = None if leg is None else leg.facts.media
+        if left is not None and media is not None and media.settings.codecs:
+            left = with_codecs(left, media.settings.codecs)
+    return left is not None

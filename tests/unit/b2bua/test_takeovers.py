@@ -16,6 +16,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing, TransferDisplay, Transfers
+from vosd.trunks.media import Encryption, MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers
 
 CALLER = "442079990001"
@@ -134,9 +135,10 @@ RICH = [account(name, overdraft_limit=None) for name in ("acme", "big", "other",
 class Office:
     """Phones of ``acme``, one of another account, and a caller of a third one."""
 
-    def __init__(self, doorkeeper=None, **parameters) -> None:
+    def __init__(self, doorkeeper=None, second=None, **parameters) -> None:
+        """``second`` are terms of the second phone."""
         self.known = known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
-        phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
+        phones = [phone(FIRST), phone(SECOND, **(second or {})), phone(THIRD), phone(OUTSIDER, account="other")]
         self.scene = Scene(catalogue(known, phones=phones, accounts=RICH, **parameters), doorkeeper=doorkeeper)
         place = self.scene.exchange.telephone
         self.phones = {
@@ -656,6 +658,16 @@ def test_the_side_that_calls_is_not_replaced_before_the_answer(office):
     ids=["SRTP", "hold", "none"],
 )
 def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(office, offer):
+    expect_a_refused_pickup(office, offer)
+
+
+@pytest.mark.parametrize("keys", ["", f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n"])
+def test_a_phone_that_has_to_encrypt_picks_no_call_up(keys):
+    """Its 200 would have keys that it has not offered, and a caller without keys would be hung up."""
+    expect_a_refused_pickup(Office(second={"media": MediaSettings(encryption=Encryption.REQUIRED)}), PICKED_UP + keys)
+
+
+def expect_a_refused_pickup(office, offer):
     scene = office.scene
     office.phones[FIRST].script = answers(4_000)
     call = scene.begun_call(callee=FIRST, after_ms=1_000)

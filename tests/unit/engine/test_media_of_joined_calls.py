@@ -248,6 +248,34 @@ def test_a_phone_that_picks_a_call_up_is_relayed_as_its_own_terms_say(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limited", ["who picks up", "caller"])
+def test_a_pickup_by_a_codec_that_a_trunk_may_not_use_is_refused_and_the_phone_rings_on(limited, engine):
+    """All of them would be hung up for it, once the phone that rang has been cancelled."""
+    alaw, both = MediaSettings(codecs=("PCMA",)), OFFER.replace("AVP 0 ", "AVP 0 8 ")
+    own, callers = (alaw, MediaSettings()) if limited == "who picks up" else (MediaSettings(), alaw)
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=callers), vendor_gateway(0)],
+        phones=(phone(DESK, account="office"), phone(MATE, account="office", media=own)),
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=ENGINES[engine], mode=AUTO),
+    )
+    engines = VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = Scene(content, relay=None if engines else VirtualRelay(), rtpengines=engines)
+    desk, mate = registered(scene)
+    desk.script = answers(3_000, body=ANSWER.replace("AVP 0 ", "AVP 8 ") if limited == "caller" else ANSWER)
+    call = scene.caller.call(DESK, Intent(both if limited == "caller" else OFFER))
+    scene.wire.run_for(1_000)
+    headers = [f"Replaces: {desk.only_call.replaces}"]
+    pickup = mate.call(DESK, Intent(OFFER if limited == "caller" else both, headers=headers))
+    scene.wire.run_for(1_000)
+    assert (pickup.final, call.final, desk.only_call.is_over) == (488, None, False)
+    scene.wire.run_for(2_000)
+    assert (call.final, desk.only_call.is_over) == (200, False)
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("holds", [(), ("inactive",), ("inactive", "sendrecv")])
 def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(holds, engine):
     """RFC 3264 section 8: it refuses a description that has the version of another one."""

@@ -56,6 +56,7 @@ from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerPrivacy, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.media import Encryption
 
 PASSES_MAX: Final = 5
 """Calls that one INVITE may become before it comes back once more: ISDN counts as many diversions (ITU-T Q.732.2)."""
@@ -516,6 +517,8 @@ class Intake:
             caller.withhold_names()
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
             status = 403
+        elif choice is not None and newcomer.media.encryption is Encryption.REQUIRED:
+            status = 488  # its offer is answered by that of the caller, which has no keys for it: the phone rings on
         elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
         else:
