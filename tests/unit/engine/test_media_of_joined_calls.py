@@ -20,6 +20,7 @@ from doubles.desk_scene import (
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
@@ -28,6 +29,7 @@ from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_timed, 
 
 from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
+from vosd.sip.flows import Listener
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
@@ -272,6 +274,32 @@ def test_a_pickup_by_a_codec_that_a_trunk_may_not_use_is_refused_and_the_phone_r
     scene.wire.run_for(2_000)
     assert (call.final, desk.only_call.is_over) == (200, False)
     call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize(("picks", "final"), [(OFF, 488), (MUST_ON, 200)], ids=["not relayed", "relayed"])
+def test_a_pickup_by_a_phone_that_media_of_the_caller_cannot_reach_is_refused_and_the_phone_rings_on(picks, final):
+    """It is at IPv4, the media of the caller are at IPv6: it would be answered, and billed, without sound."""
+    modes = ((DESK, MUST_ON), (MATE, picks))
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        phones=[phone(name, account="office", media=MediaSettings(mode=mode)) for name, mode in modes],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=MediaEngine.RELAY, mode=AUTO),
+    )
+    listeners = (Listener(*SWITCH), Listener("2001:db8::1", 5060))
+    scene = Scene(content, relay=VirtualRelay(), listeners=listeners)
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    call = scene.caller.call(DESK, Intent(OFFER.replace("IN IP4 192.0.2.10", "IN IP6 2001:db8::10")))
+    scene.wire.run_for(1_000)
+    pickup = mate.call(DESK, Intent(OFFER, headers=[f"Replaces: {desk.only_call.replaces}"]))
+    scene.wire.run_for(1_000)
+    assert (pickup.final, desk.only_call.is_over) == (final, final == 200)
+    if final == 200:
+        call.hang_up()
+    else:
+        call.cancel()
     settle(scene)
 
 

@@ -33,6 +33,7 @@ from vosd.callcontrol.access import origin_objection
 from vosd.callcontrol.bookkeeping import answer_id, paid_in_vain_ms
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
+from vosd.callcontrol.media_outlook import out_of_reach
 from vosd.callcontrol.setup import Setup
 from vosd.cdr.record import FORKED, Attempt
 from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
@@ -487,6 +488,19 @@ class Intake:
             return None
         return replace(rings, gateway=phone)
 
+    def _has_common_media(self, call: Call, newcomer: MappingGateway, choice: RouteChoice, host: str) -> bool:
+        """Return whether media of a caller can reach a phone, at ``host``, that picks its call up.
+
+        The offers of both are answers to each other: that of the caller has no keys for a phone that has to encrypt.
+        """
+        if newcomer.media.encryption is Encryption.REQUIRED:
+            return False
+        family, customer = family_of(call.caller.offer) if self._has_both_families else 0, call.board.customer
+        if not family or customer is None:
+            return True
+        media = self._services.admission.catalogue.parameters.media
+        return out_of_reach(media, customer, family, choice.gateway, (host,)) is None
+
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
     ) -> None:
@@ -517,8 +531,8 @@ class Intake:
             caller.withhold_names()
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
             status = 403
-        elif choice is not None and newcomer.media.encryption is Encryption.REQUIRED:
-            status = 488  # its offer is answered by that of the caller, which has no keys for it: the phone rings on
+        elif choice is not None and not self._has_common_media(call, newcomer, choice, event.source.host):
+            status = 488  # the phone rings on
         elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
         else:
