@@ -61,6 +61,7 @@ from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import StreamPlaces, check_places, live_answer, watch_sender
+from vosd.api.workbook import LESS, XLSX
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
@@ -240,7 +241,12 @@ class Application:
         if wanted is not None:
             listed = _list(operation, office, who, order, wanted, self._turns)
             # What comes before a stream begins may take long; once it has begun, it ends when its client goes.
-            return await (request.unless_gone(listed) if wanted.form else listed)
+            try:
+                return await (request.unless_gone(listed) if wanted.form else listed)
+            except asyncio.CancelledError as error:
+                if wanted.form == XLSX:
+                    error.add_note(LESS)
+                raise
         if operation.is_live:
             return await self._live(operation, request, order, self._places.take(who))
         if operation.streams_max is not None:
@@ -481,9 +487,10 @@ def _too_slow(patience_s: float, notes: Sequence[str], *, is_open: bool) -> Answ
     ``notes`` say what to do then, where the order knows more than that.
     """
     said = f"the request took longer than {patience_s:g} s"
+    remedy = "; ".join(notes)
     if not is_open:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", said)
-    remedy = "; ".join(notes) or OutcomeUnknown.remedy
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", said, remedy=remedy)
+    remedy = remedy or OutcomeUnknown.remedy
     return problem(HTTPStatus.GATEWAY_TIMEOUT, OutcomeUnknown.code, said, remedy=remedy)
 
 

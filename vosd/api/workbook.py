@@ -13,7 +13,9 @@ from vosd.api.http import RequestError
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ROWS_MAX: Final = 50_000
-"""Most rows of a file: 50,000 calls take some seconds of a processor."""
+"""Most rows of a file: 50,000 calls take some twenty seconds of a processor."""
+LESS: Final = "ask for a shorter time, or for CSV"
+"""Remedy of a list that is too long for a file, or takes longer than a request may."""
 _AMOUNT: Final = re.compile(r"-?\d{1,12}(\.\d+)?\Z", re.ASCII)
 _PART: Final = 1 << 16
 _ROWS_AT_ONCE: Final = 64
@@ -77,7 +79,7 @@ def too_many_rows() -> RequestError:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "too_many_rows",
         f"the list has more than {ROWS_MAX} rows, which is the most of a spreadsheet",
-        remedy="ask for a shorter time, or for CSV",
+        remedy=LESS,
     )
 
 

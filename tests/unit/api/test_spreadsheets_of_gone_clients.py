@@ -1,4 +1,4 @@
-"""A spreadsheet is made before its answer begins: the work ends where its client goes meanwhile."""
+"""A spreadsheet is made before its answer begins: the work ends where its client goes or its time is over meanwhile."""
 
 import asyncio
 import tempfile
@@ -9,15 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.api import ADMINISTRATOR, identify
+from doubles.asgi import answered
 from doubles.unasked import UnaskedJobs, UnaskedOffices
 
 from vosd.api.application import Application
+from vosd.api.listing import CSV
 from vosd.api.operation import Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
 
 ROWS = 2_000
+PATIENCE_S = 2.0
+"""Time of a request that is over before its list: a busy machine has begun to read that by then."""
 
 
 class Reading:
@@ -81,6 +85,26 @@ async def test_a_list_is_read_no_more_when_its_client_has_gone(directory: Path) 
     await reading.ask(goes=True)
     assert ROWS // 2 <= reading.read < ROWS
     assert reading.sent == []
+    assert_no_file_is_left(directory)
+
+
+@pytest.mark.parametrize(("form", "remedy"), [(XLSX, "ask for a shorter time, or for CSV"), (CSV, None)])
+async def test_a_spreadsheet_that_is_not_made_in_time_says_how_to_ask_for_less(
+    directory: Path, form: str, remedy: str | None
+) -> None:
+    async def hang(*_: object) -> AsyncIterator[Any]:
+        await asyncio.Future()
+        yield
+
+    def hanging(operation: Operation) -> Operation:
+        if operation.path != "/audit":
+            return operation
+        return msgspec.structs.replace(operation, run=hang, patience_s=PATIENCE_S)
+
+    application = Application(UnaskedOffices(), identify, Routes(map(hanging, OPERATIONS)), UnaskedJobs())
+    head = {"authorization": f"Bearer {ADMINISTRATOR}", "accept": form}
+    found = await answered(application, "GET", "/audit", headers=head)
+    assert (found.status, found.json["code"], found.json.get("remedy")) == (503, "too_slow", remedy)
     assert_no_file_is_left(directory)
 
 
