@@ -8,6 +8,7 @@ from doubles.data.records import answered_call
 from doubles.installation import Installation
 
 from vosd.cdr.ports import RowsLocked
+from vosd.cli import progress
 from vosd.config.assembly import currencies
 from vosd.config.assembly.currencies import read_currencies
 from vosd.storage import payments
@@ -36,6 +37,16 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     entry = installation.document("ledger", "list", "--account", "customer-1")[0]
     assert (entry["amount"], entry["reference"], entry["memo"]) == ("1234.50", "2026-11-03/17", "Rechnung 7")
     assert "booked before: 2, 1244.50 USD" in installation.vosd(*words).stdout
+
+
+def test_an_import_says_how_far_it_is(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
+    file = installation.config.with_name("bank.csv")
+    file.write_text("account,amount,reference\ncustomer-1,1,a\ncustomer-1,2,b\n")
+    for words, parts in (("--dry-run",), ["0%", "50%"]), ((), ["0%", "25%", "75%", "100%"]):
+        said = installation.vosd("payment", "import", str(file), *words).stderr.splitlines()
+        assert [line.partition(":")[0] for line in said] == parts
+    assert said[-1].startswith("100%: 2 payments, ")
 
 
 @pytest.mark.parametrize("shortened", ["2.02611E+14", '"2,02611E+14"', "2E+14", "2.026e+014"])

@@ -15,7 +15,7 @@ from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, MOMENT, Count, as_option, ask, operator_option, operator_verb, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, json_verb, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import ordered, principal
+from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.written_file import write_file
 from vosd.wiring.office import office_of
 
@@ -64,8 +64,11 @@ def import_file(
     """
     wanted = _payments_in(file, columns, encoding, has_decimal_comma=decimal_comma)
     from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
+    from vosd.cli.progress import meter
 
-    found = ordered(invocation, import_payments, ImportPayments(tuple(wanted), is_trial))
+    order, who = ImportPayments(tuple(wanted), is_trial), principal()
+    with meter("payments") as shown:
+        found = in_office(invocation, lambda office: import_payments(office, who, order, shown.show))
     if output.printed_as_json(found):
         return
     rows = [[each.line, each.account, each.amount, each.currency, each.reference, each.outcome] for each in found]

@@ -6,7 +6,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -437,8 +437,12 @@ class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.MONEY_BOOK)
 @waits_for_rows
-async def import_payments(office: Office, who: Principal, order: ImportPayments) -> list[ImportedPayment]:
+async def import_payments(
+    office: Office, who: Principal, order: ImportPayments, report: Callable[[float, int], None] = lambda *_: None
+) -> list[ImportedPayment]:
     """Check all payments, then book them one by one; those above the limit wait for a second person.
+
+    ``report`` receives a part of 1 and a count of payments: they are checked, and then counted again.
 
     Raises:
         BadPaymentFile: a line cannot be booked; nothing was booked.
@@ -448,7 +452,9 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
     known = await payees(office, [each.account for each in order.payments])
     faults: list[str] = []
     found: list[ImportedPayment] = []
-    for each in order.payments:
+    whole = len(order.payments) * (1 if order.is_trial else 2)
+    for number, each in enumerate(order.payments):
+        report(number / whole, number)
         account = known.get(each.account)
         if (fault := _fault(each, account)) is not None:
             faults.append(fault)
@@ -476,7 +482,11 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         raise BadPaymentFile(faults)
     if order.is_trial:
         return found
-    return [await _book(office, who, each, known.get(each.account), is_trial=False) for each in order.payments]
+    booked: list[ImportedPayment] = []
+    for each in order.payments:
+        booked.append(await _book(office, who, each, known.get(each.account), is_trial=False))
+        report((len(found) + len(booked)) / whole, len(booked))
+    return booked
 
 
 async def _book(
