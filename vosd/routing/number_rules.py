@@ -40,7 +40,7 @@ class _Filter:
 
     def __init__(self, entries: Iterable[str], lists: Mapping[str, NumberList]) -> None:
         entries = tuple(entries)
-        named = (entry.removeprefix(LIST) for entry in entries if entry.startswith(LIST))
+        named = dict.fromkeys(entry.removeprefix(LIST) for entry in entries if entry.startswith(LIST))
         self._lists = tuple((name, lists[name]) for name in named)
         self._patterns = PatternSet(entry for entry in entries if not entry.startswith(LIST))
 
