@@ -1,7 +1,7 @@
 """Payments in the office: orders that make no sense, the accounts an agent pays for, the audit, and two persons."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from doubles.office import agent, office_on, operator
 from doubles.statements import statements_of
 from sqlalchemy import delete
 
+from vosd.admin.office import payment_file
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import (
@@ -160,6 +161,38 @@ async def test_an_account_that_is_not_configured_any_more_has_payments_in_the_cu
         later, operator(), ImportPayments((FilePayment(2, "tokyo", Decimal(7), "a", None, None),))
     )
     assert (booked.currency, booked.after) == ("JPY", "62.00")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_a_file_for_a_request_has_ten_thousand_lines_at_most(
+    office: Office, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_file, "LINES_MAX", 4)
+    lines = ["account,amount,reference", "acme,1,a", "acme,2,b", "acme,3,c", "acme,4,d"]
+    found = await read_payments(office, operator(), ReadPayments(content=end.join(lines)))
+    assert [each.reference for each in found.payments] == ["a", "b", "c", "d"]
+    with pytest.raises(BadPaymentFile, match="more than 4 lines: make several files of it"):
+        await read_payments(office, operator(), ReadPayments(content=end.join([*lines, "acme,5,e"])))
+
+
+async def test_a_long_file_is_checked_in_parts_and_the_faults_of_all_are_named(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_file, "_CHECKED_AT_ONCE", 2)
+    checked, faults_of = list[list[str | None]](), payment_file.faults_of
+
+    async def counted(office: Office, who: Principal, orders: Sequence[BookPayment], faults_max: int) -> Any:
+        checked.append([each.reference for each in orders])
+        return await faults_of(office, who, orders, faults_max)
+
+    monkeypatch.setattr(payment_file, "faults_of", counted)
+    amounts = ("5", "0.5", "6", "7", "0.7")
+    lines = [f"tokyo,{amount},r{number}" for number, amount in enumerate(amounts)]
+    file = ReadPayments(content="\n".join(["account,amount,reference", *lines]))
+    with pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), file)
+    assert [each.said[:23] for each in refused.value.mistakes] == ["line 3: `amount` 0.50 h", "line 6: `amount` 0.70 h"]
+    assert checked == [["r0", "r1"], ["r2", "r3"], ["r4"]]
 
 
 async def test_a_payment_is_repeated_though_its_account_has_fewer_decimals_by_now(

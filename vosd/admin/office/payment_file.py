@@ -4,6 +4,7 @@ A payment is known by account and reference, so a file that is imported again bo
 columns are found by their names, and a line that is not clear keeps the whole file from being booked.
 """
 
+import asyncio
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from vosd.base.csv_text import has_joined_rows, is_shortened, named_separator
 from vosd.base.errors import VosError
 from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.authority import OutOfScopeError
 from vosd.storage.database import ContentRefused
@@ -40,6 +42,10 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
+LINES_MAX: Final = 10_000
+"""Most lines of a file that is read for a request: it takes a second then, and its payments are ordered one by one."""
+_CHECKED_AT_ONCE: Final = 500
+"""Payments that are checked before other requests get their turn."""
 _DELIMITERS: Final = (",", ";", "\t")
 _SPLIT_REFERENCE: Final = re.compile(r'[^0-9"]*[1-9][0-9]{0,2},[0-9]{3}(\.[0-9]*)?\Z')
 """Amount and the reference before it that a comma has split: RM 1,234.50. A reference INV-7 before 50 is one."""
@@ -327,7 +333,9 @@ async def read_payments(office: Office, who: Principal, order: ReadPayments) -> 
         StoreUnavailable: whether an account is in the ledger is not known; try again.
     """
     scope = office.scope_of(who)
-    found = read_payment_file(StringIO(order.content, newline=""))
+    if max(map(order.content.count, "\r\n")) > LINES_MAX:
+        raise BadPaymentFile([f"more than {LINES_MAX:,} lines: make several files of it, or use vosd payment import"])
+    found = await asyncio.to_thread(read_payment_file, StringIO(order.content, newline=""))
     known = await payees(office, [each.account for each in found])
     absent = await _absent(office, scope, dict.fromkeys(each.account for each in found))
     faults = [
@@ -368,8 +376,10 @@ async def _untakable(office: Office, who: Principal, payments: Iterable[FilePaym
             )
         except OrderError as error:
             faults[each.line] = error
-    found = await faults_of(office, who, [*orders.values()], FAULTS_SHOWN)
-    faults |= {line: fault for line, fault in zip(orders, found, strict=True) if fault is not None}
+    for part in in_parts([*orders], _CHECKED_AT_ONCE):
+        left = max(FAULTS_SHOWN - len(faults), 0)
+        found = await faults_of(office, who, [orders[line] for line in part], left)
+        faults |= {line: fault for line, fault in zip(part, found, strict=True) if fault is not None}
     return [f"line {line}: {fault}" for line, fault in sorted(faults.items())]
 
 
