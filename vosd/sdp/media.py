@@ -755,11 +755,14 @@ def ended(text: bytes, end: bytes = b"\r\n") -> bytes:
 
 
 def _formats(part: bytes) -> tuple[list[bytes], dict[int, tuple[str, int]]] | None:
-    """Return the payload types of a medium and their names; None where it is rejected or no RTP."""
+    """Return the payload types of a medium, each once, and their names; None where it is rejected or no RTP.
+
+    A line has room for twenty thousand, and what is compared with each other takes the square of that.
+    """
     words = part.partition(b"\n")[0].split()
     if len(words) < 4 or words[1] == b"0" or b"RTP/" not in words[2]:
         return None
-    return [each for each in words[3:] if _is_number(each, 127)], _Level.of(part).maps
+    return [each for each in dict.fromkeys(words[3:]) if _is_number(each, 127)], _Level.of(part).maps
 
 
 def _chosen(payloads: list[bytes], maps: dict[int, tuple[str, int]], order: Sequence[str]) -> list[bytes]:
