@@ -745,6 +745,14 @@ async def test_rate_groups_that_an_agent_may_give_are_read_once_for_all_objects_
     await database.close()
 
 
+def test_an_agent_gets_a_hundred_mistakes_of_a_change_at_most(office: Office) -> None:
+    """Each value of a list that fills the body of a request may be one."""
+    objects = AgentObjects(office.definitions, office.scope_of(agent("south")))
+    mistakes = [DefinitionProblem("", 0, f"accounts[own].countries[{at}]", "XX", "a country") for at in range(5_000)]
+    found = objects.cleaned(ConfigError(mistakes), ()).problems
+    assert [each.key for each in found] == [f"accounts[own].countries[{at}]" for at in range(100)]
+
+
 def test_the_names_that_an_agent_sees_are_gathered_once_for_a_list(office: Office, monkeypatch: Any) -> None:
     gathered = Counter[str]()
     monkeypatch.setattr(principals, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")

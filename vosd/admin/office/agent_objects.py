@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +58,8 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
+MISTAKES_MAX: Final = 100
+"""Mistakes of a change that an agent gets as an answer: each value of a long list may be one."""
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\S*?(?=:?(?:\s|$))")
 """Place in a file; a network such as 192.0.2.0/24 is none."""
@@ -284,8 +287,8 @@ class AgentObjects:
     def cleaned(self, error: ConfigError, versions: Collection[ObjectVersion]) -> ConfigError:
         """Return the mistakes of a change without names, files and objects that the agent does not see."""
         own = {each.name for each in versions} | (self._scope.visible or frozenset())
-        problems = dict.fromkeys(self._cleaned(each, own) for each in error.problems if each.severity.value == "error")
-        return ConfigError(problems)
+        errors = islice((each for each in error.problems if each.severity.value == "error"), MISTAKES_MAX)
+        return ConfigError(dict.fromkeys(self._cleaned(each, own) for each in errors))
 
     def _cleaned(self, problem: DefinitionProblem, own: Collection[str]) -> DefinitionProblem:
         label = _LABEL.match(problem.key)
