@@ -360,7 +360,7 @@ async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files
     parts: list[float] = []
     made = await close_month(office, operator(), ALL_PASSED, lambda part, _calls: parts.append(part))
     assert parts == sorted(parts)
-    assert 0 < parts[0] < parts[-1] <= 1
+    assert 0 <= parts[0] < parts[-1] <= 1
     page, directory = made.page, Path(made.directory or "")
     assert page is not None
     assert (made.closed, made.repeated, page.reason) == (True, False, "the vendor is late")

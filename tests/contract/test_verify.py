@@ -46,6 +46,14 @@ async def test_sound_books_show_no_difference_and_how_much_was_looked_at(booked)
     assert result.calls_without_cdr == 1
 
 
+async def test_an_audit_says_that_it_goes_on_before_it_counts_calls(booked, monkeypatch):
+    monkeypatch.setattr(verify_accounts, "_ACCOUNTS_AT_ONCE", 2)
+    monkeypatch.setattr(audit, "_CALLS_AT_ONCE", 5)
+    seen = []
+    await verify_ledger(booked, passed=lambda *each: seen.append(each))
+    assert seen == [(0.0, 0), (0.0, 0), (5 / 8, 5), (1.0, 8)]
+
+
 async def test_the_only_entry_of_an_account_goes_on_from_nothing(booked):
     payment = Payment(account="idle", kind=EntryKind.PAYMENT, reference="q", made_at=STARTED, amount=Decimal(3))
     await SqlPayments(booked).add(payment)

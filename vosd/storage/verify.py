@@ -65,10 +65,11 @@ async def verify_ledger(
 
     Each difference is given to ``report`` as it is found; without it all are collected. What is closed was verified
     before it was closed, and is verified again with ``whole`` only. What was dropped since is left out. ``passed``
-    receives the part of the calls that are done, of 1, and their number.
+    receives the part of the calls that are done, of 1, and their number; 0 and 0 while accounts are compared.
     """
     differences: list[BookDifference] = []
     report = report or differences.append
+    show = passed or (lambda _part, _calls: None)
     async with database.reading(unhurried=True) as connection:
         base = None if whole else await base_of(connection)
         dropped = await dropped_before(connection)
@@ -76,7 +77,7 @@ async def verify_ledger(
         without_cdr = await _calls_without_cdr(connection, 0 if base is None else base.entry_id)
         await _report_counter_behind(connection, report)
         await without_account(connection, report)
-        compared = await audit_accounts(connection, start, report)
+        compared = await audit_accounts(connection, start, report, lambda: show(0.0, 0))
         await audit_invoices(connection, None if base is None else base.closed_until, report)
         if whole:
             await audit_checkpoints(connection, dropped.entries, report)
@@ -91,8 +92,7 @@ async def verify_ledger(
         while last_call is not None:
             last_call = await _verify_calls(connection, last_call, report, marks)
             done = calls if last_call is None else min(done + _CALLS_AT_ONCE, calls)
-            if passed is not None:
-                passed(done / max(calls, 1), done)
+            show(done / max(calls, 1), done)
         unexplained = await without_charge(connection, marks)
         _report_unequal(BookFault.CHARGES_WITHOUT_CDR, unexplained, report)
     return Verification(compared.accounts, compared.entries, calls, without_cdr, tuple(differences))

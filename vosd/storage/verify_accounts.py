@@ -66,10 +66,12 @@ class _Sums(NamedTuple):
     faults: int
 
 
-async def audit_accounts(connection: AsyncConnection, closed_until: int | None, report: Report) -> ComparedCounts:
+async def audit_accounts(
+    connection: AsyncConnection, closed_until: int | None, report: Report, passed: Callable[[], None]
+) -> ComparedCounts:
     """Compare balances and entries of all accounts, behind the checkpoints of ``closed_until``, and report differences.
 
-    None = from the first entry of each.
+    None = from the first entry of each. ``passed`` is called behind each range of entries.
     """
     accounts = entries = 0
     after: str | None = ""
@@ -88,6 +90,7 @@ async def audit_accounts(connection: AsyncConnection, closed_until: int | None, 
                     if sums.faults:
                         start = next(start for start in each.starts if start.account == sums.account)
                         await _report_faults(connection, _Range([start], each.last), report)
+                passed()
         for row in rows:
             expected = starts[row.id].balance + totals[row.id]
             if row.balance != expected:
