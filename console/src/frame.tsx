@@ -22,7 +22,6 @@ import { useDisclosure, useHotkeys, useLocalStorage } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, memo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "./api/again";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
@@ -36,6 +35,7 @@ import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
 import { useLogOut, useMay, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
 import { useServerText } from "./text/meanings";
+import { useTranslation } from "./text/translation";
 import { chooseZone, offsetText, useZone, zones } from "./zone";
 
 const IN_FORCE_MS = 30_000;

@@ -11,7 +11,6 @@ import {
   type RouteComponent,
 } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { keep, recall } from "./kept";
 import { narrowing, queryOf, searchOf } from "./narrowing";
@@ -20,6 +19,7 @@ import { Note } from "./parts/note";
 import { NotFound, Page } from "./parts/page";
 import { ProblemText } from "./parts/problem";
 import { OverviewScreen } from "./screens/overview";
+import { useTranslation } from "./text/translation";
 
 function Pending() {
   const { t } = useTranslation();

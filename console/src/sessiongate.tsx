@@ -3,7 +3,6 @@
 import { Button, Center, Loader, Modal, Stack } from "@mantine/core";
 import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { SESSION } from "./api/again";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { keep, recall } from "./kept";
@@ -16,6 +15,7 @@ import { formsEntered } from "./parts/unsaved";
 import { Login, LoginAgain } from "./screens/login";
 import { SecondFactorPage } from "./screens/ownlogin";
 import { forgetAll, isOfPages, type Person, SessionContext, useLogOut, waiting } from "./session";
+import { useTranslation } from "./text/translation";
 
 const HTTP_UNAUTHORIZED = 401;
 /** Whether a person was logged in here last: what it may do is asked for at once with the session then. */

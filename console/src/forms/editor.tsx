@@ -3,7 +3,6 @@
 import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { ifVersion, Problem, type Query, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
@@ -18,6 +17,7 @@ import { TryCall } from "../parts/trycall";
 import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
 import { kindIn, readMeanings, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { Form } from "./form";
 import { withHours } from "./hours";
 import {

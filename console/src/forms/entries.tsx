@@ -1,7 +1,7 @@
 /** Entries of a calendar as a table: which days, which hours, whether they are working time. */
 
 import { Button, NativeSelect, TextInput } from "@mantine/core";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 import { Add, type FieldProps, Group, Remove } from "./fields";
 import { asKind, type EntryKind, endsOf, KINDS, kindOf, rangeOf, WEEKDAYS } from "./hours";
 import { hasMistake, isSet, itemsOf, type Keys, mistakeAt, placesOfRows } from "./keys";

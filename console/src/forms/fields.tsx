@@ -15,11 +15,11 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type ComponentType, createContext, memo, type ReactNode, useContext, useMemo, useState } from "react";
 import { flushSync } from "react-dom";
-import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Schemas, send } from "../api/client";
 import { rescueFocus } from "../parts/focus";
 import { MomentInput } from "../parts/minute";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import {
   HIDDEN,
   hasMistake,

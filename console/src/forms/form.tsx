@@ -2,7 +2,7 @@
 
 import { Stack, TextInput, Title } from "@mantine/core";
 import { useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 import { Fields, Meaning, TemplateOfForm, useTemplate } from "./fields";
 import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes, undeclared } from "./keys";
 import { SPECIAL } from "./special";

@@ -2,8 +2,8 @@
 
 import { Button, NativeSelect } from "@mantine/core";
 import { flushSync } from "react-dom";
-import { useTranslation } from "react-i18next";
 import { rescueFocus } from "../parts/focus";
+import { useTranslation } from "../text/translation";
 import { drawn, type FieldProps, Group, Remove } from "./fields";
 import { itemsOf, mistakeAt } from "./keys";
 import { withCriterion } from "./plan";

@@ -4,7 +4,6 @@ import { Autocomplete, Group, TextInput, Title } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
 import { NotShown, withMoney } from "../parts/lacking";
 import { marginIn } from "../parts/margin";
@@ -15,6 +14,7 @@ import { Table } from "../parts/table";
 import { State } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { useNames } from "./fields";
 import { planRows } from "./plan";
 

@@ -15,12 +15,12 @@ import {
 } from "@mantine/core";
 import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { Problem } from "../api/client";
 import { isPageOld, type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { AmountInput } from "./amountinput";
 import { Confirm } from "./confirm";
 import { Copy } from "./copy";

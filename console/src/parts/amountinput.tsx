@@ -1,5 +1,5 @@
 import { TextInput, type TextInputProps } from "@mantine/core";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 
 /** A field for an amount of money. Where another form is entered, such as 1,5, the browser says the title. */
 export function AmountInput({ mayBeNegative = false, ...props }: TextInputProps & { mayBeNegative?: boolean }) {

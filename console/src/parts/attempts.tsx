@@ -1,6 +1,6 @@
 /** The attempts of a call one behind the other on a line of time. */
 
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 import { Gateway } from "./values";
 
 export interface Attempt {

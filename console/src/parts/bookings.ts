@@ -1,8 +1,8 @@
 /** Bookings in words, and transfers. */
 
-import { useTranslation } from "react-i18next";
 import { client, content, type Schemas } from "../api/client";
 import { amount, less, moment } from "../format";
+import { useTranslation } from "../text/translation";
 
 type Booked = Schemas["Booked"];
 type Waiting = Schemas["WaitingSheet"];

@@ -1,9 +1,9 @@
 import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { isPageOld, type Orders, useOrders } from "../api/orders";
+import { useTranslation } from "../text/translation";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
 import { Opener } from "./opener";

@@ -1,8 +1,8 @@
 /** The ways to pages that do what commands of a sentence do: who works in a browser has no terminal. */
 
-import { useTranslation } from "react-i18next";
 import { placesOfCommands } from "../places";
 import { usePerson } from "../session";
+import { useTranslation } from "../text/translation";
 import { Go } from "./go";
 
 export function CommandPages({ text }: { text: string }) {

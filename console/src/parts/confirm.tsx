@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Progress, Stack } from "@mantine/core";
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { giveFocus, rescueFocus } from "./focus";
 import { OrderButton } from "./orderbutton";
 import { ProblemText } from "./problem";

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 
 /** A button that copies a text, and says whether the browser has let it. */
 export function Copy({ text }: { text: string }) {

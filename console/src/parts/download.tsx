@@ -3,9 +3,9 @@
 import { Button, type ButtonProps } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { download } from "../api/client";
 import { present } from "../api/clock";
+import { useTranslation } from "../text/translation";
 import { Age } from "./age";
 import { giveFocus } from "./focus";
 import { OrderButton } from "./orderbutton";

@@ -1,7 +1,7 @@
 /** Choices of how calls ended: in the words of the page's language, asked for as a CDR has them. */
 
 import { Select } from "@mantine/core";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 
 /** All end reasons of the switch, which a test compares with its own. */
 const REASONS = [

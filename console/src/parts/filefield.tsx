@@ -1,5 +1,5 @@
 import { FileInput, type FileInputProps } from "@mantine/core";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 
 /** A field for one file. A file that is chosen once more is read once more: it may have been mended since. */
 export function FileField(props: FileInputProps) {

@@ -2,12 +2,12 @@
 
 import { Group, NativeSelect, Stack, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useTranslation } from "react-i18next";
 import { ifVersion, pageOf, type Query, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
 import { inForceOf, VERSIONS_READ } from "../forms/versions";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { KeyWords } from "./keywords";
 import { ProblemText } from "./problem";
 import type { Change } from "./trial";

@@ -3,8 +3,8 @@
 import { Button, Progress } from "@mantine/core";
 import type { UseMutationResult } from "@tanstack/react-query";
 import { type RefObject, useEffect } from "react";
-import { useTranslation } from "react-i18next";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { giveFocus } from "./focus";
 
 /**

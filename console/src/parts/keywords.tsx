@@ -1,8 +1,8 @@
 /** Keys of an object with their values before and after a change. */
 
 import { Fragment } from "react";
-import { useTranslation } from "react-i18next";
 import { CHANGED, differences, isSet, shown } from "../forms/keys";
+import { useTranslation } from "../text/translation";
 
 const DIFFERENCES_SHOWN = 20;
 

@@ -1,7 +1,7 @@
 /** What an answer leaves out because the person may not see it. */
 
-import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
+import { useTranslation } from "../text/translation";
 import type { Column } from "./table";
 import { Named } from "./values";
 

@@ -1,7 +1,7 @@
 /** The messages of a call as a picture: a line for each side, an arrow for each message. */
 
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 import { type Ladder, type Picture, picture, type Rung } from "./messages";
 
 const COLUMN_PX = 170;

@@ -1,8 +1,8 @@
 /** Whether the media of a call that is not made would be relayed, by which step, and how networks and NAT decide. */
 
-import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 interface MediaStep {
   step: number;

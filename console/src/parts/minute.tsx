@@ -2,8 +2,8 @@
 
 import { Button, TextInput, type TextInputProps } from "@mantine/core";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { endOfDay, enteredEnd, enteredMoment, isDayBegin, lastDay, localMinute, moment } from "../format";
+import { useTranslation } from "../text/translation";
 import { isZone, repeatedOffset, useZone, zoneName } from "../zone";
 import { NarrowInput, useEnteredWhenLeft } from "./narrow";
 

@@ -1,9 +1,9 @@
 import { Group, Stack, Title } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
 import { brand } from "../brand";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { Dialogs } from "./dialogs";
 import { Note } from "./note";
 

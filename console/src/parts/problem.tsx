@@ -1,9 +1,9 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { ChangedSince, CutOff, FileChanged, isLate, Problem, remedyOf, sentencesOf, Unreachable } from "../api/client";
 import { DoneOtherwise } from "../api/orders";
 import { useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { CommandPages } from "./commandpages";
 import { rescueFocus } from "./focus";
 import { Note } from "./note";

@@ -1,15 +1,12 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import i18next from "i18next";
 import { renderToStaticMarkup } from "react-dom/server";
-import { initReactI18next } from "react-i18next";
 import { beforeAll, expect, it } from "vitest";
 import texts from "../text/en.json";
 import { Missing } from "./reporttable";
 
 beforeAll(async () => {
-  await i18next
-    .use(initReactI18next)
-    .init({ lng: "en", resources: { en: { translation: texts } }, showSupportNotice: false });
+  await i18next.init({ lng: "en", resources: { en: { translation: texts } }, showSupportNotice: false });
 });
 
 const whole = { columns: [], rows: [], totals: [], calls: [], missing: 0, missing_in_replica: 0 };

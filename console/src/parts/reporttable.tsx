@@ -2,10 +2,10 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { zoneName } from "../zone";
 import type { ReportSpan, Spans } from "./spans";
 import { type Column, type Read, Table } from "./table";

@@ -3,8 +3,8 @@
 import { Group } from "@mantine/core";
 import { infiniteQueryOptions, type keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect } from "react";
-import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Row } from "../api/client";
+import { useTranslation } from "../text/translation";
 
 const PAGE_ROWS = 200;
 

@@ -3,10 +3,10 @@
 import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useReducer, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { ifVersion, send } from "../api/client";
 import { type Narrowing, queryOf, searchOf } from "../narrowing";
 import { useMay, useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { useRescue } from "./focus";
 import { ProblemText } from "./problem";
 import {

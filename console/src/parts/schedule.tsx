@@ -2,9 +2,9 @@
 
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import type { Narrowing } from "../narrowing";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 
 /** Operations that a person has who may order reports at fixed times: to define one, and to see the books that it shows. */
 const NEEDED = ["POST /report-schedules", "GET /ledger/profit"];

@@ -3,12 +3,12 @@
 import { Modal, Stack, Table, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, Problem, type Row, type Schemas } from "../api/client";
 import { present } from "../api/clock";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { JobUnderWay } from "./jobunderway";
 import { NotShown, withMoney } from "./lacking";
 import { OrderButton } from "./orderbutton";

@@ -2,10 +2,10 @@
 
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
 import { amount } from "../format";
+import { useTranslation } from "../text/translation";
 import { endsOf, extentWords, figureAxis, spanAxis } from "./axis";
 import { barsOf, type Figure, type Line, linesOf, type Spans, spanWords } from "./spans";
 

@@ -1,8 +1,8 @@
 /** The steps of a charge, each in a sentence with the amount that it comes to. */
 
-import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount } from "../format";
+import { useTranslation } from "../text/translation";
 import { useStateWord } from "./values";
 
 const KNOWN = new Set([

@@ -13,8 +13,8 @@ import {
   useState,
 } from "react";
 import { flushSync } from "react-dom";
-import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
+import { useTranslation } from "../text/translation";
 import { Note } from "./note";
 import { isOnPaper, useIsPrinted } from "./paper";
 import { InRow, type Kind, Value } from "./values";

@@ -1,10 +1,10 @@
 /** Take back a payment that was booked by mistake: the button in its row, and what it books. */
 
 import { useQuery } from "@tanstack/react-query";
-import { useTranslation } from "react-i18next";
 import { client, content, type Row, type Schemas } from "../api/client";
 import { amount, less } from "../format";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { Act } from "./act";
 import { useBooked } from "./bookings";
 import { Reading } from "./problem";

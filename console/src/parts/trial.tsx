@@ -2,11 +2,11 @@
 
 import { Alert, Button, Group } from "@mantine/core";
 import { skipToken, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
 import { present } from "../api/clock";
 import { ServerText, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { KeyWords } from "./keywords";
 import { useUndo } from "./undo";
 import { Moment } from "./values";

@@ -3,10 +3,10 @@
 import type { ButtonProps } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { ifVersion, type Query } from "../api/client";
 import { isPageOld, useOrders } from "../api/orders";
+import { useTranslation } from "../text/translation";
 import { Confirm } from "./confirm";
 import { Opener } from "./opener";
 import { type Change, ChangeWords, useSay } from "./trial";

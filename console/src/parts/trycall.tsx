@@ -3,10 +3,10 @@
 import { Group, Stack, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { type Row, send } from "../api/client";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { NotShown, withMoney } from "./lacking";
 import { marginIn } from "./margin";
 import { OrderButton } from "./orderbutton";

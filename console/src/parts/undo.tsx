@@ -2,10 +2,10 @@
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { isStale, Problem } from "../api/client";
 import { isPageOld, mayBeCarriedOut } from "../api/orders";
+import { useTranslation } from "../text/translation";
 import { rescueFocus } from "./focus";
 import { ProblemText } from "./problem";
 

@@ -3,7 +3,7 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
 import { useBlocker } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 
 interface Unsaved {
   /** The question, which the form shows among its parts. */

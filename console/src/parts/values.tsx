@@ -1,13 +1,13 @@
 /** Single values: money, moments, states. */
 
 import { createContext, useContext } from "react";
-import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { present } from "../api/clock";
 import { amount, moment, utc } from "../format";
 import { useMay, useSession } from "../session";
 import { saidFacts } from "../text/facts";
 import { ServerText, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { useZone } from "../zone";
 import { useQuarter } from "./age";
 import { Go } from "./go";

@@ -4,7 +4,6 @@ import { Button, Checkbox, Group, Modal, NativeSelect, Stack, TextInput, Title }
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { isPageOld, Orders, useOrders } from "../api/orders";
@@ -27,6 +26,7 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useDefinedAt, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { CHARGED_MS, USE_MS } from "./accounts";
 import { NewPerson } from "./acts";
 import { Below } from "./below";

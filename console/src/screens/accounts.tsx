@@ -4,7 +4,6 @@ import { Button, Group, Select, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { listText, type Query, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -13,6 +12,7 @@ import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useStateWord } from "../parts/values";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 
 const PAGE_ROWS = 1_000;
 /** Most accounts of a search whose consumption is read: the server adds it up for those that are named. */

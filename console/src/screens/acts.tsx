@@ -4,7 +4,6 @@ import { Button, Group, Modal } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
-import { useTranslation } from "react-i18next";
 import {
   ChangedSince,
   keyed,
@@ -24,6 +23,7 @@ import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Schedule } from "../parts/schedule";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { Tree } from "./call";
 import type { List } from "./columns";
 import { SEEN_BY } from "./rights";

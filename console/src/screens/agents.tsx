@@ -4,12 +4,12 @@ import { Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
 import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
+import { useTranslation } from "../text/translation";
 import { type Branch, namesIn, namesTo, opened, treeOf } from "./tree";
 
 const PAGE_ROWS = 1_000;

@@ -1,6 +1,5 @@
 import { Alert, Switch } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
 import { present } from "../api/clock";
 import { moment } from "../format";
@@ -16,6 +15,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, useFacts } from "../parts/values";
 import { ServerText, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 const READ_MS = 2_000;
 const ALARMS_MAX = 1_000;

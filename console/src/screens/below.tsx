@@ -4,7 +4,6 @@ import { SegmentedControl, Title } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
 import { pageOf } from "../api/client";
 import { Age } from "../parts/age";
 import { Part } from "../parts/page";
@@ -12,6 +11,7 @@ import { ProblemText } from "../parts/problem";
 import { Rest, RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { USE_MS, useCharged } from "./accounts";
 import { SILENT_MS } from "./running";
 

@@ -2,7 +2,7 @@
 
 import { Checkbox, Group, Select, Stack, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../text/translation";
 import { type BillLook, type BillMap, FIELDS, NEEDED, SEPARATORS, UNITS } from "./bill";
 
 /** What is rarely said of a bill; it is shown where it was said. */

@@ -4,7 +4,6 @@ import { Alert, Button, Checkbox, Group, Select, Stack, TextInput, Title } from 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, fileContent, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, endOfDay, enteredMoment, isId } from "../format";
@@ -22,6 +21,7 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { type BillMap, beginningOf, begun, billMapText, isCompressed, isWorkbook, lookOf, NEEDED } from "./bill";
 import { BillColumns } from "./billcolumns";
 import { type Disputed, typedOver } from "./dispute";

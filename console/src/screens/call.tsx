@@ -4,7 +4,6 @@ import { Alert, Anchor, Button, Group, Tabs, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, explained, Problem, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
 import { Download } from "../parts/download";
@@ -19,6 +18,7 @@ import { type Column, Table } from "../parts/table";
 import { type Kind, Money, State, Value } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { Correction, Corrections, chargesQuery } from "./correction";
 
 const NOT_FOUND = 404;

@@ -4,7 +4,6 @@ import { Button, Checkbox, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
 import { Navigate, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type Ref, useRef } from "react";
-import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
 import { localMinute } from "../format";
 import type { Narrowing } from "../narrowing";
@@ -20,6 +19,7 @@ import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
 import { useIsOfAccount, useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { columnsOfCalls } from "./columns";
 
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;

@@ -4,7 +4,6 @@ import { Button, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { ifVersion, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
@@ -17,6 +16,7 @@ import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 const ACTIONS = [
   "SetObjects",

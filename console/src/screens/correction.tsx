@@ -3,7 +3,6 @@
 import { Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
 import { isPageOld, useOrders } from "../api/orders";
@@ -17,6 +16,7 @@ import { Table as Rows } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 
 type Corrected = Schemas["CorrectionSheet"];
 type Wanted = Schemas["WantedCharge"];

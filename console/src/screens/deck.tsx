@@ -3,7 +3,6 @@
 import { Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { client, content, neutralised, pageOf, type Row } from "../api/client";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
@@ -15,6 +14,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { useStateWord } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { SheetImport } from "./import";
 
 export function DeckScreen() {

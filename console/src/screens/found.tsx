@@ -3,7 +3,6 @@
 import { Stack, Title } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
 import { Link, Navigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { isOfMinutesAgo } from "../api/again";
 import {
   allOf,
@@ -24,6 +23,7 @@ import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { Gateway, Value } from "../parts/values";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { gatewayColumns } from "./columns";
 
 const SHOWN = 5;

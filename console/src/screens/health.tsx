@@ -2,7 +2,6 @@
 
 import { Alert, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useTranslation } from "react-i18next";
 import { client, content, keyed, type Row, type Schemas, send } from "../api/client";
 import { Act } from "../parts/act";
 import { Facts, Page, Part } from "../parts/page";
@@ -12,6 +11,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, State } from "../parts/values";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { Whole } from "./call";
 
 const READ_MS = 5_000;

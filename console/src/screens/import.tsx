@@ -4,7 +4,6 @@ import { Alert, Checkbox, Group, SegmentedControl, Select, Stack, Text, TextInpu
 import { useMutation, useQuery } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { memo, useMemo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, fileContent, ifVersion, Problem, pageOf, type Row, stream } from "../api/client";
 import { present } from "../api/clock";
 import { endOf, type Job, resultOf } from "../api/jobs";
@@ -24,6 +23,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { useZone, zoneName } from "../zone";
 import {
   COLUMNS,

@@ -4,7 +4,6 @@ import { Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, keyed, queryText, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, isId, less } from "../format";
@@ -21,6 +20,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { lastMonth } from "../zone";
 import { nameOf } from "./money";
 

@@ -2,7 +2,6 @@
 
 import { Group, Select } from "@mantine/core";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
 import { Download } from "../parts/download";
 import { NarrowMoment } from "../parts/minute";
@@ -14,6 +13,7 @@ import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useStateWord } from "../parts/values";
 import { useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { ListActs, OpenedRow, rowActs } from "./acts";
 import { type List, lists, rowKeys } from "./columns";
 

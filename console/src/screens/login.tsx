@@ -1,13 +1,13 @@
 import { Alert, Button, Center, Paper, PasswordInput, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useLayoutEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { client, content, Problem, type Session } from "../api/client";
 import { mayBeCarriedOut } from "../api/orders";
 import { brand, logo } from "../brand";
 import { isPasswordDoubtful, notePasswordDoubt } from "../parts/doubt";
 import { leaveField } from "../parts/forgotten";
 import { ProblemText } from "../parts/problem";
+import { useTranslation } from "../text/translation";
 
 const FIRST_LOG_IN = "#/first-login/";
 

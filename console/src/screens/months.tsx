@@ -4,7 +4,6 @@ import { Checkbox, Group, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { ChangedSince, client, content, listText, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, moment } from "../format";
@@ -20,6 +19,7 @@ import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { useTranslation } from "../text/translation";
 import { lastMonth } from "../zone";
 
 /** Kinds of missing work that an order may pass over. */

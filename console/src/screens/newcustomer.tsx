@@ -4,7 +4,6 @@ import { Alert, Button, Group, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useCallback, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Problem, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
 import { amount } from "../format";
@@ -21,6 +20,7 @@ import { ChangeWords, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useMay, useSession } from "../session";
 import { ServerText, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 type Made = Schemas["CustomerSheet"];
 

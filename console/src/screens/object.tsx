@@ -4,7 +4,6 @@ import { Alert, Button, Group, Tabs } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { ifVersion, keyed, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, type Kind, pathOf } from "../forms/keys";
@@ -18,6 +17,7 @@ import { type Change, LastDone } from "../parts/trial";
 import { TriedAct } from "../parts/tried";
 import { Moment, useDefinedAt } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { isKind } from "./kinds";
 
 const DATABASE = "database";

@@ -2,7 +2,6 @@
 
 import { Button, Group } from "@mantine/core";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
 import { pathOf } from "../forms/keys";
 import { Download } from "../parts/download";
@@ -14,6 +13,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { isKind } from "./kinds";
 
 /** Kinds whose objects belong to an account. */

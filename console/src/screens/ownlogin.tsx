@@ -16,7 +16,6 @@ import {
 } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, type Schemas, type Session } from "../api/client";
 import { mayBeCarriedOut } from "../api/orders";
@@ -28,6 +27,7 @@ import { OrderButton } from "../parts/orderbutton";
 import { ProblemText } from "../parts/problem";
 import { useUnsaved } from "../parts/unsaved";
 import { useLogOut } from "../session";
+import { useTranslation } from "../text/translation";
 import { isRefused, PerhapsSet } from "./login";
 
 /** How far a second factor is: nothing entered yet, something that would be lost, in force with its codes shown. */

@@ -3,7 +3,6 @@
 import { Button, Group, Modal, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { ifNone, ifVersion, pageOf, type Row, type Schemas, send } from "../api/client";
 import { useKind } from "../forms/editor";
 import { Meaning } from "../forms/fields";
@@ -16,6 +15,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 const ROWS_READ = 1_000;
 

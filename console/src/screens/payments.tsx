@@ -4,7 +4,6 @@ import { Alert, Button, Group, Select, Stack, Tabs, TextInput } from "@mantine/c
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type ChangeEvent, type FormEvent, useEffect, useMemo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { readAgain } from "../api/again";
 import { client, content, fileContent, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
@@ -29,6 +28,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { beginServerText, ServerText, useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { useBalance } from "./money";
 
 const HTTP_UNAUTHORIZED = 401;

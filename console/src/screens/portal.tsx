@@ -2,7 +2,6 @@
 
 import { Alert, Button, Group } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { useDayBegin } from "../parts/age";
@@ -14,6 +13,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay } from "../session";
+import { useTranslation } from "../text/translation";
 import { Below } from "./below";
 import { isRefused } from "./login";
 import { nameOf, USE, useMoney } from "./money";

@@ -3,7 +3,6 @@
 import { Button, Group, TextInput, Title } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
-import { useTranslation } from "react-i18next";
 import { localMinute } from "../format";
 import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
@@ -12,6 +11,7 @@ import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { useMay, useSession } from "../session";
+import { useTranslation } from "../text/translation";
 
 const GROUP: Column = {
   name: "rate_group",

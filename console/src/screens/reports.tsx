@@ -3,7 +3,6 @@
 import { Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useTranslation } from "react-i18next";
 import { queryText, type Row } from "../api/client";
 import { useDayBegin } from "../parts/age";
 import { Download, WORKBOOK } from "../parts/download";
@@ -20,6 +19,7 @@ import { isCurrency, spanWords } from "../parts/spans";
 import { LastDone } from "../parts/trial";
 import { useStateWord } from "../parts/values";
 import { useServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 
 const FIRST = "revenue";
 const FILES = [

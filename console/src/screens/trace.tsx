@@ -3,13 +3,13 @@
 import { Button, Group, TextInput, Title } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { queryText, type Row, stream } from "../api/client";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder } from "../parts/messages";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { useTranslation } from "../text/translation";
 
 const FIELDS = ["caller", "callee", "gateway", "address"] as const;
 const WAITED_S = 600;

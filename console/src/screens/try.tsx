@@ -4,7 +4,6 @@ import { Autocomplete, Button, CopyButton, Group, TextInput, Title } from "@mant
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
-import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
 import { localMinute } from "../format";
 import { NAMES_SHOWN, useNames } from "../forms/fields";
@@ -20,6 +19,7 @@ import { TestCall } from "../parts/testcall";
 import { State } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
+import { useTranslation } from "../text/translation";
 import { Candidates, Left, Whole } from "./call";
 
 const NUMBERS = ["caller", "callee"] as const;

@@ -1,7 +1,6 @@
 /** Languages: one file each in this directory; a further file is a further language, under the name that it has in it. */
 
 import i18next from "i18next";
-import { initReactI18next } from "react-i18next";
 import { keep, recall } from "../kept";
 import { isAnswering } from "../parts/loaded";
 
@@ -34,7 +33,7 @@ export const languageFor = (wanted: string, there: readonly string[]): string =>
 /** Begin with the language that was chosen last, else with the browser's. */
 export async function beginTexts(): Promise<void> {
   const language = languageFor(recall(KEPT) ?? navigator.language, languages);
-  await i18next.use(initReactI18next).init({
+  await i18next.init({
     lng: language,
     fallbackLng: FALLBACK,
     resources: {},

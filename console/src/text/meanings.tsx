@@ -2,11 +2,11 @@
 
 import type { TFunction } from "i18next";
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
 import { useIsOfAccount } from "../session";
 import { FALLBACK } from "./index";
 import { hasWords, isEnglish, type Meanings, type Say, sayer } from "./sentences";
+import { useTranslation } from "./translation";
 import { withoutCommand } from "./withoutcommand";
 
 /** The parts `switch` and `server` of the file of each language (languages.ts). */
