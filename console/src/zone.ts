@@ -35,9 +35,6 @@ export function useZone(): string | undefined {
   return useSyncExternalStore(watch, chosenZone);
 }
 
-/** The zone's name, also where it is the browser's: reports are asked for in it. */
-export const zoneName = (): string => chosen ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
-
 /** All zones that the browser knows, UTC first. */
 export function zones(): string[] {
   return ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name !== "UTC")];
@@ -63,6 +60,9 @@ function clockOf(zone: string | undefined): Intl.DateTimeFormat {
   }
   return found;
 }
+
+/** The zone's name, also where it is the browser's: reports are asked for in it, and pages with days in each drawing. */
+export const zoneName = (): string => chosen ?? clockOf(undefined).resolvedOptions().timeZone;
 
 /** Milliseconds by which clocks of the zone are ahead of UTC at a moment. */
 function offsetOf(at: Date, zone: string | undefined): number {
@@ -146,7 +146,7 @@ function watch(watcher: () => void): () => void {
 export function isZone(name: string | undefined): name is string {
   if (!name) return false;
   try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
+    clockOf(name);
     return true;
   } catch (error) {
     if (error instanceof RangeError) return false;
