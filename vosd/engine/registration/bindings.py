@@ -192,17 +192,18 @@ class Registrations(Counting):
         return outcome
 
     def expire(self, now: Instant) -> bool:
-        """Remove the expired bindings of ``AT_ONCE`` users; return whether others have some, too.
+        """Remove the expired bindings of ``AT_ONCE`` users; return whether others may have some, too.
 
         All that a start has restored end at the same moment, where their phones do not come back.
         """
+        ended = 0
         for name in islice(self._ends.expire(now.mono), AT_ONCE):
+            ended += 1
             user = self._users[name]
             user.timer = None
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
-        due = self._ends.next_due()
-        return due is not None and due <= now.mono
+        return ended == AT_ONCE
 
     def connection_lost(self, peer: Peer) -> None:
         """Remove the bindings on a lost connection, except those that are reached without it.
