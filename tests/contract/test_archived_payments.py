@@ -11,6 +11,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.ledger_entries import entries_of
 from doubles.office import office_on, operator
+from doubles.statements import statements_of
 from sqlalchemy import func, select, update
 
 from vosd.admin.invoice_pdf import form_of, words_of
@@ -146,6 +147,15 @@ async def test_old_payments_are_in_the_archive_and_balances_and_statements_stay(
     assert sum(each.records for each in (await run(100)).months) == 15
     assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 45
     assert await audited(booked) == []
+
+
+async def test_accounts_without_payments_are_not_asked_for_theirs(booked, run):
+    with statements_of(booked, "ledger_entry.account = ") as asked:
+        sheet = await run()
+
+    accounts = {each.parameters[0] for each in asked if "ledger_checkpoint" not in each.text}
+    assert accounts == {"acme", "other"}  # of the carrier there are calls alone
+    assert sum(each.records for each in sheet.months) == 30
 
 
 def _order(listed):

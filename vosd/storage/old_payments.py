@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 
 from vosd.base.errors import VosError
 from vosd.storage import schema
@@ -44,7 +44,13 @@ class SqlOldPayments(SqlStore):
 
     async def closed(self, until: int) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries before the checkpoints of a date, account by account."""
-        points = select(_point.account, _point.seq).where(_point.closed_until == until, _point.seq > 0)
+        # Only accounts that have some: most of 100,000 may have calls alone, and each would be asked for.
+        first = (
+            select(func.min(_entry.seq))
+            .where(_entry.account == _point.account, _entry.kind.in_(KINDS))
+            .scalar_subquery()
+        )
+        points = select(_point.account, _point.seq).where(_point.closed_until == until, first <= _point.seq)
         accounts = await self._database.rows(points.order_by(_point.account), unhurried=True)
         columns = [_entry[name] for name in LedgerEntry._fields if name != "tax"]
         for point in accounts:
