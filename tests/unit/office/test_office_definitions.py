@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -40,6 +41,7 @@ from vosd.admin.office.object_versions import (
     NoSuchObjectError,
     compare_versions,
     differing,
+    hidden,
     list_versions,
 )
 from vosd.admin.office.office import Office, PermissionLackingError
@@ -56,6 +58,7 @@ from vosd.admin.office.shown_objects import (
 )
 from vosd.admin.office.untaken_versions import UntakenVersions
 from vosd.admin.office.withdrawn_changes import put_back
+from vosd.catalogue import problems
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import BadObjectError, ObjectsMoved, ObjectVersion
@@ -251,6 +254,15 @@ async def test_a_changed_password_is_said_to_be_changed_wherever_it_is(office: O
     twice = ({"x": [{"password": "a"}, {"password": "b"}]}, {"x": [{"password": "a"}, {"password": "c"}]})
     _, shown = differing(*map(json.dumps, twice))["x"]
     assert shown == [{"password": "(hidden)"}, {"password": "(changed)"}]
+
+
+def test_a_key_of_many_objects_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took most of the time of a list of 100,000."""
+    judged = Mock(wraps=problems._with_brackets)
+    monkeypatch.setattr(problems, "_with_brackets", judged)
+    objects = [{"account": f"shop-{number}", "of_a_test": {"test_password": "a"}} for number in range(100)]
+    assert {hidden("", each)["of_a_test"]["test_password"] for each in objects} == {"(hidden)"}
+    assert [call.args[0] for call in judged.call_args_list].count("test_password") == 1
 
 
 async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:

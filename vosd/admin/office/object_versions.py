@@ -4,6 +4,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
@@ -19,6 +20,8 @@ from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion, check_kind
 from vosd.cdr.shown import shown_as
 
+_is_secret: Final = lru_cache(maxsize=1_024)(is_secret)
+"""Whether a key is a password's: a list of 100,000 objects asks for the same few keys each time."""
 _place: Final = attrgetter("place")
 """Key by which versions of an object are sorted as they come into force."""
 
@@ -192,7 +195,7 @@ def hidden(key: str, value: Any) -> Any:
         return {name: hidden(name, each) for name, each in value.items()}
     if isinstance(value, list):
         return [hidden(key, each) for each in value]
-    return HIDDEN if is_secret(key) else value
+    return HIDDEN if _is_secret(key) else value
 
 
 def _hidden_after(key: str, old: Any, new: Any) -> Any:
@@ -202,7 +205,7 @@ def _hidden_after(key: str, old: Any, new: Any) -> Any:
             return {name: _hidden_after(name, old.get(name), each) for name, each in new.items()}
         case list(), list() if len(old) == len(new):
             return [_hidden_after(key, was, each) for was, each in zip(old, new, strict=True)]
-        case str(), str() if is_secret(key) and old != new:
+        case str(), str() if _is_secret(key) and old != new:
             return CHANGED
         case _:
             return hidden(key, new)
