@@ -195,11 +195,21 @@ def out_of_reach(
     families = {6 if ":" in host else 4 for host in hosts if is_address(host) and host != _UNKNOWN_HOST}
     if not families or family in families:
         return None
-    differ = f"the caller's media are IPv{family}, those of the gateway IPv{families.pop()}"
+    return between_families(parameters, caller, family, callee, families.pop())
+
+
+def between_families(
+    parameters: MediaParameters, caller: MappingGateway, family: int, callee: RoutingGateway, other: int
+) -> str | None:
+    """Return why a caller cannot exchange media with a gateway whose media have the ``other`` address family.
+
+    None = it can.
+    """
+    differ = f"the caller's media are IPv{family}, those of the gateway IPv{other}"
     if parameters.engine is MediaEngine.NONE:
         return f"{differ}, and there is no media.engine"
-    one, other = _caller_side(caller), _callee_side(callee)
-    decision = decide(parameters, one._replace(network="one"), other._replace(network="other"))
+    one, two = _caller_side(caller), _callee_side(callee)
+    decision = decide(parameters, one._replace(network="one"), two._replace(network="two"))
     if decision.is_relayed or (decision.step == _OTHERWISE and parameters.behind_nat and callee.registers):
         return None  # a phone may be behind NAT, which is known in the call alone
     step = f"step {decision.step}" if decision.step else "SS_MEDIAPROXYMODE"

@@ -31,11 +31,12 @@ from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
 from vosd.sip.flows import Listener
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 NUMBERS = ("441111111111", "442222222222")
 BUSY = msgspec.structs.replace(SOUNDS["busy"], file="/srv/busy.wav")
+OF_IPV6 = OFFER.replace("IN IP4 192.0.2.10", "IN IP6 2001:db8::10")
 ENGINES = {"relay": MediaEngine.RELAY, "rtpengine": MediaEngine.RTPENGINE}
 
 
@@ -277,9 +278,35 @@ def test_a_pickup_by_a_codec_that_a_trunk_may_not_use_is_refused_and_the_phone_r
     settle(scene)
 
 
-@pytest.mark.parametrize(("picks", "final"), [(OFF, 488), (MUST_ON, 200)], ids=["not relayed", "relayed"])
-def test_a_pickup_by_a_phone_that_media_of_the_caller_cannot_reach_is_refused_and_the_phone_rings_on(picks, final):
-    """It is at IPv4, the media of the caller are at IPv6: it would be answered, and billed, without sound."""
+def test_a_call_whose_caller_has_to_encrypt_is_not_picked_up_and_the_phone_rings_on():
+    """Its offer is the answer to that of the phone, which has no keys: both would be hung up."""
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(encryption=Encryption.REQUIRED))],
+        phones=[phone(name, account="office") for name in (DESK, MATE)],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=AUTO),
+    )
+    scene = Scene(content, rtpengines=VirtualRtpEngines())
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    call = scene.caller.call(DESK, Intent(f"{OFFER}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n"))
+    scene.wire.run_for(1_000)
+    pickup = mate.call(DESK, Intent(OFFER, headers=[f"Replaces: {desk.only_call.replaces}"]))
+    scene.wire.run_for(1_000)
+    assert (pickup.final, call.final, desk.only_call.is_over) == (488, None, False)
+    call.cancel()
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    ("picks", "offer", "final"),
+    [(OFF, OFFER, 488), (MUST_ON, OFFER, 200), (OFF, OF_IPV6, 200)],
+    ids=["not relayed", "relayed", "also at IPv6"],
+)
+def test_a_pickup_by_a_phone_that_media_of_the_caller_cannot_reach_is_refused_and_the_phone_rings_on(
+    picks, offer, final
+):
+    """It would be answered, and billed, without sound. Its SIP comes by IPv4, wherever its media are."""
     modes = ((DESK, MUST_ON), (MATE, picks))
     content = catalogue(
         [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
@@ -291,9 +318,9 @@ def test_a_pickup_by_a_phone_that_media_of_the_caller_cannot_reach_is_refused_an
     scene = Scene(content, relay=VirtualRelay(), listeners=listeners)
     desk, mate = registered(scene)
     desk.script = RINGS
-    call = scene.caller.call(DESK, Intent(OFFER.replace("IN IP4 192.0.2.10", "IN IP6 2001:db8::10")))
+    call = scene.caller.call(DESK, Intent(OF_IPV6))
     scene.wire.run_for(1_000)
-    pickup = mate.call(DESK, Intent(OFFER, headers=[f"Replaces: {desk.only_call.replaces}"]))
+    pickup = mate.call(DESK, Intent(offer, headers=[f"Replaces: {desk.only_call.replaces}"]))
     scene.wire.run_for(1_000)
     assert (pickup.final, desk.only_call.is_over) == (final, final == 200)
     if final == 200:

@@ -33,7 +33,7 @@ from vosd.callcontrol.access import origin_objection
 from vosd.callcontrol.bookkeeping import answer_id, paid_in_vain_ms
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
-from vosd.callcontrol.media_outlook import out_of_reach
+from vosd.callcontrol.media_outlook import between_families
 from vosd.callcontrol.setup import Setup
 from vosd.cdr.record import FORKED, Attempt
 from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
@@ -488,18 +488,20 @@ class Intake:
             return None
         return replace(rings, gateway=phone)
 
-    def _has_common_media(self, call: Call, newcomer: MappingGateway, choice: RouteChoice, host: str) -> bool:
-        """Return whether media of a caller can reach a phone, at ``host``, that picks its call up.
+    def _has_common_media(self, call: Call, newcomer: MappingGateway, choice: RouteChoice, offer: bytes) -> bool:
+        """Return whether a caller and a phone that picks its call up with an offer can exchange media.
 
-        The offers of both are answers to each other: that of the caller has no keys for a phone that has to encrypt.
+        The offers of both are answers to each other: neither has keys for a party that has to encrypt.
         """
-        if newcomer.media.encryption is Encryption.REQUIRED:
+        customer = call.board.customer
+        parties = (newcomer,) if customer is None else (newcomer, customer)
+        if any(each.media.encryption is Encryption.REQUIRED for each in parties):
             return False
-        family, customer = family_of(call.caller.offer) if self._has_both_families else 0, call.board.customer
-        if not family or customer is None:
+        family, other = family_of(call.caller.offer), family_of(offer)
+        if not self._has_both_families or customer is None or 0 in (family, other) or family == other:
             return True
         media = self._services.admission.catalogue.parameters.media
-        return out_of_reach(media, customer, family, choice.gateway, (host,)) is None
+        return between_families(media, customer, family, choice.gateway, other) is None
 
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
@@ -531,7 +533,7 @@ class Intake:
             caller.withhold_names()
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
             status = 403
-        elif choice is not None and not self._has_common_media(call, newcomer, choice, event.source.host):
+        elif choice is not None and not self._has_common_media(call, newcomer, choice, caller.offer):
             status = 488  # the phone rings on
         elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
