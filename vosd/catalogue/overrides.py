@@ -153,9 +153,12 @@ class Overrides:
         return incoming | self.named(Target.ACCOUNT, Setting.CLOSED)
 
     def accounts(self) -> frozenset[str]:
-        """Return the accounts whose overdraft limit is overridden, and those that are closed."""
-        limited, closed = (self.named(Target.ACCOUNT, each) for each in (Setting.OVERDRAFT_LIMIT, Setting.CLOSED))
-        return frozenset(limited | closed)
+        """Return the accounts whose overdraft limit is overridden."""
+        return frozenset(self.named(Target.ACCOUNT, Setting.OVERDRAFT_LIMIT))
+
+    def closed(self) -> frozenset[str]:
+        """Return the accounts that are closed."""
+        return frozenset(self.named(Target.ACCOUNT, Setting.CLOSED))
 
     def low_terms(self, account: Account) -> tuple[Decimal | None, int | None]:
         """Return ``Account.low_terms``; a closed account was paid out, and has not little money left."""

@@ -23,6 +23,7 @@ from doubles.virtual.vendor import answers, refuses
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.base.secret import Secret
+from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.retention import Age
@@ -250,6 +251,29 @@ def test_a_low_balance_of_an_account_that_is_closed_and_opened_again():
     assert not credit.is_low
     exchange.override()
     assert credit.is_low
+
+
+def test_accounts_that_were_closed_before_get_their_terms_again_with_the_same_overrides_alone(monkeypatch):
+    """There may be very many of them, and no packet is read meanwhile."""
+    names = ["acme", "beta", "carriers"]
+    content = catalogue([ACME, vendor_gateway(0)], accounts=map(account, names))
+    exchange, given, set_terms = Scene(content).exchange, [], AccountCredit.set_terms
+    monkeypatch.setattr(
+        AccountCredit, "set_terms", lambda credit, *terms: given.append(credit.account) or set_terms(credit, *terms)
+    )
+
+    def given_by(*closed):
+        given.clear()
+        exchange.override(*(override(Target.ACCOUNT, name, Setting.CLOSED) for name in closed))
+        return sorted(given)
+
+    assert given_by("acme", "beta") == ["acme", "beta"]
+    assert given_by("acme", "beta", "carriers") == ["carriers"]
+    assert given_by("acme", "carriers") == ["beta"]
+    assert given_by("acme", "carriers") == ["acme", "carriers"], "they were read anew from the configuration"
+    given.clear()
+    exchange.node.swap_catalogue(content, exchange.clock.now(), [])
+    assert given == []
 
 
 async def test_a_low_balance_that_is_not_low_by_other_terms(books):

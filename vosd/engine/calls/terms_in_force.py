@@ -55,13 +55,12 @@ class TermsInForce:
         vendors = (*gateways.values(), *catalogue.called_trunks.values())
         self._endpoint.pass_bodies(frozenset[str]().union(*(each.dialect.bodies for each in vendors)))
         self._set_call_settings(catalogue)
-        overridden = self._overrides.accounts()
-        accounts = catalogue.accounts.values() if changed is None else changed
+        overrides, accounts = self._overrides, catalogue.accounts.values() if changed is None else changed
         for account in accounts if live.credits else ():  # at the start there are none
             credit = live.credits.get(account.id)
-            if credit is not None and account.id not in overridden:
-                credit.set_terms(account.overdraft_limit, *account.low_terms)
-        self._set_overdraft_limits(overridden)
+            if credit is not None:
+                credit.set_terms(overrides.overdraft_limit(account), *overrides.low_terms(account))
+        self._set_overdraft_limits(overrides.accounts())
 
     def recount(self) -> Iterator[None]:
         """Have the running calls occupy the shared limits of the catalogue in force; yield between parts of them."""
@@ -84,7 +83,10 @@ class TermsInForce:
         self._use(catalogue)
         self._services.live.blocks.set(overrides, catalogue)
         before, self._overrides = self._overrides, overrides
-        self._set_overdraft_limits(before.accounts() | overrides.accounts())
+        closed = overrides.closed()
+        if before.by_key != overrides.by_key:  # else all are set again
+            closed ^= before.closed()  # there may be very many, and those that were closed before have their terms
+        self._set_overdraft_limits(before.accounts() | overrides.accounts() | closed)
 
     @property
     def call_settings(self) -> CallSettings:
