@@ -111,6 +111,8 @@ class Breakers:
         """Addresses that have failed since a call last succeeded there."""
         self.resting: dict[str, int] = {}
         """Number of addresses that rest, by gateway: mostly none, so that callers can skip the look-up."""
+        self._named: dict[str, dict[BreakerPlace, None]] = {}
+        """Addresses that have asked for a rest and that only a 3xx names, by gateway, the earliest first."""
         self.on_change: Callable[[BreakerPlace, Circuit, int], None] = _ignore
         """Called with every change, with the milliseconds of the rest."""
 
@@ -138,9 +140,14 @@ class Breakers:
             row.payer = place.payer
         self._count(for_all, is_silent=is_silent, is_undelivered=is_undelivered, began_ms=began_ms, mono_ms=mono_ms)
 
-    def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int) -> None:
-        """Begin the pause of an address that asked for it with Retry-After, or make it longer: no call goes there."""
+    def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int, *, is_named: bool = False) -> None:
+        """Begin the pause of an address that asked for it with Retry-After, or make it longer: no call goes there.
+
+        ``is_named``: a 3xx of the gateway has named it, and may never name it again.
+        """
         row = self.failing.get(place) or self._remember(place)
+        if is_named:
+            self._named.setdefault(place.gateway, {})[place] = None
         row.asked_until = max(row.asked_until, mono_ms + ms)
         if not row.rest_ms:
             self._rest(place, row, mono_ms, 0)
@@ -160,6 +167,9 @@ class Breakers:
                 row.rest_ms = REST_MS
             elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
+        named = self._named.get(place.gateway)
+        while named and self.failing[first := next(iter(named))].ends_at <= began_ms:
+            self._drop(first)  # the gateway may send no call there again, which would end its rest
 
     def remaining_ms(self, place: BreakerPlace, mono_ms: int) -> int:
         """Return the remaining milliseconds in which no call goes there; 0 = one may."""
@@ -245,7 +255,12 @@ class Breakers:
 
     def _forget(self, place: BreakerPlace) -> bool:
         """Forget the failures at an address; return whether it rested."""
-        if not self.failing.pop(place).rest_ms:
+        row, named = self.failing.pop(place), self._named.get(place.gateway)
+        if named is not None:
+            named.pop(place, None)
+            if not named:
+                del self._named[place.gateway]
+        if not row.rest_ms:
             return False
         left = self.resting.pop(place.gateway) - 1
         if left:

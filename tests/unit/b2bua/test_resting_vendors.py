@@ -263,6 +263,23 @@ def test_a_place_of_a_3xx_that_asks_for_a_rest_gets_it_and_the_vendor_that_named
     assert call_through(scene)[0] == ["vendor-0", "vendor-0"]
 
 
+def test_a_place_that_is_named_no_more_is_no_alarm_once_its_rest_is_over_and_the_vendor_takes_calls():
+    """Only a call there would end it otherwise, and a vendor may send no further one to the place."""
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = Scene(catalogue([TRUNK, first, vendor_gateway(2)]))
+    scene.vendors[1].script, scene.vendors[2].script = refuses(503, headers=("Retry-After: 120",)), answers(0)
+    with structlog.testing.capture_logs() as lines:
+        scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>",))
+        assert call_through(scene)[0] == ["vendor-0", "vendor-0", "vendor-2"]
+        scene.vendor.script = answers(0)
+        assert call_through(scene)[0] == ["vendor-0"]
+        assert events(lines) == [("gateway_resting", str(VENDORS[1]))]
+        scene.wire.run_for(121_000)
+        assert call_through(scene)[0] == ["vendor-0"]
+    assert events(lines) == [("gateway_resting", str(VENDORS[1])), ("gateway_well", str(VENDORS[1]))]
+    assert scene.exchange.switch.live.breakers.resting == {}
+
+
 def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():
     scene = two_hosts(1)
     earlier = scene.begun_call(script=Script((Line(0, 100), Line(3_000, 200, ANSWER))), after_ms=1_000)

@@ -84,9 +84,8 @@ class Attempts:
         if not wait_s:
             return
         if attempt.address.is_redirected or len(live.addresses_of(gateway)) > 1:
-            live.breakers.ask_for_rest(
-                _place(attempt, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono
-            )
+            place, is_named = _place(attempt, payer)._replace(payer=""), attempt.address.is_redirected
+            live.breakers.ask_for_rest(place, 1_000 * min(wait_s, REST_MAX_S), now.mono, is_named=is_named)
         elif live.rests.begin(gateway.name, wait_s, now.mono):
             place = self._paused[gateway.name] = _place(attempt, payer)._replace(payer="")
             _log_change(place, Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
