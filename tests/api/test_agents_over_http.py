@@ -198,6 +198,8 @@ def test_an_agent_makes_no_domain_of_a_name_by_which_others_call_the_switch(tree
     assert order("PATCH", "/mapping-gateways/annex", named) == ["mapping_gateways[annex].auth.domain"]
     assert tree.ask("PATCH", "/phones/7470", {"keys": {"domain": "guest.example"}}).status == 200
     assert order("PATCH", "/phones/7470", {"keys": {"max_concurrent": "2"}}) == []
+    assert order("DELETE", "/phones/7470", None) == []
+    assert order("POST", "/phones/7470/revert", {"version": 3}) == [], "the undo of its own mistake"
     assert (
         order("POST", "/phones", {"name": "7471", "keys": {**phone, "username": "v", "domain": "guest.example"}}) == []
     )

@@ -44,6 +44,7 @@ from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_defini
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
+from vosd.catalogue.agent_domains import AgentDomains
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
@@ -549,6 +550,58 @@ async def test_domains_that_an_agent_gives_are_judged_and_those_that_a_user_has_
     assert await asked("mapping_gateways", {"auth": {**login, "domain": "b.example"}}) == (set(), {"7013"})
     assert await asked("mapping_gateways", {"auth": {"username": "w"}}) == nothing
     assert await asked("mapping_gateways", {"auth": None}) == nothing
+
+
+@pytest.mark.parametrize("kind", ["phones", "mapping_gateways"])
+async def test_an_agent_brings_back_the_domain_that_an_operator_gave_last(office: Office, kind: str) -> None:
+    """Else the undo of its own mistake would be refused; what an operator has taken away stays so."""
+    login = {"username": "u", "password": "long-enough-1"}
+    south = agent("south")
+
+    def keys(domain: str | None, account: str = "own") -> dict[str, Any]:
+        named = login if domain is None else {**login, "domain": domain}
+        return body(kind, account, **(named if kind == "phones" else {"auth": named}))
+
+    async def change(who: Principal, wanted: dict[str, Any] | None) -> None:
+        await set_objects(office, who, SetObjects(objects=(WantedObject(kind, "7014", wanted),)))
+
+    async def judged(version: int) -> bool:
+        await revert_object(office, south, RevertObject(kind=kind, name="7014", version=version))
+        assert isinstance(office.definitions, Defined)
+        assert office.definitions.asked is not None
+        domains = office.definitions.asked.domains
+        assert domains is not None
+        return "7014" in (domains.phones if kind == "phones" else domains.gateways)
+
+    await change(operator(), keys("a.example"))
+    await change(south, None)
+    assert not await judged(1)
+    await change(south, keys(None))
+    assert not await judged(1)
+    await change(south, keys("b.example"))
+    await change(south, keys(None))
+    assert await judged(6), "the agent gave it"
+    await change(operator(), keys(None))
+    assert await judged(1), "the operator took it away"
+    await change(operator(), keys("a.example"))
+    await change(operator(), None)
+    assert await judged(1), "the operator took it away"
+    await change(operator(), keys("a.example", "other"))
+    await change(operator(), keys("a.example"))
+    await change(south, None)
+    assert not await judged(1)
+
+
+async def test_an_agent_gives_no_domain_that_its_number_had_at_another_customer(office: Office) -> None:
+    login = {"username": "u", "password": "long-enough-1", "domain": "a.example"}
+    wanted = WantedObject("phones", "7015", body("phones", "other", **login))
+    await set_objects(office, operator(), SetObjects(objects=(wanted,)))
+    await set_objects(office, agent("north"), SetObjects(objects=(WantedObject("phones", "7015", None),)))
+    wanted = WantedObject("phones", "7015", body("phones", "own", **login))
+    await set_objects(office, agent("south"), SetObjects(objects=(wanted,)))
+    assert isinstance(office.definitions, Defined)
+    assert office.definitions.asked is not None
+    assert office.definitions.asked.domains == AgentDomains("south", {"7015"}, set())
 
 
 async def test_an_agent_does_not_set_the_numbers_that_it_may_give(office: Office) -> None:

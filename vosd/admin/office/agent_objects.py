@@ -14,11 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.agents import groups_of_vendors, rate_groups_of
-from vosd.admin.office.agent_values import check_value, domain_in, is_source, names_file, names_in
+from vosd.admin.office.agent_values import check_value, domain_in, domain_of, is_source, names_file, names_in
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.number import for_matching
 from vosd.billing.accounts import ANY_GROUP
+from vosd.billing.agents import RECORDED_AS
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_domains import AgentDomains
 from vosd.catalogue.agent_numbers import AgentNumbers
@@ -260,6 +261,14 @@ class AgentObjects:
             elif kind == "mapping_gateways" and domain_in(after) not in {None, domain_in(before)}:
                 gateways.add(name)
         return AgentDomains(self._scope.agent, phones, gateways)
+
+    def had_domain(self, made: ObjectVersion, history: Iterable[ObjectVersion]) -> bool:
+        """Return whether the last version of an object that no agent made, of ``history``, has the domain of a new one.
+
+        It was in the agent's tree then. So an undo brings back what the agent has taken away.
+        """
+        last = next((each for each in history if not each.operator.startswith(RECORDED_AS)), None)
+        return last is not None and self.sees(last) and domain_of(last) == domain_of(made)
 
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:

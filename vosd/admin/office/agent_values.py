@@ -1,9 +1,11 @@
 """Values that an agent gives to keys: those that it may not give, and the names, domains and sources in them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from vosd.admin.office.principal import OrderError
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.rewrite import WrittenRule, size_of_expressions
 
 _NEVER: Final = frozenset({"password_file"})
@@ -47,6 +49,12 @@ def _has_user(auth: Any) -> bool:
 def domain_in(auth: Any) -> Any:
     """Return the domain in credentials as they are written; None = there is none."""
     return str(auth["domain"]) if isinstance(auth, dict) and auth.get("domain") else None
+
+
+def domain_of(version: ObjectVersion) -> Any:
+    """Return the domain of a phone or gateway as a version has it; None = it has none."""
+    keys = json.loads(version.body or "{}")
+    return domain_in(keys if version.kind == "phones" else keys.get("auth"))
 
 
 def names_in(value: Any) -> list[str]:

@@ -485,7 +485,8 @@ async def when_checked(
     """
     sources = await _agent_sources(office, plan, owned)
     is_planned = bool(plan.versions) and plan.versions[0].begins_at > plan.versions[0].made_at
-    opened, numbers, domains = await _opened_sockets(office), _agent_numbers(plan, owned), _agent_domains(plan, owned)
+    opened, numbers = await _opened_sockets(office), _agent_numbers(plan, owned)
+    domains = await _in_time(office, _agent_domains(office, plan, owned))
     asked = ChangeCheck((), wanted, sources, opened, numbers, domains, is_planned)
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.take(account))
@@ -600,10 +601,18 @@ def _agent_numbers(plan: "Plan", owned: AgentObjects | None) -> "AgentNumbers | 
     return owned.numbers((each.kind, each.name, each.action is Action.DEFINED, each.keys) for each in _lasting(plan))
 
 
-def _agent_domains(plan: "Plan", owned: AgentObjects | None) -> "AgentDomains | None":
+async def _agent_domains(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentDomains | None":
     if owned is None:
         return None
-    return owned.domains((each.kind, each.name, each.keys) for each in _lasting(plan))
+    asked = owned.domains((each.kind, each.name, each.keys) for each in _lasting(plan))
+    phones, gateways = {*asked.phones}, {*asked.gateways}
+    for made in plan.versions:
+        names = {"phones": phones, "mapping_gateways": gateways}.get(made.kind, set())
+        if made.version > 1 and made.name in names:
+            history = await office.stores.objects.history(made.kind, made.name)
+            if owned.had_domain(made, history):
+                names.remove(made.name)
+    return asked._replace(phones=phones, gateways=gateways)
 
 
 def _lasting(plan: "Plan") -> Sequence[DifferenceSheet]:
