@@ -154,6 +154,11 @@ class Registrations(Counting):
         self._all_ended: set[str] = set()
         """Users whose bindings have all ended meanwhile, those of the database too, as by ``Contact: *``."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
+        self._ending: Iterator[str] | None = None
+        """Users that are left of the last turn of ``expire``; None = it had all that were due.
+
+        To begin anew would copy the list of all of them at each turn.
+        """
         self.next_end = self._ends.next_due
         """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
         self._addresses = RegisteredAddresses(flows)
@@ -196,14 +201,15 @@ class Registrations(Counting):
 
         All that a start has restored end at the same moment, where their phones do not come back.
         """
-        ended = 0
-        for name in islice(self._ends.expire(now.mono), AT_ONCE):
+        ending, ended = self._ending or self._ends.expire(now.mono), 0
+        for name in islice(ending, AT_ONCE):
             ended += 1
             user = self._users[name]
             user.timer = None
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
-        return ended == AT_ONCE
+        self._ending = ending if ended == AT_ONCE else None
+        return self._ending is not None
 
     def connection_lost(self, peer: Peer) -> None:
         """Remove the bindings on a lost connection, except those that are reached without it.
