@@ -49,8 +49,6 @@ const theme = createTheme({
   components: {
     // a form in another tab of a page is kept with its effects: it asks before it is left
     Tabs: Tabs.extend({ defaultProps: { keepMountedMode: "display-none" } }),
-    // a list that is closed has no options: each page would draw those of all its lists
-    Combobox: { defaultProps: { keepMounted: false } },
     // the field says that it has a list
     ComboboxChevron: { defaultProps: { "aria-hidden": true } },
     // what was typed is shown by the keyboard, too
@@ -59,8 +57,6 @@ const theme = createTheme({
     Menu: { defaultProps: { withInitialFocusPlaceholder: false } },
     // the list itself scrolls: an area in it would have to take the focus of the keyboard
     ...Object.fromEntries(LISTS.map((list) => [list, { defaultProps: { withScrollArea: false } }])),
-    // a dialog that gives it the focus as it opens would have its list over the buttons
-    MultiSelect: { defaultProps: { withScrollArea: false, comboboxProps: { keepMounted: true } } },
     Modal: Modal.extend({
       defaultProps: {
         // its lock of scrolling writes styles that the policy of the server does not let in

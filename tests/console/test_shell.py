@@ -219,6 +219,22 @@ def test_what_has_the_focus_is_seen_in_the_dark_where_the_brand_is_black(newcome
         assert contrast(shown, page_itself) >= SEEN, (path, drawn, shown)
 
 
+def test_a_list_that_a_key_opens_is_at_its_present_choice_and_says_so(visit: Visit) -> None:
+    """A list whose options come into the page as it opens says neither, and Enter would send the form around it."""
+    page = visit().go("/payments?kind=adjustment", "Payments")
+    kind = page.get_by_role("main").get_by_role("combobox", name="Kind")
+    chosen = """each => [each.ariaExpanded, ...["aria-controls", "aria-activedescendant"]
+        .map(name => document.getElementById(each.getAttribute(name))?.innerText)]"""
+    kind.press("ArrowDown")
+    expanded, options, active = kind.evaluate(chosen)
+    assert (expanded, options.split("\n")[0], active) == ("true", "payment", "adjustment")
+    kind.press("ArrowDown")
+    expanded, _options, following = kind.evaluate(chosen)
+    assert (expanded, following) == ("true", options.split("\n")[options.split("\n").index("adjustment") + 1])
+    kind.press("Enter")
+    expect(kind).to_have_value(following)
+
+
 def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:
     page = visit().go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
     choose_zone(page, "Kiritimati")
