@@ -1199,20 +1199,6 @@ def test_what_is_chosen_is_seen_in_the_colours_of_the_system_alone(visit: Visit)
         page.emulate_media(forced_colors="null")
 
 
-def test_arrows_go_on_from_the_option_that_is_chosen(visit: Visit) -> None:
-    """A list that is drawn as late as it opens would begin with its first option again."""
-    page = visit().go("/compare", "Compare gateways")
-    box = page.get_by_role("combobox").first
-    box.click()
-    page.get_by_role("option", name="carrier-b").click()
-    expect(page.get_by_role("option")).to_have_count(0)
-    box.press("ArrowDown")
-    page.get_by_role("option", name="carrier-b").wait_for()  # arrows find no option before
-    box.press("ArrowDown")
-    box.press("Enter")
-    expect(box).to_have_value("carrier-c")
-
-
 def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
     """A name in a From header, a user agent and a memo are markup."""
     callee = site.stage.number("4420")
