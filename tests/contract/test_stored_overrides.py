@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from doubles.data.records import STARTED
+from doubles.statements import statements_of
 
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import LaterOverride, OverrideAction
@@ -168,6 +169,15 @@ async def test_a_change_reads_none_of_the_others_that_are_in_force(database, mon
     await overrides.clear([CREDIT.key], "bob", STARTED + 2)
     assert read == ["acme", "acme"]
     assert await overrides.clear([each.key for each in others], "bob", STARTED + 3) == others
+
+
+async def test_a_change_finds_its_names_by_the_key_of_the_table(database):
+    """It begins with the kind of object: by the name alone the database would read all that are in force."""
+    overrides = SqlOverrides(database)
+    with statements_of(database, ".name IN") as asked:
+        await overrides.put([CREDIT], STARTED)
+        await overrides.clear([CREDIT.key], "bob", STARTED + 1)
+    assert [".target IN" in each.text for each in asked] == [True, True]
 
 
 async def test_the_overrides_of_a_name_are_those_of_every_kind_of_object_and_no_other_is_read(database, monkeypatch):

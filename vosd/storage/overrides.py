@@ -53,8 +53,7 @@ class SqlOverrides(SqlStore):
 
     async def load(self, name: str | None = None) -> Overrides:
         """Return all overrides by target, name and setting, or those of a name alone."""
-        # the key begins with the target: with all of them, the database finds a name without reading the others
-        named = () if name is None else (_table.c.target.in_(_STORED_TARGETS), _table.c.name == name)
+        named = () if name is None else _named([name])
         async with self._database.reading() as connection:
             version = await _version_in(connection)
             return Overrides((await _rows(connection, *named)).values(), version)
@@ -180,7 +179,7 @@ class SqlOverrides(SqlStore):
             await connection.execute(delete(_table).where(*_is(key)))
             at = now if each.until is None else each.until
             await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
-        return await _rows(connection, _table.c.name.in_({key.name for key in keys})) if keys else {}
+        return await _rows(connection, *_named(sorted({key.name for key in keys}))) if keys else {}
 
 
 async def _version_in(connection: AsyncConnection) -> int:
@@ -219,6 +218,11 @@ async def note(connection: AsyncConnection, change: OverrideRecord) -> None:
 def _is(key: Key) -> tuple[Any, ...]:
     columns = _table.c
     return columns.target == _target_of(key.target), columns.name == key.name, columns.setting == key.setting.value
+
+
+def _named(names: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    # the key begins with the target: with all of them, the database finds a name without reading the others
+    return _table.c.target.in_(_STORED_TARGETS), _table.c.name.in_(names)
 
 
 def _target_of(target: Target) -> str:
