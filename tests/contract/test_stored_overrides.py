@@ -180,6 +180,26 @@ async def test_a_change_finds_its_names_by_the_key_of_the_table(database):
     assert [".target IN" in each.text for each in asked] == [True, True]
 
 
+async def test_others_get_their_turn_while_many_overrides_are_read(database, monkeypatch):
+    overrides, made, seen = SqlOverrides(database), stored._override_of, []
+    many = [msgspec.structs.replace(BLOCK, name=f"carrier-{number}") for number in range(6)]
+    await overrides.put(many, STARTED)
+    monkeypatch.setattr(stored, "_MADE_AT_ONCE", 2)
+    monkeypatch.setattr(stored, "_override_of", lambda row: seen.append("read") or made(row))
+
+    async def other():
+        while True:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    read = await overrides.load()
+    beside.cancel()
+    assert [*read.by_key.values()] == many
+    reads = seen[seen.index("read") :]
+    assert [place for place, each in enumerate(reads) if each == "read"][:6] == [0, 1, 3, 4, 6, 7]
+
+
 async def test_the_overrides_of_a_name_are_those_of_every_kind_of_object_and_no_other_is_read(database, monkeypatch):
     overrides, made, read = SqlOverrides(database), stored._override_of, []
     twin = msgspec.structs.replace(BLOCK, target=Target.MAPPING)

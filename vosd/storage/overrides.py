@@ -1,5 +1,6 @@
 """Operational overrides in MySQL and SQLite: a row for each, and one for each change of any."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from vosd.storage.writers import no_counter
 
 _table: Final = schema.operational_override
 _change: Final = schema.override_change
+_MADE_AT_ONCE: Final = 500
+"""Overrides that are made of rows before calls get their turn, some 5 ms: the switch reads all after each change."""
 _version: Final = select(schema.counter.c.value).where(schema.counter.c.name == schema.OVERRIDES)
 
 
@@ -200,8 +203,12 @@ async def _advance(connection: AsyncConnection) -> None:
 async def _rows(connection: AsyncConnection, *wanted: ColumnElement[bool]) -> dict[Key, Override]:
     columns = _table.c
     query = select(_table).where(*wanted).order_by(columns.target, columns.name, columns.setting)
-    found = map(_override_of, (await connection.execute(query)).all())
-    return {each.key: each for each in found}
+    found: dict[Key, Override] = {}
+    for part in (await connection.execute(query)).partitions(_MADE_AT_ONCE):
+        if found:
+            await asyncio.sleep(0)
+        found |= {each.key: each for each in map(_override_of, part)}
+    return found
 
 
 async def note(connection: AsyncConnection, change: OverrideRecord) -> None:
