@@ -465,6 +465,33 @@ async def test_an_agent_gives_a_gateway_256_hosts_at_most_and_keeps_what_an_oper
         await set_objects(office, agent("south"), order({"hosts": hosts[:257]}, is_merged=True))
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "key", "values", "most"),
+    [
+        ("accounts", "own", "spend_limits", [{"per": "hour", "amount": "9"}], 20),
+        ("accounts", "own", "user_agents", ["phone"], 500),
+        ("mapping_gateways", "7009", "codecs", [], 50),
+    ],
+    ids=["spend limits", "User-Agents", "codecs"],
+)
+async def test_an_agent_gives_no_more_values_than_a_call_can_be_compared_with(
+    office: Office, kind: str, name: str, key: str, values: list[Any], most: int
+) -> None:
+    """It is no mistake where an operator, or an earlier version, has given more: the database would not be used."""
+
+    def order(number: int) -> SetObjects:
+        written = ",".join(f"x{at}" for at in range(number)) if key == "codecs" else values * number
+        return SetObjects(objects=(WantedObject(kind, name, {key: written}, is_merged=True),))
+
+    if kind == "mapping_gateways":
+        made = WantedObject(kind, name, body(kind, "own"), is_merged=False)
+        await set_objects(office, operator(), SetObjects(objects=(made,)))
+    await set_objects(office, agent("south"), order(most))
+    with pytest.raises(OrderError, match=f"has {most + 1} values in {key}, and those of agents have at most {most}"):
+        await set_objects(office, agent("south"), order(most + 1))
+    await set_objects(office, operator(), order(most + 1))
+
+
 @pytest.mark.parametrize("kind", ["mapping_gateways", "phones"])
 @pytest.mark.parametrize("key", ["callee_rewrite", "caller_rewrite"])
 async def test_an_agent_gives_no_expressions_for_which_all_calls_would_wait(

@@ -12,6 +12,12 @@ _NEVER: Final = frozenset({"password_file"})
 """Keys inside of other keys that name files of the switch."""
 HOSTS_MAX: Final = 256
 """Hosts that an agent gives to one gateway or phone at most; it may make as many of them as it needs."""
+_VALUES_MAX: Final = {"spend_limits": 20, "user_agents": 500, "codecs": 50}
+"""Values of keys with which each call is compared; of an account its limits each second, too.
+
+They are no bounds of the keys themselves: where an object that an earlier version has taken is a mistake, no object of
+the database is in force from the next start on.
+"""
 EXPRESSIONS_MAX: Final = 1_000
 """Instructions of all regular expressions that an agent gives to one gateway or phone for a number.
 
@@ -27,6 +33,9 @@ def check_value(key: str, value: Any) -> None:
     if key == "hosts" and isinstance(value, list) and len(value) > HOSTS_MAX:
         said = f"has {len(value)} hosts, and those of agents have at most {HOSTS_MAX}"
         raise OrderError("keys", said, "name networks, or make several gateways")
+    if (most := _VALUES_MAX.get(key)) is not None and (number := _number_of_values(value)) > most:
+        said = f"has {number} values in {key}, and those of agents have at most {most}"
+        raise OrderError("keys", said, "give fewer values: each call is compared with all of them")
     if key in _REWRITE and size_of_expressions(_rules_in(value), EXPRESSIONS_MAX) > EXPRESSIONS_MAX:
         said = f"has regular expressions in {key} that take too much time"
         raise OrderError("keys", said, "write fewer of them, with shorter repeats than .{500}, or prefixes")
@@ -60,6 +69,11 @@ def domain_of(version: ObjectVersion) -> Any:
 def names_in(value: Any) -> list[str]:
     """Return the names in a list of them, or the name that stands alone."""
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+
+
+def _number_of_values(value: Any) -> int:
+    """Return the number of values in a list, which may be written as text with commas."""
+    return value.count(",") + 1 if isinstance(value, str) else len(value) if isinstance(value, list) else 0
 
 
 def _rules_in(value: Any) -> Iterator[WrittenRule]:

@@ -46,10 +46,6 @@ from vosd.config.reader.times import time_zone
 SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], COMMA_SEPARATED]
 
 _UNIT_MAX: Final = 1_000
-_SPEND_LIMITS_MAX: Final = 20
-"""Limits of one account: all of them are compared at each call, and each second."""
-_USER_AGENTS_MAX: Final = 500
-"""Parts of User-Agents of one account: all of them are looked for at each call and registration."""
 
 
 class SpendLimitKeys(Keys):
@@ -212,12 +208,6 @@ class AccountKeys(Keys):
         names = [each.destination for each in self.destination_limits]
         if len(set(names)) != len(names):
             raise KeyProblemError("destination_limits", "each destination once")
-        if len(self.spend_limits) > _SPEND_LIMITS_MAX:
-            raise KeyProblemError(
-                "spend_limits", f"at most {_SPEND_LIMITS_MAX}: each call is compared with all of them"
-            )
-        if len(self.user_agents) > _USER_AGENTS_MAX:
-            raise KeyProblemError("user_agents", f"at most {_USER_AGENTS_MAX}: each call is compared with all of them")
         if self.fee_unit is None:
             return
         if self.fee_unit > _UNIT_MAX:

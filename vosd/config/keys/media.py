@@ -110,13 +110,7 @@ def _address_error(name: str) -> ExpectedError:
     return ExpectedError(expected) if name == _ALL else KeyProblemError(name, expected)
 
 
-_CODECS_MAX: Final = 50
-"""Codecs of one trunk: each offer is compared with all of them."""
-
-
 def _each_once(codecs: tuple[str, ...]) -> tuple[str, ...]:
-    if len(codecs) > _CODECS_MAX:
-        raise ExpectedError(f"at most {_CODECS_MAX}: each call is compared with all of them")
     if len({name.lower() for name in codecs}) < len(codecs):
         raise ExpectedError("each codec once")
     return codecs
