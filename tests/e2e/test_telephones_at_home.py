@@ -132,8 +132,7 @@ def test_a_call_from_home_survives_another_mapping(at_home, vendor):
     at_home.phone.talk(call)
     vendor.expect("ACK")
     at_home.home.reconnect()
-    call.send(call.request("UPDATE", 3))
-    assert at_home.phone.peer.final_response("3 UPDATE", call.call_id).status == 200
+    assert at_home.phone.peer.ask(call.request("UPDATE", 3), call.switch, "3 UPDATE", call.call_id).status == 200
     vendor.hang_up(invite, "vendor")
     hung_up_on(at_home.phone.peer)
     record = at_home.record_of(call)
