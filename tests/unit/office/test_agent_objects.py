@@ -13,7 +13,7 @@ import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
-from doubles.office import Defined, agent, office_on, operator
+from doubles.office import Defined, agent, customer, office_on, operator
 
 from vosd.admin.office import principal as principals
 from vosd.admin.office.accounts import ListAccounts, list_accounts
@@ -629,6 +629,32 @@ async def test_an_agent_gives_no_domain_that_its_number_had_at_another_customer(
     assert isinstance(office.definitions, Defined)
     assert office.definitions.asked is not None
     assert office.definitions.asked.domains == AgentDomains("south", {"7015"}, set())
+
+
+async def test_a_password_that_a_customer_gives_makes_no_domain_of_an_agent_one_of_an_operator(office: Office) -> None:
+    """The version of the customer is no agent's: else what it has kept would come back once no operator gives it."""
+    login = {"username": "u", "password": "long-enough-1"}
+    south, jane = agent("south"), customer("own")
+
+    async def change(who: Principal, domain: str | None) -> None:
+        keys = body("phones", "own", **(login if domain is None else {**login, "domain": domain}))
+        await set_objects(office, who, SetObjects(objects=(WantedObject("phones", "7016", keys),)))
+
+    async def is_judged(version: int) -> bool:
+        await revert_object(office, south, RevertObject(kind="phones", name="7016", version=version))
+        assert isinstance(office.definitions, Defined)
+        assert office.definitions.asked is not None
+        assert office.definitions.asked.domains is not None
+        return "7016" in office.definitions.asked.domains.phones
+
+    await change(south, "a.example")
+    await set_phone_password(office, jane, SetPhonePassword(number="7016", password="another-Long-word"))
+    await change(south, None)
+    assert await is_judged(2), "no operator gave it"
+    await change(operator(), "b.example")
+    await set_phone_password(office, jane, SetPhonePassword(number="7016", password="a-third-Long-word"))
+    await change(south, None)
+    assert not await is_judged(6)
 
 
 async def test_an_agent_does_not_set_the_numbers_that_it_may_give(office: Office) -> None:

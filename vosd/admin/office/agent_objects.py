@@ -262,13 +262,22 @@ class AgentObjects:
                 gateways.add(name)
         return AgentDomains(self._scope.agent, phones, gateways)
 
-    def had_domain(self, made: ObjectVersion, history: Iterable[ObjectVersion]) -> bool:
-        """Return whether the last version of an object that no agent made, of ``history``, has the domain of a new one.
+    def had_domain(self, made: ObjectVersion, history: Sequence[ObjectVersion]) -> bool:
+        """Return whether an operator gave an object the domain of a new version last, by ``history``, newest first.
 
-        It was in the agent's tree then. So an undo brings back what the agent has taken away.
+        It was in the agent's tree then. So an undo brings back what the agent has taken away. The versions of customers
+        are no agent's, either, but have only another password: the domain in them may be one that an agent gave.
         """
-        last = next((each for each in history if not each.operator.startswith(RECORDED_AS)), None)
-        return last is not None and self.sees(last) and domain_of(last) == domain_of(made)
+        earlier = (*history[1:], None)
+        others = [each for each in zip(history, earlier, strict=True) if not each[0].operator.startswith(RECORDED_AS)]
+        given = next((after for after, before in others if before is None or self._has_moved(before, after)), None)
+        return given is not None and all(
+            self.sees(each) and domain_of(each) == domain_of(made) for each in (others[0][0], given)
+        )
+
+    def _has_moved(self, before: ObjectVersion, after: ObjectVersion) -> bool:
+        """Return whether the next version of an object has another domain or account than the one before."""
+        return domain_of(before) != domain_of(after) or self.account_of(before) != self.account_of(after)
 
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:
