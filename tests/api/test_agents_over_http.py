@@ -174,7 +174,7 @@ def test_an_agent_makes_phones_of_the_numbers_of_its_tree_alone(tree: Api) -> No
 
 
 def test_an_agent_makes_no_domain_of_a_name_by_which_others_call_the_switch(tree: Api) -> None:
-    """Who names a domain in its address is one of its users, and phones without one name the switch as they please."""
+    """A request that names a domain is of its users alone; phones without one name the switch as they please."""
     keys = {"currency": "USD", "rights": ["accounts", "phones", "gateways", "gateway_information"]}
     assert tree.ask("POST", "/accounts", {"name": "host", "keys": keys}).status == 201
     below = {"name": "guest", "keys": {"currency": "USD", "agent": "host"}}

@@ -365,7 +365,7 @@ def test_an_sqlite_file_that_cannot_be_made_is_named(tmp_path):
 
 @pytest.fixture
 def add(tmp_path, monkeypatch) -> Callable[[str, str], None]:
-    """What installs a migration, behind that of another revision, beside a program that has none yet."""
+    """Return a function that installs a migration behind another, beside a program that has none yet."""
     monkeypatch.setattr(migrations, "_PACKAGE", tmp_path / "vosd")
     versions = tmp_path / "migrations" / "versions"
     versions.mkdir(parents=True)

@@ -663,7 +663,7 @@ def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(off
 
 @pytest.mark.parametrize("keys", ["", f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n"])
 def test_a_phone_that_has_to_encrypt_picks_no_call_up(keys):
-    """Its 200 would have keys that it has not offered, and a caller without keys would be hung up."""
+    """The 200 to it would have keys that it has not offered, and a caller without keys would be hung up."""
     expect_a_refused_pickup(Office(second={"media": MediaSettings(encryption=Encryption.REQUIRED)}), PICKED_UP + keys)
 
 

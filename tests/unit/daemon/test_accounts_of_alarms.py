@@ -47,7 +47,7 @@ def test_an_account_expires_by_its_ledger_or_as_configured():
 
 
 def test_an_account_that_a_reload_removes_or_disables_is_no_subject():
-    """Its calls may still end, so the switch knows its money."""
+    """Calls of such an account may still end, so the switch knows its money."""
     assert used() == {}
     assert used(account("acme", enabled=False)) == {}
 

@@ -196,7 +196,7 @@ async def test_an_account_whose_cap_refuses_a_call_is_reported_once(live, terms)
 
 @pytest.mark.parametrize("name", ["careful", "watched"])
 async def test_a_cap_makes_no_balance_low(live, terms, name):
-    """Its owner is mailed how much is left by balance and overdraft limit, and asked to pay where that is little."""
+    """The owner is mailed how much is left by balance and overdraft limit, and asked to pay where that is little."""
     credit, lows = live.credits[name], []
     credit.lows = lows
     credit.set_terms(credit.own_limit, Decimal(9))

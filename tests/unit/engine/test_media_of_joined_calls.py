@@ -279,7 +279,7 @@ def test_a_pickup_by_a_codec_that_a_trunk_may_not_use_is_refused_and_the_phone_r
 
 
 def test_a_call_whose_caller_has_to_encrypt_is_not_picked_up_and_the_phone_rings_on():
-    """Its offer is the answer to that of the phone, which has no keys: both would be hung up."""
+    """The caller's offer is the answer to that of the phone, which has no keys: both would be hung up."""
     content = catalogue(
         [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(encryption=Encryption.REQUIRED))],
         phones=[phone(name, account="office") for name in (DESK, MATE)],

@@ -497,7 +497,7 @@ async def test_an_agent_gives_no_more_values_than_a_call_can_be_compared_with(
 async def test_an_agent_gives_no_expressions_for_which_all_calls_would_wait(
     office: Office, kind: str, key: str
 ) -> None:
-    """What an operator gave stays, and so do usual expressions of an agent, however many fit the time."""
+    """Expressions of an operator stay, and so do usual ones of an agent, however many fit the time."""
 
     def order(keys: dict[str, Any], *, is_merged: bool = True) -> SetObjects:
         return SetObjects(objects=(WantedObject(kind, "7009", keys, is_merged=is_merged),))
