@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 from contract.test_invoices import Site, at, call
-from doubles.data.builders import applied_rate
+from doubles.data.builders import account, applied_rate
 from doubles.office import operator
 
 from vosd.admin.office.invoices import PayInvoice, pay_invoice
 from vosd.admin.office.overdue import lock_overdue, overdue_accounts
 from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
 from vosd.admin.office.principal import OrderError
+from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.catalogue.overrides import Override, Overrides, Setting, Target
 from vosd.daemon.nightly_process import THE_SWITCH
 from vosd.invoicing.settlement import InvoiceState
@@ -31,9 +33,9 @@ async def overdue_site(database: Database) -> Site:
     return site
 
 
-async def night(site: Site) -> tuple[Sequence[str], Sequence[str]]:
+async def night(site: Site, after_days: int = 0) -> tuple[Sequence[str], Sequence[str]]:
     found = await overdue_accounts(site.office.stores, site.now)
-    return await lock_overdue(site.office.stores, site.office.switch, THE_SWITCH, found, 0, site.now)
+    return await lock_overdue(site.office.stores, site.office.switch, THE_SWITCH, found, after_days, site.now)
 
 
 async def test_an_invoice_that_is_paid_to_the_cent_is_not_overdue_and_the_balance_keeps_the_rest(
@@ -88,3 +90,24 @@ async def test_a_block_that_a_person_sets_while_the_nightly_work_looks_is_left(
         patched.setattr(SqlOverrides, "load", load_before)
         assert await night(site) == ([], [])
     assert (await load(site.office.stores.overrides)).by_key[by_person.key].operator == "ann"
+
+
+async def test_an_account_stays_blocked_when_an_earlier_invoice_is_due_later_than_the_overdue_one(
+    database: Database,
+) -> None:
+    acme = account("acme")
+    by_terms = {
+        days: Site(database, msgspec.structs.replace(acme, invoice=InvoiceTerms(address=("Way 2",), due_days=days)))
+        for days in (60, 7)
+    }
+    calls = [call(month, "acme", at(f"2026-{month}-05"), "London", RATE, 60_000) for month in (10, 11)]
+    await SqlBooks(database).book(calls)
+    await by_terms[60].run("2026-10", "2026-11-02")
+    site = by_terms[7]
+    await site.run("2026-11", "2026-12-02")
+    site.now = at("2026-12-20")
+    assert await night(site, 10) == (["acme"], [])
+    site.now = at("2027-01-03")  # the first invoice is overdue as well, for a day
+    assert await night(site, 10) == ([], [])
+    (found,) = await overdue_accounts(site.office.stores, site.now)
+    assert (found.number, found.due_at, found.invoices) == ("2026-000002", at("2026-12-10"), 2)

@@ -30,7 +30,7 @@ class OverdueAccount(msgspec.Struct, frozen=True):
 
     account: str
     number: str
-    """Number of the oldest one."""
+    """Number of the one that was due first."""
     due_at: int
     """First moment at which that was overdue, UTC milliseconds."""
     invoices: int
@@ -54,7 +54,8 @@ async def overdue_accounts(stores: "SqlStores", now: int) -> list[OverdueAccount
             ]
             if late:
                 amount = sum((each.gross - paid.get(each.id, ZERO) for each in late), ZERO)
-                first = late[0]
+                # a draft may be issued late, and terms change: an invoice that was made later may be due sooner
+                first = min(late, key=lambda each: each.due_at or 0)
                 found.append(
                     OverdueAccount(name, first.number or "", first.due_at or 0, len(late), amount, first.currency)
                 )
