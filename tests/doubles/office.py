@@ -95,6 +95,10 @@ class Defined:
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
 
+    def put(self, *accounts: Account) -> None:
+        """Have other accounts in the place of those of the same names from now on."""
+        self._accounts = self._accounts | {account.id: account for account in accounts}
+
     async def search_text(self, kind: str) -> SearchText:
         """Return the texts of the accounts, or the names of other objects."""
         if kind == "accounts":

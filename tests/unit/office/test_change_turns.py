@@ -1,19 +1,23 @@
 """Turns of changes: operators first, and two changes under way of each account of an agent or a customer."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 import pytest
 from doubles.data import builders
-from doubles.office import agent, customer, office_on, operator
+from doubles.office import Defined, agent, customer, office_on, operator
 
+from vosd.admin.agents import MayNotActError
 from vosd.admin.office import phone_passwords
 from vosd.admin.office.change_turns import ChangeTurns, TooManyChangesError
+from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, TooManyPasswordsError, set_phone_password
 from vosd.admin.office.principal import OrderError, Principal
+from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
 from vosd.storage.database import Database
@@ -149,3 +153,69 @@ async def test_the_bound_of_passwords_is_that_of_agents_too(office: Office) -> N
         await set_phone_password(office, operator(), new(each))
     with pytest.raises(TooManyPasswordsError):
         await set_phone_password(office, agent("south"), new(10))
+
+
+async def _waiting_in_turn(office: Office, order: Any, who: Principal) -> asyncio.Task[Any]:
+    """Return a change that waits behind another one, which holds its turn."""
+    await office.changing.take(None)
+    act = set_phone_password if isinstance(order, SetPhonePassword) else set_objects
+    if isinstance(order, ProvisionCustomer):
+        act = provision_customer
+    change = asyncio.create_task(act(office, who, order))
+    while not office.changing._accounts:
+        assert not change.done(), change
+        await asyncio.sleep(0)
+    return change
+
+
+_CHANGED: Final = SetObjects(objects=(WantedObject("phones", "7001", {"max_concurrent": "1"}, is_merged=True),))
+_ENDED: Final = SetObjects(objects=(WantedObject("phones", "7001", None),))
+_MADE: Final = ProvisionCustomer(account="fresh", phones=(NewObject("7009", {"password": "a-Long-enough-word"}),))
+_ACCOUNT: Final = SetObjects(objects=(WantedObject("accounts", "acme", {"max_cps": "3"}, is_merged=True),))
+
+
+@pytest.mark.parametrize(
+    ("order", "who", "lost", "refused"),
+    [
+        (_CHANGED, "south", {"south": {"rights": frozenset()}}, RightLackingError),
+        (_ENDED, "south", {"south": {"rights": frozenset()}}, RightLackingError),
+        (_MADE, "south", {"south": {"rights": frozenset({Right.PHONES})}}, RightLackingError),
+        (_ACCOUNT, "south", {"south": {"rights": frozenset({Right.PHONES})}}, RightLackingError),
+        (new(1), "south", {"south": {"rights": frozenset({Right.ACCOUNTS})}}, RightLackingError),
+        (_CHANGED, "south", {"top": {"rights": frozenset()}}, RightLackingError),
+        (_CHANGED, "south", {"acme": {"agent": "top"}}, OutOfScopeError),
+        (_ACCOUNT, "south", {"acme": {"agent": "top"}}, OutOfScopeError),
+        (_CHANGED, "south", {"top": {"enabled": False}}, MayNotActError),
+        (new(1), "acme", {"south": {"enabled": False}}, MayNotActError),
+        (_CHANGED, "south", {}, None),
+        (_ENDED, "south", {}, None),
+        (_MADE, "south", {}, None),
+        (_ACCOUNT, "south", {"top": {"rights": frozenset({Right.ACCOUNTS})}}, None),
+        (new(1), "acme", {"south": {"rights": frozenset()}}, None),
+    ],
+)
+async def test_a_change_of_an_agent_that_waits_is_made_by_the_rights_that_hold_when_its_turn_comes(
+    database: Database, order: Any, who: str, lost: Mapping[str, Mapping[str, Any]], refused: type[Exception] | None
+) -> None:
+    keys: dict[str, dict[str, Any]] = {
+        "top": {"rights": frozenset(Right)},
+        "south": {"agent": "top", "rights": frozenset(Right)},
+        "acme": {"agent": "south"},
+    }
+    account = {name: builders.account(name, **each) for name, each in keys.items()}
+    office = office_on(database, *account.values(), now=NOW, payers={"7001": "acme"})
+    phone = {"account": "acme", "password": "very-Secret-word"}
+    first = WantedObject("phones", "7001", phone), WantedObject("accounts", "acme", {"agent": "south"})
+    await set_objects(office, operator(), SetObjects(objects=first))
+    change = await _waiting_in_turn(office, order, agent(who) if who == "south" else customer(who))
+    definitions = office.definitions
+    assert isinstance(definitions, Defined)
+    definitions.put(*(builders.account(name, **keys[name] | each) for name, each in lost.items()))
+    office.changing.leave()
+    if refused is None:
+        await change
+    else:
+        version = await office.stores.decks.version()
+        with pytest.raises(refused):
+            await change
+        assert await office.stores.decks.version() == version

@@ -30,6 +30,7 @@ from vosd.admin.office.payment_file import (
     read_payments,
 )
 from vosd.admin.office.payments import (
+    AskerMayNotError,
     BookPayment,
     ConfirmPayment,
     ListWaitingPayments,
@@ -547,6 +548,30 @@ async def test_money_from_an_agent_extends_the_validity_when_a_second_person_con
     assert isinstance(waits, WaitingSheet)
     (_, paid) = await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
     assert paid.expires_at == iso_utc(NOW + 31 * DAY_MS)
+
+
+@pytest.mark.parametrize("lost", ["the right", "the account", "a right of its own", "its own account"])
+async def test_what_an_agent_has_asked_for_is_not_confirmed_when_it_may_not_order_it_any_more(
+    database: Database, lost: str
+) -> None:
+    everything = frozenset(Right)
+    south, shop = builders.account("south", rights=everything), builders.account("shop", agent="south")
+    office = office_on(database, south, shop, now=NOW, confirm_above=Decimal(50))
+    for part in range(2):
+        await book_payment(office, operator(), pays("50", account="south", reference=str(part)))
+    own = "own" in lost
+    waits = await book_payment(office, agent("south"), pays("60", account="south" if own else "shop"))
+    assert isinstance(waits, WaitingSheet)
+    left = everything - {Right.OWN_PAYMENTS if own else Right.SUB_PAYMENTS} if "right" in lost else everything
+    south = builders.account("south", rights=left, enabled=lost != "its own account")
+    shop = builders.account("shop", agent=None if lost == "the account" else "south")
+    later = office_on(database, south, shop, now=NOW, confirm_above=Decimal(50))
+    with pytest.raises(AskerMayNotError, match="agent south, which may not order it any more"):
+        await confirm_payment(later, operator("bob"), ConfirmPayment(waits.id))
+    assert [each.id for each in await list_waiting_payments(later, operator("bob"), ListWaitingPayments())] == [
+        waits.id
+    ]
+    await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.agents import groups_of_vendors, rate_groups_of
+from vosd.admin.office.agent_reach import AgentReach
 from vosd.admin.office.agent_values import check_value, domain_in, domain_of, is_source, names_file, names_in
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import OrderError, Scope
@@ -99,6 +100,8 @@ class AgentObjects:
         self._payers: Mapping[str, str] | None = None
         self._made: set[str] = set()
         """Accounts that the same order makes below the agent."""
+        self.reach: Final = AgentReach()
+        """Accounts and rights that the changes of the order take."""
 
     async def names(self, kind: str) -> list[str]:
         """Return the names, sorted, of all objects of a kind that may be ones that the agent sees."""
@@ -279,28 +282,31 @@ class AgentObjects:
         """Return whether the next version of an object has another domain or account than the one before."""
         return domain_of(before) != domain_of(after) or self.account_of(before) != self.account_of(after)
 
-    def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
+    def _check_account(self, name: str, after: Body | None, needed: Collection[Right], *, is_new: bool) -> None:
         for right in needed:
             if is_new and name != self._scope.agent:
                 self._scope.require_right(right)
             else:
                 self._scope.require_below(name, right)
+        self.reach.note(None if is_new else name, needed)
         if after is not None:
             agent = after.get("agent")
             if not isinstance(agent, str):
                 raise OrderError("keys", "has no account as agent", "name one of yours")
             if agent not in self._made:
                 self._scope.require_visible(agent)
+                self.reach.note(agent)
         if is_new:
             self._made.add(name)
 
-    def _check_trunk(self, name: str, keys: Body, needed: Iterable[Right]) -> None:
+    def _check_trunk(self, name: str, keys: Body, needed: Collection[Right]) -> None:
         account = self._account_of(name, keys)
         for right in needed:
             if account in self._made:
                 self._scope.require_right(right)
             else:
                 self._scope.require_below(account, right)
+        self.reach.note(None if account in self._made else account, needed)
 
     def cleaned(self, error: ConfigError, versions: Collection[ObjectVersion]) -> ConfigError:
         """Return the mistakes of a change without names, files and objects that the agent does not see."""

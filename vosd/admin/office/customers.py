@@ -20,7 +20,7 @@ from vosd.admin.office.definitions import (
     ObjectOrder,
     WantedObject,
     audit_line,
-    plan_of,
+    planned,
     taken,
     when_checked,
     with_calls,
@@ -173,7 +173,7 @@ async def _provision(
 ) -> CustomerSheet:
     subject = f"customer {order.account}"
     try:
-        plan = await plan_of(office, who, order, order.objects())
+        plan = await planned(office, who, order, order.objects(), owned)
     except AlreadyDefinedError:
         detail = await _carried_out(office, who, order, subject)
         if detail is None:
@@ -201,7 +201,7 @@ async def _provision(
         await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
         return sheet, bool(booked)
 
-    sheet, is_booked = await when_checked(office, who.account, plan, owned, add, {order.account})
+    sheet, is_booked = await when_checked(office, who, plan, owned, add, {order.account})
     reloaded = NOT_ASKED
     if not order.is_trial and order.at is None:
         has_booked = order.payment is not None

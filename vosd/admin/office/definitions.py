@@ -285,7 +285,7 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> ChangeSheet:
-    return await check_and_add(office, who, order, await plan_of(office, who, order, objects), owned)
+    return await check_and_add(office, who, order, await planned(office, who, order, objects, owned), owned)
 
 
 async def check_and_add(
@@ -449,7 +449,7 @@ async def _add_checked(
         if not terms.is_trial:
             await office.stores.objects.add(plan.versions, line, checked=found.definitions)
 
-    await when_checked(office, who.account, plan, owned, add)
+    await when_checked(office, who, plan, owned, add)
 
 
 class Checked(NamedTuple):
@@ -463,7 +463,7 @@ class Checked(NamedTuple):
 
 async def when_checked(
     office: Office,
-    account: str | None,
+    who: Principal | None,
     plan: "Plan",
     owned: AgentObjects | None,
     add: Callable[[Checked], Awaitable[_Added]],
@@ -473,10 +473,11 @@ async def when_checked(
 
     Changes of one process wait for each other: the check of each knows those before it. None waits for the running
     switch, which is asked before.
-    ``account`` is that of an agent or a customer, whose turn comes after those of operators; ``owned`` are the objects
-    that an agent sees, ``wanted`` the accounts that ``add`` needs.
+    ``who`` gives the order; the turns of agents and customers come after those of operators. None = the switch itself.
+    ``owned`` are the objects that an agent sees, ``wanted`` the accounts that ``add`` needs.
 
     Raises:
+        OutOfScopeError, RightLackingError: while the change of an agent waited, it lost an account or a right.
         AccountsBelowError, ConfigError: the change is refused by its check.
         SocketNotOpenError: so it is, for it needs a socket that the running switch has not opened.
         CheckTooSlowError: there is no time left to wait for others, or for the check; nothing was changed.
@@ -487,15 +488,17 @@ async def when_checked(
     is_planned = bool(plan.versions) and plan.versions[0].begins_at > plan.versions[0].made_at
     opened, numbers = await _opened_sockets(office), _agent_numbers(plan, owned)
     domains = await _in_time(office, _agent_domains(office, plan, owned))
-    asked = ChangeCheck((), wanted, sources, opened, numbers, domains, is_planned)
+    if owned is not None and who is not None and who.account is not None:
+        wanted = {*wanted, *owned.reach.accounts_to_read(office.definitions, who.account)}
+    asked = ChangeCheck((), [*wanted], sources, opened, numbers, domains, is_planned)
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
-    await _in_time(office, office.changing.take(account))
+    await _in_time(office, office.changing.take(None if who is None else who.account))
     try:
         for _ in range(_TRIES - 1):
-            found = await _in_time(office, _checked(office, plan, owned, asked, of_calls))
+            found = await _in_time(office, _checked(office, who, plan, owned, asked, of_calls))
             with suppress(DefinitionsMoved):
                 return await add(found)
-        return await add(await _in_time(office, _checked(office, plan, owned, asked, of_calls)))
+        return await add(await _in_time(office, _checked(office, who, plan, owned, asked, of_calls)))
     finally:
         office.changing.leave()
 
@@ -513,7 +516,12 @@ async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:
 
 
 async def _checked(
-    office: Office, plan: "Plan", owned: AgentObjects | None, asked: ChangeCheck, of_calls: Mapping[str, str]
+    office: Office,
+    who: Principal | None,
+    plan: "Plan",
+    owned: AgentObjects | None,
+    asked: ChangeCheck,
+    of_calls: Mapping[str, str],
 ) -> Checked:
     """Check the configuration as it is after a change: when the change begins, and when each planned version does.
 
@@ -539,6 +547,9 @@ async def _checked(
         raise (ConfigError((*weak, *brief.problems)) if weak else brief) from error
     if plan.weak:
         raise plan.weak[0].error()
+    if owned is not None and who is not None:
+        ended = {each.name for each in plan.versions if each.kind == "accounts" and each.body is None}
+        owned.reach.require(who, found.accounts, ended)
     if found.definitions is not None:  # of an earlier state where the database could not be read just then
         definitions = min(definitions, found.definitions)
     return Checked(found.accounts, definitions)

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
-from vosd.admin.agents import recorded_as
+from vosd.admin.agents import authority_of, recorded_as
 from vosd.admin.ledger import known_standing
 from vosd.admin.office.bookings import (
     PaymentReceipt,
@@ -66,6 +66,12 @@ class NoSuchPaymentError(VosError):
 
 class OwnPaymentError(VosError):
     """The person who has asked for a payment cannot confirm it."""
+
+
+class AskerMayNotError(VosError):
+    """The agent that has asked for a payment may not order it any more."""
+
+    remedy = "refuse it"
 
 
 class AboveLimitError(VosError):
@@ -428,6 +434,7 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     Raises:
         OwnPaymentError: the principal has asked for it, or one and the same person is behind both.
         NotWaiting: it does not wait.
+        AskerMayNotError: an agent has asked for it, and has lost the right or the account since; it waits on.
         UnknownAccountError, OtherCurrency, TooLittleLeft, BalanceMoved, StoreUnavailable: it waits on.
     """
     asked = await office.stores.waiting_payments.find(order.id)
@@ -436,6 +443,7 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
             f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it; "
             "a token counts as the person who has made it"
         )
+    _check_asker(office, asked)
     confirmed, is_zero = f"{_CONFIRMED} by {who.recorded}", asked.kind is EntryKind.ZERO
     wanted = ManualBooking(
         account=asked.account, kind=asked.kind, reference=asked.reference, target=asked.target, forced=asked.forced,
@@ -454,6 +462,19 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         return await _book(office, wanted, asked.operator, settles, line)
     except TooLittleLeft as error:  # it is confirmed as it was asked for, and that was without `force`
         raise TooLittleLeft(error.said, "refuse it, and order another one with `force`") from error
+
+
+def _check_asker(office: Office, asked: WaitingPayment) -> None:
+    """Raise AskerMayNotError where an agent may not order any more what it has asked for: it has waited for days."""
+    accounts, agent = office.definitions.accounts(), asked.account
+    if asked.operator != recorded_as(agent) or agent not in accounts:
+        return
+    try:
+        authority = authority_of(accounts, office.definitions.agents(), agent, was_agent=True)
+        authority.require_ledger(asked.target or agent)
+    except VosError as error:
+        message = f"payment {asked.id} was asked for by agent {agent}, which may not order it any more: {error}"
+        raise AskerMayNotError(message) from error
 
 
 async def _person_behind(office: Office, login: str) -> str:

@@ -66,8 +66,11 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
     plan = await planned(office, who, order, [wanted], None)
     if owned is not None:
         for each in (found, *plan.versions):  # it may have moved to another account in between
-            if (account := owned.account_of(each)) != scope.agent:
+            if (account := owned.account_of(each)) == scope.agent:
+                owned.reach.note(account)
+            else:
                 scope.require_below(account, Right.PHONES)
+                owned.reach.note(account, [Right.PHONES])
         await _check_seldom(office, order.number)
     return await check_and_add(office, who, order, plan, owned)
 

@@ -167,8 +167,8 @@ _BOOKING_PROBLEMS: Final = (
 )  # fmt: skip
 
 _OF_CONFIRMATION: Final = (
-    "balance_moved", "balance_too_large", "not_waiting", "other_currency", "own_payment", "reference_taken",
-    "too_little_left", "unknown_account",
+    "asker_may_not", "balance_moved", "balance_too_large", "not_waiting", "other_currency", "own_payment",
+    "reference_taken", "too_little_left", "unknown_account",
 )  # fmt: skip
 
 OPERATIONS: Final = (
