@@ -379,6 +379,7 @@ async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes
         wanted = WantedObject("accounts", "own", keys, is_merged=True)
         with pytest.raises(OrderError, match="not for agents"):
             await set_objects(office, who, SetObjects(objects=(wanted,)))
+    await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", "own", {"name": None}),)))
     for name, keys in (("${HOME}", {}), ("a${", KEYS["accounts"])):
         with pytest.raises(OrderError, match="`name` has"):
             await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", name, keys),)))
@@ -390,6 +391,30 @@ async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes
     for kind in ("routing_gateways", "rate_groups", "templates"):
         with pytest.raises(NoSuchObjectError):
             await set_objects(office, who, SetObjects(objects=(WantedObject(kind, "x", {}),)))
+
+
+@pytest.mark.parametrize("is_merged", [True, False])
+@pytest.mark.parametrize("is_trial", [True, False])
+async def test_an_agent_finds_no_value_of_a_key_that_it_does_not_see_by_guesses(
+    office: Office, is_merged: bool, is_trial: bool
+) -> None:
+    said = set()
+    for value in ("pays late", "pays early", None, {"a": "b"}, ["pays late"]):
+        wanted = WantedObject("accounts", "own", {"memo": value}, is_merged=is_merged)
+        with pytest.raises(OrderError) as refused:
+            await set_objects(office, agent("south"), SetObjects(objects=(wanted,), is_trial=is_trial))
+        said.add(str(refused.value))
+    assert said == {"`keys` has memo, which is not for agents: leave it out"}
+
+
+async def test_an_agent_goes_back_to_a_version_and_keys_that_it_does_not_see_stay(office: Office) -> None:
+    for by, keys in ((agent("south"), {"max_cps": "9"}), (operator(), {"memo": "pays in time"})):
+        wanted = WantedObject("accounts", "own", keys, is_merged=True)
+        await set_objects(office, by, SetObjects(objects=(wanted,)))
+    made = await revert_object(office, agent("south"), RevertObject(kind="accounts", name="own", version=1))
+    assert made.changes[0].keys.keys() == {"max_cps"}
+    now = await show_object(office, operator(), ShowObject(kind="accounts", name="own"))
+    assert (now.keys["memo"], now.keys["max_cps"]) == ("pays in time", "4")
 
 
 async def test_an_agent_makes_no_account_of_a_name_that_an_account_of_others_had(office: Office) -> None:
@@ -813,6 +838,20 @@ def test_a_mistake_that_an_agent_reads_has_networks_and_no_files(office: Office,
     mistake = DefinitionProblem("x.yaml", 1, "mapping_gateways[pbx].hosts", None, expected)
     (cleaned,) = objects.cleaned(ConfigError([mistake]), [version]).problems
     assert cleaned.expected == shown
+
+
+def test_a_mistake_in_a_key_that_an_agent_does_not_see_says_neither_the_key_nor_its_value(office: Office) -> None:
+    objects = AgentObjects(office.definitions, office.scope_of(agent("south")))
+    hidden = DefinitionProblem("x.yaml", 1, "accounts[own].period_rates", "secret", "one of the rate groups")
+    seen = DefinitionProblem("x.yaml", 1, "phones[7001].number", "7001", "another number")
+    found = objects.cleaned(
+        ConfigError([hidden, seen]),
+        [ObjectVersion(kind="phones", name="7001", version=1, body="{}", begins_at=0, made_at=0, operator="ann")],
+    )
+    assert [(each.key, each.value, each.expected) for each in found.problems] == [
+        ("accounts[own]", None, "a change that fits the keys of the object that you do not see"),
+        ("phones[7001].number", "7001", "another number"),
+    ]
 
 
 def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:

@@ -26,7 +26,7 @@ from vosd.catalogue.agent_domains import AgentDomains
 from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
-from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 
 Body = Mapping[str, Any]
 
@@ -66,7 +66,13 @@ _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\S*?(?=:?(?:\s|$))")
 """Place in a file; a network such as 192.0.2.0/24 is none."""
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
+_KEY: Final = re.compile(r"\.(\w+)")
 _IN_ANOTHER: Final = "a change that fits all other objects: one that you do not see is in the way"
+_IN_HIDDEN_KEY: Final = "a change that fits the keys of the object that you do not see"
+
+
+def _not_for_agents(key: str) -> OrderError:
+    return OrderError("keys", f"has {key}, which is not for agents", "leave it out")
 
 
 def right_needed(kind: str, key: str, *, is_new: bool) -> Right:
@@ -178,6 +184,15 @@ class AgentObjects:
             made[owner] = belongs
         return made
 
+    def check_seen(self, kind: str, keys: Body) -> None:
+        """Raise OrderError for a key that the agent does not see, whatever its value.
+
+        Were it refused for another value than it has alone, values could be guessed until one is taken.
+        """
+        for key in keys:
+            if key not in SETTABLE[kind] and key != KINDS[kind]:
+                raise _not_for_agents(key)
+
     def check_change(self, kind: str, name: str, before: Body | None, after: Body | None) -> None:
         """Check that the agent may make a change; None = the object is not defined.
 
@@ -202,7 +217,7 @@ class AgentObjects:
                     self._check_trunk(name, keys, needed)
         for key in changed if after is not None else ():
             if key not in SETTABLE[kind] or names_file(new.get(key)):
-                raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
+                raise _not_for_agents(key)
             if key in _RATE_GROUPS:
                 self._check_groups(key, names_in(new.get(key)))
             check_value(key, new.get(key))
@@ -318,6 +333,10 @@ class AgentObjects:
         label = _LABEL.match(problem.key)
         if label is None or label[1] not in SETTABLE or label[2] not in own:
             return problem._replace(file="", line=0, key="", value=None, expected=_IN_ANOTHER)
+        found = _KEY.match(problem.key, label.end())
+        if found is not None and found[1] not in SETTABLE[label[1]] and found[1] != KINDS[label[1]]:
+            file = f"{label[1]} {label[2]}"
+            return problem._replace(file=file, line=0, key=label[0], value=None, expected=_IN_HIDDEN_KEY)
 
         def known(match: re.Match[str]) -> str:
             return match[0] if match[1] in own or match[1] == problem.value else "another"

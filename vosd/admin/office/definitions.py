@@ -278,6 +278,8 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
     versions = await history_of(office, order.kind, order.name, owned)
     body = numbered(versions, order.version).body
     keys = None if body is None else json.loads(body)
+    if owned is not None and keys is not None:  # those that it does not see stay as they are now
+        keys = {key: value for key, value in keys.items() if key in SETTABLE[order.kind]}
     wanted = WantedObject(order.kind, order.name, keys, if_version=order.if_version)
     return await _change(office, who, order, [wanted], owned)
 
@@ -853,6 +855,7 @@ def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObj
     Raises:
         NoSuchObjectError: there is none that the agent sees.
         AlreadyDefinedError: a new object has a name that is taken.
+        OrderError: a key is not for agents.
     """
     before = _parsed(found)
     is_seen = before is not None and found is not None and owned.sees(found)
@@ -860,7 +863,10 @@ def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObj
         raise _not_defined(wanted.kind, wanted.name)
     if before is not None and not is_seen:
         raise _taken(wanted)
-    if not isinstance(wanted.keys, dict) or wanted.is_merged:
+    if not isinstance(wanted.keys, dict):
+        return wanted
+    owned.check_seen(wanted.kind, wanted.keys)
+    if wanted.is_merged:
         return wanted
     return msgspec.structs.replace(wanted, keys=owned.completed(wanted.kind, wanted.keys, before))
 
