@@ -1697,12 +1697,19 @@ async def test_an_account_that_ended_gets_its_last_invoice_by_its_last_terms(sit
         name="Gone Ltd",
         invoice=msgspec.structs.replace(TERMS, cycle=InvoiceCycle.HALF_MONTH, language="de", due_days=3),
     )
-    dates = at("2026-10-01"), at("2026-10-20")
-    bodies = msgspec.json.encode(gone).decode(), None
+    former = msgspec.structs.replace(gone, name="Former Ltd", invoice=InvoiceTerms(cycle=InvoiceCycle.WEEK))
+    # the last one that began was planned before another one was made, and has an earlier number
+    made = (gone, "2026-10-10"), (former, "2026-10-01"), (None, "2026-10-20")
     name = {"kind": "accounts", "name": "gone", "operator": "ann"}
     versions = [
-        ObjectVersion(**name, version=index + 1, body=body, begins_at=date, made_at=date)
-        for index, (body, date) in enumerate(zip(bodies, dates, strict=True))
+        ObjectVersion(
+            **name,
+            version=number,
+            body=None if each is None else msgspec.json.encode(each).decode(),
+            begins_at=at(day),
+            made_at=at("2026-09-20"),
+        )
+        for number, (each, day) in enumerate(made, start=1)
     ]
     await site.office.stores.objects.add(versions)
     await SqlBooks(site.database).book([call(1, "gone", at("2026-10-05"), *SELL[0])])

@@ -593,9 +593,8 @@ class _Terms:
         return self._ended[name]
 
     async def _as_it_ended(self, name: str) -> Account | None:
-        now = self._office.now()
         versions = await self._office.stores.objects.history("accounts", name)
-        last = next((each for each in versions if each.body is not None and each.begins_at <= now), None)
+        last = in_force_at((each for each in versions if each.body is not None), self._office.now())
         if last is None:
             return None
         try:
