@@ -7,7 +7,7 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
-from vosd.catalogue.overrides import Setting
+from vosd.catalogue.overrides import Override, Setting
 from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, ListAlarms, MachineUse
 from vosd.daemon.account_mail import AccountMailTexts
 from vosd.engine.alarms.account_mail import AccountMail
@@ -310,6 +310,14 @@ class SwitchMeasures:
             credit, block = credits.get(account.id), blocks.get(account.id)
             if account.enabled and (block is None or block.setting is not Setting.CLOSED):
                 yield account.id, (credit.expires_at if credit is not None else None) or account.expires_at
+
+    def unfinished_closes(self) -> Iterator[tuple[str, Override]]:
+        """Yield the closed accounts that have a balance, each with what has closed it; those that are gone left out."""
+        credits, configured = self._service.balances.credits, self._service.switch.catalogue.accounts
+        for name, block in self._service.switch.live.blocks.accounts.items():
+            credit = credits.get(name) if block.setting is Setting.CLOSED and name in configured else None
+            if credit is not None and credit.balance + credit.unbooked:
+                yield name, block
 
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account may still be low."""

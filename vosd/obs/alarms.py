@@ -162,6 +162,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",), daily=True),
     Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",), by_stages=True),
+    Event.ACCOUNT_CLOSE_UNFINISHED: AlarmKind(_WARNING, ("account",)),
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL, daily=True),
     Event.INVOICES_OVERDUE: AlarmKind(_WARNING, daily=True),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",), daily=True),

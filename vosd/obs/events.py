@@ -275,6 +275,10 @@ class Event(StrEnum):
     from then on."""
     ACCOUNT_EXPIRY_OVER = "account_expiry_over"
     """An ``account`` was extended, or has expired."""
+    ACCOUNT_CLOSE_UNFINISHED = "account_close_unfinished"
+    """An ``account`` is closed, and has a balance: its close was killed, or a payment or a call was booked since."""
+    ACCOUNT_CLOSE_FINISHED = "account_close_finished"
+    """The balance of a closed ``account`` is zero, or it was opened again."""
     LEDGER_DIFFERS = "ledger_differs"
     """The verification of the night found differences: ``count`` of them, the first in ``what``."""
     LEDGER_AGREES = "ledger_agrees"
@@ -391,6 +395,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
     Event.RETENTION_BLOCKED: Event.RETENTION_DONE,
     Event.ACCOUNT_EXPIRES: Event.ACCOUNT_EXPIRY_OVER,
+    Event.ACCOUNT_CLOSE_UNFINISHED: Event.ACCOUNT_CLOSE_FINISHED,
     Event.LEDGER_DIFFERS: Event.LEDGER_AGREES,
     Event.INVOICES_OVERDUE: Event.INVOICES_PAID,
     Event.NIGHTLY_FAILED: Event.NIGHTLY_DONE,

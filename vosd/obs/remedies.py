@@ -114,6 +114,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.ALARM_OUTPUT_DOWN: "look at the server of the output; changes wait, the oldest are dropped first",
     Event.RETENTION_BLOCKED: "the why names the guard; often vosd ledger close",
     Event.ACCOUNT_EXPIRES: "book its payment, vosd account set ID --expires-at TIME, or let it expire",
+    Event.ACCOUNT_CLOSE_UNFINISHED: "vosd account close ID --pay-out, or vosd overrides clear ID --setting closed",
     Event.LEDGER_DIFFERS: "vosd ledger verify says what differs; correct nothing by hand before its cause is known",
     Event.INVOICES_OVERDUE: "vosd invoice list --state overdue has them; remind the customers, or block the accounts",
     Event.NIGHTLY_FAILED: "the why; vosd ledger verify, vosd ledger minimum do it by hand",

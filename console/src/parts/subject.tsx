@@ -33,6 +33,7 @@ const LEADS: Readonly<Record<string, Lead>> = {
   fraud_suspected: "account",
   destination_new: "account",
   account_expires: "account",
+  account_close_unfinished: "account",
   bilateral_differs: "account",
   bilateral_away: "account",
   call_too_long: "call",

@@ -63,3 +63,20 @@ def test_an_account_that_a_reload_removes_or_disables_is_no_subject():
 )
 def test_an_account_that_is_closed_or_disabled_does_not_expire(terms, setting, found):
     assert dict(measures(account("acme", expires_at=7, **terms), setting=setting).expiries()) == found
+
+
+@pytest.mark.parametrize(
+    ("balance", "unbooked", "setting", "found"),
+    [
+        ("20", "0", Setting.CLOSED, ["acme"]),
+        ("-20", "0", Setting.CLOSED, ["acme"]),
+        ("0", "-1", Setting.CLOSED, ["acme"]),
+        ("0", "0", Setting.CLOSED, []),
+        ("20", "0", Setting.BLOCKED, []),
+        ("20", "0", None, []),
+    ],
+)
+def test_a_closed_account_with_money_is_no_finished_close(balance, unbooked, setting, found):
+    known = measures(account("acme"), balance=balance, unbooked=unbooked, setting=setting)
+    assert [name for name, _ in known.unfinished_closes()] == found
+    assert [*measures(balance=balance, setting=setting).unfinished_closes()] == [], "it has ended"

@@ -9,10 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.data.builders import override
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.engine.alarms import machine, margins
 from vosd.engine.alarms.machine import (
     MachineMeter,
@@ -54,6 +56,7 @@ class Measured:
         self.used: dict[str, float | None] = {}
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
+        self.closes: list[tuple[str, Override]] = []
         self.certificate: tuple[str, int] | None = None
         self.tls: dict[str, int] = {}
         self.trusted: list[TrustedFile] = []
@@ -124,6 +127,9 @@ class Measured:
 
     def overdrafts(self) -> list[tuple[str, float | None]]:
         return [*self.used.items()]
+
+    def unfinished_closes(self) -> list[tuple[str, Override]]:
+        return self.closes
 
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         return Decimal(1) if base == quote else self.exchange_rates.get((base, quote))
@@ -496,6 +502,23 @@ async def test_an_account_that_expires_soon_is_reported_until_it_is_extended_or_
         ("account_expires", "later"), ("account_expiry_over", "later"),
     ]  # fmt: skip
     assert logs[0]["expires_at"] == "2026-09-28T14:13:20.000Z"
+
+
+def test_a_close_that_leaves_a_balance_is_reported_after_five_minutes_until_that_is_gone():
+    scene, now = Scene(), 1_790_000_000_000
+    killed = override(Target.ACCOUNT, "acme", Setting.CLOSED, since=now)
+    with capture_logs() as logs:
+        for passed_ms, closes in ((0, [("acme", killed)]), (299_999, [("acme", killed)]), (299_999, [])):
+            scene.measured.closes = closes
+            scene.watch.check_closes(now + passed_ms)
+        assert logs == []
+        for passed_ms in (300_000, 360_000, 420_000):
+            scene.measured.closes = [("acme", killed)] if passed_ms < 420_000 else []
+            scene.watch.check_closes(now + passed_ms)
+    assert [(line["event"], line["account"]) for line in logs] == [
+        ("account_close_unfinished", "acme"), ("account_close_finished", "acme"),
+    ]  # fmt: skip
+    assert (logs[0]["closed_at"], logs[0]["operator"]) == ("2026-09-21T14:13:20.000Z", killed.operator)
 
 
 async def test_an_account_that_expires_is_reported_again_three_days_and_one_day_before_and_when_the_moment_changes():

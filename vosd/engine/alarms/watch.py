@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Clock, Instant
+from vosd.catalogue.overrides import Override
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import MachineUse
 from vosd.engine.alarms.call_rates import CallRates
@@ -42,6 +44,8 @@ CERTIFICATE_DAYS: Final = 14
 """Certificates should last longer."""
 EXPIRY_DAYS: Final = (3, 1)
 """Days before its end at which an account is reported again, where ``alarms.expiry_days`` is more."""
+CLOSE_MS: Final = 300_000
+"""Longest time that the close of an account may take from its first step to the refund."""
 ACCOUNTS_AT_ONCE: Final = 2_000
 """Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
@@ -211,12 +215,17 @@ class Measures(Protocol):
     def expiries(self) -> Iterable[tuple[str, int | None]]:
         """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
 
+    def unfinished_closes(self) -> Iterable[tuple[str, Override]]:
+        """Return the closed accounts that have a balance, each with what has closed it."""
+
 
 class Watch:
     """Watches one switch. ``tick`` and ``check`` are its steps, ``run`` does them in time."""
 
     _gone: frozenset[str] = frozenset()
     """Addresses that the machine has no more."""
+    _closes: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+    """Facts that were reported of the closed accounts that have a balance."""
 
     def __init__(
         self,
@@ -351,6 +360,7 @@ class Watch:
             self.check_prefix_margins()
             self.check_without_cdr()
             self.check_certificates(now.wall)
+            self.check_closes(now.wall)
             await self.check_overdrafts()
             await self.check_customers()
         if self._checks % CALENDAR_CHECKS == 0:
@@ -552,6 +562,18 @@ class Watch:
             if self._expiries.get(account) != facts:
                 _log.warning(Event.ACCOUNT_EXPIRES.value, **facts)
         self._expiries = soon
+
+    def check_closes(self, wall_ms: int) -> None:
+        """Report closed accounts that have a balance: a close that was killed leaves it, or a payment comes late."""
+        found: dict[str, Mapping[str, object]] = {}
+        for account, close in self._measures.unfinished_closes():
+            if wall_ms - close.since >= CLOSE_MS or account in self._closes:
+                found[account] = {"account": account, "closed_at": iso_utc(close.since), "operator": close.operator}
+        for account in self._closes.keys() - found.keys():
+            _log.info(Event.ACCOUNT_CLOSE_FINISHED.value, **self._closes[account])
+        for account in found.keys() - self._closes.keys():
+            _log.warning(Event.ACCOUNT_CLOSE_UNFINISHED.value, **found[account])
+        self._closes = found
 
     async def check_customers(self) -> None:
         """Look at the answers to calls of the mapping gateways; calls get their turn in between."""
