@@ -214,6 +214,29 @@ def test_a_reload_keeps_the_state_and_the_turn_of_who_stays(stage):
     assert len(stage.pinged.received("OPTIONS")) == heard
 
 
+def test_a_gateway_with_another_address_is_up_until_that_does_not_answer(stage):
+    stage.pinged.status = 0
+    stage.rounds(4)
+    elsewhere = vendor_gateway(0, ping=PING, addresses=(Address("203.0.113.50", 5060),))
+    stage.exchange.swap_catalogue(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), elsewhere]))
+    assert not stage.is_down
+    stage.wire.run_for(100)  # for what is on its way
+    heard = len(stage.pinged.received("OPTIONS"))
+    stage.rounds(5)
+    assert stage.is_down
+    assert len(stage.pinged.received("OPTIONS")) == heard
+
+
+def test_addresses_in_another_order_are_no_other_ones():
+    both = Address("203.0.113.50", 5060), Address(*VENDORS[0])
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    stage = Stage(catalogue([trunk, vendor_gateway(0, ping=PING, addresses=both)]))
+    stage.pinged.status = 0
+    stage.rounds(4)
+    stage.exchange.swap_catalogue(catalogue([trunk, vendor_gateway(0, ping=PING, addresses=both[::-1])]))
+    assert stage.is_down
+
+
 def test_a_reload_without_the_question_takes_it_for_up(stage):
     stage.pinged.status = 0
     stage.rounds(4)

@@ -50,8 +50,9 @@ class Attempts:
             return not addresses or any(place_of(gateway, each, place.payer) == place for each in addresses)
 
         self._live.breakers.keep(is_called)
-        self._live.rests.keep(called)
-        for name in self._paused.keys() - called:
+        moved = {name for name, place in self._paused.items() if not is_called(place)}
+        self._live.rests.keep(called - moved)
+        for name in moved:
             _log_change(self._paused.pop(name), Circuit.GONE, 0)
 
     def resting_last(

@@ -33,13 +33,13 @@ AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
 class _Pinger:
     """Periodic check of one gateway."""
 
-    __slots__ = ("_addresses_of", "_alarm", "_asked", "_began_at", "_endpoint", "_gateway", "_health", "ping")
+    __slots__ = ("_addresses_of", "_alarm", "_asked", "_began_at", "_endpoint", "_health", "gateway", "ping")
 
     def __init__(
         self, endpoint: Endpoint, gateway: RoutingGateway, ping: Ping, addresses_of: AddressesOf, health: GatewayHealth
     ) -> None:
         self._endpoint = endpoint
-        self._gateway = gateway
+        self.gateway = gateway
         self._addresses_of = addresses_of
         self._health = health
         self._asked: set[Client] = set()
@@ -55,7 +55,7 @@ class _Pinger:
 
     def amend(self, gateway: RoutingGateway, ping: Ping) -> None:
         """Use other settings from the next round on."""
-        self._gateway = gateway
+        self.gateway = gateway
         self.ping = ping
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ class _Pinger:
 
     def _ask(self, now: Instant) -> None:
         self._began_at = now
-        addresses = self._addresses_of(self._gateway)[:ADDRESSES_MAX]
+        addresses = self._addresses_of(self.gateway)[:ADDRESSES_MAX]
         for address in addresses:
             self._asked.add(self._ask_at(address, now))
         if addresses:
@@ -96,7 +96,7 @@ class _Pinger:
 
     def _ask_at(self, address: Address, now: Instant) -> Client:
         endpoint = self._endpoint
-        dialect = self._gateway.dialect
+        dialect = self.gateway.dialect
         flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         ours = endpoint.flows.listeners[flow]
         port = address.port or DEFAULT_PORTS[ours.transport]
@@ -130,7 +130,7 @@ class _Pinger:
         for question in self._asked:  # other addresses answer as well, and those answers are absorbed
             question.leave(now)
         self._asked = set()
-        (self._health.answered if is_there else self._health.failed)(self._gateway.name, now.mono)
+        (self._health.answered if is_there else self._health.failed)(self.gateway.name, now.mono)
         self._wait(max(began_at.plus(self.ping.interval_ms), now))
 
     def _wait(self, until: Instant) -> None:
@@ -160,9 +160,12 @@ class Pings:
         return len(self._pingers)
 
     def adopt(self, gateways: Iterable[RoutingGateway], now: Instant) -> None:
-        """Check exactly these gateways, each from a random moment on; the others keep their schedule and state."""
+        """Check exactly these gateways, new ones from a random moment on; the others keep their schedule and state.
+
+        One with other addresses is a new one: it counts as up until they do not answer.
+        """
         wanted = {each.name: (each, each.ping) for each in gateways if each.ping is not None and each.enabled}
-        for name in [name for name in self._pingers if name not in wanted]:
+        for name in [name for name, each in self._pingers.items() if _asks_elsewhere(each, wanted.get(name))]:
             self._pingers.pop(name).stop()
             if name in self._health.down:
                 _log.info(Event.GATEWAY_UP, gateway=name, why=GONE)
@@ -185,6 +188,11 @@ class Pings:
         """Stop all checks: the switch stops."""
         for pinger in self._pingers.values():
             pinger.stop()
+
+
+def _asks_elsewhere(pinger: _Pinger, wanted: tuple[RoutingGateway, Ping] | None) -> bool:
+    """Return whether a gateway is not to be asked any more, or at other addresses than before."""
+    return wanted is None or {*wanted[0].addresses} != {*pinger.gateway.addresses}
 
 
 def _log_change(gateway: str, state: Trunk) -> None:
