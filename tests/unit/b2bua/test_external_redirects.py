@@ -19,6 +19,7 @@ from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.dialect import CalleeDialect, PortedNumber
+from vosd.trunks.gateways import Address
 
 OTHER = "442071111111"
 SETTINGS = LookupSettings(redirect_server=ADDRESS)
@@ -340,6 +341,35 @@ def test_a_reload_may_take_the_server_away():
     assert scene.dial().final == 200
     assert scene.tried() == [("vendor-0", CALLEE)]
     assert scene.server.heard == []
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 40])
+def test_what_the_server_before_a_reload_does_not_answer_says_nothing_about_the_next_one(ahead_ms):
+    """A server is replaced because it is silent: calls wait for it at that moment."""
+    scene = scene_of(SILENT)
+    scene.clock.ahead_ms = ahead_ms
+    for _ in range(FAILURES):
+        scene.begun_call(Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(500)
+    assert len(scene.lookups.redirects) == FAILURES
+    scene.lookups.adjust(LookupSettings(redirect_server=Address(*VENDORS[2])))
+    settled(scene)
+    assert scene.lookups.redirects.availability.failed_total == 0
+    assert not scene.lookups.redirects.availability.rests(0)
+
+
+def test_a_late_answer_of_the_server_before_a_reload_does_not_wake_the_next_one():
+    scene = scene_of(refuses(302, 1_000, headers=(f"Contact: {at(1)}",)))
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=500)
+    scene.lookups.adjust(LookupSettings(redirect_server=Address(*VENDORS[2])))
+    available = scene.lookups.redirects.availability
+    for _ in range(FAILURES):
+        available.failed("no answer in time", scene.clock.now())
+    scene.wire.run_until(lambda: call.final == 200)
+    assert available.rests(scene.clock.now().mono)
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.tried() == [("vendor-1", OTHER)]
+    settled(scene)
 
 
 def test_a_call_that_was_redirected_goes_on_in_another_switch():

@@ -273,6 +273,19 @@ def test_another_server_of_a_reload_is_asked_although_the_earlier_one_was_silent
     settled(scene)
 
 
+def test_a_late_answer_of_the_server_before_a_reload_says_nothing_about_the_next_one():
+    scene = scene_of(Script((Line(0, 100), Line(500, 404))))
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=100)
+    scene.lookups.adjust(by_sip(timeout_ms=900))
+    available = scene.lookups.portability.availability
+    for _ in range(FAILURES):
+        available.failed("no answer in time", scene.clock.now())
+    scene.wire.run_until(lambda: call.final == 200)
+    assert available.rests(scene.clock.now().mono)
+    scene.wire.run_until(lambda: call.is_over)
+    settled(scene)
+
+
 def test_a_server_that_refuses_numbers_is_asked_for_the_next_one():
     scene = scene_of(refuses(484))
     for number in range(FAILURES + 1):

@@ -260,8 +260,8 @@ class PortabilityLookups:
                 self._found(lookup, number, routing_number, at)
 
     def _found(self, lookup: _Lookup, number: str, routing_number: str, in_turn: Instant | None) -> None:
-        self.availability.answered()
         if lookup.settings == self._settings:
+            self.availability.answered()
             self._cache.put(number, routing_number, self._clock.now().mono)
         self._tell(lookup, number, RoutingNumber(routing_number), in_turn)
 

@@ -34,7 +34,8 @@ class RedirectServer:
         """``server`` None = there is none."""
         self._clock = clock
         self._server = server
-        self._open: dict[Ticket, SipQuestion] = {}
+        self._open: dict[Ticket, tuple[SipQuestion, Address]] = {}
+        """The question of each call, and the server that it was put to."""
         self.availability = Availability("redirect_server")
         self.wiring: Wiring | None = None
 
@@ -60,7 +61,8 @@ class RedirectServer:
         def done(response: Response | None, at: Instant) -> None:
             self._answered(ticket, server, response, at)
 
-        asked = self._open[ticket] = SipQuestion(wiring.endpoint, done)
+        asked = SipQuestion(wiring.endpoint, done)
+        self._open[ticket] = asked, server
         asked.begin(server, question.callee, question.caller, question.hops, question.timeout_ms, now)
         return None
 
@@ -69,24 +71,31 @@ class RedirectServer:
 
         That ends a moment before the time of the question where the switch was busy: the server is silent all the same.
         """
-        asked, now = self._open.pop(ticket, None), self._clock.now()
-        if asked is None:
+        found, now = self._open.pop(ticket, None), self._clock.now()
+        if found is None:
             return
+        asked, server = found
         asked.abandon(now)
         if is_overdue and asked.has_had_time(now):
-            self.availability.failed("no answer in time", now)
+            self._silent(server, now)
 
     def _answered(self, ticket: Ticket, server: Address, response: Response | None, at: Instant) -> None:
         wiring = self.wiring
         if wiring is None or self._open.pop(ticket, None) is None:
             return
         if response is None:
-            self.availability.failed("no answer in time", at)
+            self._silent(server, at)
             wiring.answer_in_turn(ticket, Unanswered("the redirect server is silent"), at)
             return
-        self.availability.answered()
+        if server == self._server:
+            self.availability.answered()
         targets = self._targets(response, server, wiring) if response.status in _REDIRECTIONS else ()
         wiring.answer_in_turn(ticket, Redirected(tuple(targets)), at)
+
+    def _silent(self, server: Address, at: Instant) -> None:
+        """Note that a server has not answered; a former one says nothing about the one that is asked now."""
+        if server == self._server:
+            self.availability.failed("no answer in time", at)
 
     def _targets(self, response: Response, server: Address, wiring: Wiring) -> Iterator[RedirectTarget]:
         """Yield the gateways of an answer, each number there once."""
