@@ -88,3 +88,22 @@ def test_an_authentication_ends_with_the_user_of_that_domain(stage):
     stage.exchange.swap_catalogue(catalogue([vendor_gateway(0)], phones=[desk("3001", "three")], digest=DIGEST))
     assert not stage.exchange.authenticator.has_proven(DESK.host, now)
     assert list(stage.exchange.registrations.listed()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_left"),
+    [
+        ("acme.example", "other.example", False),
+        ("acme.example", "acme.example", True),
+        ("", "acme.example", True),
+        ("acme.example", "", True),
+    ],
+)
+def test_the_number_of_a_customer_that_gets_it_from_another_one_rings_no_phone_of_that_one(before, after, is_left):
+    """Hashes of two realms tell nothing of whether the password is the same one; a phone may say a domain already."""
+    trunk, others = mapping_gateway("acme", f"{CUSTOMER.host}/32"), desk("9001", "nine", "third.example")
+    stage = Scene(catalogue([trunk], phones=[desk("1001", "one", before), others], digest=DIGEST))
+    at_the_door(stage, before or "switch.example").prove(Login("desk", "one"), "REGISTER")
+    assert [each.name for each in stage.exchange.registrations.listed()] == ["1001"]
+    stage.exchange.swap_catalogue(catalogue([trunk], phones=[desk("1001", "two", after), others], digest=DIGEST))
+    assert bool(stage.exchange.registrations.addresses("1001")) is (is_left and before != after)

@@ -46,9 +46,10 @@ class Registrar(Counting):
     def adopt(self, catalogue: Catalogue) -> None:
         """Set the users that may register; bindings of all others are removed.
 
-        So are those of users with other credentials: a thief of the phone, or of its old password, would otherwise
-        still receive its calls. A changed realm alone is no other password. And so are bindings from addresses that are
-        not among the hosts of their user any more, or not in its countries.
+        So are those of users with other credentials, or in another domain: a thief of the phone, or of its old password,
+        or the customer that had its number before, would otherwise still receive its calls. A changed realm alone is no
+        other password. And so are bindings from addresses that are not among the hosts of their user any more,
+        or not in its countries.
         """
         changes, before, earlier = catalogue.changes, self._users, self._catalogue
         by_difference = changes is not None and earlier is not None and changes.since == earlier.version
@@ -173,12 +174,18 @@ def _countries(catalogue: Catalogue | None, account_id: str) -> frozenset[str]:
 
 
 def _proves_as(before: _User, now: _User) -> bool:
-    """Return whether a user has the same password as before; added or removed algorithms do not matter."""
+    """Return whether a user has the same password as before; added or removed algorithms do not matter.
+
+    In another domain it is another user, whose registration the device of before cannot refresh. A user that had no
+    domain, or has none any more, may have named that domain all the time.
+    """
     if before.username != now.username:
         return False
     was, will_be = before.gateway.credentials, now.gateway.credentials
-    if was is None or will_be is None or was.realm != will_be.realm:
+    if was is None or will_be is None:
         return True
+    if was.realm != will_be.realm:
+        return not (was.domain and will_be.domain)
     return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
 
 
