@@ -1,5 +1,6 @@
 """The watch over destinations, on virtual time: events, blocks, what ends them, and a database that is away."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from doubles.fraud_scene import Scene, catalogue_of
 
 from vosd.billing.accounts import Account, AccountType
-from vosd.billing.destinations import DAY_MS
+from vosd.billing.destinations import DAY_MS, Destinations
 from vosd.billing.spending import SpendAction
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.alarms.fraud import OPERATOR
@@ -266,4 +267,34 @@ async def test_a_limit_that_a_reload_removes_ends_its_alarm():
     scene.answer()
     assert await scene.pass_minutes(6) == ["fraud_suspected"]
     scene.catalogue = catalogue_of(Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"))
+    assert await scene.pass_minutes(1) == ["fraud_over"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        catalogue_of(),
+        catalogue_of(Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", enabled=False)),
+        replace(
+            catalogue_of(Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")), destinations=Destinations()
+        ),
+    ],
+    ids=["removed", "disabled", "class removed"],
+)
+async def test_a_block_of_what_a_reload_takes_away_is_no_alarm_until_that_returns(after):
+    """The block itself holds: no one has looked at it yet."""
+    scene = Scene(minutes=5, action=SpendAction.BLOCK)
+    before = scene.catalogue
+    scene.answer()
+    assert await scene.pass_minutes(6) == ["fraud_suspected"]
+    scene.catalogue = after
+    assert await scene.pass_minutes(1) == ["fraud_over"]
+    assert scene.lines[0]["why"] == "gone"
+    assert await scene.pass_minutes(60) == []
+    scene.catalogue = before
+    assert await scene.pass_minutes(1) == ["fraud_suspected"]
+    assert scene.blocked == ["acme/premium"]
+    (stored,) = (await scene.store.load()).by_key.values()
+    await scene.store.clear([stored.key], "ann", scene.clock.now().wall)
+    await scene.blocks_changed()
     assert await scene.pass_minutes(1) == ["fraud_over"]

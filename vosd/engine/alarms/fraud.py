@@ -19,7 +19,7 @@ from vosd.catalogue.overrides import Override, Setting, Target, destination_name
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.steady_clock import SteadyClock
-from vosd.obs.events import BACK, Event, log as _log
+from vosd.obs.events import BACK, GONE, Event, log as _log
 from vosd.obs.outage import Outage
 
 TICK_S: Final = 1.0
@@ -82,7 +82,10 @@ class FraudWatch:
         self._raised: dict[DestinationUse, int] = {}
         """Uses with an alarm and no block, and the hour in which it was raised."""
         self._blocked: dict[str, Override] = {}
-        """Blocks of this watch that are in force, by their names; each is an alarm."""
+        """Blocks of this watch that are in force, by their names; each is an alarm.
+
+        Left out are those of accounts that are not configured or disabled: they hold, and wait for these to return.
+        """
         self._hung_up: set[DestinationUse] = set()
         """Uses that it has blocked with ``hang up``, while the block is in force."""
         self._first_calls: dict[str, int] = {}
@@ -185,7 +188,11 @@ class FraudWatch:
                 use.forgive(now.mono)
                 self._hung_up.discard(use)
             _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=why)
-        for name in present.keys() - self._blocked.keys():
+        for name in [each for each in self._blocked if not self._concerns_calls(each)]:
+            del self._blocked[name]
+            account, _, destination = name.rpartition("/")
+            _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=GONE)
+        for name in filter(self._concerns_calls, present.keys() - self._blocked.keys()):
             self._blocked[name] = present[name]
             account, _, destination = name.rpartition("/")
             _log.warning(
@@ -302,6 +309,14 @@ class FraudWatch:
 
     def _blocks(self) -> dict[str, Override]:
         return self._switch.live.blocks.destinations
+
+    def _concerns_calls(self, name: str) -> bool:
+        """Return whether the account of a block may call, and its class is configured."""
+        account, _, destination = name.rpartition("/")
+        configured = self._switch.catalogue.accounts.get(account)
+        return (
+            configured is not None and configured.enabled and destination in self._switch.catalogue.destinations.names
+        )
 
     def _limit_of(self, use: DestinationUse) -> DestinationLimit | None:
         account: Account | None = self._switch.catalogue.accounts.get(use.account)

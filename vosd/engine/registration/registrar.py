@@ -46,10 +46,10 @@ class Registrar(Counting):
     def adopt(self, catalogue: Catalogue) -> None:
         """Set the users that may register; bindings of all others are removed.
 
-        So are those of users with other credentials, or in another domain: a thief of the phone, or of its old password,
-        or the customer that had its number before, would otherwise still receive its calls. A changed realm alone is no
-        other password. And so are bindings from addresses that are not among the hosts of their user any more,
-        or not in its countries.
+        So are those of users with other credentials, or in another domain: a thief of the phone, or of its old
+        password, or the customer that had its number before, would otherwise still receive its calls. A changed realm
+        alone is no other password. And so are bindings from addresses that are not among the hosts of their user any
+        more, or not in its countries.
         """
         changes, before, earlier = catalogue.changes, self._users, self._catalogue
         by_difference = changes is not None and earlier is not None and changes.since == earlier.version
