@@ -1,7 +1,7 @@
 """Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -209,6 +209,10 @@ class SwitchMeasures:
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
         return self._service.switch.live.occupancy.lately(LimitScope.MAPPING, self._clock.now().mono)
+
+    def callers(self) -> Container[str]:
+        """Return the names of the mapping gateways that are configured."""
+        return self._service.switch.catalogue.mapping_gateways
 
     def setups(self) -> tuple[int, float]:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""

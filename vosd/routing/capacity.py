@@ -149,7 +149,7 @@ class Occupancy:
         return self._meters[scope][name].recent(mono_ms)
 
     def objects(self, scope: LimitScope) -> list[str]:
-        """Return the objects that have carried calls since the start."""
+        """Return the objects that were counted or asked for and not forgotten since."""
         return list(self._meters[scope])
 
     def take_peak(self, scope: LimitScope, name: str, mono_ms: int) -> CapacityPeak | None:
@@ -159,6 +159,15 @@ class Occupancy:
         peak = CapacityPeak(name, max(meter.most_active, meter.active), meter.most_recent)
         meter.most_active, meter.most_recent, meter.read_at = 0, 0, mono_ms
         return peak if peak.concurrent or peak.per_second else None
+
+    def forget_idle(self, scope: LimitScope, name: str, mono_ms: int) -> None:
+        """Forget an object that carries no call, and took none in the preceding 1000 ms, with its peak.
+
+        There is no other end of an object: the configuration may have had it a year ago.
+        """
+        meter = self._meters[scope].get(name)
+        if meter is not None and not meter.active and not meter.recent(mono_ms):
+            del self._meters[scope][name]
 
     def total(self) -> int:
         """Return the places taken in all scopes together; zero without calls."""

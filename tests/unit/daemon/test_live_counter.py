@@ -69,6 +69,47 @@ async def test_peaks_belong_to_the_quarter_in_which_they_were():
     assert counted.counter.take() is None
 
 
+async def test_a_phone_that_a_reload_removes_has_no_peaks_as_a_gateway():
+    """Neither one that had calls some time ago, nor one whose call goes on."""
+    counted = Counted()
+    phones = counted.counter._switch.catalogue.phones
+    phones["1002"] = None
+    for name in ("1001", "1002"):
+        counted.begin(name)
+    counted.occupancy.release(LimitScope.MAPPING, "1001")
+    await counted.counter.read()
+    counted.pass_ms(SLOT_MS)
+    await counted.counter.read()
+    phones.clear()
+    for _ in range(2):
+        counted.pass_ms(1_000)
+        await counted.counter.read()
+    assert {each.side for each in counted.taken().peaks} == {PeakSide.SWITCH}
+    counted.occupancy.release(LimitScope.MAPPING, "1002")
+    await counted.counter.read()
+    counted.begin("1002")
+    counted.pass_ms(1_000)
+    await counted.counter.read()
+    assert [(each.side, each.name) for each in counted.taken().peaks if each.name] == [(PeakSide.MAPPING, "1002")]
+
+
+async def test_objects_without_calls_are_forgotten_whatever_names_reloads_bring():
+    counted = Counted()
+    for number in range(100):
+        for scope in LimitScope:
+            counted.occupancy.take(scope, f"one-{number}", None, None, counted.clock.now().mono)
+            counted.occupancy.release(scope, f"one-{number}")
+            counted.occupancy.active(scope, f"asked-{number}")
+        counted.pass_ms(60_000)
+        await counted.counter.read()
+    assert sum(len(counted.occupancy.objects(scope)) for scope in LimitScope) == 0
+    assert len([each for each in counted.taken().peaks if each.name]) == 200
+    counted.begin("pbx")
+    counted.occupancy.release(LimitScope.MAPPING, "pbx")
+    await counted.counter.read()
+    assert counted.occupancy.recent(LimitScope.MAPPING, "pbx", counted.clock.now().mono) == 1, "its second goes on"
+
+
 async def test_attempts_are_given_once_and_their_memory_is_bounded():
     counted = Counted()
     for number in range(KEYS_MAX + 5):

@@ -44,6 +44,7 @@ class Measured:
         self.calls: list[LongCall] = []
         self.low: set[str] = set()
         self.rates: dict[str, int] = {}
+        self.configured: set[str] = set()
         self.answered = (0, 0.0)
         self.losses: dict[str, float | None] = {}
         self.customer_losses: dict[str, float | None] = {}
@@ -89,6 +90,9 @@ class Measured:
 
     def calls_a_second(self) -> list[tuple[str, int]]:
         return [*self.rates.items()]
+
+    def callers(self) -> set[str]:
+        return self.configured
 
     def is_low(self, account: str) -> bool:
         return account in self.low
@@ -851,6 +855,23 @@ def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm(
         burst.measured.rates = {"calm": 17}
         burst.watch.check_call_rates(HOUR_MS)
     assert logs == []
+
+
+def test_calls_a_second_of_gateways_that_reloads_have_removed_are_forgotten_with_their_alarm():
+    """A name that returns is another gateway, which has no past."""
+    scene = Scene(cps_factor=3, cps_floor=10)
+    tell_call_rate(scene, 0, gone=20, stays=20)
+    with capture_logs() as logs:
+        tell_call_rate(scene, HOUR_MS, gone=90, stays=90)
+        scene.measured.configured = {"stays", "new"}
+        scene.watch.keep_call_rates()
+        tell_call_rate(scene, HOUR_MS + 60_000, gone=20, stays=90)
+    assert [(line["event"], line["gateway"], line.get("why")) for line in logs] == [
+        ("cps_high", "gone", None),
+        ("cps_high", "stays", None),
+        ("cps_recovered", "gone", "gone"),
+        ("cps_high", "gone", None),
+    ]
 
 
 def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():

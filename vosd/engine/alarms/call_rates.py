@@ -4,7 +4,7 @@ Pure: what was counted and when are arguments.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 HOURS: Final = 24
@@ -44,6 +44,10 @@ class CallRates:
     def __init__(self) -> None:
         self._rates: dict[str, _Rate] = {}
         self._first_hour: int | None = None
+
+    def keep(self, gateways: Container[str]) -> None:
+        """Forget all other gateways: reloads have removed them."""
+        self._rates = {name: rate for name, rate in self._rates.items() if name in gateways}
 
     def note(self, counted: Iterable[tuple[str, int]], mono_ms: int, factor: int, floor: int) -> Iterator[Fast]:
         """Take how many calls each gateway has taken in the last second; yield the rates of all that are not quiet.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from pathlib import Path
@@ -91,7 +91,7 @@ class Threshold:
             shown = {} if value is None else {"value": round(value, 1)}
             _log.info(BACK[self._raised].value, **facts, **shown)
 
-    def keep(self, subjects: frozenset[str], why: str = GONE) -> None:
+    def keep(self, subjects: Container[str], why: str = GONE) -> None:
         """End the state of all other subjects: they are gone, or for another reason."""
         for subject in [each for each in self._bad if each not in subjects]:
             _log.info(BACK[self._raised].value, **self._bad.pop(subject), why=why)
@@ -160,6 +160,9 @@ class Measures(Protocol):
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
+
+    def callers(self) -> Container[str]:
+        """Return the names of the mapping gateways that are configured."""
 
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account may still be low."""
@@ -364,6 +367,7 @@ class Watch:
             await self.check_overdrafts()
             await self.check_customers()
         if self._checks % CALENDAR_CHECKS == 0:
+            self.keep_call_rates()
             self.check_calendars(now.wall)
             self.check_signing_certificate(now.wall)
             self.check_trust(now.wall)
@@ -416,6 +420,12 @@ class Watch:
         for gateway, rate, limit in self._rates.note(counted, mono_ms, settings.cps_factor, settings.cps_floor):
             if limit is not None:
                 self._cps.judge(rate, limit, settings.hysteresis, subject=gateway, gateway=gateway)
+
+    def keep_call_rates(self) -> None:
+        """Forget the calls a second of gateways that reloads have removed."""
+        configured = self._measures.callers()
+        self._rates.keep(configured)
+        self._cps.keep(configured)
 
     def check_setups(self) -> None:
         """Look at the time from the INVITE to the answer of the calls of the last minutes."""

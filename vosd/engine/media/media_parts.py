@@ -29,7 +29,7 @@ SLICES: Final = 6
 PACKETS_MIN: Final = 3_000
 """Fewer packets, a minute of audio, say nothing about a gateway."""
 GATEWAYS_MAX: Final = 5_000
-"""Most gateways that are remembered; they are configured, and few."""
+"""Most gateways and phones that are remembered; those without packets of the last half hour make room for others."""
 
 
 class MediaLosses:
@@ -38,17 +38,21 @@ class MediaLosses:
     def __init__(self) -> None:
         self._slices: dict[str, deque[tuple[int, int, int]]] = {}
         """Number of the slice, packets, lost ones; the latest last."""
+        self._forgot_in = -1
+        """Slice in which old gateways were looked for last."""
 
     def note(self, gateway: str, expected: int, lost: int, mono_ms: int) -> None:
         """Note packets of a leg of a gateway that has ended, and the lost ones of them."""
         if not expected:
             return
-        slices = self._slices.get(gateway)
+        slices, number = self._slices.get(gateway), mono_ms // SLICE_MS
         if slices is None:
+            if len(self._slices) >= GATEWAYS_MAX and self._forgot_in != number:
+                self._forgot_in = number
+                self._slices = {name: each for name, each in self._slices.items() if each[-1][0] > number - SLICES}
             if len(self._slices) >= GATEWAYS_MAX:
                 return
             slices = self._slices[gateway] = deque(maxlen=SLICES)
-        number = mono_ms // SLICE_MS
         if slices and slices[-1][0] == number:
             _, before, lost_before = slices.pop()
             expected, lost = expected + before, lost + lost_before
