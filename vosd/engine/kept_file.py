@@ -1,7 +1,7 @@
 """One value in a small file of ``state_dir``, so that it outlives the process."""
 
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ class KeptFile(Generic[T]):
 
     def __init__(self, path: Path, kept: type[T], name: str) -> None:
         """``name`` names the content in the log."""
-        self._path = path
+        self.path: Final = path
         self._kept = kept
         self._name = name
         self._failed = False
@@ -29,7 +29,7 @@ class KeptFile(Generic[T]):
             OSError, msgspec.DecodeError: it cannot be read.
         """
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=self._kept)
+            return msgspec.json.decode(self.path.read_bytes(), type=self._kept)
         except FileNotFoundError:
             return None
         except (UnicodeDecodeError, RecursionError) as error:  # of a text, or of brackets; msgspec says so in this way
@@ -40,18 +40,18 @@ class KeptFile(Generic[T]):
         try:
             return self.load()
         except (OSError, msgspec.DecodeError) as error:
-            _log.warning(f"{self._name}_unreadable", file=str(self._path), error=str(error), means="it begins anew")
+            _log.warning(f"{self._name}_unreadable", file=str(self.path), error=str(error), means="it begins anew")
             return None
 
     def write(self, value: T) -> bool:
         """Replace the value; return whether that was possible. A failure is logged once."""
         try:
-            replace_file(self._path, msgspec.json.encode(value))
+            replace_file(self.path, msgspec.json.encode(value))
         except OSError as error:
             if not self._failed:
                 _log.error(
                     f"{self._name}_not_written",
-                    file=str(self._path),
+                    file=str(self.path),
                     error=str(error),
                     do=advice(error, "mend state_dir"),
                 )

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import BlacklistedCaller
 from vosd.engine.kept_file import KeptFile
+from vosd.obs.events import log as _log
 from vosd.routing.dynamic_lists import ListedCaller, ListingCause
 from vosd.routing.pools import PoolTurn
 from vosd.routing.quality import SavedQuality
@@ -66,6 +67,7 @@ class StateFiles:
     def __init__(self, state_dir: Path, live: LiveState, clock: Clock) -> None:
         self._quality_file = KeptFile(state_dir / "quality.json", SavedQuality, "quality")
         self._blacklist_file = blacklist_file(state_dir)
+        self._found_listings = KeptFile(state_dir / BLACKLIST, list[Any], "blacklist")
         self._pool_file = KeptFile(state_dir / "number-pools.json", dict[str, PoolTurn], "pool_turns")
         self._quality, self._lists, self._turns = live.quality, live.dynamic_lists, live.pool_turns
         self._clock = clock
@@ -80,7 +82,7 @@ class StateFiles:
             self._quality.restore(quality, now)
         if turns is not None:
             self._turns.restore(turns)
-        for each in self._blacklist_file.read() or ():
+        for each in self._listings():
             if each.until > now.wall:
                 until_mono = now.mono + each.until - now.wall
                 listing = ListedCaller(
@@ -88,6 +90,20 @@ class StateFiles:
                 )
                 self._lists.restore(listing)
         self._written_list = self._lists.changes
+
+    def _listings(self) -> Iterator[KeptListing]:
+        """Yield the callers of the file; one that cannot be read is reported and left out, and the others are kept."""
+        for number, row in enumerate(self._found_listings.read() or ()):
+            try:
+                yield msgspec.convert(row, KeptListing)
+            except msgspec.ValidationError as error:
+                _log.warning(
+                    "blacklisted_caller_unreadable",
+                    file=str(self._found_listings.path),
+                    row=number,
+                    error=str(error),
+                    means="this caller is left out",
+                )
 
     async def run(self) -> None:
         """Keep blacklist and turns up to date, in memory and on disk; runs until cancelled."""

@@ -1,6 +1,7 @@
 """The file of the dynamic blacklist: what it keeps over a restart, and files that cannot be read or written."""
 
 import asyncio
+import json
 import stat
 
 import pytest
@@ -64,7 +65,23 @@ def test_a_damaged_file_is_reported_and_begun_anew(tmp_path, clock, content):
     path.write_bytes(content)
     with capture_logs() as logs:
         assert restored(tmp_path, clock).size == 0
-    assert [each["event"] for each in logs] == ["blacklist_unreadable"]
+    is_list = content in {b"[1]", b'[{"gateway": "acme"}]'}
+    assert [each["event"] for each in logs] == ["blacklisted_caller_unreadable" if is_list else "blacklist_unreadable"]
+
+
+def test_a_time_that_is_no_date_costs_one_caller(tmp_path, clock):
+    path, lists = tmp_path / "blacklist.json", DynamicLists()
+    file = files(tmp_path, lists, clock)
+    for caller in ("1001", "1002"):
+        list_caller(lists, clock, caller)
+    file.write_last()
+    kept = json.loads(path.read_bytes())
+    kept[0]["until"] = 400_000_000_000_000
+    path.write_text(json.dumps(kept))
+    with capture_logs() as logs:
+        found = restored(tmp_path, clock)
+    assert [each.caller for each in found.listed(clock.now().mono)] == ["1002"]
+    assert [(each["event"], each["row"]) for each in logs] == [("blacklisted_caller_unreadable", 0)]
 
 
 def test_without_a_file_the_list_is_empty(tmp_path, clock):

@@ -276,9 +276,39 @@ async def test_a_file_of_an_earlier_version_is_read(stage, tmp_path):
     assert stage.seen == [["a"]]
 
 
-async def test_a_file_with_a_time_that_is_no_date_ends_no_start(stage, tmp_path):
-    kept = msgspec.to_builtins([BLOCK])
-    (tmp_path / "overrides.json").write_bytes(msgspec.json.encode([kept[0] | {"until": 400_000_000_000_000}]))
+async def test_a_time_that_is_no_date_costs_no_other_override_and_no_block(stage, tmp_path):
+    """A start without the database let all calls of blocked accounts pass for one bad time in the file."""
+    limit = override(Target.ROUTING, "b", Setting.MAX_CPS, "5")
+    kept = msgspec.to_builtins([BLOCK, override(Target.ACCOUNT, "acme"), limit, override(Target.ROUTING, "c"), limit])
+    for number, bad in enumerate(({}, {"until": 400_000_000_000_000}, {"since": -1}, {"until": 1.5, "value": 7})):
+        kept[number] |= bad
+    (tmp_path / "overrides.json").write_bytes(msgspec.json.encode({"version": 1, "rows": [*kept, 7, {"name": "d"}]}))
+    with structlog.testing.capture_logs() as logged:
+        watch_of(stage, tmp_path).restore()
+    assert {each.name for each in stage.watch.in_force.by_key.values()} == {"a", "acme", "b"}
+    told = [(each["row"], each["means"]) for each in logged if each["event"] == "override_unreadable"]
+    assert told[0] == (1, "blocked of account acme holds until the database is read, whatever its time")
+    assert [row for row, means in told if means == "it is left out until the database is read"] == [2, 3, 5, 6]
+
+
+async def test_overrides_of_a_file_that_is_not_whole_are_not_missed_in_the_database(stage, tmp_path):
+    await stage.put(BLOCK)
+    await watch_of(stage, tmp_path).refresh()
+    path = tmp_path / "overrides.json"
+    kept = msgspec.json.decode(path.read_bytes())
+    kept["rows"][0]["until"] = -1
+    path.write_bytes(msgspec.json.encode(kept))
+    watch_of(stage, tmp_path).restore()
+    assert stage.watch.in_force.by_key.keys() == {BLOCK.key}
+    with structlog.testing.capture_logs() as logged:
+        await stage.watch.refresh()
+    assert not lost(logged)
+    assert [*stage.watch.in_force.by_key.values()] == [BLOCK]
+
+
+@pytest.mark.parametrize("content", [b"{", b"7", b'{"version": 1}'])
+async def test_a_file_that_cannot_be_read_ends_no_start(stage, tmp_path, content):
+    (tmp_path / "overrides.json").write_bytes(content)
     with structlog.testing.capture_logs() as logged:
         watch_of(stage, tmp_path).restore()
     assert stage.seen == []

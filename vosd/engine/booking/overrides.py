@@ -7,12 +7,12 @@ an override changes is decided in ``catalogue.overrides``.
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from vosd.base.clock import Clock
-from vosd.catalogue.overrides import Override, Overrides
+from vosd.catalogue.overrides import Override, Overrides, Setting
 from vosd.catalogue.ports import SwitchOverrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
@@ -33,11 +33,13 @@ class KeptOverrides(msgspec.Struct, frozen=True):
     """Content of the file: the overrides as they were read last."""
 
     version: int
-    rows: list[Override]
+    rows: list[Any]
+    """Each is an ``Override``; people may edit the file, and a mistake in one row costs that row alone."""
 
 
-_FORMS: Final = cast("type[KeptOverrides | list[Override]]", KeptOverrides | list[Override])
+_FORMS: Final = cast("type[KeptOverrides | list[Any]]", KeptOverrides | list[Any])
 """A file of an earlier version has the overrides alone."""
+_BLOCKS: Final = frozenset({Setting.BLOCKED, Setting.CLOSED})
 
 
 class OverrideWatch(Counting):
@@ -55,7 +57,7 @@ class OverrideWatch(Counting):
         self._stored: Overrides | None = None
         """As read last; None = not read yet."""
         self._known: Overrides | None = None
-        """As read last, also by the run before; None = it is not known."""
+        """As read last, also by the run before; None = it is not known, or not whole."""
         self._kept: Overrides | None = None
         """Content of the file; None = it is not known."""
         self.in_force = Overrides()
@@ -75,7 +77,7 @@ class OverrideWatch(Counting):
             known = self._stored  # what is read meanwhile may be forgotten meanwhile
             if known is None or await self._store.version() != known.version:
                 read = await self._store.load()
-                is_lost = self._note_lost(self._known or await asyncio.to_thread(self._read_copy), read)
+                is_lost = self._note_lost(self._known or (await asyncio.to_thread(self._read_copy)).whole, read)
                 self._stored = self._known = read
                 self._settle(self._held(read), "lost" if is_lost else "cleared")
             await self._keep_copy()
@@ -88,18 +90,31 @@ class OverrideWatch(Counting):
         if await asyncio.to_thread(self._copy.write, KeptOverrides(stored.version, list(stored.by_key.values()))):
             self._kept = stored
 
-    def _read_copy(self) -> Overrides | None:
-        """Return what the file keeps; None = it is not known."""
-        kept = None if self._copy is None else self._copy.read()
-        if isinstance(kept, KeptOverrides):
-            return Overrides(kept.rows, kept.version)
-        return None if kept is None else Overrides(kept)
+    def _read_copy(self) -> "_Copy":
+        """Return what the file keeps; it is reported what cannot be read of it."""
+        found = None if self._copy is None else self._copy.read()
+        if found is None or self._copy is None:
+            return _Copy(None, is_whole=False)
+        rows, version = (found, 0) if isinstance(found, list) else (found.rows, found.version)
+        overrides, is_whole = list[Override](), True
+        for number, row in enumerate(rows):
+            try:
+                overrides.append(msgspec.convert(row, Override))
+            except msgspec.ValidationError as error:
+                held, is_whole = _held_block(row), False
+                means = "it is left out until the database is read"
+                if held is not None:
+                    overrides.append(held)
+                    means = f"{held.key} holds until the database is read, whatever its time"
+                _log.error("override_unreadable", file=str(self._copy.path), row=number, error=str(error), means=means)
+        return _Copy(Overrides(overrides, version), is_whole=is_whole)
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
-        self._known = self._read_copy()
-        if self._known is not None:
-            self._settle(self._held(self._known))
+        copy = self._read_copy()
+        self._known = copy.whole
+        if copy.overrides is not None:
+            self._settle(self._held(copy.overrides))
 
     def apply_again(self) -> None:
         """Report those in force once more: what they changed was read anew from the configuration."""
@@ -173,6 +188,28 @@ class OverrideWatch(Counting):
         for key, each in wanted.by_key.items():
             if before.by_key.get(key) != each:
                 _log.warning(Event.OVERRIDE_SET.value, **_facts(each))
+
+
+class _Copy(NamedTuple):
+    """Overrides as the file keeps them."""
+
+    overrides: Overrides | None
+    """None = they are not known."""
+    is_whole: bool
+
+    @property
+    def whole(self) -> Overrides | None:
+        """The overrides, with which those of the database are compared; None = some are not known."""
+        return self.overrides if self.is_whole else None
+
+
+def _held_block(row: Any) -> Override | None:
+    """Return a block whose times cannot be read, without its end: left out it would let calls pass; None = no block."""
+    try:
+        found = msgspec.convert({**row, "since": 0, "until": None}, Override)
+    except (TypeError, msgspec.ValidationError):
+        return None
+    return found if found.setting in _BLOCKS else None
 
 
 def _facts(override: Override) -> dict[str, object]:
