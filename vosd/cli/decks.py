@@ -209,7 +209,13 @@ def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
 
 @rates.command("rollback")
 @_GROUP
-@click.option("--to", "to", type=Count(0), metavar="N", help="The version; default: that before the last; 0: no rates.")
+@click.option(
+    "--to",
+    "to",
+    type=Count(0),
+    metavar="N",
+    help="The version; default: that before the last, unless that is a rollback; 0: no rates.",
+)
 @click.option("--force", is_flag=True, help="With --to 0: take all rates out.")
 @_MEMO
 @operator_verb

@@ -11,6 +11,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.decks import (
+    AlreadyRolledBackError,
     ImportDeck,
     ImportReport,
     ListDeckVersions,
@@ -135,6 +136,18 @@ async def test_a_rollback_is_a_new_version_with_a_line(office):
     assert (await audited(office))[-1] == ("bob", "RollBackDeck", "sell")
 
 
+async def test_a_rollback_whose_answer_was_lost_is_not_taken_back_by_its_repeat(office):
+    for price in ("0.60", "0.70"):
+        await imported(office, sheet(of_44=price))
+    await roll_back(office, operator("bob"), RollBackDeck(rate_group="sell"))
+    with pytest.raises(AlreadyRolledBackError, match="already, by bob: version 3 has the rates of 1"):
+        await roll_back(office, operator("bob"), RollBackDeck(rate_group="sell"))
+    assert len(await list_versions(office, operator(), ListDeckVersions("sell"))) == 3
+    again = await roll_back(office, operator(), RollBackDeck(rate_group="sell", if_version=3))
+    assert (again.version, again.content) == (4, 2)
+    assert (await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=1))).content == 1
+
+
 async def test_the_first_import_is_taken_back_by_a_version_without_rates(office):
     await imported(office, sheet(of_44="0.60"))
     with pytest.raises(ManyClosedError, match=r"all rates of deck sell .* say `force`"):
@@ -145,7 +158,9 @@ async def test_the_first_import_is_taken_back_by_a_version_without_rates(office)
     assert list(not_taken_back(await list_versions(office, operator(), ListDeckVersions("sell")))) == [deck]
     with pytest.raises(NoSuchDeckError, match="deck sell has no rates"):
         await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=0))
-    again = await roll_back(office, operator(), RollBackDeck(rate_group="sell"))
+    with pytest.raises(AlreadyRolledBackError, match="by ann: version 2"):
+        await roll_back(office, operator(), RollBackDeck(rate_group="sell"))
+    again = await roll_back(office, operator(), RollBackDeck(rate_group="sell", to=1))
     assert (again.version, again.content, again.rates) == (3, 1, 1)
     report = await imported(office, sheet(of_33="0.40", of_44="0.60"))
     assert (report.version, report.rates) == (4, 2)

@@ -47,6 +47,12 @@ class ManyClosedError(VosError):
     """An import or a rollback would close more prefixes than is usual."""
 
 
+class AlreadyRolledBackError(VosError):
+    """The latest version is a rollback, and the order does not say to which version the deck goes back."""
+
+    remedy = "say `to` which version it goes back, if that is meant"
+
+
 class UnreadableDeckError(VosError):
     """A stored deck has columns that this version does not know."""
 
@@ -234,7 +240,8 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     rate_group: str
     to: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    """Number of the version; None = that before the last change, 0 = no rates, as before the first version."""
+    """Number of the version; None = that before the last change, unless that is a rollback; 0 = no rates, as before the
+    first version."""
     memo: str | None = None
     if_version: int | None = None
     """Only where this is the latest version; None = whichever is."""
@@ -250,6 +257,8 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
         StaleVersionError: the latest version is another one than the order says.
+        AlreadyRolledBackError: it is a rollback, and the order names neither it nor the version to go back to: it may
+            be the repeat of an order whose answer was lost.
         ManyClosedError: all rates would be taken out, and the order neither names the latest version nor is forced.
         DeckMoved: another version was made meanwhile.
     """
@@ -258,6 +267,11 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
     newest = versions[0]
     if order.if_version not in {None, newest.version}:
         raise StaleVersionError(f"deck {rate_group} has version {newest.version} by now: look at it before you go back")
+    if order.to is None and order.if_version is None and newest.way is Way.ROLLBACK:
+        raise AlreadyRolledBackError(
+            f"deck {rate_group} was rolled back already, by {newest.operator}: version {newest.version} has the rates of"
+            f" {newest.content}"
+        )
     number = newest.replaced if order.to is None else order.to
     if number is None:
         raise NoSuchDeckError(f"deck {rate_group} has only one version: there is nothing to go back to")

@@ -211,7 +211,7 @@ _OPERATIONS: Final = (
         roll_back,
         result=DeckSheet,
         shown=_sheet,
-        problems=("daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
+        problems=("already_rolled_back", "daemon_refused", "many_closed", "no_deck_group", "no_such_deck"),
     ),
     Operation(
         "GET /decks/{rate_group}/lookup",
