@@ -269,8 +269,8 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         raise StaleVersionError(f"deck {rate_group} has version {newest.version} by now: look at it before you go back")
     if order.to is None and order.if_version is None and newest.way is Way.ROLLBACK:
         raise AlreadyRolledBackError(
-            f"deck {rate_group} was rolled back already, by {newest.operator}: version {newest.version} has the rates of"
-            f" {newest.content}"
+            f"deck {rate_group} was rolled back already, by {newest.operator}:"
+            f" version {newest.version} has the rates of {newest.content}"
         )
     number = newest.replaced if order.to is None else order.to
     if number is None:
