@@ -6,12 +6,15 @@ late and never early. A cancelled timer leaves nothing, however far away it was.
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 TICK_MS: Final = 10
 """Resolution of timers: a timer may fire so much later; under load all timers of a tick need one wake-up."""
 SPARE_TICKS: Final = 1_024
 """Most ticks that are kept in order, beside twice those with timers, although all their timers were cancelled."""
+_COPIED_AT_ONCE: Final = 128
+"""Timers of a tick that ``expire`` copies at once: its caller may stop after some, and begin again with the others."""
 
 Owner = TypeVar("Owner")
 
@@ -108,7 +111,7 @@ class TimerWheel(Generic[Owner]):
             if not bucket:
                 buckets.pop(heappop(order), None)
                 continue
-            for timer, owner in tuple(bucket.items()):
+            for timer, owner in tuple(islice(bucket.items(), _COPIED_AT_ONCE)):
                 if timer in bucket:
                     del bucket[timer]
                     yield owner

@@ -1,5 +1,8 @@
 """The timer wheel: never early, at most one tick late, cheap to cancel."""
 
+import tracemalloc
+from itertools import islice
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -25,6 +28,21 @@ def test_timers_of_one_tick_fire_in_the_order_they_were_set(wheel):
     for owner in ("first", "second", "third"):
         wheel.schedule(100, owner)
     assert list(wheel.expire(100)) == ["first", "second", "third"]
+
+
+def test_who_takes_some_of_a_tick_at_a_time_does_not_pay_for_all_that_remain_each_time(wheel):
+    """A start finds that 20,000 calls are due, and handles 100 of them before messages get their turn."""
+    for number in range(20_000):
+        wheel.schedule(100, f"owner {number}")
+    tracemalloc.start()
+    try:
+        taken = list(islice(wheel.expire(100), 100))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+    taken += list(wheel.expire(100))
+    assert taken == [f"owner {number}" for number in range(20_000)]
 
 
 def test_a_cancelled_timer_does_not_fire_and_is_not_waited_for(wheel):
