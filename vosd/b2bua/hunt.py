@@ -359,7 +359,8 @@ class Hunt:
             return None
         place = Address(found.host, port, transport, is_redirected=True)
         if domain(uri.host) is not None:
-            place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
+            name = uri.host.removesuffix(".")  # certificates name no host with the final dot of DNS
+            place = place._replace(name=name, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out
         only_known = self._flows.is_beside_us(found.host, seen_at.host)
         return self._board.gateways.redirected_to(choice, place, callee, now, only_known=only_known)

@@ -126,6 +126,18 @@ def test_the_name_that_a_redirection_gives_stays_too():
     assert scene.close().end_reason == "Normal"
 
 
+def test_no_certificate_must_bear_the_final_dot_of_a_name_that_a_3xx_gives():
+    """The dot is one of DNS, which makes a name absolute (RFC 1034 section 3.1); names in certificates lack it."""
+    gateway = vendor_gateway(1, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = scene_of(gateway, locate=lambda hop, _: Hop(*VENDORS[0], None))
+    scene.vendors[1].script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}.>",))
+    call = scene.begun_call(Intent(cancel_after_ms=1_000), script=RINGS)
+    scene.wire.run_until(lambda: bool(scene.vendor.received("INVITE")))
+    assert names_of_requests(scene, "INVITE") == [NAME]
+    assert scene.vendor.received("INVITE")[0].start_line == f"INVITE sip:{CALLEE}@{NAME}. SIP/2.0"
+    scene.wire.run_until(lambda: call.is_over)
+
+
 @pytest.mark.parametrize("next_process", [None, "kill", "stop_and_keep"])
 def test_requests_to_a_place_that_a_3xx_names_need_the_name_that_it_has_given(tmp_path, next_process):
     """Another process has not looked it up: without the name it would demand a certificate with the address."""
