@@ -112,7 +112,7 @@ class Breakers:
         self.resting: dict[str, int] = {}
         """Number of addresses that rest, by gateway: mostly none, so that callers can skip the look-up."""
         self._named: dict[str, dict[BreakerPlace, None]] = {}
-        """Addresses that have asked for a rest and that only a 3xx names, by gateway, the earliest first."""
+        """Addresses that have asked for a rest and that only a 3xx names, by gateway."""
         self.on_change: Callable[[BreakerPlace, Circuit, int], None] = _ignore
         """Called with every change, with the milliseconds of the rest."""
 
@@ -168,8 +168,8 @@ class Breakers:
             elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
         named = self._named.get(place.gateway)
-        while named and self.failing[first := next(iter(named))].ends_at <= began_ms:
-            self._drop(first)  # the gateway may send no call there again, which would end its rest
+        for each in [each for each in named if self.failing[each].ends_at <= began_ms] if named else ():
+            self._drop(each)  # the gateway may send no call there again, which would end its rest
 
     def remaining_ms(self, place: BreakerPlace, mono_ms: int) -> int:
         """Return the remaining milliseconds in which no call goes there; 0 = one may."""
@@ -216,6 +216,10 @@ class Breakers:
             row = self.failing.get(each)
             if row is not None and row.probed_until == began_ms + PROBE_MS:
                 row.probed_until = 0
+
+    def is_named(self, place: BreakerPlace) -> bool:
+        """Return whether an address that has asked for a rest is known by a 3xx of the gateway alone."""
+        return place in self._named.get(place.gateway, ())
 
     def keep(self, is_called: Callable[[BreakerPlace], bool]) -> None:
         """Forget the addresses to which no call goes any more."""

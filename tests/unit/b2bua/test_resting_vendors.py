@@ -280,6 +280,45 @@ def test_a_place_that_is_named_no_more_is_no_alarm_once_its_rest_is_over_and_the
     assert scene.exchange.switch.live.breakers.resting == {}
 
 
+def named_in_turn(scene, *rests):
+    """Have vendor-0 name places that ask for so many seconds of rest each, a call for each: vendors 1 and 2."""
+    for number, rest_s in enumerate(rests, 1):
+        scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[number]}>",))
+        scene.vendors[number].script = refuses(503, headers=(f"Retry-After: {rest_s}",))
+        call_through(scene)
+
+
+def test_a_place_of_a_3xx_that_asks_for_a_short_rest_is_no_alarm_until_a_longer_one_ends():
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = Scene(catalogue([TRUNK, first]))
+    with structlog.testing.capture_logs() as lines:
+        named_in_turn(scene, 300, 30)
+        scene.wire.run_for(31_000)
+        scene.vendor.script = answers(0)
+        assert call_through(scene)[0] == ["vendor-0"]
+    resting = [("gateway_resting", str(VENDORS[1])), ("gateway_resting", str(VENDORS[2]))]
+    assert events(lines) == [*resting, ("gateway_well", str(VENDORS[2]))]
+
+
+@pytest.mark.parametrize(
+    ("redirects", "tried"),
+    [(Redirects.FOLLOW, ["vendor-0", "vendor-2"]), (Redirects.REFUSE, ["vendor-0"])],
+    ids=["followed", "not followed any more"],
+)
+def test_a_reload_does_not_shorten_the_rest_of_a_place_that_a_3xx_has_named(redirects, tried):
+    """No gateway has the place among its addresses, and a reload forgets what happened at addresses of no gateway."""
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
+    scene = Scene(catalogue([TRUNK, first, vendor_gateway(2)]))
+    scene.vendors[2].script = answers(0)
+    named_in_turn(scene, 120)
+    then = vendor_gateway(0, dialect=CalleeDialect(redirects=redirects))
+    with structlog.testing.capture_logs() as lines:
+        scene.exchange.swap_catalogue(catalogue([TRUNK, then, vendor_gateway(2)]))
+        assert call_through(scene)[0] == tried
+    assert len(scene.vendors[1].calls) == 1
+    assert [name for name, _ in events(lines)] == ([] if redirects is Redirects.FOLLOW else ["gateway_well"])
+
+
 def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():
     scene = two_hosts(1)
     earlier = scene.begun_call(script=Script((Line(0, 100), Line(3_000, 200, ANSWER))), after_ms=1_000)

@@ -20,6 +20,7 @@ from vosd.routing.quality import is_effective
 from vosd.routing.rest import REST_MAX_S
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.message import Response
+from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import Address, RoutingGateway
 
 LARGE_SESSION: Final = 1_000
@@ -46,6 +47,8 @@ class Attempts:
             gateway = gateways[place.gateway] if place.gateway in called else None
             if gateway is None:
                 return False
+            if self._live.breakers.is_named(place):
+                return gateway.dialect.redirects is Redirects.FOLLOW
             addresses = gateway.fixed_addresses or self._live.addresses_of(gateway)
             return not addresses or any(place_of(gateway, each, place.payer) == place for each in addresses)
 
