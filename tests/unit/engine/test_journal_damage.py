@@ -14,9 +14,10 @@ from hypothesis import given, settings, strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_segment
-from vosd.engine.journal.entries import Ended, TimeMark, ended_frame
+from vosd.engine.journal.entries import Ended, TimeMark, answered_frame, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 
 PAGE = 4_096
@@ -105,6 +106,18 @@ def test_an_ended_call_whose_record_is_damaged_is_charged_up_to_its_end(director
     record = lost(cut.call, cut.ended_mono)
     assert (record.end_reason, record.hold_time_ms) == ("Lost", 60_000)
     assert record.fee == answered_call(0).hold_time_s * cut.call.customer_rate.rate.billing_rate / 60
+
+
+def test_a_call_whose_record_is_damaged_shows_until_when_the_others_have_talked(directory):
+    """Nothing was written behind it: the others are charged up to the latest instant that is known."""
+    path = written(directory, 0, marked=False)
+    journal_data = path.read_bytes()
+    read_before = read(path, journal_data)
+    later = answered_frame(open_call(1, answered_mono=65_000), UNDESCRIBED)
+    damaged = later.replace(b"fee_breakdown", b"Fee_breakdown", 1)
+    remains = read(path, journal_data + damaged)
+    assert (read_before.last_mono, remains.last_mono) == (5_000, 65_000)
+    assert remains.open_calls.keys() == {call_id(0)}
 
 
 @pytest.mark.parametrize("fill", [b"\0", b"\xff"])

@@ -101,6 +101,18 @@ async def test_a_start_knows_the_same_with_and_without_the_copies(directory, see
     assert with_copies.open_calls
 
 
+def test_what_a_file_owes_is_of_calls_that_have_ended_an_hour_after_the_last_of_them_began():
+    """Its copy does not say when: a spend limit counts them in the hour in which nearly all have ended."""
+    remains, calls = Remains(), [id_bytes(call_id(number)) for number in (1, 2)]
+    found = EndsBeingRead()
+    for call in calls:
+        found.ended(call, [Posting("acme", Decimal("-0.40"), "1")])
+    remains.take_ends(7, found.whole(0))
+    remains.add_up()
+    began_ms = max(int(each.hex()[:12], 16) for each in calls)
+    assert remains.owed_on_disk == [(began_ms + 3_600_000, {"acme": Decimal("-0.80")})]
+
+
 async def test_a_file_with_a_copy_is_not_read(directory):
     journal = opened(directory, segment_bytes=SEGMENT)
     fill(journal, 120)

@@ -151,6 +151,18 @@ def test_an_invite_that_was_refused_is_known_until_it_is_refused_again(directory
     assert start.round() == ["CANCEL", "503"]
 
 
+def test_a_caller_over_tls_is_refused_where_the_certificate_has_the_name_that_it_had_proven(directory):
+    """Its connection went with the earlier process. The failure waits for its ACK as that of any call."""
+    journal = opened(directory)
+    journal.placed(PlacedCall(call_id(0), INVITE, msgspec.structs.replace(CALLER, server_name="pbx.example.com")))
+    journal.flush()
+    start = Start(directory)
+    assert start.round() == ["CANCEL", "503"]
+    [refusal] = [each.data for each in start.probe.log if each.title == "503"]
+    assert start.probe.endpoint.server_name_of(refusal) == "pbx.example.com"
+    assert start.probe.endpoint.ends_call(refusal)
+
+
 def test_a_quick_series_of_kills_gives_no_leg_up(directory):
     """Kills every two seconds: seven starts are over before a peer that is slow, or away, can have answered."""
     leave_legs(directory, 1)

@@ -15,6 +15,7 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import UNREACHABLE_MAX
 from vosd.sip.wire.outgoing import OF_RESPONSES, Peer
 
@@ -235,6 +236,7 @@ def test_a_failure_whose_connection_is_gone_waits_for_no_ack(probe):
     assert (again.peer, again.response.status) == (CALLER_AT_HOME, 486)
     assert probe.fail(CALLER_AT_HOME) == []
     assert nothing_left(probe)
+    assert event.transaction.state is TransactionState.TERMINATED
 
 
 def test_a_failure_is_sent_again_only_where_the_connection_that_is_gone_has_carried_responses(probe):

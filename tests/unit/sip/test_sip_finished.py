@@ -168,3 +168,13 @@ def test_a_retransmission_is_set_again_under_the_same_timer():
     assert retry.due(sender, NOW.plus(500))
     assert kept_in.wheel.position(retry) == (1_150, 0)
     assert len(kept_in.out) == 2
+
+
+def test_long_answers_that_were_forgotten_are_not_subtracted_from_later_ones():
+    """A start that cannot go on with a saved switch forgets what it has taken up, and begins anew."""
+    kept_in = store()
+    assert kept_in.finished.reserve(2_000, "before", STAY_MS, NOW)
+    kept_in.clear()
+    assert kept_in.finished.reserve(500, "after", STAY_MS, NOW)
+    let_pass(kept_in, STAY_MS + 500)
+    assert (kept_in.finished.long_bytes, kept_in.finished.kept_bytes) == (0, 0)

@@ -137,6 +137,15 @@ def test_a_2xx_repeated_before_it_is_acknowledged_is_swallowed(probe, owner):
     assert probe.sent() == []
 
 
+@pytest.mark.parametrize("status", [200, 486])
+def test_a_final_response_ends_the_references_to_the_call_and_to_the_draft_of_the_invite(probe, owner, status):
+    """The callee keeps its transaction until the call is over: both would be kept for hours."""
+    transaction, sent = invited(probe, owner)
+    transaction.draft = object()
+    probe.receive(reply(sent, status), VENDOR)
+    assert (transaction.owner, transaction.draft) == (None, None)
+
+
 def test_a_provisional_response_after_the_final_one_is_swallowed(probe, owner):
     _, sent = invited(probe, owner)
     probe.receive(reply(sent, 486), VENDOR)
