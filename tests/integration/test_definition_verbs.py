@@ -174,7 +174,7 @@ def test_a_file_of_objects_that_cannot_be_read_is_named_once(
     if content is not None:
         file.write_bytes(content)
     refused = installation.vosd("definitions", "import", str(file))
-    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (1, f"Error: {file}{said}")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, f"Error: {file}{said}")
 
 
 def test_what_does_not_go_together_is_refused_with_the_object_named_and_nothing_is_stored(
@@ -505,7 +505,7 @@ def test_what_cannot_be_read_or_written_is_an_error_of_one_line(installation: In
     assert (said.returncode, said.stderr) == (1, b"Error: standard output: No space left on device\n")
     words = [*vosd, "definitions", "import", "-"]
     said = subprocess.run(words, input=b"accounts: \xff", capture_output=True, check=False)
-    assert (said.returncode, said.stderr.startswith(b"Error: standard input is no text in UTF-8")) == (1, True)
+    assert (said.returncode, b"Error: standard input is no text in UTF-8" in said.stderr) == (2, True)
 
 
 def test_objects_are_exported_into_a_pipe(installation: Installation) -> None:
@@ -591,6 +591,18 @@ def test_a_file_of_the_configuration_moves_into_the_database(installation: Insta
     installation.document("definitions", "import", str(file))
     assert names(installation) == [("accounts", "shop", 1), ("mapping_gateways", "shop-trunk", 1)]
     assert installation.vosd("check").exit_code == 0
+
+
+def test_an_import_says_what_it_does_and_what_it_has_done(installation: Installation) -> None:
+    file = installation.config.with_name("many.yaml")
+    file.write_text("accounts:\n" + "".join(f"- {{id: shop-{each}, currency: EUR}}\n" for each in range(1_000)))
+    said = installation.vosd("definitions", "import", str(file), "--dry-run").stderr
+    assert "1,000 objects read: the whole configuration is checked with them, nothing is stored" in said
+    assert "1,000 objects: 1,000 would be defined" in said
+    file.write_text("accounts:\n- {id: shop-1, currency: EUR}\n- {id: shop-2, currency: USD}\n")
+    define(installation, "accounts", "shop-1", "currency: EUR\n")
+    said = installation.vosd("definitions", "import", str(file)).stderr
+    assert ("objects read" in said, "2 objects: 1 unchanged, 1 defined" in said) == (False, True)
 
 
 def test_a_kind_that_does_not_exist_is_said_at_once(installation: Installation) -> None:

@@ -34,6 +34,7 @@ _VERSIONS: Final = (
     ScreenColumn("memo", rank=1, narrowest=10),
 )
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_READ: Final = click.Path(exists=True, path_type=Path, dir_okay=False)
 _GROUP: Final = click.argument("rate_group", metavar="GROUP")
 _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
 
@@ -115,7 +116,7 @@ rates.add_command(areas)
 
 @rates.command("import")
 @_GROUP
-@click.argument("file", type=_FILE)
+@click.argument("file", type=_READ)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change, and change nothing.")
 @click.option(
     "--effective",
@@ -134,7 +135,7 @@ rates.add_command(areas)
 @click.option(
     "--map",
     "map_file",
-    type=_FILE,
+    type=_READ,
     metavar="MAP.yaml",
     help="What the columns of the file mean; default: as last time with this header.",
 )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -11,7 +12,7 @@ import msgspec
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, Count, limit_option, operator_verb
-from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_verb, pass_invocation
+from vosd.cli.command import DaemonAwayError, Family, Invocation, json_verb, pass_invocation
 from vosd.cli.office import ordered
 from vosd.cli.output import ScreenColumn
 
@@ -53,6 +54,10 @@ _PLANNED: Final = (
     ScreenColumn("what", narrowest=16),
     ScreenColumn("memo", rank=1, narrowest=10),
 )
+
+
+_MANY: Final = 1_000
+"""Objects from which on the check of the whole configuration with them takes seconds."""
 
 
 class ObjectKind(click.ParamType[str]):
@@ -309,7 +314,7 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
 @click.option(
     "--map",
     "map_",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(exists=True, path_type=Path, dir_okay=False),
     metavar="MAP",
     help="FILE is a CSV or XLSX file, and MAP says what its columns mean.",
 )
@@ -331,6 +336,7 @@ def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: A
 
     text, called = _text_of(file)
     found = tuple(WantedObject(*each) for each in read_objects(text, called, os.environ))
+    _say_how_many(len(found), is_dry=terms["is_dry"])
     change_objects(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
 
 
@@ -370,7 +376,16 @@ def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) 
         output.remark(f"columns that the map does not name: {', '.join(read.unread)}")
     for each in read.assumed:
         output.remark(f"assumed: {each}")
+    _say_how_many(len(read.order.objects), is_dry=terms["is_dry"])
     change_objects(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
+
+
+def _say_how_many(number: int, *, is_dry: bool) -> None:
+    """Say what is done now, where it takes seconds."""
+    if number < _MANY:
+        return
+    end = "nothing is stored" if is_dry else "and all of them are stored, or none"
+    output.remark(f"{number:,} objects read: the whole configuration is checked with them, {end}")
 
 
 def change_objects(
@@ -390,6 +405,10 @@ def change_objects(
         output.remark(warning)
     if not output.printed_as_json(changed):
         _show(changed)
+        if len(changed.changes) > 1:
+            counts = Counter(each.action.value for each in changed.changes)
+            done = ", ".join(f"{count:,} {'would be ' if is_dry else ''}{action}" for action, count in counts.items())
+            output.remark(f"{len(changed.changes):,} objects: {done}")
     if changed.untold:
         raise DaemonAwayError(f"stored, but the running switch has not taken it yet: {changed.untold}")
 
@@ -449,7 +468,7 @@ def _text_of(file: Path) -> tuple[str, str]:
     try:
         return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode(), called
     except OSError as error:
-        raise OperationError(f"{called}: {error.strerror}") from error
+        raise click.UsageError(f"{called}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         message = f"{called} is no text in UTF-8 (byte {error.start + 1}): a workbook is imported with --map"
-        raise OperationError(message) from error
+        raise click.UsageError(message) from error

@@ -118,7 +118,7 @@ def history(invocation: Invocation) -> None:
 
 
 @retention.command("archive")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_verb
 def archive(invocation: Invocation, file: Path) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""

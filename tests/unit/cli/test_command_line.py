@@ -247,6 +247,32 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ["definitions", "import"],
+        ["definitions", "provision"],
+        ["definitions", "set", "accounts", "acme", "--file"],
+        ["definitions", "import", __file__, "--map"],
+        ["did", "import"],
+        ["payment", "import"],
+        ["rates", "import", "acme"],
+        ["rates", "import", "acme", __file__, "--map"],
+        ["reconcile", "import", "carrier-a"],
+        ["retention", "archive"],
+        ["restore"],
+        ["spool", "check"],
+        ["spool", "salvage"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_to_be_read_that_is_missing_is_wrong_usage(words: list[str], tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.csv")
+    result = CliRunner().invoke(main, [*words, missing])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert missing in result.stderr
+
+
+@pytest.mark.parametrize(
     "words", [["did", "import"], ["trunk", "explain", "--gateway", "carrier-a", "--message"]], ids=" ".join
 )
 def test_a_file_that_is_no_text_is_wrong_usage(words: list[str], tmp_path: Path) -> None:
