@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 import pytest
@@ -17,7 +16,7 @@ from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_segment
-from vosd.engine.journal.entries import Ended, TimeMark, answered_frame, ended_frame
+from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 
 PAGE = 4_096
@@ -214,26 +213,6 @@ def test_a_file_that_was_set_aside_keeps_its_name_to_itself(directory):
 # -- other versions ------------------------------------------------------------------------------------------------
 
 
-def old_frame(entry: object) -> bytes:
-    """Return a record as the version before wrote it: length, checksum, payload."""
-    payload = msgspec.msgpack.encode(entry)
-    return len(payload).to_bytes(4, "big") + crc32(payload).to_bytes(4, "big") + payload
-
-
-def test_files_of_the_version_before_are_read(directory):
-    entries = [open_call(1), open_call(2), Ended(answered_call(1)), Ended(answered_call(3))]
-    data = b"".join(map(old_frame, entries)) + old_frame({"type": "mark", "mono": 9_000, "wall": 1})
-    data += old_frame({"type": "booked", "call_ids": [call_id(3)]})
-    remains = read(directory / "journal-00000001.log", data)
-    assert remains.open_calls == {call_id(2): open_call(2)}
-    assert remains.unbooked == {call_id(1): answered_call(1)}
-    assert remains.last_mono == 9_000
-    assert not remains.damaged
-    torn = read(directory / "journal-00000001.log", data[:-1])
-    assert torn.unbooked.keys() == {call_id(1), call_id(3)}
-    assert torn.damaged
-
-
 @pytest.mark.parametrize("kind", [2, 99])
 def test_an_unknown_kind_of_record_is_kept_and_ignored(directory, kind):
     payload = msgspec.msgpack.encode({"type": "transferred", "call": 1})
@@ -251,10 +230,6 @@ def test_an_unknown_kind_of_record_is_kept_and_ignored(directory, kind):
         journal.booked([call_id(index), call_id(1)])
     journal.close()
     assert crash_and_read(directory).unknown[0] == foreign
-
-
-def test_a_mark_of_the_version_before_has_no_ends():
-    assert msgspec.convert({"type": "mark", "mono": 1, "wall": 2}, TimeMark).ended == ()
 
 
 def test_a_file_of_zeros_or_of_nothing_has_no_records():

@@ -192,12 +192,11 @@ KIND_ANSWERED: Final = _KINDS[OpenCall]
 KIND_ENDED: Final = _KINDS[Ended]
 KIND_BOOKED: Final = _KINDS[BookedCalls]
 KIND_QUARANTINED: Final = _KINDS[Quarantined]
-_KNOWN: Final = frozenset(range(len(_NUMBERED) + 1))
-"""0 is the kind of all records in a file of format 1."""
+_KNOWN: Final = frozenset(_KINDS.values())
 
 BEHIND_KEPT: Final = frozenset({KIND_BOOKED, KIND_QUARANTINED})
 """Records that may follow ``Kept``: any other voids it."""
-_OF_ENDS: Final = frozenset({0, KIND_ENDED, KIND_BOOKED, KIND_QUARANTINED})
+_OF_ENDS: Final = frozenset({KIND_ENDED, KIND_BOOKED, KIND_QUARANTINED})
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
@@ -277,7 +276,7 @@ def ended_of(frame: Frame) -> CallRecord | None:
 
 def is_known(frame: Frame) -> bool:
     """Return whether this version writes records of that kind."""
-    return frame.kind in _KNOWN and frame.kind != 0
+    return frame.kind in _KNOWN
 
 
 def postings_in(frame: Frame) -> tuple[Posting, ...] | None:

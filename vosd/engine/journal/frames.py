@@ -27,15 +27,12 @@ _FIELDS: Final = Struct(">B16sQII")
 _SUM_BYTES: Final = 4
 _EDGE_BYTES: Final = len(HEAD_MARK) + _FIELDS.size + _SUM_BYTES
 """Length of a head, and of a tail."""
-_OLD_HEAD_BYTES: Final = 8
-"""Format 1: length and checksum of the payload, then the payload."""
 
 
 class Frame(NamedTuple):
     """One record of a file."""
 
     kind: int
-    """0 in a file of format 1, where only the payload names it."""
     call: bytes
     """Call id, 16 bytes; zeros if the record is not of one call."""
     at: int
@@ -78,16 +75,7 @@ def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Da
 
     Zeros at the end are no damage: they are left by a power loss, and in a file that was allocated beforehand.
     """
-    yield from reader_of(file, window).read()
-
-
-def reader_of(file: BinaryIO, window: int = WINDOW_BYTES) -> "FrameReader | _OldReader":
-    """Return what reads the records of a file from where it stands, which must be between two records."""
-    start = file.tell()
-    first = file.read(window)
-    file.seek(start)
-    is_present_format = HEAD_MARK in first or TAIL_MARK in first or not first.strip(b"\0")
-    return (FrameReader if is_present_format else _OldReader)(file, window)
+    yield from FrameReader(file, window).read()
 
 
 class _Edge(NamedTuple):
@@ -100,39 +88,23 @@ class _Edge(NamedTuple):
     checksum: int
 
 
-class _Window:
-    """A part of a file in memory; positions are counted from its beginning."""
+class FrameReader:
+    """Reads records from where ``file`` stands, which must be between two of them, a part of the file at a time.
 
-    _until: int | None = None
-    """Offset up to which the file is read; None = to its end."""
-
-    def __init__(self, file: BinaryIO, window: int) -> None:
-        self._file = file
-        self._window = window
-        self._base = file.tell()
-        self.data = b""
-        self.is_last = False
-
-    def offset(self, position: int) -> int:
-        return self._base + position
-
-    def grow(self, position: int) -> int:
-        """Read more and drop everything before ``position``; return the new position."""
-        size = self._window
-        if self._until is not None:
-            size = min(size, max(0, self._until - self._file.tell()))
-        more = self._file.read(size)
-        self.is_last = not more
-        self.data = self.data[position:] + more
-        self._base += position
-        return 0
-
-
-class FrameReader(_Window):
-    """Reads the present format from where ``file`` stands, which must be between two records."""
+    Positions are counted from the beginning of that part, offsets from the beginning of the file.
+    """
 
     end = 0
     """Offset in the file behind the record that was yielded last."""
+    _until: int | None = None
+    """Offset up to which the file is read; None = to its end."""
+
+    def __init__(self, file: BinaryIO, window: int = WINDOW_BYTES) -> None:
+        self._file = file
+        self._window = window
+        self._base = file.tell()
+        self._data = b""
+        self._is_last = False
 
     def read_until(self, offset: int | None) -> None:
         """Read the file up to there and no further, or to its end, although it was read to an earlier place before.
@@ -140,26 +112,26 @@ class FrameReader(_Window):
         A file that is being written is whole only as far as it was written when reading began. In one that was
         allocated beforehand there are zeros behind that: the reader passes over them, and over what is written there.
         """
-        self._until, self.is_last = offset, False
+        self._until, self._is_last = offset, False
 
     def read(self) -> Iterator[Frame | Damage]:
         """Yield the records and the damaged parts, as ``frames_in`` does."""
-        position = self.grow(0)
+        position = self._grow(0)
         while True:
             edge = self._edge(position, HEAD_MARK)
             end = position + 2 * _EDGE_BYTES + (edge.length if edge else 0)
-            if end > len(self.data) and not self.is_last:
-                position = self.grow(position)
-            elif edge is not None and end - _EDGE_BYTES <= len(self.data):
-                self.end = self.offset(end)
+            if end > len(self._data) and not self._is_last:
+                position = self._grow(position)
+            elif edge is not None and end - _EDGE_BYTES <= len(self._data):
+                self.end = self._offset(end)
                 yield self._record(edge, position, position + _EDGE_BYTES)
                 position = end
-            elif not self.data[position:].strip(b"\0"):
-                if self.is_last:
+            elif not self._data[position:].strip(b"\0"):
+                if self._is_last:
                     return
-                position = self.grow(len(self.data))
+                position = self._grow(len(self._data))
             else:
-                is_torn = edge is not None or len(self.data) - position < _EDGE_BYTES
+                is_torn = edge is not None or len(self._data) - position < _EDGE_BYTES
                 yield self._damage(edge, position, FrameFault.TORN if is_torn else FrameFault.DAMAGED)
                 found = self._find(position)
                 if found is None:
@@ -174,15 +146,15 @@ class FrameReader(_Window):
         Return that record (None for a head) and the position at which to continue.
         """
         position = begin + 1
-        while (found := self._find_in_window(position, begin)) is None and not self.is_last:
-            kept = max(begin, len(self.data) - self._window)
-            position, begin = len(self.data) - _EDGE_BYTES - kept, 0
-            self.grow(kept)
+        while (found := self._find_in_window(position, begin)) is None and not self._is_last:
+            kept = max(begin, len(self._data) - self._window)
+            position, begin = len(self._data) - _EDGE_BYTES - kept, 0
+            self._grow(kept)
             position = max(position, 1)
         return found
 
     def _find_in_window(self, position: int, begin: int) -> tuple[Frame | Damage | None, int] | None:
-        while (position := self.data.find(HEAD_MARK[:-1], position)) >= 0:
+        while (position := self._data.find(HEAD_MARK[:-1], position)) >= 0:
             if self._edge(position, HEAD_MARK) is not None:
                 return None, position
             edge = self._edge(position, TAIL_MARK)
@@ -194,46 +166,34 @@ class FrameReader(_Window):
         return None
 
     def _record(self, edge: _Edge, position: int, payload_at: int) -> Frame | Damage:
-        payload = self.data[payload_at : payload_at + edge.length]
+        payload = self._data[payload_at : payload_at + edge.length]
         if crc32(payload) != edge.checksum:
             return self._damage(edge, position, FrameFault.DAMAGED)
         return Frame(edge.kind, edge.call, edge.at, payload)
 
     def _damage(self, edge: _Edge | None, position: int, fault: FrameFault) -> Damage:
-        offset = self.offset(position)
+        offset = self._offset(position)
         return Damage(offset, fault) if edge is None else Damage(offset, fault, edge.kind, edge.call, edge.at)
 
     def _edge(self, position: int, mark: bytes) -> _Edge | None:
         begin, end = position + len(mark), position + _EDGE_BYTES
-        if self.data[position:begin] != mark or end > len(self.data):
+        if self._data[position:begin] != mark or end > len(self._data):
             return None
-        fields = self.data[begin : end - _SUM_BYTES]
-        if crc32(fields) != int.from_bytes(self.data[end - _SUM_BYTES : end], "big"):
+        fields = self._data[begin : end - _SUM_BYTES]
+        if crc32(fields) != int.from_bytes(self._data[end - _SUM_BYTES : end], "big"):
             return None
         return _Edge._make(_FIELDS.unpack(fields))
 
+    def _grow(self, position: int) -> int:
+        """Read more and drop everything before ``position``; return the new position."""
+        size = self._window
+        if self._until is not None:
+            size = min(size, max(0, self._until - self._file.tell()))
+        more = self._file.read(size)
+        self._is_last = not more
+        self._data = self._data[position:] + more
+        self._base += position
+        return 0
 
-class _OldReader(_Window):
-    """Reads format 1; reading ends at the first damaged length."""
-
-    end = 0
-    """Such a file is read from its beginning only."""
-
-    def read(self) -> Iterator[Frame | Damage]:
-        position = self.grow(0)
-        while True:
-            head = self.data[position : position + _OLD_HEAD_BYTES]
-            end = position + _OLD_HEAD_BYTES + int.from_bytes(head[:4], "big")
-            if end > len(self.data) and not self.is_last:
-                position = self.grow(position)
-                continue
-            if len(head) < _OLD_HEAD_BYTES or head[:4] == bytes(4) or end > len(self.data):
-                break
-            payload = self.data[position + _OLD_HEAD_BYTES : end]
-            if crc32(payload) == int.from_bytes(head[4:], "big"):
-                yield Frame(0, NO_CALL, 0, payload)
-            else:
-                yield Damage(self.offset(position), FrameFault.DAMAGED)
-            position = end
-        if self.data[position:].strip(b"\0"):
-            yield Damage(self.offset(position), FrameFault.TORN)
+    def _offset(self, position: int) -> int:
+        return self._base + position

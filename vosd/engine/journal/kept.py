@@ -14,7 +14,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quarantined, TimeMark, id_text, read
 from vosd.engine.journal.files import all_files, listed, numbered, opened
-from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
+from vosd.engine.journal.frames import NO_CALL, Damage, FrameReader, frames_in
 
 _TIME_BYTES = 6
 """Bytes of a call id that are its time."""
@@ -67,7 +67,7 @@ class KeptJournal:
                 if os.fstat(file.fileno()).st_mtime < self._since_s:
                     continue
                 file.seek(self.place.offset if number == self.place.number else 0)
-                reader = reader_of(file)
+                reader = FrameReader(file)
                 for frame in reader.read():
                     part = read(frame)
                     if isinstance(part, Damage):
@@ -109,7 +109,6 @@ def oldest_call(directory: Path, *suffixes: str) -> int | None:
     """Return when the oldest call of the journal's files of some kinds began, UTC milliseconds; None = there is none.
 
     Records of it may be booked, now or after a loss of commits. Payloads are not decoded, so this is quick.
-    Files of the first format do not say it outside of their records: one of them counts as older than everything.
     """
     oldest: bytes | None = None
     for path in listed(directory, *suffixes):
@@ -120,6 +119,4 @@ def oldest_call(directory: Path, *suffixes: str) -> int | None:
             for part in frames_in(file):
                 if part.call != NO_CALL and (oldest is None or part.call < oldest):
                     oldest = part.call
-                elif part.call == NO_CALL and part.kind == 0 and hasattr(part, "payload"):
-                    return 0
     return None if oldest is None else int.from_bytes(oldest[:_TIME_BYTES], "big")
