@@ -14,7 +14,7 @@ from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import answered_late
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
+from vosd.cdr.record import AGENT, Attempt, CallRecord, ChargeRow, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.queries import stored_charge
@@ -43,25 +43,6 @@ async def test_the_charges_of_a_call_come_back_in_their_order(store):
     stored = await store.queries.call(call_id(1))
     assert stored is not None
     assert stored.record.charges == charges
-
-
-async def test_a_record_of_an_earlier_version_gets_the_charges_that_it_holds(store):
-    """Its breakdown names the rates; group and prefix of the customer's stand in columns too."""
-    record = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30", 60))
-    await store.books.book([msgspec.structs.replace(record, charges=())])
-    stored = await store.queries.call(call_id(1))
-    assert stored is not None
-    assert stored.record.charges == record.charges
-    assert [each.role for each in record.charges] == [CUSTOMER, VENDOR]
-
-
-async def test_a_record_of_an_earlier_version_with_another_breakdown_keeps_its_amounts(store):
-    await store.books.book([answered_call(1, charges=(), fee_breakdown="{")])
-    stored = await store.queries.call(call_id(1))
-    assert stored is not None
-    customer, vendor = stored.record.charges
-    assert (customer.fee, customer.rate_group, customer.rate_version) == (Decimal("0.012345"), "sell", None)
-    assert (vendor.fee, vendor.rate_group, vendor.unit_price) == (Decimal("0.009876"), None, None)
 
 
 async def test_a_call_without_cdr_keeps_the_steps_of_every_charge(store):

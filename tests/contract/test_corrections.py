@@ -253,19 +253,6 @@ async def test_a_correction_that_collides_is_tried_thrice(booked, collisions, en
     assert await balance(booked, "acme") == before + entries_made * Decimal("0.15")
 
 
-async def test_a_call_of_an_earlier_version_gets_its_charges(booked):
-    """Calls booked before there were charges have none."""
-    async with booked.writing() as connection:
-        await connection.execute(delete(schema.cdr_charge).where(schema.cdr_charge.c.call_id == call_id(2)))
-    await SqlCorrections(booked).book([correction(2, customer("0.36"))])
-    record = await record_of(booked, 2)
-    assert [(each.role, each.fee, each.corrected) for each in record.charges] == [
-        (CUSTOMER, Decimal("0.36"), 1),
-        (VENDOR, COST, 0),
-    ]
-    assert (await verify_ledger(booked)).differences == ()
-
-
 async def test_an_account_with_its_money_in_another_currency_is_refused(booked):
     async with booked.writing() as connection:
         await connection.execute(update(schema.account).where(schema.account.c.id == "acme").values(currency="EUR"))

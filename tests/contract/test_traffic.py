@@ -218,8 +218,8 @@ def in_vain(index: int, begin: int, reason: str, cost: Decimal):
     none = dict.fromkeys(("customer_account", "answered_at", "currency", "billing_method", "pdd_ms", "ringing_at"))
     rows = (Attempt(record.routing_gateway or "", 200, 9_000, None, reason),)
     return msgspec.structs.replace(
-        record, **none, fee=Decimal(0), billed_seconds=0, hold_time_ms=0, hold_time_s=0, charges=(), postings=(),
-        attempts=rows, end_reason="Cancelled", sip_code=None, hangup_source="switch",
+        record, **none, fee=Decimal(0), billed_seconds=0, hold_time_ms=0, hold_time_s=0, charges=record.charges[1:],
+        postings=(), attempts=rows, end_reason="Cancelled", sip_code=None, hangup_source="switch",
     )  # fmt: skip
 
 

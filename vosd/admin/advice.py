@@ -4,7 +4,6 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason, HangupSource
-from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, ANNOUNCEMENT, FORKED, VENDOR, CallRecord
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
@@ -288,7 +287,7 @@ def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | N
     if reason in _OF_AGENT and found is not None:
         said, todo = _OF_AGENT[reason]
         return Advice(said.format(found[1]), todo.format(found[1]))
-    charges = charges_of(record) if reason is EndReason.BALANCE_EXHAUSTED else ()
+    charges = record.charges if reason is EndReason.BALANCE_EXHAUSTED else ()
     agents = [each.account for each in charges if each.role == AGENT]
     vendors = [each.account for each in charges if each.role == VENDOR and not each.earned]
     if vendors and not agents and record.customer_account is not None:

@@ -1,49 +1,13 @@
-"""Charges of a call that its record does not list: those of records that an earlier version has written.
-
-Such a record holds the customer's and the vendor's charge in its columns, and their rates in its breakdown.
-"""
+"""Steps, loss and profit of the charges of a call."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from vosd.base.money import EXACT, ZERO, in_places
-from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
-
-
-def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
-    """Return the charges of a record; where it lists none, those of customer and vendor from its columns."""
-    if record.charges:
-        return record.charges
-    customer = record.customer_account, record.rate_prefix, record.billed_seconds, record.fee, record.tax
-    vendor = (
-        record.vendor_account, record.vendor_rate_prefix, record.vendor_billed_seconds, record.cost, record.cost_tax,
-    )  # fmt: skip
-    found = []
-    for role, (account, prefix, seconds, fee, tax) in ((CUSTOMER, customer), (VENDOR, vendor)):
-        if account is None or not (seconds or fee or tax):
-            continue
-        rate = _rate_of(record, role)
-        found.append(
-            ChargeRow(
-                account=account,
-                role=role,
-                level=0,
-                rate_group=record.rate_group if role == CUSTOMER else rate.group,
-                rate_version=rate.version,
-                rate_prefix=prefix,
-                unit_price=rate.unit_price,
-                price_per=rate.price_per,
-                billed_seconds=seconds,
-                fee=fee,
-                tax=tax,
-                currency=record.currency if role == CUSTOMER else record.vendor_currency,
-                tax_rate=rate.tax_rate,
-            )
-        )
-    return tuple(found)
+from vosd.cdr.record import VENDOR, CallRecord, ChargeRow
 
 
 def loss_of(income: Decimal, cost: Decimal, cost_rate: Decimal | None) -> Decimal | None:
@@ -68,7 +32,7 @@ def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
         msgspec.structs.replace(charge, breakdown=msgspec.json.encode(parts[charge.role]).decode())
         if charge.breakdown is None and charge.role in parts
         else charge
-        for charge in charges_of(record)
+        for charge in record.charges
     )
 
 
@@ -93,30 +57,6 @@ def decimals_of(steps: Sequence[dict[str, Any]]) -> int | None:
     """Return the decimals to which the steps of a charge have rounded it; None = they do not say it."""
     found = next((step.get("precision") for step in steps if step.get("step") == "fee"), None)
     return found if isinstance(found, int) else None
-
-
-class _RateOf(msgspec.Struct, frozen=True):
-    """The line of a rate in a breakdown, as far as it can be read."""
-
-    group: str | None = None
-    version: str | None = None
-    unit_price: Decimal | None = None
-    price_per: str | None = None
-    tax_rate: Decimal | None = None
-
-
-def _rate_of(record: CallRecord, role: str) -> _RateOf:
-    steps = _parts(record.fee_breakdown).get(role)
-    for step in steps if isinstance(steps, list) else []:
-        if isinstance(step, dict) and step.get("step") == "rate":
-            try:
-                price = in_places(Decimal(str(step["billing_rate"])))
-                return _RateOf(
-                    str(step["group"]), str(step["version"]), price, str(step["price_per"]), tax_rate_of([step])
-                )
-            except (KeyError, InvalidOperation):
-                break
-    return _RateOf()
 
 
 def _parts(breakdown: str) -> dict[str, Any]:

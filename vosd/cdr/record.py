@@ -320,10 +320,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()
     charges: tuple[ChargeRow, ...] = ()
-    """The charges of the customer, its agents and the vendor; a table of its own.
-
-    There are none in records of versions that did not write them (``vosd.cdr.charges``).
-    """
+    """The charges of the customer, its agents and the vendor; a table of its own."""
     recorded: bool = True
     """False when the call books money but leaves no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP=0)."""
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, and_, bindparam, insert, select, update
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.cdr.charges import charges_of, loss_of, sold_in, with_breakdowns
+from vosd.cdr.charges import loss_of, sold_in, with_breakdowns
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
@@ -96,7 +96,6 @@ class SqlCorrections:
                 accounts = await lock_accounts(connection, names, mark, {each.account: each.currency for each in new})
                 _check_currencies(new, accounts)
                 await self._traffic.take_out(connection, counted, {each.call_id for each in new})
-                await _add_charges_of_earlier_versions(connection, new, stored)
                 await _post(connection, new, accounts, mark)
                 await _update_calls(connection, new, stored)
                 await self._number_again(connection, new)
@@ -210,25 +209,6 @@ def _check_currencies(changes: Iterable[CorrectedCharge], accounts: Mapping[str,
             raise OtherCurrency(f"account {each.account} has its money in {held}, the charge is in {each.currency}")
 
 
-async def _add_charges_of_earlier_versions(
-    connection: AsyncConnection, changes: Iterable[CorrectedCharge], stored: Mapping[str, CallRecord]
-) -> None:
-    """Give calls their rows of charges that were booked before there were any."""
-    records = [stored[call_id] for call_id in {each.call_id for each in changes}]
-    rows = [
-        {"call_id": record.call_id, "position": position, **_values(charge)}
-        for record in records
-        if not record.charges
-        for position, charge in enumerate(charges_of(record), start=1)
-    ]
-    if rows:
-        await connection.execute(insert(_charge), rows)
-
-
-def _values(charge: ChargeRow) -> dict[str, Any]:
-    return {name: getattr(charge, name) for name in ChargeRow.__struct_fields__}
-
-
 async def _post(
     connection: AsyncConnection, changes: Iterable[CorrectedCharge], accounts: Mapping[str, LockedAccount], mark: int
 ) -> None:
@@ -318,7 +298,7 @@ def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | No
     """
     if record.rate_group in {None, FREE_NUMBER}:
         return record.loss
-    charges = dict(enumerate(charges_of(record), start=1))
+    charges = dict(enumerate(record.charges, start=1))
     amounts = {place: fees.get(place, charge.fee) for place, charge in charges.items()}
     cost = next((amounts[place] for place, charge in charges.items() if charge.role == VENDOR), ZERO)
     sold_by = {charge.level: place for place, charge in charges.items() if charge.role != VENDOR}
@@ -335,7 +315,7 @@ def _loss_currency_after(record: CallRecord, loss: Decimal | None) -> str | None
     """Return the currency of the loss of a corrected call; a call that ended without loss has none in its record."""
     if loss is None or record.loss_currency is not None:
         return record.loss_currency
-    if any(charge.role != VENDOR for charge in charges_of(record)):
+    if any(charge.role != VENDOR for charge in record.charges):
         return sold_in(record)
     if record.cost_rate is None:
         return record.vendor_currency if _has_one_currency(record, None) else None

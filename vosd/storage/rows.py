@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from vosd.base.money import ZERO
-from vosd.cdr.charges import charges_of, with_breakdowns
+from vosd.cdr.charges import with_breakdowns
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, RECORD_COLUMNS
 from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, ColumnKind
 from vosd.cdr.ports import Standing
@@ -142,16 +142,14 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     attempts = tuple(
         (key, number(position), *encode.attempt(attempt)) for position, attempt in enumerate(record.attempts, start=1)
     )
-    # An earlier version listed no charges; what it booked nothing for needs none.
-    charges = record.charges or (charges_of(record) if record.postings else ())
-    rows = tuple((key, number(position), *encode.charge(each)) for position, each in enumerate(charges, start=1))
+    rows = tuple((key, number(position), *encode.charge(each)) for position, each in enumerate(record.charges, start=1))
     return PreparedCall(record, encode.call(record), attempts, rows, key, ended_at, taxes)
 
 
 def _taxes(record: CallRecord) -> Mapping[tuple[str, str], Decimal]:
     return {
         (each.account, reference_of(record.call_id, each.role, each.level)): each.tax if each.earned else -each.tax
-        for each in charges_of(record)
+        for each in record.charges
         if each.tax
     }
 

@@ -18,8 +18,7 @@ from doubles.ended_calls import ended_call, open_call
 from vosd.billing.parties import CallSide, Party
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
-from vosd.cdr.charges import charges_of
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, Posting
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
 from vosd.engine.journal.frames import Damage, Frame, frames_in
 
@@ -75,24 +74,6 @@ def test_a_call_that_an_earlier_version_answered_is_ended_with_its_charges():
         (VENDOR, "carrier-a", Decimal("0.0093"), Decimal(0)),
     ]
     assert (record.fee, record.tax, record.cost) == (Decimal("0.0132"), Decimal("0.00132"), Decimal("0.0093"))
-
-
-def test_a_call_that_an_earlier_version_ended_has_the_charges_that_its_record_holds():
-    (entry,) = entries_in(io.BytesIO(EARLIER["ended"]))
-    assert isinstance(entry, Ended)
-    assert entry.record.charges == ()
-    assert charges_of(entry.record) == (
-        ChargeRow(
-            *("acme", CUSTOMER, 0, "acme-sell", "v1", "4420", Decimal("0.012"), "minute", 66),
-            *(Decimal("0.013200"), Decimal("0.001320"), "USD"),
-            tax_rate=Decimal(10),
-        ),
-        ChargeRow(
-            *("carrier-a", VENDOR, 0, "carrier-buy", "v2", "44", Decimal("0.009"), "minute", 62),
-            *(Decimal("0.009300"), Decimal(0), "EUR"),
-            tax_rate=Decimal(0),
-        ),
-    )
 
 
 def test_an_earlier_version_books_from_a_newer_record_what_it_would_have_written():

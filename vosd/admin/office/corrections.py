@@ -17,7 +17,7 @@ from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount, has_more_decimals
 from vosd.billing.rater import Step, tax_by
-from vosd.cdr.charges import charges_of, decimals_of, steps_of, tax_rate_of, with_breakdowns
+from vosd.cdr.charges import decimals_of, steps_of, tax_rate_of, with_breakdowns
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.cdr.shown import shown_as
@@ -212,7 +212,7 @@ def changes_of(
         role, level = what.role, what.level
         charge = charges.get((role, level))
         if charge is None:
-            known = ", ".join(f"{each.role} {each.account}" for each in charges_of(record)) or "none"
+            known = ", ".join(f"{each.role} {each.account}" for each in record.charges) or "none"
             raise NoSuchCharge(f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}")
         fee = charge.fee if what.fee is None else what.fee
         percent = tax_rates.get((role, level))

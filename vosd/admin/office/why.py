@@ -19,7 +19,6 @@ from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, run
 from vosd.admin.why import tried_of, why
 from vosd.base.ids import beginning_of
 from vosd.base.number import for_matching
-from vosd.cdr.charges import charges_of
 from vosd.cdr.columns import attempt_object, charge_object, iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import CallSnapshot, ListCalls
@@ -204,7 +203,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
         "left": found["left"],
         "more_left": found["more_left"],
         "is_kept": found["is_kept"],
-        "charges": [{key: charge_object(each)[key] for key in _CHARGE} for each in charges_of(record)],
+        "charges": [{key: charge_object(each)[key] for key in _CHARGE} for each in record.charges],
         "messages": None if call.traced is None else messages_json(call.traced.messages),
         "log": log_command(record),
     }
