@@ -22,8 +22,9 @@ from vosd.admin.office.rates import (
     list_rate_groups,
 )
 from vosd.admin.rating import NoRateError
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.authority import OutOfScopeError
+from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
@@ -105,6 +106,24 @@ async def test_prices_are_listed_within_the_scope_of_who_asks(office: Office) ->
         await list_prices(office, agent("south"), ListPrices(account="acme"))
     with pytest.raises(UnknownAccountError):
         await list_prices(office, operator(), ListPrices(account="none"))
+
+
+async def test_prices_of_a_vendor_are_those_that_it_is_paid_by(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a customer with its terms were listed."""
+    accounts = (builders.account(each.value, type=each) for each in AccountType)
+    office, asked = office_on(database, *accounts, now=NOW), {}
+    rates = office.definitions.rates_of(builders.account("acme"), is_vendor=False)
+
+    def rates_of(account: Account, *, is_vendor: bool) -> Rates | None:
+        asked[account.type] = is_vendor
+        return rates
+
+    monkeypatch.setattr(office.definitions, "rates_of", rates_of)
+    for each in AccountType:
+        await list_prices(office, operator(), ListPrices(account=each.value))
+    assert asked == {each: each is AccountType.CLEARING for each in AccountType}
 
 
 async def test_a_price_is_explained_within_the_scope_of_who_asks(office: Office) -> None:

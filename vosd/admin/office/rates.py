@@ -91,6 +91,8 @@ class ListPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 async def list_prices(office: Office, who: Principal, order: ListPrices) -> list[PriceSheet]:
     """Return what calls of an account cost, by prefix; agents and customers see those of their own accounts.
 
+    Of a ``clearing`` account it is what it is paid for calls.
+
     Raises:
         NoRateError: it has no rate group.
         ConfigError: a rate group has mistakes.
@@ -99,7 +101,8 @@ async def list_prices(office: Office, who: Principal, order: ListPrices) -> list
     if scope.agent is not None:
         scope.require_visible(order.account)
     account = configured(definitions.accounts(), order.account)
-    rates = rates_named_by(account, lambda each: definitions.rates_of(each, is_vendor=False))
+    is_paid = scope.agent is None and account.type is AccountType.CLEARING
+    rates = rates_named_by(account, lambda each: definitions.rates_of(each, is_vendor=is_paid))
     return await asyncio.to_thread(prices_of, account, rates, office.now(), order.prefix, order.after, order.limit)
 
 
