@@ -298,3 +298,19 @@ async def test_a_block_of_what_a_reload_takes_away_is_no_alarm_until_that_return
     await scene.store.clear([stored.key], "ann", scene.clock.now().wall)
     await scene.blocks_changed()
     assert await scene.pass_minutes(1) == ["fraud_over"]
+
+
+async def test_a_block_that_is_cleared_while_its_account_is_gone_is_forgiven_without_a_second_end_of_its_alarm():
+    scene = Scene(minutes=5, action=SpendAction.HANG_UP)
+    scene.answer()
+    assert await scene.pass_minutes(6) == ["fraud_suspected", "calls_hung_up"]
+    used, scene.catalogue = scene.catalogue, catalogue_of()
+    assert await scene.pass_minutes(1) == ["fraud_over"]
+    (stored,) = (await scene.store.load()).by_key.values()
+    await scene.store.clear([stored.key], "ann", scene.clock.now().wall)
+    await scene.blocks_changed()
+    assert await scene.pass_minutes(1) == []
+    scene.catalogue = used
+    scene.answer()
+    assert await scene.pass_minutes(1) == []
+    assert len(scene.hung_up) == 1

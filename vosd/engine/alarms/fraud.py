@@ -82,10 +82,9 @@ class FraudWatch:
         self._raised: dict[DestinationUse, int] = {}
         """Uses with an alarm and no block, and the hour in which it was raised."""
         self._blocked: dict[str, Override] = {}
-        """Blocks of this watch that are in force, by their names; each is an alarm.
-
-        Left out are those of accounts that are not configured or disabled: they hold, and wait for these to return.
-        """
+        """Blocks of this watch that are in force, by their names."""
+        self._alarmed: set[str] = set()
+        """Names of those that are an alarm: others are of accounts that are not configured or disabled, and wait."""
         self._hung_up: set[DestinationUse] = set()
         """Uses that it has blocked with ``hang up``, while the block is in force."""
         self._first_calls: dict[str, int] = {}
@@ -187,13 +186,15 @@ class FraudWatch:
             if use is not None:
                 use.forgive(now.mono)
                 self._hung_up.discard(use)
-            _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=why)
-        for name in [each for each in self._blocked if not self._concerns_calls(each)]:
-            del self._blocked[name]
+            if name in self._alarmed:
+                self._alarmed.discard(name)
+                _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=why)
+        self._blocked.update(present)
+        alarmed = set(filter(self._concerns_calls, present))
+        for name in self._alarmed - alarmed:
             account, _, destination = name.rpartition("/")
             _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=GONE)
-        for name in filter(self._concerns_calls, present.keys() - self._blocked.keys()):
-            self._blocked[name] = present[name]
+        for name in alarmed - self._alarmed:
             account, _, destination = name.rpartition("/")
             _log.warning(
                 Event.FRAUD_SUSPECTED.value,
@@ -203,6 +204,7 @@ class FraudWatch:
                 found=present[name].memo,
                 do=f"vosd account unblock {account} --destination {destination}, once the customer is asked",
             )
+        self._alarmed = alarmed
 
     # -- with the database --------------------------------------------------------------------------------------
 
