@@ -842,6 +842,19 @@ def test_far_more_calls_a_second_than_in_the_past_hours_are_an_alarm_and_the_flo
     assert sorted(found[2:]) == [("cps_recovered", "busy"), ("cps_recovered", "quiet")]
 
 
+def test_a_reload_that_takes_the_factor_away_ends_its_alarms_at_once_and_raises_none():
+    scene = Scene(cps_factor=3, cps_floor=10)
+    with capture_logs() as logs:
+        tell_call_rate(scene, 0, quiet=5, busy=50)
+        tell_call_rate(scene, HOUR_MS, quiet=40, busy=100)
+        scene.watch.settings = AlarmSettings(cps_factor=0, cps_floor=10)
+        tell_call_rate(scene, HOUR_MS + 60_000, quiet=40, busy=100)
+    assert [(line["event"], line["gateway"], line.get("why")) for line in logs] == [
+        ("cps_high", "quiet", None),
+        ("cps_recovered", "quiet", "gone"),
+    ]
+
+
 def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm():
     with capture_logs() as logs:
         started = Scene()

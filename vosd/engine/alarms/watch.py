@@ -418,8 +418,10 @@ class Watch:
         settings = self.settings
         counted = self._measures.calls_a_second() if settings.cps_factor else ()
         for gateway, rate, limit in self._rates.note(counted, mono_ms, settings.cps_factor, settings.cps_floor):
-            if limit is not None:
+            if limit is not None and settings.cps_factor:
                 self._cps.judge(rate, limit, settings.hysteresis, subject=gateway, gateway=gateway)
+        if not settings.cps_factor:
+            self._cps.keep(frozenset())
 
     def keep_call_rates(self) -> None:
         """Forget the calls a second of gateways that reloads have removed."""
