@@ -33,7 +33,7 @@ async def overdue_site(database: Database) -> Site:
     return site
 
 
-async def night(site: Site, after_days: int = 0) -> tuple[Sequence[str], Sequence[str]]:
+async def night(site: Site, after_days: int | None = 0) -> tuple[Sequence[str], Sequence[str]]:
     found = await overdue_accounts(site.office.stores, site.now)
     return await lock_overdue(site.office.stores, site.office.switch, THE_SWITCH, found, after_days, site.now)
 
@@ -53,6 +53,13 @@ async def test_an_invoice_that_is_paid_to_the_cent_is_not_overdue_and_the_balanc
         await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
     assert await night(site) == ([], ["acme"])
     assert await overdue_accounts(site.office.stores, site.now) == []
+
+
+async def test_without_days_no_account_is_blocked_and_those_that_are_go_on(database: Database) -> None:
+    site = await overdue_site(database)
+    assert await night(site, None) == ([], [])
+    assert await night(site, 30) == (["acme"], [])
+    assert await night(site, None) == ([], ["acme"])
 
 
 async def test_a_block_that_a_person_has_set_is_left_whatever_its_memo_says(database: Database) -> None:

@@ -27,7 +27,10 @@ from vosd.obs.events import GONE, Event, log as _log
 
 PROCESS: Final = "vosd.daemon.nightly_process"
 _SHOWN: Final = 5
+_PAID: Final = "its overdue invoices are paid"
+_OTHER_DAYS: Final = "invoices.lock_after_days is another one"
 _LINES_AT_ONCE: Final = 100
+DAY_MS: Final = 86_400_000
 LAST_DAY: Final = 7
 """The last day of a month on which the minimums of the month before are booked."""
 
@@ -83,7 +86,8 @@ class NightlyPart:
             outcome = await answer_of(PROCESS, order, NightlyOutcome)
         except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
             outcome = NightlyOutcome(failed=dict.fromkeys(works, why_failed(error)))
-        await self.report(outcome, works)
+        is_last = month_before(now + DAY_MS, ZoneInfo(order.zone)) is None
+        await self.report(outcome, works, is_last=is_last)
 
     def order(self, now: int) -> NightlyOrder:
         """Return what is to be done at a time."""
@@ -108,10 +112,12 @@ class NightlyPart:
             self._invoices.lock_after_days,
         )
 
-    async def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
-        """Log what was found and booked."""
+    async def report(self, outcome: NightlyOutcome, works: list[str], *, is_last: bool = False) -> None:
+        """Log what was found and booked; ``is_last``: the next night books no minimums of the month."""
         for work in works:
-            why = outcome.failed.get(work) or (self._report_minimums(outcome) if work == "minimum" else "")
+            why = outcome.failed.get(work, "")
+            if work == "minimum" and not why:
+                why = self._report_minimums(outcome, is_last=is_last)
             if why:
                 _log.error(Event.NIGHTLY_FAILED.value, work=work, why=why)
                 continue
@@ -152,12 +158,14 @@ class NightlyPart:
             for name in names:
                 _log.warning("account_locked", account=name, why="an invoice is overdue")
             await asyncio.sleep(0)
+        overdue = {each.account for each in outcome.overdue}
         for names in in_parts(outcome.opened, _LINES_AT_ONCE):
             for name in names:
-                _log.info("account_opened", account=name, why="its overdue invoices are paid")
+                is_paid = name not in overdue
+                _log.info("account_opened", account=name, why=_PAID if is_paid else _OTHER_DAYS)
             await asyncio.sleep(0)
 
-    def _report_minimums(self, outcome: NightlyOutcome) -> str:
+    def _report_minimums(self, outcome: NightlyOutcome, *, is_last: bool) -> str:
         """Log which minimums cannot be booked; return why others were not, empty if all were."""
         unbooked = {MinimumOutcome.NOT_BEGUN.value, MinimumOutcome.UNKNOWN.value}
         absent = [sheet.account for sheet in outcome.sheets if sheet.outcome in unbooked]
@@ -167,7 +175,10 @@ class NightlyPart:
         waiting = [sheet.account for sheet in outcome.sheets if sheet.outcome == MinimumOutcome.WAITING.value]
         if not waiting:
             return ""
-        shown = ", ".join(waiting[:5])
+        shown = ", ".join(waiting[:_SHOWN])
+        if is_last:
+            by_hand = f"vosd ledger minimum --month {outcome.sheets[0].month}"
+            return f"calls of {len(waiting)} accounts are not booked yet ({shown}), and no night tries again: {by_hand}"
         return f"calls of {len(waiting)} accounts are not booked yet ({shown}): the next night tries again"
 
 

@@ -18,11 +18,13 @@ from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.minimum import MinimumOutcome, MinimumSheet
+from vosd.admin.office.overdue import OverdueAccount
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.daemon import daily, retention
+from vosd.daemon import daily, nightly, retention
 from vosd.daemon.nightly import DailyParts, NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
 from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
@@ -202,6 +204,35 @@ async def test_the_lines_of_many_accounts_are_written_a_part_at_a_time(tmp_path)
             written = [*log]
             await asyncio.sleep(0)
     assert [len(log), max(turns) < 110] == [2_002, True]
+
+
+@pytest.mark.parametrize(("day", "advice"), [(6, ": the next night tries again"), (7, "--month 2026-09")])
+async def test_the_last_night_that_books_minimums_says_that_those_which_wait_are_booked_by_hand(
+    tmp_path, monkeypatch, day, advice
+):
+    waiting = MinimumSheet("acme", "2026-09", "50.00", "1.00", "0.00", MinimumOutcome.WAITING.value)
+
+    async def answer(*_arguments):
+        return NightlyOutcome(sheets=(waiting,))
+
+    monkeypatch.setattr(nightly, "answer_of", answer)
+    part = part_of(tmp_path, verify=False, invoices=False)
+    with capture_logs() as log:
+        await part.run(at(f"2026-10-{day:02}T04:30:00Z"))
+    (line,) = log
+    assert (line["event"], line["work"]) == ("nightly_failed", "minimum")
+    assert line["why"].startswith("calls of 1 accounts are not booked yet (acme)")
+    assert line["why"].endswith(advice)
+
+
+async def test_the_end_of_a_block_says_whether_the_account_has_paid(tmp_path):
+    owing = OverdueAccount("acme", "2026-000001", at("2026-10-01"), 1, Decimal(9), "USD")
+    with capture_logs() as log:
+        await part_of(tmp_path).report(NightlyOutcome(overdue=(owing,), opened=("acme", "shop")), ["invoices"])
+    assert {line["account"]: line["why"] for line in log if line["event"] == "account_opened"} == {
+        "acme": "invoices.lock_after_days is another one",
+        "shop": "its overdue invoices are paid",
+    }
 
 
 async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_any_more(tmp_path):
