@@ -3,8 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from doubles.virtual.clock import ManualClock
 
+from vosd.daemon import live_counter
 from vosd.daemon.live_counter import LiveCounter
 from vosd.engine.calls.services import RunningCalls
 from vosd.routing.capacity import Occupancy
@@ -119,3 +121,19 @@ async def test_attempts_are_given_once_and_their_memory_is_bounded():
     assert sum(each.calls for each in taken.attempts) == KEYS_MAX + 5
     assert [each.calls for each in taken.attempts if not each.key.mapping_gateway] == [5]
     assert counted.counter.take() is None
+
+
+async def test_of_too_many_peaks_those_of_the_oldest_quarters_are_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_counter, "PEAKS_MAX", 4)
+    counted = Counted()
+    counted.begin("pbx")
+    for _ in range(3):
+        await counted.counter.read()
+        counted.pass_ms(SLOT_MS)
+    assert sorted({each.slot - FIRST for each in counted.taken().peaks}) == [0, 1]
+    for _ in range(2):
+        await counted.counter.read()
+        counted.pass_ms(SLOT_MS)
+    monkeypatch.setattr(live_counter, "PEAKS_MAX", 3)
+    await counted.counter.read()
+    assert sorted({each.slot - FIRST for each in counted.taken().peaks}) == [4]
