@@ -104,6 +104,7 @@ from vosd.cdr.ports import OutcomeUnknown
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
+from vosd.invoicing.invoice import InvoiceParty
 from vosd.invoicing.periods import BadPeriodError
 from vosd.invoicing.settlement import Credit, InvoiceState
 from vosd.storage import invoices, schema
@@ -608,6 +609,40 @@ async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Si
     assert [(each.due_on, each.due_at) for each in await site.listed()] == [(None, None), ("2026-11-09", None)]
 
 
+async def test_an_invoice_of_an_agent_has_the_terms_that_are_configured_for_it(database: Database) -> None:
+    terms = IssuerTerms(address=("Way 9",), tax_id="GB9", bank=("IBAN 9",), number="S-{number:03}", due_days=5)
+    ours = IssuerTerms(name="Ours", tax_id="GB2", due_days=30)
+    reseller = msgspec.structs.replace(account("reseller"), name="Seller Ltd")
+    shop = account("shop", agent="reseller")
+    site = Site(
+        database, reseller, shop, account("carrier", type=AccountType.CLEARING), agents={"reseller": terms}, issuer=ours
+    )
+    await SqlBooks(database).book([sold_by("reseller", 1, at("2026-10-05"))])
+    issued = (await site.run("2026-10", "2026-11-02"))["shop"]
+    shown = await site.shown(issued.number)
+    assert issued.number == "S-001"
+    assert shown.document.issuer == InvoiceParty(
+        account="reseller", name="Seller Ltd", address=("Way 9",), tax_id="GB9", bank=("IBAN 9",)
+    )
+    assert shown.document.due_on == "2026-11-07"
+
+
+async def test_an_invoice_of_a_currency_without_cents_is_paid_by_whole_units(database: Database) -> None:
+    site = Site(database, account("yen", currency="JPY"))
+    rate = msgspec.structs.replace(applied_rate("28.435636", prefix="4420"), exchange_rate=Decimal(1), paid_in="JPY")
+    await SqlBooks(database).book([call(1, "yen", at("2026-10-05"), "London", rate, 60_000)])
+    issued = (await site.run("2026-10", "2026-11-02"))["yen"]
+    payments, (listed,) = SqlPayments(database), await site.listed()
+    assert (issued.gross, listed.currency, listed.state) == ("28.435636", "JPY", InvoiceState.OPEN)
+    for amount, state in (("27", InvoiceState.PART_PAID), ("1", InvoiceState.PAID)):
+        paid = Payment(
+            account="yen", kind=EntryKind.PAYMENT, reference=amount, made_at=site.now, amount=Decimal(amount),
+            currency="JPY",
+        )  # fmt: skip
+        await payments.add(paid)
+        assert [each.state for each in await site.listed()] == [state]
+
+
 async def test_a_draft_is_replaced_by_the_next_run_and_issued_once(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     early = (await site.run("2026-10", "2026-10-20", draft=True))["acme"]
@@ -987,6 +1022,8 @@ async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
         with pytest.raises(InvoiceNotSentError, match="not confirmed the mail: the server may have the mail"):
             await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
     assert (sent.sent_at, sent.digest, sent.state) == (iso_utc(site.now), issued.digest, InvoiceState.OPEN)
+    (line,) = await list_audit(site.office, operator(), ListAudit(action="SendInvoice"))
+    assert line.subject == "acme"
     assert (message["To"], message["Subject"]) == ("books@example.com", "Invoice 2026-000001")
     (pdf,) = message.iter_attachments()
     assert (pdf.get_filename(), print_is_pdf(pdf.get_content())) == ("2026-000001.pdf", True)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Set
+from decimal import Decimal
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from doubles.office import Defined, agent, customer, office_on, operator
 from vosd.admin.office import principal as principals
 from vosd.admin.office.accounts import ListAccounts, list_accounts
 from vosd.admin.office.agent_objects import AgentObjects
-from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
+from vosd.admin.office.customers import FirstPayment, NewObject, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AccountsBelowError,
     AlreadyDefinedError,
@@ -37,9 +38,9 @@ from vosd.admin.office.object_versions import (
     compare_versions,
     list_versions,
 )
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
-from vosd.admin.office.principal import OrderError, Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, list_objects, show_object
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
@@ -391,6 +392,18 @@ async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes
     for kind in ("routing_gateways", "rate_groups", "templates"):
         with pytest.raises(NoSuchObjectError):
             await set_objects(office, who, SetObjects(objects=(WantedObject(kind, "x", {}),)))
+
+
+async def test_an_agent_does_not_see_of_its_own_account_whose_agent_and_group_it_has(office: Office) -> None:
+    keys = body("accounts", "south", group="wholesale", max_cps="7")
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("accounts", "south", keys),)))
+    shown = {key: value for key, value in keys.items() if key not in {"agent", "group"}}
+    for who in (agent("south"), customer("south")):
+        listed = await list_definitions(office, who, ListObjects("accounts"))
+        assert [each.keys for each in listed if each.name == "south"] == [shown]
+        assert (await show_object(office, who, ShowObject(kind="accounts", name="south"))).keys == shown
+    below = await show_object(office, agent("south"), ShowObject(kind="accounts", name="own"))
+    assert below.keys["agent"] == "south"
 
 
 @pytest.mark.parametrize("is_merged", [True, False])
@@ -817,6 +830,19 @@ async def test_an_agent_provisions_a_customer_by_its_rights(office: Office, tmp_
     assert (await provision_customer(office, agent("south"), order)).repeated
     with pytest.raises(AlreadyDefinedError, match="is taken"):
         await provision_customer(office, agent("north"), order)
+
+
+async def test_a_first_payment_is_for_those_who_book_money_and_is_booked_at_once(office: Office) -> None:
+    payment = FirstPayment(amount=Decimal(5))
+    with pytest.raises(OrderError, match="`at` is not for payments"):
+        ProvisionCustomer(account="fresh", keys={"currency": "USD"}, payment=payment, at=NOW + 1)
+    order = ProvisionCustomer(account="fresh", keys={"currency": "USD"}, payment=payment)
+    with pytest.raises(OrderError, match="`payment` is not for agents, such as south"):
+        await provision_customer(office, agent("south"), order)
+    who = msgspec.structs.replace(operator(), permissions=operator().permissions - {Permission.MONEY_BOOK})
+    with pytest.raises(PermissionLackingError, match=r"money\.book"):
+        await provision_customer(office, who, order)
+    assert await office.stores.objects.history("accounts", "fresh") == []
 
 
 @pytest.mark.parametrize(
