@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.engine.alarms import machine, margins
+from vosd.engine.alarms import machine, margins, watch
 from vosd.engine.alarms.machine import (
     MachineMeter,
     MinuteRate,
@@ -284,11 +284,34 @@ async def test_a_limit_that_a_reload_takes_away_clears_its_alarm(scene: Scene):
 
 async def test_short_talks_through_a_gateway_are_reported_where_a_limit_is_set():
     scene = Scene(acd_s=60, asr=0, min_calls=10)
-    with capture_logs() as logs:
-        for talks, seconds in ((9, 5), (10, 59), (11, 65), (12, 66)):
-            scene.measured.figures = {"a": QualityFigures(talks=talks, talk_ms=talks * seconds * 1_000)}
+    found = []
+    for talks, seconds in ((9, 5), (10, 59), (11, 65), (12, 66)):
+        scene.measured.figures = {"a": QualityFigures(talks=talks, talk_ms=talks * seconds * 1_000)}
+        with capture_logs() as logs:
             await scene.watch.check_gateways()
-    assert told(logs) == [("acd_low", "a"), ("acd_recovered", "a")]
+        found.append(told(logs))
+    assert found == [[], [("acd_low", "a")], [], [("acd_recovered", "a")]]
+
+
+async def test_the_room_of_the_disk_of_the_journal_is_judged_before_and_behind_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, room = Scene(disk_free=10), [9.0]
+
+    async def free(directory: Path) -> float:
+        assert directory == Path("/")
+        return room[0]
+
+    monkeypatch.setattr(watch, "disk_free_percent", free)
+    with capture_logs() as logs:
+        await scene.watch.check()
+        room[0], scene.watch.serves_calls = 11.0, True
+        await scene.watch.check()
+    lines = [line for line in logs if line["event"].startswith("disk_")]
+    assert [(line["event"], line["directory"], line["value"]) for line in lines] == [
+        ("disk_low", "/", 9.0),
+        ("disk_recovered", "/", 11.0),
+    ]
 
 
 def test_a_slow_set_up_is_judged_by_the_calls_of_the_last_minutes():
