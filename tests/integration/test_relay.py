@@ -758,6 +758,27 @@ async def test_comfort_noise_that_was_not_agreed_on_is_not_lost(stage, peers):
     assert (figures.expected, figures.lost, figures.dropped.payload) == (33, 4, 8)
 
 
+async def test_a_peer_that_waits_at_its_new_place_is_sent_media_there_while_it_sends_from_the_old_one(stage, peers):
+    """It learns where the media of the other side come from, as a relay does, or only receives."""
+    one, other, moved = peers(), peers(ssrc=0x9999), peers()
+    first, second = connected(stage, one, other)
+    one.send((HOST, first.rtp), 3)
+    other.send((HOST, second.rtp), 3)
+    assert len(await received(one, 3)) == len(await received(other, 3)) == 3
+    stage.relay.expect(first, source(moved.host, moved.port))
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    sent = one.send((HOST, first.rtp), 5)
+    assert await received(other, 5) == sent
+    sent = other.send((HOST, second.rtp), 5)
+    assert await received(moved, 5) == sent
+    assert one.taken() == []
+    figures = await stage.until(first, lambda figures: figures.packets_in == 8)
+    assert (figures.lost, figures.latched_port) == (0, None)
+    moved.send((HOST, first.rtp), 3)
+    assert len(await received(other, 3)) == 3
+    assert stage.relay.figures(first).latched_port == moved.port
+
+
 @pytest.mark.parametrize("is_at_the_same_port", [True, False])
 async def test_audio_that_goes_on_while_a_fax_is_offered_is_not_lost(stage, peers, is_at_the_same_port):
     one, other = peers(), peers(ssrc=0x9999)

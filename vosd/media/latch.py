@@ -25,6 +25,9 @@ CANDIDATES_MAX: Final = 4
 """Sources that are considered at once; one that was seen in the last second gives way to the announced one only."""
 HELD_MAX: Final = 100
 """Packets of a source that are kept while the switch is asked whether it may be believed; it is asked again then."""
+LEFT_NS: Final = 1_000_000_000
+"""Time for which the place that a peer has announced before is not believed again: packets are on their way from there,
+and the peer sends from it until it has the answer to its offer."""
 HOSTS_MAX: Final = 64
 """Hosts whose verdicts are kept; where there are more, they are asked about again."""
 _IDLE_NS: Final = 1_000_000_000
@@ -51,7 +54,10 @@ class _Candidate:
 class Latch:
     """Believed source of one port."""
 
-    __slots__ = ("_announced", "_ask", "_candidates", "_hosts", "_is_open", "_source", "_verdicts", "believed")
+    __slots__ = (
+        "_announced", "_ask", "_candidates", "_hosts", "_is_open", "_left", "_left_until_ns", "_source", "_verdicts",
+        "believed",
+    )  # fmt: skip
 
     def __init__(self, ask: Callable[[int, str], None] | None = None) -> None:
         """``ask`` asks for a leg whether a host may be believed where sources are judged; ``judge`` has the answer."""
@@ -65,6 +71,10 @@ class Latch:
         self._candidates: dict[Address, _Candidate] = {}
         self._is_open = False
         """Whether a session description was repeated since the source was believed."""
+        self._left: Address | None = None
+        """The source that was believed at the place of the description before, which the peer has left."""
+        self._left_until_ns = 0
+        """Time until which that one is not believed again; 0 = no packet has come from it."""
 
     def expect(self, source: MediaSource, believed: Address | None = None) -> None:
         """Note a new session description: any source that it allows may be believed.
@@ -73,6 +83,9 @@ class Latch:
         peer on hold sends nothing, but wants its music where it was. ``believed`` is one from before a restart.
         """
         is_same = self._source is not None and source.is_at_place_of(self._source)
+        if not is_same:
+            self._left = self.believed if self.believed is not None and self.believed[:2] == self._announced else None
+            self._left_until_ns = 0
         self._source, self._announced = source, (plain_host(source.host), source.rtp)
         self._hosts = source.hosts()
         self._candidates.clear()
@@ -112,6 +125,18 @@ class Latch:
         if self.believed is not None:
             return address == self.believed
         return self.may_be(address) and self._verdict(address[0]) is True
+
+    def is_left(self, address: Address, now_ns: int) -> bool:
+        """Return whether the peer has left this source a moment ago: it is forwarded, and nothing is sent to it.
+
+        The peer may wait for media at its new place before it sends from there, or send none at all.
+        """
+        if address != self._left or address[:2] == self._announced or self.believed is not None:
+            return False
+        if not self.may_be(address) or self._verdict(address[0]) is False:
+            return False
+        self._left_until_ns = self._left_until_ns or now_ns + LEFT_NS
+        return now_ns < self._left_until_ns
 
     def is_of_peer(self, host: str) -> bool:
         """Return whether RTCP from this host is the peer's: that of the believed source, or else an announced one."""

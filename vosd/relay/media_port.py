@@ -308,6 +308,9 @@ class MediaPort:
             if unit_ns <= 0.0 and unit_ns != _KEY:  # a side that is silent between its keys sends nothing else
                 self._count_foreign(address)
                 return
+            if self.latch.is_left(address, now_ns):
+                self._receive_believed(data, now_ns)
+                return
             packets = self.latch.consider(address, sequence, ssrc, data, self.reception.last_ns, now_ns)
         if packets is None:
             self._unknown += 1

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from vosd.media.latch import CANDIDATES_MAX, HELD_MAX, MOVED_NS, REPEATED_NS, Latch
+from vosd.media.latch import CANDIDATES_MAX, HELD_MAX, LEFT_NS, MOVED_NS, REPEATED_NS, Latch
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
 
@@ -175,6 +175,53 @@ def test_another_session_description_is_another_source():
     one.expect(description(rtp=4_100))
     assert one.believed is None
     assert sends(one, OTHER_PORT, (1, 2, 3))[-1]
+
+
+def test_the_place_that_a_peer_has_left_is_heard_for_a_second_and_not_believed():
+    one = latch()
+    sends(one, PEER, (1, 2, 3))
+    one.expect(description(rtp=OTHER_PORT[1]))
+    assert [one.is_left(PEER, at_ns) for at_ns in (100 * MS, 100 * MS + LEFT_NS - 1)] == [True, True]
+    assert not one.is_left(PEER, 100 * MS + LEFT_NS), "it goes on: the peer sends from where it receives nothing"
+    assert not one.is_left(("198.51.100.7", 4_200), 100 * MS), "it was not believed before"
+    sends(one, OTHER_PORT, (1, 2, 3))
+    assert not one.is_left(PEER, 200 * MS), "the peer is where it said"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"host": "10.0.0.5"}, {"host": "10.0.0.5", "rtp": 4_100}, id="behind NAT it may be where it was"),
+        pytest.param({}, {"host": UNKNOWN[0]}, id="the description allows another host alone"),
+        pytest.param({}, {"rtp": 4_100, "trust": MediaTrust.SDP}, id="the description allows another port alone"),
+        pytest.param({}, {"trust": MediaTrust.ANY}, id="the place is the same"),
+        pytest.param({}, {"rtp": 0}, id="the medium is refused"),
+    ],
+)
+def test_a_source_is_not_left_where(before, after):
+    one = latch(**before)
+    sends(one, PEER, (1, 2, 3))
+    assert one.believed == PEER
+    one.expect(description(**after))
+    assert not one.is_left(PEER, 100 * MS)
+
+
+def test_a_place_that_was_left_stays_so_while_the_description_of_the_new_one_is_repeated():
+    one = latch()
+    sends(one, PEER, (1, 2, 3))
+    for _ in range(2):
+        one.expect(description(rtp=OTHER_PORT[1]))
+    assert one.is_left(PEER, 100 * MS)
+
+
+def test_a_place_that_was_left_is_judged_as_any_other_one():
+    one = Latch(lambda _leg, host: None)
+    one.expect(description())
+    sends(one, PEER, (1, 2, 3))
+    one.expect(msgspec.structs.replace(description(rtp=OTHER_PORT[1]), judged_for=7))
+    assert one.is_left(PEER, 100 * MS)
+    one.judge(PEER[0], may_send=False)
+    assert not one.is_left(PEER, 120 * MS)
 
 
 def test_a_repeated_session_description_keeps_the_source_until_another_one_takes_its_place():
