@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from vosd.api.access_log import AccessLog
 from vosd.api.address_gate import Served
+from vosd.api.handshakes import TlsAcceptor
 from vosd.api.http import CutOffError, Receive, Scope, Send, send_answer
 from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
@@ -77,6 +78,17 @@ class ApiServer(Server):
         )
         self._takes_signals = takes_signals
         self._end_streams = end_streams
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections; those over TLS are accepted here, because uvicorn does not bound handshakes."""
+        context = self.config.ssl
+        if context is None or sockets is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        make = partial(self.config.http_protocol_class, self.config, self.server_state, self.lifespan.state)  # type: ignore[call-arg]
+        acceptors = [TlsAcceptor(each, context, make, self.config.backlog) for each in sockets]
+        self.servers = cast("list[asyncio.base_events.Server]", acceptors)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the connections, those with a stream without end too, and wait until all requests have ended."""
