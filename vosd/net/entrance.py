@@ -226,10 +226,22 @@ class Entrance:
         return bool(blocked)
 
     def adjust(self, settings: ShieldSettings) -> None:
-        """Change the settings; every source is looked up again and unblocked."""
-        self._shield.settings = settings
-        self._blocked.clear()
-        self._keep_out()
+        """Look every source up again, and unblock those that are known now; other settings unblock all.
+
+        This is called with every change of a definition, which agents make as often as they like: no flood ends by it.
+        """
+        shield = self._shield
+        if settings == shield.settings:
+            shield.look_again()
+            released = [each for each in self._blocked if shield.has_become_known(each)]
+        else:
+            shield.settings = settings
+            released = [*self._blocked]
+        for each in released:
+            del self._blocked[each]
+            shield.release(each)
+        if released:
+            self._keep_out()
 
     def release_due(self) -> None:
         """Unblock the sources whose time is over."""

@@ -147,6 +147,16 @@ class Shield:
         self._known.clear()
         self._unknown.clear()
 
+    def look_again(self) -> None:
+        """Look every source up for its next message, for gateways have come or gone; what it has used up counts on."""
+        for sources in (self._known, self._unknown):
+            for source in sources.values():
+                source.judged_at = -LOOKUP_VALID_S
+
+    def has_become_known(self, host: str) -> bool:
+        """Return whether a blocked address is a known source by now."""
+        return self._knows(host)
+
     def release(self, host: str) -> None:
         """Unblock a source."""
         source = self._unknown.get(source_of(host))

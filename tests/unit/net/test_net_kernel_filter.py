@@ -94,9 +94,30 @@ async def test_a_source_of_junk_is_blocked_in_the_kernel_and_others_are_served(o
         assert await node.ear.message() == (0, OPTIONS, gateway.getsockname())
         assert node.ear.dropped.total() == dropped  # the fifty never came so far
 
-        node.transports.adjust(TransportSettings(), None)  # a reload unblocks all sources
+        node.transports.adjust(TransportSettings(shield=ShieldSettings(block_s=30)), None)
+        unknown.sendto(OPTIONS, node.address())
+        gateway.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, gateway.getsockname()), "a reload ends no flood"
+
+        other = TransportSettings(shield=ShieldSettings(block_s=60))
+        node.transports.adjust(other, None)  # other settings unblock all sources
         unknown.sendto(OPTIONS, node.address())
         assert await node.ear.message() == (0, OPTIONS, unknown.getsockname())
+
+
+async def test_a_reload_unblocks_a_source_that_is_a_gateway_by_it(opened):
+    settings = TransportSettings(shield=ShieldSettings(block_s=30))
+    node = await opened(("udp", "127.0.0.1"), settings=settings)
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind((UNKNOWN_SOURCE, 0))
+        while not node.transports._entrance.blocked:
+            peer.sendto(JUNK, node.address())
+            await asyncio.sleep(0)
+        node.ear.unknown_sources.clear()
+        node.transports.adjust(settings, None)
+        assert node.transports._entrance.blocked == {}
+        peer.sendto(OPTIONS, node.address())
+        assert await node.ear.message() == (0, OPTIONS, peer.getsockname())
 
 
 async def test_a_blocked_source_is_served_again_after_its_time(opened, monkeypatch):

@@ -254,6 +254,19 @@ def test_who_becomes_a_gateway_is_not_blocked_meanwhile(auth_gate):
     assert auth_gate.blocked == []
 
 
+def test_sources_that_are_looked_up_again_have_no_new_allowance(auth_gate):
+    """As by each change of a definition: else a flood would begin anew with it."""
+    assert auth_gate.heard(200, MessageKind.OTHER, GATEWAY) == 100
+    assert auth_gate.heard(30, MessageKind.OTHER, UNKNOWN_SOURCE) == 20
+    auth_gate.shield.look_again()
+    assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
+    assert auth_gate.judge(MessageKind.OTHER, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE
+    auth_gate.known = {UNKNOWN_SOURCE}
+    auth_gate.shield.look_again()
+    assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is Rank.UNKNOWN
+    assert auth_gate.judge(MessageKind.OTHER, UNKNOWN_SOURCE) is Rank.OTHER
+
+
 def test_other_settings_hold_at_once_and_unblock(auth_gate):
     auth_gate.heard(10_000, MessageKind.JUNK, UNKNOWN_SOURCE)
     auth_gate.shield.settings = ShieldSettings(unknown_rate=0, scanners=(), block_s=0)
