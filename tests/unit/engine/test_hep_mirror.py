@@ -3,8 +3,10 @@
 import json
 from ipaddress import IPv4Address, IPv6Address
 
+import msgspec
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.records import answered_call
 from doubles.hep import read_hep
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
@@ -144,6 +146,39 @@ def test_a_trunk_says_whether_its_calls_are_copied(only, caller, vendor, is_copi
     copied = [each for each in messages_in(packets) if each["correlation"] == record.call_id]
     assert any(b"200" in each["content"][:15] for each in copied) is is_copied
     assert any(each["kind"] == 100 for each in map(read_hep, packets)) is is_copied
+
+
+@pytest.mark.parametrize(
+    ("caller", "vendor", "is_copied"),
+    [
+        (HepCopies.NO, HepCopies.USUAL, False),
+        (HepCopies.USUAL, HepCopies.NO, True),
+        (HepCopies.USUAL, HepCopies.YES, True),
+    ],
+)
+def test_a_partner_that_calls_and_is_called_under_one_name_says_for_each_whether_calls_are_copied(
+    caller, vendor, is_copied
+):
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", hep=caller)
+    other = msgspec.structs.replace(vendor_gateway(1, hep=vendor), name="acme")
+    content = catalogue([trunk, vendor_gateway(0), other])
+    scene, packets = Scene(content), []
+    node = scene.exchange.node
+    node.copy_messages(HepMirror(HepSettings(SERVER), node.endpoint.flows.listeners, packets.append, AtOnce()), content)
+    record = scene.finish(scene.talk()[0])
+    assert (record.mapping_gateway, record.routing_gateway) == ("acme", "vendor-0")
+    copied = [each for each in messages_in(packets) if each["correlation"] == record.call_id]
+    assert any(b"200" in each["content"][:15] for each in copied) is is_copied
+
+
+@pytest.mark.parametrize(("wish", "is_copied"), [(HepCopies.NO, False), (HepCopies.USUAL, True)])
+def test_a_phone_that_is_called_says_whether_its_calls_are_copied(wish, is_copied):
+    content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32")], phones=[phone("442079460000", hep=wish)])
+    packets = []
+    mirror = mirror_of(packets, AtOnce())
+    mirror.adopt(content)
+    mirror.ended(answered_call(1, mapping_gateway="acme", routing_gateway="442079460000"), (), has_failed=False)
+    assert bool(packets) is is_copied
 
 
 def test_credentials_are_blanked_in_copies():

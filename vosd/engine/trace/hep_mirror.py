@@ -23,7 +23,7 @@ from vosd.obs.hep import LOG, PACKET_MAX, SIP, hep_middle, hep_packet, hep_route
 from vosd.obs.traced import Direction, blanked
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Datagram, Peer
-from vosd.trunks.gateways import HepCopies
+from vosd.trunks.gateways import HepCopies, MappingGateway, RoutingGateway
 
 _IN, _OUT = Direction  # access to enum members is slow
 _CALL_ID: Final = b"\r\nCall-ID: "
@@ -58,24 +58,28 @@ class HepMirror:
         self._loop = loop
         self._noted: deque[Callable[[], None]] = deque()
         """Copies to be made."""
-        self._wishes: Mapping[str, bool] = {}
-        """By gateway, whether the messages of its calls are copied, where it says so."""
+        self._of_customers: Mapping[str, bool] = {}
+        """By mapping gateway or phone, whether the messages of its calls are copied, where it says so."""
+        self._of_vendors: Mapping[str, bool] = {}
+        """The same of those called, by routing gateway or phone; one may have the name of a mapping gateway."""
+        self._has_wishes = False
         self._failed: deque[str] = deque(maxlen=_FAILED_MAX)
         """Calls that have failed: the messages of the turn in which they ended follow."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Ask the gateways of another catalogue."""
-        customers = {each.name: each.hep for each in catalogue.mapping_gateways.values()}
-        vendors = {each.name: each.hep for each in catalogue.routing_gateways.values()}
-        said = {**customers, **vendors}
-        self._wishes = {name: hep is HepCopies.YES for name, hep in said.items() if hep is not HepCopies.USUAL}
+        self._of_customers = customers = _wishes(catalogue.mapping_gateways.values())
+        called = catalogue.phones, catalogue.called_trunks
+        of_called = {name: wish for name, wish in customers.items() if any(name in each for each in called)}
+        self._of_vendors = of_called | _wishes(catalogue.routing_gateways.values())
+        self._has_wishes = bool(self._of_customers or self._of_vendors)
 
     # -- at once ------------------------------------------------------------------------------------------------
 
     def turn(self, call: CallPort, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
         """Copy a message of a call, and those that were sent for it."""
         call_id = call.arrival.call_id
-        if (self._is_wanted(call) if self._wishes else self._is_for_all) or call_id in self._failed:
+        if (self._is_wanted(call) if self._has_wishes else self._is_for_all) or call_id in self._failed:
             self._note(partial(self._copy_turn, call_id, now, source, data, sent))
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
@@ -102,8 +106,8 @@ class HepMirror:
 
     def ended(self, record: CallRecord, messages: Iterable[Traced], *, has_failed: bool) -> None:
         """Copy the line of a call, and before it the messages of one that failed, unless they were copied at once."""
-        names = (record.mapping_gateway, record.routing_gateway)
-        wishes = [self._wishes[name] for name in names if name is not None and name in self._wishes]
+        said = self._of_customers.get(record.mapping_gateway or ""), self._of_vendors.get(record.routing_gateway or "")
+        wishes = [each for each in said if each is not None]
         if False in wishes or not (self._is_for_all or has_failed or True in wishes):
             return
         is_late = not self._is_for_all and True not in wishes
@@ -153,8 +157,11 @@ class HepMirror:
     def _is_wanted(self, call: CallPort) -> bool:
         """Return whether the trunks of a call, some of which say so, want it copied."""
         choice = call.journey.choice
-        trunks = call.board.customer, None if choice is None else choice.gateway
-        said = [self._wishes.get(trunk.name) for trunk in trunks if trunk is not None]
+        customer = call.board.customer
+        said = [
+            None if customer is None else self._of_customers.get(customer.name),
+            None if choice is None else self._of_vendors.get(choice.gateway.name),
+        ]
         return False not in said and (self._is_for_all or True in said)
 
     def _copy(self, middle: bytes, direction: Direction, peer: Peer, data: bytes) -> None:
@@ -167,6 +174,11 @@ class HepMirror:
         else:
             route = hep_route(transport, host, port, peer.host, peer.port)
         self._send(hep_packet(route, middle, data))
+
+
+def _wishes(gateways: Iterable[MappingGateway] | Iterable[RoutingGateway]) -> dict[str, bool]:
+    """Return whether messages are copied, by name, of the gateways that say so."""
+    return {each.name: each.hep is HepCopies.YES for each in gateways if each.hep is not HepCopies.USUAL}
 
 
 def _numeric(host: str) -> str:
