@@ -60,12 +60,14 @@ class Turns:
         credits[gateway] -= sum(weight for _, weight in shares)
 
     def keep(self, plans: Container[str], gateways: Container[str]) -> None:
-        """Forget all other plans and gateways."""
+        """Forget all other plans and gateways, and groups without any of these: other groups take their places."""
         for key in [key for key in self._credits if key.plan not in plans]:
             del self._credits[key]
-        for credits in self._credits.values():
+        for key, credits in [*self._credits.items()]:
             for name in [name for name in credits if name not in gateways]:
                 del credits[name]
+            if not credits:
+                del self._credits[key]
 
     def copied(self) -> "Turns":
         """Return turns that begin as these, and change apart from them."""

@@ -232,6 +232,18 @@ def test_turns_of_gateways_that_are_gone_are_forgotten_and_the_others_keep_their
     assert turns.next_of(ShareKey("gone", "*", 1), shares) == 0
 
 
+def test_groups_of_gateways_that_reloads_have_removed_take_no_turns_of_others(monkeypatch):
+    monkeypatch.setattr(weights, "SHARES_MAX", 2)
+    turns, shares = Turns(), [Share("a", 1), Share("b", 1)]
+    for number in range(10):
+        turns.take(ShareKey("", f"{number}", 1), [Share(f"old-{number}", 1)], f"old-{number}")
+        turns.keep(plans={""}, gateways={"a", "b"})
+    one, other = ShareKey("", "44", 1), ShareKey("", "49", 1)
+    for key in (one, other, one, other):
+        turns.take(key, shares, shares[turns.next_of(key, shares)].gateway)
+    assert set(turns._credits) == {one, other}
+
+
 def test_a_copy_of_turns_moves_alone():
     turns, shares = Turns(), [Share("a", 1), Share("b", 1)]
     copied = turns.copied()
