@@ -86,8 +86,10 @@ class BilateralPart:
         except Exception as error:  # noqa: BLE001  the boundary: else a comparison that is not made would be silent
             why = f"not compared within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
             outcome = BilateralOutcome(tuple(PartnerOutcome(name, failed=why) for name in compared))
+        present = {each.account for each in self._settings}  # a reload may have taken a partner out meanwhile
         for each in outcome.partners:
-            self._report(each)
+            if each.account in present:
+                self._report(each)
 
     def order(self, until: int) -> BilateralOrder:
         """Return the order to compare the hour that ends at ``until``."""

@@ -162,6 +162,17 @@ async def test_a_comparison_that_fails_is_an_alarm_until_it_is_made_or_the_partn
     assert await log_of(part) == []
 
 
+async def test_a_partner_that_a_reload_takes_out_during_a_comparison_is_no_alarm(
+    part: BilateralPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken_out(*_: object) -> BilateralOutcome:
+        part.adjust("", ())
+        return BilateralOutcome((PartnerOutcome("peer", failed="no answer"),))
+
+    monkeypatch.setattr(bilateral, "answer_of", taken_out)
+    assert {line["event"] for line in await log_of(part)} == {"bilateral_agrees", "bilateral_back"}
+
+
 async def test_another_password_of_the_database_is_used_by_the_next_comparison(part: BilateralPart) -> None:
     part.adjust("mysql+aiomysql://vosd:new@db/vosd", ())
     assert part.order(UNTIL).database == "mysql+aiomysql://vosd:new@db/vosd"

@@ -18,8 +18,8 @@ from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
-from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import answers, refuses
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.base.secret import Secret
@@ -38,7 +38,7 @@ from vosd.obs import log
 from vosd.obs.alarms import Alarms
 from vosd.obs.events import Event
 from vosd.routing import breaker
-from vosd.routing.breaker import REFUSALS, BreakerPlace
+from vosd.routing.breaker import REFUSALS, SILENCES, BreakerPlace
 from vosd.storage.ports import EntryKind, Payment
 from vosd.trunks.gateways import Address, Ping
 
@@ -156,6 +156,33 @@ def test_a_pause_of_another_address_keeps_no_call_away():
     scene.exchange.swap_catalogue(vendors(vendor_gateway(0, addresses=(Address(*VENDORS[1]),))))
     call_through(scene)
     assert scene.exchange.sink.records[-1].routing_gateway == "vendor-0"
+
+
+@pytest.mark.parametrize("says", [SILENT, refuses(503, 3_000, headers=("Retry-After: 30",))], ids=["silent", "503"])
+@pytest.mark.parametrize(
+    "after", [*GONE.values(), vendors(vendor_gateway(0, addresses=ELSEWHERE))], ids=[*GONE, "at another address"]
+)
+def test_calls_that_fail_behind_a_reload_raise_no_alarm_of_a_gateway_that_is_gone(desk, after, says):
+    """A vendor is taken out because it fails: calls wait for it at that moment."""
+    scene = Scene(vendors(vendor_gateway(0, response_timeout_ms=4_000)))
+    scene.vendor.script = says
+    calls = [scene.caller.call(CALLEE, Intent(hang_up_after_ms=10)) for _ in range(SILENCES)]
+    scene.wire.run_for(1_000)
+    scene.exchange.swap_catalogue(after)
+    scene.wire.run_until(lambda: all(each.is_over for each in calls))
+    assert desk.held() == []
+    live, now = scene.exchange.switch.live, scene.exchange.clock.now().mono
+    assert (live.rests.remaining_ms("vendor-0", now), live.breakers.resting) == (0, {})
+
+
+def test_calls_that_fail_behind_a_reload_count_where_the_gateway_stays(desk):
+    scene = Scene(vendors(vendor_gateway(0, response_timeout_ms=4_000)))
+    scene.vendor.script = SILENT
+    calls = [scene.caller.call(CALLEE, Intent(hang_up_after_ms=10)) for _ in range(SILENCES)]
+    scene.wire.run_for(1_000)
+    scene.exchange.swap_catalogue(vendors(vendor_gateway(0, priority=7)))
+    scene.wire.run_until(lambda: all(each.is_over for each in calls))
+    assert desk.held() == [("gateway_resting", "vendor-0 203.0.113.1:5060")]
 
 
 def pause(scene):

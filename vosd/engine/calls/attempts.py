@@ -38,9 +38,12 @@ class Attempts:
         live.breakers.on_change = _log_change
         self._paused: dict[str, BreakerPlace] = {}
         """By gateway, the address with which its Retry-After pause was reported."""
+        self._gateways: Mapping[str, RoutingGateway] = {}
+        """Routing gateways of the catalogue in force."""
 
     def keep(self, gateways: Mapping[str, RoutingGateway]) -> None:
         """Forget what was noted of gateways, and of their addresses, to which no call goes any more."""
+        self._gateways = gateways
         called = {name for name, gateway in gateways.items() if gateway.enabled}
 
         def is_called(place: BreakerPlace) -> bool:
@@ -80,9 +83,11 @@ class Attempts:
         that one: the vendor itself has not asked for a pause. A phone never is.
         """
         gateway, live = attempt.choice.gateway, self._live
+        if gateway.is_phone or not self._is_called(attempt):
+            return
         if response.status not in NOT_THERE:
             live.health.answered(gateway.name, now.mono)
-        if response.status != 503 or gateway.is_phone:
+        if response.status != 503:
             return
         wait_s = retry_after_s(response)
         if not wait_s:
@@ -99,7 +104,7 @@ class Attempts:
     ) -> None:
         """Note what the outcome of an unanswered attempt says about the vendor."""
         gateway, breakers = attempt.choice.gateway, self._live.breakers
-        if gateway.is_phone:
+        if gateway.is_phone or not self._is_called(attempt):
             return
         if not attempt.transaction.is_unsent:
             destination = destination_of(buy_rate(attempt.choice), attempt.choice.prefix)
@@ -126,6 +131,19 @@ class Attempts:
                 breakers.succeeded(_place(attempt, payer), attempt.progress.started_at.mono)
             if self._live.rests.asked:
                 self._well_after_rest(attempt)
+
+    def _is_called(self, attempt: GatewayAttempt) -> bool:
+        """Return whether calls still go where an attempt went, which may have begun before a reload.
+
+        What it says of another address, or of a gateway that is gone, would hold until the next reload.
+        """
+        gateway = self._gateways.get(attempt.choice.gateway.name)
+        if gateway is None or not gateway.enabled:
+            return False
+        if gateway is attempt.choice.gateway or attempt.address.is_redirected or not gateway.fixed_addresses:
+            return True
+        there = attempt.address
+        return any((each.host, each.port) == (there.host, there.port) for each in gateway.fixed_addresses)
 
     def _well_after_rest(self, attempt: GatewayAttempt) -> None:
         name = attempt.choice.gateway.name

@@ -61,7 +61,7 @@ class HepMirror:
         self._of_customers: Mapping[str, bool] = {}
         """By mapping gateway or phone, whether the messages of its calls are copied, where it says so."""
         self._of_vendors: Mapping[str, bool] = {}
-        """The same of those called, by routing gateway or phone; one may have the name of a mapping gateway."""
+        """Wishes for calls to routing gateways, which may have names of mapping gateways, and to phones."""
         self._has_wishes = False
         self._failed: deque[str] = deque(maxlen=_FAILED_MAX)
         """Calls that have failed: the messages of the turn in which they ended follow."""
