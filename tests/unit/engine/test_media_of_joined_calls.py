@@ -330,6 +330,40 @@ def test_a_pickup_by_a_phone_that_media_of_the_caller_cannot_reach_is_refused_an
     settle(scene)
 
 
+@pytest.mark.parametrize("replaces", ["caller", "callee"])
+@pytest.mark.parametrize(
+    ("mode", "offer", "final"),
+    [(OFF, OF_IPV6, 488), (MUST_ON, OF_IPV6, 200), (OFF, OFFER, 200)],
+    ids=["not relayed", "relayed", "of the same family"],
+)
+def test_a_phone_whose_media_cannot_reach_the_far_side_takes_no_running_call_over(replaces, mode, offer, final):
+    """Both would be silent, and the side that was replaced would be gone. Its SIP comes by IPv4."""
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        phones=[phone(name, account="office") for name in (DESK, MATE)],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=MediaEngine.RELAY, mode=mode),
+    )
+    listeners = (Listener(*SWITCH), Listener("2001:db8::1", 5060))
+    scene = Scene(content, relay=VirtualRelay(), listeners=listeners)
+    desk, mate = registered(scene)
+    if replaces == "caller":
+        call = desk.call("442079460000", Intent(OFFER))
+        scene.wire.run_for(2_000)
+        gone, far = call, scene.vendor.only_call
+    else:
+        call = scene.caller.call(DESK, Intent(OFFER))
+        scene.wire.run_for(2_000)
+        gone, far = desk.only_call, call
+    before = far.theirs
+    pickup = mate.call(DESK, Intent(offer, headers=[f"Replaces: {gone.replaces}"]))
+    scene.wire.run_for(2_000)
+    assert (call.final, pickup.final, gone.is_over, far.is_over) == (200, final, final == 200, False)
+    assert final == 200 or far.theirs == before
+    far.hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("holds", [(), ("inactive",), ("inactive", "sendrecv")])
 def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(holds, engine):

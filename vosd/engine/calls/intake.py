@@ -503,6 +503,20 @@ class Intake:
         media = self._services.admission.catalogue.parameters.media
         return between_families(media, customer, family, choice.gateway, other) is None
 
+    def _is_reached(self, call: Call, replaced: Leg, offer: bytes) -> bool:
+        """Return whether a phone that takes over a running call with an offer can exchange media with the far side.
+
+        Media that are not relayed stay so, and cannot pass between IPv4 and IPv6.
+        """
+        if not self._has_both_families or call.callee is None or not call.conversation.may_be_transferred:
+            return True
+        far = call.conversation.bridge_to(call.callee).opposite(replaced)
+        media = far.facts.media
+        if media is not None and (media.origin or media.is_relayed):
+            return True
+        family, other = family_of(bytes(far.sessions.remote)), family_of(offer)
+        return 0 in (family, other) or family == other
+
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
     ) -> None:
@@ -537,6 +551,8 @@ class Intake:
             status = 488  # the phone rings on
         elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
+        elif not self._is_reached(call, replaced, caller.offer):
+            status = 488  # the call goes on without it
         else:
             status = 0 if call.conversation.take_over(caller, replaced, event.transaction, event.at) else 491
         if status:
