@@ -73,11 +73,12 @@ class GatewayBoard(AttemptBoard, Protocol):
         """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
 
     def redirected_to(
-        self, choice: RouteChoice, place: Address, callee: str, now: Instant, *, only_known: bool
+        self, choice: RouteChoice, place: Address, callee: str, ported: str, now: Instant, *, only_known: bool
     ) -> NextHop | None:
         """Return the next hop for a place, and a number, that the 3xx of a gateway names; None = it is not followed.
 
-        ``only_known``: it is on this machine and is followed to a configured gateway, at its port, alone.
+        ``ported`` is the routing number that goes out beside it, empty = none. ``only_known``: the place is on this
+        machine and is followed to a configured gateway, at its port, alone.
         """
 
     def refused(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:

@@ -17,6 +17,7 @@ from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.contact import by_preference
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
+from vosd.sip.headers.portability import portability_of
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 from vosd.trunks.dialect import Redirects
@@ -362,8 +363,11 @@ class Hunt:
             name = uri.host.removesuffix(".")  # certificates name no host with the final dot of DNS
             place = place._replace(name=name, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out
+        named = portability_of(contact.uri)
+        is_same = callee == choice.callee_out and not (named.is_looked_up or named.routing_number)
+        ported = choice.routing_number if is_same else named.routing_number
         only_known = self._flows.is_beside_us(found.host, seen_at.host)
-        return self._board.gateways.redirected_to(choice, place, callee, now, only_known=only_known)
+        return self._board.gateways.redirected_to(choice, place, callee, ported, now, only_known=only_known)
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""
@@ -422,7 +426,8 @@ def _is_of_address(outcome: AttemptOutcome) -> bool:
 
 
 def _hop_key(next_hop: NextHop) -> tuple[str, ...]:
-    """Return what makes two next hops the same to the peer: number, host, port, transport."""
+    """Return what makes two next hops the same to the peer: number with its routing number, host, port, transport."""
     choice, address = next_hop
     transport = address.transport or "udp"
-    return choice.callee_out, address.host, str(address.port or DEFAULT_PORTS[transport]), transport
+    number = f"{choice.callee_out};rn={choice.routing_number}" if choice.routing_number else choice.callee_out
+    return number, address.host, str(address.port or DEFAULT_PORTS[transport]), transport

@@ -101,9 +101,11 @@ class LiveVendors:
         """Return whether a number that a vendor redirects to costs what the dialled one does.
 
         The choice carries the terms of the dialled number for calls of ``caller``, and the new number as
-        ``callee_out``. A price is that of no ambiguous number.
+        ``callee_out``, or as the routing number where calls are rated by that. A price is that of no ambiguous number.
         """
-        callee, price = redirected.callee_out, _price(buy_rate(redirected))
+        portability = self._catalogue.parameters.number_portability
+        ported = redirected.routing_number if portability is not None and portability.rate_by_routing_number else ""
+        callee, price = ported or redirected.callee_out, _price(buy_rate(redirected))
         if price is not None and not is_unambiguous(for_matching(callee)):
             return False
         return _price(self.terms(redirected.gateway, callee, wall_ms, caller)) == price

@@ -1,7 +1,16 @@
 """Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
 
+import msgspec
 import pytest
-from doubles.data.builders import applied_rate, catalogue, credentials, mapping_gateway, rate_group, routing_gateway
+from doubles.data.builders import (
+    account,
+    applied_rate,
+    catalogue,
+    credentials,
+    mapping_gateway,
+    rate_group,
+    routing_gateway,
+)
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
@@ -10,8 +19,9 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gatew
 from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
+from vosd.routing.lookups import PortabilityTerms
 from vosd.sip.flows import Hop, Listener
-from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.dialect import CalleeDialect, PortedNumber, Redirects
 from vosd.trunks.gateways import Address
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -40,6 +50,57 @@ def has_address(scene, host):
 
 def codes(scene, call):
     return [each.code for each in scene.end_of(call).attempts]
+
+
+@pytest.mark.parametrize(
+    ("contact", "sent"),
+    [
+        (f"{CALLEE};npdi;rn=44999", f"{CALLEE};npdi;rn=44999"),
+        (f"{CALLEE};rn=+44-999", f"{CALLEE};npdi;rn=+44999"),
+        (f"{OTHER};npdi;rn=44999", f"{OTHER};npdi;rn=44999"),
+        (CALLEE, f"{CALLEE};npdi;rn=33888"),
+        (OTHER, OTHER),
+        (f"{CALLEE};npdi", CALLEE),
+    ],
+    ids=["ported", "as people write it", "another number", "the same number alone", "another alone", "not ported"],
+)
+def test_the_routing_number_of_a_contact_goes_out_and_that_of_the_dialled_number_with_no_other_one(contact, sent):
+    """The contact is the next Request-URI (RFC 3261 section 8.1.3.4): its vendor has looked the number up."""
+    dialect = msgspec.structs.replace(FOLLOWS, ported_number=PortedNumber.PARAMETERS)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True)
+    scene = Scene(catalogue([trunk, vendor_gateway(0, dialect=dialect, prefixes=("33", "44"))]))
+    scene.vendor.script = refuses(302, headers=(at(1, 0.9, contact),))
+    call = scene.caller.call(f"{CALLEE};npdi;rn=33888", Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    [first], [second] = (each.received("INVITE") for each in scene.vendors[:2])
+    assert first.start_line == f"INVITE sip:{CALLEE};npdi;rn=33888@{VENDORS[0]} SIP/2.0"
+    assert second.start_line == f"INVITE sip:{sent}@{VENDORS[1]} SIP/2.0"
+
+
+def test_a_vendor_may_send_a_call_to_itself_with_the_routing_number_that_it_has_found():
+    scene = redirected_to(at(0, 0.9, f"{CALLEE};npdi;rn=44999"))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 302]
+    assert [each.start_line.split("@")[0] for each in scene.vendor.received("INVITE")] == [
+        f"INVITE sip:{CALLEE}", f"INVITE sip:{CALLEE};npdi;rn=44999",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("price", "tried"), [("0.30", [302, 200]), ("0.90", [302])])
+def test_a_routing_number_of_a_contact_makes_no_call_dearer_that_is_rated_by_it(price, tried):
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    groups = [
+        rate_group("sell", applied_rate("0.95")),
+        rate_group("buy", applied_rate("0.30"), applied_rate(price, prefix="44999")),
+    ]
+    content = catalogue(
+        [TRUNK, vendor_gateway(0, dialect=FOLLOWS)], accounts=[vendors], rate_groups=groups,
+        number_portability=PortabilityTerms(rate_by_routing_number=True),
+    )  # fmt: skip
+    scene = Scene(content)
+    scene.vendor.script = refuses(302, headers=(at(1, 0.9, f"{CALLEE};npdi;rn=44999"),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == tried
 
 
 @pytest.mark.parametrize("code", LEADS_ON)

@@ -378,7 +378,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         return addresses
 
     def redirected_to(
-        self, choice: RouteChoice, place: Address, callee: str, now: Instant, *, only_known: bool
+        self, choice: RouteChoice, place: Address, callee: str, ported: str, now: Instant, *, only_known: bool
     ) -> NextHop | None:
         """Return the next hop for a place that a 3xx names: on the account, and within the limits, of who has named it.
 
@@ -397,8 +397,12 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if not (is_of_other and is_of_server):
             if is_of_other and all(each.account != choice.gateway.account for each in there):
                 return None
-            is_redirected = choice.is_redirected or callee != choice.callee_out
-            return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
+            is_other_number = (callee, ported) != (choice.callee_out, choice.routing_number)
+            is_redirected = choice.is_redirected or is_other_number
+            found = msgspec.structs.replace(
+                choice, callee_out=callee, routing_number=ported, is_redirected=is_redirected
+            )
+            return found, place
         route = admission.route_to(call_request, there[0], callee, now)
         addresses = () if route is None else self.addresses_of(route.gateway, now)
         if route is None or not addresses:
