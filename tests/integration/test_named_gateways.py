@@ -7,7 +7,7 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.nameserver import Mood, NameServer, in_background
 from doubles.sockets.loopback import Endpoint
-from doubles.sockets.peer import OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
@@ -128,3 +128,39 @@ def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, 
         server.mood = Mood.FAILING
         eventually(lambda: "gateway_name_lost" in [line["event"] for line in daemon.log()], "the lost name")
         assert (addresses(daemon), statuses(at_new)) == ([new.host], [503])
+
+
+class NamedVendor(Peer):
+    """A vendor whose Contact is a name, which leads to another host than its own."""
+
+    contact = "gw.example.net:14086"
+
+
+def test_a_bye_after_a_kill_goes_where_the_name_in_the_contact_of_the_vendor_leads(
+    server: NameServer, tmp_path: Path
+) -> None:
+    """The next process once had not looked the name up when it went on, and sent all to where the vendor was seen."""
+    pbx, switch, gateway = (
+        Endpoint(f"{NETWORK}.{last}", port) for last, port in ((31, 14069), (9, 14063), (33, 14086))
+    )
+    server.put(f"gw.example.net 60 A {gateway.host}")
+    text = configuration(server).replace("127.0.0.1/32", f"{pbx.host}/32")
+    vendor_at = Endpoint("127.0.0.1", 14083)
+    with (
+        Peer(pbx) as caller,
+        NamedVendor(vendor_at) as vendor,
+        Peer(gateway) as there,
+        Daemon(tmp_path, text) as daemon,
+    ):
+        call = OutgoingCall(caller, switch, "4420123")
+        call.invite()
+        vendor.reply(vendor.expect("INVITE"), 200, tag="v", body=ANSWER)
+        call.answered()
+        vendor.expect("ACK")
+        daemon.kill()
+        daemon.start()
+        call.send(call.request("BYE", 2))
+        bye = there.expect("BYE")
+        there.reply(bye, 200)
+        assert caller.final_response("2 BYE", call.call_id).status == 200
+        assert daemon.interrupt() == 0

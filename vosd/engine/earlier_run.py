@@ -4,7 +4,9 @@ Calls that do not go on are closed, booked and in the new journal.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Final
 
 from vosd.base.clock import Clock, Instant
@@ -22,7 +24,9 @@ from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import id_bytes
 from vosd.obs.events import log as _log
-from vosd.sip.flows import Flows
+from vosd.sip.dialog.snapshot import text_of
+from vosd.sip.flows import Flows, Hop, hop_of
+from vosd.sip.wire.uri import WEBSOCKETS
 
 ASKED_AT_ONCE: Final = 500
 
@@ -37,13 +41,14 @@ async def resume(
     boot: str,
     within_s: int,
     clock: Clock,
+    look_up: Callable[[Iterable[Hop]], Awaitable[None]],
     *,
     is_away: bool,
 ) -> Remains:
     """Go on with the answered calls of the earlier run; return what is left of it. ``is_away``: the database is.
 
-    The journal is read in a thread, so that the lease is renewed meanwhile. For how long the switch was away is counted
-    up to the call of this, however long the journal is.
+    ``look_up`` looks up names of their dialogs. The journal is read in a thread, so that the lease is renewed
+    meanwhile. For how long the switch was away is counted up to the call of this, however long the journal is.
 
     Raises:
         JournalUnusableError: the journal cannot be read.
@@ -55,9 +60,31 @@ async def resume(
     gone = accounts_gone(remains.open_calls.values(), switch.catalogue)
     if gone:
         await _adopt(gone, balances, copier, is_away=is_away)
+    await look_up(hops_of(remains))
     begin(remains, journal, flows, boot, clock.now())
     go_on(remains, journal, switch.continuation, within_s, started, clock.now())
     return remains
+
+
+def hops_of(remains: Remains) -> Iterator[Hop]:
+    """Yield where the Contacts and Routes of the dialogs of an earlier run lead, as they are written."""
+    # To read a URI takes its time, and there may be thousands: only the called number differs in most of them.
+    places = Counter(
+        _without_user(dialog.routes[0] if dialog.routes else dialog.target)
+        for left in remains.legs()
+        for dialog in left.dialogs
+        if not (dialog.is_behind_nat or dialog.has_left_contact)
+    )
+    for place, times in places.items():
+        hop = hop_of(text_of(place))
+        if hop is not None and hop.transport not in WEBSOCKETS and not hop.host.endswith(".invalid"):
+            yield from repeat(hop, times)
+
+
+def _without_user(uri: bytes) -> bytes:
+    """Return a URI, or a Route value, without its user part."""
+    head, at, tail = uri.rpartition(b"@")
+    return head[: head.find(b":") + 1] + tail if at else uri
 
 
 def hand_on(journal: Journal, kept: KeptSwitch, at: Instant) -> None:

@@ -308,7 +308,8 @@ class SwitchService:
             self._relocate()
             remains = await resume(
                 self._journal, self.switch, self._books, self.balances, self._copier, self._endpoint.flows, self._boot,
-                self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
+                self._resume_within_s, self._clock, self.directory.look_up_earlier,
+                is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             self.served_mono = remains.last_mono
             self.latest_wall = remains.latest_wall

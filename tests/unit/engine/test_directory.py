@@ -595,6 +595,31 @@ async def end(directory: NameDirectory) -> None:
     await task
 
 
+async def test_names_of_dialogs_of_an_earlier_run_are_known_when_these_go_on_the_most_frequent_first(desk, monkeypatch):
+    monkeypatch.setattr(directory_module, "EARLIER_NAMES_MAX", 2)
+    await desk.adopt(SINGLE)
+    rare, frequent, address = Hop("d.example.net", 5060, None), Hop("E.example.net.", 5060, None), "192.0.2.7"
+    watched = Hop("single.example.net", 5070, "tcp")
+    before = len(desk.server.asked)
+    await desk.directory.look_up_earlier(
+        [rare, frequent, watched, frequent, Hop(address, 5060, None), watched, watched]
+    )
+    assert {question.name for question in desk.server.asked[before:]} == {"e.example.net"}
+    assert desk.directory.locate(frequent, ELSEWHERE) == Hop("192.0.2.9", 5060, None)
+    assert desk.directory.locate(rare, ELSEWHERE) is None
+    await desk.directory.settled()
+
+
+async def test_a_start_waits_for_no_name_of_a_dialog_for_long(desk, monkeypatch):
+    monkeypatch.setattr(directory_module, "EARLIER_LOOKUP_S", 0.05)
+    desk.server.mood = Mood.SILENT
+    name = Hop("d.example.net", 5060, None)
+    await asyncio.wait_for(desk.directory.look_up_earlier([name]), WITHOUT_SERVER_S)
+    assert desk.directory.locate(name, ELSEWHERE) is None
+    with pytest.raises(asyncio.CancelledError):
+        await end(desk.directory)
+
+
 async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
     monkeypatch.setattr(directory_module, "DIALOG_NAMES_MAX", 2)
     for name in ("single", "a", "b"):

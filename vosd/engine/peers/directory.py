@@ -6,7 +6,7 @@ Route) are looked up when they occur, a few at a time, so that peers cannot make
 """
 
 import asyncio
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from math import inf
 from random import randrange
@@ -35,6 +35,10 @@ DIALOG_NAMES_MAX: Final = 1_000
 DIALOG_LOOKUPS_MAX: Final = 16
 """Most names of dialogs looked up at the same time."""
 DIALOG_LOOKUPS_PER_S: Final = 10
+EARLIER_NAMES_MAX: Final = 100
+"""Most names of dialogs of an earlier run that a start looks up before it goes on with these."""
+EARLIER_LOOKUP_S: Final = 1.0
+"""Time that a start waits for them: peers repeat what they send meanwhile."""
 
 SOURCES_MAX: Final = 64
 """Most addresses of one name from which a customer's calls may come."""
@@ -181,6 +185,20 @@ class NameDirectory(Counting):
         self._looked_up = all_cached
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
+
+    async def look_up_earlier(self, hops: Iterable[Hop]) -> None:
+        """Look up the names that dialogs of an earlier run use, the most frequent first, which may take a moment.
+
+        A dialog finds out where its requests go when it is made. Where the name of its Contact is not known by then,
+        they go where the peer was seen, as long as the call lasts.
+        """
+        now = self._clock.now().mono
+        names = ((hop, domain(hop.host)) for hop in hops)
+        sought = Counter(hop._replace(host=name) for hop, name in names if name is not None)
+        unknown = [each for each, _ in sought.most_common(EARLIER_NAMES_MAX) if each not in self._watched]
+        lookups = [self._dialog_lookups.begin(self._remember(each, now)) for each in unknown]
+        if lookups:
+            await asyncio.wait(lookups, timeout=EARLIER_LOOKUP_S)
 
     def keep_to(self, gateways: Iterable[NamedGateway]) -> None:
         """Watch the names of exactly these gateways; call ``look_up`` first."""
