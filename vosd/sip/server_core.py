@@ -401,7 +401,8 @@ class ServerCore:
         accepted = self._accepted(finished, request, source)
         dialog = accepted.dialog if accepted is not None else None if owner is None else owner.dialog
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
-        is_seen = transaction is not None and transaction.stem.peer == source
+        answered_at = None if accepted is None or not accepted.dialog.is_behind_nat else accepted.dialog.seen_at
+        is_seen = source == (answered_at if transaction is None else transaction.stem.peer)
         stem = stem.answered_at(source) if is_seen else self._answers.towards(source, request, stem)
         self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:

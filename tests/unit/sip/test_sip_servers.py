@@ -299,6 +299,27 @@ def test_a_cancel_that_comes_too_late_gets_the_tag_of_its_dialog_where_it_is_of_
     assert (answer.response.to_tag == "ours") is is_told
 
 
+@pytest.mark.parametrize(
+    ("seen_at", "is_behind_nat", "answered_at"),
+    [(40_000, True, 40_000), (40_000, False, 5_060), (40_001, True, 5_060)],
+    ids=["behind NAT", "not behind NAT", "another mapping"],
+)
+def test_a_cancel_that_comes_too_late_from_behind_nat_is_answered_where_its_invite_came_from(
+    probe, seen_at, is_behind_nat, answered_at
+):
+    """A phone without rport that its own ``nat`` has behind NAT: its INVITE was answered there, too."""
+    owner, source = Keeper(), CUSTOMER._replace(port=40_000)
+    event = probe.receive(INVITE, source)
+    owner.dialog = Dialog.of_caller(event.request, "ours", source, straight, Nat.YES if is_behind_nat else Nat.NO)
+    event.transaction.owner = owner
+    probe.endpoint.dialogs.adopt("ours", owner)
+    owner.acceptance = probe.accept(event.transaction, owner.dialog, owner)
+    probe.sent()
+    probe.receive(request("CANCEL"), source._replace(port=seen_at))
+    (answer,) = probe.sent()
+    assert (answer.title, answer.peer.port) == ("200", answered_at)
+
+
 def test_a_cancel_after_the_failure_was_sent_is_not_reported(probe):
     """Section 9.2: it has no effect on an INVITE that has its final response, acknowledged or not."""
     event = arrive(probe)
