@@ -37,7 +37,7 @@ _STATUS: Final = {
         "invoice_not_sent", "job_ended", "job_not_running", "last_administrator", "many_closed", "many_overrides",
         "month_open", "not_a_draft", "not_issued", "not_taken", "objects_moved", "other_currency", "person_exists",
         "reference_taken", "role_in_use", "set_by_others", "socket_not_open", "too_little_left", "too_many_calls",
-        "too_many_views", "trunk_under_test", "unconfirmed", "view_exists", "was_refused",
+        "too_many_objects", "too_many_views", "trunk_under_test", "unconfirmed", "view_exists", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("later_override", "stale_version"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("balance_too_large", "no_number", "not_understood"),

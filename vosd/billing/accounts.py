@@ -16,6 +16,8 @@ from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Rights
 from vosd.billing.spending import SpendLimit
 
+OBJECTS_MAX: Final = 50_000
+"""Accounts, gateways and phones that an agent makes below it, where nothing else is said."""
 ANY_GROUP: Final = "any"
 """In place of the names of rate groups that an agent may give."""
 
@@ -124,6 +126,8 @@ class Account(msgspec.Struct, frozen=True):
     """Rate groups that accounts below it may have, or ``ANY_GROUP``; empty = its own and those that they have."""
     phone_numbers: tuple[str, ...] | None = None
     """Numbers and ranges that it may give to phones as an agent; None = as the agent above it, else short ones."""
+    max_objects: int = OBJECTS_MAX
+    """Most accounts, gateways and phones that it makes below it as an agent."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

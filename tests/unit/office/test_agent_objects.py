@@ -38,6 +38,7 @@ from vosd.admin.office.object_versions import (
     compare_versions,
     list_versions,
 )
+from vosd.admin.office.objects_below import TooManyObjectsError
 from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.principal import OrderError, Permission, Principal
@@ -913,6 +914,34 @@ async def test_rate_groups_that_an_agent_may_give_are_read_once_for_all_objects_
     for number in range(10):
         objects.check_change("accounts", f"shop{number}", None, {"agent": "south", "rate_group": "sell"})
     assert read == {"named_groups": 1, "groups_of_trunks": 1}
+    await database.close()
+
+
+@pytest.mark.parametrize("limited", ["south", "top"])
+async def test_an_agent_makes_as_many_objects_as_it_and_those_above_it_may(
+    url: str, tmp_path: Path, limited: str
+) -> None:
+    """The accounts below ``south`` are 3, their gateways and phones 6; ``top`` has also ``south`` and ``north``."""
+    database, most = Database(url), {"south": 10, "top": 19}[limited]
+    accounts = [
+        builders.account(name, agent=above, rights=ALL_RIGHTS, **({"max_objects": most} if name == limited else {}))
+        for name, above in AGENT_OF.items()
+    ]
+    payers = {name_of(kind, each): each for kind in ("mapping_gateways", "phones") for each in AGENT_OF}
+    office = office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock", payers=payers)
+
+    def wanted(*numbers: int) -> SetObjects:
+        phones = (WantedObject("phones", f"70{each}", body("phones", "own"), is_new=True) for each in numbers)
+        return SetObjects(objects=tuple(phones))
+
+    said = "agent south may have 10 accounts" if limited == "south" else "an agent above south may have no more"
+    with pytest.raises(TooManyObjectsError, match=said):
+        await set_objects(office, agent("south"), wanted(51, 52))
+    order = ProvisionCustomer(account="fresh", phones=(NewObject("7051", {"password": "long-enough-1"}),))
+    with pytest.raises(TooManyObjectsError, match=said):
+        await provision_customer(office, agent("south"), order)
+    await set_objects(office, agent("south"), wanted(51))
+    await set_objects(office, operator(), wanted(52, 53))
     await database.close()
 
 

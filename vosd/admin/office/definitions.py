@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -16,6 +17,7 @@ from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.new_names import check_no_dots
 from vosd.admin.office.object_versions import NoSuchObjectError, differing, history_of, numbered, owned_by
+from vosd.admin.office.objects_below import check_number
 from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.passwords import CHANGED, HIDDEN, WeakPassword, weak_password
 from vosd.admin.office.principal import OrderError, Permission, Principal
@@ -250,6 +252,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         AccountsBelowError: an agent would end that has accounts below it.
         AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
         TooManyChangesError: an agent or a customer has too many under way; nothing was changed.
+        TooManyObjectsError: an agent would have too many objects below it; nothing was changed.
         UsedByCallsError: running calls use what would end, and that is not confirmed; nothing was changed.
         DaemonRefusedError: the switch is busy and does not say which calls it has; nothing was changed.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
@@ -717,6 +720,11 @@ async def planned(
         if isinstance(found, VosError):
             raise found
         plan.add(found)
+    if owned is not None and who.account is not None:
+        actions = Counter(each.action for each in plan.differences)
+        made = actions[Action.DEFINED] - actions[Action.ENDED]
+        if made > 0:
+            await check_number(office.definitions, who.account, made)
     return plan
 
 

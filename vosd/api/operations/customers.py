@@ -16,6 +16,7 @@ _PROBLEMS: Final = (
     "already_defined", "busy", "check_ended", "check_too_slow", "defined_in_files", "not_taken", "objects_moved",
     "operators_only", "out_of_scope", "balance_too_large", "reference_taken", "right_lacking", "socket_not_open",
     "too_many_changes",
+    "too_many_objects",
 )  # fmt: skip
 
 OPERATIONS: Final = (

@@ -136,7 +136,8 @@ def _place_of(path: str, made: ChangeSheet) -> str:
 _ABSENT: Final = ("no_such_object",)
 _CHANGES: Final = (
     *_ABSENT, "busy", "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
-    "operators_only", "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "unconfirmed",
+    "operators_only", "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "too_many_objects",
+    "unconfirmed",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
-from vosd.billing.accounts import AccountType, LongCallAlarm, WhileAway
+from vosd.billing.accounts import OBJECTS_MAX, AccountType, LongCallAlarm, WhileAway
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rates import RateType
 from vosd.billing.rights import Right
@@ -191,6 +191,9 @@ class AccountKeys(Keys):
     """Numbers that it may give to phones of accounts below it, one or a list of numbers and ranges such as
     4930123400-4930123499, beside those that these accounts have in ``dids``; an agent does not change the key itself.
     Default: those of the agent above it, else numbers of 4 to 6 digits that no one else has (docs/billing.md)."""
+    max_objects: Annotated[int, whole(0, 10_000_000)] = OBJECTS_MAX
+    """Most accounts, mapping gateways and phones below it, all together, that it makes as an agent; what operators make
+    below it counts. Agents do not change the key."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name("calendars")] = None
