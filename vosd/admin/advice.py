@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason, HangupSource
+from vosd.billing.holds import FROZEN
 from vosd.cdr.record import AGENT, ANNOUNCEMENT, FORKED, VENDOR, CallRecord
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.false_answers import ShortCallTerms, is_unrung
@@ -196,14 +197,26 @@ _BY_CODE: Final = {(EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX, (EndReason.N
 _BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
 """By Q.850 cause, where the trunk of the caller may have another code."""
 _SPENT: Final = Advice(
-    "The account, or an agent above it, has reached a limit of what it may spend in an hour or a day.",
-    "look at spend_limits of the account that `refusal` names, or leave it so",
+    "The call would take the account, or an agent above it, past a limit of what it may spend in an hour or a day.",
+    "compare spend_limits of the account that `refusal` names with what it has spent, or leave it so",
 )
 _SPENT_WHILE_AWAY: Final = Advice(
     "The database is away, and the account has spent what it may meanwhile.",
     "look at the alarm database_away; raise database_away_cap, or leave it so",
 )
+_SPENT_BY_ANOTHER_SWITCH: Final = Advice(
+    "Another switch may have taken the database, so running calls of accounts with a limit are granted nothing more.",
+    "look at the alarm lease_lost: one of the two switches has to be stopped",
+)
+_USED_UP: Final = Advice(
+    "What the account may spend was used up.",
+    "look at vosd account show; the customer has to pay, or needs a higher overdraft_limit",
+)
 _OF_AGENT: Final = {
+    EndReason.BALANCE_EXHAUSTED: Advice(
+        "Agent {0}, above the customer's account, has nothing left that calls may cost.",
+        "look at vosd account show {0}; the agent has to pay, or needs a higher overdraft_limit",
+    ),
     EndReason.NO_MATCHING_RATE: Advice(
         "The rate group of agent {0}, above the customer's account, has no rate for the called number, or has "
         "its prefix locked.",
@@ -232,6 +245,8 @@ _OF_AGENT: Final = {
 """Advice for refusals of which not the customer's account but an agent above it is the reason; {0} is the agent."""
 _AGENT: Final = re.compile(r"agent (.+?)(?:: | is | has )")
 """Beginning of a refusal that is about an agent (``callcontrol.payers``)."""
+_VENDOR: Final = re.compile(r"vendor (.+?): account ")
+"""Beginning of the refusal of further money by a vendor that is paid in advance (``CallHold.used_up``)."""
 _NO_PREFIX_FITS: Final = re.compile(r"no gateway's prefix fits ")
 _LEFT_OUT: Final = re.compile(r"left out for ")
 """Beginnings of refusals of calls to a number that leads to gateways (``routing.pipeline``)."""
@@ -279,14 +294,19 @@ def signs_of_false_answer(record: CallRecord) -> list[str]:
 
 def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
     """Return what to do where a spend limit or another account than the customer's is the reason; None = none is."""
-    if reason is EndReason.INSUFFICIENT_BALANCE and _SPEND_LIMIT.search(refusal):
+    is_of_money = reason in {EndReason.INSUFFICIENT_BALANCE, EndReason.BALANCE_EXHAUSTED}
+    if is_of_money and _SPEND_LIMIT.search(refusal):
         return _SPENT
-    if reason is EndReason.INSUFFICIENT_BALANCE and "database_away_cap" in refusal:
+    if is_of_money and "database_away_cap" in refusal:
         return _SPENT_WHILE_AWAY
+    if is_of_money and refusal.endswith(FROZEN):
+        return _SPENT_BY_ANOTHER_SWITCH
     found = _AGENT.match(refusal)
     if reason in _OF_AGENT and found is not None:
         said, todo = _OF_AGENT[reason]
         return Advice(said.format(found[1]), todo.format(found[1]))
+    if reason is EndReason.BALANCE_EXHAUSTED and refusal:
+        return _of_vendor(refusal) or _USED_UP
     charges = record.charges if reason is EndReason.BALANCE_EXHAUSTED else ()
     agents = [each.account for each in charges if each.role == AGENT]
     vendors = [each.account for each in charges if each.role == VENDOR and not each.earned]
@@ -305,6 +325,17 @@ def _of_money(record: CallRecord, reason: EndReason, refusal: str) -> Advice | N
             "needs a higher overdraft_limit",
         )
     return None
+
+
+def _of_vendor(refusal: str) -> Advice | None:
+    """Return what to do where the money of a vendor that is paid in advance has ended a call; None = another's has."""
+    found = _VENDOR.match(refusal)
+    if found is None:
+        return None
+    return Advice(
+        f"Vendor {found[1]}, which is paid in advance, has nothing left for calls.",
+        f"look at vosd account show {found[1]}; pay the vendor, or raise its overdraft_limit",
+    )
 
 
 def _of_call(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:

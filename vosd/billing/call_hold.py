@@ -29,6 +29,9 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
     """Holds of attempts: more than one only while an attempt takes the place of another."""
     is_shared: bool = False
     """Two of the holds are on one account."""
+    used_up: str = ""
+    """Why the call was granted nothing more when it was asked for last, with the account, in words; empty = it was, or
+    each account alone would pay for a second more."""
 
     def give_back(self) -> None:
         """Release all of it at the end of the call."""
@@ -124,10 +127,12 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         if self.is_shared:
             target_s = self._payable_together(until_s, target_s)
         if target_s <= until_s:
+            self.used_up = self._objection() if until_s < self.ceiling_s else ""
             return False
         for hold in self.holds:
             hold.credit.grant(hold, target_s + hold.lead_s, max(0, until_s - ahead_s + hold.lead_s))
         self._settle()
+        self.used_up = ""
         return True
 
     def add(self, hold: AccountHold) -> None:
@@ -146,6 +151,16 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
             if hold.credit.account == account and hold.applied == applied:
                 return hold
         return None
+
+    def _objection(self) -> str:
+        for place, hold in enumerate(self.holds):
+            objection = hold.credit.objection(hold, self.granted_s + 1 + hold.lead_s)
+            if objection and place:
+                what = "vendor" if any(each is hold for each in self.vendors) else "agent"
+                return f"{what} {hold.credit.account}: {objection}"
+            if objection:
+                return objection
+        return ""
 
     def _settle(self) -> None:
         self.granted_s = max(0, min([each.granted_s - each.lead_s for each in self.holds]))

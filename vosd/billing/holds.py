@@ -18,7 +18,7 @@ from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.destinations import DestinationUse
 from vosd.billing.rater import longest_within, total_at
 from vosd.billing.rates import AppliedRate
-from vosd.billing.spending import Spending, SpendPeriod
+from vosd.billing.spending import Spending, SpendLimit, SpendPeriod
 
 SHORTEST_STEP_S: Final = 5
 """Running calls are granted at least so much more at a time, while there is money for it."""
@@ -27,6 +27,11 @@ _first_total: Final = lru_cache(maxsize=4_096)(total_at)
 """The price of the first seconds, kept: many calls begin with the same rate and the same number of seconds."""
 
 _ENDED: Final = "this hold has ended: release a hold once, when its call ends"
+
+_CAPPED: Final = ", as its database_away_cap allows no more until the database is back"
+
+FROZEN: Final = "is granted nothing more, as another switch may have the database"
+"""End of the objection of an account whose running calls end with what they hold (``AccountCredit.is_frozen``)."""
 
 _CENT: Final = Decimal("0.01")
 
@@ -54,6 +59,9 @@ class Pool(Protocol):
 
     def reach(self, hold: "AccountHold", target_s: int) -> int:
         """Return up to when a hold may be extended, at most to ``target_s``; nothing is changed."""
+
+    def objection(self, hold: "AccountHold", target_s: int) -> str:
+        """Say why a hold may not be extended to a second, in words; empty = ``reach`` allows it."""
 
     def covers(self, more: Decimal) -> bool:
         """Return whether that much more may be taken."""
@@ -241,12 +249,11 @@ class AccountCredit:
             )
             if self._bound is not None and self.limit == self._bound:
                 self.is_capped = True
-                detail += ", as its database_away_cap allows no more until the database is back"
+                detail += _CAPPED
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         if self.spending is not None and (limit := self.spending.objection(amount, self._reserved)) is not None:
             self.spending.refused(limit)
-            most = f"{format_amount(limit.amount)} {applied.paid_in or applied.currency} per {limit.per.value}"
-            detail = f"account {self.account} may spend {most}"
+            detail = self._over_limit(limit, applied, granted_s, amount)
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount
         hold = AccountHold(self, applied, amount, granted_s, advance_s)
@@ -255,16 +262,6 @@ class AccountCredit:
         if self.low_below is not None:
             self._check_low()
         return hold
-
-    def affords(self, applied: AppliedRate | None, advance_s: int) -> bool:
-        """Return whether enough is left for ``advance_s`` seconds, or, without a rate, anything.
-
-        Spend limits are judged by ``hold`` alone, which notes that they have refused a call.
-        """
-        available = self.available
-        if available is None:
-            return True
-        return available > 0 and (applied is None or _first_total(applied, advance_s) <= available)
 
     def resume(
         self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0,
@@ -315,6 +312,23 @@ class AccountCredit:
         available = max(available, ZERO)
         paid_s = longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
         return _step(hold, available / len(self._holds), paid_s)
+
+    def objection(self, hold: AccountHold, target_s: int) -> str:
+        """Say why a hold is not extended to ``target_s``, in the words of a refused call; empty = it would be."""
+        if self.reach(hold, target_s) >= target_s:
+            return ""
+        applied, more_s = hold.applied, target_s - hold.granted_s
+        more = EXACT.subtract(total_at(applied, target_s), hold.amount)
+        if self.is_frozen:
+            return f"account {self.account} {FROZEN}"
+        if self.spending is not None and (limit := self.spending.ending(more, self._reserved)) is not None:
+            return self._over_limit(limit, applied, more_s, more)
+        available = ZERO if self.available is None else self.available
+        detail = (
+            f"account {self.account} has {format_amount(available)} {applied.paid_in or applied.currency} available, "
+            f"{more_s} s to prefix {applied.rate.prefix} hold {format_amount(more)}"
+        )
+        return f"{detail}{_CAPPED}" if self._bound is not None and self.limit == self._bound else detail
 
     def grant(self, hold: AccountHold, until_s: int, over_s: int) -> None:
         """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter.
@@ -448,6 +462,15 @@ class AccountCredit:
         else:
             self.limit = min(self.own_limit, self._bound)
 
+    def _over_limit(self, limit: SpendLimit, applied: AppliedRate, more_s: int, more: Decimal) -> str:
+        """Say by which spend limit ``more`` is not granted, and what counts in it already."""
+        spent, running = (ZERO, ZERO) if self.spending is None else self.spending.parts(limit.per, self._reserved)
+        return (
+            f"account {self.account} may spend {format_amount(limit.amount)} {applied.paid_in or applied.currency} per "
+            f"{limit.per.value}: {format_amount(spent)} is spent, {format_amount(running)} is held by running calls, "
+            f"{more_s} s to prefix {applied.rate.prefix} hold {format_amount(more)}"
+        )
+
     def _check_owned(self) -> None:
         """Check what is left after the balance has changed, and nothing of what is unbooked counts twice."""
         if self._low_at is not None:
@@ -473,6 +496,17 @@ class AccountCredit:
             self.lows.append(self)
         elif self._low_at is not None and not is_low and owned > self._low_at:
             self._low_at = None
+
+
+def affords(credit: AccountCredit, applied: AppliedRate | None, advance_s: int) -> bool:
+    """Return whether an account has enough left for ``advance_s`` seconds, or, without a rate, anything.
+
+    Spend limits are judged by ``hold`` alone, which notes that they have refused a call.
+    """
+    available = credit.available
+    if available is None:
+        return True
+    return available > 0 and (applied is None or _first_total(applied, advance_s) <= available)
 
 
 def _step(hold: AccountHold, share: Decimal, paid_s: int) -> int:

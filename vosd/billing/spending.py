@@ -246,6 +246,13 @@ class Spending:
                 available = left if available is None else min(available, left)
         return available
 
+    def ending(self, more: Decimal, reserved: Decimal) -> SpendLimit | None:
+        """Return the limit by which running calls are not granted ``more``; None = none is."""
+        for limit in self._limits:
+            if limit.action is SpendAction.HANG_UP and self._cost(limit.per, reserved) + more > limit.amount:
+                return limit
+        return None
+
     def reached(self, reserved: Decimal) -> list[SpendLimit]:
         """Return the limits that are reached now and were not before in their period."""
         found = [

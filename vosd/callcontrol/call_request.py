@@ -133,7 +133,7 @@ class CallRequest(SetupFacts):
     left: list[LeftOut] = []
     """The gateways that the search has left out so far, and why."""
     refusal: str = ""
-    """Why a step has refused the call, in words."""
+    """Why a step has refused the call, or by which account its money has ended, in words."""
     hold: CallHold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""

@@ -9,6 +9,7 @@ from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.base.number import for_matching, is_unambiguous
 from vosd.billing.currencies import Currencies
+from vosd.billing.holds import affords
 from vosd.billing.rate_choice import locked_prefix
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.typical import TypicalPrices
@@ -182,7 +183,7 @@ class LiveVendors:
         credit = None if gateway.account is None else self._credits.get(gateway.account)
         if credit is None or credit.limit is None or gateway.earns or gateway.sound is not None:
             return True
-        return credit.affords(_booked(terms), self.first_period_s(gateway))
+        return affords(credit, _booked(terms), self.first_period_s(gateway))
 
     def first_period_s(self, gateway: RoutingGateway) -> int:
         """Return the seconds held on a gateway's account when it is tried: its advance, or its longest call."""

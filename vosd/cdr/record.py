@@ -310,7 +310,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     reason_text: Annotated[str | None, text(128, "text of the Reason header that ended it (RFC 3326)")] = None
     verdicts: Annotated[
         str | None,
-        document(100_000, "why a call was refused, and why gateways were left out; of some answered calls only"),
+        document(100_000, "why a call was refused, or more money for it, and why gateways were left out, if known"),
     ] = None
     media: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
+from vosd.callcontrol.verdicts import verdicts_in
 from vosd.catalogue.overrides import Target
 
 STRICT = rating_policy(hold_time_precision_ms=0)
@@ -70,14 +71,22 @@ def test_each_level_is_asked_for_its_own_advance():
 
 @pytest.mark.parametrize("lateness_ms", [0, 3_000])
 @pytest.mark.parametrize(
-    ("balances", "lasts_s"), [(("1.60", "9", "9"), 80), (("9", "1.20", "9"), 80), (("9", "9", "0.84"), 70)]
+    ("balances", "lasts_s", "whose"),
+    [
+        (("1.60", "9", "9"), 80, "account acme"),
+        (("9", "1.20", "9"), 80, "agent reseller: account reseller"),
+        (("9", "9", "0.84"), 70, "agent wholesaler: account wholesaler"),
+    ],
 )
-def test_a_call_ends_where_the_money_of_the_first_level_ends(balances, lasts_s, lateness_ms):
+def test_a_call_ends_where_the_money_of_the_first_level_ends(balances, lasts_s, whose, lateness_ms):
     scene = scene_of(*balances, lateness_ms=lateness_ms)
     scene.whole_call()
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hold_time_ms) == ("Balance Exhausted", lasts_s * 1_000)
+    noted = verdicts_in(record.verdicts)
+    assert noted is not None
+    assert noted.refusal.startswith(f"{whose} has 0.00 USD available, 1 s to prefix 44 hold ")
     credits = scene.exchange.credits
     assert min(credits[name].available for name in LEVELS) == 0
 

@@ -12,6 +12,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalo
 from doubles.virtual.vendor import answers
 
 from vosd.base.cause import EndReason
+from vosd.callcontrol.verdicts import verdicts_in
 from vosd.sip.settings import SipSettings, Timers
 
 LATENESS = [0, 9, 49, 50, 700, 3_000]
@@ -35,6 +36,10 @@ def test_a_call_that_used_its_balance_up_ends_at_the_paid_millisecond(lateness_m
     assert (record.end_reason, record.hangup_source) == ("Balance Exhausted", "switch")
     assert (record.hold_time_ms, record.fee) == (150_000, Decimal("1.50"))
     assert record.ended_at == record.answered_at + 150_000
+    noted = verdicts_in(record.verdicts)
+    assert noted is not None
+    assert noted.refusal == "account acme has 0.00 USD available, 1 s to prefix 44 hold 0.01"
+    assert noted.chosen is not None
     assert scene.vendor.only_call.is_over
     for address in (CUSTOMER, VENDORS[0]):
         assert b'Reason: Q.850;cause=31;text="Balance Exhausted"' in scene.bytes_to(address)

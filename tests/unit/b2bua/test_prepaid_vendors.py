@@ -14,6 +14,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
+from vosd.callcontrol.verdicts import verdicts_in
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 ANSWERS_AT_ONCE_BEHIND_A_PRACK = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
@@ -47,6 +48,9 @@ def test_a_call_ends_where_the_money_of_its_vendor_ends(lateness_ms):
     scene.wire.run_for(10)
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("Balance Exhausted", "switch")
+    noted = verdicts_in(record.verdicts)
+    assert noted is not None
+    assert noted.refusal.startswith("vendor carrier-0: account carrier-0 has 0.00 USD available, ")
     assert (record.hold_time_ms, record.cost, record.fee) == (97_000, Decimal("0.97"), Decimal("1.94"))
     assert scene.exchange.credits["carrier-0"].available == 0
 

@@ -8,8 +8,9 @@ from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, AccountHold
+from vosd.billing.holds import FROZEN, AccountCredit, AccountHold
 from vosd.billing.rater import total_at
+from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
 
 CENT_A_SECOND = applied_rate("0.60")
 HALF_A_CENT = applied_rate("0.30")
@@ -35,6 +36,51 @@ def test_a_vendor_is_held_for_from_its_attempt_to_its_failure():
     assert (acme.reserved, carrier.reserved, call.vendor_s) == (Decimal("0.60"), 0, None)
     call.leave("carrier", HALF_A_CENT)
     assert (len(call.holds), call.granted_s) == (1, 60)
+
+
+@pytest.mark.parametrize(
+    ("balances", "said"),
+    [
+        (("0.65", "9", "9"), "account acme has 0.00 USD available, 1 s to prefix 44 hold 0.01"),
+        (("9", "0.65", "9"), "agent reseller: account reseller has 0.00 USD available, 1 s to prefix 44 hold 0.01"),
+        (("9", "9", "0.35"), "vendor carrier: account carrier has 0.00 USD available, 1 s to prefix 44 hold 0.005"),
+    ],
+)
+def test_the_account_whose_money_ends_a_call_is_named(balances, said):
+    acme, reseller, carrier = map(credit, ("acme", "reseller", "carrier"), balances)
+    call = held(acme)
+    call.add_agent(reseller, CENT_A_SECOND, 60)
+    call.join(carrier, HALF_A_CENT, 60)
+    while call.extend():
+        assert call.used_up == ""
+    assert call.used_up == said
+    for each in (acme, reseller, carrier):
+        each.restore(Decimal(99), 2)
+    assert call.extend()
+    assert call.used_up == "", "money has come since"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda acme: setattr(acme, "is_frozen", True), f"account acme {FROZEN}"),
+        (lambda acme: acme.bound(Decimal(0)), "as its database_away_cap allows no more until the database is back"),
+        (
+            lambda acme: setattr(
+                acme,
+                "spending",
+                Spending([SpendLimit(SpendPeriod.DAY, Decimal("0.60"), SpendAction.HANG_UP)], "UTC", 0, acme),
+            ),
+            "per day: 0.00 is spent, 0.60 is held by running calls, 1 s to prefix 44 hold 0.01",
+        ),
+    ],
+)
+def test_an_account_with_money_says_why_it_grants_none_of_it(spoil, said):
+    acme = credit("acme", "9")
+    call = held(acme)
+    spoil(acme)
+    assert not call.extend()
+    assert call.used_up.endswith(said)
 
 
 def test_a_vendor_without_money_changes_nothing():
@@ -235,6 +281,9 @@ class Minutes:
     def reach(self, hold: AccountHold, target_s: int) -> int:
         return min(target_s, hold.granted_s + self.left_s)
 
+    def objection(self, hold: AccountHold, target_s: int) -> str:
+        return "" if self.reach(hold, target_s) >= target_s else "the package is empty"
+
     def covers(self, more: Decimal) -> bool:
         return more == 0
 
@@ -255,6 +304,7 @@ def test_a_call_lasts_no_longer_than_each_pool_grants_whatever_it_has():
     assert call.extend()
     assert (call.granted_s, minutes.left_s) == (70, 0)
     assert not call.extend()
+    assert call.used_up == "agent package: the package is empty"
     call.give_back()
     assert (acme.reserved, [each.is_open for each in call.holds]) == (0, [False, False])
 

@@ -47,7 +47,11 @@ def test_a_call_that_would_pass_the_limit_is_refused_until_the_hour_ends(action)
     first = talking(acme)
     refusal = acme.hold(CENT_A_SECOND, 60, 3_600)
     assert isinstance(refusal, Refusal)
-    assert (refusal.status, refusal.detail) == (402, "account acme may spend 1.19 USD per hour")
+    assert refusal.status == 402
+    assert refusal.detail == (
+        "account acme may spend 1.19 USD per hour: 0.00 is spent, 0.60 is held by running calls, "
+        "60 s to prefix 44 hold 0.60"
+    )
     first.give_back()
     acme.post(Decimal("-0.60"))
     assert isinstance(acme.hold(CENT_A_SECOND, 60, 3_600), Refusal)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
+from vosd.billing.holds import FROZEN
 from vosd.callcontrol.number_tools import NO_PORTABILITY, NOT_REDIRECTED
 from vosd.cdr.record import ANNOUNCEMENT, FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
 
@@ -295,14 +296,46 @@ def test_a_vendor_that_is_paid_in_advance_may_be_the_one_with_nothing_left():
 @pytest.mark.parametrize(
     ("refusal", "expected"),
     [
-        ("account acme may spend 5 USD per day", "look at spend_limits"),
-        ("agent reseller: account reseller may spend 5 USD per day", "look at spend_limits"),
+        ("account acme may spend 5 USD per day", "compare spend_limits"),
+        ("agent reseller: account reseller may spend 5 USD per day", "compare spend_limits"),
         ("account acme has 0 USD available, 60 s to prefix 44 hold 1, as its database_away_cap", "database_away_cap"),
         ("account acme has 0 USD available, 60 s to prefix 44 hold 1", "vosd account show"),
     ],
 )
 def test_a_limit_of_what_may_be_spent_is_no_want_of_money(refusal, expected):
     assert expected in advice(refused_call(1, end_reason="Insufficient Balance", sip_code=402), refusal).todo
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said", "todo"),
+    [
+        (
+            "account retail has 0.00 USD available, 61 s",
+            "What the account may spend was used up.",
+            "vosd account show;",
+        ),
+        ("agent reseller: account reseller has 0.00 USD", "Agent reseller, above the customer's", "show reseller;"),
+        (
+            "vendor vp: account vp has 0.00 USD available",
+            "Vendor vp, which is paid in advance",
+            "show vp; pay the vendor",
+        ),
+        ("account retail may spend 5.00 USD per day", "past a limit of what it may", "compare spend_limits"),
+        (
+            "agent reseller: account reseller may spend 5.00 USD per day",
+            "past a limit of what it may",
+            "compare spend_limits",
+        ),
+        (f"account retail {FROZEN}", "Another switch may have taken the database", "lease_lost"),
+        ("account retail has 0.00, as its database_away_cap allows no more", "database is away", "database_away_cap"),
+    ],
+)
+def test_the_account_whose_money_has_ended_a_call_is_named(refusal, said, todo):
+    charges = tuple(charge_row(name, role, 0, Decimal(1)) for name, role in (("retail", "customer"), ("vp", "vendor")))
+    ended = answered_call(1, end_reason="Balance Exhausted", customer_account="retail", vendor_account="vp")
+    found = advice(replace(ended, charges=charges), refusal)
+    assert said in found.said
+    assert todo in found.todo
 
 
 def test_calls_are_chosen_by_account_gateway_or_call_id(others):

@@ -14,13 +14,14 @@ from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import TALKING
 from vosd.b2bua.substitute import Substitute
-from vosd.base.cause import HangupSource
+from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.bookkeeping import conclude, draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
@@ -36,6 +37,7 @@ from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import MappingGateway
 
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
+_EXHAUSTED: Final = EndReason.BALANCE_EXHAUSTED
 NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 
 
@@ -323,6 +325,8 @@ class LiveCall:
         ``answered`` is the call as it was journalled with the answer of a gateway; None = there was none.
         """
         services, choice = self.services, call.journey.choice
+        if ending.reason is _EXHAUSTED:
+            record = self._with_account_used_up(call, record)
         if answered is None:
             services.notices.account_refused(record, ending.at)
         elif choice is not None and not choice.gateway.is_phone:
@@ -348,6 +352,14 @@ class LiveCall:
         if self.open_setup is None:
             raise RuntimeError(f"{self.call!r} has no open question")
         return self.open_setup
+
+    def _with_account_used_up(self, call: Call, record: CallRecord) -> CallRecord:
+        """Return the record with what ``vosd why`` says of the account that pays for no further second."""
+        call_request = self.call_request
+        if call_request.hold is None or not call_request.hold.used_up:
+            return record
+        call_request.refusal = call_request.hold.used_up
+        return msgspec.structs.replace(record, verdicts=verdicts(call_request, call.journey.choice))
 
     def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
         """Count an answered call for the signs of false answers."""
