@@ -461,6 +461,28 @@ async def test_an_account_that_is_closed_and_paid_out_leaves_a_line_for_each(off
     assert (await show(office)).closed is msgspec.UNSET
 
 
+async def test_a_close_pays_out_what_a_bank_transfers_and_brings_the_rest_to_zero(
+    with_accounts: Callable[..., Office], office: Office
+) -> None:
+    """A call of 0.005289 was charged, say: no bank moves a part of a cent."""
+    await book_payment(
+        office, operator(), BookPayment(account="acme", amount=Decimal("0.944711"), type=PaymentType.ADJUSTMENT)
+    )
+    order = CloseAccount(account="acme", pay_out=True)
+    closed = await close_account(office, operator("bob"), order)
+    assert (closed.paid_out, closed.balance) == ("0.94", "0.00")
+    *_, refund, zero = await entries_of(office.stores.database, account="acme")
+    assert [(each.kind, each.amount) for each in (refund, zero)] == [
+        ("refund", Decimal("-0.94")), ("zero", Decimal("-0.004711")),
+    ]  # fmt: skip
+    await book_payment(
+        office, operator(), BookPayment(account="acme", amount=Decimal("0.004"), type=PaymentType.ADJUSTMENT)
+    )
+    later = with_accounts(*ACCOUNTS, now=NOW + 1)
+    assert (await close_account(later, operator("bob"), order)).paid_out == "0.00", "less than a cent"
+    assert (await show(office)).balance == "0.00"
+
+
 async def test_a_close_books_the_minimum_of_the_month_that_is_over_and_none_of_its_own(
     with_accounts: Callable[..., Office],
 ) -> None:

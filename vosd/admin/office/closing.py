@@ -25,6 +25,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
+from vosd.invoicing.settlement import whole_units
 from vosd.storage.ports import EntryKind, Payment
 
 
@@ -55,7 +56,7 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     account: str
     pay_out: bool = False
-    """Book the balance as a refund."""
+    """Book the balance as a refund, and what of it no bank transfers (below the smallest unit) as brought to zero."""
     without_minimum: bool = False
     """Also where its minimum consumption of the last month is not booked, and the calls of that month were dropped."""
     memo: str | None = None
@@ -77,6 +78,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.
         MoneyLeftError: its balance is below zero, or above and not to be paid out, or a payment waits for a second
             person.
+        BalanceMoved: money came between the refund and the rest, and is left on it; try the same again.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
@@ -104,22 +106,30 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         raise
     if not balance:
         return ClosedSheet(name, "0.00", "0.00", untold)
-    booked = BookPayment(
-        account=name, amount=balance, type=PaymentType.REFUND, reference=f"close/{now}", memo=order.memo
-    )
-    refund = Payment(
-        account=name,
-        kind=EntryKind.REFUND,
-        reference=f"close/{now}",
-        made_at=now,
-        amount=-balance,
-        operator=who.recorded,
-        memo=order.memo,
-        least_left=ZERO,
-        audit=office.audit_line(who, booked, name),
-    )
-    receipt = await add_payment(accounts, stores.payments, switch, refund)
-    return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+    whole, after = whole_units(balance, account.currency), format_amount(balance)
+    rest = balance - whole
+    for kind, amount in ((PaymentType.REFUND, whole), (PaymentType.ZERO, rest)):
+        if not amount:
+            continue
+        is_zero = kind is PaymentType.ZERO
+        booked = BookPayment(
+            account=name, amount=None if is_zero else amount, type=kind, reference=f"close/{now}", memo=order.memo
+        )
+        movement = Payment(
+            account=name,
+            kind=EntryKind(kind.value),
+            reference=f"close/{now}",
+            made_at=now,
+            amount=ZERO if is_zero else -amount,
+            operator=who.recorded,
+            memo=order.memo,
+            least_left=None if is_zero else ZERO,
+            at_most=-rest if is_zero else None,
+            audit=office.audit_line(who, booked, name),
+        )
+        receipt = await add_payment(accounts, stores.payments, switch, movement)
+        after, untold = receipt.after, receipt.untold or untold
+    return ClosedSheet(name, format_amount(whole), after, untold)
 
 
 async def _earlier_close(office: Office, account: str, now: int) -> Override | None:
