@@ -10,7 +10,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.office import office_on, operator
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.reports import (
@@ -353,17 +353,3 @@ async def test_a_day_of_a_zone_that_is_of_two_years_has_the_calls_of_both(databa
     left = await slots(database)
     _ = [each async for each in traffic.rebuild(since, until)]
     assert await slots(database) == left
-
-
-async def test_keys_of_before_they_had_years_go_on_for_all_of_them(counted: Database, run: Run) -> None:
-    async with counted.writing() as connection:
-        table = schema.traffic_key
-        for row in (await connection.execute(select(table).where(table.c.digest > digest_of(57)))).all():
-            key = TrafficKey(*(getattr(row, name) for name in TrafficKey._fields))
-            await connection.execute(update(table).where(table.c.id == row.id).values(digest=key.digest))
-    before = await keys(counted)
-    await SqlBooks(counted).book([call(302, 4)])
-    await add_up(counted)
-    assert await keys(counted) == before
-    await run()
-    assert await keys(counted) == {each for each in before if each < digest_of(0)}

@@ -23,14 +23,14 @@ from vosd.admin.office.reports import (
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt
-from vosd.storage import schema, traffic as traffic_module
+from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
-from vosd.traffic.counted import DIGITS_SUMMED, KIND_NUMBERS, SLOT_MS, TrafficKey, TrafficKind
+from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
 from vosd.traffic.live_counts import AttemptCount, LiveCounts, PeakSide, TrafficPeak
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Grouping, ReportSpan, spans_of
@@ -120,22 +120,6 @@ async def test_calls_are_added_once_however_often_the_job_runs(booked):
     by_account = await sums(booked, "customer_account", measures=("calls", "fee"))
     assert by_account["", "zen"] == (2, Decimal("0.37345678"))
     assert await differences(booked) == []
-
-
-async def test_two_nodes_that_begin_a_way_of_counting_at_once_count_by_that_of_the_first(database, monkeypatch):
-    """At the nodes of a Galera cluster both found nothing: one was refused for a duplicate of ``traffic_five``."""
-    await SqlBooks(database).book([call_at(1, BEGIN)])
-    assert await advance(database) >= 0
-    before, read, stale = await counters(database), traffic_module._counters, [{}]
-
-    async def as_seen(connection, names):
-        found = await read(connection, names)
-        return stale.pop() if stale and schema.TRAFFIC_FIVE in names else found
-
-    await SqlBooks(database).book([call_at(2, BEGIN)])
-    monkeypatch.setattr(traffic_module, "_counters", as_seen)
-    await SqlTraffic(database).add_live(LiveCounts(1, ()))
-    assert (stale, await counters(database)) == ([], before | {schema.TRAFFIC_LIVE: 1})
 
 
 async def counters(database):
@@ -257,36 +241,6 @@ async def test_an_attempt_that_was_answered_late_counts_once_and_as_unanswered(d
     assert tried == {("", "slow"): (1, 0, 1), ("", "good"): (1, 1, 0)}
 
 
-async def test_answers_in_vain_of_before_stay_calls_and_attempts(booked):
-    """As if an earlier version had added them: a check finds nothing, and a correction takes out what was added."""
-    earlier, later = (in_vain(index, BEGIN + HOUR, LATE_ANSWER, Decimal("0.06")) for index in (9, 10))
-    await advance(booked)
-    await count_in_vain_until(booked, 2**40)
-    await SqlBooks(booked).book([earlier])
-    await advance(booked)
-    before = (await sums(booked, vendor_account=["carrier"]))["",]
-    async with booked.reading() as connection:
-        newest = await connection.scalar(select(func.max(schema.cdr.c.export_seq)))
-    await count_in_vain_until(booked, newest)
-    await SqlBooks(booked).book([later])
-    await advance(booked)
-    after = (await sums(booked, vendor_account=["carrier"]))["",]
-    assert (before[0], after[0], after[3] - before[3]) == (4, 4, Decimal("0.06"))
-    assert await differences(booked) == []
-    change = ChargeChange(VENDOR, 0, Amounts(Decimal("0.03"), Decimal(0), 60))
-    await SqlCorrections(booked).book([Correction(call_id(9), (change,), "ticket", "ann", "wrong", LATER)])
-    await advance(booked)
-    corrected = (await sums(booked, vendor_account=["carrier"]))["",]
-    assert (corrected[0], after[3] - corrected[3]) == (3, Decimal("0.03")), "the corrected one was added as it is now"
-    assert await differences(booked) == []
-
-
-async def count_in_vain_until(database, number: int) -> None:
-    chosen = update(schema.counter).where(schema.counter.c.name == schema.TRAFFIC_IN_VAIN)
-    async with database.writing() as connection:
-        assert (await connection.execute(chosen.values(value=number))).rowcount == 1
-
-
 async def test_a_late_record_changes_the_day_that_was_closed(booked):
     await advance(booked)
     await SqlBooks(booked).book([call_at(9, BEGIN + 2 * HOUR, customer_account="acme", fee=Decimal("1.00"))])
@@ -361,54 +315,6 @@ async def test_days_of_zones_have_sums_that_stay_right(booked):
         BEGIN, BEGIN + 2 * DAY + 2 * HOUR
     ):  # until the last day of a zone that has calls ends
         pass
-    assert await differences(booked) == []
-
-
-async def test_calls_of_before_are_not_counted_by_five_minutes(booked):
-    """As if an earlier version had added them, which knew neither five minutes nor lost packets."""
-    await advance(booked)
-    async with booked.writing() as connection:
-        for table in (schema.traffic, schema.traffic_day):
-            await connection.execute(delete(table).where(table.c.kind.in_([6, 7])))
-        await connection.execute(delete(schema.counter).where(schema.counter.c.name.like("traffic_five%")))
-    traffic = SqlTraffic(booked)
-    lost = '{"legs": {"caller": {"packets_in": 50, "lost_percent": 1.5}, "callee": null}}'
-    before = answered_call(60, media=lost)
-    await SqlBooks(booked).book([before])
-    assert await traffic.advance() == 1
-    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))
-    await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
-    spans = spans_of(BEGIN, BEGIN + DAY, Grouping.FIVE_MINUTES, ZoneInfo("UTC"))
-    query = TrafficQuery(TrafficKind.FIVE_IN, (), ("calls", "caller_measured", "caller_lost"))
-    read = await SqlTrafficSums(booked).rows_by_five(spans, [query])
-    assert {spans[row.span].since: row.sums for row in read.rows[0]} == {STARTED // 300_000 * 300_000: (1, 1, 15)}
-    last = max(BEGIN + DAY + HOUR // 2, STARTED)
-    assert read.by_five_since == last // SLOT_MS * SLOT_MS + SLOT_MS
-    await advance(booked)
-    assert await differences(booked) == []
-    async for _ in traffic.rebuild(BEGIN, BEGIN + 2 * DAY):
-        pass
-    assert await differences(booked) == []
-    counted = await SqlTrafficSums(booked).rows_by_five(spans, [query])
-    assert sum(row.sums[0] for row in counted.rows[0]) == 2, "the corrected call was added anew"
-
-
-async def test_calls_of_before_are_not_counted_by_digits(booked):
-    """As if an earlier version had added them; reports by digits read the calls until all of a time are counted."""
-    await advance(booked)
-    kinds = [KIND_NUMBERS[kind] for kind in (TrafficKind.CALLEES, TrafficKind.CALLERS)]
-    async with booked.writing() as connection:
-        for table in (schema.traffic, schema.traffic_day):
-            await connection.execute(delete(table).where(table.c.kind.in_(kinds)))
-        await connection.execute(delete(schema.counter).where(schema.counter.c.name.like("traffic_digit%")))
-    await SqlBooks(booked).book([answered_call(60, caller_in="4930123456", callee_in="442079460", callee_billing=None)])
-    await advance(booked)
-    spans = [ReportSpan(BEGIN, BEGIN + 3 * DAY, "")]
-    queries = [TrafficQuery(kind, ("area",), ("calls", "answered")) for kind in DIGITS_SUMMED]
-    read = await SqlTrafficSums(booked).rows(spans, queries)
-    assert [[(row.by, row.sums) for row in rows] for rows in read.rows] == [[(("4420",), (1, 1))], [(("493",), (1, 1))]]
-    assert read.by_digits_since is not None
-    assert read.by_digits_since > STARTED
     assert await differences(booked) == []
 
 

@@ -108,7 +108,6 @@ _attempt: Final = schema.cdr_attempt.c
 _charge: Final = schema.cdr_charge.c
 _key: Final = schema.traffic_key
 _counter: Final = schema.counter
-_new_counter: Final = insert(_counter).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 Sums = Mapping[tuple[int, TrafficKey], Sequence[Any]]
 """Values in the order of ``MEASURES``, whole numbers and amounts, by slot and key."""
 _SumsById = Mapping[tuple[int, tuple[int, int]], Sequence[Any]]
@@ -165,13 +164,12 @@ class SqlTraffic:
         """
         async with self._database.writing() as connection:
             mark = await locked_mark(connection)
-            begins = await _begin(connection, mark)
-            query = _calls(begins.five).where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
+            query = _CALLS.where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
             rows = (await connection.execute(query)).all()
             if not rows:
                 return 0
             added = (_cdr.export_seq > mark) & (_cdr.export_seq <= rows[-1].export_seq)
-            sums = await _summed(connection, rows, added, begins)
+            sums = await _summed(connection, rows, added)
             known = await self._add(connection, sums.rows)
             prefixes = await self._note_areas(connection, sums.prefixes)
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
@@ -222,12 +220,12 @@ class SqlTraffic:
 
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
-        wanted, begins = list(call_ids), await _begins(connection, mark)
+        wanted = list(call_ids)
         for start in range(0, len(wanted), _ROWS_AT_ONCE):
             some = _cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]) & (_cdr.export_seq <= mark)
-            rows = (await connection.execute(_calls(begins.five).where(some))).all()
+            rows = (await connection.execute(_CALLS.where(some))).all()
             if rows:
-                sums = (await _summed(connection, rows, some, begins)).rows
+                sums = (await _summed(connection, rows, some)).rows
                 await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
 
     async def add_live(self, counts: LiveCounts) -> None:
@@ -240,7 +238,7 @@ class SqlTraffic:
         for each in counts.attempts:
             sums.add_counted(each.slot, each.key, each.calls, each.answered, each.rang)
         async with self._database.writing() as connection:
-            await _begin(connection, await locked_mark(connection))
+            await locked_mark(connection)
             if await _value(connection, schema.TRAFFIC_LIVE) == counts.number:
                 return
             known = await self._add(connection, sums.rows)
@@ -527,76 +525,19 @@ async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> Non
     await connection.execute(insert(days).from_select(names, of_day.group_by(table.c.kind, table.c.key_id)))
 
 
-class _Begins(NamedTuple):
-    """Numbers of commits behind which calls are counted in ways that came later; those before never are."""
-
-    five: int
-    digits: int
-    in_vain: int
-
-
-_BEGINS: Final = (
-    (schema.TRAFFIC_FIVE, schema.TRAFFIC_FIVE_SLOT),
-    (schema.TRAFFIC_DIGITS, schema.TRAFFIC_DIGITS_SLOT),
-    (schema.TRAFFIC_IN_VAIN, None),
-)
-"""Names of the counters of each, and of the slot from which all calls are counted so; None = no report asks for it."""
-
-
-async def _begins(connection: AsyncConnection, mark: int) -> _Begins:
-    """Return from where on calls are counted in later ways; ``mark`` = no call is yet."""
-    known = await _counters(connection, [name for name, _ in _BEGINS])
-    return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
-
-
-async def _begin(connection: AsyncConnection, mark: int) -> _Begins:
-    """Return the same; the first time, all calls and attempts that are there already are before it."""
-    known = await _counters(connection, [name for name, _ in _BEGINS])
-    new = [names for names in _BEGINS if names[0] not in known]
-    if new:
-        began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
-        last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
-        values = {number: mark for number, _ in new} | {slot: last + 1 for _, slot in new if slot is not None}
-        await connection.execute(_new_counter, [{"name": name, "value": value} for name, value in values.items()])
-        # At another node of a Galera cluster it may have begun meanwhile: no lock holds there.
-        known = await _counters(connection, [name for name, _ in _BEGINS])
-    return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
-
-
-async def _counters(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
-    rows = await connection.execute(select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(names)))
-    return {row.name: int(row.value) for row in rows}
-
-
-async def _last_slot(connection: AsyncConnection) -> int:
-    table = schema.traffic
-    kinds = (TrafficKind.CALL, TrafficKind.NO_CDR, TrafficKind.UNKNOWN)
-    slots = [
-        await connection.scalar(select(func.max(table.c.slot)).where(table.c.kind == KIND_NUMBERS[kind.value]))
-        for kind in kinds
-    ]
-    return max(-1 if slot is None else int(slot) for slot in slots)
-
-
-def _calls(by_five: int) -> Select[Any]:
-    """Select calls: the key, the columns that are counted, the number of the commit.
-
-    ``by_five`` is that of ``_Begins``: lost packets of calls up to it were not counted.
-    """
-    media = case((_cdr.export_seq > by_five, _cdr.media))
-    columns = (media if name == "media" else _cdr[name] for name in TrafficCall._fields)
-    return select(_key_of(_cdr.call_id), *columns, _cdr.export_seq)
-
-
 def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a call id as the database has it; to write it as text takes longer than to count the call."""
     return type_coerce(column, LargeBinary)
 
 
-async def _summed(
-    connection: AsyncConnection, calls: Sequence[Row[Any]], chosen: ColumnElement[bool], begins: _Begins
-) -> TrafficSums:
-    """Add calls up, rows of ``_calls`` that were ``chosen``, with their attempts and the charges of their agents."""
+_CALLS: Final[Select[Any]] = select(
+    _key_of(_cdr.call_id), *(_cdr[name] for name in TrafficCall._fields), _cdr.export_seq
+)
+"""Calls: the key, the columns that are counted, the number of the commit."""
+
+
+async def _summed(connection: AsyncConnection, calls: Sequence[Row[Any]], chosen: ColumnElement[bool]) -> TrafficSums:
+    """Add calls up, rows of ``_CALLS`` that were ``chosen``, with their attempts and the charges of their agents."""
     if not calls:
         return TrafficSums()
     attempts: dict[bytes, list[TrafficAttempt]] = defaultdict(list)
@@ -611,13 +552,7 @@ async def _summed(
         agents[row[0]].append(TrafficCharge(*row[1:]))
     sums = TrafficSums()
     for row in calls:
-        key, number = row[0], row[-1]
-        ways = {
-            "is_by_five": number > begins.five,
-            "is_by_digits": number > begins.digits,
-            "is_late_counted": number <= begins.in_vain,
-        }
-        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()), **ways)
+        sums.add(TrafficCall(*row[1:-1]), attempts.get(row[0], ()), agents.get(row[0], ()))
     return sums
 
 
@@ -625,9 +560,8 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
     """Add up the calls of a span of slots that are in the sums."""
     began = (_cdr.started_at >= first * SLOT_MS) & (_cdr.started_at < end * SLOT_MS)
     counted = began & (_cdr.export_seq <= mark)
-    begins = await _begins(connection, mark)
-    rows = (await connection.execute(_calls(begins.five).where(counted))).all()
-    return await _summed(connection, rows, counted, begins)
+    rows = (await connection.execute(_CALLS.where(counted))).all()
+    return await _summed(connection, rows, counted)
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
@@ -776,16 +710,14 @@ def _of_kinds(sums: Sums, kinds: Collection[TrafficKind]) -> Sums:
 
 
 async def _ids_of(connection: AsyncConnection, wanted: Collection[_KeyOfYear]) -> dict[_KeyOfYear, int]:
-    """Return the ids of those keys that are stored; a key of before keys had years has one for all of them."""
-    lasting = {place: place[1].digest for place in wanted}
-    of_year = {place: digest_of(place[0], digest) for place, digest in lasting.items()}
-    digests = sorted({*lasting.values(), *of_year.values()})
-    stored: dict[str, int] = {}
+    """Return the ids of those keys that are stored."""
+    places = {digest_of(year, key.digest): (year, key) for year, key in wanted}
+    digests = sorted(places)
+    found: dict[_KeyOfYear, int] = {}
     for start in range(0, len(digests), _ROWS_AT_ONCE):
         query = select(_key.c.digest, _key.c.id).where(_key.c.digest.in_(digests[start : start + _ROWS_AT_ONCE]))
-        stored |= {row.digest: row.id for row in await connection.execute(query)}
-    found = {place: stored.get(lasting[place], stored.get(of_year[place])) for place in wanted}
-    return {place: number for place, number in found.items() if number is not None}
+        found |= {places[row.digest]: row.id for row in await connection.execute(query)}
+    return found
 
 
 async def _in_database(connection: AsyncConnection) -> SumMarks:

@@ -36,11 +36,7 @@ _PIECES_BY_DIGITS: Final = 10
 """Pieces of one statement where each may have ten thousand rows."""
 _NUMBERS: Final = {"sip_code", "wait_ms", "minute"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
-_COUNTERS: Final = select(schema.counter).where(
-    schema.counter.c.name.in_(
-        [schema.TRAFFIC, schema.TRAFFIC_DAYS, schema.TRAFFIC_FIVE_SLOT, schema.TRAFFIC_DIGITS_SLOT]
-    )
-)
+_COUNTERS: Final = select(schema.counter).where(schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS]))
 
 _REACHED: Final = (
     "CASE WHEN k.end_reason IN ('Busy', 'Rejected') THEN s.calls "
@@ -85,10 +81,6 @@ class SumsRead(NamedTuple):
     """Number of the latest commit that is in the sums of this state; a replica may be behind the database."""
     rows: list[list[TrafficRow]]
     """Rows by query."""
-    by_five_since: int | None = None
-    """Moment from which on all calls are counted by five minutes, UTC milliseconds; None = none is."""
-    by_digits_since: int | None = None
-    """Moment from which on all calls are counted by the digits of their numbers; None = none is."""
 
 
 class PeakRow(NamedTuple):
@@ -130,12 +122,7 @@ class SqlTrafficSums(SqlStore):
             zone_days = await connection.scalars(days)
             pieces = pieces_of(spans, counters.get(schema.TRAFFIC_DAYS, 0), {*zone_days})
             rows = [await _rows(connection, pieces, query, rows_max) for query in queries]
-            return SumsRead(
-                counters.get(schema.TRAFFIC, 0),
-                rows,
-                _moment(counters.get(schema.TRAFFIC_FIVE_SLOT)),
-                _moment(counters.get(schema.TRAFFIC_DIGITS_SLOT)),
-            )
+            return SumsRead(counters.get(schema.TRAFFIC, 0), rows)
 
     async def rows_by_five(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> SumsRead:
         """Return for each query the sums of spans of five minutes, as ``rows`` does.
@@ -179,10 +166,6 @@ class SqlTrafficSums(SqlStore):
                     parts.append(part.group_by(table.c.name))
                 found += [PeakRow(*row) for row in await connection.execute(union_all(*parts))]
         return found
-
-
-def _moment(slot: int | None) -> int | None:
-    return None if slot is None else slot * SLOT_MS
 
 
 async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery, rows_max: int) -> list[TrafficRow]:

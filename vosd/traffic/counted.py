@@ -16,7 +16,7 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.money import ZERO
-from vosd.cdr.record import ELSEWHERE, FORKED, is_in_vain, was_sent
+from vosd.cdr.record import ELSEWHERE, is_in_vain, was_sent
 
 SLOT_MS: Final = 900_000
 FIVE_MS: Final = 300_000
@@ -127,7 +127,7 @@ class TrafficKey(NamedTuple):
 def digest_of(year: int, digest: str = "") -> str:
     """Return the digest of a key for the sums of a year of ``YEAR_SLOTS``, or the least that any of its keys may have.
 
-    They are in the order of their years, above all digests of keys without a year.
+    They are in the order of their years.
     """
     return f"y{year:04}{digest}"[:_DIGEST_LENGTH]
 
@@ -231,20 +231,11 @@ class TrafficSums:
         self.prefixes: Final[dict[str, str]] = {}
         """Digits with which the prefixes of all rates of an area begin, by the name of the area."""
 
-    def add(
-        self,
-        call: TrafficCall,
-        attempts: Iterable[TrafficAttempt],
-        agents: Iterable[TrafficCharge],
-        *,
-        is_by_five: bool = True,
-        is_by_digits: bool = True,
-        is_late_counted: bool = False,
-    ) -> None:
+    def add(self, call: TrafficCall, attempts: Iterable[TrafficAttempt], agents: Iterable[TrafficCharge]) -> None:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents.
 
         Of a test call only what the vendor charges is added, and so of an answer in vain, whose call has a CDR of its
-        own. ``is_late_counted``: answers in vain count as calls, and late ones as attempts, as in earlier versions.
+        own.
         """
         five = call.started_at // FIVE_MS
         slot = five // FIVES_OF_SLOT
@@ -254,7 +245,7 @@ class TrafficSums:
         top = max(agents, key=lambda agent: agent.level, default=None)
         # Where the vendor alone has answered there is no charge of an agent, and the loss is in its currency.
         income, paid_in = (call.fee, call.loss_currency or call.currency) if top is None else (top.fee, top.currency)
-        is_call = not call.is_test and (is_late_counted or not call.is_cost_of_another)
+        is_call = not call.is_test and not call.is_cost_of_another
         counts = _counts_of(call) if is_call else [(_VENDOR_SECONDS, call.vendor_billed_seconds)]
         values = self._values(slot, key._replace(income_currency=paid_in or ""))
         for place, count in counts:
@@ -263,19 +254,14 @@ class TrafficSums:
             values[place] += amount
         if not is_call:
             return
-        if is_by_five:
-            for each in _keys_by_five(key, five % FIVES_OF_SLOT * 5):
-                values = self._values(slot, each)
-                for place, count in counts:
-                    values[place] += count
-        if is_by_digits:
-            self._add_numbers(slot, call)
+        for each in _keys_by_five(key, five % FIVES_OF_SLOT * 5):
+            values = self._values(slot, each)
+            for place, count in counts:
+                values[place] += count
+        self._add_numbers(slot, call)
         self._add_agents(slot, call, key, agents)
         sent = (each for each in attempts if was_sent(each.reason, each.code, each.pdd_ms))
-        if is_late_counted:
-            tried = [each for each in sent if each.reason != FORKED]
-        else:
-            tried = [each for each in sent if not is_in_vain(each.reason, call.end_reason, call.answered_at)]
+        tried = [each for each in sent if not is_in_vain(each.reason, call.end_reason, call.answered_at)]
         self._add_attempts(slot, key, tried)
         if call.pdd_ms is not None:
             waited = TrafficKey(

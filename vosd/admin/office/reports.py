@@ -110,12 +110,6 @@ class TooManyToReadError(VosError):
     remedy = "ask for a shorter time, for one account or gateway, or leave the digits out"
 
 
-class NotByFiveError(VosError):
-    """Calls of the time are not counted by five minutes."""
-
-    remedy = "ask for hours"
-
-
 class ColumnSheet(msgspec.Struct, frozen=True):
     """A column of a report."""
 
@@ -315,7 +309,6 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         OrderError, EmptySpan, TooManySpans: the order makes no sense.
         UnknownNameError: there is no such end reason; or the report is empty, and an account or the gateway is unknown.
         TooManyRowsError, TooManyToReadError: the report would be too long.
-        NotByFiveError: calls of the time are not counted by five minutes.
         RightLackingError: the report is over the ledger, and the agent may not read the entries, or none at all.
     """
     scope = office.scope_of(who)
@@ -496,9 +489,6 @@ async def _read(
     if group is Grouping.FIVE_MINUTES:
         own = [each for source, query in own for each in _by_five(source, query, order)]
         read = await stores.traffic_sums.rows_by_five(spans, [query for _, query in own])
-        if read.by_five_since is None or spans[0].since < read.by_five_since:
-            begun = "none" if read.by_five_since is None else f"those from {iso_utc(read.by_five_since)} on"
-            raise NotByFiveError(f"of calls and attempts, {begun} are counted by five minutes")
     else:
         read = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
     by_source = [(source, rows) for (source, _), rows in zip(own, read.rows[: len(own)], strict=True)]
@@ -534,8 +524,6 @@ async def _read_digits(
     by = () if digits is None else ("area",)
     query = TrafficQuery(kind, by, tuple(source.measures.values()), (), digits, begins or "")
     read = await stores.traffic_sums.rows(spans, [query], ROWS_MAX)
-    if read.by_digits_since is None or spans[0].since < read.by_digits_since:
-        return None
     return _ReportRead(read.mark, [(source, read.rows[0])])
 
 
