@@ -536,7 +536,7 @@ NO_VERB: Final = {
         "saved_views.list_views"),
     "for forms of objects; docs/configuration.md has the same": ("shown_objects.show_kind",),
     "for forms, in which a calendar is drawn before it is saved": ("calendars.draw_calendar",),
-    "part of other use cases": ("definitions.plan_of", "records.are_more_records"),
+    "part of other use cases": ("definitions.plan_of", "ledger.are_more_entries", "records.are_more_records"),
     "vosd payment import reads the file itself": ("payment_file.read_payments",),
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""

@@ -16,7 +16,7 @@ from doubles.api import ADMINISTRATOR, identify
 from doubles.asgi import answered
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.migrated import migrate_on_server, migrated
-from sqlalchemy import event, insert
+from sqlalchemy import event, func, insert, select
 
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs
@@ -399,6 +399,26 @@ async def test_a_spreadsheet_of_too_many_calls_is_refused_before_one_is_read(lis
         for query in ("?reason=Loop", "?limit=300"):
             book = await answered(application, "GET", f"/cdrs{query}", headers=head)
             assert (book.status, book.content[:2]) == (200, b"PK")
+
+
+@pytest.mark.parametrize("path", ["/ledger", "/ledger?account=customer-7", "/accounts/customer-7/ledger"])
+async def test_a_spreadsheet_of_too_many_entries_is_refused_before_one_is_read(lists, monkeypatch, path):
+    head, asked = {"authorization": f"Bearer {ADMINISTRATOR}", "accept": XLSX}, list[str]()
+    entry = schema.ledger_entry.c
+    async with Offices(lists) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(lists, offices))
+        database = (await offices.open(needs_database=True)).stores.database
+        of_account = entry.account.in_(["customer-7"]) if "customer-7" in path else entry.id > 0
+        number = await database.value(select(func.count()).select_from(schema.ledger_entry).where(of_account))
+        listen = (database.engine.sync_engine, "before_cursor_execute")
+        event.listen(*listen, lambda _c, _k, text, *_: asked.append(text))
+        monkeypatch.setattr("vosd.api.listing.ROWS_MAX", number - 1)
+        refused = await answered(application, "GET", path, headers=head)
+        assert (refused.status, refused.json["code"]) == (422, "too_many_rows")
+        assert [text for text in asked if "ledger_entry.reference" in text] == []
+        monkeypatch.setattr("vosd.api.listing.ROWS_MAX", number)
+        book = await answered(application, "GET", path, headers=head)
+        assert (book.status, book.content[:2]) == (200, b"PK")
 
 
 @pytest.mark.parametrize("path", ["/payments?account=customer-49&newest_first=true", "/accounts/customer-49/payments"])

@@ -186,6 +186,18 @@ class SqlLedger(SqlStore):
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
 
+    async def are_more(self, wanted: EntryFilter, count: int) -> bool:
+        """Return whether more entries fit than so many; their numbers alone are read.
+
+        Not said of kinds that people book: there are few of them, and they are found otherwise.
+        """
+        if wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
+            return False
+        order = _entry.id if wanted.account is None else _entry.seq
+        query = _fitting(wanted).with_only_columns(order).order_by(order).offset(count).limit(1)
+        async with self._database.searching(unhurried=True) as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def _is_divided(self) -> bool:
         async with self._database.searching() as connection:
             return await is_partitioned(connection, schema.ledger_entry.name)

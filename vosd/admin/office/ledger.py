@@ -72,6 +72,16 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
+async def are_more_entries(office: Office, who: Principal, order: ListEntries, count: int) -> bool:
+    """Return whether a list has more entries than so many; not said of one that begins behind an entry.
+
+    Raises as ``list_entries`` does.
+    """
+    wanted = await _filter_of(office, office.scope_of(who), order)
+    return order.after is None and await office.stores.ledger.are_more(wanted, count)
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
 async def list_payments(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[PaymentSheet, None]:
     """Yield entries that people have booked, of some of ``PAYMENT_KINDS``, as they are read.
 
@@ -92,20 +102,23 @@ async def _entries(
     office: Office, who: Principal, order: ListEntries
 ) -> AsyncGenerator[tuple[LedgerEntry, int | None], None]:
     """Yield each entry with the number of the one that takes it back."""
-    scope = office.scope_of(who)
+    wanted, ledger = await _filter_of(office, office.scope_of(who), order), office.stores.ledger
+    async with aclosing(ledger.pages(wanted)) as pages:
+        async for page in pages:
+            undos = await ledger.undos(page)
+            for entry in page:
+                yield entry, undos.get(entry.id)
+
+
+async def _filter_of(office: Office, scope: Scope, order: ListEntries) -> ListEntries:
+    """Return an order with the account that it is about, which its principal may read."""
     if order.operator is not None and not scope.sees_operator(order.operator):
         raise OrderError("operator", "is not for agents and customers")
     account = scope.agent if order.account is None else order.account
     if account is not None:
         scope.require_ledger(account)
         await known_standing(office.definitions.accounts, office.stores.queries, account)
-    wanted = msgspec.structs.replace(order, account=account)
-    ledger = office.stores.ledger
-    async with aclosing(ledger.pages(wanted)) as pages:
-        async for page in pages:
-            undos = await ledger.undos(page)
-            for entry in page:
-                yield entry, undos.get(entry.id)
+    return msgspec.structs.replace(order, account=account)
 
 
 def _seen(sheet: Sheet, office: Office, scope: Scope) -> Sheet:

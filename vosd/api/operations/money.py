@@ -14,6 +14,7 @@ from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, 
 from vosd.admin.office.bookings import PaymentReceipt
 from vosd.admin.office.ledger import (
     ShowStatements,
+    are_more_entries,
     list_balances,
     list_entries,
     list_payments,
@@ -160,7 +161,8 @@ async def list_statements(office: Office, who: Principal, order: ListStatements)
             yield each
 
 
-_ENTRIES_OF_ACCOUNT: Final = Listing("id", sorts=("id",), in_parts=True, backwards="newest_first", ends_first=True)
+_PAYMENTS_OF_ACCOUNT: Final = Listing("id", sorts=("id",), in_parts=True, backwards="newest_first", ends_first=True)
+_ENTRIES_OF_ACCOUNT: Final = _PAYMENTS_OF_ACCOUNT._replace(are_more=are_more_entries)
 _BOOKING_PROBLEMS: Final = (
     "balance_moved", "balance_too_large", "may_not_act", "other_currency", "out_of_scope", "own_payment",
     "reference_taken", "right_lacking", "too_little_left", "unknown_account", "was_refused",
@@ -198,7 +200,7 @@ OPERATIONS: Final = (
         list_payments,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None, "newest_first": False},
-        listing=_ENTRIES_OF_ACCOUNT,
+        listing=_PAYMENTS_OF_ACCOUNT,
     ),
     Operation(
         "POST /accounts/{account}/payments",
@@ -253,6 +255,7 @@ OPERATIONS: Final = (
             in_parts=True,
             backwards="newest_first",
             unindexed=dict.fromkeys(("since", "until", "kinds", "operator"), ("account",)),
+            are_more=are_more_entries,
         ),
     ),
     Operation(
