@@ -55,6 +55,12 @@ def _show_reading(document: Mapping[str, Any]) -> None:
             f"warning: {document['dialled_prefixes']} prefixes begin with 00 and price no number in international form "
             f"(E.164): {shown}{f' and {more} more' if more else ''}; import the codes without 00"
         )
+    if document["free_rates"]:
+        shown = ", ".join(document["free_examples"])
+        more = document["free_rates"] - len(document["free_examples"])
+        output.line(
+            f"rates with a price of 0, by which calls cost nothing: {shown}{f' and {more} more' if more > 0 else ''}"
+        )
     mistakes = document["invalid"]
     for problem in mistakes[:_NAMED_ON_SCREEN]:
         column = f": {problem['column']}" if problem["column"] else ""

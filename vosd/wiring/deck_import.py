@@ -199,6 +199,8 @@ async def _imported(
         "unread_columns": reader.unread,
         "dialled_prefixes": reader.dialled,
         "dialled_examples": reader.dialled_examples,
+        "free_rates": reader.free,
+        "free_examples": reader.free_examples,
         "invalid_rows": reader.bad_rows,
         "invalid": [*map(_mistake, reader.problems)],
         **({} if margin is None else {"margin": margin}),

@@ -483,6 +483,11 @@ function Reading({ report }: { report: Row }) {
         count: of("dialled_prefixes"),
         prefixes: named(t, report.dialled_examples as string[], of("dialled_prefixes")),
       }),
+    of("free_rates") > 0 &&
+      t("rates.free", {
+        count: of("free_rates"),
+        prefixes: named(t, report.free_examples as string[], of("free_rates")),
+      }),
     of("fallen") > 0 && t("rates.fallen", { count: of("fallen") }),
     of("unrated") > 0 && t("rates.unrated", { count: of("unrated") }),
     of("short_notice") > 0 &&

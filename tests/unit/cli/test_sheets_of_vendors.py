@@ -87,6 +87,20 @@ def test_codes_with_the_international_prefix_are_a_warning_with_their_number_and
     assert "begin with 00" not in site.run("import", "acme", site.write("prefix,billing_rate\n44,0.01\n"), "--dry-run")
 
 
+def test_rates_by_which_calls_cost_nothing_are_listed(site):
+    """A vendor that writes 0 for what it does not offer would be the cheapest one."""
+    codes = [f"4{code}" for code in range(40, 52)]
+    sheet = site.write(
+        "prefix,billing_rate,connection_fee,first_rate,first_duration\n44,0.01,,,\n45,0.00,0.02,,\n46,0,,0.1,60\n47,,,,\n"
+        + "".join(f"{code},0.000,,,\n" for code in codes)
+    )
+    text = site.run("import", "acme", sheet, "--dry-run")
+    assert f"rates with a price of 0, by which calls cost nothing: {', '.join(codes[:10])} and 2 more\n" in text
+    made = site.ask("import", "acme", sheet)
+    assert (made["free_rates"], made["free_examples"]) == (12, codes[:10])
+    assert "price of 0" not in site.run("import", "acme", site.write("prefix,billing_rate\n44,0.01\n"), "--dry-run")
+
+
 def test_a_trial_saves_no_layout(site):
     site.run("import", "acme", site.write(SHEET), "--map", site.write(MAP, "acme.yaml"), "--dry-run")
     assert "a known column" in site.run("import", "acme", site.write(SHEET), code=1)

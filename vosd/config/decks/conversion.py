@@ -59,6 +59,8 @@ class DeckTerms(NamedTuple):
     closed: str
     """``CLOSED_WORD``, ``REMOVED_WORD`` or nothing."""
     others: str
+    has_other_amounts: bool = False
+    """Whether a call costs something also where the price is 0: a connection fee, a minimum, a first period."""
 
 
 class TermsReader:
@@ -112,7 +114,8 @@ class TermsReader:
         for name, forms in self.date_forms.items():
             forms.check(cells.get(name, ""))
         others = joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
-        return DeckTerms(begins, ends, closed or (CLOSED_WORD if row.locked else ""), others)
+        has_amounts = bool(row.connection_fee or row.minimum_charge or row.first_rate or row.sections)
+        return DeckTerms(begins, ends, closed or (CLOSED_WORD if row.locked else ""), others, has_amounts)
 
     def status(self, text: str) -> str:
         """Return the mark of a row by its status; empty = it is a rate as any other.
@@ -184,7 +187,8 @@ def _text(name: str, written: str, value: Any) -> str:
 
 BAD_ROWS_NAMED: Final = 1_000
 """Rows with mistakes that are named; the others are counted."""
-DIALLED_NAMED: Final = 10
+PREFIXES_NAMED: Final = 10
+"""Prefixes of each kind that are worth a look and are named."""
 INTERNATIONAL_PREFIX: Final = "00"
 NUMBER_MARK: Final = "\t"
 """Stands between a line of the deck and the number of its line in the sheet."""
@@ -373,6 +377,10 @@ class SheetReader:
         """Prefixes that begin with ``INTERNATIONAL_PREFIX``, which no number in E.164 form does."""
         self.dialled_examples: list[str] = []
         """The first of them."""
+        self.free = 0
+        """Rates by which calls cost nothing: vendors write 0 for what they do not offer, too."""
+        self.free_examples: list[str] = []
+        """Prefixes of the first of them."""
         self.assumed = Assumptions()
         self.absent: frozenset[str] = frozenset()
         """Our columns behind ``COLUMNS_AHEAD`` that neither the sheet nor the map has."""
@@ -435,6 +443,9 @@ class SheetReader:
             self.last_begin = max(self.last_begin, own.begins)
             self.rows += 1
             closed = own.closed or ("" if price else CLOSED_WORD)
+            if not closed and is_zero(price) and not own.has_other_amounts:
+                self.free += len(prefixes)
+                self.free_examples.extend(prefixes[: PREFIXES_NAMED - len(self.free_examples)])
             ending = f",{own.begins},{own.ends},{closed},{price or '0'},{area}{own.others}{NUMBER_MARK}{number}"
             for prefix in prefixes:
                 yield prefix + ending
@@ -455,7 +466,7 @@ class SheetReader:
                 continue
             if prefix.startswith(INTERNATIONAL_PREFIX) and not key.startswith(f"{prefix},"):
                 self.dialled += 1
-                if self.dialled <= DIALLED_NAMED:
+                if self.dialled <= PREFIXES_NAMED:
                     self.dialled_examples.append(prefix)
             key, first = f"{prefix},{begins}", number
             yield own
