@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from doubles.certificates import Authority
 from doubles.silent_names import SilentNames
 from structlog.testing import capture_logs
 
@@ -136,6 +137,37 @@ async def test_a_name_that_is_not_found_occupies_no_thread_of_the_loop(monkeypat
         assert resolver.asked == {"hep.example.net": 1}
     finally:
         resolver.released.set()
+
+
+@pytest.mark.parametrize("is_believed", [True, False])
+@pytest.mark.parametrize("named", ["127.0.0.1", "127.0.0.9"])
+async def test_copies_over_tls_go_to_the_server_that_its_certificate_names_alone(
+    monkeypatch, tmp_path, is_believed, named
+):
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0.01)
+    authority = Authority(tmp_path)
+    if is_believed:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.root.file))
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(4))
+        writer.close()
+
+    context = authority.server_context(authority.issue("homer", named))
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    sender = HepSender()
+    is_right = is_believed and named == "127.0.0.1"
+    try:
+        with capture_logs() as log:
+            sender.begin(HepServer("tls", "127.0.0.1", server.sockets[0].getsockname()[1]))
+            await sent_until(sender, lambda: bool(received if is_right else log))
+    finally:
+        await sender.end()
+        server.close()
+    assert received == ([b"HEP3"] if is_right else [])
+    event = "hep_server_connected" if is_right else "hep_server_unreachable"
+    assert [line["event"] for line in log] == [event]
 
 
 async def test_the_next_address_of_a_server_over_tcp_is_tried_where_one_refuses(monkeypatch):
