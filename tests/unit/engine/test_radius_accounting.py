@@ -263,6 +263,13 @@ async def test_the_delay_grows_while_a_record_waits(desk: Desk):
         assert len({each.authenticator for each in server.packets}) == len(server.packets)
 
 
+def test_a_clock_that_is_set_back_makes_no_delay_below_zero():
+    """An attribute below zero cannot be sent: the record would wait for ever."""
+    record = of_ended_call(answered_call(1))
+    delays = [dict(record.sent_at(record.at + passed))["Acct-Delay-Time"] for passed in (-3_600_000, 0, 1_999)]
+    assert delays == [0, 0, 1]
+
+
 async def test_a_stop_of_a_call_that_goes_on_is_withdrawn(desk: Desk):
     """The switch was killed after the record was written, before the journal had the end of the call."""
     scene = Scene()
