@@ -532,6 +532,7 @@ async def test_another_report_under_a_name_that_was_free_sends_no_period_of_befo
     ("changes", "ordered"),
     [
         ({"account": "acme", "mail": ("a@x.org", "b@x.org")}, [("acme", ("a@x.org", "b@x.org"))]),
+        ({"account": "acme"}, [("acme", ("a@x.org",))]),
         ({"mail": ("a@x.org", "b@x.org")}, [(None, ("b@x.org",))]),
         ({"mail": ("b@x.org",)}, [(None, ("b@x.org",))]),
         ({"directory": Path("out")}, [(None, None)]),
