@@ -55,6 +55,9 @@ class GatewayBoard(AttemptBoard, Protocol):
         ``looks_ahead``: their turn has not come, so those without room are found as well.
         """
 
+    def is_paused(self, next_hop: NextHop, now: Instant) -> bool:
+        """Return whether a gateway, or its address, has asked for a pause."""
+
     def search_over(self, remaining: Iterable[RouteChoice], now: Instant, *, is_late: bool) -> None:
         """Note the next gateways that are not tried because a limit of the search is reached: time, or attempts."""
 

@@ -126,7 +126,15 @@ class Hunt:
                 self.phones_tried += is_phone
                 return taken
             self.is_reached = self.is_reached or is_phone
+            self._note_pause(next_hop, now)
         return None
+
+    def _note_pause(self, next_hop: NextHop, now: Instant) -> None:
+        """Have a 3xx count as the 503 of a place that it names, and that has asked for a pause."""
+        latest = self.outcomes[-1] if self.outcomes and next_hop[1].is_redirected else None
+        is_redirect = latest is not None and latest.end is AttemptEnd.FINAL and latest.code < 400
+        if latest is not None and is_redirect and self._board.gateways.is_paused(next_hop, now):
+            self.outcomes[-1] = latest._replace(code=SERVICE_UNAVAILABLE)
 
     def _end(self, now: Instant, *, is_late: bool) -> None:
         """End the search, and note the gateways that it has not come to."""

@@ -319,6 +319,27 @@ def test_a_reload_does_not_shorten_the_rest_of_a_place_that_a_3xx_has_named(redi
     assert [name for name, _ in events(lines)] == ([] if redirects is Redirects.FOLLOW else ["gateway_well"])
 
 
+@pytest.mark.parametrize(
+    ("second", "then", "status"),
+    [(None, None, 503), (VENDORS[2], refuses(404), 404), (VENDORS[2], RINGS, 480), (None, refuses(480), 480)],
+    ids=["paused alone", "another one refuses", "another one rings", "not paused"],
+)
+def test_a_vendor_that_names_a_paused_place_alone_is_as_unavailable_as_a_paused_vendor(second, then, status):
+    """A PBX with two providers goes to the other one after 503, and takes 480 for a callee that does not answer."""
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW), ring_timeout_ms=5_000)
+    scene = Scene(catalogue([TRUNK, first]))
+    named_in_turn(scene, 120)
+    places = [VENDORS[1]] if second is None else [VENDORS[1], second]
+    if second is not None:
+        scene.vendors[2].script = then
+    elif then is not None:
+        scene.wire.run_for(121_000)
+        scene.vendors[1].script = then
+    contacts = tuple(f"Contact: <sip:{CALLEE}@{place}>;q=0.{9 - index}" for index, place in enumerate(places))
+    scene.vendor.script = refuses(302, headers=contacts)
+    assert scene.whole_call(Intent()).final == status
+
+
 def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():
     scene = two_hosts(1)
     earlier = scene.begun_call(script=Script((Line(0, 100), Line(3_000, 200, ANSWER))), after_ms=1_000)

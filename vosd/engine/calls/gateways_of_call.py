@@ -62,11 +62,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if choice.is_redirected and not self.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
-        is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)) or (
-            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
-        )
-        if gateway.name in live.blocks.called or (is_paused and not self._live_call.is_emergency):
-            return None  # no pause that a vendor asks for keeps a call to an emergency number away
+        may_be_paused = live.rests.until or gateway.name in live.breakers.resting
+        if gateway.name in live.blocks.called or (may_be_paused and self.is_paused(next_hop, now)):
+            return None
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
         full = None
@@ -95,6 +93,15 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             choice = self.vendors.with_number(choice)
         self._begins(choice, address, now)
         return choice, address
+
+    def is_paused(self, next_hop: NextHop, now: Instant) -> bool:
+        """Return whether a gateway, or its address, has asked for a pause; a call to an emergency number goes there."""
+        (choice, address), live = next_hop, self._live_call.services.live
+        gateway, mono_ms = choice.gateway, now.mono
+        is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, mono_ms)) or (
+            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), mono_ms)
+        )
+        return bool(is_paused) and not self._live_call.is_emergency
 
     def _begins(self, choice: RouteChoice, address: Address, now: Instant) -> None:
         """Report an attempt that is about to be sent, and note its host and numbers, for the call may come back."""
