@@ -132,6 +132,18 @@ def test_a_desk_telephone_hangs_up_on_a_browser_over_its_own_connection(
     stage.expect_nothing_left()
 
 
+def test_a_browser_sends_its_calls_nowhere_else_by_302(stage: Stage, browser: Telephone, desk: Telephone) -> None:
+    """A called phone cannot cause costs to its caller; the failure is acknowledged over its own connection."""
+    peer, call = browser.peer, desk.call("7001")
+    peer.reply(ringing(browser), 302, tag="telephone", headers=["Contact: <sip:442079460000@elsewhere.example>"])
+    peer.expect("ACK")
+    refusal = desk.peer.final_response("2 INVITE", call.call_id)
+    assert (refusal.status, refusal.every("Contact")) == (480, [])
+    acknowledge(call, refusal)
+    assert peer.connections == 1
+    stage.expect_nothing_left()
+
+
 def test_a_browser_that_has_left_is_not_called_and_one_that_comes_back_gets_its_bye(
     stage: Stage, browser: Telephone, desk: Telephone
 ) -> None:
