@@ -99,6 +99,11 @@ class _Row:
     def ends_at(self) -> int:
         return max(self.until, self.asked_until)
 
+    @property
+    def matters_until(self) -> int:
+        """Until when a rest matters to an address that may get no further call: one after failures doubles."""
+        return max(self.asked_until, self.until + REST_MAX_MS) if self.until > self.asked_until else self.asked_until
+
     def begin(self, rest_ms: int, mono_ms: int) -> None:
         self.rest_ms, self.began_at, self.until, self.probed_until = rest_ms, mono_ms, mono_ms + rest_ms, 0
 
@@ -112,7 +117,7 @@ class Breakers:
         self.resting: dict[str, int] = {}
         """Number of addresses that rest, by gateway: mostly none, so that callers can skip the look-up."""
         self._named: dict[str, dict[BreakerPlace, None]] = {}
-        """Addresses that have asked for a rest and that only a 3xx names, by gateway."""
+        """Addresses that rest, or have rested, and that only a 3xx names, by gateway."""
         self.on_change: Callable[[BreakerPlace, Circuit, int], None] = _ignore
         """Called with every change, with the milliseconds of the rest."""
 
@@ -125,20 +130,26 @@ class Breakers:
         mono_ms: int,
         is_undelivered: bool = False,
         is_doubtful: bool = False,
+        is_named: bool = False,
     ) -> None:
         """Count an attempt that began at ``began_ms`` and failed because of the vendor.
 
         ``is_undelivered``: the network has said so, and no time was waited for; such an attempt is silent, too.
         ``is_doubtful``: perhaps because of the called number or the content, so that calls of other payers may succeed.
+        ``is_named``: as in ``ask_for_rest``.
         """
         for_all = place._replace(payer="")
         if is_doubtful and place.payer:
             self._count(place, is_silent=is_silent, is_undelivered=is_undelivered, began_ms=began_ms, mono_ms=mono_ms)
+            if is_named:
+                self._note_named(place)
             row = self.failing.get(for_all) or self._remember(for_all)
             if row.payer == place.payer and not row.rest_ms:
                 return
             row.payer = place.payer
         self._count(for_all, is_silent=is_silent, is_undelivered=is_undelivered, began_ms=began_ms, mono_ms=mono_ms)
+        if is_named:
+            self._note_named(place)
 
     def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int, *, is_named: bool = False) -> None:
         """Begin the pause of an address that asked for it with Retry-After, or make it longer: no call goes there.
@@ -168,7 +179,7 @@ class Breakers:
             elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
         named = self._named.get(place.gateway)
-        for each in [each for each in named if self.failing[each].ends_at <= began_ms] if named else ():
+        for each in [each for each in named if self.failing[each].matters_until <= began_ms] if named else ():
             self._drop(each)  # the gateway may send no call there again, which would end its rest
 
     def remaining_ms(self, place: BreakerPlace, mono_ms: int) -> int:
@@ -218,7 +229,7 @@ class Breakers:
                 row.probed_until = 0
 
     def is_named(self, place: BreakerPlace) -> bool:
-        """Return whether an address that has asked for a rest is known by a 3xx of the gateway alone."""
+        """Return whether an address that rests, or has rested, is known by a 3xx of the gateway alone."""
         return place in self._named.get(place.gateway, ())
 
     def keep(self, is_called: Callable[[BreakerPlace], bool]) -> None:
@@ -239,6 +250,12 @@ class Breakers:
         row.silences = row.silences + 1 if is_silent else 0
         if row.silences >= SILENCES or row.refusals >= REFUSALS:
             self._rest(place, row, mono_ms, REST_MS)
+
+    def _note_named(self, place: BreakerPlace) -> None:
+        """Note that only a 3xx names an address, if that rests."""
+        for each in _rows_of(place):
+            if (row := self.failing.get(each)) is not None and row.rest_ms:
+                self._named.setdefault(place.gateway, {})[each] = None
 
     def _rest(self, place: BreakerPlace, row: _Row, mono_ms: int, lasts_ms: int) -> None:
         """Begin a rest; one after a failed probe doubles ``REST_MS``, however long this one lasts."""

@@ -11,7 +11,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
-from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES, BreakerPlace
+from vosd.routing.breaker import REFUSALS, REST_MAX_MS, REST_MS, SILENCES, BreakerPlace
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address as GatewayAddress
 
@@ -298,6 +298,26 @@ def test_a_place_of_a_3xx_that_asks_for_a_short_rest_is_no_alarm_until_a_longer_
         assert call_through(scene)[0] == ["vendor-0"]
     resting = [("gateway_resting", str(VENDORS[1])), ("gateway_resting", str(VENDORS[2]))]
     assert events(lines) == [*resting, ("gateway_well", str(VENDORS[2]))]
+
+
+@pytest.mark.parametrize("script", [SILENT, TRIES], ids=["silent for all", "100 to one customer"])
+def test_a_mute_place_of_a_3xx_that_is_named_no_more_is_no_alarm_for_ever(script):
+    """It rests for twice as long each time that it fails behind a rest: so it is remembered for a while."""
+    first = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW), **MUTE)
+    scene = Scene(catalogue([TRUNK, first]))
+    scene.vendors[1].script = script
+    with structlog.testing.capture_logs() as lines:
+        scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>",))
+        for _ in range(SILENCES):
+            call_through(scene)
+        scene.vendor.script = answers(0)
+        scene.wire.run_for(REST_MAX_MS)
+        call_through(scene)
+        assert events(lines) == [("gateway_resting", str(VENDORS[1]))]
+        scene.wire.run_for(REST_MS)
+        call_through(scene)
+    assert events(lines) == [("gateway_resting", str(VENDORS[1])), ("gateway_well", str(VENDORS[1]))]
+    assert scene.exchange.switch.live.breakers.resting == {}
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ class Attempts:
                 mono_ms=now.mono,
                 is_undelivered=outcome.end is AttemptEnd.UNREACHABLE,
                 is_doubtful=outcome.end not in _CERTAIN or len(attempt.leg.sessions.said) > LARGE_SESSION,
+                is_named=attempt.address.is_redirected,
             )
         else:
             if breakers.failing:
