@@ -10,6 +10,7 @@ from vosd.base.host import Realm, is_no_host, is_private, plain_host, reached_at
 from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of, whole_hop_of
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.record_route import route_set
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.outgoing import Peer
@@ -88,9 +89,8 @@ def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool
 
 def _first_stop(message: Message) -> str:
     """Return the first hop of a request to the sender of a message; empty if the message has none."""
-    if message.header("record-route") is not None:
-        routes = message.headers("record-route")
-        return next(iter(routes if isinstance(message, Request) else reversed(routes)), "")
+    if message.header("record-route") is not None and (routes := route_set(message)):
+        return routes[0]
     contact = message.header("contact") or ""
     if '"' not in contact:
         return contact

@@ -5,6 +5,7 @@ from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, read_request,
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
@@ -53,6 +54,27 @@ def test_loose_routers_stand_in_route_and_the_target_in_the_request_line():
     bye = bye_of(dialog)
     assert (bye.uri, routes_of(bye)) == (CONTACT, ["<sip:192.0.2.50;lr>", "<sip:192.0.2.51:5070;lr>"])
     assert dialog.peer == Peer(0, "192.0.2.50", 5060)
+
+
+@pytest.mark.parametrize("unreadable", ["<>", "", "<sip:>", "garbage", "<tel:+4930>", "<sip:x@[::1>"])
+def test_a_record_route_without_a_readable_uri_is_no_router(unreadable):
+    """As the first one, and without ``lr``, it would stand in the request line."""
+    kept = "<sip:192.0.2.50;lr>"
+    for dialog, routes in (
+        (with_caller(unreadable), []),
+        (with_caller(unreadable, kept), [kept]),
+        (with_vendor(Probe(), headers=f"Record-Route: {unreadable}\r\nContact: <{CONTACT}>\r\n"), []),
+        (with_vendor(Probe(), headers=f"Record-Route: {kept}, {unreadable}\r\nContact: <{CONTACT}>\r\n"), [kept]),
+    ):
+        bye = bye_of(dialog)
+        assert (bye.uri, routes_of(bye)) == (CONTACT, routes)
+
+
+def test_a_peer_whose_record_route_cannot_be_read_is_behind_nat_by_its_contact():
+    headers = "Record-Route: <>\r\nContact: <sip:4930@10.0.0.8>\r\n"
+    transaction = (probe := Probe()).call_vendor(Keeper())
+    response = read_response(reply(probe.log[0], 200, headers=headers))
+    assert is_behind_nat(Nat.AUTO, response, transaction.parts.peer)
 
 
 def test_a_strict_router_stands_in_the_request_line_and_the_target_last_in_route():

@@ -14,6 +14,7 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.flows import hop_of
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.record_route import route_set
 from vosd.sip.nat import is_behind_nat, is_hidden
 from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import first_of
@@ -117,7 +118,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             f"{request.header('to')};tag={local_tag}",
             request.header("from") or "",
             _target_in(contact),
-            () if request.header("record-route") is None else tuple(request.headers("record-route")),
+            () if request.header("record-route") is None else route_set(request),
             local_sequence,
             source,
             is_elsewhere or (nat is not _NO and is_behind_nat(nat, request, source)),
@@ -143,7 +144,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             parts.from_,
             response.header("to") or parts.to,
             _target_or_none(response) or parts.uri,
-            () if response.header("record-route") is None else _routes(response),
+            () if response.header("record-route") is None else route_set(response),
             parts.sequence,
             parts.peer,
             parts.nat is not _NO and is_behind_nat(parts.nat, response, parts.peer),
@@ -224,7 +225,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
 
     def confirm(self, response: Response) -> None:
         """Replace route set and target of an early dialog by those of the 2xx (RFC 3261 section 13.2.2.4)."""
-        self.routes = () if response.header("record-route") is None else _routes(response)
+        self.routes = () if response.header("record-route") is None else route_set(response)
         self.is_behind_nat = self.is_behind_nat or is_behind_nat(self.nat, response, self.seen_at)
         self._aim(_target_or_none(response) or self.target)
 
@@ -348,11 +349,6 @@ def _uri_of_route(route: str, otherwise: str) -> str:
         return for_request_line(NameAddr.parse(route).uri)
     except ParseError:
         return otherwise
-
-
-def _routes(response: Response) -> tuple[str, ...]:
-    """Return the route set that a response to our request establishes (RFC 3261 section 12.1.2)."""
-    return tuple(reversed(response.headers("record-route")))
 
 
 def _target_or_none(message: Request | Response) -> str | None:
