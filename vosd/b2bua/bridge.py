@@ -22,6 +22,7 @@ from vosd.b2bua.renegotiation import (
 from vosd.b2bua.takeover import Takeover
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.sdp.direction import may_answer
 from vosd.sdp.media import BadSession, begins_hold, sends_elsewhere
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
@@ -78,8 +79,9 @@ class Bridge:
         if pending is not None or leg.acceptance is not None or (far.acceptance is not None and leg.sessions.given_up):
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
-        # forwarded, because the answer gives this leg the new media of the other side.
-        elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None and not carries:
+        # forwarded, because the answer gives this leg the new media of the other side. So it is where the other side
+        # made the last offer, which leg has answered: that may be no answer.
+        elif change is None and not carries and self._is_refresh(leg, offer):
             if refresh is not None:
                 refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)
@@ -96,6 +98,12 @@ class Bridge:
                 if each is not None:
                     each.withdraw(now, 491)
             self._renegotiate(leg, event, offer, change)
+
+    @staticmethod
+    def _is_refresh(leg: Leg, offer: bytes) -> bool:
+        """Return whether an offer is that of before, and what the leg was sent last may be the answer."""
+        sessions = leg.sessions
+        return offer == sessions.remote and bool(offer and sessions.said) and may_answer(sessions.said, offer)
 
     @property
     def is_quiet(self) -> bool:

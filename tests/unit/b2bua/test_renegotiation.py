@@ -48,6 +48,46 @@ def test_hold_and_resume_go_through_byte_for_byte(scene, ends_that_update, side,
 
 
 @both_sides
+@both_methods
+def test_a_refresh_of_a_hold_is_forwarded_where_the_other_side_has_offered_last(scene, ends_that_update, side, method):
+    """What that side has offered would be no answer to ``sendonly`` (RFC 3264 section 6.1)."""
+    asking, asked = sides(side, *ends_that_update)
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    held = revised(asking.mine, "a=sendonly")
+    asking.will(method, Reply(200, held))
+    asked.propose(method=method)
+    scene.wire.run_for(1_000)
+    assert (asking.mine, asked.theirs) == (held, held)
+    asking.ask(method, body=held)
+    scene.wire.run_for(1_000)
+    assert "a=recvonly" in asking.theirs
+    assert ends_that_update[0].agrees_with(ends_that_update[1])
+    scene.finish(ends_that_update[0])
+
+
+@both_methods
+def test_a_refresh_of_the_callee_is_forwarded_where_the_caller_has_offered_two_keys(scene, method):
+    """An answer has one key (RFC 4568 section 5.1.2): Microsoft Teams hangs up on two, and PJSIP is silent."""
+    call, there = scene.talk(
+        Intent(keyed(OFFER, "one", "two"), headers=KNOWS_UPDATE), answers(body=keyed(ANSWER, "key"))
+    )
+    call.will(method, Reply(200, revised(keyed(OFFER, "one"))))
+    there.ask(method, body=there.mine)
+    scene.wire.run_for(1_000)
+    assert there.theirs.count("a=crypto:") == 1
+    there.ask(method, body=there.mine)
+    scene.wire.run_for(1_000)
+    assert (len(call.asked[method]), there.got[method]) == (1, [200, 200]), "what it has answered fits the next one"
+    scene.finish(call)
+
+
+def keyed(session: str, *keys: str) -> str:
+    lines = (f"a=crypto:{at} AES_CM_128_HMAC_SHA1_80 inline:{key:A<40}\r\n" for at, key in enumerate(keys, 1))
+    return session.replace("RTP/AVP", "RTP/SAVP") + "".join(lines)
+
+
+@both_sides
 @pytest.mark.parametrize("offer", [FAX, G729], ids=["T.38", "another codec"])
 def test_fax_and_codec_changes_go_through(scene, side, offer):
     call, there = scene.talk()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sdp.direction import active, has_zero_address, inactive
+from vosd.sdp.direction import active, has_zero_address, inactive, may_answer
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\n"
 AUDIO = b"m=audio 4000 RTP/AVP 0\r\n"
@@ -63,3 +63,56 @@ def test_anything_else_goes_somewhere(session):
 
 def test_a_last_line_that_is_cut_within_its_end_is_mended_where_a_hold_is_added():
     assert inactive(TALKING[:-1]) == inactive(TALKING)
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("", ""),
+        ("sendrecv", ""),
+        ("recvonly", ""),
+        ("inactive", ""),
+        ("sendonly", "recvonly"),
+        ("inactive", "recvonly"),
+        ("recvonly", "sendonly"),
+        ("inactive", "sendonly"),
+        ("inactive", "inactive"),
+    ],
+)
+@pytest.mark.parametrize("above", [False, True], ids=["of the medium", "of all media"])
+def test_directions_of_an_answer_fit_those_of_the_offer(said, wanted, above):
+    answer, offer = directed(said, above=above), directed(wanted, above=above)
+    assert may_answer(answer, offer)
+    if said in {"", "sendrecv"}:
+        for held in ("sendonly", "recvonly", "inactive"):
+            assert not may_answer(answer, directed(held, above=above))
+
+
+def directed(way: str, *, above: bool = False) -> bytes:
+    line = b"a=" + way.encode() + b"\r\n" if way else b""
+    return HEAD + at(b"192.0.2.7") + b"t=0 0\r\n" + (line + AUDIO if above else AUDIO + line)
+
+
+@pytest.mark.parametrize("way", ["sendonly", "recvonly"])
+def test_neither_side_answers_as_it_was_offered(way):
+    assert not may_answer(directed(way), directed(way))
+    assert not may_answer(directed(way), directed("inactive"))
+
+
+def test_a_medium_that_is_not_used_fits_any_other_one():
+    unused = VIDEO.replace(b"4002", b"0") + b"a=sendonly\r\n"
+    held = VIDEO + b"a=sendonly\r\n"
+    assert may_answer(TALKING + unused, TALKING + held)
+    assert may_answer(TALKING + held, TALKING + unused)
+    assert not may_answer(TALKING + held, TALKING + held)
+
+
+def test_an_answer_has_chosen_one_key_for_each_medium():
+    key = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc\r\n"
+    assert may_answer(TALKING + key + VIDEO + key, TALKING)
+    assert not may_answer(TALKING + VIDEO + key + key.replace(b"1", b"2", 1), TALKING)
+
+
+def test_an_answer_has_chosen_its_role_in_a_handshake():
+    assert may_answer(TALKING + b"a=setup:active\r\n", TALKING)
+    assert not may_answer(TALKING + b"a=setup:actpass\r\n", TALKING + b"a=setup:active\r\n")
