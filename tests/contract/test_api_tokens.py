@@ -404,70 +404,16 @@ async def test_a_token_whose_maker_is_not_known_any_more_is_refused(installation
             await installation.principal(made)
 
 
-async def _forget_makers(database):
-    """Leave the tokens as a program before schema 0096 makes them, which knows of no maker."""
+async def test_a_token_without_a_maker_is_refused(installation, database):
+    """A program before schema 0096 has made it."""
+    made = await installation.add(role="administrator")
     async with database.writing() as connection:
         await connection.execute(text("UPDATE api_token SET maker = NULL"))
-
-
-async def _makers(database):
-    async with database.reading() as connection:
-        return {row.id: row.maker for row in await connection.execute(text("SELECT id, maker FROM api_token"))}
-
-
-async def test_the_makers_of_tokens_by_an_earlier_program_are_taken_from_the_audit_at_their_first_use(
-    installation, database
-):
-    ann, office = await _person(installation), installation.at()
-    first = await add_token(office, ann, AddToken(name="a", role="administrator"))
-    second = await add_token(office, await installation.principal(first), AddToken(name="b", role="administrator"))
-    third = await add_token(office, await installation.principal(second), AddToken(name="c", role="finance"))
-    terminals = await installation.add(role="finance")
-    makers = await _makers(database)
-    assert makers == {
-        first.id: "ann",
-        second.id: f"token {first.id}",
-        third.id: f"token {second.id}",
-        terminals.id: " terminal",
-    }
-    await _forget_makers(database)
-
-    with pytest.raises(UnauthorizedError, match="the token is unknown"):
-        await installation.principal(f"vosd_{third.id}_wrong")
-    assert set((await _makers(database)).values()) == {None}
-    assert (await installation.principal(third)).permissions == SHIPPED["finance"].permissions
-    assert (await installation.principal(terminals)).permissions == SHIPPED["finance"].permissions
-    assert await _makers(database) == makers
-    sheets = {each.id: each.maker for each in await list_tokens(office, operator(), ListTokens())}
-    assert sheets == makers | {terminals.id: "terminal"}
-
-    await _forget_makers(database)
-    await add_person(office, operator(), AddPerson(name="eve", role="administrator"))
-    await disable_person(office, operator(), DisablePerson("ann"))
-    for each in (first, second, third):
-        with pytest.raises(UnauthorizedError, match="was made by a person who is disabled now"):
-            await installation.principal(each)
-    assert await installation.principal(terminals)
-
-
-async def test_a_token_whose_maker_the_audit_does_not_know_is_refused(installation, database):
-    made = await installation.add(role="administrator")
-    refused = f"the audit has no maker of token {made.id}: make another token"
-    for forgotten in ("UPDATE audit SET means = 'switch'", "DELETE FROM audit"):
-        await _forget_makers(database)
-        async with database.writing() as connection:
-            await connection.execute(text(forgotten))
-        with pytest.raises(UnauthorizedError, match=refused):
-            await installation.principal(made)
-        shown = await show_token(installation.at(), operator(), ShowToken(made.id))
-        assert (shown.maker, shown.permissions, shown.refused) == (None, (), refused)
-
-
-async def test_a_token_that_is_shown_has_its_maker_from_the_audit(installation, database):
-    made = await add_token(installation.at(), await _person(installation), AddToken(name="crm", role="viewer"))
-    await _forget_makers(database)
+    refused = f"the maker of token {made.id} is not known: make another token"
+    with pytest.raises(UnauthorizedError, match=refused):
+        await installation.principal(made)
     shown = await show_token(installation.at(), operator(), ShowToken(made.id))
-    assert (shown.maker, shown.refused) == ("ann", None)
+    assert (shown.maker, shown.permissions, shown.refused) == (None, (), refused)
 
 
 async def test_a_person_named_as_the_terminal_bounds_its_tokens(installation):

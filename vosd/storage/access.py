@@ -19,7 +19,6 @@ from vosd.storage.types import descriptive, identifying
 USE_NOTED_MS: Final = 60_000
 """Time for which a further use of a token is not written."""
 _token: Final = schema.api_token
-_audit: Final = schema.audit
 _role: Final = schema.access_role
 _person: Final = schema.person
 _makers_role: Final = _role.alias()
@@ -46,8 +45,6 @@ AT_TERMINAL: Final = " terminal"
 """Maker of tokens that were made at the terminal; the space keeps it apart from people, whose names begin with none."""
 OF_TOKEN: Final = "token "  # noqa: S105 - the beginning of a name, no secret
 """Beginning of the name by which records name a token; its id follows."""
-ORDER_OF_TOKENS: Final = "AddToken"
-"""Order of which the audit has a line for each token."""
 MAKERS_MAX: Final = 8
 """Tokens of which each has made the next one, the last one included: each is read when that is used."""
 
@@ -97,7 +94,7 @@ class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
     maker: str | None = None
     """Person, or ``OF_TOKEN`` and the id of the token, that has made it, or ``AT_TERMINAL``.
 
-    None = a program before schema 0096 has made it: ``settle_maker`` takes the maker from the audit.
+    None = it is not known: a program before schema 0096 has made it.
     """
 
 
@@ -181,21 +178,6 @@ class SqlAccess(SqlStore):
                 person = _maker_of(row)
                 following = maker_token_of(token)
         return TokenLine(tokens=tokens, person=person) if tokens else None
-
-    @repeated
-    async def settle_maker(self, token_id: str) -> bool:
-        """Write the maker of a token that has none, as the audit has it; False = the audit does not say it."""
-        subject = f"{OF_TOKEN}{token_id}"
-        made = select(_audit.c.means, _audit.c.login).where(
-            _audit.c.subject == subject, _audit.c.action == ORDER_OF_TOKENS
-        )
-        own = update(_token).where(_token.c.id == token_id, _token.c.maker.is_(None))
-        async with self._database.writing() as connection:
-            makers = {_maker_in_audit(each) for each in await connection.execute(made)}
-            maker = makers.pop() if len(makers) == 1 else None
-            if maker is not None:
-                await connection.execute(own.values(maker=maker))
-        return maker is not None
 
     async def tokens(self) -> Sequence[StoredToken]:
         """Return all tokens, in the order in which they were made."""
@@ -312,12 +294,6 @@ def maker_token_of(token: StoredToken) -> str | None:
     if token.maker is None or not token.maker.startswith(OF_TOKEN):
         return None
     return token.maker.removeprefix(OF_TOKEN)
-
-
-def _maker_in_audit(line: Any) -> str | None:
-    if line.means == "terminal":
-        return AT_TERMINAL
-    return line.login if line.means in {"page", "token"} else None
 
 
 def _maker_of(row: Any) -> Maker | None:

@@ -191,8 +191,8 @@ class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
     revoked: str | None
     """Time at which it was revoked; None = it holds."""
     maker: str | None
-    """Person, or token and its id, that has made it and bounds what it may do, or ``terminal``; None = it is not known
-    yet: the first use of a token that an earlier version has made takes it from the audit."""
+    """Person, or token and its id, that has made it and bounds what it may do, or ``terminal``; None = it is not known,
+    and the token is refused."""
     permissions: tuple[Permission, ...] = ()
     """Permissions that its role, its scopes and its maker leave; only of one that is shown alone."""
     refused: str | None = None
@@ -230,7 +230,6 @@ async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenS
     await _known(office, order.id)
     line = await office.stores.access.line_of(order.id)
     assert line is not None, "tokens are never removed"
-    line = await _settled(office, line)
     sheet = _sheet(line.tokens[0][0])
     try:
         _, permissions = permissions_now(line, office.now())
@@ -295,7 +294,6 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     digest = _NO_DIGEST if line is None else line.tokens[0][0].digest
     if not hmac.compare_digest(_digest(secret), digest) or line is None:
         raise UnauthorizedError("the token is unknown: send one that vosd token add has printed")
-    line = await _settled(office, line)
     found, _ = line.tokens[0]
     role, permissions = permissions_now(line, now)
     if found.networks and not _is_in(source, found.networks):
@@ -315,19 +313,6 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     )
 
 
-async def _settled(office: Office, line: TokenLine) -> TokenLine:
-    """Return the line of a token with the makers that programs before schema 0096 did not write; these are kept.
-
-    Such a program may make tokens after the migration, too: a schema of a later version lets it start.
-    """
-    for _ in range(MAKERS_MAX):
-        last = line.tokens[-1][0]
-        if last.maker is not None or not await office.stores.access.settle_maker(last.id):
-            break
-        line = await office.stores.access.line_of(line.tokens[0][0].id) or line
-    return line
-
-
 def permissions_now(line: TokenLine, now: int) -> tuple[RoleSheet, frozenset[Permission]]:
     """Return the role of a token and its permissions: those that all who have made it have now, too.
 
@@ -342,7 +327,7 @@ def permissions_now(line: TokenLine, now: int) -> tuple[RoleSheet, frozenset[Per
         permissions &= _narrowed(role, token.scopes)
     last, first = line.tokens[-1][0], line.tokens[0][0]
     if last.maker is None:
-        raise UnauthorizedError(f"the audit has no maker of token {last.id}: make another token")
+        raise UnauthorizedError(f"the maker of token {last.id} is not known: make another token")
     if last.maker != AT_TERMINAL:
         permissions &= _permissions_of_person(first, line.person)
     return roles[0], permissions
