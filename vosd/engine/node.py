@@ -5,6 +5,7 @@ Sends and receives nothing: ``engine.loop`` does that, in tests the virtual wire
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from functools import partial
 from random import randrange
 from typing import NamedTuple, Protocol
 
@@ -43,6 +44,7 @@ from vosd.sip.registration.outbound import Draw
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.media import PortRange
 
 
 class Addresses(Protocol):
@@ -212,7 +214,8 @@ class Node:
         self.switch.terms.swap(catalogue, changed)
         self._judge_media(catalogue)
         if self.media is not None:
-            self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
+            ranged = partial(_has_range, catalogue)
+            self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds, ranged)
         if self.hep is not None:
             self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)
@@ -333,3 +336,9 @@ class Node:
         if gateway.registers:
             return self.registrations.is_registered(gateway.name)
         return gateway.sound is not None or self._names.knows(gateway)
+
+
+def _has_range(catalogue: Catalogue, ports: PortRange) -> bool:
+    """Return whether a trunk has a range of ports for media of its own."""
+    called, calling = catalogue.routing_gateways.values(), catalogue.mapping_gateways.values()
+    return any(each.media.ports == ports for each in called) or any(each.media.ports == ports for each in calling)

@@ -595,6 +595,35 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
     assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
 
 
+def test_a_change_of_a_definition_ends_no_alarm_about_ports():
+    """Agents make such changes all day, and each would send two mails."""
+    ours, vendors = ON.ports, PortRange(12_000, 12_003)
+    scene, relay = scene_with(VirtualRelay(free=0), vendor={"ports": vendors})
+    relay.used_percent = lambda _ports, _now: 1.0
+    media = scene.exchange.media
+
+    def watched_after(*trunks, **parameters):
+        with capture_logs() as lines:
+            scene.exchange.swap_catalogue(catalogue(trunks, media=msgspec.structs.replace(ON, **parameters)))
+        events = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
+        return events, [*media.used_percents(scene.exchange.clock.now())]
+
+    acme = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    vendor = vendor_gateway(0, media=MediaSettings(ports=vendors))
+    for trunks in ([acme, vendor], [acme, vendor_gateway(0)]):
+        scene.exchange.swap_catalogue(catalogue(trunks, media=ON))
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda call=call: call.final == 503)
+    assert watched_after(acme, vendor_gateway(0, priority=7)) == ([], [ours, ON.ivr_ports])
+    assert watched_after(acme, ports=PortRange(20_000, 29_999))[0] == [Event.RTP_PORTS_FREE]
+    scene.exchange.swap_catalogue(catalogue([acme, vendor], media=ON))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 503)
+    again = vendor_gateway(0, media=MediaSettings(ports=vendors), priority=7)
+    assert watched_after(acme, again) == ([], [ours, ON.ivr_ports, vendors])
+    assert watched_after(acme)[0] == [Event.RTP_PORTS_FREE]
+
+
 def test_the_range_of_a_gateway_is_watched_after_a_restart_and_a_reload_with_its_next_call():
     relay, now, place = VirtualRelay(), Instant(0, 0), MediaAddress("192.0.2.1", "192.0.2.1")
     one, wide = PortRange(12_000, 12_999), PortRange(20_000, 29_999)

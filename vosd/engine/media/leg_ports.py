@@ -3,7 +3,7 @@
 Nothing is sent to them but what another call has for them, which has come back to the switch: packets would go round.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
@@ -19,6 +19,11 @@ _ROOM_PERCENT: Final = 90.0
 """A range of which less is in use has room again."""
 _SETTLED_MS: Final = 60_000
 """A range that is not full has ports again when no call has failed to get one for so long."""
+
+
+def _of_none(_ports: PortRange) -> bool:
+    """Return that no trunk has a range of its own."""
+    return False
 
 
 class _Exhaustion(NamedTuple):
@@ -58,12 +63,16 @@ class LegPorts:
         """Legs of an earlier process whose ports were opened again, or whose worker has not received all orders."""
         self._spare_own()
 
-    def adopt(self, parameters: MediaParameters) -> None:
-        """Open ports of other ranges from now on; ranges that were not full but exhausted may not be used any more."""
+    def adopt(self, parameters: MediaParameters, is_of_trunk: Callable[[PortRange], bool] = _of_none) -> None:
+        """Open ports of other ranges from now on, and watch those no more that the configuration does not have.
+
+        ``is_of_trunk`` returns whether a trunk has a range.
+        """
         self._parameters = parameters
-        self._ranges.clear()  # some may be of no trunk any more; the next call notes the others again
+        self._ranges = {ports: None for ports in self._ranges if is_of_trunk(ports)}
         for ports in [ports for ports, each in self._exhausted.items() if not each.is_full]:
-            self._note_room(ports)
+            if ports != parameters.ports and not is_of_trunk(ports):
+                self._note_room(ports)
         self._spare_own()
 
     def _spare_own(self) -> None:

@@ -22,7 +22,7 @@ from vosd.media.sounds import Sound
 from vosd.media.source import RelayPort
 from vosd.sip.flows import Listener
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters
+from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters, PortRange
 
 SLICE_MS: Final = 300_000
 SLICES: Final = 6
@@ -203,12 +203,14 @@ class MediaParts:
             media.ended, None if figures is None else LegFigures(media.audio_source, figures, media.codecs_before)
         )
 
-    def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
-        """Put other parameters and sounds in force."""
+    def adopt(
+        self, parameters: MediaParameters, sounds: Mapping[str, Sound], is_of_trunk: Callable[[PortRange], bool]
+    ) -> None:
+        """Put other parameters and sounds in force; ``is_of_trunk`` returns whether a trunk has a range of ports."""
         self.parameters = parameters
         self.use_sounds(sounds)
         if self.leg_ports is not None:
-            self.leg_ports.adopt(parameters)
+            self.leg_ports.adopt(parameters, is_of_trunk)
         if self.rtpengines is not None:
             self.rtpengines.engines.replace(parameters.rtpengines)
 
