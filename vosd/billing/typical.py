@@ -7,6 +7,7 @@ tax, as the price of a minute.
 
 from decimal import Decimal
 from typing import Final
+from weakref import ref
 
 from vosd.base.money import EXACT
 from vosd.billing.rater import rate_call
@@ -60,9 +61,13 @@ class PricesOfLength(dict[AppliedRate, Decimal]):
     def __init__(self, seconds: int, owner: TypicalPrices) -> None:
         super().__init__()
         self._seconds = seconds
-        self._all = owner
+        self._all = ref(owner)
+        """All prices. A cycle with them would stay for good when a reload has replaced their catalogue, for a reload
+        puts what there is out of sight of the garbage collector."""
 
     def __missing__(self, applied: AppliedRate) -> Decimal:
-        self._all.make_room()
+        owner = self._all()
+        if owner is not None:
+            owner.make_room()
         price = self[applied] = typical_price(applied, self._seconds)
         return price

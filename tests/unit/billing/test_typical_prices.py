@@ -1,6 +1,7 @@
 """Prices of calls of usual length are kept by the catalogue that compares them, and not without end."""
 
 from decimal import Decimal
+from weakref import ref
 
 import pytest
 from doubles.data.builders import applied_rate
@@ -31,3 +32,13 @@ def test_another_catalogue_has_prices_of_its_own() -> None:
     rate = applied_rate("0.6")
     TypicalPrices().price(rate, 60)
     assert not TypicalPrices()
+
+
+def test_prices_of_a_catalogue_that_a_reload_replaces_are_freed_at_once() -> None:
+    """A reload puts what there is out of sight of the collector: what only that would free stays for good."""
+    prices = TypicalPrices()
+    prices.price(applied_rate("0.6"), 60)
+    of_length, left = prices[60], ref(prices)
+    del prices
+    assert left() is None
+    assert of_length[applied_rate("0.3")] == Decimal("0.3")
