@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from doubles.collisions import colliding
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, event, select, update
 
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
@@ -230,6 +230,37 @@ async def test_a_batch_is_corrected_whole_or_not_at_all(booked):
     assert len(changes) == 2
     assert await balance(booked, "acme") == before + Decimal("0.25")
     assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_a_batch_changes_its_calls_by_few_statements(database):
+    """Rating again books a hundred calls at once; each of them was six trips to the database."""
+    calls, terms = range(1, 41), {"customer_account": "acme", "vendor_account": "carrier", "fee": FEE, "cost": COST}
+    await SqlBooks(database).book([answered_call(index, **terms) for index in calls])
+    trips: list[str] = []
+
+    def note(_connection: object, _cursor: object, text: str, parameters: list[object], _c: object, many: bool) -> None:
+        trips.extend([text] * (len(parameters) if many else 1) if text.startswith("UPDATE") else ())
+
+    listen = (database.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(*listen)
+    wanted = {}
+    for index in calls:  # of each call the customer, the vendor, or both, with amounts of its own
+        of_customer, of_vendor = customer(f"0.6{index:02}", seconds=index), vendor(f"0.6{index:02}")
+        wanted[index] = ((of_customer, of_vendor), (of_customer,), (of_vendor,))[index % 3]
+    await SqlCorrections(database).book([correction(index, *own) for index, own in wanted.items()])
+    event.remove(*listen)
+    assert len(trips) < 10
+    for index, own in wanted.items():
+        record, fee = await record_of(database, index), Decimal(f"0.6{index:02}")
+        is_of = {each.role for each in own}
+        assert record.fee == (fee if CUSTOMER in is_of else FEE)
+        assert record.billed_seconds == (index if CUSTOMER in is_of else 60)
+        assert record.cost == (fee if VENDOR in is_of else COST)
+        assert [each.corrected for each in record.charges] == [int(each.role in is_of) for each in record.charges]
+    async with database.reading() as connection:
+        numbers = {*(await connection.execute(select(schema.cdr.c.export_seq))).scalars()}
+    assert len(numbers) == len(calls)
+    assert (await verify_ledger(database)).differences == ()
 
 
 @pytest.mark.parametrize("index", [4, 99])

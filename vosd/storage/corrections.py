@@ -4,14 +4,16 @@ The ledger only grows: a correction is a new entry of the difference. What a cha
 corrections.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Integer, Select, Table, and_, bindparam, case, insert, literal, select, update
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
+from vosd.base.parts import in_parts
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.charges import loss_of, sold_in
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
@@ -37,6 +39,8 @@ _columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
     CUSTOMER: ("fee", "tax", "billed_seconds"),
     VENDOR: ("cost", "cost_tax", "vendor_billed_seconds"),
 }
+_CALLS_CHANGED: Final = 100
+"""Calls that a statement changes, each with some ten values."""
 _ALIKE: Final = (
     "call_id", "position", "account", "role", "level", "currency", "reference", "corrected_at", "tax_rate_before",
     "tax_rate_after",
@@ -97,20 +101,19 @@ class SqlCorrections:
                 _check_currencies(new, accounts)
                 await self._traffic.take_out(connection, counted, {each.call_id for each in new})
                 await _post(connection, new, accounts, mark)
-                await _update_calls(connection, new, stored)
-                await self._number_again(connection, new)
+                numbers = await self._numbers_for(connection, new)
+                for call_ids in in_parts(numbers, _CALLS_CHANGED):
+                    some = [each for each in new if each.call_id in call_ids]
+                    await _update_calls(connection, some, stored, {each: numbers[each] for each in call_ids})
                 await connection.execute(insert(_correction), [_row(each) for each in new])
                 await note(connection, audit)
         return changes
 
-    async def _number_again(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> None:
-        """Give corrected calls new export numbers: a program that has exported them reads them again (ADR 71)."""
+    async def _numbers_for(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> Mapping[str, int]:
+        """Return new export numbers of corrected calls: a program that has exported them reads them again (ADR 71)."""
         call_ids = list(dict.fromkeys(each.call_id for each in changes))
         last = await self._writer.take_numbers(connection, len(call_ids))
-        cdr = schema.cdr
-        statement = update(cdr).where(cdr.c.call_id == bindparam("call")).values(export_seq=bindparam("number"))
-        numbers = enumerate(call_ids, start=last - len(call_ids) + 1)
-        await connection.execute(statement, [{"call": call_id, "number": number} for number, call_id in numbers])
+        return dict(zip(call_ids, range(last - len(call_ids) + 1, last + 1), strict=True))
 
     async def history(self, call_id: str) -> list[CorrectedCharge]:
         """Return the corrections of a call, in the order in which they were made."""
@@ -256,38 +259,50 @@ async def _post(
 
 
 async def _update_calls(
-    connection: AsyncConnection, changes: Sequence[CorrectedCharge], stored: Mapping[str, CallRecord]
+    connection: AsyncConnection,
+    changes: Sequence[CorrectedCharge],
+    stored: Mapping[str, CallRecord],
+    numbers: Mapping[str, int],
 ) -> None:
-    """Show the corrected amounts in the charges, and in the CDR those of customer and vendor."""
-    charge = update(_charge).where(_charge.c.call_id == bindparam("call"), _charge.c.position == bindparam("place"))
-    charge = charge.values(
-        fee=bindparam("fee_now"),
-        tax=bindparam("tax_now"),
-        billed_seconds=bindparam("seconds_now"),
-        corrected=_charge.c.corrected + 1,
-    )
-    await connection.execute(charge, [_after(each) for each in changes])
-    for role, (fee, tax, seconds) in _columns_of_cdr.items():
-        of_role = [_after(each) for each in changes if each.role == role]
-        if of_role:
-            values: dict[str, Any] = {
-                fee: bindparam("fee_now"),
-                tax: bindparam("tax_now"),
-                seconds: bindparam("seconds_now"),
-            }
-            cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
-            await connection.execute(cdr.values(values), of_role)
+    """Show the corrected amounts in the charges, and in the CDR those of customer and vendor, with its new number.
+
+    A statement has all calls: one for each call and table would be a trip to the database each.
+    """
+    for position in sorted({each.position for each in changes}):
+        of_place = {each.call_id: each.after for each in changes if each.position == position}
+        times = Counter(each.call_id for each in changes if each.position == position)
+        values: dict[str, Any] = {
+            "fee": _of_calls(_charge.c.fee, _charge, {call: after.fee for call, after in of_place.items()}),
+            "tax": _of_calls(_charge.c.tax, _charge, {call: after.tax for call, after in of_place.items()}),
+            "billed_seconds": _of_calls(
+                _charge.c.billed_seconds, _charge, {call: after.billed_seconds for call, after in of_place.items()}
+            ),
+            "corrected": _charge.c.corrected + _of_calls(literal(0, Integer), _charge, times),
+        }
+        own = _charge.c.call_id.in_(list(of_place)) & (_charge.c.position == position)
+        await connection.execute(update(_charge).where(own).values(values))
+    cdr = schema.cdr
+    wanted: dict[str, dict[str, Any]] = {name: {} for columns in _columns_of_cdr.values() for name in columns}
     fees: dict[str, dict[int, Decimal]] = {}
     for each in changes:
+        for name, value in zip(_columns_of_cdr.get(each.role, ()), each.after, strict=False):
+            wanted[name][each.call_id] = value
         fees.setdefault(each.call_id, {})[each.position] = each.after.fee
-    losses = []
-    for call_id, after in fees.items():
-        loss = _loss_after(stored[call_id], after)
-        currency = _loss_currency_after(stored[call_id], loss)
-        losses.append({"call": call_id, "loss_now": loss, "currency_now": currency})
-    cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
-    of_loss: dict[str, Any] = {"loss": bindparam("loss_now"), "loss_currency": bindparam("currency_now")}
-    await connection.execute(cdr.values(of_loss), losses)
+    losses = {call_id: _loss_after(stored[call_id], after) for call_id, after in fees.items()}
+    wanted |= {
+        "loss": losses,
+        "loss_currency": {call: _loss_currency_after(stored[call], loss) for call, loss in losses.items()},
+        "export_seq": dict(numbers),
+    }
+    columns = {name: _of_calls(cdr.c[name], cdr, by_call) for name, by_call in wanted.items() if by_call}
+    await connection.execute(update(cdr).where(cdr.c.call_id.in_(list(fees))).values(columns))
+
+
+def _of_calls(column: ColumnElement[Any], table: Table, values: Mapping[str, Any]) -> ColumnElement[Any]:
+    """Return the value of each call by its id; that of the column for other calls."""
+    own = table.c.call_id
+    wanted = ((literal(call_id, own.type), literal(value, column.type)) for call_id, value in values.items())
+    return case(*wanted, value=own, else_=column)
 
 
 def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | None:
@@ -332,11 +347,6 @@ def _has_one_currency(record: CallRecord, sold: ChargeRow | None) -> bool:
     if sold is not None:
         return sold.currency == record.vendor_currency
     return record.loss == record.cost if record.cost else record.currency == record.vendor_currency
-
-
-def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:
-    fee, tax, seconds = change.after
-    return {"call": change.call_id, "place": change.position, "fee_now": fee, "tax_now": tax, "seconds_now": seconds}
 
 
 def _row(change: CorrectedCharge) -> dict[str, Any]:
