@@ -12,6 +12,8 @@ from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 from doubles.migrated import migrated
 
+from vosd.admin.office import bilateral
+from vosd.admin.partner_totals import FoundDeviation, PartnerOutcome
 from vosd.cdr.columns import iso_utc
 
 MAP = "columns: {callee: number, start: start, duration: seconds, price: price}\nstart: {of: invite}\n"
@@ -125,6 +127,27 @@ def test_a_partner_that_does_not_answer_is_said(site: Installation, monkeypatch:
     monkeypatch.setattr(site, "config", with_partner)
     said = site.vosd("reconcile", "partner", "vendor-1")
     assert (said.exit_code, "nothing was compared: " in said.stderr) == (1, True), said.output
+
+
+def test_the_exit_code_says_whether_a_partner_has_the_same_calls(
+    site: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = [PartnerOutcome("vendor-1")]
+
+    async def compared(*_arguments: object) -> PartnerOutcome:
+        return outcome[0]
+
+    monkeypatch.setattr(bilateral, "compare_partner", compared)
+    said = site.vosd("reconcile", "partner", "vendor-1")
+    assert (said.exit_code, said.stdout) == (0, "both switches agree\n")
+    assert site.document("reconcile", "partner", "vendor-1")["deviations"] == []
+    found = FoundDeviation("we have sent 2 calls; they have 1", "09:00", "09:05", ("a",), ("b",), ("4420",))
+    outcome[0] = PartnerOutcome("vendor-1", (found,))
+    said = site.vosd("reconcile", "partner", "vendor-1")
+    assert (said.exit_code, said.stdout) == (
+        1, "09:00 to 09:05: we have sent 2 calls; they have 1\n  prefixes 4420; gateways a\n",
+    )  # fmt: skip
+    assert site.document("reconcile", "partner", "vendor-1", exit_code=1)["deviations"][0]["prefixes"] == ["4420"]
 
 
 @pytest.mark.parametrize(

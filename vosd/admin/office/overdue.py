@@ -54,7 +54,7 @@ async def overdue_accounts(stores: "SqlStores", now: int) -> list[OverdueAccount
             ]
             if late:
                 amount = sum((each.gross - paid.get(each.id, ZERO) for each in late), ZERO)
-                # a draft may be issued late, and terms change: an invoice that was made later may be due sooner
+                # terms change: an invoice that was made later may be due sooner
                 first = min(late, key=lambda each: each.due_at or 0)
                 found.append(
                     OverdueAccount(name, first.number or "", first.due_at or 0, len(late), amount, first.currency)
