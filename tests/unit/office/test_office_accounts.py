@@ -620,6 +620,26 @@ async def test_an_account_is_opened_again_where_a_booking_keeps_it_from_its_end_
     assert not (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
 
 
+async def test_a_payment_between_the_last_look_of_a_close_and_its_refund_is_told(office: Office, socket: Path) -> None:
+    await pay(office)
+    switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, {})
+    switch = switch.answers(RefreshOverrides, OrderDone()).answers(RefreshBalances, OrderDone())
+    paid = []
+
+    async def booked(_order: BeginWithdrawal) -> Withdrawal:
+        if not paid:
+            more = BookPayment(account="acme", amount=Decimal(5), reference="more")
+            paid.append(await book_payment(office, operator(), more))
+        return Withdrawal()
+
+    order = CloseAccount(account="acme", pay_out=True)
+    async with switch.answers(BeginWithdrawal, booked):
+        with pytest.raises(MoneyLeftError, match=r"acme is closed, 10\.00 was paid out, and it has 5\.00: money came"):
+            await close_account(office, operator(), order)
+        later = office_on(office.stores.database, *ACCOUNTS, now=NOW + 1, socket=socket)
+        assert (await close_account(later, operator(), order)).paid_out == "5.00"
+
+
 async def test_an_account_that_was_closed_before_stays_closed_where_it_gets_more_than_one_person_pays_out(
     with_accounts: Callable[..., Office], socket: Path
 ) -> None:

@@ -77,7 +77,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         AboveLimitError: a second person has to confirm such a refund.
         MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.
         MoneyLeftError: its balance is below zero, or above and not to be paid out, or a payment waits for a second
-            person.
+            person; or a payment came between the last look and the refund, and the account is closed.
         BalanceMoved: money came between the refund and the rest, and is left on it; try the same again.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
@@ -129,6 +129,11 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         )
         receipt = await add_payment(accounts, stores.payments, switch, movement)
         after, untold = receipt.after, receipt.untold or untold
+    if Decimal(after):
+        raise MoneyLeftError(
+            f"account {name} is closed, {format_amount(whole)} was paid out, and it has {after}:"
+            " money came meanwhile, and the same order pays it out"
+        )
     return ClosedSheet(name, format_amount(whole), after, untold)
 
 
