@@ -160,17 +160,6 @@ async def test_an_account_without_entries_has_begun_when_its_row_was_opened(data
     assert not await read.has_begun("other", now + DAY_MS)
 
 
-async def test_an_account_that_an_earlier_version_opened_after_the_migration_begins_at_the_next_start(database):
-    await SqlBooks(database).open_accounts(["acme"])
-    async with database.writing() as connection:
-        await connection.execute(update(schema.account).values(opened_at=None))
-    now, read = await time_of(database), SqlConsumption(database)
-    assert not await read.has_begun("acme", now + DAY_MS)
-    await SqlBooks(database).open_accounts(["shop"])
-    assert await read.has_begun("acme", now + DAY_MS)
-    assert not await read.has_begun("acme", now - DAY_MS)
-
-
 def at(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000)
 

@@ -45,8 +45,6 @@ class KeptManifest(msgspec.Struct, frozen=True):
     """Digest of each file of the configuration, by absolute path."""
     has_objects: bool = False
     """Whether the database defined objects, or will; they are in a file of their own."""
-    objects: Mapping[str, str] = {}
-    """Files of the objects as an earlier version kept them, by kind; this one reads the database again."""
 
 
 def digests_of(texts: Mapping[str, bytes]) -> dict[str, str]:
@@ -64,10 +62,9 @@ class KeptCatalogue:
     def manifest(self) -> KeptManifest:
         """Return what the last good catalogue was made of; nothing where there is none, or it cannot be read."""
         try:
-            found = msgspec.json.decode((self._directory / _MANIFEST).read_bytes(), type=KeptManifest)
+            return msgspec.json.decode((self._directory / _MANIFEST).read_bytes(), type=KeptManifest)
         except (OSError, *UNDECODABLE):
             return KeptManifest()
-        return msgspec.structs.replace(found, version=None, has_objects=True) if found.objects else found
 
     def path_of(self, digest: str) -> Path | None:
         """Return the file of some content; None where it is missing."""

@@ -232,8 +232,7 @@ class KeptAlarms(msgspec.Struct, frozen=True):
     active: tuple[Alarm, ...] = ()
     history: tuple[Alarm, ...] = ()
     """Alarms that were cleared, the oldest first."""
-    silences: tuple[Silence, ...] | None = None
-    """None = an earlier version has kept the alarms: they say until when they were silent."""
+    silences: tuple[Silence, ...] = ()
 
 
 class AlarmChange(NamedTuple):
@@ -270,11 +269,7 @@ class Alarms:
         They do so without a limit of time until ``await_causes``.
         """
         self._history.extend(kept.history)
-        silences: Iterable[Silence] = kept.silences or ()
-        if kept.silences is None:
-            alarms = (*kept.history, *kept.active)
-            silences = (Silence(each.event, each.subject, each.silent_until or at) for each in alarms)
-        self._silences.update({(each.event, each.subject): each.until for each in silences if at < each.until})
+        self._silences.update({(each.event, each.subject): each.until for each in kept.silences if at < each.until})
         for alarm in reversed(kept.active):
             level = self.level_of(alarm.event)
             if level is not Level.OFF:

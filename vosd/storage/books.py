@@ -10,7 +10,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, insert, select
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH
@@ -57,24 +57,13 @@ class SqlBooks:
         self._writer = writer_for(database)
         self._order = CommitOrder()
         self._newest_commit = 0
-        self._are_dated = False
-        """Whether no row is left without the time of its opening."""
 
     async def open_accounts(self, accounts: Collection[str], currencies: Mapping[str, str] | None = None) -> None:
         """Insert a row with balance zero for each account that has none, in its currency of ``currencies``.
 
-        Rows without the time of their opening get that of the first call: a switch of an earlier version, which went on
-        after the migration, has inserted them.
-
         Raises:
             StoreUnavailable: some rows may be missing; try again.
         """
-        if not self._are_dated:
-            clock = database_clock(is_sqlite=self._database.is_sqlite)
-            await self._database.write(
-                update(schema.account).where(_account.opened_at.is_(None)).values(opened_at=clock)
-            )
-            self._are_dated = True
         wanted = sorted(set(accounts))
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
             async with self._database.writing() as connection:

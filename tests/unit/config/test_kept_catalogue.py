@@ -12,7 +12,6 @@ from vosd.config import kept
 from vosd.config.kept import DamagedDeckError, KeptCatalogue, KeptManifest
 from vosd.config.load import load
 from vosd.config.stored import Stored, nothing_stored
-from vosd.storage.kept_objects import MissingObjectsError
 
 ROWS = b"prefix,billing_rate\n44,0.012\n"
 DECK = DeckVersion("acme", 1, hashlib.sha256(ROWS).hexdigest(), 1)
@@ -106,15 +105,3 @@ def test_a_damaged_manifest_is_as_none_and_is_written_again(site, catalogue, dam
     assert catalogue.manifest() == KeptManifest()
     keep(catalogue, loaded)
     assert catalogue.manifest().files.keys() == loaded.texts.keys()
-
-
-def test_objects_that_an_earlier_version_kept_are_missing_and_not_none(tmp_path):
-    """It kept a file a kind; a start on them without the database must not go on without accounts."""
-    directory = tmp_path / "last-good"
-    directory.mkdir()
-    (directory / "catalogue.json").write_text('{"version": 7, "objects": {"accounts": "ab12"}, "at": 1}')
-    kept = KeptCatalogue(tmp_path)
-    manifest = kept.manifest()
-    assert (manifest.version, manifest.has_objects) == (None, True), "the database is read as a whole"
-    with pytest.raises(MissingObjectsError):
-        kept.stored(manifest, ())

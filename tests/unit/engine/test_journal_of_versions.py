@@ -1,17 +1,10 @@
-"""The journal between versions: what an earlier one wrote is read here, what this one writes is read by an earlier one.
+"""The journal between versions: records of a call are read as they were written, by a later version as well."""
 
-The earlier version is the one before calls had charges for everyone, and agents; bytes that it wrote are kept beside.
-"""
-
-import base64
 import io
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from doubles.data.builders import applied_rate
 from doubles.ended_calls import ended_call, open_call
 
@@ -20,12 +13,8 @@ from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, Posting
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
-from vosd.engine.journal.frames import Damage, Frame, frames_in
+from vosd.engine.journal.frames import Frame, frames_in
 
-EARLIER = {
-    name: base64.b64decode(text)
-    for name, text in yaml.safe_load(Path(__file__).with_name("journal_without_charges.yaml").read_text()).items()
-}
 AGENTS = (
     Party("reseller", CallSide.AGENT, 1, applied_rate("0.50")),
     Party("wholesaler", CallSide.AGENT, 2, applied_rate("0.40", 60)),
@@ -33,66 +22,13 @@ AGENTS = (
 
 
 def keys_of(frame: bytes, *path: str) -> set[str]:
-    """Return the keys that an earlier version wrote into a struct of its entry."""
+    """Return the keys of a struct in an entry as it is written."""
     (part,) = frames_in(io.BytesIO(frame))
     assert isinstance(part, Frame)
     value = msgspec.msgpack.decode(part.payload)
     for key in path:
         value = value[key]
     return set(value) - {"type"}
-
-
-def as_earlier(struct: type[msgspec.Struct], keys: set[str], **types: Any) -> type[msgspec.Struct]:
-    """Return the struct as the earlier version had it, from the keys that it wrote."""
-    fields = [
-        (field.name, types.get(field.name, field.type), *(() if field.required else (field.default,)))
-        for field in msgspec.structs.fields(struct)
-        if field.name in keys
-    ]
-    assert {name for name, *_ in fields} == keys, "a field was removed or renamed"
-    return msgspec.defstruct(
-        struct.__name__, fields, tag=struct.__struct_config__.tag, kw_only=struct is CallRecord, frozen=True
-    )
-
-
-EARLIER_RECORD = as_earlier(CallRecord, keys_of(EARLIER["ended"], "record"))
-
-
-def payload_of(frame: bytes) -> bytes:
-    (part,) = frames_in(io.BytesIO(frame))
-    assert not isinstance(part, Damage)
-    return part.payload
-
-
-def test_a_call_that_an_earlier_version_answered_is_ended_with_its_charges():
-    (call,) = entries_in(io.BytesIO(EARLIER["answered"]))
-    assert isinstance(call, OpenCall)
-    assert call.agents == ()
-    record = lost(call, 65_500)
-    assert [(each.role, each.account, each.fee, each.tax) for each in record.charges] == [
-        (CUSTOMER, "acme", Decimal("0.0132"), Decimal("0.00132")),
-        (VENDOR, "carrier-a", Decimal("0.0093"), Decimal(0)),
-    ]
-    assert (record.fee, record.tax, record.cost) == (Decimal("0.0132"), Decimal("0.00132"), Decimal("0.0093"))
-
-
-def test_an_earlier_version_books_from_a_newer_record_what_it_would_have_written():
-    record = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)
-    entry = as_earlier(Ended, {"record"}, record=EARLIER_RECORD)
-    read: Any = msgspec.msgpack.decode(payload_of(ended_frame(record, 65_500)), type=entry)
-    assert [each.reference.partition("/")[2] for each in read.record.postings] == [
-        *("customer", "agent-1", "agent-2", "vendor")
-    ]
-    assert read.record.postings == record.postings
-    assert (read.record.fee, read.record.cost) == (record.fee, record.cost)
-
-
-def test_an_earlier_version_reads_a_newer_open_call_with_both_rates():
-    call = open_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
-    entry = as_earlier(OpenCall, keys_of(EARLIER["answered"]), record=EARLIER_RECORD)
-    read: Any = msgspec.msgpack.decode(payload_of(answered_frame(call, UNDESCRIBED)), type=entry)
-    assert (read.customer_rate, read.vendor_rate) == (call.customer_rate, call.vendor_rate)
-    assert not hasattr(read, "agents")
 
 
 def test_agents_and_charges_come_back_from_the_journal():

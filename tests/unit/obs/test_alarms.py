@@ -5,7 +5,6 @@ import json
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 import structlog
 from doubles.kept_log import log_as_it_was
@@ -350,10 +349,6 @@ def test_a_silence_that_was_lifted_stays_so_over_a_restart():
     restarted.restore(alarms.kept(), 7)
     (again,) = restarted.note("gateway_down", {"gateway": "a"}, 8)
     assert (again.alarm.is_held_back, again.alarm.silent_until) == (False, None)
-    earlier = Alarms()
-    earlier.restore(msgspec.structs.replace(alarms.kept(), silences=None), 7)
-    (silent,) = earlier.note("gateway_down", {"gateway": "a"}, 8)
-    assert silent.alarm.is_held_back, "an earlier version has kept the silences of the history alone"
 
 
 def test_an_account_that_expires_is_one_alarm_that_is_delivered_at_each_stage_and_not_again_by_a_restart():

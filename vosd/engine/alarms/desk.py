@@ -89,7 +89,7 @@ class AlarmFile:
 
 def _desk_in(found: dict[str, list[Any]]) -> KeptDesk:
     active, history = _known_alarms(found.get("active", [])), _known_alarms(found.get("history", []))
-    alarms = KeptAlarms(active, history, _known(found["silences"], Silence) if "silences" in found else None)
+    alarms = KeptAlarms(active, history, _known(found.get("silences", []), Silence))
     return KeptDesk(alarms, tuple(map(_with_known_changes, _known(found.get("outputs", []), KeptOutput))))
 
 
