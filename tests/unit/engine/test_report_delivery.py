@@ -298,6 +298,24 @@ async def test_a_report_that_is_too_old_is_dropped(desk, monkeypatch):
         assert made.census()[Figure.CALL_REPORTS] == 0
 
 
+async def test_a_start_sends_no_report_that_has_become_too_old_while_the_switch_was_stopped(desk):
+    desk._clock = clock = ManualClock(wall=SystemClock().now().wall)
+    with ReportServer(secret=SECRET.encode()) as server:
+        server.fails = [503] * 1_000
+        made = await desk.begin(server.url, max_age_s=60, retry_interval_ms=60_000)
+        made.ended(answered_call(1))
+        await until(lambda: made.failures)
+        await desk.kill()
+        clock.move_to(clock.now().mono + 61_000)
+        server.fails = []
+        asked = server.attempts
+        made = await desk.begin(server.url, max_age_s=60)
+        assert (made.census()[Figure.CALL_REPORTS], made.counted[ReportOutcome.EXPIRED]) == (0, 1)
+        made.ended(answered_call(2))
+        await until(lambda: made.counted[ReportOutcome.DELIVERED])
+        assert server.attempts == asked + 1
+
+
 async def test_a_clock_that_is_ahead_for_a_moment_drops_no_report(desk):
     desk._clock = clock = ManualClock()
     with ReportServer(secret=SECRET.encode()) as server:

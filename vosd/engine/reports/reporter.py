@@ -116,6 +116,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
             self._put(report, is_minor=self._is_minor(report), is_left=True)
         if spooled.reports or spooled.unreadable:
             _log.info(self.words.restored, reports=len(spooled.reports), unreadable=spooled.unreadable)
+        self._drop_old()  # else couriers send what is too old before it is looked for
         self._go(self._settings)
 
     async def end(self) -> None:
@@ -204,6 +205,12 @@ class ReportOutlet(Counting, Generic[_Settings]):
         self._spool.done(report)
         self._lost(report, ReportOutcome.FULL)
 
+    def _drop_old(self) -> None:
+        believed = self._steady.now()
+        for report in () if believed is None else self._queue.drop_old(believed):
+            self._spool.done(report)
+            self._lost(report, ReportOutcome.EXPIRED)
+
     # -- counts -------------------------------------------------------------------------------------------------
 
     @property
@@ -228,10 +235,8 @@ class ReportOutlet(Counting, Generic[_Settings]):
     def tidy(self) -> None:
         """Drop old reports, log losses, end an outage that is over, and write to the disk what is done."""
         self._delivery.tidy()
-        now, believed = self._clock.now(), self._steady.now()
-        for report in () if believed is None else self._queue.drop_old(believed):
-            self._spool.done(report)
-            self._lost(report, ReportOutcome.EXPIRED)
+        now = self._clock.now()
+        self._drop_old()
         self._spool.tidy()
         lost = self._queue.counted - self._logged
         lost.pop(ReportOutcome.DELIVERED, None)
