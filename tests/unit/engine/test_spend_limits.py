@@ -331,6 +331,24 @@ async def test_a_currency_is_not_changed_before_all_else_is_read():
     assert await store.currencies(["acme"]) == {"acme": "USD"}
 
 
+async def test_hours_of_an_account_that_is_gone_begin_anew_for_its_calls():
+    clock = ManualClock(wall=NOW)
+    balances = Balances(await store_with("10"), clock)
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    credit = balances.credits["acme"]
+    held = credit.hold(applied_rate(), 6, 3_600)
+    credit.post(Decimal("-0.90"))
+    await balances.adopt({})
+    clock.move_to(clock.now().mono + HOUR_MS)
+    balances.watch_spending()
+    assert credit.spending.spent(SpendPeriod.HOUR) == 0
+    credit.release(held)
+    await balances.adopt({})
+    credit.post(Decimal("-0.90"))
+    await balances.adopt({"acme": account("acme")})
+    assert credit.spending is None
+
+
 async def test_an_account_that_returns_without_spend_limits_has_none():
     balances = Balances(MemoryStore(), ManualClock(wall=NOW))
     await balances.adopt(with_limits(acme=PER_HOUR))

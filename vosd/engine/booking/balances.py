@@ -207,8 +207,11 @@ class Balances(Counting):
                 elif credit.spending is not None:
                     credit.spending.set_limits(account.spend_limits, account.timezone, wall_ms)
             self._partly_counted.difference_update(limits)
+            # Calls of an account that is gone go on within its limits, whose hours and days begin anew.
+            changed = self._limited if other is None else self._limited & other
+            going_on = [name for name in changed if name not in accounts and self.credits[name].holds]
             self._limited -= self._limited.difference(limited) if other is None else other
-            self._limited.update(limited)
+            self._limited.update(limited, going_on)
 
     def _adopt(self, account: Account, standing: Standing, expires_at: int | None) -> None:
         """Give an account the standing that was read, and its terms."""
