@@ -132,6 +132,13 @@ def test_the_zone_of_the_machine_is_that_of_its_file(tmp_path):
             ),
         ),
         (
+            "- {name: a, timezone: GMT+8, entries: [{weekdays: mon}]}",
+            (
+                "12: calendars[a].timezone: value 'GMT+8': "
+                "expected the name of a time zone, such as Europe/Berlin, and no offset"
+            ),
+        ),
+        (
             "- {name: a, holidays: {subdivision: BE}}",
             "12: calendars[a].holidays.subdivision: value 'BE': expected the country as well",
         ),
@@ -143,6 +150,23 @@ def test_the_zone_of_the_machine_is_that_of_its_file(tmp_path):
 )
 def test_mistakes_are_named(site, item, expected):
     assert errors(site, item) == [f"vosd.yaml:{expected}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "means"),
+    [("Etc/GMT+8", "Etc/GMT-8", "8 h behind UTC"), ("Etc/GMT-9", "Etc/GMT+9", "9 h ahead of UTC")],
+)
+def test_a_zone_whose_sign_is_inverse_is_a_warning(site, name, other, means):
+    text = (
+        f"invoices: {{timezone: {name}}}\n"
+        f"calendars: [{{name: a, timezone: {name}, entries: [{{weekdays: mon}}]}}]\n"
+        f"accounts: [{{id: b, timezone: {name}, spend_limits: [{{per: day, amount: 5}}]}}]\n"
+    )
+    found = [each for each in site.warnings(text) if f"value '{name}': expected the zone of a place" in each]
+    assert [each.split(": ")[2] for each in found] == [
+        "invoices.timezone", "calendars[a].timezone", "accounts[b].timezone",
+    ]  # fmt: skip
+    assert all(f"or {other}: " in each and each.endswith(f"this one is {means}") for each in found)
 
 
 def test_an_unknown_country_is_an_error(site):

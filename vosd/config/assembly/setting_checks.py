@@ -1,6 +1,8 @@
 """Settings that are right one by one, and together or on this machine may not be what is meant."""
 
+import re
 from collections.abc import Sequence
+from heapq import nsmallest
 from ipaddress import ip_address
 from itertools import combinations
 from operator import attrgetter
@@ -30,10 +32,15 @@ from vosd.trunks.phone import Phone
 _WARNED: Final = attrgetter("value.dialect.end_warning_ms")
 """Chooses trunks whose callers are warned of the end of their calls, as the next one does phones."""
 _PHONE_WARNED: Final = attrgetter("value.gateway.dialect.end_warning_ms")
+_LIMITED: Final = attrgetter("value.spend_limits")
+"""Chooses accounts whose hours and days have limits, which begin by the clock of their zone."""
 _ALARM_MAIL: Final = attrgetter("value.alarm_mail")
 """Chooses accounts whose owners are mailed; it is asked about each account, and no function of Python."""
 
 
+_INVERSE_ZONE: Final = re.compile(r"Etc/GMT([+-])([1-9]\d?)\Z")
+_ZONES_MAX: Final = 20
+"""Accounts that are warned of for their zones."""
 _OFF: Final = MediaMode.OFF  # access to enum members is slow
 
 
@@ -165,6 +172,7 @@ def check_settings(
         _warn_of_mails(items, problems)
     if keys.nightly.at is None or not keys.nightly.minimum:
         _warn_of_minimums(items, problems)
+    _warn_of_inverse_zones(keys, source, items, origin, problems)
 
 
 def _has_certificate_names(definition: Definition[MappingGateway]) -> bool:
@@ -174,6 +182,32 @@ def _has_certificate_names(definition: Definition[MappingGateway]) -> bool:
 def has_minimum(definition: Definition[Account]) -> bool:
     """Return whether an account has a minimum of a month."""
     return bool(definition.value.minimum_consumption)
+
+
+def _warn_of_inverse_zones(
+    keys: InstallationKeys, source: CatalogueSource, items: ReadItems, origin: Origin, problems: ProblemList
+) -> None:
+    """Warn of zones such as Etc/GMT+8, which is eight hours behind UTC: months, days and hours of rates would be."""
+    settings = {
+        "invoices.timezone": keys.invoices.timezone,
+        "nightly.timezone": keys.nightly.timezone,
+        "retention.timezone": keys.retention.timezone,
+    }
+    found = [(origin.place_of(key), key, str(zone)) for key, zone in settings.items()]
+    found += [(*each.at("timezone"), str(each.value.zone)) for each in source.calendars.sound.values()]
+    limited = (each for each in items.chosen("accounts", _LIMITED) if _INVERSE_ZONE.match(each.value.timezone))
+    accounts = nsmallest(_ZONES_MAX, limited, attrgetter("label"))
+    found += [(*each.at("timezone"), each.value.timezone) for each in accounts]
+    for place, key, name in found:
+        match = _INVERSE_ZONE.match(name)
+        if match is not None:
+            sign, hours = match.groups()
+            away, other = ("behind", "-") if sign == "+" else ("ahead of", "+")
+            expected = (
+                f"the zone of a place, such as Europe/Berlin, or Etc/GMT{other}{hours}: the signs of these names are "
+                f"those of POSIX, and this one is {hours} h {away} UTC"
+            )
+            problems.warning(place, key, expected, name)
 
 
 def _warn_of_certificates(items: ReadItems, problems: ProblemList) -> None:

@@ -15,6 +15,8 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_S: Final = 86_400
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?\Z", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_OFFSET: Final = re.compile(r"(?:UTC|GMT)?[+-]\d{1,2}(?::?[0-5]\d)?\Z", re.ASCII | re.IGNORECASE)
+"""Offset from UTC; zones whose names look like one, such as GMT+0, are known before."""
 LOCALTIME: Final = Path("/etc/localtime")
 """The zone of the machine, unless the environment variable TZ names another."""
 
@@ -77,6 +79,8 @@ def time_zone() -> FromText:
 
     def read(text: str) -> ZoneInfo:
         if not _is_zone(text):
+            if _OFFSET.match(text):
+                raise ExpectedError(f"{expected}, and no offset")
             near = suggestion(text, _zones())
             raise ExpectedError(f"{expected}; {near}" if near.endswith("?") else expected)
         return ZoneInfo(text)
