@@ -45,6 +45,23 @@ def test_the_price_is_that_of_the_rates_which_a_call_has(installation: Installat
     assert (found["price_per_minute"], found["connection_fee"]) == (explained["fee"], "0.00")
 
 
+def test_a_price_says_that_calls_of_a_trunk_with_rates_of_its_own_may_cost_otherwise(
+    installation: Installation,
+) -> None:
+    explain = ("rate", "explain", "--account", "customer-1", "--callee", "4420", "--duration", "60")
+    assert "trunk_groups" not in installation.document(*explain)
+    assert "may cost otherwise" not in installation.vosd(*explain).stdout
+    written = installation.config.read_text()
+    for key, group in (("private_rate_group", "own"), ("rate_group", "own"), ("rate_group", "sell")):
+        trunk = f"  - {{name: dear, account: customer-1, hosts: [192.0.2.77], {key}: {group}}}\n"
+        installation.config.write_text(written.replace("mapping_gateways:\n", f"mapping_gateways:\n{trunk}", 1))
+        assert installation.config.read_text() != written
+        others = [group] if group != "sell" else []
+        assert installation.document(*explain).get("trunk_groups", []) == others
+        said = f"gateways or phones of this account have rates of {group}: their calls may cost otherwise"
+        assert (said in installation.vosd(*explain).stdout) is bool(others)
+
+
 def test_a_part_of_the_prices_is_listed_in_order(installation: Installation) -> None:
     first = installation.document("account", "rates", "customer-1", "--limit", "2")
     assert [each["prefix"] for each in first] == ["*", "44"]

@@ -79,6 +79,8 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """In order of preference; none = one rate group prices the calls of the account."""
     agents: Sequence[AgentCharge] = ()
     """From the nearest up."""
+    trunk_groups: Sequence[str] = ()
+    """Rate groups that gateways and phones of the account name: their calls may cost otherwise."""
 
 
 def explain_rate(

@@ -248,6 +248,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "text": ("the gateway does not answer OPTIONS",),
     "token": ("vosd_5f0c9a1e17b4_Zt4n8Qw2Lr6",),
     "total": ("0.14",),
+    "trunk_groups": ("dear",),
     "types": ("call.ended,balance",),
     "unaudited": ("",),
     "unasked": (["number_portability"],),

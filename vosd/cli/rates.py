@@ -73,3 +73,8 @@ def _show(explanation: "RateExplanation") -> None:
         columns = ("level", "agent", "group", "prefix", "billed seconds", "fee", "tax")
         output.table(columns, agents, empty="no agents")
     output.table(("step", "figures"), output.figures(explanation.steps), empty="no steps")
+    if explanation.trunk_groups:
+        output.line(
+            f"gateways or phones of this account have rates of {', '.join(explanation.trunk_groups)}: their calls may "
+            "cost otherwise, see vosd route explain"
+        )

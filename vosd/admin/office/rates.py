@@ -149,7 +149,7 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
         of_gateways = await asyncio.to_thread(definitions.accounts_of("routing_gateways"))
         if account.id not in of_gateways.values():  # one that is paid may be `direct`
             raise OrderError("buy", f"is for vendors, and account {account.id} is a customer's", "leave it out")
-    return explained(
+    found = explained(
         accounts,
         lambda each: definitions.rates_of(each, is_vendor=is_buy),
         order.account,
@@ -159,3 +159,8 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
         order.caller,
         free=None if is_buy else FreeNumbers(*definitions.free_numbers()),
     )
+    if is_buy:
+        return found
+    of_trunks = await asyncio.to_thread(definitions.named_groups().groups_of_trunks)
+    others = {*of_trunks.get(order.account, ())} - {accounts[order.account].rate_group}
+    return msgspec.structs.replace(found, trunk_groups=tuple(sorted(others)))
