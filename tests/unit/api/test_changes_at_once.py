@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from doubles import forked_child
 from doubles.migrated import migrated
-from doubles.office import operator
+from doubles.office import agent, operator
 
+from vosd.admin.agents import MayNotActError
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
 from vosd.api.offices import Offices
+from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.daemon import checks
 
 
@@ -42,3 +45,46 @@ async def test_changes_and_customers_of_many_requests_at_once_are_all_made(offic
     await asyncio.gather(*map(change, names[0]), *map(provide, names[1]))
     office = await offices.open(needs_database=True)
     assert office.definitions.accounts().keys() == {*names[0], *names[1]}
+
+
+_ACCOUNT: Final = WantedObject("accounts", "acme", {"max_cps": "5"}, is_merged=True)
+_PHONE: Final = WantedObject("phones", "7001", {"account": "acme", "password": "long-Enough-1"})
+_NO_ACCOUNTS: Final = {"rights": ["phones"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "refused"),
+    [
+        ({"south": _NO_ACCOUNTS}, _ACCOUNT, RightLackingError),
+        ({"top": _NO_ACCOUNTS, "south": _NO_ACCOUNTS}, _ACCOUNT, RightLackingError),
+        ({"acme": {"agent": "top"}}, _PHONE, OutOfScopeError),
+        ({"top": {"enabled": "no"}}, _PHONE, MayNotActError),
+        ({"south": _NO_ACCOUNTS}, _PHONE, None),
+        ({"top": {"max_cps": "7"}}, _ACCOUNT, None),
+    ],
+)
+async def test_a_change_of_an_agent_is_made_by_what_the_change_before_it_has_left_to_the_agent(
+    offices: Offices, before: dict[str, Any], wanted: WantedObject, refused: type[Exception] | None
+) -> None:
+    rights = {"currency": "USD", "rights": ["accounts", "phones"]}
+    tree = {"top": rights, "south": rights | {"agent": "top"}}
+    tree |= {name: {"currency": "USD", "agent": "south"} for name in ("acme", "other")}
+    first = tuple(WantedObject("accounts", name, keys) for name, keys in tree.items())
+    await set_objects(await offices.open(needs_database=True), operator(), SetObjects(objects=first))
+    office = await offices.open(needs_database=True)
+    assert office.definitions.agents()["acme"] == "south"
+    changes = tuple(WantedObject("accounts", name, keys, is_merged=True) for name, keys in before.items())
+    turns = office.changing
+    await turns.take(None)
+    of_operator = asyncio.create_task(set_objects(office, operator(), SetObjects(objects=changes)))
+    of_agent = asyncio.create_task(set_objects(office, agent("south"), SetObjects(objects=(wanted,))))
+    while not (turns._operators and turns._accounts):
+        assert {of_operator.done(), of_agent.done()} == {False}
+        await asyncio.sleep(0)
+    turns.leave()
+    await of_operator
+    if refused is None:
+        await of_agent
+        return
+    with pytest.raises(refused):
+        await of_agent
