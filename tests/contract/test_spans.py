@@ -16,7 +16,7 @@ from vosd.admin.rerate import Rerating, reference_of_run
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.past import ALWAYS_READ, PastCorrection
-from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord
 from vosd.storage import spans
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
@@ -102,8 +102,7 @@ async def test_a_call_that_had_no_gateway_has_the_reason_of_its_refusal(filled: 
 
 
 async def test_a_gateway_that_was_sent_nothing_was_not_tried(database: Database) -> None:
-    unsent = Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("other", 0, 0, None, "No Common Codec")
-    attempts = (*unsent, Attempt("first", 503, 5, None, "Unavailable"))
+    attempts = (Attempt("other", 0, 0, None, "No Common Codec"), Attempt("first", 503, 5, None, "Unavailable"))
     record = msgspec.structs.replace(answered_call(1), attempts=(*attempts, Attempt("second", 200, 9, 5, "Normal")))
     await SqlBooks(database).book([record])
     async for page in SqlSpans(database).pages(CallFilter(), with_tried=True):

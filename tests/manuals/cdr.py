@@ -53,7 +53,7 @@ REPORT: Final[Mapping[str, str | None]] = {
         for level in range(1, AGENTS + 1)
         for name, meaning in _OF_AGENT.items()
     },
-    "attempts": "number of gateways tried; of earlier versions also those that were left out as too dear",
+    "attempts": "number of gateways tried",
     "corrected": "how often a charge of the call was corrected; 0 = as rated",
 }
 """Columns of the view ``cdr_report``, which a migration has made, in their order, with their meanings; None = that of

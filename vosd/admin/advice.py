@@ -340,7 +340,7 @@ def _of_vendor(refusal: str) -> Advice | None:
 
 def _of_call(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
     """Return more than the end reason says, by what has happened in the call; None = it says all."""
-    is_refused = bool(refusal) and not any(each.was_tried for each in record.attempts)
+    is_refused = bool(refusal) and not record.attempts
     match reason:
         case EndReason.CANCELLED if record.is_cost_of_another:
             return _ANSWERED_TOO if record.attempts[0].reason == FORKED else _ANSWERED_LATE
@@ -409,10 +409,9 @@ def _without_session(record: CallRecord, refusal: str) -> Advice | None:
         )
     if record.answered_at is not None:
         return _DISAGREED
-    tried = [each for each in record.attempts if each.was_tried]
-    if not tried or any(each.was_sent for each in tried):
+    if not record.attempts or any(each.was_sent for each in record.attempts):
         return None
-    names = dict.fromkeys(filter(None, (record.mapping_gateway, *(each.gateway for each in tried))))
+    names = dict.fromkeys(filter(None, (record.mapping_gateway, *(each.gateway for each in record.attempts))))
     return Advice(
         "The caller offers no codec that `codecs` of the trunks let through, so no INVITE was sent.",
         f"compare the offer in the ladder with `codecs` of {', '.join(names)}",

@@ -99,7 +99,7 @@ async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | No
 
 def traced_call(record: CallRecord, found: EndedCallMessages) -> TracedCall:
     """Combine a call's record with its messages."""
-    gateways, together = [attempt.gateway for attempt in record.attempts if attempt.was_tried], dict(found.together)
+    gateways, together = [attempt.gateway for attempt in record.attempts], dict(found.together)
     if together:
         others = iter([name for name in gateways if name not in together.values()])
         legs = range(1, max(len(gateways), *together) + 1)

@@ -4,9 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.callcontrol.verdicts import Excluded, Verdicts, verdicts_in
+from vosd.callcontrol.verdicts import Verdicts, verdicts_in
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.routing.routes import Cause
 
 _NONE: Final = Verdicts()
 
@@ -18,10 +17,6 @@ def why(record: CallRecord) -> dict[str, Any]:
     """
     kept = verdicts_in(record.verdicts)
     verdicts = kept or _NONE
-    tried = tried_of(record)
-    named = {each.routing_gateway for each in verdicts.left}
-    too_dear = [each.gateway for each in record.attempts if not each.was_tried and each.gateway not in named]
-    left = (*verdicts.left, *(Excluded(name, Cause.LOSS.because("")) for name in too_dear))
     return {
         "call_id": record.call_id,
         "result": "ok" if record.answered_at is not None else record.end_reason,
@@ -34,17 +29,12 @@ def why(record: CallRecord) -> dict[str, Any]:
         "callee_out": record.callee_out,
         "candidates": [
             {"routing_gateway": each.gateway, "position": position, "reason": _of_attempt(each)}
-            for position, each in enumerate(tried, start=1)
+            for position, each in enumerate(record.attempts, start=1)
         ],
         "chosen": None if verdicts.chosen is None else msgspec.to_builtins(verdicts.chosen),
-        "left": [msgspec.to_builtins(each) for each in left],
+        "left": [msgspec.to_builtins(each) for each in verdicts.left],
         "more_left": verdicts.more_left,
     }
-
-
-def tried_of(record: CallRecord) -> list[Attempt]:
-    """Return the gateways that were called, without those that the loss guard left out."""
-    return [each for each in record.attempts if each.was_tried]
 
 
 def final_of(attempt: Attempt) -> str:

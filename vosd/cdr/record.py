@@ -31,16 +31,14 @@ from vosd.cdr.kinds import (
     word,
 )
 
-TOO_DEAR: Final = "Loss"
-"""Reason of an attempt of earlier versions that was not made: the gateway would have left too little margin."""
 LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was answered after it was given up."""
 ANNOUNCEMENT: Final = "Announcement"
 """Reason of the row of a routing gateway that has played a sound."""
 RELAYED: Final = "relayed"
 DIRECT: Final = "direct"
-UNSENT_REASONS: Final = frozenset({TOO_DEAR, EndReason.NO_COMMON_CODEC.text, EndReason.NO_MEDIA_PORT.text})
-"""Reasons for which a gateway is not sent the INVITE; the last two also those of INVITEs that had a response."""
+UNSENT_REASONS: Final = frozenset({EndReason.NO_COMMON_CODEC.text, EndReason.NO_MEDIA_PORT.text})
+"""Reasons for which a gateway is not sent the INVITE; also those of INVITEs that had a response."""
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
 IN_VAIN: Final = frozenset({LATE_ANSWER, FORKED})
@@ -54,7 +52,7 @@ ELSEWHERE: Final = frozenset({ANSWERED_ELSEWHERE, PICKED_UP_ELSEWHERE, REFUSED_E
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One gateway that was tried, or that was too dear."""
+    """One gateway that was tried."""
 
     gateway: Annotated[str, gateway("routing gateway")]
     code: Annotated[int, number(16, "final SIP code; 0 = no response, or no INVITE was sent: `reason` says it")]
@@ -81,11 +79,6 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         str | None,
         word(64, "of `No Common Codec`: why a session description could not be forwarded; null = for want of a codec"),
     ] = None
-
-    @property
-    def was_tried(self) -> bool:
-        """Whether it was its turn: it was not too dear."""
-        return self.reason != TOO_DEAR
 
     @property
     def was_sent(self) -> bool:
@@ -337,16 +330,6 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
             and self.end_reason == EndReason.CANCELLED.text
             and [each.reason in IN_VAIN for each in self.attempts] == [True]
         )
-
-
-def too_dear(record: CallRecord) -> int:
-    """Return how many attempts of a record were not made because the gateways were too dear; they come first."""
-    count = 0
-    for attempt in record.attempts:
-        if attempt.was_tried:
-            break
-        count += 1
-    return count
 
 
 def charged_by(records: Iterable[CallRecord]) -> dict[str, Decimal]:

@@ -72,7 +72,7 @@ def _show_running(call: "GoingOn") -> None:
 
 def _show_ended(call: "EndedCall") -> None:
     from vosd.admin.office.why import call_json, source_of
-    from vosd.admin.why import final_of, tried_of
+    from vosd.admin.why import final_of
 
     found: dict[str, Any] = call_json(call)
     record = call.record
@@ -85,7 +85,7 @@ def _show_ended(call: "EndedCall") -> None:
     output.sheet({"call_id": record.call_id} | {key: found[key] for key in _SHOWN_OF_CALL if found[key] is not None})
     output.line("")
     rows = [
-        [each.gateway, final_of(each), each.ms, each.pdd_ms, _media_of(each), each.reason] for each in tried_of(record)
+        [each.gateway, final_of(each), each.ms, each.pdd_ms, _media_of(each), each.reason] for each in record.attempts
     ]
     output.table(("tried", "code", "ms", "rang after ms", "media", "reason"), rows, empty="no gateway was tried")
     if found["left"]:

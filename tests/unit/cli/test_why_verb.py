@@ -16,7 +16,7 @@ from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
 from vosd.billing.holds import FROZEN
 from vosd.callcontrol.number_tools import NO_PORTABILITY, NOT_REDIRECTED
-from vosd.cdr.record import ANNOUNCEMENT, FORKED, LATE_ANSWER, TOO_DEAR, Attempt, ChargeRow
+from vosd.cdr.record import ANNOUNCEMENT, FORKED, LATE_ANSWER, Attempt, ChargeRow
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
 VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'
@@ -225,12 +225,11 @@ def others(tmp_path_factory) -> Installation:
         ChargeRow("retail", "customer", 0, "sell", None, None, None, None, 60, Decimal(1), Decimal(0), "USD"),
         ChargeRow("reseller", "agent", 1, "sell", None, None, None, None, 60, Decimal(1), Decimal(0), "USD"),
     )
-    dear = Attempt(gateway="dear", code=0, ms=0, pdd_ms=None, reason=TOO_DEAR)
     poor = '{"refusal":"agent reseller: 0.00 available, 0.02 needed"}'
     test_call = {"mapping_gateway": None, "customer_account": None, "charges": (), "postings": ()}
     installation.book(
         [
-            refused_call(1, callee_in="491", attempts=(dear, TRIED[1]), mapping_gateway="pbx"),
+            refused_call(1, callee_in="491", attempts=(TRIED[1],), mapping_gateway="pbx"),
             refused_call(2, callee_in="492", end_reason="Insufficient Balance", sip_code=402, verdicts=poor),
             answered_call(3, callee_in="493", **test_call),
             answered_call(
@@ -239,12 +238,6 @@ def others(tmp_path_factory) -> Installation:
         ]
     )
     return installation
-
-
-def test_a_gateway_that_the_loss_guard_left_out_was_not_tried(others):
-    (call,) = others.document("why", "--callee", "491", *SINCE)["calls"]
-    assert [each["gateway"] for each in call["attempts"]] == ["trunk-2"]
-    assert call["left"] == [{"routing_gateway": "dear", "reason": "loss: it costs more than the margin allows"}]
 
 
 def test_a_test_call_has_no_unknown_source(others):

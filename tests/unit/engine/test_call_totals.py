@@ -11,7 +11,7 @@ from doubles.virtual.vendor import Line, Script
 from hypothesis import given, strategies as st
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.record import AGENT, ANNOUNCEMENT, CUSTOMER, LATE_ANSWER, TOO_DEAR, VENDOR, Attempt
+from vosd.cdr.record import AGENT, ANNOUNCEMENT, CUSTOMER, LATE_ANSWER, VENDOR, Attempt
 from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.engine.peers.gateways import note_call
@@ -34,9 +34,10 @@ def test_an_answered_call_is_in_the_ranges_of_its_durations():
     assert totals.codes == {200: 2}
 
 
-def test_an_unanswered_call_has_no_set_up_and_a_gateway_that_was_too_dear_said_nothing():
+def test_an_unanswered_call_has_no_set_up_and_a_gateway_that_was_sent_nothing_said_nothing():
     totals = CallTotals()
-    attempts = (Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("a", 503, 9, None, "x"), Attempt("b", 0, 9, None, "y"))
+    unsent = Attempt("other", 0, 0, None, "No Common Codec")
+    attempts = (unsent, Attempt("a", 503, 9, None, "x"), Attempt("b", 0, 9, None, "y"))
     totals.note(answered_call(1, answered_at=None, pdd_ms=None, attempts=attempts, end_reason="Unavailable"))
     assert totals.reasons == {"Unavailable": 1}
     assert totals.codes == {503: 1, 0: 1}

@@ -94,7 +94,6 @@ def test_a_vendor_that_was_sent_nothing_does_not_count_in_figures_nor_in_reports
 @pytest.mark.parametrize(
     ("row", "was_sent"),
     [
-        (("Loss", 0, None), False),
         (("No Media Port", 0, None), False),
         (("No Common Codec", 0, 120), True),
         (("No Common Codec", 200, None), True),

@@ -16,7 +16,7 @@ from vosd.admin.office.criteria import refuse_empty
 from vosd.admin.office.office import Office, needs
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
-from vosd.admin.why import tried_of, why
+from vosd.admin.why import why
 from vosd.base.ids import beginning_of
 from vosd.base.number import for_matching
 from vosd.cdr.columns import attempt_object, charge_object, iso_utc
@@ -199,7 +199,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
         "refusal": found["refusal"],
         "signature": found["signature"],
         "plan": found["plan"],
-        "attempts": [attempt_object(each) for each in tried_of(record)],
+        "attempts": [attempt_object(each) for each in record.attempts],
         "left": found["left"],
         "more_left": found["more_left"],
         "is_kept": found["is_kept"],

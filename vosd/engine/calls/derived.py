@@ -19,7 +19,6 @@ from vosd.callcontrol.bookkeeping import radius_classes_of
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import ColumnKind
-from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
@@ -83,7 +82,6 @@ class EstablishedCall:
         invited_at, vendor_invited_at = (
             None if mono is None else Instant(mono, epoch + mono) for mono in call.charged_mono or (None, None)
         )
-        attempts = record.attempts[too_dear(record) :] if record.attempts else ()
         choice = ChoiceSnapshot(
             gateway.name, its.prefix, _bytes(record.callee_out), _bytes(record.caller_out), call.vendor_rate, False,
             limits=its.limits, routing_number=record.routing_number or "", hides_caller=bool(record.caller_hidden),
@@ -105,12 +103,14 @@ class EstablishedCall:
                 vendor_invited_at=vendor_invited_at,
                 recording=its.recording,
                 **{name: getattr(record, name) for name in _KEPT_FACTS},
-                attempts=attempts,
+                attempts=record.attempts,
                 choice=choice,
                 sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
             ),
             caller=self._caller(to_caller, answered_at),
-            callee=self._callee(to_callee, choice, vendor_answered_at, attempts[-1].ms if attempts else 0),
+            callee=self._callee(
+                to_callee, choice, vendor_answered_at, record.attempts[-1].ms if record.attempts else 0
+            ),
             lifetime=Granted(answered_at, its.granted_s, 0, invited_at, mapping.dialect.end_warning_ms),
         )
         request = RequestSnapshot(

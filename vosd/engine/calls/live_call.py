@@ -22,7 +22,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.callcontrol.verdicts import verdicts
-from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
+from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.engine.calls.known import GONE
@@ -289,9 +289,7 @@ class LiveCall:
         if kept is None:
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
         else:
-            attempts = kept.record.attempts
-            tried = len(attempts) - (too_dear(kept.record) if attempts and attempts[0].reason == TOO_DEAR else 0)
-            late = call.journey.attempts[tried:]
+            late = call.journey.attempts[len(kept.record.attempts) :]
             recorded = ending.source is not _SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
             record = conclude(

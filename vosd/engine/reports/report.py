@@ -14,7 +14,7 @@ from vosd.base.money import format_amount
 from vosd.base.text import escaped
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import CallRecord, too_dear
+from vosd.cdr.record import CallRecord
 from vosd.cdr.shown import shown_as
 from vosd.control.call_states import CallStateReport
 from vosd.engine.settings import CallReportState
@@ -101,7 +101,7 @@ def _called_beside(journey: Journey) -> list[str]:
 
 def of_ended_call(record: CallRecord) -> CallStateReport:
     """Return the report that a call has ended, by its record."""
-    seq = _STEP * (len(record.attempts) - too_dear(record)) + _STEP
+    seq = _STEP * len(record.attempts) + _STEP
     return shown_as(
         CallStateReport,
         record,
