@@ -1,9 +1,11 @@
 """Limit of the objects that agents make below them: the check of each change reads all that there are."""
 
 import asyncio
+from collections.abc import Mapping
 
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.base.errors import VosError
+from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 
 
@@ -19,7 +21,8 @@ async def check_number(definitions: ConfiguredObjects, agent: str, made: int) ->
     Raises:
         TooManyObjectsError: one of them may not; which one above it is not said.
     """
-    refused = await asyncio.to_thread(_refused_by, definitions, agent, made)
+    payers = await asyncio.to_thread(definitions.accounts_of("mapping_gateways", "phones"))
+    refused = await asyncio.to_thread(_refused_by, definitions.accounts(), definitions.agents(), payers, agent, made)
     if refused is None:
         return
     name, limit = refused
@@ -28,14 +31,17 @@ async def check_number(definitions: ConfiguredObjects, agent: str, made: int) ->
     raise TooManyObjectsError(f"agent {agent} may have {limit} accounts, gateways and phones below it (max_objects)")
 
 
-def _refused_by(definitions: ConfiguredObjects, agent: str, made: int) -> tuple[str, int] | None:
-    """Return the first agent, from ``agent`` up, that may not have so many more, with its limit; None = all may."""
-    accounts, agents = definitions.accounts(), definitions.agents()
+def _refused_by(
+    accounts: Mapping[str, Account], agents: Mapping[str, str], payers: Mapping[str, str], agent: str, made: int
+) -> tuple[str, int] | None:
+    """Return the first agent, from ``agent`` up, that may not have so many more, with its limit; None = all may.
+
+    ``payers`` has the accounts of gateways and phones.
+    """
     hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
-    payers = definitions.accounts_of("mapping_gateways", "phones")().values()
     for name in (agent, *hierarchy.above(agent)):
         below = {*hierarchy.all_below(name)}
-        number = len(below) + sum(account in below for account in payers)
+        number = len(below) + sum(account in below for account in payers.values())
         if number + made > accounts[name].max_objects:
             return name, accounts[name].max_objects
     return None
