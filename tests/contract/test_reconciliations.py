@@ -820,6 +820,26 @@ async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Dat
     assert [amount for _, amount, _ in await credited(site)] == [Decimal("-0.02")]
 
 
+@pytest.mark.parametrize(("kind", "credit"), [(AccountType.PARTNER, "-0.02"), (AccountType.CLEARING, "0.02")], ids=str)
+async def test_a_credit_has_the_same_sign_when_its_vendor_is_no_longer_configured(
+    database: Database, tmp_path: Path, kind: AccountType, credit: str
+) -> None:
+    sign = 1 if kind is AccountType.PARTNER else -1
+    charged = []
+    for each in CALLS:
+        paid, cost = each.postings
+        booked = msgspec.structs.replace(cost, account="carrier", amount=sign * abs(cost.amount))
+        charged.append(msgspec.structs.replace(each, postings=(paid, booked)))
+    await SqlBooks(database).book(charged)
+    vendor = account("carrier", type=kind)
+    site = Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    made = await site.imported(faulty())
+    site = Site(office_on(database, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
+    await dispute_bill(site.office, operator(), order)
+    assert [amount for _, amount, _ in await credited(site)] == [Decimal(credit)]
+
+
 async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: Database, tmp_path: Path) -> None:
     await SqlBooks(database).book(CALLS)
     vendor = account("carrier", type=AccountType.CLEARING)

@@ -50,6 +50,7 @@ from vosd.control.calls import ListCalls
 from vosd.control.money import CountRefused, CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE, Quarantine
 from vosd.storage.disputes import DisputeState, StoredDispute
+from vosd.storage.ledger_values import EARNED, EntryFilter
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import ReconciliationFilter, StoredReconciliation, TriedCall
 
@@ -613,10 +614,10 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     line, settlement, waiting = office.audit_line(who, order, stored.account), None, None
     settles = wanted.state is DisputeState.SETTLED and (before is None or before.state is not wanted.state)
     if settles and not order.book:
-        wanted = await _settled_unbooked(office, who, wanted)
+        wanted = await _settled_unbooked(office, who, wanted, stored.since)
     elif settles:
         require(who, Permission.MONEY_BOOK)
-        settlement = _settlement(office, who, wanted)
+        settlement = await _settlement(office, who, wanted, stored.since)
         is_booked = await office.stores.payments.earlier(settlement) is not None
         most = creditable(disputable, stored.currency)
         if wanted.amount > most and not is_booked:
@@ -671,14 +672,14 @@ async def corrected_since(office: Office, stored: StoredReconciliation) -> int |
     return await office.stores.reconciliations.corrected(stored, round(1_000 * kept.tolerance), kept.latest_correction)
 
 
-async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispute) -> StoredDispute:
+async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispute, since: int) -> StoredDispute:
     """Return a dispute that is settled and books nothing now: an entry that was confirmed before is its settlement.
 
     Raises:
         OrderError: its payment waits for a second person, who would confirm an entry that the dispute does not name.
         ReferenceTaken: that entry is of another amount.
     """
-    entry = _settlement(office, who, dispute)
+    entry = await _settlement(office, who, dispute, since)
     own = entry.account, entry.kind, entry.reference
     for each in await office.stores.waiting_payments.waiting():  # first: one that is confirmed meanwhile is booked then
         if (each.account, each.kind, each.reference) == own:
@@ -688,14 +689,19 @@ async def _settled_unbooked(office: Office, who: Principal, dispute: StoredDispu
     return msgspec.structs.replace(dispute, booked=entry.amount) if is_booked else dispute
 
 
-def _settlement(office: Office, who: Principal, dispute: StoredDispute) -> Payment:
-    """Return the entry that settles a dispute: what the vendor credits.
+async def _settlement(office: Office, who: Principal, dispute: StoredDispute, since: int) -> Payment:
+    """Return the entry that settles a dispute: what the vendor credits. ``since`` is when the bill begins.
 
     The balance of a vendor falls by what its calls cost, so a credit raises it; that of a partner, which is paid for
-    calls by its balance, falls.
+    calls by its balance, falls. An account that is no longer configured is a partner where calls since then have
+    raised its balance.
     """
     account = office.definitions.accounts().get(dispute.account)
-    is_earning = account is not None and account.type is AccountType.PARTNER
+    if account is None:
+        earned = EntryFilter(account=dispute.account, since=since, kinds=(EARNED,))
+        is_earning = await office.stores.ledger.are_more(earned, 0)
+    else:
+        is_earning = account.type is AccountType.PARTNER
     credit_note = f"credit note {dispute.reference} of dispute" if dispute.reference else "dispute"
     payment = Payment(
         account=dispute.account,
