@@ -102,6 +102,17 @@ def day(offset: int) -> str:
     return period_at(MIDNIGHT + offset * DAY, ReportRhythm.DAY, 0, scheduled_reports.ZoneInfo("UTC")).name
 
 
+def test_accounts_below_count_in_a_report_alone_where_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a customer is mailed has no money of another one."""
+    stage = Stage(tmp_path, monkeypatch)
+    period = period_at(MIDNIGHT, ReportRhythm.DAY, 0, UTC)
+    terms = ((None, False), (None, True), ("acme", False), ("acme", True), ("shop", True))
+    reports = [replace(WANTED, account=account_id, below=below) for account_id, below in terms]
+    assert [stage.part.order(each, period).below for each in reports] == [(), (), (), ("shop",), ()]
+
+
 async def test_each_day_is_delivered_once_from_the_first_one_that_is_due(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
