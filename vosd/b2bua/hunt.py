@@ -10,7 +10,7 @@ from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
-from vosd.base.number import without_separators
+from vosd.base.number import for_matching, without_separators
 from vosd.routing.failover import FLOW_FAILED, AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
@@ -22,6 +22,7 @@ from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.number_format import NumberNotation
 from vosd.trunks.ringing import RingOrder
 
 if TYPE_CHECKING:
@@ -370,9 +371,9 @@ class Hunt:
         if domain(uri.host) is not None:
             name = uri.host.removesuffix(".")  # certificates name no host with the final dot of DNS
             place = place._replace(name=name, written=str(Address(uri.host, uri.port, hop.transport)))
-        callee = without_separators(number_of(contact.uri)) or choice.callee_out
-        named = portability_of(contact.uri)
-        is_same = callee == choice.callee_out and not (named.is_looked_up or named.routing_number)
+        callee, named = _number_in(contact.uri, choice), portability_of(contact.uri)
+        is_dialled = for_matching(callee) == for_matching(choice.callee_out)
+        is_same = is_dialled and not (named.is_looked_up or named.routing_number)
         ported = choice.routing_number if is_same else named.routing_number
         only_known = self._flows.is_beside_us(found.host, seen_at.host)
         return self._board.gateways.redirected_to(choice, place, callee, ported, now, only_known=only_known)
@@ -404,6 +405,18 @@ def _takes_over(choice: RouteChoice, *, tried: RoutingGateway, elapsed_ms: int, 
     protect_ms = choice.gateway.protect_ms
     is_due = protect_ms is not None and protect_ms <= elapsed_ms and not choice.denies_prefix
     return choice.gateway is not tried and (has_denying_joined or is_due)
+
+
+def _number_in(uri: str, choice: RouteChoice) -> str:
+    """Return the number that a Contact of a 3xx names, as rates and rules have it; without one the number before.
+
+    A vendor that is sent numbers in another form names them in that one.
+    """
+    number, forms = without_separators(number_of(uri)) or choice.callee_out, choice.gateway.dialect.number_format
+    if forms is None or forms.request_uri is NumberNotation.AS_IS:
+        return number
+    digits = forms.international(number)
+    return choice.callee_out if digits and digits == forms.international(choice.callee_out) else digits or number
 
 
 def is_trying(attempts: Sequence["GatewayAttempt"], gateway: str) -> bool:

@@ -23,6 +23,7 @@ from vosd.routing.lookups import PortabilityTerms
 from vosd.sip.flows import Hop, Listener
 from vosd.trunks.dialect import CalleeDialect, PortedNumber, Redirects
 from vosd.trunks.gateways import Address
+from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 FOLLOWS = CalleeDialect(redirects=Redirects.FOLLOW)
@@ -75,6 +76,42 @@ def test_the_routing_number_of_a_contact_goes_out_and_that_of_the_dialled_number
     [first], [second] = (each.received("INVITE") for each in scene.vendors[:2])
     assert first.start_line == f"INVITE sip:{CALLEE};npdi;rn=33888@{VENDORS[0]} SIP/2.0"
     assert second.start_line == f"INVITE sip:{sent}@{VENDORS[1]} SIP/2.0"
+
+
+@pytest.mark.parametrize("form", list(NumberNotation))
+@pytest.mark.parametrize("routing_number", ["", "33888"])
+def test_a_vendor_that_names_the_number_as_it_was_sent_it_means_the_dialled_one(form, routing_number):
+    """Its rates have no prefix of a national number. To the next place the number has the same form."""
+    formed = NumberFormat(request_uri=form, to=form, country="44")
+    dialect = msgspec.structs.replace(FOLLOWS, number_format=formed, ported_number=PortedNumber.PARAMETERS)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True)
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    groups = [rate_group("sell", applied_rate("0.95")), rate_group("buy", applied_rate("0.30", prefix="44"))]
+    gateway = vendor_gateway(0, dialect=dialect, prefixes=("33", "44"))
+    scene = Scene(catalogue([trunk, gateway], accounts=[vendors], rate_groups=groups))
+    number = formed.written(CALLEE, form)
+    scene.vendor.script = refuses(302, headers=(at(1, 0.9, number),))
+    dialled = f"{CALLEE};npdi;rn={routing_number}" if routing_number else CALLEE
+    call = scene.caller.call(dialled, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    [first], [second] = (each.received("INVITE") for each in scene.vendors[:2])
+    assert second.start_line == first.start_line.replace(str(VENDORS[0]), str(VENDORS[1]))
+    assert second["To"].partition("@")[0] == first["To"].partition("@")[0]
+
+
+@pytest.mark.parametrize(("named", "tried"), [("02079460099", [302, 200]), ("0033140000000", [302])])
+def test_another_number_is_compared_by_its_price_in_whatever_form_its_vendor_is_sent_numbers(named, tried):
+    formed = NumberFormat(request_uri=NumberNotation.NATIONAL, country="44")
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    rates = [applied_rate("0.30", prefix="44"), applied_rate("0.60", prefix="33")]
+    gateway = vendor_gateway(0, dialect=msgspec.structs.replace(FOLLOWS, number_format=formed))
+    groups = [rate_group("sell", applied_rate("0.95")), rate_group("buy", *rates)]
+    scene = Scene(catalogue([TRUNK, gateway], accounts=[vendors], rate_groups=groups))
+    scene.vendor.script = refuses(302, headers=(at(1, 0.9, named),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == tried
+    sent = [each.start_line.split("@")[0] for each in scene.vendors[1].received("INVITE")]
+    assert sent == [f"INVITE sip:{named}"] * (len(tried) - 1)
 
 
 def test_a_vendor_may_send_a_call_to_itself_with_the_routing_number_that_it_has_found():
