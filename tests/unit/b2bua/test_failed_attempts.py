@@ -254,8 +254,10 @@ def test_at_most_ten_attempts_are_made(scene):
     for vendor in scene.vendors:
         vendor.script = refuses(503)
     scene.whole_call()
-    assert len(scene.close().attempts) == 2
+    record = scene.close()
+    assert len(record.attempts) == 2
     assert scene.vendors[2].calls == []
+    assert "the call had made as many attempts as it may: 2" in record.verdicts
 
 
 def test_a_gateway_that_a_call_does_not_come_to_keeps_its_turn():
@@ -276,6 +278,19 @@ def test_no_attempt_begins_later_than_30_s_after_the_invite():
     record = scene.close()
     assert [attempt.gateway for attempt in record.attempts] == ["vendor-0", "vendor-1"]
     assert end_of(record) == ("No Answer", "switch", 408)
+    assert "30 s had passed since the INVITE" in record.verdicts
+
+
+def test_a_call_that_is_described_goes_on_to_the_gateways_that_it_has_not_come_to():
+    scene = Scene(usual_catalogue(vendors=3))
+    scene.vendor.script, scene.vendors[1].script = refuses(503, 1_000), refuses(503)
+    call = scene.begun_call(Intent(hang_up_after_ms=10), after_ms=500)
+    (live,) = scene.exchange.switch.calls()
+    assert [[each.gateway.name for each in live.call.search.hunt.remaining()] for _ in range(2)] == [
+        ["vendor-1", "vendor-2"]
+    ] * 2
+    scene.wire.run_until(lambda: call.is_over)
+    assert [each.gateway for each in scene.close().attempts] == ["vendor-0", "vendor-1", "vendor-2"]
 
 
 def refusals(lines):
