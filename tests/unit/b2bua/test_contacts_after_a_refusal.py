@@ -15,14 +15,16 @@ from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
+from doubles.virtual.vendor import RINGS, TRIES, Line, Script, answers, refuses
 
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.routing.lookups import PortabilityTerms
 from vosd.sip.flows import Hop, Listener
 from vosd.trunks.dialect import CalleeDialect, PortedNumber, Redirects
 from vosd.trunks.gateways import Address
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -370,6 +372,22 @@ def test_few_of_many_contacts_are_looked_at(monkeypatch, place, judged, tried):
     call = scene.begun_call(Intent(hang_up_after_ms=1_000), script=refuses(302, headers=(f"Contact: {contacts}",)))
     scene.wire.run_until(lambda: call.is_over, within_ms=300_000)
     assert (len(looked_at), len(scene.record.attempts)) == (judged, tried)
+
+
+@pytest.mark.parametrize(("engine", "is_followed"), [(MediaEngine.NONE, False), (MediaEngine.RELAY, True)])
+def test_a_contact_of_the_other_ip_family_is_followed_where_media_are_relayed_alone(engine, is_followed):
+    """Else the call would be answered, and the vendor paid, without sound."""
+    media = MediaParameters(engine=engine, mode=MediaMode.ON)
+    listeners = (Listener(*SWITCH), Listener("2001:db8::1", 5060))
+    relay = VirtualRelay() if is_followed else None
+    content = catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), vendor_gateway(2)], media=media)
+    scene = Scene(content, listeners=listeners, relay=relay)
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@[2001:db8::20]>",))
+    call = scene.begun_call(Intent(cancel_after_ms=1_000))
+    scene.vendors[2].script = RINGS
+    scene.wire.run_until(lambda: call.is_over)
+    invited = {each.target.host for each in scene.wire.packets if each.data.startswith(b"INVITE")}
+    assert ("2001:db8::20" in invited, VENDORS[2].host in invited) == (is_followed, not is_followed)
 
 
 def test_at_one_host_the_port_says_whose_place_it_is():

@@ -13,6 +13,7 @@ from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.states import RINGING
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.media_outlook import out_of_reach
 from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
@@ -395,6 +396,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         this machine trusts it, or is no business of a vendor: ``only_known``.
         """
         admission, call_request = self._live_call.services.admission, self._live_call.call_request
+        if call_request.media_family and not place.name and self._is_out_of_reach(choice.gateway, place):
+            return None  # it would be answered, and paid, without sound; a name may lead to addresses of both families
         there = self._vendors_at(place, only_known=only_known)
         if only_known and not there:
             return None
@@ -415,6 +418,12 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if route is None or not addresses:
             return None
         return route, next((each for each in addresses if each.host == place.host), addresses[0])
+
+    def _is_out_of_reach(self, gateway: RoutingGateway, place: Address) -> bool:
+        """Return whether a place has another IP family than the media of the caller, and these are not relayed."""
+        admission, call_request = self._live_call.services.admission, self._live_call.call_request
+        media, mapping, family = admission.catalogue.parameters.media, call_request.mapping, call_request.media_family
+        return mapping is not None and out_of_reach(media, mapping, family, gateway, (place.host,)) is not None
 
     def _vendors_at(self, place: Address, *, only_known: bool) -> Sequence[RoutingGateway]:
         """Return the gateways at the host of a place; where there are any, those at its port alone.
