@@ -1,9 +1,12 @@
 """Log-in of people by an identity provider, whatever the provider or others send; against a provider on loopback."""
 
+import asyncio
 import base64
 import hmac
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -83,10 +86,17 @@ class Browser:
         self.provider, self.offices = provider, Offices(config)
         self.application = Application(self.offices, principal_of, Routes(OPERATIONS), Jobs(config, self.offices))
         self.cookies: dict[str, str] = {}
+        self.source = "192.0.2.1"
+
+    def beside(self, source: str) -> "Browser":
+        """Return another browser that asks the same API."""
+        other = copy(self)
+        other.cookies, other.source = {}, source
+        return other
 
     async def ask(self, method: str, path: str, body: Any = None) -> Answered:
         sent = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        found = await answered(self.application, method, path, body, {"cookie": sent})
+        found = await answered(self.application, method, path, body, {"cookie": sent}, self.source)
         for text in found.header("set-cookie"):
             for name, morsel in SimpleCookie(text).items():
                 self.cookies.pop(name, None)
@@ -172,7 +182,8 @@ WRONG: tuple[dict[str, Any], ...] = (
 
 
 async def test_a_token_that_is_not_about_this_log_in_opens_no_session(browser: Browser) -> None:
-    for changes in WRONG:
+    for number, changes in enumerate(WRONG):
+        browser.source = f"192.0.2.{number}"  # after six from one source the provider is not asked
         refused = await browser.log_in(**changes)
         assert (refused.status, refused.json["code"]) == (401, "log_in_refused"), (changes, refused.content)
         assert COOKIE not in browser.cookies, changes
@@ -381,3 +392,50 @@ async def test_no_secret_of_the_log_in_is_kept_or_shown(browser: Browser, tmp_pa
     content = (tmp_path / "vosd.db").read_bytes()
     for each in (back["code"], back["state"], browser.cookies[COOKIE]):
         assert each.encode() not in content
+
+
+async def test_an_attacker_takes_no_places_of_people_at_the_provider(
+    browser: Browser, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, goes_on = provider._token, threading.Event()
+
+    def slow_for_invented(form: dict[str, str], authorization: str) -> tuple[int, Any]:
+        if form["code"] == "invented":
+            assert goes_on.wait(60)
+        return token(form, authorization)
+
+    monkeypatch.setattr(provider, "_token", slow_for_invented)
+    attacker = browser.beside("192.0.2.66")
+    invented = await attacker.begin() | {"code": "invented"}
+    asking = [asyncio.create_task(attacker.come_back(invented)) for _ in range(8)]
+    await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)  # those for which there is no place
+
+    found = await browser.log_in()
+
+    goes_on.set()
+    assert (found.status, await browser.name()) == (303, "ann")
+    assert sorted([(await each).status for each in asking]) == [401] * 4 + [429] * 4
+
+
+async def test_the_provider_is_not_asked_about_ever_new_codes_of_an_attacker(
+    browser: Browser, provider: IdentityProvider
+) -> None:
+    attacker = browser.beside("192.0.2.66")
+    invented = await attacker.begin() | {"code": "invented"}
+    assert [(await attacker.come_back(invented)).status for _ in range(6)] == [401] * 6
+    asked = len(provider.asked)
+
+    refused = await attacker.come_back(invented)
+
+    assert (refused.status, refused.json["code"], refused.header("retry-after")) == (429, "too_many_guesses", ["180"])
+    assert len(provider.asked) == asked
+    assert (await browser.log_in()).status == 303
+
+
+async def test_a_person_logs_in_where_a_neighbour_has_invented_codes(browser: Browser) -> None:
+    assert (await browser.log_in()).status == 303
+    neighbour = browser.beside(browser.source)
+    invented = await neighbour.begin() | {"code": "invented"}
+    assert [(await neighbour.come_back(invented)).status for _ in range(8)] == [401] * 8
+
+    assert (await browser.log_in()).status == 303

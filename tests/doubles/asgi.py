@@ -26,7 +26,12 @@ class Answered(NamedTuple):
 
 
 async def answered(
-    application: Application, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    application: Application,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    source: str = "192.0.2.1",
 ) -> Answered:
     """Send a request, whose path is below ``/api/v1``; the client goes when the answer begins.
 
@@ -37,7 +42,7 @@ async def answered(
     given = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     scope = {
         "type": "http", "method": method, "path": target, "raw_path": f"/api/v1{target}".encode(),
-        "query_string": query.encode(), "client": ("192.0.2.1", 5000),
+        "query_string": query.encode(), "client": (source, 5000),
         "headers": [(name.encode(), value.encode()) for name, value in given.items()],
     }  # fmt: skip
     coming: list[Any] = [{"type": "http.request", "body": content}]

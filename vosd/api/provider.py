@@ -22,7 +22,8 @@ TIMEOUT_S: Final = 5.0
 """Time of one request to the provider."""
 WORDS_MAX: Final = 300
 """Most characters of an error of the provider that are said again."""
-AT_ONCE: Final = 4
+AT_ONCE: Final = 16
+"""Requests to the provider that may be open: four sources may have all of theirs."""
 KEPT_S: Final = 3_600.0
 """Time after which metadata and keys are read again."""
 RENEWED_S: Final = 60.0

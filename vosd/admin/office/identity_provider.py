@@ -133,6 +133,7 @@ async def log_in_by_provider(
         await log_ins.refused.note(office, source, person.name, "no second factor at the provider")
         said = f"{person.name} needs a second factor, and the identity provider has not asked for one (amr: mfa)"
         raise LogInRefusedError(said)
+    log_ins.proved_at_provider(person.name, source)
     line = office.audit_line(_by(person.name, source), LogIn(name=person.name, password=_MADE_BY), person.name)
     return await open_session(office, person, role, source, line, by_provider=True)
 

@@ -6,14 +6,14 @@ the id of a session in a cookie, and sends the CSRF token back with every reques
 
 import hmac
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.office.log_in_turns import LogInSource, LogInStanding, LogInTurns
+from vosd.admin.office.log_in_turns import LogInSource, LogInStanding, LogInTurns, TooManyLogInsError
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
@@ -43,6 +43,8 @@ from vosd.storage.access import NoSuchRoleError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.people import StoredPerson, StoredSession
 
+ASKING_OF_SOURCE_MAX: Final = 4
+"""Questions to the identity provider of one source that may be open."""
 AT_ONCE: Final = 30
 """Lines that are written however fast log-ins are refused."""
 EVERY_MS: Final = 60_000
@@ -155,6 +157,19 @@ class TooManyGuessesError(VosError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyCodesError(VosError):
+    """The identity provider has refused many log-ins of a source: it is not asked about others of it for a while."""
+
+    code = "too_many_guesses"
+
+    def __init__(self, retry_after_s: int) -> None:
+        """``retry_after_s``: seconds after which it is."""
+        super().__init__(
+            f"the identity provider has refused too many log-ins of this address: try again in {retry_after_s} s"
+        )
+        self.retry_after_s = retry_after_s
+
+
 class CsrfError(VosError):
     """A request that changes something lacks the token of its session."""
 
@@ -216,6 +231,40 @@ class LogIns:
         self._networks = FailedNetworks(settings.suspend_ms)
         self.refused: Final = RefusedLogIns(mono_ms)
         self._turns = LogInTurns()
+        self._codes = Guesses(settings)
+        """Log-ins that the identity provider has refused, apart from wrong passwords."""
+        self._asking = Counter[str]()
+        """Questions to the identity provider that are open, by source."""
+
+    @contextmanager
+    def asking_provider(self, source: str) -> Iterator[None]:
+        """Ask the identity provider about a code that a browser has brought, and count the codes that it refuses.
+
+        Anyone can bring codes: without a bound those of one source would take all places at the provider.
+
+        Raises:
+            TooManyCodesError, TooManyLogInsError: it is not to be asked.
+        """
+        wait_ms = self._codes.source_wait_ms(source, self._mono_ms())
+        if wait_ms:
+            raise TooManyCodesError(-(-wait_ms // 1_000))
+        counted = source_of(source)
+        if self._asking[counted] >= ASKING_OF_SOURCE_MAX:
+            raise TooManyLogInsError
+        self._asking[counted] += 1
+        try:
+            yield
+        except LogInRefusedError:
+            self._codes.failed(_attempt_at_provider("", source), self._mono_ms())
+            raise
+        finally:
+            self._asking[counted] -= 1
+            if not self._asking[counted]:
+                del self._asking[counted]
+
+    def proved_at_provider(self, name: str, source: str) -> None:
+        """Have a person's log-ins from a source go on, however many codes others bring from there."""
+        self._codes.succeeded(_attempt_at_provider(name, source), self._mono_ms())
 
     async def log_in(self, office: Office, source: str, order: LogIn) -> OpenedSession:
         """Open a session.
@@ -310,6 +359,10 @@ class LogIns:
         if why == _USED_CODE:
             raise LogInRefusedError("this code was used before, perhaps where the answer was lost: wait for the next")
         raise LogInRefusedError("the name, the password or the code is wrong, or the person is disabled")
+
+
+def _attempt_at_provider(name: str, source: str) -> PasswordAttempt:
+    return PasswordAttempt("", name, source, 0, is_user=bool(name), is_registered=False, is_gateway=False)
 
 
 async def open_session(

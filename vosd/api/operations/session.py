@@ -128,7 +128,8 @@ async def _open_by_provider(office: Office, log_ins: LogIns, request: HttpReques
         if order.error or not order.code or order.iss not in {"", provider.issuer}:
             words = words_of(order.error or "no code of this provider", order.error_description)
             raise LogInRefusedError(f"the identity provider has not logged the person in ({words}): begin again")
-        proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
+        with log_ins.asking_provider(request.source):
+            proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
     except (LogInRefusedError, ProviderUnavailableError) as error:
         await log_ins.refused.note(office, request.source, None, str(error))
         raise
