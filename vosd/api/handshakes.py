@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from vosd.api.request_rates import network_of
+from vosd.base.host import owner_network_of
 
 HANDSHAKE_S: Final = 10
 """Time for the handshake of a connection."""
 HANDSHAKES_MAX: Final = 500
-"""Handshakes under way. A further one ends the oldest of the address that has most."""
+"""Handshakes under way. A further one ends the oldest of the network that has most."""
 _ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted in one turn of the event loop."""
 _PAUSE_S: Final = 0.5
@@ -72,7 +72,7 @@ class TlsAcceptor:
                 continue  # the client of this one has gone
             accepted.setblocking(False)
             task = self._loop.create_task(self._secure(accepted))
-            self._under_way[task] = network_of(address[0])
+            self._under_way[task] = owner_network_of(address[0])
             task.add_done_callback(partial(self._ended, accepted))
             if len(self._under_way) > HANDSHAKES_MAX:
                 self._end_one()
@@ -91,7 +91,7 @@ class TlsAcceptor:
             accepted.close()
 
     def _end_one(self) -> None:
-        """End the oldest handshake of the address that has most: one with many does not keep out one with few."""
+        """End the oldest handshake of the network that has most: one with many does not keep out one with few."""
         most, _ = Counter(self._under_way.values()).most_common(1)[0]
         oldest = next(task for task, network in self._under_way.items() if network == most)
         del self._under_way[oldest]

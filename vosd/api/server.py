@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
+from itertools import count
 from typing import Any, Final, cast
 
 from uvicorn import Config, Server
@@ -19,12 +21,13 @@ from vosd.api.handshakes import TlsAcceptor
 from vosd.api.http import CutOffError, Receive, Scope, Send, send_answer
 from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
+from vosd.base.host import owner_network_of
 from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
 from vosd.net.tls import EPHEMERAL_SUITES
 
 CONNECTIONS_MAX: Final = 1_000
-"""Requests on further ones get 503."""
+"""A further one ends an idle one; where all are in use, requests on as many more get 503, those beyond are cut."""
 PER_SOURCE_MAX: Final = 300
 """Connections of one address; requests on as many more get 429, those beyond are cut. Trusted proxies have no bound."""
 HEAD_BYTES_MAX: Final = 32_768
@@ -36,6 +39,8 @@ GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
 _LOOK_S: Final = 0.1
 """Interval at which a second signal is looked for behind that."""
+_MOMENTS: Final = count()
+"""The order in which connections have become idle: many do within one tick of the loop's clock."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Value of ``SO_LINGER`` by which a connection that is closed is reset."""
 
@@ -130,38 +135,62 @@ class _Connection(H11Protocol):
         self._proxies = proxies
         self._access_log = access_log
         self._network = ""
+        self._owner = ""
+        """The network of the client that may have one owner; empty = the client is a trusted proxy, or not known."""
         self._is_refused = False
+        self._idle_since = next(_MOMENTS)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.app = partial(self._served, self.app)
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
-        self._network = network_of(self.client[0]) if self.client else ""
+        self._idle_since = next(_MOMENTS)
+        if self.client is not None:
+            self._network = network_of(self.client[0])
+            self._owner = "" if self._proxies.longest(self.client[0]) else owner_network_of(self.client[0])
         if len(self.connections) <= PER_SOURCE_MAX:
             return
         connections = [each for each in self.connections if isinstance(each, _Connection)]
-        of_source = 0
-        if self.client is not None and not self._proxies.longest(self.client[0]):
-            of_source = sum(each._network == self._network for each in connections)
+        of_source = sum(each._network == self._network for each in connections) if self._owner else 0
         # Those that are refused take no places of others, however long they stay silent.
-        if of_source > 2 * PER_SOURCE_MAX:
+        if of_source > 2 * PER_SOURCE_MAX or len(connections) > 2 * CONNECTIONS_MAX:
             self._give_up()
         elif of_source > PER_SOURCE_MAX:
             said = f"more than {PER_SOURCE_MAX} connections of this address are open"
             self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", said)
-        elif sum(not each._is_refused for each in connections) > CONNECTIONS_MAX:
+        elif sum(not each._is_refused for each in connections) > CONNECTIONS_MAX and not self._end_idle(connections):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many connections are open")
+
+    def _end_idle(self, connections: Sequence["_Connection"]) -> bool:
+        """End the longest idle connection of the network that has most idle ones; return False where none is idle.
+
+        A client that only holds connections does not keep out one that asks, whatever addresses of its network it uses.
+        """
+        others = (each for each in connections if each is not self and each._owner and not each._is_refused)
+        idle = [each for each in others if each._is_idle]
+        if not idle:
+            return False
+        most, _ = Counter(each._owner for each in idle).most_common(1)[0]
+        min((each for each in idle if each._owner == most), key=lambda each: each._idle_since)._give_up()
+        return True
+
+    @property
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever its type says
+        return cycle is None or cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever its type says
-        if cycle is not None and not cycle.response_complete:
+        if not self._is_idle:
             self._waiting.cancel()
 
     def on_response_complete(self) -> None:
         self._waiting.cancel()
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        self._idle_since = next(_MOMENTS)
         super().on_response_complete()
+        if not self._is_idle:  # the next request had come before
+            self._waiting.cancel()
 
     def pause_writing(self) -> None:
         super().pause_writing()

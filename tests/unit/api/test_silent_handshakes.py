@@ -68,15 +68,15 @@ async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
                 await each.wait_closed()
 
 
-async def test_handshakes_of_one_address_take_no_places_of_others(monkeypatch, secured):
+async def test_handshakes_of_one_network_take_no_places_of_others(monkeypatch, secured):
     monkeypatch.setattr(handshakes, "HANDSHAKES_MAX", 3)
 
-    other = await secured.silent("127.0.0.3")
-    silent = [await secured.silent("127.0.0.2") for _ in range(4)]
+    other = await secured.silent("127.0.3.3")
+    silent = [await secured.silent(f"127.0.0.{each}") for each in range(2, 6)]
 
     for each in silent[:2]:
         assert not await each.read()  # it was ended for a later one
-    assert b"200 OK" in await secured.asked("127.0.0.4")
+    assert b"200 OK" in await secured.asked("127.0.4.4")
     assert not await silent[2].read()
     assert not any(each.at_eof() for each in (other, silent[3]))
 

@@ -143,6 +143,60 @@ async def test_silent_connections_of_one_address_take_no_places_of_others(monkey
     await task
 
 
+async def test_silent_connections_of_one_network_take_no_places_of_others(monkeypatch):
+    monkeypatch.setattr(servers, "PER_SOURCE_MAX", 1)
+    monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(servers, "HEAD_S", 3_600)  # else this bound ends them, too
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            begun.set()
+            await go_on.wait()
+        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
+
+    listener, task, ending = await served(application)
+    port = listener.getsockname()[1]
+    slow, writer_of_slow = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.1.2", 0))
+    writer_of_slow.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(30):
+        await begun.wait()
+        silent = [
+            await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.1.{each}", 0)) for each in (3, 4, 5)
+        ]
+        assert not await silent[0][0].read()  # it was ended for the last one of its network
+        text, writer = await asked(port, "127.0.2.2")
+        assert not await silent[1][0].read()
+        go_on.set()
+        assert b"200 OK" in await slow.readline()
+    assert b"200 OK" in text
+    for each in (writer, writer_of_slow, *(writer for _, writer in silent)):
+        each.close()
+    ending.set()
+    await task
+
+
+async def test_a_request_that_came_before_the_answer_to_another_has_its_time(monkeypatch):
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            over = asyncio.Event()
+            asyncio.get_running_loop().call_later(2 * servers.HEAD_S, over.set)
+            await over.wait()
+        else:
+            monkeypatch.setattr(servers, "HEAD_S", 0.05)
+        await send_answer(send, receive, Answer(content=scope["raw_path"], content_type="text/plain"), {})
+
+    listener, task, ending = await served(application)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(30):
+        answers = await reader.read()
+    writer.close()
+    ending.set()
+    await task
+    assert [each in answers for each in (b"/quick", b"/slow")] == [True, True]
+
+
 async def test_a_client_that_goes_away_ends_the_work_for_it():
     ended = asyncio.Event()
 
