@@ -225,8 +225,9 @@ class Leg:
     def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
         """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).
 
-        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before. A
-        gateway that all calling numbers are withheld from is sent no names either.
+        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before; a
+        first answer has no fewer than the offer (RFC 3264 section 6). A gateway that all calling numbers are withheld
+        from is sent no names either.
         """
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
@@ -235,8 +236,11 @@ class Leg:
                 session = session.for_one_at(self.host)
             if self.route_choice is not None and self.route_choice.gateway.dialect.privacy is _ANONYMISE:
                 session = anonymous(session)
-            if before and session.count(b"\nm=") != before.count(b"\nm="):
+            media, offered = session.count(b"\nm="), self.sessions.remote.count(b"\nm=")
+            if before and media != before.count(b"\nm="):
                 session = fitted(session, before)
+            elif not before and 0 < media < offered:  # the first answer: it is left as it is where it has more
+                session = fitted(session, self.sessions.remote)
             if self.sessions.said or self.sessions.given_up:
                 session = self.sessions.numbered(session)
             if author and not isinstance(session, Authored):

@@ -1,6 +1,7 @@
 """Number of the media of a description: one that follows another has at least as many (RFC 3264 section 8)."""
 
 import re
+from itertools import zip_longest
 from typing import Final
 
 from vosd.sdp.media import ended, in_usual_form
@@ -17,7 +18,8 @@ _NOWHERE: Final = b"c=IN IP4 0.0.0.0"
 def fitted(session: bytes, before: bytes) -> bytes:
     """Return a description with as many media as ``before``, which it answers, or follows in a dialog.
 
-    Media that it lacks are added as rejected; rejected ones at its end that ``before`` does not have are left out.
+    Media that it lacks are added as rejected, each at the place that it has before (RFC 3264 section 6), as far as
+    kinds of media tell; rejected ones at its end that ``before`` does not have are left out.
     Text with neither an origin nor a medium is no description, and stays as its author has sent it.
     """
     if session.count(b"\nm=") == before.count(b"\nm="):
@@ -28,9 +30,24 @@ def fitted(session: bytes, before: bytes) -> bytes:
     former = _MEDIUM.split(in_usual_form(before))[1:]
     while len(media) > len(former) and _REJECTED.match(media[-1]):
         media.pop()
-    lacking = [_rejected(each, needs_address=b"\nc=" not in above) for each in former[len(media) :]]
-    written = b"".join([above, *media])
-    return b"".join([ended(written), *lacking]) if lacking else written
+    if len(media) >= len(former):
+        return b"".join([above, *media])
+    needs_address = b"\nc=" not in above
+    written = [above, *(own or _rejected(each, needs_address=needs_address) for own, each in _placed(media, former))]
+    return b"".join(map(ended, written))
+
+
+def _placed(media: list[bytes], former: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the former media, each behind the one of its kind, or nothing; in order, if kinds have another one."""
+    left, placed = list(media), []
+    for each in former:
+        is_next = bool(left) and _kind_of(left[0]) == _kind_of(each)
+        placed.append((left.pop(0) if is_next else b"", each))
+    return placed if not left else list(zip_longest(media, former, fillvalue=b""))
+
+
+def _kind_of(medium: bytes) -> bytes:
+    return medium.split(maxsplit=1)[0].lower()
 
 
 def _rejected(medium: bytes, *, needs_address: bool) -> bytes:

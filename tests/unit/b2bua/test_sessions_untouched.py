@@ -7,7 +7,7 @@ from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import sides
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import Line, Script, answers
 
 VIDEO = "m=video 20002 RTP/AVP 96\r\nb=AS:512\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=42e01f\r\n"
 SESSIONS = {
@@ -51,6 +51,29 @@ def test_an_offer_of_the_other_side_and_its_late_answer_go_through_untouched(sce
     scene.wire.run_for(100)
     assert call.theirs == offer
     assert [ack.body for ack in scene.vendor.only_call.acks] == [ANSWER + VIDEO]
+    scene.finish(call)
+
+
+REJECTED = "m=video 0 RTP/AVP 96\r\n"
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["behind the audio", "before the audio"])
+def test_media_that_an_answer_leaves_out_are_rejected_in_their_place(scene, is_first):
+    """RFC 3264 section 6: browsers and others end a call whose answer has fewer media than they have offered."""
+    offer = OFFER.replace("m=audio", VIDEO + "m=audio") if is_first else OFFER + VIDEO
+    expected = ANSWER.replace("m=audio", REJECTED + "m=audio") if is_first else ANSWER + REJECTED
+    script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(1_000, 200, ANSWER)))
+    call, there = scene.talk(Intent(offer=offer), script)
+    assert (call.theirs, there.theirs) == (expected, offer)
+    assert {each.body for each in call.responses if each.status in {183, 200}} == {expected}
+    scene.finish(call)
+
+
+def test_media_that_a_late_answer_leaves_out_are_rejected(scene):
+    call = scene.answered_call(Intent(offer="", acknowledges=False), script=answers(body=OFFER + VIDEO))
+    call.acknowledge(ANSWER)
+    scene.wire.run_for(100)
+    assert [ack.body for ack in scene.vendor.only_call.acks] == [ANSWER + REJECTED]
     scene.finish(call)
 
 
