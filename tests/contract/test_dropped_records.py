@@ -381,7 +381,7 @@ async def test_a_call_that_an_export_has_not_taken_stays(booked, run, tmp_path):
     held = (await run(exports=(out,)))["calls"]
     assert (held.months, held.held[0].guard) == ((), "export")
     number = (await SqlQueries(booked).call(call(1, 70).call_id)).export_seq
-    state = {"version": 1, "last": number - 1, "number": 1, "witnesses": {}, "pending": None}
+    state = {"version": 1, "last": number - 1, "number": 1, "witnesses": {}, "witnessed_after": 0, "pending": None}
     (out / ".billing.state.json").write_text(json.dumps(state))
     sheet = (await run(exports=(out,)))["calls"]
     assert (sheet.dropped_before, sheet.held[0].why) == (

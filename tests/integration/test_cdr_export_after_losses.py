@@ -1,7 +1,6 @@
 """``vosd cdr export`` where the database has lost commits, or the disk a file: no call is missed (ADR 71)."""
 
 import errno
-import json
 
 import msgspec
 import pytest
@@ -70,43 +69,15 @@ def test_numbers_of_corrected_calls_are_no_sign_of_a_loss(site):
     assert [each["rows"] for each in site.export(*words)] == [1]
 
 
-def test_a_position_of_an_earlier_version_is_gone_on_from(site):
-    """Its witnesses are of the wanted calls alone."""
-    site.profile.write_text("customers: acme")
-    words = ("--profile", str(site.profile))
-    site.book(calls(1))
-    site.book([of_no_interest(11), of_no_interest(12)])
-    site.book(calls(2))
-    site.export(*words)
-    state = site.out / ".cdr.state.json"
-    written = json.loads(state.read_text())
-    wanted = {number: call for number, call in written["witnesses"].items() if call in {call_id(1), call_id(2)}}
-    old = {key: written[key] for key in ("version", "last", "number", "pending")} | {"witnesses": wanted}
-    assert len(wanted) == 2
-    state.write_text(json.dumps(old))
-    site.book([*calls(3), of_no_interest(13)])
-    assert [each["rows"] for each in site.export(*words)] == [1]
-    assert site.export(*words) == []
-    state.write_text(json.dumps(old | {"witnesses": dict.fromkeys(wanted, call_id(9))}))
-    assert "is another call's now" in site.vosd("cdr", "export", "--out", str(site.out), *words).output
-
-
-@pytest.mark.parametrize("is_of_earlier_version", [False, True])
-def test_calls_of_a_file_that_was_damaged_before_it_appeared_are_written_again(
-    site, monkeypatch, is_of_earlier_version
-):
+def test_calls_of_a_file_that_was_damaged_before_it_appeared_are_written_again(site, monkeypatch):
     site.book(calls(1, 2))
     site.export()
     site.book(calls(3, 4, 5))
     with monkeypatch.context() as context:
         context.setattr(export_files.ExportDirectory, "_show", broken_off)
         assert site.vosd("cdr", "export", "--out", str(site.out)).exit_code == 1
-    part, state = site.out / ".cdr.part", site.out / ".cdr.state.json"
+    part = site.out / ".cdr.part"
     part.write_bytes(part.read_bytes()[:100])
-    if is_of_earlier_version:
-        written = json.loads(state.read_text())
-        names = ("version", "last", "number", "witnesses", "pending")
-        state.write_text(json.dumps({name: written[name] for name in names}))
     assert export_files.positions(site.out) == {"cdr": 3}
     site.book(calls(6))
     (manifest,) = site.export()

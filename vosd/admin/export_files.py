@@ -72,9 +72,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
     witnesses: dict[int, str] = {}
     """The newest numbers and their calls, wanted or not: shows a database that was restored to an earlier state."""
-    witnessed_after: int | None = None
-    """All calls with a number above this, up to ``last``, are in ``witnesses``; None = an earlier version wrote it, and
-    the witnesses are of wanted calls."""
+    witnessed_after: int
+    """All calls with a number above this, up to ``last``, are in ``witnesses``."""
 
 
 class ExportState(Position, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ class ExportState(Position, frozen=True, kw_only=True):
     pending: ExportManifest | None = None
     """A file that is about to appear; the position is behind it."""
     before: Position | None = None
-    """The position before the pending file; None in states of earlier versions."""
+    """The position before the pending file; None = none is pending."""
 
     def at(
         self, position: Position, *, pending: ExportManifest | None = None, before: Position | None = None
@@ -107,13 +106,7 @@ class ExportState(Position, frozen=True, kw_only=True):
 
     def appeared(self) -> Position:
         """Return the position behind the files that have certainly appeared."""
-        pending = self.pending
-        if pending is None:
-            return self.position()
-        if self.before is not None:
-            return self.before
-        witnesses = {number: call for number, call in self.witnesses.items() if number < pending.first}
-        return Position(last=pending.first - 1, witnesses=witnesses)
+        return self.position() if self.before is None else self.before
 
 
 class ExportDirectory:
@@ -125,7 +118,7 @@ class ExportDirectory:
         self._state_file = directory / f".{name}{_STATE}"
         self.part: Final = directory / f".{name}.part"
         """The file that is being written."""
-        self.state = ExportState()
+        self.state = ExportState(witnessed_after=0)
         self.is_new = True
         """Whether nothing was exported here before."""
 

@@ -184,7 +184,7 @@ class Export:
         payments for example, may be given to calls.
         """
         state = directory.state
-        replaced = await self._reader.replaced(state.witnesses, _witnessed_after(state), state.last)
+        replaced = await self._reader.replaced(state.witnesses, state.witnessed_after, state.last)
         if until >= state.last and replaced is None:
             return
         found = f"number {replaced} is another call's now" if replaced else f"its newest number is {until}"
@@ -199,13 +199,8 @@ def _further(position: Position, page: Sequence[Call], last: int) -> Position:
     """Return the position behind the calls of a page up to a number; all of them are witnesses, wanted or not."""
     calls = [*position.witnesses.items(), *((call[0], call[1]) for call in page if call[0] <= last)]
     forgotten = [number for number, _ in calls[:-WITNESSES]]
-    after = max([_witnessed_after(position), *forgotten])
+    after = max([position.witnessed_after, *forgotten])
     return Position(last=last, witnesses=dict(calls[-WITNESSES:]), witnessed_after=after)
-
-
-def _witnessed_after(position: Position) -> int:
-    """Return the number above which every call is a witness."""
-    return position.last if position.witnessed_after is None else position.witnessed_after
 
 
 class _File:
