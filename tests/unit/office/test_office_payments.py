@@ -98,6 +98,8 @@ def moves(amount: str = "5", source: str = "south", target: str = "shop", **more
         (pays, {"amount": "0"}, "amount"),
         (pays, {"amount": "-1", "type": PaymentType.REFUND}, "amount"),
         (pays, {"reference": ""}, "reference"),
+        (pays, {"reference": " bank-77"}, "reference"),
+        (pays, {"reference": "bank-77\u00a0"}, "reference"),
         (pays, {"reference": "undo 7"}, "reference"),
         (pays, {"reference": "invoice/2026-000001 undo 7"}, "reference"),
         (moves, {"amount": "0"}, "amount"),

@@ -301,6 +301,8 @@ def _check_reference(reference: str | None) -> None:
         raise OrderError("reference", "is one by which a payment is undone", "undo that payment, or say another one")
     if reference == "":  # an unset variable of a script would book the payment again at each run
         raise OrderError("reference", "is empty", "leave it out for a payment that need not be repeatable")
+    if reference is not None and reference != reference.strip():  # one that was copied would be booked a second time
+        raise OrderError("reference", "begins or ends with a blank", "take the blank away")
 
 
 class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
