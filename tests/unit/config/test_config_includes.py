@@ -94,6 +94,16 @@ def test_a_file_that_is_included_twice_is_an_error(site):
     ]
 
 
+def test_more_files_than_the_stack_holds_that_include_each_other_in_a_row_are_an_error(site):
+    for number in range(1_200):
+        site.write(f"{number}.yaml", f"include: {number + 1}.yaml")
+    site.write("1200.yaml", "accounts: [{id: acme}]")
+
+    assert site.errors("include: 0.yaml\n") == [
+        "98.yaml:1: include: value '99.yaml': expected at most 100 files of which each includes the next"
+    ]
+
+
 def test_a_file_whose_name_is_not_utf_8_is_an_error(site):
     site.write("partners/a.yaml", "accounts: [{id: acme}]")
     site.write(os.fsdecode(b"partners/m\xfcller.yaml"), "accounts: [{id: m}]")

@@ -17,6 +17,8 @@ FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Size of one YAML file; larger rate tables belong in a ``rates_file``."""
 FILES_MAX: Final = 10_000
 """Files of one configuration."""
+DEEPEST: Final = 100
+"""Files of which each includes the next one."""
 
 INCLUDE: Final = "include"
 
@@ -149,6 +151,9 @@ class _Gathering:
         elif identity in self._named_at:
             earlier = self._named_at[identity]
             self._problems.error(named_at, INCLUDE, f"each file once; {earlier} includes it too", str(path))
+        elif len(above) >= DEEPEST:
+            expected = f"at most {DEEPEST} files of which each includes the next"
+            self._problems.error(named_at, INCLUDE, expected, str(path))
         elif len(self._named_at) >= FILES_MAX:
             self._problems.error(named_at, INCLUDE, f"at most {FILES_MAX} files", str(path))
         else:
