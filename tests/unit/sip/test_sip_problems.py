@@ -157,7 +157,13 @@ def test_an_unknown_scheme_of_the_request_uri_is_named(uri):
     assert of_request(request(uri=uri)) == [f"The Request-URI has a scheme that is neither sip, sips nor tel: {uri!r}."]
 
 
-@pytest.mark.parametrize("uri", ["sip:b", "SIPS:a@b:5061;transport=tcp", "tel:+44-20;phone-context=x"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:b", "SIPS:a@b:5061;transport=tcp", "tel:+44-20;phone-context=x", "sip:a@b.", "sip:a@gw-1.carrier.example.",
+        "sip:a@gw.example.:5061;transport=tls",
+    ],
+)  # fmt: skip
 def test_schemes_that_are_ours_are_fine(uri):
     assert of_request(request(uri=uri)) == []
 

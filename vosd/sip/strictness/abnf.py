@@ -38,7 +38,7 @@ IPV6: Final = "(?:" + "|".join((
     rf"(?:(?:{H16}:){{0,6}}{H16})?::",
 )) + ")"  # fmt: skip
 """As corrected by RFC 5954: the production of RFC 3261 admits a third colon (RFC 5118 section 4.10)."""
-NAME: Final = r"(?:(?!-)[A-Za-z0-9\-]++(?<!-)\.(?=[A-Za-z0-9]))*+[A-Za-z][A-Za-z0-9\-]*+(?<!-)\.?"
+NAME: Final = r"(?>(?:(?!-)[A-Za-z0-9\-]++(?<!-)\.(?=[A-Za-z0-9]))*)[A-Za-z][A-Za-z0-9\-]*+(?<!-)\.?"
 HOST: Final = rf"(?:{IPV4}|\[{IPV6}\]|{NAME})"
 PORT: Final = r"0*+(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})(?!\d)"
 HOSTPORT: Final = rf"{HOST}(?::{PORT})?"
