@@ -214,7 +214,7 @@ class Node:
         self.switch.terms.swap(catalogue, changed)
         self._judge_media(catalogue)
         if self.media is not None:
-            ranged = partial(_has_range, catalogue)
+            ranged = partial(_ranges_among, catalogue)
             self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds, ranged)
         if self.hep is not None:
             self.hep.adopt(catalogue)
@@ -338,7 +338,7 @@ class Node:
         return gateway.sound is not None or self._names.knows(gateway)
 
 
-def _has_range(catalogue: Catalogue, ports: PortRange) -> bool:
-    """Return whether a trunk has a range of ports for media of its own."""
+def _ranges_among(catalogue: Catalogue, ranges: Set[PortRange]) -> Set[PortRange]:
+    """Return those of some ranges of ports for media that trunks have of their own."""
     called, calling = catalogue.routing_gateways.values(), catalogue.mapping_gateways.values()
-    return any(each.media.ports == ports for each in called) or any(each.media.ports == ports for each in calling)
+    return ranges & ({each.media.ports for each in called} | {each.media.ports for each in calling})

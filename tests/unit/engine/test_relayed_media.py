@@ -624,6 +624,24 @@ def test_a_change_of_a_definition_ends_no_alarm_about_ports():
     assert watched_after(acme)[0] == [Event.RTP_PORTS_FREE]
 
 
+def test_a_change_of_a_definition_looks_once_at_all_trunks_for_their_ranges():
+    """With 100,000 phones and ranges of 50 trunks the switch would stand still for most of a second otherwise."""
+    ranges = [PortRange(first, first + 3) for first in (12_000, 12_004, 12_008)]
+    relay, now, place = VirtualRelay(free=2), Instant(0, 0), MediaAddress("192.0.2.1", "192.0.2.1")
+    leg_ports, asked = LegPorts(relay, [], [], ON), []
+    for ports in ranges:  # the last one finds no port
+        leg_ports.open(LegMedia(number=1, settings=MediaSettings(ports=ports)), 0, place, now)
+
+    def of_trunks(watched):
+        asked.append({*watched})
+        return watched & {*ranges[:2]}
+
+    leg_ports.adopt(ON, of_trunks)
+    leg_ports.adopt(ON, of_trunks)
+    assert asked == [{*ranges}, {*ranges[:2]}]
+    assert [*leg_ports.used_percents(now)] == [ON.ports, ON.ivr_ports, *ranges[:2]]
+
+
 def test_the_range_of_a_gateway_is_watched_after_a_restart_and_a_reload_with_its_next_call():
     relay, now, place = VirtualRelay(), Instant(0, 0), MediaAddress("192.0.2.1", "192.0.2.1")
     one, wide = PortRange(12_000, 12_999), PortRange(20_000, 29_999)

@@ -3,7 +3,7 @@
 Nothing is sent to them but what another call has for them, which has come back to the switch: packets would go round.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
@@ -21,9 +21,9 @@ _SETTLED_MS: Final = 60_000
 """A range that is not full has ports again when no call has failed to get one for so long."""
 
 
-def _of_none(_ports: PortRange) -> bool:
+def _of_none(_ranges: Set[PortRange]) -> Set[PortRange]:
     """Return that no trunk has a range of its own."""
-    return False
+    return frozenset()
 
 
 class _Exhaustion(NamedTuple):
@@ -63,16 +63,20 @@ class LegPorts:
         """Legs of an earlier process whose ports were opened again, or whose worker has not received all orders."""
         self._spare_own()
 
-    def adopt(self, parameters: MediaParameters, is_of_trunk: Callable[[PortRange], bool] = _of_none) -> None:
+    def adopt(
+        self, parameters: MediaParameters, of_trunks: Callable[[Set[PortRange]], Set[PortRange]] = _of_none
+    ) -> None:
         """Open ports of other ranges from now on, and watch those no more that the configuration does not have.
 
-        ``is_of_trunk`` returns whether a trunk has a range.
+        ``of_trunks`` returns those of some ranges that trunks have. It is asked once, for it looks at all trunks.
         """
         self._parameters = parameters
-        self._ranges = {ports: None for ports in self._ranges if is_of_trunk(ports)}
-        for ports in [ports for ports, each in self._exhausted.items() if not each.is_full]:
-            if ports != parameters.ports and not is_of_trunk(ports):
-                self._note_room(ports)
+        settled = {ports for ports, each in self._exhausted.items() if not each.is_full}
+        watched = settled | self._ranges.keys()
+        kept = of_trunks(watched) if watched else watched
+        self._ranges = {ports: None for ports in self._ranges if ports in kept}
+        for ports in settled - kept - {parameters.ports}:
+            self._note_room(ports)
         self._spare_own()
 
     def _spare_own(self) -> None:

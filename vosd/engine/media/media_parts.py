@@ -1,7 +1,7 @@
 """Parts of the media of a switch, which the door, the calls and their moves to other ports share."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 from vosd.b2bua.leg import Leg
@@ -204,13 +204,16 @@ class MediaParts:
         )
 
     def adopt(
-        self, parameters: MediaParameters, sounds: Mapping[str, Sound], is_of_trunk: Callable[[PortRange], bool]
+        self,
+        parameters: MediaParameters,
+        sounds: Mapping[str, Sound],
+        of_trunks: Callable[[Set[PortRange]], Set[PortRange]],
     ) -> None:
-        """Put other parameters and sounds in force; ``is_of_trunk`` returns whether a trunk has a range of ports."""
+        """Put other parameters and sounds in force; ``of_trunks`` returns the ranges of ports that trunks have."""
         self.parameters = parameters
         self.use_sounds(sounds)
         if self.leg_ports is not None:
-            self.leg_ports.adopt(parameters, is_of_trunk)
+            self.leg_ports.adopt(parameters, of_trunks)
         if self.rtpengines is not None:
             self.rtpengines.engines.replace(parameters.rtpengines)
 
