@@ -15,6 +15,7 @@ from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
 from vosd.api.offices import Offices
 from vosd.billing.authority import OutOfScopeError, RightLackingError
+from vosd.catalogue.stored_objects import DefinitionsMoved
 from vosd.daemon import checks
 
 
@@ -59,6 +60,8 @@ _NO_ACCOUNTS: Final = {"rights": ["phones"]}
         ({"top": _NO_ACCOUNTS, "south": _NO_ACCOUNTS}, _ACCOUNT, RightLackingError),
         ({"acme": {"agent": "top"}}, _PHONE, OutOfScopeError),
         ({"top": {"enabled": "no"}}, _PHONE, MayNotActError),
+        ({"acme": {"agent": "other"}}, _PHONE, DefinitionsMoved),
+        ({"south": {"agent": "new"}}, _ACCOUNT, DefinitionsMoved),
         ({"south": _NO_ACCOUNTS}, _PHONE, None),
         ({"top": {"max_cps": "7"}}, _ACCOUNT, None),
     ],
@@ -67,7 +70,7 @@ async def test_a_change_of_an_agent_is_made_by_what_the_change_before_it_has_lef
     offices: Offices, before: dict[str, Any], wanted: WantedObject, refused: type[Exception] | None
 ) -> None:
     rights = {"currency": "USD", "rights": ["accounts", "phones"]}
-    tree = {"top": rights, "south": rights | {"agent": "top"}}
+    tree = {"top": rights, "new": rights, "south": rights | {"agent": "top"}}
     tree |= {name: {"currency": "USD", "agent": "south"} for name in ("acme", "other")}
     first = tuple(WantedObject("accounts", name, keys) for name, keys in tree.items())
     await set_objects(await offices.open(needs_database=True), operator(), SetObjects(objects=first))
@@ -88,3 +91,14 @@ async def test_a_change_of_an_agent_is_made_by_what_the_change_before_it_has_lef
         return
     with pytest.raises(refused):
         await of_agent
+
+
+async def test_an_agent_makes_an_account_and_puts_another_one_below_it_at_once(offices: Offices) -> None:
+    south = WantedObject("accounts", "south", {"currency": "USD", "rights": ["accounts"]})
+    acme = WantedObject("accounts", "acme", {"currency": "USD", "agent": "south"})
+    await set_objects(await offices.open(needs_database=True), operator(), SetObjects(objects=(south, acme)))
+    made = WantedObject("accounts", "made", {"currency": "USD"})
+    moved = WantedObject("accounts", "acme", {"agent": "made"}, is_merged=True)
+    office = await offices.open(needs_database=True)
+    await set_objects(office, agent("south"), SetObjects(objects=(made, moved)))
+    assert (await offices.open(needs_database=True)).definitions.agents()["acme"] == "made"

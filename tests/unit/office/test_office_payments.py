@@ -552,7 +552,7 @@ async def test_money_from_an_agent_extends_the_validity_when_a_second_person_con
     assert paid.expires_at == iso_utc(NOW + 31 * DAY_MS)
 
 
-@pytest.mark.parametrize("lost", ["the right", "the account", "a right of its own", "its own account"])
+@pytest.mark.parametrize("lost", ["the right", "the account", "a right of its own", "its own account", "its place"])
 async def test_what_an_agent_has_asked_for_is_not_confirmed_when_it_may_not_order_it_any_more(
     database: Database, lost: str
 ) -> None:
@@ -567,7 +567,8 @@ async def test_what_an_agent_has_asked_for_is_not_confirmed_when_it_may_not_orde
     left = everything - {Right.OWN_PAYMENTS if own else Right.SUB_PAYMENTS} if "right" in lost else everything
     south = builders.account("south", rights=left, enabled=lost != "its own account")
     shop = builders.account("shop", agent=None if lost == "the account" else "south")
-    later = office_on(database, south, shop, now=NOW, confirm_above=Decimal(50))
+    accounts = (shop,) if lost == "its place" else (south, shop)
+    later = office_on(database, *accounts, now=NOW, confirm_above=Decimal(50))
     with pytest.raises(AskerMayNotError, match="agent south, which may not order it any more"):
         await confirm_payment(later, operator("bob"), ConfirmPayment(waits.id))
     assert [each.id for each in await list_waiting_payments(later, operator("bob"), ListWaitingPayments())] == [

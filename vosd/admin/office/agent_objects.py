@@ -310,7 +310,7 @@ class AgentObjects:
                 raise OrderError("keys", "has no account as agent", "name one of yours")
             if agent not in self._made:
                 self._scope.require_visible(agent)
-                self.reach.note(agent)
+            self.reach.note(agent)  # also one that the order makes: the account is below it then
         if is_new:
             self._made.add(name)
 

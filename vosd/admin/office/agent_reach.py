@@ -10,6 +10,7 @@ from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal, scope_of
 from vosd.billing.accounts import Account
 from vosd.billing.rights import Right
+from vosd.catalogue.stored_objects import DefinitionsMoved
 
 
 class AgentReach:
@@ -17,7 +18,7 @@ class AgentReach:
 
     def __init__(self) -> None:
         self._accounts: Final[set[str]] = set()
-        """Accounts that they are about, those that the order makes left out."""
+        """Accounts that they are about; of those that the order makes only those that become agents of others."""
         self._rights: Final[set[Right]] = set()
 
     def note(self, account: str | None, rights: Collection[Right] = ()) -> None:
@@ -45,7 +46,10 @@ class AgentReach:
             UnknownAccountError, MayNotActError: the agent has ended, or is disabled.
             OutOfScopeError: an account is not below the agent any more.
             RightLackingError: the agent has lost a right.
+            DefinitionsMoved: an account has another agent since, of which nothing was read.
         """
+        if not {each.agent for each in accounts.values() if each.agent is not None} <= accounts.keys():
+            raise DefinitionsMoved("an object was changed meanwhile, and nothing was done: do the same again")
         agents = {name: each.agent for name, each in accounts.items() if each.agent is not None}
         scope = scope_of(who, accounts, agents, was_agent=True)
         for right in sorted(self._rights):
