@@ -75,6 +75,15 @@ def verdicts_in(document: str | None) -> Verdicts | None:
         return None
 
 
+def with_refusal(document: str, refusal: str) -> str:
+    """Return the document of a record with why more was refused to its call; one that is damaged stays as it is."""
+    found = verdicts_in(document)
+    if found is None:
+        return document
+    refused = msgspec.structs.replace(found, refusal=refusal[:_REFUSAL_MAX])
+    return _encode(escaped(refused)).decode()
+
+
 def reason(left: LeftOut) -> str:
     """Return why a gateway was left out: the word of its cause, a colon, and what there is to say."""
     return left.cause.because(left.detail[:_DETAIL_MAX])

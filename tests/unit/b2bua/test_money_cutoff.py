@@ -7,11 +7,13 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import answers
 
 from vosd.base.cause import EndReason
+from vosd.base.margin import LossGuard
 from vosd.callcontrol.verdicts import verdicts_in
 from vosd.sip.settings import SipSettings, Timers
 
@@ -43,6 +45,30 @@ def test_a_call_that_used_its_balance_up_ends_at_the_paid_millisecond(lateness_m
     assert scene.vendor.only_call.is_over
     for address in (CUSTOMER, VENDORS[0]):
         assert b'Reason: Q.850;cause=31;text="Balance Exhausted"' in scene.bytes_to(address)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_call_that_used_its_balance_up_keeps_which_gateways_were_too_dear(is_restarted):
+    """A restart keeps that in the record alone, where the refusal of more money must not take its place."""
+    prices = {"sell": "0.60", "dear": "0.90", "cheap": "0.30"}
+    groups = [rate_group(name, applied_rate(price, policy=STRICT)) for name, price in prices.items()]
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=LossGuard())
+    vendors = [vendor_gateway(0, account="dear"), vendor_gateway(1, account="cheap")]
+    carriers = [account(name, rate_group=name, overdraft_limit=None) for name in ("dear", "cheap")]
+    content = catalogue([trunk, *vendors], accounts=[account("acme"), *carriers], rate_groups=groups)
+    scene = Scene(content, balance="1.50")
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: scene.exchange.sink.open)
+    scene.wire.run_for(1_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    record = scene.close()
+    noted = verdicts_in(record.verdicts)
+    assert noted is not None
+    assert (record.end_reason, noted.refusal[:12]) == ("Balance Exhausted", "account acme")
+    assert [each.routing_gateway for each in noted.left] == [vendors[0].name]
 
 
 def test_the_overdraft_limit_is_spent_to_the_last_cent():

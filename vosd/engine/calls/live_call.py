@@ -21,7 +21,7 @@ from vosd.callcontrol.bookkeeping import conclude, draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.callcontrol.verdicts import verdicts
+from vosd.callcontrol.verdicts import verdicts, with_refusal
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
@@ -357,7 +357,11 @@ class LiveCall:
         if call_request.hold is None or not call_request.hold.used_up:
             return record
         call_request.refusal = call_request.hold.used_up
-        return msgspec.structs.replace(record, verdicts=verdicts(call_request, call.journey.choice))
+        if record.verdicts is None:
+            found = verdicts(call_request, call.journey.choice)
+        else:  # behind a restart the record alone has the gateways that were left out
+            found = with_refusal(record.verdicts, call_request.refusal)
+        return msgspec.structs.replace(record, verdicts=found)
 
     def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
         """Count an answered call for the signs of false answers."""
