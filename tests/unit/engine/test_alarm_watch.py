@@ -893,14 +893,15 @@ def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm(
     assert logs == []
 
 
-def test_calls_a_second_of_gateways_that_reloads_have_removed_are_forgotten_with_their_alarm():
+async def test_calls_a_second_of_gateways_that_reloads_have_removed_are_forgotten_with_their_alarm():
     """A name that returns is another gateway, which has no past."""
     scene = Scene(cps_factor=3, cps_floor=10)
     tell_call_rate(scene, 0, gone=20, stays=20)
     with capture_logs() as logs:
         tell_call_rate(scene, HOUR_MS, gone=90, stays=90)
         scene.measured.configured = {"stays", "new"}
-        scene.watch.keep_call_rates()
+        scene.clock.move_to(HOUR_MS + 30_000)
+        await scene.watch.check_switch()
         tell_call_rate(scene, HOUR_MS + 60_000, gone=20, stays=90)
     assert [(line["event"], line["gateway"], line.get("why")) for line in logs] == [
         ("cps_high", "gone", None),
