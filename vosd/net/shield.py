@@ -127,7 +127,7 @@ class Shield:
         self._is_denied = is_denied
         self._report_denied = report_denied
         self._gateways: dict[str, Bucket] = {}
-        """Remaining requests of each gateway with a limit of its own; the catalogue bounds their number."""
+        """Remaining requests of each gateway with a limit of its own; known sources bound their number."""
         self._known: OrderedDict[str, _Source] = OrderedDict()
         self._unknown: OrderedDict[str, _Source] = OrderedDict()
         self.settings = settings
@@ -148,10 +148,15 @@ class Shield:
         self._unknown.clear()
 
     def look_again(self) -> None:
-        """Look every source up for its next message, for gateways have come or gone; what it has used up counts on."""
+        """Look every source up for its next message, for gateways have come or gone; what it has used up counts on.
+
+        Limits of gateways that have no known source any more are forgotten: reloads may remove any number of gateways.
+        """
         for sources in (self._known, self._unknown):
             for source in sources.values():
                 source.judged_at = -LOOKUP_VALID_S
+        sent = {source.allowance.gateway for source in self._known.values() if source.allowance is not None}
+        self._gateways = {name: bucket for name, bucket in self._gateways.items() if name in sent}
 
     def has_become_known(self, host: str) -> bool:
         """Return whether a blocked address is a known source by now."""

@@ -267,6 +267,20 @@ def test_sources_that_are_looked_up_again_have_no_new_allowance(auth_gate):
     assert auth_gate.judge(MessageKind.OTHER, UNKNOWN_SOURCE) is Rank.OTHER
 
 
+def test_the_limit_of_a_gateway_is_kept_while_one_of_its_addresses_is_a_known_source(auth_gate):
+    """Reloads may remove any number of gateways, whose limits would be kept for ever."""
+    auth_gate.allowances[GATEWAY] = Allowance("acme", 10)
+    assert auth_gate.heard(20, MessageKind.OTHER, GATEWAY) == 10
+    auth_gate.shield.look_again()
+    assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
+    auth_gate.known = set()
+    auth_gate.shield.look_again()
+    assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is Rank.UNKNOWN
+    auth_gate.known = {GATEWAY}
+    auth_gate.shield.look_again()
+    assert auth_gate.heard(20, MessageKind.OTHER, GATEWAY) == 10, "it is another gateway"
+
+
 def test_other_settings_hold_at_once_and_unblock(auth_gate):
     auth_gate.heard(10_000, MessageKind.JUNK, UNKNOWN_SOURCE)
     auth_gate.shield.settings = ShieldSettings(unknown_rate=0, scanners=(), block_s=0)
