@@ -70,6 +70,18 @@ def test_a_record_route_without_a_readable_uri_is_no_router(unreadable):
         assert (bye.uri, routes_of(bye)) == (CONTACT, routes)
 
 
+@pytest.mark.parametrize("odd", ["sip:192.0.2.50:;lr", "sip:2001:db8::1;lr=on", 'sip:192.0.2.50;lr;x="a b"'])
+def test_a_loose_router_that_writes_no_readable_uri_gets_it_back_where_it_was_seen(odd):
+    """The proxy reads its own URI, and does not forward a BYE without it."""
+    kept = "<sip:192.0.2.51;lr>"
+    for dialog, seen in (
+        (with_caller(f"<{odd}>", kept), CUSTOMER),
+        (with_vendor(Probe(), headers=f"Record-Route: {kept}, <{odd}>\r\nContact: <{CONTACT}>\r\n"), VENDOR),
+    ):
+        bye = bye_of(dialog)
+        assert (bye.uri, routes_of(bye), dialog.peer) == (CONTACT, [f"<{odd}>", kept], seen)
+
+
 def test_a_peer_whose_record_route_cannot_be_read_is_behind_nat_by_its_contact():
     headers = "Record-Route: <>\r\nContact: <sip:4930@10.0.0.8>\r\n"
     transaction = (probe := Probe()).call_vendor(Keeper())

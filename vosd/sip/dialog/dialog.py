@@ -1,6 +1,5 @@
 """One dialog: its ends, its sequence numbers, and how requests within it are written (RFC 3261 section 12)."""
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Generic
@@ -14,7 +13,7 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.flows import hop_of
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.headers.record_route import route_set
+from vosd.sip.headers.record_route import is_loose, route_set
 from vosd.sip.nat import is_behind_nat, is_hidden
 from vosd.sip.wire.errors import Flaw, ParseError
 from vosd.sip.wire.grammar import first_of
@@ -27,7 +26,6 @@ NextHopOf = Callable[[str, Peer], Peer]
 
 _AUTO: Final = Nat.AUTO  # access to enum members is slow
 _NO: Final = Nat.NO
-_LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 
 
 class DialogState(msgspec.Struct, Generic[TextT, PeerT], array_like=True, gc=False):
@@ -313,7 +311,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         if not routes:
             self.request_uri, self.route, next_stop = target, "", target
         else:
-            if _LOOSE.search(routes[0]):
+            if is_loose(routes[0]):
                 self.request_uri, listed = target, routes
             else:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
