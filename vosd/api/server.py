@@ -162,7 +162,7 @@ class _Connection(H11Protocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many connections are open")
 
     def _end_idle(self, connections: Sequence["_Connection"]) -> bool:
-        """End the longest idle connection of the network that has most idle ones; return False where none is idle.
+        """End the longest idle connection of the networks that have most idle ones; return False where none is idle.
 
         A client that only holds connections does not keep out one that asks, whatever addresses of its network it uses.
         """
@@ -170,8 +170,10 @@ class _Connection(H11Protocol):
         idle = [each for each in others if each._is_idle]
         if not idle:
             return False
-        most, _ = Counter(each._owner for each in idle).most_common(1)[0]
-        min((each for each in idle if each._owner == most), key=lambda each: each._idle_since)._give_up()
+        counts = Counter(each._owner for each in idle)
+        most = max(counts.values())
+        # Of several such networks as well: one that has only come now has not had the time to ask.
+        min((each for each in idle if counts[each._owner] == most), key=lambda each: each._idle_since)._give_up()
         return True
 
     @property

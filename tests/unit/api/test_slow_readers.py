@@ -176,6 +176,33 @@ async def test_silent_connections_of_one_network_take_no_places_of_others(monkey
     await task
 
 
+async def test_connections_that_come_at_once_end_each_another_one_that_was_idle_for_longest(monkeypatch):
+    monkeypatch.setattr(servers, "PER_SOURCE_MAX", 15)
+    monkeypatch.setattr(servers, "CONNECTIONS_MAX", 20)
+    monkeypatch.setattr(servers, "HEAD_S", 3_600)  # else this bound ends them, too
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
+
+    listener, task, ending = await served(application)
+    port = listener.getsockname()[1]
+    silent = [
+        await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.1.{each}", 0)) for each in range(2, 22)
+    ]
+    others = [
+        socket.create_connection(("127.0.0.1", port), source_address=(f"127.0.{each}.2", 0)) for each in range(2, 22)
+    ]  # all before the loop goes on
+    async with asyncio.timeout(30):
+        ended = [await reader.read() for reader, _ in silent]
+    assert ended == [b""] * 20
+    text, writer = await asked(port, "127.0.30.2")
+    assert b"200 OK" in text
+    ending.set()
+    await task
+    for each in (writer, *(writer for _, writer in silent), *others):
+        each.close()
+
+
 async def test_a_request_that_came_before_the_answer_to_another_has_its_time(monkeypatch):
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/slow":
