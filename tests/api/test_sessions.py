@@ -2,15 +2,18 @@
 
 import asyncio
 import base64
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.api import Api, Reply
+from doubles.api import HOST, Api, Reply
 from doubles.office import office_on, operator
 
 from vosd.admin.office.people import AddPerson, DisablePerson, add_person, digest_of, disable_person
@@ -98,6 +101,18 @@ def test_who_has_proven_nothing_sends_no_long_body(page: Page) -> None:
     for path in ("/session", "/session/link"):
         refused = page.ask("POST", path, b'{"name":[' + b"[]," * 6_000 + b"[]]}")
         assert (refused.status, refused.json["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("client", ["unknown", "203.0.113.7, unknown", "a" * 20_000])
+def test_a_client_whose_proxy_names_no_address_logs_in_from_the_address_of_the_proxy(page: Page, client: str) -> None:
+    connection = HTTPConnection(HOST, page.api.port, timeout=60, source_address=("127.0.0.9", 0))
+    order = json.dumps({"name": f"absent-{len(client)}", "password": GOOD})
+    headers = {"Content-Type": "application/json", "X-Forwarded-For": client}
+    with closing(connection):
+        connection.request("POST", "/api/v1/session", order, headers)
+        assert connection.getresponse().status == 401
+    (refused,) = page.api.ask("GET", "/audit?action=RefuseLogIn&limit=1").json["items"]
+    assert refused["source"] == "127.0.0.9"
 
 
 def test_a_log_in_takes_another_id_and_ends_the_session_before(page: Page) -> None:

@@ -21,7 +21,7 @@ from vosd.api.handshakes import TlsAcceptor
 from vosd.api.http import CutOffError, Receive, Scope, Send, send_answer
 from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
-from vosd.base.host import owner_network_of
+from vosd.base.host import is_valid_address, owner_network_of
 from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
 from vosd.net.tls import EPHEMERAL_SUITES
@@ -43,6 +43,8 @@ _MOMENTS: Final = count()
 """The order in which connections have become idle: many do within one tick of the loop's clock."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Value of ``SO_LINGER`` by which a connection that is closed is reset."""
+_PEER: Final = "vosd.peer"
+"""Key of a scope: host and port at the other end of the connection, which may be a proxy's."""
 
 
 class ApiServer(Server):
@@ -61,7 +63,7 @@ class ApiServer(Server):
         proxies = NetworkTable((each, None) for each in map(ip_network, settings.trusted_proxies))
         super().__init__(
             Config(
-                access_log.around(application),
+                _with_addresses(access_log.around(application)),
                 http=partial(_Connection, proxies, access_log),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
@@ -209,6 +211,7 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     async def _served(self, application: Served, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_PEER] = scope["client"]
         try:
             await application(scope, receive, send)
         except CutOffError:
@@ -228,6 +231,20 @@ class _Connection(H11Protocol):
 
     def _give_up(self) -> None:
         self.transport.abort()
+
+
+def _with_addresses(served: Served) -> Served:
+    """Return an application whose client is the proxy where that names something else than an address.
+
+    So does a Squid that hides its clients: it says ``unknown``.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["client"] is not None and not is_valid_address(scope["client"][0]):
+            scope["client"] = scope[_PEER]
+        await served(scope, receive, send)
+
+    return serve
 
 
 def _refusal(status: HTTPStatus, code: str, said: str) -> Any:
