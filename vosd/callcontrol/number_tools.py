@@ -42,6 +42,8 @@ class WhichRoutingNumber(SetupQuestion, frozen=True):
     asked_of: ClassVar[str] = "number_portability"
     number: str
     """Without leading ``+``."""
+    customer: str = ""
+    """Account of the call: numbers of one customer that the server fails at do not keep it from those of others."""
 
 
 class Redirected(SetupAnswer, frozen=True):
@@ -121,7 +123,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
         if refusal is not None or not _can_pay(admission, call):
             return refusal
     otherwise = None if terms.fail_open else NO_PORTABILITY
-    return Ask(WhichRoutingNumber(number), terms.timeout_ms, otherwise, partial(_looked_up, terms, call))
+    question = WhichRoutingNumber(number, gateway.account)
+    return Ask(question, terms.timeout_ms, otherwise, partial(_looked_up, terms, call))
 
 
 def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:

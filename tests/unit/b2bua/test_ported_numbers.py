@@ -251,6 +251,22 @@ def test_a_server_that_is_silent_is_left_alone_for_a_while():
     settled(scene)
 
 
+def test_numbers_of_one_customer_that_the_server_fails_at_do_not_keep_it_from_those_of_others():
+    scene = scene_of(refuses(500))
+    for number in range(FAILURES + 1):
+        scene.dial(f"4420{number}")
+    assert len(asked(scene)) == FAILURES, "that customer waits"
+    available, now = scene.lookups.portability.availability, scene.clock.now()
+    assert not available.rests(now.mono, "other")
+    available.failed("status 500", now, "other")
+    assert available.rests(now.mono, "third"), "it fails at the numbers of several"
+    available.answered()
+    for _ in range(FAILURES):
+        available.failed("status 500", now, "third")
+    assert [each for each in ("customer", "other", "third") if available.rests(now.mono, each)] == ["third"]
+    settled(scene)
+
+
 def test_a_server_that_answers_between_failures_is_not_left_alone():
     scene = scene_of(SILENT)
     for turn in range(3):

@@ -1,6 +1,7 @@
 """Whether a server that is asked answers at all: one that does not is left alone for a while.
 
-Without this each call would wait for the time limit while the server is down.
+Without this each call would wait for the time limit while the server is down. Questions of one customer alone
+say nothing about those of others: its numbers may be ones that the server fails at.
 """
 
 from typing import Final
@@ -21,17 +22,25 @@ class Availability:
         """``service`` is what the log calls it."""
         self._service = service
         self._failures = 0
+        self._failed_first = ""
+        """Customer with the first of these failures."""
+        self._is_of_one = True
+        """Whether all of them were of that customer."""
         self._rests_until = 0
+        """Monotonic milliseconds; until then it is not asked for that customer, or for none if they were of several."""
         self.failed_total = 0
         """Questions without an answer since the start."""
 
-    def rests(self, mono_ms: int) -> bool:
-        """Return whether the server is not to be asked now."""
-        return mono_ms < self._rests_until
+    def rests(self, mono_ms: int, customer: str = "") -> bool:
+        """Return whether the server is not to be asked now for a customer."""
+        return mono_ms < self._rests_until and (not self._is_of_one or customer == self._failed_first)
 
-    def failed(self, why: str, now: Instant) -> None:
-        """Note a question without a usable answer."""
+    def failed(self, why: str, now: Instant, customer: str = "") -> None:
+        """Note a question for a customer without a usable answer."""
         self.failed_total += 1
+        if not self._failures:
+            self._failed_first, self._is_of_one = customer, True
+        self._is_of_one = self._is_of_one and customer == self._failed_first
         self._failures += 1
         if self._failures >= FAILURES:
             self._rests_until = now.mono + REST_MS

@@ -152,10 +152,12 @@ class AnswerCache:
 class _Lookup:
     """One open lookup, and the calls that wait for it."""
 
-    __slots__ = ("settings", "tickets", "work")
+    __slots__ = ("customer", "settings", "tickets", "work")
 
-    def __init__(self, settings: PortabilitySettings) -> None:
+    def __init__(self, settings: PortabilitySettings, customer: str) -> None:
         self.settings = settings
+        self.customer = customer
+        """That of the call that began it."""
         self.tickets: list[Ticket] = []
         self.work: asyncio.Task[None] | SipQuestion | None = None
 
@@ -191,11 +193,11 @@ class PortabilityLookups:
             return Unanswered("no number portability server is configured")
         lookup = self._open.get(number)
         if lookup is None:
-            if self.availability.rests(now.mono):
+            if self.availability.rests(now.mono, question.customer):
                 return Unanswered("the number portability server does not answer")
             if len(self._open) >= OPEN_MAX:
                 return Unanswered("too many lookups are open")
-            lookup = self._open[number] = _Lookup(settings)
+            lookup = self._open[number] = _Lookup(settings, question.customer)
             self._begin(lookup, number, settings, self.wiring, now)
         lookup.tickets.append(ticket)
         self._numbers[ticket] = number
@@ -267,7 +269,7 @@ class PortabilityLookups:
 
     def _failed(self, lookup: _Lookup, number: str, why: str, in_turn: Instant | None) -> None:
         if lookup.settings == self._settings:
-            self.availability.failed(why, self._clock.now())
+            self.availability.failed(why, self._clock.now(), lookup.customer)
         self._tell(lookup, number, Unanswered(why), in_turn)
 
     def _refused(self, lookup: _Lookup, number: str, why: str, in_turn: Instant | None) -> None:
