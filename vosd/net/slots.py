@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final, Protocol, TypeVar
 
 from vosd.base.bucket import Bucket
-from vosd.base.host import source_of
+from vosd.base.host import owner_network_of, source_of
 from vosd.net.settings import ConnectionLimits
 
 RATED_SOURCES_MAX: Final = 4_096
@@ -17,6 +17,11 @@ OWN_SHARE: Final = 10
 """One of so many connections is left to the switch, which must reach its vendors, and another one to its peers."""
 ELSEWHERE_SHARE: Final = 20
 """One of so many connections may be one of ours to a place that no gateway has: the rest of our share is for gateways.
+"""
+
+NETWORK_SHARE: Final = 2
+"""A network that may have one owner opens at most one of so many connections of unknown sources, unless one address may
+open more: its owner has a new address for each, and would keep the telephones of everyone else out.
 """
 
 _End = Callable[[], bool]
@@ -76,7 +81,7 @@ class ConnectionSlots:
         """Connections that are being opened to such places, by address, the oldest first."""
         self._elsewhere_by_source: Counter[str] = Counter()
         """Number of both, and of those that are being closed."""
-        self._unknown = _Rates(limits.unknown_rate)
+        self._unknown = _Rates(limits.unknown_rate, shares=NETWORK_SHARE)
         self._handshakes = _Rates(limits.tls_rate)
         """Rates of new connections of known sources over TLS, whose handshake costs a millisecond."""
 
@@ -235,20 +240,27 @@ class ConnectionSlots:
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
         rates = limits.unknown_rate_per_source, limits.unknown_rate
-        exceeded = self._unknown.exceeded("unknown_rate", source_of(host), rates, now)
+        exceeded = self._unknown.exceeded("unknown_rate", source_of(host), rates, now, owner_network_of(host))
         if exceeded is None and self._taken[ConnectionOrigin.UNKNOWN] >= limits.most_unknown and not self._make_room():
             return "max_unknown"
         return exceeded
 
     def _make_room(self) -> bool:
-        """End a connection of the source that offers most of them; return False if none can be ended.
+        """End a connection of the network that offers most of them, and there of the source with most.
 
-        So a source with many does not keep out one with few. The slot is given back later in the same turn or the next.
+        So one with many does not keep out one with few. Return False if none can be ended. The slot is given back later
+        in the same turn or the next.
         """
         most = self.limits.most_unknown
         if not most:
             return False
-        for source in sorted(self._unproven, key=lambda source: len(self._unproven[source]), reverse=True):
+        networks = {source: owner_network_of(source.partition("/")[0]) for source in self._unproven}
+        offered = Counter[str]()
+        for source, connections in self._unproven.items():
+            offered[networks[source]] += len(connections)
+        for source in sorted(
+            networks, key=lambda source: (offered[networks[source]], len(self._unproven[source])), reverse=True
+        ):
             for connection, end in [*self._unproven[source].items()]:
                 if end():
                     self._withdraw(connection, source)
@@ -259,23 +271,40 @@ class ConnectionSlots:
 
 
 class _Rates:
-    """Rates of new connections of one kind: of each source, and of all together."""
+    """Rates of new connections of one kind: of each source, of each network, and of all together."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, shares: int = 1) -> None:
+        """One network may use one of so many ``shares`` of the rate of all together."""
+        self._shares = shares
         self._all = Bucket(rate * BURST_S, 0.0)
         self._by_source: OrderedDict[str, Bucket] = OrderedDict()
+        self._by_network: OrderedDict[str, Bucket] = OrderedDict()
 
-    def exceeded(self, name: str, source: str, rates: tuple[int, int], now: float) -> str | None:
-        """Return the limit that a new connection exceeds: of its source, or of all together, which has this name."""
+    def exceeded(
+        self, name: str, source: str, rates: tuple[int, int], now: float, network: str | None = None
+    ) -> str | None:
+        """Return the limit that a new connection exceeds: of its source, or of all together, which has this name.
+
+        Beyond the share of its ``network`` it exceeds the limit of all together.
+        """
         rate, overall = rates
-        bucket = self._by_source.get(source)
-        if bucket is None:
-            if len(self._by_source) >= RATED_SOURCES_MAX:
-                self._by_source.popitem(last=False)
-            bucket = self._by_source[source] = Bucket(rate * BURST_S, now)
-        if not bucket.take(1, rate, rate * BURST_S, now):
+        if not _takes(self._by_source, source, rate, now):
             return f"{name}_per_source"
+        if network is not None and rate and overall:
+            share = max(rate, overall // self._shares)
+            if not _takes(self._by_network, network, share, now):
+                return name
         return None if self._all.take(1, overall, overall * BURST_S, now) else name
+
+
+def _takes(buckets: OrderedDict[str, Bucket], key: str, rate: int, now: float) -> bool:
+    """Take one connection from the bucket with a key; return whether it is within the rate."""
+    bucket = buckets.get(key)
+    if bucket is None:
+        if len(buckets) >= RATED_SOURCES_MAX:
+            buckets.popitem(last=False)
+        bucket = buckets[key] = Bucket(rate * BURST_S, now)
+    return bucket.take(1, rate, rate * BURST_S, now)
 
 
 def _remove(by_source: dict[str, OrderedDict[_Key, _Value]], source: str, connection: _Key) -> None:

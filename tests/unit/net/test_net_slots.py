@@ -267,6 +267,39 @@ def test_an_office_may_shake_hands_at_once_and_a_flood_of_handshakes_is_bounded(
     assert found == [None] * 200 + ["tls_rate_per_source"], "phones that come back keep out no trunk"
 
 
+@pytest.mark.parametrize("network", ["203.0.113.{}", "2001:db8:1:{}::1"])
+def test_the_owner_of_a_network_leaves_half_of_the_new_connections_to_the_phones_of_others(network):
+    slots = ConnectionSlots(ConnectionLimits())
+    flood = [slots.take(ConnectionOrigin.UNKNOWN, network.format(number), 1.0) for number in range(1, 61)]
+    assert flood == [None] * 50 + ["unknown_rate"] * 10
+    for phone in ("198.51.100.7", "2001:db8:2::7"):
+        assert slots.take(ConnectionOrigin.UNKNOWN, phone, 1.0) is None
+    flood = [slots.take(ConnectionOrigin.UNKNOWN, network.format(number), 2.0) for number in range(101, 161)]
+    assert flood == [None] * 25 + ["unknown_rate"] * 35
+
+
+@pytest.mark.parametrize("network", ["203.0.113.{}", "2001:db8:1:{}::1"])
+def test_a_network_of_many_sources_ends_its_own_connections_for_further_ones(network):
+    """The connection of a phone that came first stays, though each source has one."""
+    slots = ConnectionSlots(ConnectionLimits(most_unknown=4))
+    ended: list[str] = []
+
+    def opens(host: str) -> str | None:
+        def end() -> bool:
+            ended.append(host)
+            slots.give_back(ConnectionOrigin.UNKNOWN, host)
+            return True
+
+        full = slots.take(ConnectionOrigin.UNKNOWN, host, 1.0)
+        if full is None:
+            slots.offer(object(), host, end)
+        return full
+
+    first = "198.51.100.7"
+    assert [opens(host) for host in (first, *(network.format(number) for number in range(1, 7)))] == [None] * 7
+    assert ended == [network.format(number) for number in (1, 2, 3)]
+
+
 async def test_an_unknown_source_that_sends_too_much_is_disconnected(opened, connect):
     node = await opened(settings=TransportSettings(shield=ShieldSettings(unknown_burst=2)))
     peer = await connect(node.address(), UNKNOWN_SOURCE)

@@ -16,7 +16,7 @@ class ConnectionKeys(Keys):
     """Accepted from one address (of IPv6: from its /64)."""
     max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
     """Accepted from all unknown addresses together: phones before they register, far ends of dialogs, scanners. Where
-    all are in use, one of the address with most of them is ended for a further one."""
+    all are in use, one of the network (an IPv4 /24, an IPv6 /48) with most of them is ended for a further one."""
     max_unknown_per_source: Annotated[int, whole(1, 1_000_000)] = 20
     """Accepted from one unknown address (of IPv6: from its /64)."""
     max_own_per_source: Annotated[int, whole(1, 1_000_000)] = 16
@@ -36,7 +36,8 @@ class ConnectionKeys(Keys):
     (RFC 5923): over TCP from that very address, over TLS if its certificate bears the name that we would demand. Our
     own requests over TLS ask for the same, which needs a restart."""
     unknown_rate: Annotated[int, whole(0, 100_000)] = 50
-    """Accepted per second from all unknown addresses together, in bursts of twice as many; 0 = no limit."""
+    """Accepted per second from all unknown addresses together, in bursts of twice as many; 0 = no limit. One network
+    (an IPv4 /24, an IPv6 /48) may have half of it, or as many as one address if that is more."""
     unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10
     """Accepted per second from one unknown address (of IPv6: from its /64), in bursts of twice as many; 0 = no
     limit."""
