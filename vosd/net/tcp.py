@@ -13,7 +13,7 @@ import struct
 import termios
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterable
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -64,6 +64,30 @@ PROBE_AFTER_S: Final = 120
 """Idle time before TCP keep-alive probes, so that a dead connection is not kept for calls."""
 
 
+class UnsentMessages:
+    """Messages that wait for a connection that is being opened.
+
+    Their bytes are counted as they come: a peer that closes its connections may leave ten thousand responses at once.
+    """
+
+    __slots__ = ("messages", "size")
+
+    def __init__(self, first: bytes) -> None:
+        self.messages = [first]
+        self.size = len(first)
+        """Bytes of all of them."""
+
+    def add(self, data: bytes) -> None:
+        """Let a further message wait."""
+        self.messages.append(data)
+        self.size += len(data)
+
+    def keep(self, messages: Iterable[bytes]) -> None:
+        """Let only these messages wait."""
+        self.messages = [*messages]
+        self.size = sum(map(len, self.messages))
+
+
 class StreamFlow:
     """One listening socket and all connections with its local address."""
 
@@ -108,7 +132,7 @@ class StreamFlow:
         self._open: dict[PeerEnd, Connection] = {}
         self._beside: dict[PeerEnd, list[Connection]] = {}
         """Further ones of ours beside an open one, for other vendors whose names lead to its place."""
-        self._unsent: dict[tuple[PeerEnd, str], list[bytes]] = {}
+        self._unsent: dict[tuple[PeerEnd, str], UnsentMessages] = {}
         """Messages waiting for a connection that is being opened, by its place and by its name if it is a further one.
         """
         self._aliases: dict[PeerEnd, Connection] = {}
@@ -274,10 +298,10 @@ class StreamFlow:
         way = (peer, name if is_further else "")
         waiting = self._unsent.get(way)
         if waiting is None:
-            self._unsent[way] = [data]
+            self._unsent[way] = UnsentMessages(data)
             self._run(self._connect(peer, name, is_further=is_further))
-        elif sum(map(len, waiting)) + len(data) <= UNREAD_BYTES_MAX:
-            waiting.append(data)
+        elif waiting.size + len(data) <= UNREAD_BYTES_MAX:
+            waiting.add(data)
         else:  # of a response the core knows nothing any more
             self._core.dropped[Drop.WAITED_FOR_CONNECTION] += 1
             self._warn(peer, f"more than {UNREAD_BYTES_MAX // 1024} kB wait until it is open", f"{peer.port} {name}")
@@ -441,7 +465,7 @@ class StreamFlow:
         return client.context.verify_mode is ssl.CERT_NONE or bears(connection.certificate, client.server_name or name)
 
     def _give_up(self, peer: PeerEnd, name: str, why: str) -> None:
-        waiting = self._unsent.pop((peer, ""), ())
+        waiting = self._taken_unsent((peer, ""))
         if self._connection_with(peer) is not None:  # the peer has connected meanwhile, and calls may run over that
             for data in waiting:
                 self.send(data, peer)
@@ -461,7 +485,7 @@ class StreamFlow:
 
     def _give_up_further(self, peer: PeerEnd, name: str, why: str) -> None:
         """Report the failure to open a further connection for a vendor: those of others with its place go on."""
-        waiting = self._unsent.pop((peer, name))
+        waiting = self._taken_unsent((peer, name))
         other = self._connection_for(name, peer)
         if other is not None:
             for data in waiting:
@@ -488,7 +512,7 @@ class StreamFlow:
         self._keep_alives.watch(connection)
         if connection.origin is ConnectionOrigin.ELSEWHERE:
             self._slots.opened(connection, connection.peer.host)
-        for data in self._unsent.pop((connection.peer, connection.use.name if connection.use.is_further else ""), ()):
+        for data in self._taken_unsent((connection.peer, connection.use.name if connection.use.is_further else "")):
             self._send_on(connection, connection.peer, data)
 
     def message_came(self, connection: Connection, data: bytes) -> bool:
@@ -572,11 +596,16 @@ class StreamFlow:
         """
         for (peer, _), waiting in self._unsent.items():
             if peer == place:
-                waiting[:] = [
+                waiting.keep(
                     data
-                    for data in waiting
+                    for data in waiting.messages
                     if data.startswith(_UNREPORTED) or (names is not None and self._name_for(data) not in names)
-                ]
+                )
+
+    def _taken_unsent(self, way: tuple[PeerEnd, str]) -> list[bytes]:
+        """Return the messages that wait for a connection, which wait for it no more."""
+        waiting = self._unsent.pop(way, None)
+        return [] if waiting is None else waiting.messages
 
     def _is_beside(self, connection: Connection, first: Connection) -> bool:
         """Return whether a new connection is kept beside the first one with its place, and does not take its place."""

@@ -644,6 +644,27 @@ async def test_of_what_waits_for_a_connection_the_message_that_is_too_much_fails
     assert [line["why"] for line in logs] == ["more than 512 kB wait until it is open"]
 
 
+class Measured(bytes):
+    """A message that counts how often its length is asked for."""
+
+    times = 0
+
+    def __len__(self) -> int:
+        self.times += 1
+        return super().__len__()
+
+
+async def test_messages_that_wait_for_a_connection_are_not_counted_again_for_each_further_one(opened, vendor):
+    """A peer that closes its connections leaves ten thousand responses: else calls would wait for seconds."""
+    node, first = await opened(), Measured(OPTIONS)
+    node.send(first, vendor.address)
+    for _ in range(100):
+        node.send(OPTIONS, vendor.address)
+    assert first.times < 10
+    peer, waited = await vendor.arrival(), OPTIONS * 101
+    assert await peer.read(len(waited)) == waited
+
+
 # -- what is too much ---------------------------------------------------------------------------------------------
 
 
