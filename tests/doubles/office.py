@@ -239,10 +239,10 @@ class Defined:
         """Return the groups, and one of the name of each of the period rates."""
         return frozenset((*groups, *period_rates))
 
-    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
-        """Return the groups that those of the accounts of the test name which have gateways or phones."""
+    def groups_of_trunks(self) -> Callable[[], Mapping[str, Collection[str]]]:
+        """Return what finds the groups that those of the accounts of the test name which have gateways or phones."""
         sold = self._rate_groups.get("mapping_gateways", frozenset()) | self._rate_groups.get("phones", frozenset())
-        return dict.fromkeys(self._payers.values(), sold)
+        return lambda: dict.fromkeys(self._payers.values(), sold)
 
     def accounts_of(self, *_kinds: str) -> Callable[[], Mapping[str, str]]:
         """Return what finds the accounts of mapping gateways and phones."""

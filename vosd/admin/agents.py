@@ -3,7 +3,7 @@
 What it may do is decided by ``billing.authority``.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vosd.admin.names import configured
@@ -76,7 +76,7 @@ def rate_groups_of(accounts: Mapping[str, Account], agent: str, named: "NamedGro
         if ANY_GROUP in own:
             continue
         if not own and groups_of_trunks is None:
-            groups_of_trunks = named.groups_of_trunks()
+            groups_of_trunks = named.groups_of_trunks()()
         those = own or _groups_in_tree(accounts, each, hierarchy, groups_of_trunks or {})
         given = those if given is None else given & those
     return given
@@ -100,8 +100,11 @@ class NamedGroups(Protocol):
     def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
 
-    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
-        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
+    def groups_of_trunks(self) -> Callable[[], Mapping[str, Collection[str]]]:
+        """Return what finds, here or in a thread, the rate groups that mapping gateways and phones name, by account.
+
+        They name them as theirs or as private ones.
+        """
 
     def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
         """Return rate groups, those of their origins and periods, and those of ``period_rates``."""

@@ -57,6 +57,8 @@ Model = TypeVar("Model", bound="Keys")
 _NAME_KEYS: Final = {"dids": "number"}
 """Keys with the names of objects where they are not ``name``; long lists know theirs."""
 _GROUP_KEYS: Final = ("rate_group", "private_rate_group")
+_TRUNKS: Final = ("mapping_gateways", "phones")
+"""Lists of what makes calls for an account."""
 _EMPTY: Final = Entry(SourceLine("", 0), YamlList(SourceLine("", 0), []))
 
 
@@ -502,16 +504,14 @@ class Excerpt:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
         return {kind: frozenset(self._users_of_groups(kind)) for kind in GATEWAYS}
 
-    def groups_of_trunks(self) -> dict[str, set[str]]:
-        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
+    def groups_of_trunks(self) -> Callable[[], dict[str, set[str]]]:
+        """Return what finds, here or in a thread, the rate groups that mapping gateways and phones name, by account.
+
+        They name them as theirs or as private ones.
+        """
+        self._lists(*_TRUNKS)
         templates = take_templates(self._copy(), ProblemList())
-        self._lists("mapping_gateways", "phones")
-        found: dict[str, set[str]] = {}
-        for each in (self._long_lists[name] for name in ("mapping_gateways", "phones")):
-            payers = dict(each.written(["account"], templates, TEMPLATE))
-            for name, group in each.written(_GROUP_KEYS, templates, TEMPLATE):
-                found.setdefault(payers.get(name, ""), set()).add(group)
-        return found
+        return partial(_groups_in, [self._long_lists[name] for name in _TRUNKS], templates)
 
     def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
         """Return rate groups, those of their origins and periods, and those of ``period_rates``.
@@ -688,6 +688,16 @@ def _by_name(node: Node, key: str) -> dict[str, Section]:
         if isinstance(section, Section) and (name := section.text_of(key)):
             named.setdefault(name, section)
     return named
+
+
+def _groups_in(trunks: Iterable[LongList], templates: Mapping[str, Section]) -> dict[str, set[str]]:
+    """Return the rate groups that gateways or phones name, by their accounts."""
+    found: dict[str, set[str]] = {}
+    for each in trunks:
+        payers = dict(each.written(["account"], templates, TEMPLATE))
+        for name, group in each.written(_GROUP_KEYS, templates, TEMPLATE):
+            found.setdefault(payers.get(name, ""), set()).add(group)
+    return found
 
 
 def _accounts_in(lists: Sequence[Mapping[str, Section]], templates: Mapping[str, Section]) -> dict[str, str]:

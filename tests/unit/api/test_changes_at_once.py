@@ -1,6 +1,7 @@
 """Changes of objects that requests make at the same time."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,11 @@ from doubles.office import agent, operator
 from vosd.admin.agents import MayNotActError
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+from vosd.admin.office.rates import ExplainRate, explain_rate
 from vosd.api.offices import Offices
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.catalogue.stored_objects import DefinitionsMoved
+from vosd.config.excerpt import Excerpt
 from vosd.daemon import checks
 
 
@@ -102,3 +105,20 @@ async def test_an_agent_makes_an_account_and_puts_another_one_below_it_at_once(o
     office = await offices.open(needs_database=True)
     await set_objects(office, agent("south"), SetObjects(objects=(made, moved)))
     assert (await offices.open(needs_database=True)).definitions.agents()["acme"] == "made"
+
+
+async def test_a_price_is_explained_by_trunks_that_no_thread_reads_beside_other_requests(
+    offices: Offices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold = WantedObject("rate_groups", "sell", {"currency": "USD", "rates": [{"prefix": "44", "billing_rate": "0.1"}]})
+    acme = WantedObject("accounts", "acme", {"currency": "USD", "rate_group": "sell"})
+    await set_objects(await offices.open(needs_database=True), operator(), SetObjects(objects=(sold, acme)))
+    office, readers, read = await offices.open(needs_database=True), set[threading.Thread](), Excerpt._read
+
+    def note(self: Excerpt, lists: frozenset[str]) -> Any:
+        readers.add(threading.current_thread())
+        return read(self, lists)
+
+    monkeypatch.setattr(Excerpt, "_read", note)
+    await explain_rate(office, operator(), ExplainRate(account="acme", callee="4420", duration_ms=1_000))
+    assert readers == {threading.current_thread()}

@@ -161,6 +161,6 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
     )
     if is_buy:
         return found
-    of_trunks = await asyncio.to_thread(definitions.named_groups().groups_of_trunks)
+    of_trunks = await asyncio.to_thread(definitions.named_groups().groups_of_trunks())
     others = {*of_trunks.get(order.account, ())} - {accounts[order.account].rate_group}
     return msgspec.structs.replace(found, trunk_groups=tuple(sorted(others)))
