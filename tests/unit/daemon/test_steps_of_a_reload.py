@@ -1,9 +1,11 @@
 """What a reload does on the event loop does not grow with the accounts and trunks that have not changed."""
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from weakref import ref
 
 import pytest
 from doubles.forked_program import Subprocesses
@@ -14,6 +16,7 @@ from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
 from vosd.config.reader import whole_files
 from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.reload import _beside_calls
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.storage.separate_books import SeparateBooks
@@ -103,3 +106,26 @@ async def test_a_reload_looks_on_the_loop_at_what_has_changed_alone(
     monkeypatch.setattr(whole_files, "subprocess", Subprocesses)
     few, many = directories
     assert await lines_by_change(few, 10) == await lines_by_change(many, 100)
+
+
+class Ring:
+    """Refers to itself, so that the garbage collector alone frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def without_collections() -> Iterator[None]:
+    """Free no garbage but what the test itself has collected, and let later tests have theirs freed."""
+    gc.disable()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collections")
+def test_garbage_of_before_a_reload_is_freed_and_not_put_out_of_sight_for_good() -> None:
+    left = ref(Ring())
+    with _beside_calls():
+        assert left() is None

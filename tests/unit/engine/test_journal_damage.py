@@ -17,7 +17,7 @@ from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_segment
 from vosd.engine.journal.entries import answered_frame, ended_frame
-from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
+from vosd.engine.journal.frames import Damage, Frame, FrameReader, framed, frames_in
 
 PAGE = 4_096
 
@@ -236,3 +236,24 @@ def test_a_file_of_zeros_or_of_nothing_has_no_records():
     for content in (b"", bytes(100), bytes(20_000)):
         assert list(frames_in(io.BytesIO(content), 4_096)) == []
     assert [type(part) for part in frames_in(io.BytesIO(b"?" * 100))] == [Damage]
+
+
+def test_records_behind_more_damage_than_is_read_at_once_are_read():
+    record = ended_frame(answered_call(1), 0)
+    parts = list(frames_in(io.BytesIO(b"?" * (3 * PAGE) + record), PAGE))
+    assert [type(part) for part in parts] == [Damage, Frame]
+
+
+def test_no_more_of_a_file_is_read_than_was_whole_and_the_rest_later():
+    first, last = (ended_frame(answered_call(index), 0) for index in (1, 2))
+    damage = b"?" * 40
+    file = io.BytesIO(first + damage + last)
+    reader = FrameReader(file)
+    parts = reader.read()
+    whole = len(first) + len(damage)
+    reader.read_until(whole)
+    assert [type(next(parts)) for _ in range(2)] == [Frame, Damage]
+    assert file.tell() == whole
+    reader.read_until(None)
+    assert isinstance(next(parts), Frame)
+    assert reader.end == whole + len(last)

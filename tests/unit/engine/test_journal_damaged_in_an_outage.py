@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doubles.data.records import answered_call, call_id
+from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened, write_ended
 from doubles.recording import Database
 from doubles.small_disk import Disk
@@ -53,7 +53,7 @@ def start(directory: Path, now: Instant, boot: str = "one boot") -> tuple[Journa
     return journal, remains
 
 
-def first_run(directory: Path) -> None:
+def first_run(directory: Path) -> Journal:
     """Answer calls and end them, and be killed."""
     journal = opened(directory)
     for index in range(CALLS):
@@ -61,6 +61,7 @@ def first_run(directory: Path) -> None:
     for index in range(CALLS):
         journal.ended(answered_call(index))
     journal.tick(Instant(ANSWERED + LASTED + 1_000, ANSWERED + LASTED + 1_000), has_calls=True)
+    return journal
 
 
 def in_payload(data: bytearray, begin: int, end: int) -> None:
@@ -103,6 +104,16 @@ async def test_a_call_whose_end_record_was_damaged_ends_as_lost_when_it_ended(di
     assert remains.cut == {}, "its record is in the file of the third run"
     waiting = {*map(id_bytes, remains.unbooked), *remains.on_disk}
     assert waiting == {id_bytes(call_id(index)) for index in range(CALLS)}
+
+
+async def test_a_call_in_quarantine_does_not_wait_again_where_the_file_of_its_end_is_read_once_more(directory):
+    """It would be refused a second time, or booked beside the record that a person has repaired."""
+    await first_run(directory).refused(rejected("a name too long", answered_call(1)))
+    start(directory, Instant(100_000, DAYS))
+    assert len(listed(directory, UNBOOKED)) == 1
+    _, remains = start(directory, Instant(200_000, DAYS))
+    waiting = {*map(id_bytes, remains.unbooked), *remains.on_disk}
+    assert waiting == {id_bytes(call_id(index)) for index in range(CALLS) if index != 1}
 
 
 async def test_the_damaged_file_is_set_aside_when_its_other_calls_are_booked(directory):
