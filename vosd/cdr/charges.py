@@ -45,6 +45,14 @@ def steps_of(breakdown: str | None) -> list[dict[str, Any]]:
     return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
+def tax_rate_of(steps: Sequence[dict[str, Any]]) -> Decimal | None:
+    """Return the tax rate in the steps of a charge, percent; None = they do not say it."""
+    for step in steps:
+        if step.get("step") == "rate":
+            return ZERO if step.get("tax_exempt") else Decimal(str(step.get("tax_rate", "0")))
+    return None
+
+
 def decimals_of(steps: Sequence[dict[str, Any]]) -> int | None:
     """Return the decimals to which the steps of a charge have rounded it; None = they do not say it."""
     found = next((step.get("precision") for step in steps if step.get("step") == "fee"), None)

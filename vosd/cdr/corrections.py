@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
+from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import ChargeRow
 
 
@@ -82,7 +83,7 @@ class CorrectedCharge(NamedTuple):
     is_overtaken: bool = False
     """A charge of the call was corrected since the change was computed; nothing was booked."""
     tax_rate_before: Decimal | None = None
-    """Tax rate, percent; None = that of the charge."""
+    """Tax rate, percent; None = that of the steps of the charge."""
     tax_rate_after: Decimal | None = None
 
     @property
@@ -114,7 +115,8 @@ def corrected(
 ) -> list[CorrectedCharge]:
     """Return what a correction makes of the charges of its call; one that stays as it is is left out.
 
-    ``tax_rates`` has the tax rate after the latest correction of a charge by its position, where there is one.
+    Charges have their steps. ``tax_rates`` has the tax rate after the latest correction of a charge by its position,
+    where there is one.
 
     Raises:
         NoSuchCharge: the call has no charge of a role and level that is to be changed.
@@ -154,10 +156,10 @@ def corrected(
 
 
 def _tax_rate_after(row: ChargeRow, change: ChargeChange, before: Decimal | None) -> Decimal | None:
-    """Return the tax rate of a charge after its change; None = its own.
+    """Return the tax rate of a charge after its change; None = that of its steps.
 
     Where a person has said the tax, no rate is known: a tax that is struck out means no tax, and any other one the rate
-    of before, or where that was no tax the rate of the charge.
+    of before, or where that was no tax the rate of the steps.
     """
     after = change.tax_rate
     if after is None:
@@ -166,4 +168,4 @@ def _tax_rate_after(row: ChargeRow, change: ChargeChange, before: Decimal | None
         if not change.after.fee or not row.tax:
             return before
         after = ZERO
-    return None if after == row.tax_rate else after
+    return None if after == tax_rate_of(steps_of(row.breakdown)) else after

@@ -15,7 +15,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.base.parts import in_parts
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.cdr.charges import loss_of, sold_in
+from vosd.cdr.charges import loss_of, sold_in, with_breakdowns
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
@@ -151,7 +151,7 @@ async def _changes(
             raise NoSuchCall(message)
         history = earlier.get(correction.call_id, ())
         tax_rates = {each.position: each.tax_rate_after for each in history}
-        changes = corrected(record.charges, correction, tax_rates)
+        changes = corrected(with_breakdowns(record), correction, tax_rates)
         if any(each.reference == correction.reference for each in history):
             changes = _repeated(correction, changes, history)
         elif _is_overtaken(correction, history):  # as a whole: a repeat corrects it once under the same reference

@@ -12,7 +12,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.money import ZERO
 from vosd.billing.named_areas import BY_NUMBER
-from vosd.cdr.charges import steps_of
+from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.invoicing.invoice import (
     CARRIED,
@@ -295,7 +295,7 @@ async def _charges(
                 row.prefix,
                 None if sample.is_converted else row.unit_price,
                 None if sample.is_converted else row.price_per,
-                row.tax_rate,
+                _tax_rate(row, sample.tax_rate),
                 row.calls if is_counted else 0,
                 int(row.seconds) if is_call else 0,
                 (row.tax or ZERO) - row.amount,
@@ -315,7 +315,7 @@ async def _between_tax_rates(
 ) -> list[ChargedSum]:
     """Return what corrections move from one tax rate to another; with all other sums the total stays as it is.
 
-    ``_charges`` has their differences at the tax rate of the charges. Where a correction has other ones,
+    ``_charges`` has their differences at the tax rate in the steps of the calls. Where a correction has other ones,
     what was charged before is taken back at the rate of then, and what is charged now stands at that of now.
     """
     keys, tables = _keys(CORRECTED_CHARGE, place, with_cdr=True)
@@ -341,7 +341,7 @@ async def _between_tax_rates(
             row.prefix,
             None if sample.is_converted else row.unit_price,
             None if sample.is_converted else row.price_per,
-            row.tax_rate,
+            _tax_rate(row, sample.tax_rate),
             row.calls,
             int(row.seconds) if row.place else 0,
             ZERO,
@@ -423,11 +423,12 @@ class _Sample(NamedTuple):
     """A call that stands for those like it."""
 
     area: str
+    tax_rate: Decimal | None
     is_converted: bool
     """Whether the price is in another currency than the charge."""
 
 
-_NO_SAMPLE: Final = _Sample("", is_converted=False)
+_NO_SAMPLE: Final = _Sample("", None, is_converted=False)
 
 
 async def _with_samples(
@@ -437,7 +438,7 @@ async def _with_samples(
 
     A version has several rates of one prefix where they begin on a day to come, perhaps by one price and with other
     areas. Where the first and the last call of a sum are not alike, its calls are read one by one. An area that changes
-    and changes back within seven weeks is not seen.
+    and changes back within seven weeks is not seen, nor is such a tax rate of charges that do not have it.
     """
     samples = await _samples(connection, [call for row in rows for call in (row.first, row.last)], account)
     mixed = {_key_of(row) for row in rows if samples.get(row.first) != samples.get(row.last)}
@@ -449,13 +450,19 @@ async def _with_samples(
     return [(row, samples.get(row.first, _NO_SAMPLE)) for row in rows]
 
 
+def _tax_rate(charge: Row[Any], by_steps: Decimal | None) -> Decimal | None:
+    """Return the tax rate of charges that are alike; those of earlier versions have it in their steps alone."""
+    rate: Decimal | None = charge.tax_rate
+    return by_steps if rate is None else rate
+
+
 def _key_of(row: Row[Any]) -> tuple[Any, ...]:
     """Return by what a sum is alike: the values in front of those of the sum."""
     return tuple(row)[: row._fields.index("calls")]
 
 
 async def _samples(connection: AsyncConnection, calls: Sequence[str], account: str) -> dict[str, _Sample]:
-    """Return the area of some calls, and whether the price by which the account was charged was converted."""
+    """Return the area of some calls, and the tax rate by which the account was charged, as far as the steps have it."""
     found: dict[str, _Sample] = {}
     tables = schema.cdr.outerjoin(schema.cdr_charge, and_(_charge.call_id == _cdr.call_id, _charge.account == account))
     columns = select(_cdr.call_id, _cdr.rate_area, _cdr.fee_breakdown, _charge.role, _charge.breakdown)
@@ -464,7 +471,7 @@ async def _samples(connection: AsyncConnection, calls: Sequence[str], account: s
         for row in await connection.execute(columns.select_from(tables).where(_cdr.call_id.in_(part))):
             steps = _steps_of(row.breakdown, row.fee_breakdown, row.role or CUSTOMER)
             if row.role != VENDOR:
-                found[row.call_id] = _Sample(row.rate_area or "", _is_converted(steps))
+                found[row.call_id] = _Sample(row.rate_area or "", tax_rate_of(steps), _is_converted(steps))
     return found
 
 
@@ -507,7 +514,7 @@ def _sum_without_cdr(call: _Unrecorded) -> ChargedSum:
         return ChargedSum(section, "", "", None, None, None, 1, 0, tax - row.amount, -tax)
     steps = _steps_of(charge.breakdown, "{}", charge.role)
     price, per = (None, None) if _is_converted(steps) else (charge.unit_price, charge.price_per)
-    prefix, rate, seconds = charge.rate_prefix or "", charge.tax_rate, charge.billed_seconds
+    prefix, rate, seconds = charge.rate_prefix or "", _tax_rate(charge, tax_rate_of(steps)), charge.billed_seconds
     return ChargedSum(section, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax)
 
 

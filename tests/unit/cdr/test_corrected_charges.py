@@ -61,7 +61,7 @@ def test_a_correction_of_a_charge_that_the_call_does_not_have_says_which_ones_it
     ("tax", "by", "before", "after"),
     [
         ("0.16", Decimal(16), None, Decimal(16)),
-        ("0.10", Decimal("10.0"), None, None),  # that of the charge
+        ("0.10", Decimal("10.0"), None, None),  # that of the steps
         ("0.10", Decimal(10), Decimal(16), None),
         ("0.16", None, None, None),  # a person says an amount, and not by which rate
         ("0.16", None, Decimal(16), Decimal(16)),
@@ -72,7 +72,8 @@ def test_a_correction_of_a_charge_that_the_call_does_not_have_says_which_ones_it
     ],
 )
 def test_a_correction_knows_by_which_rates_its_amounts_are_taxed(tax, by, before, after):
-    charges = (msgspec.structs.replace(CHARGES[0], tax_rate=Decimal(10)),)
+    steps = '[{"step":"fee"},{"step":"rate","tax_rate":"10"}]'
+    charges = (msgspec.structs.replace(CHARGES[0], breakdown=steps),)
     change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("1.00"), Decimal(tax), 30), by)
     (found,) = corrected(charges, correction(change), {1: before})
     assert (found.tax_rate_before, found.tax_rate_after) == (before, after)

@@ -17,7 +17,7 @@ from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, AmountText, format_amount, has_more_decimals
 from vosd.billing.rater import Step, tax_by
-from vosd.cdr.charges import decimals_of, steps_of, with_breakdowns
+from vosd.cdr.charges import decimals_of, steps_of, tax_rate_of, with_breakdowns
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.cdr.shown import shown_as
@@ -200,7 +200,7 @@ def changes_of(
 ) -> tuple[ChargeChange, ...]:
     """Return the changes of a call's charges.
 
-    ``tax_rates`` has the tax rate after the latest correction of a charge by role and level; None = its own.
+    ``tax_rates`` has the tax rate after the latest correction of a charge by role and level; None = that of its steps.
 
     Raises:
         NoSuchCharge: the call has no charge of that role and level.
@@ -217,12 +217,17 @@ def changes_of(
         fee = charge.fee if what.fee is None else what.fee
         percent = tax_rates.get((role, level))
         if what.tax is None:
-            tax, by = _tax(charge, fee, percent), charge.tax_rate if percent is None else percent
+            tax, by = _tax(charge, fee, percent), _percent_of(charge, percent)
         else:
             tax, by = what.tax, _percent_of_said(charge, fee, what.tax, percent)
         seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
         made.append(ChargeChange(role, level, Amounts(fee, tax, seconds), by))
     return tuple(made)
+
+
+def _percent_of(charge: ChargeRow, percent: Decimal | None) -> Decimal | None:
+    """Return ``percent``, or else the tax rate in the steps of a charge; None = they do not say it."""
+    return tax_rate_of(steps_of(charge.breakdown)) if percent is None else percent
 
 
 def _percent_of_said(charge: ChargeRow, fee: Decimal, tax: Decimal, percent: Decimal | None) -> Decimal | None:
@@ -234,7 +239,7 @@ def _percent_of_said(charge: ChargeRow, fee: Decimal, tax: Decimal, percent: Dec
     if tax or not fee:
         return None
     try:
-        return ZERO if _computed(charge, fee, percent) else (charge.tax_rate if percent is None else percent)
+        return ZERO if _computed(charge, fee, percent) else _percent_of(charge, percent)
     except TaxUnknownError:
         return None
 
