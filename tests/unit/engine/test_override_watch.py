@@ -270,6 +270,12 @@ async def test_what_people_have_changed_while_the_switch_was_stopped_is_no_loss(
     assert [each["why"] for each in logged if each["event"] == "override_ended"] == ["cleared"]
 
 
+async def test_a_file_of_an_earlier_version_is_read(stage, tmp_path):
+    (tmp_path / "overrides.json").write_bytes(msgspec.json.encode([BLOCK]))
+    watch_of(stage, tmp_path).restore()
+    assert stage.seen == [["a"]]
+
+
 async def test_a_time_that_is_no_date_costs_no_other_override_and_no_block(stage, tmp_path):
     """A start without the database let all calls of blocked accounts pass for one bad time in the file."""
     limit = override(Target.ROUTING, "b", Setting.MAX_CPS, "5")

@@ -7,7 +7,7 @@ an override changes is decided in ``catalogue.overrides``.
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -37,6 +37,8 @@ class KeptOverrides(msgspec.Struct, frozen=True):
     """Each is an ``Override``; people may edit the file, and a mistake in one row costs that row alone."""
 
 
+_FORMS: Final = cast("type[KeptOverrides | list[Any]]", KeptOverrides | list[Any])
+"""A file of an earlier version has the overrides alone."""
 _BLOCKS: Final = frozenset({Setting.BLOCKED, Setting.CLOSED})
 
 
@@ -47,7 +49,7 @@ class OverrideWatch(Counting):
         self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None], copy: Path | None = None
     ) -> None:
         """``changed`` is called with those that are in force from now on; ``copy`` is a file that keeps those read."""
-        self._copy = None if copy is None else KeptFile(copy, KeptOverrides, "overrides")
+        self._copy = None if copy is None else KeptFile(copy, _FORMS, "overrides")
         self._store = store
         self._clock = clock
         self._steady = SteadyClock(clock)
@@ -93,8 +95,9 @@ class OverrideWatch(Counting):
         found = None if self._copy is None else self._copy.read()
         if found is None or self._copy is None:
             return _Copy(None, is_whole=False)
+        rows, version = (found, 0) if isinstance(found, list) else (found.rows, found.version)
         overrides, is_whole = list[Override](), True
-        for number, row in enumerate(found.rows):
+        for number, row in enumerate(rows):
             try:
                 overrides.append(msgspec.convert(row, Override))
             except msgspec.ValidationError as error:
@@ -104,7 +107,7 @@ class OverrideWatch(Counting):
                     overrides.append(held)
                     means = f"{held.key} holds until the database is read, whatever its time"
                 _log.error("override_unreadable", file=str(self._copy.path), row=number, error=str(error), means=means)
-        return _Copy(Overrides(overrides, found.version), is_whole=is_whole)
+        return _Copy(Overrides(overrides, version), is_whole=is_whole)
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
