@@ -8,7 +8,7 @@ import asyncio
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
-from socket import IPPROTO_TCP, TCP_INFO
+from socket import IPPROTO_TCP, SO_RCVBUF, SOL_SOCKET, TCP_INFO
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from vosd.base.bucket import Bucket
@@ -17,6 +17,7 @@ from vosd.net.entrance import LATE_S
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
 from vosd.net.stream_turns import StreamTurns
+from vosd.net.tls_bytes import LOOK_S, UNKNOWN_LOOK_S, TlsBytes
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -157,6 +158,9 @@ class NamedUse:
 class Connection(asyncio.Protocol):
     """One open connection."""
 
+    _tls: TlsBytes | None = None
+    """The bytes that came over TLS; None = it has no TLS."""
+
     def __init__(
         self,
         peer: PeerEnd,
@@ -275,6 +279,12 @@ class Connection(asyncio.Protocol):
         self._write(self._framer.ping())
         self._sent_last = sent_last
 
+    def hold_up_to(self, size: int) -> None:
+        """Have the kernel hold so many bytes that are not read yet."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(SOL_SOCKET, SO_RCVBUF, size)
+
     def expect_no_pong(self) -> None:
         """Take nothing received from now on for the answer to the last keep-alive: its time is over."""
         self._framer.expect_no_pong()
@@ -304,8 +314,10 @@ class Connection(asyncio.Protocol):
         """Register with the owner and start the timer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self.was_made = True
+        if transport.get_extra_info("ssl_object") is not None:
+            self._tls = TlsBytes(transport.get_extra_info("socket"))
         self._proven_at = self._busy_at = self._began_at = self._loop.time()
-        self._wake_at(self._deadline())
+        self._wake_at(self._next_look(self._deadline()))
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -313,6 +325,8 @@ class Connection(asyncio.Protocol):
         if self.is_ending:
             return
         now = self._loop.time()
+        if self._tls is not None:
+            self._tls.data += len(data)
         if self.waiting_bytes > 0:
             self.waiting_bytes -= len(data)
         else:
@@ -464,6 +478,22 @@ class Connection(asyncio.Protocol):
             return min(ends, self._proven_at + PROOF_S)
         return min(ends, self._busy_at + ELSEWHERE_S) if self.origin is ConnectionOrigin.ELSEWHERE else ends
 
+    def _next_look(self, deadline: float) -> float:
+        """Return when the timer fires: at a deadline, or before it for the next look at the bytes of TLS."""
+        if self._tls is None:
+            return deadline
+        return min(deadline, self._loop.time() + (UNKNOWN_LOOK_S if self._is_unknown else LOOK_S))
+
+    def _has_too_much_tls(self) -> bool:
+        """Return whether the peer sends no data, but changes of its keys."""
+        if self._tls is None or self._is_held:  # nothing is read, and what waits is no data yet
+            return False
+        return self._tls.has_too_many(is_unknown=self._is_unknown)
+
+    @property
+    def _is_unknown(self) -> bool:
+        return self.origin is ConnectionOrigin.UNKNOWN
+
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
         is_late = self._timer is None or self._wakes_at > deadline
@@ -484,8 +514,10 @@ class Connection(asyncio.Protocol):
         if not self._owner.knows(self) and self._owner.has_call(self):
             self._proven_at = self._loop.time()
         deadline = self._deadline()
-        if self._loop.time() < deadline:
-            self._wake_at(deadline)
+        if self._has_too_much_tls():
+            self.cut("more of TLS than of messages")
+        elif self._loop.time() < deadline:
+            self._wake_at(self._next_look(deadline))
         elif self._is_held and (self._framer.is_amid_message or self._awaits_message):
             self._wake_at(self._loop.time() + MESSAGE_S)  # the rest of the message may be among the received bytes
         elif self._framer.is_amid_message:

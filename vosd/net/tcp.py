@@ -56,6 +56,8 @@ RECEIVE_BYTES: Final = 128 * 1024
 """Receive buffer of each connection that a peer opens; the kernel doubles it for its own needs, and fills it while the
 connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the memory for all TCP of the machine.
 """
+UNKNOWN_BYTES: Final = 8 * 1024
+"""Receive buffer of an unknown source over TLS: few changes of its keys are read in a turn (``tls_bytes``)."""
 PAUSE_S: Final = 0.5
 """Pause of accepting when the kernel has no file descriptors or memory left."""
 DEAD_PEER_MS: Final = 15_000
@@ -264,6 +266,8 @@ class StreamFlow:
             self._slots.offer(connection, peer.host, partial(self._make_room, connection, task))
         try:
             self._tune(sock)
+            if origin is ConnectionOrigin.UNKNOWN and context is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNKNOWN_BYTES)
             await self._loop.connect_accepted_socket(
                 lambda: connection, sock, ssl=context, ssl_handshake_timeout=None if context is None else HANDSHAKE_S
             )
@@ -541,6 +545,7 @@ class StreamFlow:
         if not self._core.is_known_source(connection.peer.host):
             return False
         connection.origin = ConnectionOrigin.GATEWAY
+        connection.hold_up_to(RECEIVE_BYTES)
         self._far_ends.forget(connection)
         self._slots.keep(connection, connection.peer.host)
         self._slots.recognise(connection.peer.host)

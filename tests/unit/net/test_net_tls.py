@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
-from vosd.net import stream_turns, tcp
-from vosd.net.connection import PeerEnd
+from vosd.net import stream_turns, tcp, tls_bytes
+from vosd.net.connection import Connection, PeerEnd
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
@@ -32,7 +32,7 @@ from vosd.sip.wire.outgoing import OF_RESPONSES, Peer as Source
 from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 from vosd.trunks.gateways import Address
 
-from .conftest import PATIENCE_S
+from .conftest import PATIENCE_S, UNKNOWN_SOURCE
 
 OPTIONS = request("OPTIONS")
 TLS = ("tls", "127.0.0.1")
@@ -289,6 +289,89 @@ async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monke
     await until(lambda: node.transports.connections == 1)
     assert await peer.is_closed()
     await until(lambda: node.transports.connections == 0)
+
+
+async def test_an_unknown_source_that_sends_tls_and_no_data_is_disconnected(
+    opened, connect, authority, switch, monkeypatch
+):
+    """It may change its keys without end, each time at the cost of a message, and calls would wait for that."""
+    monkeypatch.setattr(tls_bytes, "OF_UNKNOWN_MAX", -1)  # the standard library changes no keys: any number is too many
+    node = await opened(TLS, tls=TlsContexts.load(settings(authority, switch)))
+    gateway = await connect(node.address(), ssl=authority.client_context())
+    with capture_logs() as logs:
+        visitor = await connect(node.address(), UNKNOWN_SOURCE, ssl=authority.client_context())
+        assert await visitor.is_closed()
+        await until(lambda: node.transports.connections == 1)
+    assert [line["why"] for line in logs] == ["more of TLS than of messages"]
+    gateway.writer.write(OPTIONS)
+    assert (await node.ear.message())[1] == OPTIONS
+
+
+async def test_the_kernel_holds_little_of_an_unknown_source_over_tls_until_it_is_known(
+    opened, connect, authority, switch
+):
+    node = await opened(TLS, tls=TlsContexts.load(settings(authority, switch)))
+    sizes: list[int] = []
+    made = Connection.connection_made
+
+    def note(each: Connection, transport: asyncio.Transport) -> None:
+        made(each, transport)
+        held = transport.get_extra_info("socket")
+        sizes.append(held.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
+        each.hold_up_to(tcp.RECEIVE_BYTES)
+        sizes.append(held.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "connection_made", note)
+        for source in (UNKNOWN_SOURCE, "127.0.0.1"):
+            peer = await connect(node.address(), source, ssl=authority.client_context())
+            peer.writer.write(OPTIONS)
+            await node.ear.message()
+    assert sizes == [tcp.UNKNOWN_BYTES, *[tcp.RECEIVE_BYTES] * 3]
+
+
+class Kernel:
+    """A socket that tells how many bytes came."""
+
+    def __init__(self) -> None:
+        self.came = 3_000
+        self.number = 7
+
+    def fileno(self) -> int:
+        return self.number
+
+    def getsockopt(self, _level: int, _option: int, size: int) -> bytes:
+        return b"\0" * (size - 8) + self.came.to_bytes(8, sys.byteorder)
+
+
+@pytest.mark.parametrize("is_unknown", [True, False])
+def test_changes_of_keys_are_too_many_and_data_in_small_records_is_not(is_unknown):
+    kernel = Kernel()
+    tls = tls_bytes.TlsBytes(kernel)
+    for _ in range(100_000):  # keep-alives of three years
+        kernel.came += 4 + 22
+        tls.data += 4
+    assert not tls.has_too_many(is_unknown=is_unknown)
+    kernel.came += 9 * 16_384  # the parts of long records that wait
+    tls.data += 8 * 16_384
+    assert not tls.has_too_many(is_unknown=is_unknown)
+    kernel.came += 27 * 120_000
+    assert tls.has_too_many(is_unknown=is_unknown)
+
+
+def test_a_connection_that_is_just_lost_is_asked_nothing():
+    kernel = Kernel()
+    tls = tls_bytes.TlsBytes(kernel)
+    kernel.came, kernel.number = 1_000_000, -1
+    assert not tls.has_too_many(is_unknown=True)
+
+
+def test_a_gateway_may_change_its_keys_now_and_then():
+    kernel = Kernel()
+    tls = tls_bytes.TlsBytes(kernel)
+    for _ in range(100):
+        kernel.came += 27 * 10_000
+        assert not tls.has_too_many(is_unknown=False)
 
 
 async def test_sip_in_clear_on_the_tls_port_is_not_answered(secured, connect):
