@@ -442,10 +442,25 @@ class Renegotiation(Proposal):
         server, self.server = self.server, None
         if server is not None:
             self._restore_said()
-            final = 487 if self.facts.is_cancelled else status_for_origin(status)
-            self.origin.respond(server, final, now, forwarded=self.returns)
+            if self._is_refresh() and status not in {408, 481, 487} and (status != 491 or self.returns is not None):
+                if self.origin.door is not None:
+                    self.origin.door.keeper.offer_forgotten(self.origin, now)
+                self.origin.agree(server, self.origin.sessions.said, now)
+            else:
+                final = 487 if self.facts.is_cancelled else status_for_origin(status)
+                self.origin.respond(server, final, now, forwarded=self.returns)
             self._note_settled(server)
         self._over()
+
+    def _is_refresh(self) -> bool:
+        """Return whether nothing but the session in force was offered: it goes on, also where the far side refuses it.
+
+        A peer whose refreshes are refused ends the call, or its interval runs out.
+        """
+        sessions, facts = self.origin.sessions, self.facts
+        is_of_change = facts.is_cancelled or facts.is_early or facts.displaces_introduction or facts.displaces_answer
+        is_alone = self.origin.supervision is not None and not is_of_change and not self.parts
+        return is_alone and bool(self.offer and sessions.said) and alike(self.offer, sessions.remote)
 
     def _note_settled(self, server: Server | InviteServer) -> None:
         """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it."""

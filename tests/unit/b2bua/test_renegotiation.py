@@ -67,6 +67,32 @@ def test_a_refresh_of_a_hold_is_forwarded_where_the_other_side_has_offered_last(
 
 
 @both_methods
+@pytest.mark.parametrize(("status", "times"), [(488, 1), (491, 5), (500, 1), (503, 1)])
+def test_a_refresh_that_the_other_side_refuses_is_answered_with_what_holds(
+    scene, ends_that_update, status, times, method
+):
+    """Else the call ends with the interval of a session that neither side changes."""
+    asking, asked = ends_that_update
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    held = revised(asking.mine, "a=sendonly")
+    asking.will(method, Reply(200, held))
+    asked.propose(method=method)
+    scene.wire.run_for(1_000)
+    before = asking.theirs
+    asked.will(method, *[Reply(status)] * times)
+    asking.ask(method, body=held)
+    scene.wire.run_for(30_000)
+    assert len(asked.asked[method]) == 1 + times
+    assert (asking.got[method][-1], asking.theirs, asked.theirs) == (200, before, held)
+    asking.ask(method, body=held)
+    scene.wire.run_for(1_000)
+    assert (asking.got[method][-1], "a=recvonly" in asking.theirs) == (200, True)
+    assert ends_that_update[0].agrees_with(ends_that_update[1])
+    scene.finish(ends_that_update[0])
+
+
+@both_methods
 def test_a_refresh_of_the_callee_is_forwarded_where_the_caller_has_offered_two_keys(scene, method):
     """An answer has one key (RFC 4568 section 5.1.2): Microsoft Teams hangs up on two, and PJSIP is silent."""
     call, there = scene.talk(
