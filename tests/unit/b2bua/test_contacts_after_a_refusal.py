@@ -26,6 +26,7 @@ from vosd.trunks.dialect import CalleeDialect, PortedNumber, Redirects
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.number_format import NumberFormat, NumberNotation
+from vosd.trunks.number_rules import OutgoingNumbers
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 FOLLOWS = CalleeDialect(redirects=Redirects.FOLLOW)
@@ -114,6 +115,23 @@ def test_another_number_is_compared_by_its_price_in_whatever_form_its_vendor_is_
     assert codes(scene, call) == tried
     sent = [each.start_line.split("@")[0] for each in scene.vendors[1].received("INVITE")]
     assert sent == [f"INVITE sip:{named}"] * (len(tried) - 1)
+
+
+@pytest.mark.parametrize("routing_number", ["", "33888"])
+@pytest.mark.parametrize("named", [";npdi;rn=44999", ";npdi"])
+def test_a_routing_number_alone_is_no_other_price_where_calls_are_not_rated_by_it(named, routing_number):
+    """The rates of a vendor have no prefix of its trunk."""
+    dialect = msgspec.structs.replace(FOLLOWS, ported_number=PortedNumber.PARAMETERS)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True)
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    groups = [rate_group("sell", applied_rate("0.95")), rate_group("buy", applied_rate("0.30", prefix="44"))]
+    numbers = OutgoingNumbers(tech_prefix="99")
+    gateway = vendor_gateway(0, dialect=dialect, numbers=numbers, prefixes=("33", "44"))
+    scene = Scene(catalogue([trunk, gateway], accounts=[vendors], rate_groups=groups))
+    scene.vendor.script = refuses(302, headers=(at(1, 0.9, f"99{CALLEE}{named}"),))
+    dialled = f"{CALLEE};npdi;rn={routing_number}" if routing_number else CALLEE
+    call = scene.caller.call(dialled, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
 
 
 def test_a_vendor_may_send_a_call_to_itself_with_the_routing_number_that_it_has_found():

@@ -407,7 +407,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if not (is_of_other and is_of_server):
             if is_of_other and all(each.account != choice.gateway.account for each in there):
                 return None
-            is_other_number = (callee, ported) != (choice.callee_out, choice.routing_number)
+            terms = admission.catalogue.parameters.number_portability
+            is_rated_by_it = terms is not None and terms.rate_by_routing_number
+            is_other_number = callee != choice.callee_out or (is_rated_by_it and ported != choice.routing_number)
             is_redirected = choice.is_redirected or is_other_number
             found = msgspec.structs.replace(
                 choice, callee_out=callee, routing_number=ported, is_redirected=is_redirected
