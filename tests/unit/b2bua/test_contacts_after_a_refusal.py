@@ -84,7 +84,7 @@ def test_the_routing_number_of_a_contact_goes_out_and_that_of_the_dialled_number
 @pytest.mark.parametrize("form", list(NumberNotation))
 @pytest.mark.parametrize("routing_number", ["", "33888"])
 def test_a_vendor_that_names_the_number_as_it_was_sent_it_means_the_dialled_one(form, routing_number):
-    """Its rates have no prefix of a national number. To the next place the number has the same form."""
+    """The rates of the vendor have no prefix of a national number. To the next place the number has the same form."""
     formed = NumberFormat(request_uri=form, to=form, country="44")
     dialect = msgspec.structs.replace(FOLLOWS, number_format=formed, ported_number=PortedNumber.PARAMETERS)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True)

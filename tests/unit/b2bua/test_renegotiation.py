@@ -50,7 +50,7 @@ def test_hold_and_resume_go_through_byte_for_byte(scene, ends_that_update, side,
 @both_sides
 @both_methods
 def test_a_refresh_of_a_hold_is_forwarded_where_the_other_side_has_offered_last(scene, ends_that_update, side, method):
-    """What that side has offered would be no answer to ``sendonly`` (RFC 3264 section 6.1)."""
+    """The last offer of that side would be no answer to ``sendonly`` (RFC 3264 section 6.1)."""
     asking, asked = sides(side, *ends_that_update)
     asking.propose("a=sendonly", method=method)
     scene.wire.run_for(1_000)

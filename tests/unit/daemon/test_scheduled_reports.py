@@ -105,7 +105,7 @@ def day(offset: int) -> str:
 def test_accounts_below_count_in_a_report_alone_where_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a customer is mailed has no money of another one."""
+    """A report that is mailed to a customer has no money of another one."""
     stage = Stage(tmp_path, monkeypatch)
     period = period_at(MIDNIGHT, ReportRhythm.DAY, 0, UTC)
     terms = ((None, False), (None, True), ("acme", False), ("acme", True), ("shop", True))

@@ -1,4 +1,4 @@
-"""Where the dialogs of an earlier run lead: names that a start looks up before it goes on with them."""
+"""Names in the dialogs of an earlier run, which a start looks up before it goes on with them."""
 
 from collections import Counter
 

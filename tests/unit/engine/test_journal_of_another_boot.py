@@ -12,7 +12,7 @@ from vosd.callcontrol.open_call import UNDESCRIBED, Description
 from vosd.engine.journal import Journal, Remains
 
 UP_MS, DOWN_MS, TALKED_MS = 1_000_000, 60_000, 60_000
-"""How long the machine was up before the first run, how long it was down, and how long its calls last."""
+"""Times of the machine: up before the first run, then down; and of its calls."""
 HOUR_MS = 3_600_000
 
 

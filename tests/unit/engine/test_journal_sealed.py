@@ -102,7 +102,7 @@ async def test_a_start_knows_the_same_with_and_without_the_copies(directory, see
 
 
 def test_what_a_file_owes_is_of_calls_that_have_ended_an_hour_after_the_last_of_them_began():
-    """Its copy does not say when: a spend limit counts them in the hour in which nearly all have ended."""
+    """The copy of the file does not say when: a spend limit counts them in the hour in which nearly all have ended."""
     remains, calls = Remains(), [id_bytes(call_id(number)) for number in (1, 2)]
     found = EndsBeingRead()
     for call in calls:

@@ -152,7 +152,7 @@ def test_an_invite_that_was_refused_is_known_until_it_is_refused_again(directory
 
 
 def test_a_caller_over_tls_is_refused_where_the_certificate_has_the_name_that_it_had_proven(directory):
-    """Its connection went with the earlier process. The failure waits for its ACK as that of any call."""
+    """The connection of the caller went with the earlier process. The failure waits for its ACK as that of any call."""
     journal = opened(directory)
     journal.placed(PlacedCall(call_id(0), INVITE, msgspec.structs.replace(CALLER, server_name="pbx.example.com")))
     journal.flush()
