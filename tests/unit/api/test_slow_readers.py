@@ -23,6 +23,11 @@ async def endless(ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
         ended.set()
 
 
+async def hello(_scope: Any, receive: Any, send: Any) -> None:
+    """Be an application that answers each request."""
+    await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
+
+
 def server_of(application: Any, proxies: tuple[str, ...] = ()) -> ApiServer:
     settings = ApiSettings(HttpListener("127.0.0.1", 0), trusted_proxies=proxies)
     access_log = AccessLog(AccessLogLines.ALL, asyncio.get_running_loop().call_later)
@@ -106,10 +111,7 @@ async def test_one_address_does_not_take_all_connections_unless_it_is_a_proxy(mo
     monkeypatch.setattr(servers, "PER_SOURCE_MAX", 2)
     monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
 
-    async def application(_scope: Any, receive: Any, send: Any) -> None:
-        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
-
-    listener, task, ending = await served(application, proxies)
+    listener, task, ending = await served(hello, proxies)
     async with asyncio.timeout(30):
         answers = [await asked(listener.getsockname()[1]) for _ in range(2 + len(last))]
     for _, writer in answers:
@@ -126,10 +128,7 @@ async def test_silent_connections_of_one_address_take_no_places_of_others(monkey
     monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
     monkeypatch.setattr(servers, "HEAD_S", 3_600)  # else this bound ends them, too
 
-    async def application(_scope: Any, receive: Any, send: Any) -> None:
-        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
-
-    listener, task, ending = await served(application)
+    listener, task, ending = await served(hello)
     port = listener.getsockname()[1]
     silent = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(6)]
     async with asyncio.timeout(30):
@@ -181,10 +180,7 @@ async def test_connections_that_come_at_once_end_each_another_one_that_was_idle_
     monkeypatch.setattr(servers, "CONNECTIONS_MAX", 20)
     monkeypatch.setattr(servers, "HEAD_S", 3_600)  # else this bound ends them, too
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
-
-    listener, task, ending = await served(application)
+    listener, task, ending = await served(hello)
     port = listener.getsockname()[1]
     silent = [
         await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.1.{each}", 0)) for each in range(2, 22)

@@ -22,6 +22,17 @@ both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
 both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 
 
+def held_behind_an_offer(scene, asking, asked, method):
+    """Have one side hold, and answer an offer of the other one; return what it has said, which goes on holding."""
+    asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(1_000)
+    held = revised(asking.mine, "a=sendonly")
+    asking.will(method, Reply(200, held))
+    asked.propose(method=method)
+    scene.wire.run_for(1_000)
+    return held
+
+
 # -- agreed upon --------------------------------------------------------------------------------------------------
 
 
@@ -52,12 +63,7 @@ def test_hold_and_resume_go_through_byte_for_byte(scene, ends_that_update, side,
 def test_a_refresh_of_a_hold_is_forwarded_where_the_other_side_has_offered_last(scene, ends_that_update, side, method):
     """The last offer of that side would be no answer to ``sendonly`` (RFC 3264 section 6.1)."""
     asking, asked = sides(side, *ends_that_update)
-    asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_000)
-    held = revised(asking.mine, "a=sendonly")
-    asking.will(method, Reply(200, held))
-    asked.propose(method=method)
-    scene.wire.run_for(1_000)
+    held = held_behind_an_offer(scene, asking, asked, method)
     assert (asking.mine, asked.theirs) == (held, held)
     asking.ask(method, body=held)
     scene.wire.run_for(1_000)
@@ -73,12 +79,7 @@ def test_a_refresh_that_the_other_side_refuses_is_answered_with_what_holds(
 ):
     """Else the call ends with the interval of a session that neither side changes."""
     asking, asked = ends_that_update
-    asking.propose("a=sendonly", method=method)
-    scene.wire.run_for(1_000)
-    held = revised(asking.mine, "a=sendonly")
-    asking.will(method, Reply(200, held))
-    asked.propose(method=method)
-    scene.wire.run_for(1_000)
+    held = held_behind_an_offer(scene, asking, asked, method)
     before = asking.theirs
     asked.will(method, *[Reply(status)] * times)
     asking.ask(method, body=held)

@@ -111,7 +111,7 @@ async def test_prices_are_listed_within_the_scope_of_who_asks(office: Office) ->
 async def test_prices_of_a_vendor_are_those_that_it_is_paid_by(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a customer with its terms were listed."""
+    """The prices of a customer with the terms of the vendor were listed."""
     accounts = (builders.account(each.value, type=each) for each in AccountType)
     office, asked = office_on(database, *accounts, now=NOW), {}
     rates = office.definitions.rates_of(builders.account("acme"), is_vendor=False)
