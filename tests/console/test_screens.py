@@ -895,6 +895,28 @@ def test_a_block_is_set_anew_where_one_whose_answer_was_lost_has_ended(site: Wat
         page.get_by_role("button", name="Block", exact=True).wait_for()
 
 
+def test_the_block_of_a_gateway_is_ended_only_where_the_page_has_read_it(site: Watched, visit: Visit) -> None:
+    page, held, is_late = visit().go("/gateways/carrier-c", "carrier-c"), list[Route](), True
+    page.get_by_role("button", name="Block", exact=True).wait_for()
+
+    def hold(route: Route) -> None:
+        if is_late:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/overrides?name=carrier-c", hold)
+    assert site.api.ask("POST", "/gateways/carrier-c/block", {}).status == 200
+    page.get_by_text("blocked", exact=True).first.wait_for()
+    expect(page.get_by_role("button", name="End the block")).to_have_count(0)
+    is_late = False
+    for route in held:
+        route.continue_()
+    page.get_by_role("button", name="End the block").click()
+    page.get_by_role("button", name="Block", exact=True).wait_for()
+    assert site.items("/overrides") == []
+
+
 def test_an_account_is_locked_with_the_calls_to_it(site: Watched, visit: Visit) -> None:
     page = visit().go("/accounts/other", "other")
     page.get_by_role("button", name="Block", exact=True).click()

@@ -648,7 +648,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
 }
 
 /** A moment before every block. */
-export const NO_BLOCK = "1970-01-01T00:00:00Z";
+const NO_BLOCK = "1970-01-01T00:00:00Z";
 
 function Block({ account, row }: { account: string; row: Row }) {
   const { t } = useTranslation();

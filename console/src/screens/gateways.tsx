@@ -25,7 +25,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useTranslation } from "../text/translation";
-import { BlockOf, NO_BLOCK } from "./account";
+import { BlockOf } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
 import { useBalance } from "./money";
@@ -103,6 +103,8 @@ export function GatewayScreen() {
   const lists = row?.kind === "group" ? [...written, "gateway_groups"] : written;
   const overrides = useOverrides(name);
   const ownSince = blockedSince(overrides.data);
+  // the state and the blocks are two answers, one of which may be older: what is ordered goes by the blocks
+  const isBlocked = overrides.data ? ownSince !== undefined : row?.state === "blocked";
   const account = row?.state === "blocked" ? String(row.account ?? "") : "";
   const { blocked, closed } = useBalance(account, account !== "").data ?? {};
   const isOfAccount = blocked === true;
@@ -117,9 +119,8 @@ export function GatewayScreen() {
           <BlockOf
             target="gateways"
             name={name}
-            // one of its account is ended there
-            isBlocked={row.state === "blocked" && !(isOfAccount && overrides.data && ownSince === undefined)}
-            since={overrides.data && (ownSince ?? NO_BLOCK)}
+            isBlocked={isBlocked}
+            since={ownSince}
             seen={overrides.data}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
