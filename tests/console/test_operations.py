@@ -230,11 +230,14 @@ def test_a_gateway_is_given_no_limit_without_the_end_that_was_entered_in_part(bo
 def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_it_was_shown(
     site: Watched, boss: Visitor
 ) -> None:
-    boss.page.route("**/api/v1/overrides?*", lambda route: route.fulfill(json={"items": [], "next": None}))
+    site.daemon.succeed("gateway", "block", "carrier-b", "--memo", "mistake")
+    before = {"items": site.items("/overrides"), "next": None}
+    boss.page.route("**/api/v1/overrides?*", lambda route: route.fulfill(json=before))
     page = boss.go("/gateways/carrier-b", "carrier-b")
-    page.get_by_role("button", name="Block", exact=True).wait_for()
-    site.daemon.succeed("gateway", "block", "carrier-b", "--memo", "fraud")
     end = page.get_by_role("button", name="End the block")
+    end.wait_for()
+    site.daemon.succeed("gateway", "unblock", "carrier-b")
+    site.daemon.succeed("gateway", "block", "carrier-b", "--memo", "fraud")
     end.click()
     page.get_by_role("alert").filter(has_text="block").wait_for()
     assert [each["memo"] for each in site.items("/overrides")] == ["fraud"]
