@@ -57,10 +57,21 @@ class HttpConnection:
         self._writer = writer
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX - 1)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether another question may be asked; the server may have closed it all the same."""
-        return not self._writer.is_closing()
+    async def is_idle(self) -> bool:
+        """Return whether another question may be asked; the server may close the connection all the same.
+
+        A response that came without a question answers none that follows (RFC 9112 section 9.2).
+        """
+        if self._writer.is_closing() or self._state.trailing_data[0]:
+            return False
+        try:
+            async with asyncio.timeout(0):
+                await self._reader.read(1)
+        except TimeoutError:
+            return True
+        except OSError:
+            pass
+        return False
 
     async def ask(
         self, request: h11.Request, body: bytes, *, status_only: bool, body_max: int = BODY_BYTES_MAX

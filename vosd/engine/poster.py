@@ -66,14 +66,15 @@ class Poster:
             self._connection = None
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
-        """Send one request; a connection closed meanwhile is opened again."""
+        """Send one request; another connection is opened where the one before was closed meanwhile."""
         fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers.items()]
         request = self._server.request("POST", self._server.target, fields)
-        if self._connection is not None and self._connection.is_open:
+        if self._connection is not None and await self._connection.is_idle():
             try:
                 return (await self._connection.ask(request, body, status_only=True)).status
             except (ConnectionError, EOFError):
-                self.hang_up()
+                pass
+        self.hang_up()
         self._connection = await self._server.connect()
         return (await self._connection.ask(request, body, status_only=True)).status
 

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from doubles.silent_names import SilentNames
+from doubles.turns import until
 
 from vosd.engine import poster as posters
 from vosd.engine.alarms import webhook
@@ -41,6 +42,31 @@ async def test_a_connection_that_was_reset_meanwhile_is_opened_again():
         poster.hang_up()
         writers[1].close()
         await writers[1].wait_closed()
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+async def test_a_response_without_a_question_answers_no_later_one(is_idle):
+    bodies, returned = [], asyncio.Event()
+
+    async def answer(reader, writer):
+        bodies.append((await reader.readuntil(b"}"))[-3:])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if is_idle:
+            await returned.wait()
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        poster = Poster(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/calls")
+        assert await poster.post(b"{1}", {}) == 200
+        returned.set()
+        if is_idle:
+            await until(lambda: poster._connection._reader._buffer)
+        second = await poster.post(b"{2}", {})
+        poster.hang_up()
+        assert (second, bodies) == (200, [b"{1}", b"{2}"])
 
 
 @pytest.fixture
