@@ -19,6 +19,10 @@ from vosd.engine.host_names import HostNames
 
 HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
+PARTS_MAX: Final = 100
+"""Most parts of an answer, which are responses of 1xx and chunks: each takes processor time of the event loop."""
+PART_BYTES: Final = 64
+"""For each so many bytes of its body an answer may have one part more."""
 
 NEXT_ADDRESS_S: Final = 0.25
 """Time after which the next address of a host is tried beside those before it (RFC 8305 section 5)."""
@@ -81,13 +85,16 @@ class HttpConnection:
         Raises:
             OSError, EOFError: the connection was lost.
             LongBodyError: the body is too long.
+            ValueError: the answer has too many parts.
             h11.ProtocolError: the answer is no HTTP.
         """
         for event in (request, h11.Data(data=body), h11.EndOfMessage()):
             self._writer.write(self._state.send(event) or b"")
         await self._writer.drain()
-        response = await self._next()
+        response, parts = await self._next(), 0
         while isinstance(response, h11.InformationalResponse):  # the answer will come (RFC 9110 section 15.2)
+            parts += 1
+            _check_parts(parts, 0)
             response = await self._next()
         assert isinstance(response, h11.Response)
         if status_only and not _ends_soon(response):
@@ -98,6 +105,8 @@ class HttpConnection:
             content += part.data
             if len(content) > body_max:
                 raise LongBodyError(f"a body of more than {body_max} bytes")
+            parts += 1
+            _check_parts(parts, len(content))
         if self._state.our_state is self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
         else:
@@ -121,6 +130,12 @@ def _ends_soon(response: h11.Response) -> bool:
     """Return whether a body has a small length, or there is none, as with 204 (RFC 9110 section 8.6)."""
     length = dict(response.headers).get(b"content-length", b"")
     return response.status_code == 204 or (length.isdigit() and int(length) <= BODY_BYTES_MAX)
+
+
+def _check_parts(parts: int, content_bytes: int) -> None:
+    """Refuse an answer that takes more time than its content: servers of certificates are chosen by callers."""
+    if parts > PARTS_MAX + content_bytes // PART_BYTES:
+        raise ValueError(f"an answer in more than {parts - 1} parts")
 
 
 class ClientTls:

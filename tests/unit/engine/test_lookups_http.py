@@ -17,11 +17,12 @@ from doubles.turns import until
 
 from vosd import __version__
 from vosd.base.secret import Secret
-from vosd.engine.http_client import BODY_BYTES_MAX
+from vosd.engine.http_client import BODY_BYTES_MAX, PART_BYTES, PARTS_MAX
 from vosd.engine.lookups.portability import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.settings import PortabilitySettings
 
 OK = b"HTTP/1.1 200 OK\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
 def with_length(body: bytes, head: bytes = OK) -> bytes:
@@ -89,6 +90,8 @@ async def server() -> AsyncIterator[Server]:
         (OK + b"\r\n" + b"14045550000", "", "14045550000"),
         (b"HTTP/1.0 200 OK\r\n\r\n14045550000", "", "14045550000"),
         (chunked(b"1404", b"5550000"), "", "14045550000"),
+        (PROCESSING * (PARTS_MAX - 1) + with_length(b"14045550000"), "", "14045550000"),
+        (chunked(*[PART_BYTES * b" "] * (5 * PARTS_MAX), b"14045550000"), "", "14045550000"),
         (with_length(b""), "", ""),
         (with_length(b"no such number", b"HTTP/1.1 404 Not Found\r\n"), "", ""),
         (b"HTTP/1.1 204 No Content\r\n\r\n", "", ""),
@@ -121,6 +124,8 @@ async def test_answers_that_are_understood(server: Server, answer: bytes, field:
         (with_length(b"not json"), "lrn", "no JSON in the answer"),
         (with_length(b'{"lrn": true}'), "lrn", "field lrn is no number"),
         (with_length(b'{"lrn": {"a": 1}}'), "lrn", "field lrn is no number"),
+        (PROCESSING * (PARTS_MAX + 1) + with_length(b"1"), "", f"in more than {PARTS_MAX} parts"),
+        (chunked(*[b" "] * (3 * PARTS_MAX)), "", f"in more than {PARTS_MAX + 1} parts"),
         (with_length(b'{"lrn": "+evil"}'), "lrn", "no number in the answer"),
         (with_length(b"[" * 30_000), "lrn", "no JSON in the answer"),
         (OK + b"Content-Length: 20\r\n\r\nshort", "", "received 5 bytes, expected 20"),
