@@ -9,8 +9,12 @@ from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 
-_ELLIPTIC: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+_CURVE: Final = "prime256v1"
 _RSA: Final = ("-newkey", "rsa:2048")
+
+
+def _elliptic(curve: str) -> Sequence[str]:
+    return ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}")
 
 
 class CertificateError(VosError):
@@ -46,14 +50,14 @@ class Authority:
         )
         return authority
 
-    def issue(self, name: str, *bearers: str, days: int = 30, is_rsa: bool = False) -> Certificate:
+    def issue(self, name: str, *bearers: str, days: int = 30, is_rsa: bool = False, curve: str = _CURVE) -> Certificate:
         """Return a certificate that names ``bearers``: host names and IP addresses."""
         entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)
         return self._make(
             name, "-subj", f"/CN={name}", "-days", str(days),
             "-CA", str(self.root.file), "-CAkey", str(self.root.key),
             "-addext", f"subjectAltName={entries}", "-addext", "basicConstraints=CA:FALSE",
-            key=_RSA if is_rsa else _ELLIPTIC,
+            key=_RSA if is_rsa else _elliptic(curve),
         )  # fmt: skip
 
     def server_context(self, certificate: Certificate, *, asks: bool = False) -> ssl.SSLContext:
@@ -76,7 +80,7 @@ class Authority:
         """Write the key of a certificate encrypted."""
         _openssl("pkey", "-aes256", "-passout", f"pass:{password}", "-in", str(certificate.key), "-out", str(target))
 
-    def _make(self, name: str, *options: str, key: Sequence[str] = _ELLIPTIC) -> Certificate:
+    def _make(self, name: str, *options: str, key: Sequence[str] = _elliptic(_CURVE)) -> Certificate:
         made = Certificate(self._directory / f"{name}.pem", self._directory / f"{name}.key")
         _openssl("req", "-x509", *key, "-nodes", "-keyout", str(made.key), "-out", str(made.file), *options)
         return made

@@ -16,6 +16,7 @@ from vosd import __version__
 from vosd.base.host import bracketed, is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.host_names import HostNames
+from vosd.processes.key_exchange import leave_out_slow_ones
 
 HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
@@ -147,8 +148,14 @@ class ClientTls:
     async def context(self) -> ssl.SSLContext:
         """Return the context of connections; raises OSError."""
         if self._read is None or (self._read.done() and self._read.exception() is not None):
-            self._read = _TRUST.submit(ssl.create_default_context)
+            self._read = _TRUST.submit(_trust)
         return await asyncio.shield(asyncio.wrap_future(self._read))  # others may wait for it, too
+
+
+def _trust() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    leave_out_slow_ones(context)
+    return context
 
 
 class HttpServer:

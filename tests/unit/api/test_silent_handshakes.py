@@ -1,4 +1,4 @@
-"""Clients that open connections to the API over TLS and begin no handshake, over real sockets."""
+"""Clients that open connections to the API over TLS and begin no handshake, or a long one, over real sockets."""
 
 import asyncio
 import socket
@@ -16,6 +16,7 @@ from vosd.api.access_log import AccessLog
 from vosd.api.http import Answer, send_answer
 from vosd.api.server import ApiServer
 from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener
+from vosd.processes.key_exchange import use_groups
 
 
 class Secured(NamedTuple):
@@ -103,3 +104,9 @@ async def test_a_server_that_ends_waits_for_no_handshake(secured):
     await secured.task
 
     assert not await reader.read()
+
+
+async def test_a_handshake_over_a_finite_field_is_refused(secured):
+    assert use_groups(secured.context, "ffdhe8192")
+    with pytest.raises(OSError):
+        await secured.asked("127.0.4.4")

@@ -26,6 +26,7 @@ from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, CertificateStore, kept_for
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
+from vosd.processes.key_exchange import use_groups
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.extensions import CONSTRAINT_OIDS
@@ -130,6 +131,16 @@ async def test_many_calls_share_one_fetch_and_those_that_follow_need_none(server
     assert isinstance(found, SigningCertificate)
     assert server.asked == ["/a"]
     assert len(fetching.store) == 0
+
+
+async def test_no_server_has_calls_wait_for_a_handshake_over_a_finite_field(server: CertificateServer, tls: Authority):
+    context = tls.server_context(tls.issue("slow", "127.0.0.1"))
+    assert use_groups(context, "ffdhe8192")
+    with CertificateServer(context) as slow:
+        slow.pages["/a"] = CHAIN
+        (refused,) = await Fetching(slow).ask("/a")
+        assert isinstance(refused, BadIdentityInfoError)
+        assert not slow.asked
 
 
 async def test_a_call_with_several_certificates_waits_for_all_of_them(server: CertificateServer) -> None:

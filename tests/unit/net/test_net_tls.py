@@ -25,6 +25,7 @@ from vosd.net.connection import Connection, PeerEnd
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
+from vosd.processes.key_exchange import use_groups
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
@@ -174,6 +175,24 @@ def test_suites_that_the_configuration_of_openssl_leaves_out_stay_so(tmp_path, a
     for each in said.splitlines():
         assert all(re.fullmatch("ECDHE-.*-GCM-.*", name) for name in each.split()), each
     assert len(said.split()) >= 2
+
+
+async def test_handshakes_over_finite_fields_are_refused_on_both_sides(
+    secured, connect, silent_vendor, authority, switch
+):
+    theirs, server = authority.client_context(), authority.server_context(switch)
+    for each in (theirs, server):
+        assert use_groups(each, "ffdhe8192")
+    await silent_vendor.listen(server)
+    node = await secured()
+    with capture_logs() as logs:
+        with pytest.raises(OSError):
+            await connect(node.address(), ssl=theirs)
+        await until(lambda: bool(logs))
+        node.send(OPTIONS, silent_vendor.address)
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert "no suitable key share" in logs[0]["why"]
+    assert "no connection" in logs[1]["why"]
 
 
 async def test_a_caller_without_certificate_is_turned_away_where_one_is_required(secured, connect, authority):
