@@ -37,7 +37,7 @@ END_OF_NUMBER: Final = "#"
 USUAL_MS: Final = 160
 """Duration of a key of which only the name is known."""
 _DURATION: Final = re.compile(rb"^[ \t]*Duration[ \t]*=[ \t]*(\d{1,5})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_RELAY: Final = re.compile(rb"\s*Signal\s*=\s*([0-9A-D*#!]{1,2})\s*(?:\r?\n|\Z)", re.IGNORECASE)
+_RELAY: Final = re.compile(rb"^[ \t]*Signal[ \t]*=[ \t]*([0-9A-D*#!]{1,2})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _PLAIN: Final = re.compile(rb"\s*([0-9A-D*#]{1,2})\s*\Z", re.IGNORECASE)
 _BY_NUMBER: Final = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D", "16": FLASH}
 """Events of RFC 4733, which some telephones send as numbers."""
@@ -48,7 +48,7 @@ def key_in(request: Request) -> str:
     kind = media_type(request)
     if kind not in {"application/dtmf-relay", "application/dtmf"}:
         return ""
-    found = _RELAY.match(request.body) or (_PLAIN.match(request.body) if kind == "application/dtmf" else None)
+    found = _RELAY.search(request.body) or (_PLAIN.match(request.body) if kind == "application/dtmf" else None)
     if found is None:
         return ""
     written = found[1].decode().upper()

@@ -311,6 +311,9 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
         ("application/dtmf-relay", "Signal=16", "!"),
         ("application/dtmf-relay", "Signal=!", "!"),
         ("application/dtmf-relay", "Signal=a", "A"),
+        ("application/dtmf-relay", "Duration=160\r\nSignal=5\r\n", "5"),
+        ("application/dtmf-relay", "Duration=160\nSignal = 5", "5"),
+        ("application/dtmf-relay", "\r\nSignal=5", "5"),
         ("application/dtmf-relay", "Duration=160\r\n", ""),
         ("application/dtmf-relay", "Signal=77\r\n", ""),
         ("application/dtmf-relay", "5", ""),
@@ -326,15 +329,18 @@ def test_keys_are_written_in_several_ways(kind, body, key):
 
 
 @pytest.mark.parametrize(
-    ("body", "duration"),
+    ("body", "key", "duration"),
     [
-        ("Signal=5\r\nDuration=90\r\n", 90),
-        ("Signal=5\n duration = 90", 90),
-        ("Signal=5\r\nDuration=x", USUAL_MS),
-        ("Signal=5\r\n" + "\n" * 60_000, USUAL_MS),
+        ("Signal=5\r\nDuration=90\r\n", "5", 90),
+        ("Signal=5\n duration = 90", "5", 90),
+        ("Signal=5\r\nDuration=x", "5", USUAL_MS),
+        ("Signal=5\r\n" + "\n" * 60_000, "5", USUAL_MS),
+        ("\n" * 60_000, "", USUAL_MS),
+        (" " * 60_000, "", USUAL_MS),
     ],
 )
-def test_the_duration_of_a_key_is_found_without_delay(body, duration):
-    message, began = parse_message(request("INFO", body=body.encode())), time.process_time()
-    assert duration_in(message) == duration
+def test_a_key_and_its_duration_are_found_without_delay(body, key, duration):
+    kind = "Content-Type: application/dtmf-relay\r\n"
+    message, began = parse_message(request("INFO", headers=kind, body=body.encode())), time.process_time()
+    assert (key_in(message), duration_in(message)) == (key, duration)
     assert time.process_time() - began < 1
