@@ -282,6 +282,7 @@ class Proposal:
         self._refused(503, now)
 
     def _not_answered(self, now: Instant) -> None:
+        self.facts.is_after_doubt = True
         self._refused(408, now)
         self._far_is_gone(408, now)
 
@@ -442,7 +443,7 @@ class Renegotiation(Proposal):
         server, self.server = self.server, None
         if server is not None:
             self._restore_said()
-            if self._is_refresh() and status not in {408, 481, 487} and (status != 491 or self.returns is not None):
+            if self._is_refresh() and status not in {481, 487} and (status != 491 or self.returns is not None):
                 if self.origin.door is not None:
                     self.origin.door.keeper.offer_forgotten(self.origin, now)
                 self.origin.agree(server, self.origin.sessions.said, now)
@@ -455,12 +456,17 @@ class Renegotiation(Proposal):
     def _is_refresh(self) -> bool:
         """Return whether nothing but the session in force was offered: it goes on, also where the far side refuses it.
 
-        A peer whose refreshes are refused ends the call, or its interval runs out.
+        A peer whose refreshes are refused ends the call, or its interval runs out. Silence does not end the call
+        either, as after a refresh of ours.
         """
         sessions, facts = self.origin.sessions, self.facts
         is_of_change = facts.is_cancelled or facts.is_early or facts.displaces_introduction or facts.displaces_answer
         is_alone = self.origin.supervision is not None and not is_of_change and not self.parts
         return is_alone and bool(self.offer and sessions.said) and alike(self.offer, sessions.remote)
+
+    def _far_is_gone(self, status: int, now: Instant) -> None:
+        if status != 408 or not self._is_refresh():
+            super()._far_is_gone(status, now)
 
     def _note_settled(self, server: Server | InviteServer) -> None:
         """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it."""

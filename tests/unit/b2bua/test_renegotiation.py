@@ -11,7 +11,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import sides
-from doubles.virtual.side import Reply
+from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import Line, Script, answers
 
 FAX = OFFER.replace("m=audio 20000 RTP/AVP 0 101", "m=image 20002 udptl t38").partition("a=rtpmap")[0]
@@ -91,6 +91,20 @@ def test_a_refresh_that_the_other_side_refuses_is_answered_with_what_holds(
     assert (asking.got[method][-1], "a=recvonly" in asking.theirs) == (200, True)
     assert ends_that_update[0].agrees_with(ends_that_update[1])
     scene.finish(ends_that_update[0])
+
+
+@both_methods
+@pytest.mark.parametrize("reply", [SILENCE, Reply(408)])
+def test_a_call_goes_on_where_a_refresh_is_forwarded_and_not_answered(scene, ends_that_update, reply, method):
+    """Of a refresh that is answered here the other side is not told, nor does its silence end the call then."""
+    asking, asked = ends_that_update
+    held = held_behind_an_offer(scene, asking, asked, method)
+    before = asking.theirs
+    asked.will(method, reply)
+    asking.ask(method, body=held)
+    scene.wire.run_for(40_000)
+    assert (asking.got[method][-1], asking.theirs, asked.theirs) == (200, before, held)
+    assert scene.finish(ends_that_update[0]).end_reason == "Normal"
 
 
 @both_methods
