@@ -38,16 +38,28 @@ def fitted(session: bytes, before: bytes) -> bytes:
 
 
 def _placed(media: list[bytes], former: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the former media, each behind the one of its kind, or nothing; in order, if kinds have another one."""
-    left, placed = list(media), []
-    for each in former:
-        is_next = bool(left) and _kind_of(left[0]) == _kind_of(each)
-        placed.append((left.pop(0) if is_next else b"", each))
-    return placed if not left else list(zip_longest(media, former, fillvalue=b""))
+    """Return the former media, each behind the one of its kind, or nothing; in order, if kinds have another one.
+
+    A telephone that may encrypt offers audio twice, by ``RTP/AVP`` and by ``RTP/SAVP``: their transports differ.
+    """
+    for key_of in (_transport_of, _kind_of):
+        left, placed = list(media), []
+        for each in former:
+            is_next = bool(left) and key_of(left[0]) == key_of(each)
+            placed.append((left.pop(0) if is_next else b"", each))
+        if not left:
+            return placed
+    return list(zip_longest(media, former, fillvalue=b""))
 
 
 def _kind_of(medium: bytes) -> bytes:
     return medium.split(maxsplit=1)[0].lower()
+
+
+def _transport_of(medium: bytes) -> tuple[bytes, ...]:
+    """Return the kind of a medium and its transport."""
+    words = medium.lower().split(maxsplit=3)
+    return words[0], *words[2:3]
 
 
 def _rejected(medium: bytes, *, needs_address: bool) -> bytes:

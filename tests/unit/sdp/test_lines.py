@@ -9,6 +9,7 @@ BARE = ABOVE.replace(b"c=IN IP4 192.0.2.1\r\n", b"")
 AUDIO = b"m=audio 4000 RTP/AVP 0\r\n"
 OWN = AUDIO + b"c=IN IP4 192.0.2.3\r\n"
 VIDEO = b"m=video 4002/2 RTP/AVP 96\r\nc=IN IP4 192.0.2.2\r\na=rtpmap:96 H264/90000\r\na=mid:v\r\na=sendonly\r\n"
+SECURE = b"m=audio 4006 RTP/SAVP 0\r\n"
 REJECTED = b"m=image 0 udptl t38\r\n"
 
 
@@ -29,6 +30,8 @@ REJECTED = b"m=image 0 udptl t38\r\n"
         ),
         (ABOVE + AUDIO, ABOVE + REJECTED + AUDIO, ABOVE + REJECTED + AUDIO),
         (ABOVE + AUDIO, ABOVE + REJECTED + REJECTED, ABOVE + AUDIO + REJECTED),
+        (ABOVE + SECURE, ABOVE + AUDIO + SECURE, ABOVE + AUDIO.replace(b" 4000 ", b" 0 ") + SECURE),
+        (ABOVE + SECURE, ABOVE + AUDIO + AUDIO, ABOVE + SECURE + AUDIO.replace(b" 4000 ", b" 0 ")),
         (ABOVE + AUDIO.rstrip(), ABOVE + AUDIO + REJECTED, ABOVE + AUDIO + REJECTED),
         (ABOVE + AUDIO[:-1], ABOVE + AUDIO + REJECTED, ABOVE + AUDIO + REJECTED),
         (ABOVE, ABOVE + AUDIO, ABOVE + AUDIO.replace(b" 4000 ", b" 0 ")),
@@ -46,6 +49,8 @@ REJECTED = b"m=image 0 udptl t38\r\n"
         "fewer",
         "fewer of another place",
         "fewer of another kind",
+        "fewer of the other transport",
+        "fewer of another transport",
         "no end",
         "half an end",
         "no medium",
