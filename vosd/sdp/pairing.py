@@ -1,7 +1,8 @@
 """Two offers as answers to each other (RFC 3264 section 6): of a caller, and of a phone that picks its call up.
 
 Each offer says what its author receives, which is what the other one has to know. Media that the other party has not
-offered are rejected, and so are codecs that only one of them has.
+offered are rejected, and so are codecs that only one of them has. Both stay plain: keys that an offer has beside
+``RTP/AVP`` (RFC 8643) were chosen by no answer.
 """
 
 import re
@@ -15,6 +16,7 @@ from vosd.sdp.rewrite import Authored
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*$", re.MULTILINE)
 _OF_PAYLOAD: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
+_KEYS: Final = re.compile(r"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:)")
 _PLAIN: Final = "RTP/AVP"
 """Transport of media; keys and fingerprints of others belong to one offer and its own answer."""
 
@@ -39,7 +41,8 @@ def answer_of(offer: bytes, other: bytes) -> bytes:
         written.append(_limited(*found))
     if not has_audio:
         return b""
-    session = "".join(f"{line}\r\n" for part in written for line in part).encode("utf-8", "surrogateescape")
+    lines = (line for part in written for line in part if not _KEYS.match(line))
+    session = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
     return other.changed(session) if isinstance(other, Authored) else session
 
 

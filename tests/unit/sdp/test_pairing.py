@@ -43,6 +43,15 @@ def test_only_common_codecs_are_answered_whatever_their_numbers():
     assert b"m=audio 4000 RTP/AVP 8 101\r\n" in answer_of(other, one)
 
 
+def test_keys_that_are_offered_beside_plain_media_are_not_answered():
+    """RFC 4568 section 5.1.2: an answer has one key, of those that the offer had."""
+    keys = [f"a=crypto:{at} AES_CM_128_HMAC_SHA1_80 inline:{at:A<40}" for at in (1, 2)]
+    dtls = "a=fingerprint:sha-1 00\r\na=setup:actpass"
+    one, other = session(PCMU, *keys), session("m=audio 5000 RTP/AVP 0", *keys, "a=ptime:20", above=dtls)
+    assert answer_of(one, other) == session("m=audio 5000 RTP/AVP 0", "a=ptime:20")
+    assert answer_of(other, one) == session(PCMU)
+
+
 def test_media_of_one_side_alone_are_rejected():
     """RFC 3264 section 6: an answer has as many media as the offer, in its order."""
     video = "m=video 4002 RTP/AVP 31"
