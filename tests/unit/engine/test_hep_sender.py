@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import current_thread
 
 import pytest
 from doubles.certificates import Authority
@@ -158,6 +160,8 @@ async def test_copies_over_tls_go_to_the_server_that_its_certificate_names_alone
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     sender = HepSender()
     is_right = is_believed and named == "127.0.0.1"
+    readers, default = set(), ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: readers.add(current_thread().name) or default())
     try:
         with capture_logs() as log:
             sender.begin(HepServer("tls", "127.0.0.1", server.sockets[0].getsockname()[1]))
@@ -168,6 +172,9 @@ async def test_copies_over_tls_go_to_the_server_that_its_certificate_names_alone
     assert received == ([b"HEP3"] if is_right else [])
     event = "hep_server_connected" if is_right else "hep_server_unreachable"
     assert [line["event"] for line in log] == [event]
+    assert all(each.startswith("trust in servers") for each in readers), (
+        "reading takes 30 ms, which calls would wait for"
+    )
 
 
 async def test_the_next_address_of_a_server_over_tcp_is_tried_where_one_refuses(monkeypatch):
@@ -215,6 +222,26 @@ async def test_a_connection_over_tcp_is_made_again_and_nothing_waits_for_it(monk
     await ended.wait()
     server.close()
     await server.wait_closed()
+
+
+async def test_pauses_grow_where_a_server_ends_each_connection_at_once(monkeypatch):
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0.001)
+    connections = 0
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+        await writer.wait_closed()
+
+    loop = asyncio.get_running_loop()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        sender, begun_at = HepSender(), loop.time()
+        sender.begin(HepServer("tcp", "127.0.0.1", server.sockets[0].getsockname()[1]))
+        await sent_until(sender, lambda: connections == 8)
+        lasted_s = loop.time() - begun_at
+        await sender.end()
+    assert lasted_s >= sum(0.001 * 2**number for number in range(7))
 
 
 async def test_packets_beyond_the_bound_are_dropped_where_a_server_does_not_read():

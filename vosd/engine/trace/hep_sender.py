@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -10,6 +9,7 @@ from vosd.base.host import is_address
 from vosd.engine.background import kept_going
 from vosd.engine.counting import Counting
 from vosd.engine.host_names import HostNames
+from vosd.engine.http_client import ClientTls
 from vosd.engine.settings import HepServer
 from vosd.obs.events import log as _log
 from vosd.obs.figures import Figure
@@ -17,7 +17,7 @@ from vosd.obs.figures import Figure
 WAITING_MAX: Final = 4 * 1024 * 1024
 """Bytes that may wait for a slow server over TCP or TLS; further packets are dropped."""
 RETRY_S: Final = 1.0
-"""Pause before the next connection; it doubles up to ``RETRY_MAX_S`` while none can be made."""
+"""Pause before the next connection; it doubles up to ``RETRY_MAX_S`` until one has lasted for as long as that."""
 RETRY_MAX_S: Final = 30.0
 CONNECT_S: Final = 10.0
 LOOK_UP_S: Final = 60.0
@@ -113,11 +113,12 @@ class _Stream(asyncio.Protocol):
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Stream":
-        context = ssl.create_default_context() if server.transport == "tls" else None
+        addresses = await _addresses(server)
+        context = await ClientTls().context() if server.transport == "tls" else None
         name = None if context is None else server.host
         loop = asyncio.get_running_loop()
         refused: OSError | None = None
-        for address in await _addresses(server):
+        for address in addresses:
             try:
                 return (await loop.create_connection(cls, address, server.port, ssl=context, server_hostname=name))[1]
             except OSError as error:
@@ -175,8 +176,10 @@ class HepSender(Counting):
         return {Figure.HEP_DROPPED: self._dropped}
 
     async def _keep(self, server: HepServer) -> None:
+        loop = asyncio.get_running_loop()
         pause_s, is_known = RETRY_S, False
         while True:
+            begun_at = loop.time()
             try:
                 async with asyncio.timeout(CONNECT_S):
                     way = await (_Datagrams if server.transport == "udp" else _Stream).to(server)
@@ -184,14 +187,15 @@ class HepSender(Counting):
                 if not is_known:
                     _log.warning("hep_server_unreachable", server=str(server), error=str(error) or "no answer")
                     is_known = True
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_MAX_S)
-                continue
-            _log.info("hep_server_connected", server=str(server))
-            self._way, pause_s, is_known = way, RETRY_S, False
-            try:
-                await way.closed()
-            finally:
-                self._way = None
-                way.hang_up()
+            else:
+                _log.info("hep_server_connected", server=str(server))
+                self._way, is_known = way, False
+                try:
+                    await way.closed()
+                finally:
+                    self._way = None
+                    way.hang_up()
+                if loop.time() - begun_at >= RETRY_MAX_S:  # shorter ones are those of a proxy without its server
+                    pause_s = RETRY_S
             await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_MAX_S)
