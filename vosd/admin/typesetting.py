@@ -77,7 +77,7 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
         except (typst.TypstError, RuntimeError) as error:
             raise TypesettingError(str(error)) from error
         finally:
-            _free_what_typst_keeps()
+            _free_what_typst_keeps(directory)
     letter = _missing_letter("".join(msgspec.json.decode(printed, type=list[str])))
     if letter is not None:
         raise MissingLetterError(
@@ -87,11 +87,15 @@ def typeset(files: Mapping[str, bytes], inputs: Mapping[str, str], made_at: int,
     return made
 
 
-def _free_what_typst_keeps() -> None:
-    """Have typst free the layout of what it has printed: it keeps that of some ten documents, for one that is alike."""
+def _free_what_typst_keeps(root: Path) -> None:
+    """Have typst free the layout of what it has printed: it keeps that of some ten documents, for one that is alike.
+
+    Without a ``root`` it looks for the working directory, which may have been removed.
+    """
     import typst
 
-    empty = typst.Compiler(b"", ignore_system_fonts=True)  # it reads fonts once, and not for each compilation
+    # it reads fonts once, and not for each compilation
+    empty = typst.Compiler(b"", root=root, ignore_system_fonts=True)
     for _ in range(_KEPT_FOR):
         empty.compile(b"")
 

@@ -35,6 +35,14 @@ def test_what_was_printed_is_not_kept():
     assert resident() - before < 30 << 20
 
 
+def test_the_working_directory_is_not_needed(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert table("once", 1).startswith(b"%PDF")
+
+
 def test_fonts_are_read_for_what_is_printed_and_once_to_free_it(monkeypatch):
     """To read them takes longer than to print a page, and what was printed is freed behind ten compilations."""
     read: list[str] = []
