@@ -38,8 +38,6 @@ def mean_opinion(
     rating = _BASE - _by_delay(delay_ms) - by_loss
     if rating <= 0:
         return 1.0
-    if rating >= 100:
-        return 4.5
     return round(1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6, 1)
 
 

@@ -39,9 +39,7 @@ def is_whole(data: bytes) -> bool:
         return False
     end = HEADER_BYTES + 4 * (data[0] & 0x0F)
     if data[0] & 0x10:
-        if size < end + 4:
-            return False
-        end += 4 + 4 * int.from_bytes(data[end + 2 : end + 4], "big")
+        end += 4 + 4 * int.from_bytes(data[end + 2 : end + 4], "big")  # beyond the packet where it ends before
     if data[0] & 0x20:
         return size > end  # how much of it is padding is encrypted in SRTP (RFC 3711 section 3.1)
     return size >= end
