@@ -59,6 +59,16 @@ def test_each_run_goes_on_where_the_one_before_ended(site):
     assert "is for the first run only" in said.stderr
 
 
+def test_a_run_that_wants_none_of_the_new_calls_goes_on_behind_them(site):
+    """Old calls behind the position of an export are kept (retention)."""
+    site.book(calls(1))
+    assert len(site.export(profile="customers: [acme]")) == 1
+    site.book([refused_call(2)])
+    *_, newest = site.document("cdr", "export")
+    assert site.export(profile="customers: [acme]") == []
+    assert export_files.positions(site.out)["cdr"] >= newest["export_seq"]
+
+
 def test_an_export_that_begins_behind_the_newest_call_goes_on_there(site):
     site.book(calls(1, 2))
     (*_, newest) = site.document("cdr", "export")

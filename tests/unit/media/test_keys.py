@@ -192,6 +192,24 @@ def test_a_late_copy_of_a_packet_before_a_gap_is_not_forwarded_under_a_new_numbe
         assert sender.forwarded(rtp(number, 16_320, ssrc=9), comes_ms * MS) == rtp(last, 16_320, ssrc=9)
 
 
+def test_a_late_copy_is_not_forwarded_behind_a_key_during_which_no_packet_came():
+    sender = talking()
+    sender.press("1", 40, 1_020 * MS, as_tone=False)
+    last = sent(sender, 1_060 * MS)[-1][1][2]
+    assert [sender.forwarded(rtp(late, 15_840, ssrc=9), 1_060 * MS) for late in (99, 100)] == [None, None]
+    assert sender.forwarded(rtp(101, 16_480, ssrc=9), 1_060 * MS) == rtp(last + 1, 16_480, ssrc=9)
+
+
+def test_events_are_held_back_from_a_second_before_the_last_key_to_its_time_stamp():
+    """A receiver would take an older one for a later key, and one with the same time stamp for the same key."""
+    sender = talking()
+    assert not sender.holds(2**32 - 1)
+    sender.press("1", 40, 1_020 * MS, as_tone=False)
+    sent(sender)
+    stamps = (16_160 - 8_001, 16_160 - 8_000, 16_160, 16_161, 40_000)
+    assert [sender.holds(stamp) for stamp in stamps] == [False, True, True, False, False]
+
+
 def test_a_late_packet_takes_no_number_from_those_behind_it():
     sender = talking()
     sender.forwarded(rtp(102, 16_320, ssrc=9), 1_040 * MS)
@@ -342,6 +360,7 @@ def test_tones_are_sent_as_audio():
     assert sender.press("5", 50, 1_020 * MS, as_tone=True)
     packets = sent(sender)
     assert [header[1] & 0x7F for _, header, _ in packets] == [0, 0, 0]
+    assert [header[2] for _, header, _ in packets] == [101, 102, 103]
     assert [header[3] for _, header, _ in packets] == [16_160, 16_320, 16_480]
     assert b"".join(body for *_, body in packets) == tone("5", 0, 400, "PCMU")
 

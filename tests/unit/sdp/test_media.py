@@ -230,6 +230,15 @@ def test_a_media_line_in_another_form_is_read_and_changed_as_the_usual_one(line)
     assert b"telephone-event" in with_events(eventless, 101)
 
 
+@pytest.mark.parametrize(
+    ("events", "is_named"),
+    [("0-16", True), ("0-15,16", True), ("16-20,0-11", True), ("0-15", False), ("0-15,17", False)],
+)
+def test_the_flash_is_named_by_a_range_or_alone(events, is_named):
+    session = of(f"m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 {events}\r\n")
+    assert names_flash(session) is is_named
+
+
 def test_media_that_a_relay_cannot_carry_are_rejected_beside_others():
     session = of("m=audio 4000 RTP/AVP 0\r\nm=video 4002 TCP/RTP/AVP 31\r\nm=message 4004 TCP/MSRP *\r\n")
     assert relayable(session) == session.replace(b"m=video 4002", b"m=video 0")

@@ -15,7 +15,7 @@ def sdp(*lines: str) -> bytes:
     [
         (("c=IN IP4 192.0.2.7", "t=0 0", "m=audio 4000 RTP/AVP 8 0"), "PCMA PCMU 192.0.2.7:4000"),
         (
-            ("c=IN IP4 192.0.2.7", "m=audio 4000 RTP/AVP 96 101", "a=rtpmap:96 opus/48000/2", "a=sendonly"),
+            ("c=IN IP4 192.0.2.7", "m=audio 4000 RTP/AVP 96 101", "a=sendonly", "a=rtpmap:96 opus/48000/2"),
             "opus 101 192.0.2.7:4000 sendonly hold",
         ),
         (("c=IN IP4 192.0.2.7", "a=inactive", "m=audio 4000 RTP/AVP 0"), "PCMU 192.0.2.7:4000 inactive hold"),
