@@ -42,7 +42,8 @@ def test_a_sound_of_another_codec_ends_after_the_last_time():
 
 
 def test_nothing_is_lost_while_it_is_not_known_where_to_send():
-    player = Player(bytes(160), 0, 1, 0, times=1)
+    player = Player(bytes(160), 0, 1, 0, times=20)
     player.wait(10**12 * MS)
     assert not player.has_begun
     assert len(player.due(10**12 * MS)) == 1
+    assert player.due_ns == 10**12 * MS + 20 * MS

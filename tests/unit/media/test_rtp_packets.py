@@ -53,6 +53,12 @@ def test_other_packets_are_no_rtcp(data):
     assert read_rtcp(data) is None
 
 
+def test_no_report_is_read_from_the_packet_behind_it():
+    packet = read_rtcp(sender_report(1, 5, report_block(2), count=2) + sender_report(3, 7, report_block(4), count=1))
+    assert packet is not None
+    assert [report.ssrc for report in packet.receptions] == [2, 4]
+
+
 def test_an_encrypted_rest_is_not_read():
     encrypted = sender_report(1)[:8] + b"\xff" * 20 + b"\x80\x00\x00\x01" + bytes(10)
     packet = read_rtcp(encrypted)
