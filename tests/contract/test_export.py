@@ -146,6 +146,7 @@ async def test_a_number_of_another_call_is_found(database):
     )
     assert await export.replaced(dict.fromkeys(numbers, call_id(9)), last, last) == first
     assert await export.replaced({last: numbers[last]}, 0, last) == first, "none of those that may be there"
+    assert await export.replaced({first: numbers[first]}, 0, last) == last
     assert await export.replaced({last: numbers[last]}, first, last) is None
     assert await export.replaced({}, 0, 0) is None
 
