@@ -14,6 +14,7 @@ import {
   localMinute,
   moment,
   searchFor,
+  sumOf,
   utc,
 } from "./format";
 
@@ -144,4 +145,5 @@ it.each([
   ["123456789012.12345678", "0.12345678", "123456789012.00"],
 ])("%s less %s is %s, to the last digit", (amount, taken, left) => {
   expect(less(amount, taken)).toBe(left);
+  expect(sumOf([left, taken])).toBe(amount);
 });

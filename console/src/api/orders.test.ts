@@ -53,6 +53,19 @@ it("takes what a proxy has not passed on for refused, and not for what had becom
   expect(orders.mayBeDone("3 MB")).toBe(true);
 });
 
+it.each([401, 403, 429])(
+  "takes a lost order for open after %i: that was refused before the order was looked at",
+  async (status) => {
+    const orders = new Orders();
+    const order = (failure: Error) => orders.carryOut("pay", () => Promise.reject(failure)).catch(() => {});
+    await order(new Unreachable(""));
+    await order(refusal(status, "refused"));
+    expect(orders.mayBeDone("pay")).toBe(true);
+    await order(refusal(422, "form"));
+    expect(orders.mayBeDone("pay")).toBe(false);
+  },
+);
+
 it("keeps the key of an order whose answer was lost while others are tried", async () => {
   const orders = new Orders();
   const keys: string[] = [];

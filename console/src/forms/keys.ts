@@ -341,7 +341,7 @@ function rowsThatDiffer(place: string, before: readonly unknown[], after: readon
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** The distance from row `from` to the next row with a text. */
-function nextOf(places: ReadonlyMap<string, readonly number[]>, text = "", from = 0): number {
+function nextOf(places: ReadonlyMap<string, readonly number[]>, text = "", from: number): number {
   return (places.get(text)?.find((at) => at > from) ?? NEVER) - from;
 }
 

@@ -7,7 +7,7 @@ import { type ChangeEvent, type FormEvent, useEffect, useMemo, useRef, useState 
 import { readAgain } from "../api/again";
 import { client, content, fileContent, Problem, queryText, type Row, type Schemas, Unreachable } from "../api/client";
 import { isOfAnyOrder, mayBeCarriedOut } from "../api/orders";
-import { amount, less } from "../format";
+import { amount, sumOf } from "../format";
 import { AmountInput } from "../parts/amountinput";
 import { namesOf, sum, transfer, useBooked, useBookingTitle } from "../parts/bookings";
 import { Change, DoneText } from "../parts/change";
@@ -289,7 +289,7 @@ function MoveLead({ source }: { source: string }) {
 export function sumsOf(payments: readonly { amount: string; currency: string | null }[]): [string[], number] {
   const sums = new Map<string, string>();
   for (const { amount, currency } of payments)
-    if (currency) sums.set(currency, less(sums.get(currency) ?? "0", `-${amount}`));
+    if (currency) sums.set(currency, sumOf([sums.get(currency) ?? "0", amount]));
   const unknown = payments.filter(({ currency }) => !currency).length;
   return [[...sums].map(([currency, whole]) => sum(whole, currency)), unknown];
 }
