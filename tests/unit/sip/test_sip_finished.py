@@ -120,6 +120,8 @@ def test_long_failures_that_wait_for_their_ack_are_counted_too(monkeypatch):
     assert servers[0].last is None
     assert kept_in.finished.get("1 INVITE") is Mark.ABSORB
     assert len([each for each in kept_in.out if b" 403 " in each.data[:20]]) == 3
+    let_pass(kept_in, 100)
+    assert kept_in.finished.long_bytes > 0
     servers[0].acknowledged(NOW)
     let_pass(kept_in, STAY_MS + 500)
     assert (len(kept_in.servers), len(kept_in.merging), len(kept_in.finished)) == (0, 0, 0)
