@@ -25,7 +25,10 @@ from vosd.processes.life import give_way, live_as_long_as_the_switch
 RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 MADE_UP_MS: Final = 2 * 86_400_000
-"""A last run that is longer ago is of a stop of days, or of another configuration: the next run is the next day's."""
+"""A last run that is longer ago is of a stop of days, or of another configuration: the next run is the next day's.
+
+This is the default; work that has to be done after such a stop has a longer time.
+"""
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
@@ -119,9 +122,17 @@ class Daily:
     an hour after the start.
     """
 
-    def __init__(self, name: str, clock: Clock, run: Callable[[int], Awaitable[None]], state_dir: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        run: Callable[[int], Awaitable[None]],
+        state_dir: Path,
+        made_up_ms: int = MADE_UP_MS,
+    ) -> None:
         """``run`` receives the time, UTC milliseconds."""
         self._name = name
+        self._made_up_ms = made_up_ms
         self._clock = SteadyClock(clock)
         self._run = run
         self._done = KeptFile(state_dir / f"{name}.json", KeptTime, f"last_run_of_{name}")
@@ -140,7 +151,7 @@ class Daily:
             return
         self._due = None
         now, done = self._clock.now(), None if is_anew and not self._is_cut else self._done.read()
-        if now is not None and done is not None and 0 <= now - done < MADE_UP_MS:
+        if now is not None and done is not None and 0 <= now - done < self._made_up_ms:
             coming = next_run(done, at_s, zone)
             # A missed run waits until a clock that was wrong at the boot is set.
             self._due = coming if coming > now and not self._is_cut else now + SETTLED_MS
@@ -148,6 +159,10 @@ class Daily:
             self._done.write(now)
             self._is_cut = False
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
+
+    def last(self) -> int | None:
+        """Return the time up to which nothing is left to make up for, UTC milliseconds; a run changes it at its end."""
+        return self._done.read()
 
     async def end(self) -> None:
         """End a run that goes on."""

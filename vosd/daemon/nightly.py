@@ -1,7 +1,7 @@
 """Once a day a process beside the switch verifies the books, books minimums and looks for overdue invoices.
 
-What it finds is logged, so that it is an alarm. Minimums are booked on the first days of a month only: a call that is
-corrected later changes no minimum that was reached.
+What it finds is logged, so that it is an alarm. Minimums are booked on the first days of a month, or in the first night
+behind a stop that was longer: a call that is corrected later changes no minimum that was reached.
 """
 
 import asyncio
@@ -29,10 +29,13 @@ PROCESS: Final = "vosd.daemon.nightly_process"
 _SHOWN: Final = 5
 _PAID: Final = "its overdue invoices are paid"
 _OTHER_DAYS: Final = "invoices.lock_after_days is another one"
+_NOT_WANTED: Final = "nightly.invoices is off"
 _LINES_AT_ONCE: Final = 100
 DAY_MS: Final = 86_400_000
 LAST_DAY: Final = 7
-"""The last day of a month on which the minimums of the month before are booked."""
+"""The last day of a month on which the minimums of the month before are booked, unless no night of it was before."""
+_MADE_UP_MS: Final = 366 * DAY_MS
+"""The first night behind a stop that was not longer is made up for."""
 
 
 def month_before(wall_ms: int, zone: ZoneInfo) -> Month | None:
@@ -53,7 +56,7 @@ class NightlyPart:
         self._invoices = settings.invoices
         self._catalogue = catalogue
         self._is_begun = False
-        self._daily = Daily("nightly", clock, self.run, settings.state_dir)
+        self._daily = Daily("nightly", clock, self.run, settings.state_dir, _MADE_UP_MS)
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -80,8 +83,6 @@ class NightlyPart:
         """Do the work at a time (UTC milliseconds); work that fails, for whatever reason, is an alarm."""
         order = self.order(now)
         works = order.works
-        if not works:
-            return
         try:
             outcome = await answer_of(PROCESS, order, NightlyOutcome)
         except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
@@ -93,7 +94,7 @@ class NightlyPart:
         """Return what is to be done at a time."""
         settings = self._settings
         zone = self._invoices.zone
-        month = month_before(now, ZoneInfo(zone)) if settings.minimum else None
+        month = self._month(now, ZoneInfo(zone)) if settings.minimum else None
         alike: dict[tuple[AccountType, str, Decimal | None], list[str]] = {}
         for each in self._catalogue().accounts.values() if month is not None else ():
             alike.setdefault((each.type, each.currency, each.minimum_consumption), []).append(each.id)
@@ -109,8 +110,14 @@ class NightlyPart:
             str(month) if month is not None and minimums else "",
             zone,
             settings.invoices,
-            self._invoices.lock_after_days,
+            self._invoices.lock_after_days if settings.invoices else None,
         )
+
+    def _month(self, now: int, zone: ZoneInfo) -> Month | None:
+        """Return the month whose minimums are booked at a time; None = none are."""
+        before, last = Month.before(now, zone), self._daily.last()
+        is_first = last is not None and last < before.bounds(zone)[1]
+        return before if is_first else month_before(now, zone)
 
     async def report(self, outcome: NightlyOutcome, works: list[str], *, is_last: bool = False) -> None:
         """Log what was found and booked; ``is_last``: the next night books no minimums of the month."""
@@ -126,7 +133,7 @@ class NightlyPart:
             self._report_overdue(outcome)
         if "verify" in works and "verify" not in outcome.failed:
             self._report_differences(outcome)
-        await self._report_accounts(outcome)
+        await self._report_accounts(outcome, is_looked_for="invoices" in works)
 
     def _report_differences(self, outcome: NightlyOutcome) -> None:
         if outcome.differences:
@@ -146,8 +153,11 @@ class NightlyPart:
         else:
             _log.info(Event.INVOICES_PAID.value)
 
-    async def _report_accounts(self, outcome: NightlyOutcome) -> None:
-        """Log each account that was charged, blocked or unblocked; there may be thousands, and calls go on."""
+    async def _report_accounts(self, outcome: NightlyOutcome, *, is_looked_for: bool) -> None:
+        """Log each account that was charged, blocked or unblocked; there may be thousands, and calls go on.
+
+        ``is_looked_for``: overdue invoices were looked for.
+        """
         for some in in_parts(outcome.sheets, _LINES_AT_ONCE):
             for sheet in some:
                 if sheet.outcome == MinimumOutcome.BOOKED.value:
@@ -161,8 +171,8 @@ class NightlyPart:
         overdue = {each.account for each in outcome.overdue}
         for names in in_parts(outcome.opened, _LINES_AT_ONCE):
             for name in names:
-                is_paid = name not in overdue
-                _log.info("account_opened", account=name, why=_PAID if is_paid else _OTHER_DAYS)
+                why = _NOT_WANTED if not is_looked_for else _OTHER_DAYS if name in overdue else _PAID
+                _log.info("account_opened", account=name, why=why)
             await asyncio.sleep(0)
 
     def _report_minimums(self, outcome: NightlyOutcome, *, is_last: bool) -> str:

@@ -113,14 +113,14 @@ async def _work_on(database: Database, order: NightlyOrder) -> NightlyOutcome:
             sheets = await _minimums(database, order, now)
         except (VosError, OSError) as error:
             failed["minimum"] = str(error)
-    if order.invoices:
-        try:
-            await check_has_come(database, now)
-            stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
+    try:
+        await check_has_come(database, now)
+        stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
+        if order.invoices:
             overdue = await overdue_accounts(stores, now)
-            locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
-        except (VosError, OSError) as error:
-            failed["invoices"] = str(error)
+        locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
+    except (VosError, OSError) as error:
+        failed["invoices"] = str(error)
     if order.verify:
         try:
             found = await _differences(database, Path(order.state_dir))

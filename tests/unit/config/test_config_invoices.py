@@ -78,6 +78,19 @@ def test_agents_are_named_once(tmp_path: Path, agents: str) -> None:
         loaded(tmp_path, f"invoices: {{agents: {agents}}}\n")
 
 
+def test_blocks_of_overdue_accounts_that_no_night_sets_are_a_warning(site):
+    def warnings(text: str) -> list[str]:
+        return [str(each) for each in site.load(text).problems if "lock_after_days" in str(each)]
+
+    locked = "invoices: {lock_after_days: 9}\n"
+    [warning] = warnings(locked)
+    assert warning.endswith("and those that were blocked stay so until `vosd account unblock`")
+    [warning] = warnings(f"{locked}nightly: {{at: '04:30', invoices: no}}\n")
+    assert "no night blocks an account" in warning
+    assert "stay so" not in warning
+    assert warnings(f"{locked}nightly: {{at: '04:30'}}\n") == []
+
+
 def test_a_minimum_that_no_night_books_is_a_warning(site):
     rest = (
         "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\n"

@@ -14,20 +14,24 @@ from doubles import forked_child
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
 from doubles.office import office_on, operator
+from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.admin.office.invoices import RunInvoices, run_invoices
 from vosd.admin.office.minimum import MinimumOutcome, MinimumSheet
-from vosd.admin.office.overdue import OverdueAccount
+from vosd.admin.office.overdue import OverdueAccount, lock_overdue
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.control.client import RunningSwitch
 from vosd.daemon import daily, nightly, retention
 from vosd.daemon.nightly import DailyParts, NightlyPart, month_before
-from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
+from vosd.daemon.nightly_process import THE_SWITCH, NightlyOutcome, work_of_the_night
+from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
+from vosd.engine.steady_clock import SETTLED_MS
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import BACK, GONE, Event
 from vosd.sip.settings import SipSettings
@@ -66,6 +70,31 @@ def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
     assert (order.month, order.zone) == ("2026-10", "Europe/Berlin")
 
 
+@pytest.mark.parametrize(
+    ("last", "month"), [("2026-09-28", "2026-10"), ("2026-10-31", "2026-10"), ("2026-11-01", ""), ("2026-11-19", "")]
+)
+async def test_the_first_night_behind_a_stop_over_all_days_of_minimums_books_them(tmp_path, monkeypatch, last, month):
+    monkeypatch.setattr(daily, "LOOK_S", 0)
+    clock = ManualClock(wall=at(f"{last}T04:30:00Z"))
+    KeptFile(tmp_path / "nightly.json", int, "last_run").write(clock.now().wall)
+    clock.set_wall(at("2026-11-20T12:00:00Z") - clock.now().wall)
+    part = part_of(tmp_path, clock=clock, at_s=16_200, zone=UTC)
+    orders = []
+
+    async def note(_process, order, _kind):
+        orders.append(order.month)
+        return NightlyOutcome()
+
+    monkeypatch.setattr(nightly, "answer_of", note)
+    await part.begin()
+    clock.move_to(clock.now().mono + SETTLED_MS)
+    await turns(4)
+    clock.move_to(clock.now().mono + 86_400_000)
+    await turns(4)
+    await part.end()
+    assert orders == [month, ""]
+
+
 @pytest.fixture
 def forked(monkeypatch):
     """Fork the process of the night in place of executing it, which takes half a second."""
@@ -85,7 +114,7 @@ def booked(tmp_path):
     asyncio.run(book())
 
 
-def part_of(tmp_path, invoices_zone="UTC", least=Decimal(50), **settings):
+def part_of(tmp_path, invoices_zone="UTC", least=Decimal(50), clock=None, **settings):
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=least)
     installation = SimpleNamespace(
         database_url=Secret(f"sqlite+aiosqlite:///{tmp_path}/vosd.db"),
@@ -94,7 +123,7 @@ def part_of(tmp_path, invoices_zone="UTC", least=Decimal(50), **settings):
         nightly=NightlySettings(**settings),
         invoices=InvoiceSettings(lock_after_days=3, zone=invoices_zone),
     )
-    return NightlyPart(installation, ManualClock(), lambda: SimpleNamespace(accounts={"acme": account}))
+    return NightlyPart(installation, clock or ManualClock(), lambda: SimpleNamespace(accounts={"acme": account}))
 
 
 async def log_of(part):
@@ -190,6 +219,24 @@ async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_a
     ]
     assert found["invoices_paid"]["log_level"] == "info"
     assert BACK[Event.INVOICES_OVERDUE] is Event.INVOICES_PAID
+    await database.close()
+
+
+async def test_blocks_end_once_no_night_looks_for_overdue_invoices(tmp_path):
+    database = Database(migrated(tmp_path / "vosd.db"))
+    stores = SqlStores(database)
+    now = at("2026-10-16T04:00:00Z")
+    owing = OverdueAccount("acme", "2026-000001", at("2026-10-01"), 1, Decimal(9), "USD")
+    switch = RunningSwitch(tmp_path / "vosd.sock")
+    assert (await lock_overdue(stores, switch, THE_SWITCH, [owing], 3, now))[0] == ["acme"]
+    part = part_of(tmp_path, minimum=False, verify=False, invoices=False)
+    order = part.order(now + 86_400_000)
+    with capture_logs() as log:
+        await part.report(await work_of_the_night(order), order.works)
+    assert [(line["event"], line["account"], line["why"]) for line in log] == [
+        ("account_opened", "acme", "nightly.invoices is off")
+    ]
+    assert not (await stores.overrides.load()).named(Target.ACCOUNT, Setting.BLOCKED)
     await database.close()
 
 

@@ -172,6 +172,14 @@ def check_settings(
         _warn_of_mails(items, problems)
     if keys.nightly.at is None or not keys.nightly.minimum:
         _warn_of_minimums(items, problems)
+    if keys.invoices.lock_after_days is not None and (keys.nightly.at is None or not keys.nightly.invoices):
+        expected = "nightly.invoices as well: no night blocks an account without it"
+        if keys.nightly.at is None:
+            expected = (
+                "nightly.at with nightly.invoices as well: no night blocks an account without them, and those that were"
+                " blocked stay so until `vosd account unblock`"
+            )
+        problems.warning(origin.place_of("invoices.lock_after_days"), "invoices.lock_after_days", expected)
     _warn_of_inverse_zones(keys, source, items, origin, problems)
 
 

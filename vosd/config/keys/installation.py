@@ -63,9 +63,15 @@ class NightlyKeys(Keys):
     verify: Annotated[bool, switch()] = True
     """As `vosd ledger verify`: differences are the alarm `ledger_differs`."""
     minimum: Annotated[bool, switch()] = True
-    """As `vosd ledger minimum` for the month before, on the first seven days of each month of `invoices.timezone`."""
+    """As `vosd ledger minimum` for the month before, on the first seven days of each month of `invoices.timezone`.
+
+    The first run after a stop that was longer books it on any day.
+    """
     invoices: Annotated[bool, switch()] = True
-    """Overdue invoices are the alarm `invoices_overdue`; `invoices.lock_after_days` blocks their accounts."""
+    """Overdue invoices are the alarm `invoices_overdue`; `invoices.lock_after_days` blocks their accounts.
+
+    Without it the next run ends these blocks.
+    """
 
 
 _PATH: Final = re.compile(r"/[!-~]{0,199}\Z")
