@@ -70,11 +70,20 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.office import Office
+from vosd.admin.office.payment_file import (
+    BadPaymentFile,
+    ImportPayments,
+    ReadPayments,
+    import_payments,
+    read_payment_file,
+    read_payments,
+)
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
     ListWaitingPayments,
     MoveMoney,
+    PaymentType,
     WaitingSheet,
     book_payment,
     confirm_payment,
@@ -853,6 +862,30 @@ async def test_the_payment_of_an_invoice_is_found_though_a_replica_does_not_have
     with pytest.raises(OrderError, match=r"had a payment of 0\.01 without one at 2026-11-"):
         await pay_invoice(site.office, operator(), part)
     await database.close()
+
+
+async def test_a_reference_names_no_invoice_that_its_account_does_not_have(site: Site) -> None:
+    """Its money would pay a later invoice of that number, and what it was meant for would be overdue again."""
+    typed = BookPayment(account="acme", amount=Decimal("0.01"), reference="invoice/2026-000002 bank 7")
+    await book_payment(site.office, operator(), typed)  # the account has none: other software may invoice it
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    (again,) = await book_payment(site.office, operator(), typed)
+    assert again.repeated
+    said = "names invoice 2026-000002, and account acme has none of that number: correct the number"
+    for kind in (PaymentType.PAYMENT, PaymentType.REFUND, PaymentType.ADJUSTMENT):
+        wrong = msgspec.structs.replace(typed, reference="invoice/2026-000002", type=kind)
+        with pytest.raises(OrderError, match=said):
+            await book_payment(site.office, operator(), wrong)
+    file = "account,amount,reference\nacme,1,{0}\nacme,1,invoice/2026-000001\nacme,1,invoice/{{{1}}}\n"
+    text = file.format("invoice/2026-000002", issued.id)
+    lines = tuple(read_payment_file(io.StringIO(text)))
+    with pytest.raises(BadPaymentFile, match=f"^nothing was booked:\nline 2: `reference` {said}[^\n]*$"):
+        await read_payments(site.office, operator(), ReadPayments(content=text))
+    with pytest.raises(BadPaymentFile, match=f"^nothing was booked:\nline 2: `reference` {said}[^\n]*$"):
+        await import_payments(site.office, operator(), ImportPayments(lines))
+    await import_payments(site.office, operator(), ImportPayments(lines[1:]))
 
 
 def test_a_payment_for_an_invoice_takes_no_money() -> None:

@@ -75,7 +75,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     changes ``opening``. Money for a number that several invoices have, of two issuers, pays the whole units of the
     oldest of them first.
     """
-    by_id = {_braced(each.id): [place] for place, each in enumerate(owed)}
+    by_id = {braced(each.id): [place] for place, each in enumerate(owed)}
     named = by_id | _places_by_number(owed)
     paid = [ZERO] * len(owed)
     away = ZERO  # by adjustments and transfers: a debt, also where payments are more
@@ -135,7 +135,7 @@ def _spend(money: Decimal, wanted: Sequence[Decimal], places: Sequence[int], pai
     return money
 
 
-def _braced(id_: int) -> str:
+def braced(id_: int) -> str:
     """Return the name of an invoice by its id, for references: no form of numbers makes braces."""
     return f"{{{id_}}}"
 
@@ -173,7 +173,7 @@ def name_in_reference(invoice: Owed, owed: Sequence[Owed]) -> str:
     It is the number, which the oldest invoice keeps where a later one of another issuer has the same.
     """
     first = next(each for each in owed if each.number == invoice.number)
-    return invoice.number if first.id == invoice.id else _braced(invoice.id)
+    return invoice.number if first.id == invoice.id else braced(invoice.id)
 
 
 def reference_of_undo(reference: str, entry: int) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -32,7 +32,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.retention import DroppedPeriod
-from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, named_invoice, reference_of_undo, undone_entry
+from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, braced, named_invoice, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
@@ -449,6 +449,13 @@ class SqlInvoices(SqlStore):
         if number.startswith("#") and number[1:].isdecimal() and len(number) <= _ID_DIGITS_MAX:
             own = _invoice.c.id == int(number[1:])
         return [_bare(row) for row in await self._database.rows(select(*_BARE).where(own).order_by(_invoice.c.id))]
+
+    async def names_of(self, account: str) -> Set[str]:
+        """Return the numbers and, in braces, the ids of the issued invoices and credit notes of an account."""
+        query = select(_invoice.c.id, _invoice.c.number).where(
+            _invoice.c.account == account, _invoice.c.state != StoredState.DRAFT.value
+        )
+        return {name for row in await self._database.rows(query) for name in (row.number, braced(row.id))}
 
     async def calls(self, invoice: StoredInvoice) -> AsyncGenerator[Sequence[InvoicedCall], None]:
         """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.

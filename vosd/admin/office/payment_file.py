@@ -25,6 +25,7 @@ from vosd.admin.office.payments import (
     WaitingSheet,
     WasRefusedError,
     book_by_hand,
+    check_invoice,
     faults_of,
     needs_second,
     payees,
@@ -37,6 +38,7 @@ from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.authority import OutOfScopeError
+from vosd.invoicing.settlement import named_invoice
 from vosd.storage.database import ContentRefused
 from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 
@@ -478,16 +480,22 @@ async def import_payments(
         found.append(tried)
         is_new = tried.outcome != ImportOutcome.REPEATED.value
         places = decimals_exceeded(office.definitions, account, each.amount) if account is not None and is_new else None
-        if account is None or places is None:
+        if not is_new or (places is None and not named_invoice(each.reference)):
             continue
         would_wait = needs_second(office, who, each.amount)
         asked = office.stores.waiting_payments.was_asked
-        if not (would_wait and await asked(each.account, EntryKind.PAYMENT, each.reference)):
+        if would_wait and await asked(each.account, EntryKind.PAYMENT, each.reference):
+            continue
+        if account is not None and places is not None:
             amount = format_amount(each.amount)
             faults.append(
                 f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
                 f"{places}"
             )
+        try:
+            await check_invoice(office, each.account, each.reference)
+        except OrderError as error:
+            faults.append(f"line {each.line}: {error}")
     if faults:
         raise BadPaymentFile(faults)
     if order.is_trial:

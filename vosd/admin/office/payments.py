@@ -34,7 +34,7 @@ from vosd.base.money import ZERO, AmountText, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import OutcomeUnknown
-from vosd.invoicing.settlement import reference_of_undo, undone_entry
+from vosd.invoicing.settlement import REFERENCE, named_invoice, reference_of_undo, undone_entry
 from vosd.storage.access import OF_TOKEN
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ledger_values import LedgerEntry
@@ -193,8 +193,11 @@ async def book_payment(
     order = _referred(order)
     wanted = _by_hand(scope, order, amount)
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
-    if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
-        check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
+    is_checked = has_decimals or named_invoice(wanted.reference)
+    if is_checked and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
+        if has_decimals:
+            check_decimals(office, (await payees(office, [order.account])).get(order.account), amount)
+        await check_invoice(office, order.account, wanted.reference)
     with _repeatable(wanted.reference if said == "" else said):
         return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
@@ -235,6 +238,7 @@ async def faults_of(
             continue
         try:
             check_decimals(office, accounts.get(order.account), order.amount or ZERO)
+            await check_invoice(office, order.account, wanted.reference)
         except OrderError as error:
             if count > faults_max or not await _has_waited(office, who, wanted):
                 faults[place] = error
@@ -259,6 +263,19 @@ def check_decimals(office: Office, account: Account | None, amount: Decimal) -> 
         return
     shown = format_amount(amount)
     raise OrderError("amount", f"{shown} has more decimals than {account.currency} of account {account.id}: {places}")
+
+
+async def check_invoice(office: Office, account: str, reference: str) -> None:
+    """Raise OrderError where a reference names an invoice that its account does not have.
+
+    An account without any may be invoiced by other software.
+    """
+    if not (name := named_invoice(reference)):
+        return
+    names = await office.stores.invoices.names_of(account)
+    if names and name not in names:
+        remedy = f"correct the number; one that does not begin with {REFERENCE} pays the oldest invoice"
+        raise OrderError("reference", f"names invoice {name}, and account {account} has none of that number", remedy)
 
 
 def _check_payment_of_agent(order: BookPayment, scope: Scope) -> None:
