@@ -18,12 +18,33 @@ def did_table(source: CatalogueSource, problems: ProblemList) -> tuple[DidTable 
     trunks: dict[str, RoutingGateway] = {}
     for definition in sound.values():
         _check(definition, source, trunks, problems)
+    _warn_of_other_phones(source, problems)
     try:
         return DidTable(each.value for each in sound.values()), trunks
     except OverlapError as error:
         one, other = (sound[name] for name in error.names)
         problems.error(*other.at("number"), f"no number of {one.label} ({one.origin.place})", other.value.number)
         return None, trunks
+
+
+def _warn_of_other_phones(source: CatalogueSource, problems: ProblemList) -> None:
+    """Warn, once for all of them, of numbers that ring a phone of another account, as one that has moved since."""
+    phones = source.phones.sound
+    found = [
+        (definition, key, phone)
+        for definition in source.dids.sound.values()
+        for key, names in (("phones", definition.value.phones), ("otherwise", definition.value.otherwise))
+        for phone in names
+        if phone in phones and phones[phone].value.gateway.account != definition.value.account
+    ]
+    if found:
+        definition, key, phone = found[0]
+        owner, count = phones[phone].value.gateway.account, len({each[0].label for each in found})
+        expected = (
+            f"a phone of account {definition.value.account}, this one is of {owner}: numbers that ring phones of other "
+            f"accounts than theirs: {count}"
+        )
+        problems.warning(*definition.at(key), expected, phone)
 
 
 def _check(

@@ -48,3 +48,16 @@ def test_phones_ring_in_turn_unless_together_is_said(site):
 def test_mistakes_are_named(site, entry, expected):
     (problem,) = site.errors(PHONES + site.minimal + f"dids: [{{{entry}}}]")
     assert expected in problem
+
+
+def test_numbers_that_ring_a_phone_of_another_account_are_a_warning(site):
+    others = "{number: '7001', account: acme, password: secret}, {number: '7002', account: carrier, password: secret}"
+    text = (
+        f"phones: [{others}]\n{site.minimal}dids: [{{number: '1', account: acme, phones: '7001'}}, {{number: '2', "
+        "account: acme, phones: ['7001', '7002']}, {number: '3', account: carrier, phones: '7001'}]"
+    )
+    (warning,) = [str(each) for each in site.load(text).problems if "numbers that ring" in str(each)]
+    expected = (
+        "a phone of account acme, this one is of carrier: numbers that ring phones of other accounts than theirs: 2"
+    )
+    assert f"dids[2].phones: value '7002': expected {expected}" in warning

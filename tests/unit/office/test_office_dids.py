@@ -21,6 +21,7 @@ from vosd.admin.office.dids import (
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import OrderError
+from vosd.admin.office.shown_objects import ShowObject, show_object
 from vosd.storage.database import Database
 from vosd.trunks.ringing import RingOrder
 
@@ -63,6 +64,18 @@ async def test_a_number_that_is_given_away_and_taken_back_keeps_its_past(office)
         (None, "", "cancelled"), ("shop", "7002", "contract 7"), (None, "", "stock")
     ]  # fmt: skip
     assert {row.by for row in past} == {operator().name}
+
+
+async def test_other_phones_of_an_account_ring_at_the_times_that_its_number_has(office):
+    keys = {"account": "shop", "phones": ["7001"], "calendar": "day", "otherwise": ["7002"], "ring_timeout": "9"}
+    calendar = WantedObject("calendars", "day", {"timezone": "UTC", "hours": "Mo-Fr 08:00-18:00"})
+    await set_objects(office, operator(), SetObjects(objects=(calendar, WantedObject("dids", RANGE, keys))))
+    for account, phones, expected in (
+        ("shop", ["7001", "7002"], {**keys, "phones": ["7001", "7002"]}),
+        ("south", ["7001"], {"account": "south", "phones": ["7001"]}),
+    ):
+        await assign_did(office, operator(), AssignDid(number=RANGE, account=account, phones=tuple(phones)))
+        assert (await show_object(office, operator(), ShowObject(kind="dids", name=RANGE))).keys == expected
 
 
 async def test_phones_of_a_number_may_ring_together(office):

@@ -23,12 +23,16 @@ from vosd.trunks.ringing import RingOrder
 DIDS: Final = "dids"
 COLUMNS: Final = ("number", "account", "trunk", "phones", "ring", "ring_timeout", "calendar", "otherwise")
 """Columns of a file; the first is needed. Several phones stand in one cell with blanks between."""
+_TIMES: Final = ("ring_timeout", "calendar", "otherwise")
 IMPORT_MAX: Final = 100_000
 """Most lines of one file."""
 
 
 class AssignDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A number, or a range of numbers, that an account has from now on, also where another one had it."""
+    """A number, or a range of numbers, that an account has from now on, also where another one had it.
+
+    An account that had it keeps its times: ``ring_timeout``, ``calendar``, ``otherwise``.
+    """
 
     number: str
     """The number in digits, or the first and the last one of a range with a hyphen."""
@@ -99,8 +103,10 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
         raise OrderError("trunk", "is not named, or beside phones", "name either a trunk or phones")
     if order.ring is not None and not order.phones:
         raise OrderError("ring", "is for phones", "leave it out, or name phones")
-    await _require(office, who, order.number)
+    before = await _required(office, who, order.number)
     keys: dict[str, Any] = {"account": order.account}
+    if before.get("account") == order.account:
+        keys |= {name: before[name] for name in _TIMES if name in before}
     if order.ring is not None:
         keys["ring"] = order.ring.value
     if order.trunk is not None:
@@ -113,7 +119,7 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangeSheet:
     """Take a number back from its account; raises as ``assign_did``."""
-    await _require(office, who, order.number)
+    await _required(office, who, order.number)
     return await _set(office, who, order, [WantedObject(DIDS, order.number, {}, if_version=order.if_version)])
 
 
@@ -150,13 +156,18 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
     return wanted
 
 
-async def _require(office: Office, who: Principal, number: str) -> None:
-    """Raise NoSuchObjectError where the inventory of the database has no such entry, or the agent does not see it."""
+async def _required(office: Office, who: Principal, number: str) -> Mapping[str, Any]:
+    """Return the keys of an entry.
+
+    Raises:
+        NoSuchObjectError: the inventory of the database has no such entry, or the agent does not see it.
+    """
     try:
-        await show_object(office, who, ShowObject(kind=DIDS, name=number))
+        keys: Mapping[str, Any] = (await show_object(office, who, ShowObject(kind=DIDS, name=number))).keys
     except NoSuchObjectError:
         message = f"there is no number {number}: vosd did list has all, vosd did import FILE adds others"
         raise NoSuchObjectError(message) from None
+    return keys
 
 
 async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangeSheet:
