@@ -4,12 +4,13 @@ Cells may contain text from the network, so control characters are escaped.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from io import TextIOWrapper
 from textwrap import indent
-from typing import TYPE_CHECKING, Final, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -18,10 +19,13 @@ from rich.cells import cell_len, set_cell_size
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vosd.base.csv_text import TextOutput
+
 Item = TypeVar("Item")
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
+_CONTROL: Final = re.compile(r"(?!\r?\n|\t)[\x00-\x1f\x7f-\x9f]")
 _NARROWEST: Final = 6
 """Width below which no cell is cut."""
 
@@ -31,11 +35,19 @@ def document(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def output_of_files() -> TextIO:
+class _Screen:
+    """Standard output that is a terminal: no text from the network controls it."""
+
+    def write(self, text: str, /) -> object:
+        """Write text with its control characters escaped, but for line ends and tabs."""
+        return sys.stdout.write(_CONTROL.sub(lambda found: printable(found[0]), text))
+
+
+def output_of_files() -> "TextOutput":
     """Return standard output for what programs read, such as CSV: UTF-8 whatever the locale is, as in files."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    return sys.stdout
+    return _Screen() if sys.stdout.isatty() else sys.stdout
 
 
 def wants_json() -> bool:

@@ -45,6 +45,17 @@ def test_a_dialled_escape_sequence_does_not_reach_the_terminal(capsys: pytest.Ca
     assert r"44\x1b[2J[bold]" in out
 
 
+@pytest.mark.parametrize("is_screen", [True, False])
+def test_csv_that_people_read_does_not_control_their_terminal(monkeypatch: pytest.MonkeyPatch, is_screen: bool) -> None:
+    printed = io.StringIO()
+    monkeypatch.setattr(printed, "isatty", lambda: is_screen)
+    monkeypatch.setattr(sys, "stdout", printed)
+    csv_writer("raw").row(["\x1b]0;gone\x07 50 \u20ac", "a\nb\tc", "\x9b2J\rd"])
+    written = '\x1b]0;gone\x07 50 \u20ac,"a\nb\tc","\x9b2J\rd"\n'
+    escaped = '\\x1b]0;gone\\x07 50 \u20ac,"a\nb\tc","\\x9b2J\\rd"\n'
+    assert printed.getvalue() == (escaped if is_screen else written)
+
+
 def test_what_programs_read_is_utf_8_though_the_locale_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1", errors="backslashreplace"))
