@@ -15,7 +15,6 @@ from vosd.admin.differences import Description, describe
 from vosd.admin.names import check_gateway, check_selection
 from vosd.admin.office.overrides import shown
 from vosd.admin.routing import explain_route
-from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
@@ -84,6 +83,7 @@ from vosd.control.traces import EndedCallMessages, FindMessages, FindRunningCall
 from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, snapshot
 from vosd.engine.registration.bindings import has_part, inbound
 from vosd.engine.service import SwitchService
@@ -165,8 +165,15 @@ class Commands:
 
     async def calls(self, _order: ListCalls) -> list[CallSnapshot]:
         """List the running calls, the oldest first."""
-        now = self._clock.now()
-        return [snapshot(each, now) for each in self._service.switch.calls()]
+        return [shown async for _, shown in self._running()]
+
+    async def _running(self) -> AsyncGenerator[tuple[LiveCall, CallSnapshot], None]:
+        """Yield the running calls with what is shown of each."""
+        for count, each in enumerate(self._service.switch.calls(), start=1):
+            if not each.is_over:
+                yield each, snapshot(each, self._clock.now())
+            if count % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
 
     async def count_calls(self, _order: CountCalls) -> dict[str, AccountCalls]:
         """Count the running calls of each account."""
@@ -201,14 +208,13 @@ class Commands:
 
     async def hangup(self, order: Hangup) -> HangupOutcome:
         """End the selected calls; return how many matched and how many were ended."""
-        now = self._clock.now()
-        running = self._service.switch.calls()
-        meant = [each for each in running if order.selection.fits(snapshot(each, now))]
+        running = [each async for each in self._running()]
+        meant = [each for each, shown in running if order.selection.fits(shown) and not each.is_over]
         if order.at_most is not None and len(meant) > order.at_most:
             return HangupOutcome(len(meant), 0)
         if not meant:
-            check_selection(order.selection, self._service.switch.catalogue, [snapshot(each, now) for each in running])
-        ended = self._service.end_calls(meant, EndReason.ADMINISTRATIVE)
+            check_selection(order.selection, self._service.switch.catalogue, [shown for _, shown in running])
+        ended = self._service.hang_up(meant)
         _log.info("calls_hung_up", count=ended, selection=msgspec.to_builtins(order.selection))
         return HangupOutcome(ended, ended)
 

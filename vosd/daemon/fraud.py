@@ -4,7 +4,6 @@ from typing import Final
 
 from vosd.admin.office.overrides import BlockAccount
 from vosd.admin.office.principal import Means, Permission, Principal, Role
-from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.destinations import DestinationUse
 from vosd.billing.free_numbers import FREE_NUMBER
@@ -107,7 +106,7 @@ class SwitchUnderWatch:
     def hang_up(self, use: DestinationUse) -> int:
         """End the answered calls that a use counts; return how many there were."""
         calls = [each for each in self._service.switch.calls() if _is_counted(each.call_request, use)]
-        return self._service.end_calls(calls, EndReason.ADMINISTRATIVE)
+        return self._service.hang_up(calls)
 
     async def blocks_changed(self) -> None:
         """Read the blocks of the database again; raises StoreUnavailable."""

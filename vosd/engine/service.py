@@ -453,6 +453,10 @@ class SwitchService:
         """End calls by order and tell their peers; none any more once they are written for the next process."""
         return self.loop.end_calls(chosen, reason)
 
+    def hang_up(self, chosen: Sequence[LiveCall]) -> int:
+        """End calls by order of an operator, or of the fraud watch, while others go on; return how many there are."""
+        return self.loop.end_in_turns(chosen, EndReason.ADMINISTRATIVE)
+
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Put another catalogue in force once its accounts have credits.
 

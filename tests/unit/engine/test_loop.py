@@ -6,13 +6,14 @@ from time import monotonic
 from types import SimpleNamespace
 
 import pytest
+from doubles.turns import turns, until
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
-from vosd.engine.loop import Loop
+from vosd.engine.loop import ENDED_AT_ONCE, Loop
 from vosd.obs.traced import Direction
 from vosd.sip.drops import Drop
 from vosd.sip.events import UnknownSourceIgnored
@@ -86,7 +87,7 @@ class Core:
         return self
 
     def end_calls(self, chosen: list[object], reason: EndReason, now: Instant) -> int:
-        self.said.append(f"ended for {reason.value}")
+        self.said.append(f"ended {len(chosen)} for {reason.value}")
         return 1
 
     def handle_deadlines(self, now: Instant) -> None:
@@ -251,6 +252,26 @@ async def test_a_detached_loop_wakes_up_no_more(core, loop):
     asyncio.get_running_loop().call_later(0.03, awake.set)
     await awake.wait()
     assert "timer" not in core.said
+
+
+async def test_many_calls_are_ended_in_turns_between_which_messages_are_processed(core, loop):
+    calls = [object()] * (2 * ENDED_AT_ONCE + 1)
+    asyncio.get_running_loop().call_soon(lambda: core.said.append("another turn"))
+    assert loop.end_in_turns(calls, EndReason.ADMINISTRATIVE) == len(calls)
+    await until(lambda: f"ended 1 for {EndReason.ADMINISTRATIVE.value}" in core.said)
+    ended = f"ended {ENDED_AT_ONCE} for {EndReason.ADMINISTRATIVE.value}"
+    said = [each for each in core.said if each.startswith(("ended", "another"))]
+    assert said == [ended, "another turn", ended, f"ended 1 for {EndReason.ADMINISTRATIVE.value}"]
+
+
+async def test_the_rest_of_many_calls_is_kept_with_the_loop_detached(core, loop):
+    calls = [object()] * (ENDED_AT_ONCE + 1)
+    loop.end_in_turns(calls, EndReason.ADMINISTRATIVE)
+    loop.detach()
+    core.said.clear()
+    await turns(3)
+    assert core.said == []
+    assert loop.end_in_turns(calls, EndReason.ADMINISTRATIVE) == 0
 
 
 async def test_nothing_happens_to_a_call_behind_a_detached_loop(core, loop):

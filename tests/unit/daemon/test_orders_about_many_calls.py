@@ -1,0 +1,59 @@
+"""Orders about running calls that many fit: others get their turn between them."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from doubles.virtual.scene import Scene
+
+from vosd.base.cause import EndReason
+from vosd.control.calls import CallSelection, Hangup, ListCalls
+from vosd.daemon import commands as module
+from vosd.daemon.commands import Commands
+
+CALLS = 5
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene(balance="1000")
+    for _ in range(CALLS):
+        scene.begun_call()
+    scene.wire.run_for(2_000)
+    return scene
+
+
+@pytest.fixture
+def commands(scene: Scene) -> Commands:
+    """Return the commands of a switch that ends calls at once."""
+
+    def hang_up(chosen):
+        return scene.exchange.switch.end_calls(chosen, EndReason.ADMINISTRATIVE, scene.exchange.clock.now())
+
+    settings = SimpleNamespace(node="sw1")
+    configuration = SimpleNamespace(loaded=SimpleNamespace(settings=settings))
+    service = SimpleNamespace(switch=scene.exchange.switch, hang_up=hang_up)
+    status = SimpleNamespace(service=service, silenced=None, configuration=configuration)
+    return Commands(status, scene.exchange.clock)
+
+
+async def test_others_have_their_turn_while_many_calls_are_listed(scene, commands, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    first, *_, last = scene.exchange.switch.calls()
+
+    def end_two() -> None:
+        commands._service.hang_up([first, last])
+
+    asyncio.get_running_loop().call_soon(end_two)
+    listed = await commands.calls(ListCalls())
+    assert [each.call_id for each in listed] == [each.call_id for each in (first, *scene.exchange.switch.calls())]
+    assert len(listed) == CALLS - 1
+
+
+async def test_calls_that_end_while_those_that_fit_are_looked_for_are_not_counted(scene, commands, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    first = scene.exchange.switch.calls()[0]
+    asyncio.get_running_loop().call_soon(commands._service.hang_up, [first])
+    outcome = await commands.hangup(Hangup(CallSelection(account="acme")))
+    assert outcome.ended == outcome.fitting == CALLS - 1
+    assert not scene.exchange.switch.calls()
