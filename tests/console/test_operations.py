@@ -248,6 +248,29 @@ def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_i
     assert site.items("/overrides") == []
 
 
+def test_a_gateway_is_changed_only_where_the_page_has_read_what_it_replaces(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/gateways/carrier-b/overrides", {"values": {"max_concurrent": "3"}}).status == 200
+    assert site.api.ask("POST", "/gateways/carrier-b/block", {}).status == 200
+    held = list[Route]()
+    route_once(boss.page, "**/api/v1/overrides?name=carrier-b", held.append)
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_text("blocked", exact=True).first.wait_for()
+    page.get_by_label("Limit of calls").fill("7")
+    page.get_by_label("Until (empty").fill("2099-01-01T00:00")
+    orders = page.get_by_role("button", name=re.compile("^(Set|Block until then)$"))
+    for order in orders.all():
+        expect(order).to_be_disabled()
+    expect(page.get_by_role("button", name=re.compile("^(Block|End the block)$"))).to_have_count(0)
+    (late,) = held
+    late.continue_()
+    page.get_by_role("button", name="End the block").wait_for()
+    for order in orders.all():
+        expect(order).to_be_enabled()
+    confirmed(page, "Set")
+    page.get_by_text("Set: Limit of calls 7").wait_for()
+    assert site.api.ask("DELETE", "/overrides?name=carrier-b&confirm=true").status == 200
+
+
 def test_a_gateway_that_is_blocked_with_its_account_leads_to_the_block(site: Watched, boss: Visitor) -> None:
     account = site.api.ask("GET", "/gateways/quality?gateway=carrier-b").json["items"][0]["account"]
     page = boss.go(f"/accounts/{account}", account)

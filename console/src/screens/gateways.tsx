@@ -115,6 +115,7 @@ export function GatewayScreen() {
       actions={
         mayBlock &&
         row &&
+        !overrides.isLoading &&
         row.kind !== "group" && (
           <BlockOf
             target="gateways"
@@ -290,7 +291,7 @@ function Overrides({ name }: { name: string }) {
                 type="submit"
                 saysAbove
                 act={t("gateway.set")}
-                disabled={Object.keys(wanted).length === 0}
+                disabled={!found.data || Object.keys(wanted).length === 0}
                 title={t("gateway.set_title", { gateway: name })}
                 lead={`${words} ${until ? t("gateway.until_at", { until: shownUntil }) : t("gateway.until_cleared")}`}
                 onDone={forget}
@@ -308,7 +309,7 @@ function Overrides({ name }: { name: string }) {
                 type="submit"
                 saysAbove
                 act={t("gateway.block_until")}
-                disabled={!until}
+                disabled={!found.data || !until}
                 title={t("gateway.block_title", { gateway: name })}
                 lead={t("gateway.block_lead_until", { until: shownUntil })}
                 onDone={forget}
