@@ -882,6 +882,28 @@ def test_what_is_planned_stands_before_the_changes_and_is_called_off(site: Watch
     assert (then["version"], then["keys"]) == (4, {"max_cps": [None, "4"]})
 
 
+def test_what_is_called_off_leaves_what_a_colleague_has_changed_since_the_page_was_read(
+    site: Watched, visit: Visit
+) -> None:
+    site.api.ask("PUT", "/accounts/planned-too", {"keys": {"currency": "USD"}})
+    planned = {"keys": {"max_cps": "4"}, "memo": "ticket 7", "at": "2099-01-01T00:00:00Z"}
+    site.api.ask("PATCH", "/accounts/planned-too", planned)
+    page = visit().go("/changes", "Configuration changes")
+    line = page.get_by_role("region", name="Planned").get_by_role("listitem").filter(has_text="ticket 7")
+    line.wait_for()
+    assert site.api.ask("PATCH", "/accounts/planned-too", {"keys": {"max_concurrent": "9"}}).status == 200
+    line.get_by_role("button", name="Call off").click()
+    asked = page.get_by_role("dialog")
+    expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
+    expect(line).to_contain_text("max_concurrent: taken away; it was 9")  # the plan is of before
+    asked.get_by_role("button", name="Call off").click()
+    expect(asked).to_contain_text("max_concurrent: set to 9")
+    asked.get_by_role("button", name="Call off").click()
+    page.get_by_text("Version 2 of planned-too is called off").wait_for()
+    (then,) = [each for each in site.items("/planned-versions") if each["name"] == "planned-too"]
+    assert (then["version"], then["replaces"], then["keys"]) == (4, 3, {})
+
+
 def test_figures_of_the_machine_and_of_the_database_lead_to_what_is_behind_them(site: Watched, boss: Visitor) -> None:
     page = boss.go("/", "Overview")
     for figure, part, behind in (

@@ -4,7 +4,7 @@ import { Button, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { ifVersion, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
+import { ifVersion, pageOf, type Query, type Row, type Schemas, send, unlessOther } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
 import { KeyWords } from "../parts/keywords";
@@ -143,6 +143,8 @@ function CallOff({ planned }: { planned: Schemas["PlannedSheet"] }) {
     to === null
       ? send<Change>("delete", place, { query: { ...query, at }, headers })
       : send<Change>("post", `${place}/revert`, { query, headers, body: { version: to, at } });
+  const replacedNow = async () =>
+    (await pageOf("/planned-versions", { kind, name })).items.find((each) => each.version === version)?.replaces;
   const changes = defined ? Object.keys(planned.keys as Row).length > 0 : replaces !== null;
   if (!changes || !may.end || !may.revert) return null;
   return (
@@ -150,7 +152,11 @@ function CallOff({ planned }: { planned: Schemas["PlannedSheet"] }) {
       button={t("changes.call_off")}
       size="compact-xs"
       version={version}
-      order={(query, headers) => plan(replaces, query, headers)}
+      order={(query, headers) => {
+        const order = () => plan(replaces, query, headers);
+        // a colleague may have changed what holds until then, which the version of the plan does not tell
+        return query.dry_run ? unlessOther(replaces, replacedNow, order) : order();
+      }}
       title={t("changes.call_off_title", { name, version })}
       act={t("changes.call_off")}
       said={t("changes.called_off", { name, version })}
