@@ -495,9 +495,6 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
 ) -> None:
     visitor = visit()
     page = visitor.go("/accounts/rival", "rival")
-    page.reload()
-    page.get_by_role("heading", level=1, name="rival").wait_for()
-    page.wait_for_load_state("networkidle")  # the limit and its overrides are there
     route_once(page, "**/api/v1/accounts/rival/overrides", lose_the_answer)
     credited(page, "55")
     asked = page.get_by_role("dialog")
@@ -539,9 +536,6 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     site: Watched, visit: Visit
 ) -> None:
     page = visit().go("/accounts/rival", "rival")
-    page.reload()  # what was read in a test before is not shown
-    page.get_by_role("heading", level=1, name="rival").wait_for()
-    page.wait_for_load_state("networkidle")
     route_once(page, "**/api/v1/accounts/rival/overrides", lambda route: route.abort())
     credited(page, "55")
     asked = page.get_by_role("dialog")
@@ -559,9 +553,6 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
 ) -> None:
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "40"}).status == 200
     page = visit().go("/accounts/rival", "rival")
-    page.reload()  # what was read in a test before is not shown
-    page.get_by_role("heading", level=1, name="rival").wait_for()
-    page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Credit").click()
     held = {"overdraft_limit": "40", "memo": "not to be raised"}
     assert site.api.ask("POST", "/accounts/rival/overrides", held).status == 200
@@ -574,18 +565,33 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
+def test_a_limit_is_set_only_where_the_page_has_read_what_it_replaces(site: Watched, visit: Visit) -> None:
+    page, held = visit().go("/accounts/rival", "rival"), list[Route]()
+    credit = page.get_by_role("button", name="Credit")
+    expect(credit).to_be_enabled()
+    page = visit().turn("/accounts", "Accounts")
+    override = {"overdraft_limit": "40", "memo": "not to be raised"}
+    assert site.api.ask("POST", "/accounts/rival/overrides", override).status == 200
+    route_once(page, "**/api/v1/overrides?name=rival", held.append)
+    visit().go("/accounts/rival", "rival")
+    expect(page.locator("dl.facts").first).to_contain_text("40.00")
+    expect(credit).to_be_disabled()
+    (late,) = held
+    late.continue_()
+    expect(credit).to_be_enabled()
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
 def test_a_limit_that_a_colleague_has_set_and_the_page_has_read_since_is_replaced(
     site: Watched, newcomer: Visit
 ) -> None:
     visitor = newcomer()
     visitor.page.clock.install()
     page = visitor.go("/accounts/rival", "rival")
-    page.get_by_role("button", name="Credit").wait_for()
-    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("button", name="Credit")).to_be_enabled()
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "40"}).status == 200
     page.clock.run_for(31_000)  # the page reads its figures again, and shows the new limit
     expect(page.locator("main")).to_contain_text("40.00")
-    page.wait_for_load_state("networkidle")
     expect(credited(page, "60")).to_contain_text("The overdraft limit is 60")
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["60.00"]
     assert site.daemon.succeed("overrides", "clear", "rival")

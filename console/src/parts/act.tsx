@@ -65,6 +65,7 @@ interface ActProps<Result> {
   lead?: ReactNode;
   isDanger?: boolean;
   isSmall?: boolean;
+  disabled?: boolean;
   size?: MantineSize;
   asks?: readonly Asked[];
   /** The second step of what costs money: a question with what was entered in it. */
@@ -95,6 +96,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       size={props.isSmall ? "compact-xs" : "xs"}
       variant="default"
       c={props.isDanger ? "var(--bad)" : undefined}
+      disabled={props.disabled}
       onOpen={() => show(<ActDialog {...props} orders={orders} opener={opener} />)}
     />
   );

@@ -410,11 +410,14 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
   const { may } = useSession();
   // one of a colleague may have the same limit with other terms, such as why it is not to be raised; where the page has
   // read another limit, it is of another override
-  const seen = useQuery({
+  const isCompared = may.has("GET /overrides") && may.has("POST /accounts/{account}/overrides");
+  const overrides = useQuery({
     queryKey: ["overrides", "accounts", account, limit],
     queryFn: () => overridesOf("accounts", account),
-    enabled: may.has("GET /overrides") && may.has("POST /accounts/{account}/overrides"),
-  }).data;
+    enabled: isCompared,
+    staleTime: 0,
+  });
+  const seen = overrides.data;
   const limitNow = async () => {
     const now = await content(client.GET("/accounts/{account}/balance", { params: { path: { account } } }));
     return now.overdraft_limit ?? null;
@@ -425,6 +428,8 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
     <Act
       needs="POST /accounts/{account}/overrides"
       act={t("customer.credit")}
+      // those that were read with the same limit before are of another override
+      disabled={isCompared && !overrides.isFetchedAfterMount}
       title={t("customer.credit_title", { account })}
       lead={t("customer.credit_lead")}
       asks={[
