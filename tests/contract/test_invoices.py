@@ -7,7 +7,7 @@ import io
 import random
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Set
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -886,6 +886,23 @@ async def test_a_reference_names_no_invoice_that_its_account_does_not_have(site:
     with pytest.raises(BadPaymentFile, match=f"^nothing was booked:\nline 2: `reference` {said}[^\n]*$"):
         await import_payments(site.office, operator(), ImportPayments(lines))
     await import_payments(site.office, operator(), ImportPayments(lines[1:]))
+
+
+async def test_the_invoices_that_a_file_of_payments_names_are_looked_up_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[str]] = []
+    names_of = SqlInvoices.names_of
+
+    async def noted(self: SqlInvoices, accounts: Collection[str]) -> Mapping[str, Set[str]]:
+        asked.append({*accounts})
+        return await names_of(self, accounts)
+
+    monkeypatch.setattr(SqlInvoices, "names_of", noted)
+    lines = [f"{name},1,invoice/2026-{number}" for name in ("acme", "shop") for number in range(20)]
+    text = "\n".join(["account,amount,reference", "idle,1,bank 7", *lines])
+    await read_payments(site.office, operator(), ReadPayments(content=text))
+    assert asked == [{"acme", "shop"}]
 
 
 def test_a_payment_for_an_invoice_takes_no_money() -> None:

@@ -450,12 +450,15 @@ class SqlInvoices(SqlStore):
             own = _invoice.c.id == int(number[1:])
         return [_bare(row) for row in await self._database.rows(select(*_BARE).where(own).order_by(_invoice.c.id))]
 
-    async def names_of(self, account: str) -> Set[str]:
-        """Return the numbers and, in braces, the ids of the issued invoices and credit notes of an account."""
-        query = select(_invoice.c.id, _invoice.c.number).where(
-            _invoice.c.account == account, _invoice.c.state != StoredState.DRAFT.value
+    async def names_of(self, accounts: Collection[str]) -> Mapping[str, Set[str]]:
+        """Return the numbers and, in braces, the ids of the issued invoices and credit notes of some accounts."""
+        found: dict[str, set[str]] = {name: set() for name in accounts}
+        query = select(_invoice.c.account, _invoice.c.id, _invoice.c.number).where(
+            _invoice.c.account.in_(accounts), _invoice.c.state != StoredState.DRAFT.value
         )
-        return {name for row in await self._database.rows(query) for name in (row.number, braced(row.id))}
+        for row in await self._database.rows(query):
+            found[row.account] |= {row.number, braced(row.id)}
+        return found
 
     async def calls(self, invoice: StoredInvoice) -> AsyncGenerator[Sequence[InvoicedCall], None]:
         """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.

@@ -232,13 +232,17 @@ async def faults_of(
     by_hand = [_by_hand(scope, order, order.amount or ZERO) for order in orders]
     earlier = await office.stores.payments.earlier_of([_first_entry(each, who, now) for each in by_hand])
     faults: list[VosError | None] = [each if isinstance(each, VosError) else None for each in earlier]
+    misnamed = await _misnamed(
+        office, [(each.account, wanted.reference) for each, wanted in zip(orders, by_hand, strict=True)]
+    )
     count = len(faults) - faults.count(None)
     for place, (order, wanted) in enumerate(zip(orders, by_hand, strict=True)):
         if earlier[place] is not None:
             continue
         try:
             check_decimals(office, accounts.get(order.account), order.amount or ZERO)
-            await check_invoice(office, order.account, wanted.reference)
+            if (fault := misnamed[place]) is not None:
+                raise fault
         except OrderError as error:
             if count > faults_max or not await _has_waited(office, who, wanted):
                 faults[place] = error
@@ -266,16 +270,27 @@ def check_decimals(office: Office, account: Account | None, amount: Decimal) -> 
 
 
 async def check_invoice(office: Office, account: str, reference: str) -> None:
-    """Raise OrderError where a reference names an invoice that its account does not have.
+    """Raise OrderError where a reference names an invoice that its account does not have."""
+    (fault,) = await _misnamed(office, [(account, reference)])
+    if fault is not None:
+        raise fault
+
+
+async def _misnamed(office: Office, references: Sequence[tuple[str, str]]) -> list[OrderError | None]:
+    """Return an error for each account and reference that names an invoice which the account does not have.
 
     An account without any may be invoiced by other software.
     """
-    if not (name := named_invoice(reference)):
-        return
-    names = await office.stores.invoices.names_of(account)
-    if names and name not in names:
-        remedy = f"correct the number; one that does not begin with {REFERENCE} pays the oldest invoice"
-        raise OrderError("reference", f"names invoice {name}, and account {account} has none of that number", remedy)
+    named = [(account, named_invoice(reference)) for account, reference in references]
+    accounts = {account for account, name in named if name}
+    names = await office.stores.invoices.names_of(accounts) if accounts else {}
+    remedy = f"correct the number; one that does not begin with {REFERENCE} pays the oldest invoice"
+    return [
+        OrderError("reference", f"names invoice {name}, and account {account} has none of that number", remedy)
+        if name and names[account] and name not in names[account]
+        else None
+        for account, name in named
+    ]
 
 
 def _check_payment_of_agent(order: BookPayment, scope: Scope) -> None:
