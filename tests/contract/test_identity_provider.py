@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from copy import copy
 from http.cookies import SimpleCookie
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -264,6 +265,21 @@ async def test_new_keys_of_the_provider_are_read_when_a_token_names_one(
     renewed = key_named("renewed")
     provider.published = [renewed]
     provider.sign = lambda claims: jwt.encode({"alg": "RS256", "kid": "renewed"}, claims, renewed)
+    assert (await browser.log_in()).status == 303
+
+
+async def test_keys_that_cannot_be_read_are_a_fault_of_the_provider(
+    browser: Browser, provider: IdentityProvider
+) -> None:
+    provider.metadata = {"jwks_uri": f"{provider.issuer}/.well-known/openid-configuration"}
+    refused = await browser.log_in()
+    assert (refused.status, refused.json["code"]) == (503, "provider_unavailable")
+    assert "keys" in refused.json["detail"]
+
+
+async def test_keys_of_a_kind_that_cannot_be_read_are_left_out(browser: Browser, provider: IdentityProvider) -> None:
+    odd = SimpleNamespace(as_dict=lambda **_: {"kty": ["RSA"], "kid": provider.key.kid})
+    provider.published = [odd, provider.key]
     assert (await browser.log_in()).status == 303
 
 

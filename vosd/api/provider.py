@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -49,13 +49,19 @@ class _Tokens(msgspec.Struct, frozen=True):
     """Token for the UserInfo of the provider; it is asked for nothing else."""
 
 
+class _Keys(msgspec.Struct, frozen=True):
+    """Keys of the provider (RFC 7517 section 5)."""
+
+    keys: tuple[dict[str, Any], ...]
+
+
 class Provider:
     """Requests to the provider, and the metadata and keys that it gave; one for the process."""
 
     def __init__(self) -> None:
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._metadata: tuple[str, float, Metadata] | None = None
-        self._keys: tuple[str, float, Mapping[str, Any]] | None = None
+        self._keys: tuple[str, float, Sequence[Mapping[str, Any]]] | None = None
 
     async def metadata(self, settings: IdentityProviderSettings) -> Metadata:
         """Return the metadata of the provider; raises ProviderUnavailableError."""
@@ -131,14 +137,14 @@ class Provider:
         except UNDECODABLE as error:
             raise ProviderUnavailableError(f"the claims at {url} cannot be read: {error}; passwords work") from error
 
-    async def _known_keys(self, metadata: Metadata, older_than_s: float = KEPT_S) -> Mapping[str, Any]:
+    async def _known_keys(self, metadata: Metadata, older_than_s: float = KEPT_S) -> Sequence[Mapping[str, Any]]:
         """Return the keys, read again where they are older."""
         now = time.monotonic()
         if self._keys is not None and self._keys[0] == metadata.jwks_uri and now - self._keys[1] < older_than_s:
             return self._keys[2]
         content = await self._ask("GET", metadata.jwks_uri)
         try:
-            keys = msgspec.json.decode(content, type=dict[str, Any])
+            keys = msgspec.json.decode(content, type=_Keys).keys
         except UNDECODABLE as error:
             raise ProviderUnavailableError(f"the keys of {metadata.issuer} cannot be read: {error}") from error
         self._keys = (metadata.jwks_uri, now, keys)

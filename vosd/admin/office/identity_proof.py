@@ -4,7 +4,7 @@
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vosd.admin.office.people import digest_of
@@ -40,7 +40,7 @@ class UnknownKeyError(VosError):
 
 
 def claims_of(
-    provider: IdentityProviderSettings, keys: Mapping[str, Any], token: str, nonce: str, now_ms: int
+    provider: IdentityProviderSettings, keys: Sequence[Mapping[str, Any]], token: str, nonce: str, now_ms: int
 ) -> Mapping[str, Any]:
     """Verify an ID token (OpenID Connect Core section 3.1.3.7), and return its claims.
 
@@ -113,16 +113,12 @@ def _refuse(faults: Mapping[str, bool]) -> None:
         raise LogInRefusedError(f"the token of the identity provider has a wrong {wrong[0]}")
 
 
-def _signed(keys: Mapping[str, Any], token: str) -> dict[str, Any]:
+def _signed(keys: Sequence[Mapping[str, Any]], token: str) -> dict[str, Any]:
     """Return the claims of a token that one of the keys has signed."""
     from joserfc import jwk, jwt
     from joserfc.errors import JoseError
 
-    usable = [
-        each
-        for each in keys.get("keys", ())
-        if isinstance(each, dict) and each.get("kty") in {"RSA", "EC", "OKP"} and each.get("use", "sig") == "sig"
-    ]
+    usable = [each for each in keys if each.get("kty") in ("RSA", "EC", "OKP") and each.get("use", "sig") == "sig"]
 
     def key_of(found: Any) -> Any:
         identifier = found.headers().get("kid")
