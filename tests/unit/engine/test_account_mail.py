@@ -138,6 +138,18 @@ async def test_an_address_that_is_refused_holds_up_no_other_and_is_named(postbox
     assert waiting(output) == []
 
 
+@pytest.mark.parametrize("said", [b"what", b"252 perhaps"])
+async def test_an_answer_about_an_address_that_is_no_refusal_loses_no_mail(postbox: Postbox, said: bytes) -> None:
+    postbox.coming = [(*COMMANDS, "rcpt to:<acme@example.com>", "rset"), addressed("acme")]
+    postbox.put_off, postbox.put_off_answer = {"acme@example.com": 1}, said
+    output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    output.serves.set()
+    low(output, "acme")
+    async with sending(output):
+        assert (await received(postbox))["To"] == "acme@example.com"
+    assert postbox.faults == []
+
+
 async def emptied(output: AccountMail) -> None:
     while waiting(output):
         await turns(1)

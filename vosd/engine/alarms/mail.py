@@ -220,8 +220,8 @@ def _refusing(
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         codes = {code for code, _ in error.recipients.values()}
-        if _LEAVING in codes:
-            return {}  # the others of the mail were not asked, or it was not sent to them
+        if _LEAVING in codes or min(codes) < 400:
+            return {}  # the others of the mail were not asked, or an answer is no refusal: smtplib says -1 of rubbish
         return error.recipients if can_wait or min(codes) >= _FOR_GOOD else {}
     if not isinstance(error, smtplib.SMTPDataError):
         return {}
