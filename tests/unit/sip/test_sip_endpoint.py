@@ -182,6 +182,10 @@ def test_a_malformed_request_gets_400_with_the_reason_and_is_counted(probe, chan
     assert probe.endpoint.census() == {"dialogs": 0, "transactions": 0, "timers": 0}
 
 
+def test_the_refusal_of_a_malformed_call_has_a_cause_and_no_end_reason(probe):
+    assert answer_to(probe, request(headers="Require: a;b\r\n")).header("reason") == "Q.850;cause=41"
+
+
 @pytest.mark.parametrize("missing", ["From", "To", "Call-ID", "CSeq"])
 def test_what_a_broken_request_lacks_is_not_made_up_in_its_answer(probe, missing):
     lines = [line for line in request("OPTIONS").split(b"\r\n") if not line.startswith(missing.encode() + b":")]

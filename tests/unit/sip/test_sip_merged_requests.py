@@ -45,6 +45,7 @@ def test_a_copy_with_another_branch_gets_482(probe, source):
     [refusal] = probe.sent()
     assert (refusal.response.status, refusal.peer.host) == (482, source.host)
     assert refusal.response.via.branch == "z9hG4bK-another-path"
+    assert refusal.response.header("reason") == 'Q.850;cause=25;text="Loop"'
 
 
 def test_a_repetition_of_the_refused_copy_gets_482_again_until_its_ack(probe):

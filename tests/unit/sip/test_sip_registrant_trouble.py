@@ -143,6 +143,12 @@ class TestFailures:
         stage.run(5_000_000)
         assert stage.asked_after()[1] == pytest.approx(1_000 * wait_s, abs=50)
 
+    def test_no_attempt_comes_before_the_time_of_retry_after_whatever_is_drawn(self):
+        stage = RegistrationStage(draw=lambda most: most - 1)
+        stage.vendor.script.append(Told(503, ("Retry-After: 120",)))
+        stage.run(200_000)
+        assert stage.asked_after()[1] == pytest.approx(132_000, abs=50)
+
     def test_where_one_address_is_silent_the_next_is_asked_and_kept(self, stage):
         other = VendorRegistrar(stage.wire, OTHER, SWITCH)
         other.grants_s = 60
