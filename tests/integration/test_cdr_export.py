@@ -198,6 +198,7 @@ def test_json_lines_have_objects_and_numbers(site):
         ("\nmax_rows: 0", 2, "a whole number from 1"),
         ("times: {zone: Europe/Berlim}", 1, "Europe/Berlin"),
         ("times: {format: today}", 1, "one of iso, epoch_ms, epoch, or a format"),
+        ("times: {format: '%s'}", 1, "one of iso, epoch_ms, epoch, or a format"),
         ("money: {decimal_comma: yes}", 1, "another delimiter"),
         ("delimiter: '\"'", 1, "one character, or tab"),
         ("colums: [fee]", 1, "did you mean 'columns'?"),

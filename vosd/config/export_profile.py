@@ -76,7 +76,8 @@ def _time_form() -> FromText:
     def read(text: str) -> TimeForm | str:
         if text in words:
             return words[text]
-        if "%" not in text or _SAMPLE.strftime(text) == text:
+        # The C library computes %s by the zone of the machine, whatever zone the time has.
+        if _SAMPLE.strftime(text) == text or "%s" in text.replace("%%", ""):
             raise ValueError
         return text
 
