@@ -104,7 +104,14 @@ def test_a_plan_without_calendar_in_its_order_leaves_out_less_close_calendars(or
 
 
 @pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
-@pytest.mark.parametrize("order", [(Criterion.CALENDAR, Criterion.COST), (Criterion.COST,)])
+@pytest.mark.parametrize(
+    "order",
+    [
+        (Criterion.CALENDAR, Criterion.COST),
+        (Criterion.COST,),
+        (Criterion.CALENDAR, Criterion.PREFIX, Criterion.PRIORITY, Criterion.COST, Criterion.ROUND_ROBIN),
+    ],
+)
 def test_further_criteria_decide_between_gateways_whose_calendars_fit_alike(order, blocked):
     prices = {"dear": "0.50", "cheap": "0.30"}
     gateways = [routing_gateway(name, "44", calendar="daytime") for name in prices]
