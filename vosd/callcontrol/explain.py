@@ -252,8 +252,8 @@ def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Re
             detail = f"answers no OPTIONS for {down_s} s"
         case Cause.NOT_LOCATED:
             detail = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
-        case Cause.NO_BUY_RATE:
-            detail = f"vendor account {gateway.account} has none for {request.callee}"
+        case Cause.NO_BUY_RATE if not detail:
+            detail = f"vendor account {gateway.account} has none for {request.callee_rated or request.callee}"
         case Cause.NO_FUNDS:
             detail = f"vendor account {gateway.account} cannot pay for the first seconds of a call"
         case Cause.FULL:

@@ -11,13 +11,16 @@ from doubles.virtual.vendor import SILENT, answers, refuses
 from msgspec.structs import replace
 
 from vosd.b2bua.snapshot.callee import ChoiceSnapshot
+from vosd.base.clock import Instant
+from vosd.billing.accounts import AccountType
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
+from vosd.callcontrol.explain import PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing import pipeline
-from vosd.routing.pipeline import RouteChoice
+from vosd.routing.pipeline import RouteChoice, RouteRequest
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 NOW = 1_790_000_000_000
@@ -169,3 +172,27 @@ def test_a_choice_is_booked_by_its_terms_and_without_any_by_none():
     assert buy_rate(RouteChoice(routing_gateway("carrier"), "*", "44", "1000", rate)) is rate
     assert buy_rate(RouteChoice(routing_gateway("carrier"), "*", "44", "1000")) is None
     assert buy_rate(None) is None
+
+
+@pytest.mark.parametrize(
+    ("callee", "rated", "allow_unrated", "why"),
+    [
+        ("331", "", True, ""),
+        ("449012", "331", True, ""),
+        ("449012", "", True, "the prefix is locked"),
+        ("9449012", "449012", True, "the prefix is locked"),
+        ("9449012", "449012", False, "vendor account carriers has none for 449012"),
+        ("449012", "331", False, "vendor account carriers has none for 331"),
+    ],
+)
+def test_no_call_is_sent_to_a_prefix_that_the_rates_of_the_vendor_have_locked(callee, rated, allow_unrated, why):
+    """The number counts by which the call is rated."""
+    vendor = routing_gateway("vendor", account="carriers", allow_unrated=allow_unrated)
+    carriers = account("carriers", type=AccountType.CLEARING, rate_group="buy")
+    rates = builders.rate_group("buy", applied_rate("0.30"), applied_rate("9.00", prefix="4490", locked=True))
+    made = builders.catalogue([vendor], accounts=[carriers], rate_groups=[rates])
+    live = LiveState(addresses_of=lambda gateway: gateway.addresses)
+    request = RouteRequest(callee=callee, caller="", callee_rated=rated, at=Instant(60_000, NOW))
+    found = explain_routes(request, made.routes, live.occupancy, live.rests, LiveVendors(made, live))
+    assert bool(found.candidates) is not bool(why)
+    assert found.left == ((PassedOver("vendor", f"no buy rate: {why}"),) if why else ())
