@@ -193,6 +193,24 @@ def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():
     assert not index.is_from("other", "10.0.0.1", 5060)
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "acme_may", "wide_may"),
+    [
+        ("10.0.0.1", 5_062, True, True),
+        ("10.0.0.1", 5_060, False, True),
+        ("10.0.0.1", None, True, True),
+        ("10.0.0.2", 5_062, False, True),
+        ("10.0.1.1", 5_062, False, False),
+        ("10.0.1.1", None, False, False),
+    ],
+)
+def test_a_login_is_kept_at_the_hosts_and_ports_of_its_gateway_alone(host, port, acme_may, wide_may):
+    acme = mapping_gateway("acme", "10.0.0.1@5062", credentials=credentials("acme", "secret"))
+    wide = mapping_gateway("wide", "10.0.0.0/24", credentials=credentials("wide", "secret"))
+    index = SourceIndex([acme, wide])
+    assert (index.may_send(acme, host, port), index.may_send(wide, host, port)) == (acme_may, wide_may)
+
+
 def test_ipv6_sources_are_told_from_ipv4_ones():
     index = SourceIndex([mapping_gateway("six", "2001:db8::/32"), mapping_gateway("all-v4", "0.0.0.0/0")])
     assert found(index, "2001:db8::5") == "six"
