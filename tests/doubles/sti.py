@@ -112,6 +112,11 @@ class Sti:
         self._below = self._made("authority", self._key, "root", self._root_key, is_authority=True, authority=delegated)
         self.root_pem = self.root.public_bytes(Encoding.PEM).decode()
 
+    def below(self, issuer: str) -> bytes:
+        """Return the authority below the root in PEM, as another issuer has certified it, or it itself."""
+        key = self._key if issuer == "authority" else ec.generate_private_key(ec.SECP256R1())
+        return self._made("authority", self._key, issuer, key, is_authority=True).public_bytes(Encoding.PEM)
+
     def trust(self, *revoked: x509.Certificate) -> TrustStore:
         """Return a store that trusts the root."""
         return TrustStore([self.root_pem], [self.revocations(*revoked)] if revoked else [])

@@ -13,7 +13,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    ClientVerifier,
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from vosd.base.errors import VosError
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
@@ -106,10 +113,7 @@ class TrustStore:
         at = datetime.fromtimestamp(at_ms / 1_000, UTC)
         builder = PolicyBuilder().store(self._store).time(at).max_chain_depth(CHAIN_MAX)
         builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_LEAF)
-        try:
-            chain = builder.build_client_verifier().verify(leaf, others).chain
-        except VerificationError as error:
-            raise UnsupportedCredentialError(f"the certificate is not trusted: {str(error)[:150]}") from error
+        chain = _verified(builder.build_client_verifier(), leaf, others)
         for each in chain:
             if (each.issuer.public_bytes(), each.serial_number) in self._revoked:
                 raise UnsupportedCredentialError("the certificate, or one above it, is revoked")
@@ -204,6 +208,27 @@ def _chain(content: bytes) -> Sequence[x509.Certificate]:
     if len(found) > CHAIN_MAX:
         raise UnsupportedCredentialError(f"a chain of more than {CHAIN_MAX} certificates")
     return found
+
+
+def _verified(
+    verifier: ClientVerifier, leaf: x509.Certificate, others: Sequence[x509.Certificate]
+) -> Sequence[x509.Certificate]:
+    """Return the path from a certificate to a root, through one certificate of each name: the first, else the last.
+
+    The library tries all paths, up to 128 signatures. A caller chooses the certificates: several of one name, each
+    signed by that name, had it check keys that he made slow for a second, while the calls of others waited.
+
+    Raises:
+        UnsupportedCredentialError: there is no such path.
+    """
+    first = {each.subject: each for each in reversed(others)}
+    last = {each.subject: each for each in others}
+    for choice in (first, last) if first != last else (first,):
+        try:
+            return verifier.verify(leaf, [*choice.values()]).chain
+        except VerificationError as error:
+            fault = error
+    raise UnsupportedCredentialError(f"the certificate is not trusted: {str(fault)[:150]}") from fault
 
 
 def _unrecognized(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:

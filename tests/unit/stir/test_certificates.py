@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
 
-from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
+from vosd.stir.certificates import CHAIN_MAX, TrustError, TrustStore, read_revoked, read_roots
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.extensions import (
     CONSTRAINT_OIDS,
@@ -119,6 +119,23 @@ def test_certificates_and_lists_of_an_unknown_version_are_an_error():
     certificate = network.certificate.public_bytes(Encoding.DER).replace(b"\x02\x01\x02", b"\x02\x01\x7f", 1)
     with pytest.raises(BadIdentityInfoError):
         sti.trust().certified(certificate, VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_chain_may_have_its_authority_by_another_root_as_well(is_first):
+    sti = Sti(VIRTUAL_NOW_MS)
+    leaf, end, authority = sti.issue().chain.partition(b"-----END CERTIFICATE-----\n")
+    pair = (authority, sti.below("other root"))
+    certified = sti.trust().certified(b"".join((leaf, end, *(pair if is_first else reversed(pair)))), VIRTUAL_NOW_MS)
+    assert certified.authorities
+
+
+def test_certificates_of_one_name_have_no_more_signatures_checked_than_a_chain_has():
+    sti = Sti(VIRTUAL_NOW_MS)
+    leaf, end, _ = sti.issue().chain.partition(b"-----END CERTIFICATE-----\n")
+    own = [sti.below("authority") for _ in range(CHAIN_MAX - 1)]
+    with pytest.raises(UnsupportedCredentialError, match="max depth"):  # and no limit of signatures is reached
+        Sti(VIRTUAL_NOW_MS).trust().certified(b"".join((leaf, end, *own)), VIRTUAL_NOW_MS)
 
 
 def test_a_chain_may_not_be_endless():
