@@ -12,6 +12,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.successor import without_holds
 from doubles.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, answers_timed
 
 from vosd.b2bua.settings import DeadCallBilling
@@ -62,6 +63,18 @@ def test_a_call_without_session_timer_keeps_its_longest_duration(tmp_path, move)
     assert record.end_reason == "Maximum Duration"
     assert record.hold_time_ms == LIMIT_S * 1_000
     assert b"OPTIONS sip:" not in scene.bytes_to(CUSTOMER)
+
+
+def test_a_peer_keeps_the_shorter_interval_of_its_answer_to_a_refresh(tmp_path):
+    terms, script = content(SessionTimerSettings(ttl_s=600, segment=2)), answers_timed("600;refresher=uac")
+    scene, _, there = begin(tmp_path, terms, "as it was answered", script=script)
+    there.knows_timer = False
+    there.will("UPDATE", Reply(headers=("Session-Expires: 120;refresher=uac",)))
+    scene.wire.run_until(lambda: there.asked["UPDATE"])
+    scene.wire.run_for(2_000)
+    there.gone = 0
+    scene.kill(then_ms=130_000)
+    assert scene.record.end_reason == "Session Timeout"
 
 
 @pytest.mark.parametrize("move", MOVES)
