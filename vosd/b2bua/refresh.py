@@ -121,13 +121,10 @@ class ChangedAnswer(Proposal):
 class MediaHold(ChangedAnswer):
     """Put a side on hold while the other one talks to a third party; a refusal changes nothing."""
 
-    __slots__ = ("is_over",)
+    __slots__ = ()
 
-    def __init__(
-        self, endpoint: Endpoint, far: "Leg", session: bytes, said_before: bytes, *, is_over: bool = False
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, far: "Leg", session: bytes, said_before: bytes) -> None:
         super().__init__(endpoint, None, far, session, said_before)
-        self.is_over = is_over
 
     @classmethod
     def of(cls, endpoint: Endpoint, far: "Leg") -> "MediaHold":
@@ -138,7 +135,3 @@ class MediaHold(ChangedAnswer):
         """Abandon it; the side may have accepted it meanwhile, and is on hold until it is offered something else."""
         self._release(now)
         self._over()
-
-    def _over(self) -> None:
-        super()._over()
-        self.is_over = True

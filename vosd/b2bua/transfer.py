@@ -358,7 +358,7 @@ class CallTransfer:
             self._endpoint.call_off(self.alarm)
             self.alarm = None
         hold, self.hold = self.hold, None
-        if hold is not None and not hold.is_over:
+        if hold is not None:
             hold.withdraw(now)
 
     def _notify(self, status: int, now: Instant) -> None:

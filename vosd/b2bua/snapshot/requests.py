@@ -67,7 +67,6 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
     offer: SessionSnapshot = NO_SESSION
     asked: AskedSnapshot | None = None
     alarm: TimerSnapshot | None = None
-    is_over: bool = False
     said_before: SessionSnapshot = NO_SESSION
     origin: LegReference | None = None
     server: AnsweredSnapshot | None = None
@@ -92,7 +91,6 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
             offer=SessionSnapshot.of(proposal.offer),
             asked=_asked(proposal.asked, endpoint),
             alarm=TimerSnapshot.of(proposal.alarm, endpoint.store),
-            is_over=isinstance(proposal, MediaHold) and proposal.is_over,
             said_before=SessionSnapshot.of(said_before),
             origin=origin,
             server=None if server is None else answered_snapshot(server, endpoint),
@@ -124,7 +122,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
                 first, second = (calls.leg(each, call) for each in self.introduced)
                 return Introduction(endpoint, bridge, first, second, far, offer, self._in_ack(calls))
             case "hold":
-                return MediaHold(endpoint, far, offer, said_before, is_over=self.is_over)
+                return MediaHold(endpoint, far, offer, said_before)
             case "changed answer":
                 return ChangedAnswer(endpoint, bridge, far, offer, said_before)
             case "refresh" if far.supervision is not None:
