@@ -325,6 +325,20 @@ def test_a_call_with_a_compressed_offer_is_refused():
     assert scene.vendor.calls == []
 
 
+@pytest.mark.parametrize("passes", [True, False])
+def test_an_info_whose_other_part_has_to_be_understood_is_refused(passes):
+    scene = scene_of()
+    call, there = scene.talk()
+    handling = "optional" if passes else "required"
+    other = BodyPart("text/x-secret", b"secret", f"render;handling={handling}")
+    kind, body = mixed(SUSPEND, other)
+    asking = call.ask("INFO", kind=kind, body=body)
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert asking.final.status == (200 if passes else 415)
+    assert [parts_in(each) for each in there.asked["INFO"]] == ([[SUSPEND]] if passes else [])
+    scene.finish(call)
+
+
 def test_a_compressed_change_of_the_session_is_refused():
     scene = scene_of()
     call, there = scene.talk()
