@@ -917,6 +917,19 @@ def test_the_block_of_a_gateway_is_ended_only_where_the_page_has_read_it(site: W
     assert site.items("/overrides") == []
 
 
+def test_an_account_that_is_closed_has_no_block_to_end(visit: Visit) -> None:
+    def closed(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "blocked": True, "closed": True})
+
+    visitor = visit()
+    visitor.page.route("**/accounts/other/balance?*", closed)
+    page = visitor.go("/accounts/other", "other")
+    page.get_by_role("button", name="Block", exact=True).wait_for()
+    expect(page.get_by_role("button", name="End the block")).to_have_count(0)
+    page.unroute("**/accounts/other/balance?*")
+
+
 def test_an_account_is_locked_with_the_calls_to_it(site: Watched, visit: Visit) -> None:
     page = visit().go("/accounts/other", "other")
     page.get_by_role("button", name="Block", exact=True).click()

@@ -652,17 +652,15 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   );
 }
 
-/** A moment before every block. */
-const NO_BLOCK = "1970-01-01T00:00:00Z";
-
 function Block({ account, row }: { account: string; row: Row }) {
   const { t } = useTranslation();
   return (
     <BlockOf
       target="accounts"
       name={account}
-      isBlocked={row.blocked === true}
-      since={String(row.blocked_since ?? NO_BLOCK)}
+      // one that is closed or disabled is without calls, too, by something else
+      isBlocked={row.blocked_since !== undefined}
+      since={row.blocked_since as string | undefined}
       title={t("customer.block_title", { account })}
       lead={t(row.type === CLEARING ? "customer.block_vendor" : "customer.block_lead")}
       incoming={row.type === CLEARING ? undefined : t("customer.block_incoming")}
