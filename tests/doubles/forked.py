@@ -30,14 +30,17 @@ _SERVER: Final[Any] = forkserver._forkserver
 
 def forked(run: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     """Start a process that runs ``run`` and ends; it is killed when this one ends."""
-    _provide_server()
+    provide_server()
     process = _CONTEXT.Process(target=run, args=arguments, daemon=True)
     process.start()
     return process
 
 
-def _provide_server() -> None:
-    """Have a process that forks, if there is none yet: that of another worker, or one of our own."""
+def provide_server() -> None:
+    """Have a process that forks, if there is none yet: that of another worker, or one of our own.
+
+    It imports before it forks, which takes half a minute where the machine is busy.
+    """
     if _SERVER._forkserver_address is not None:
         _SERVER.ensure_running()
     elif _RUN not in os.environ or "TMPDIR" not in os.environ:
@@ -86,3 +89,6 @@ def _start_server() -> None:
             del os.environ[_SEARCHED]
         else:
             os.environ[_SEARCHED] = before
+    first = _CONTEXT.Process(target=os.getpid)
+    first.start()  # returns once the imports are done
+    first.join()

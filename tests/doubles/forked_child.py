@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from doubles.forked import forked
+from doubles.forked import forked, provide_server
 from vosd.processes.child import Child
 
 
@@ -57,6 +57,7 @@ def _number_of(passed: Any) -> int:
 
 async def started(module: str, *descriptors: int) -> Child:
     """Start ``main`` of a module with the channel and open descriptors, as ``vosd.processes.child.started`` does."""
+    await asyncio.to_thread(provide_server)  # what else waits in this event loop goes on meanwhile
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with theirs:
