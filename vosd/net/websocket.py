@@ -22,6 +22,8 @@ from vosd.sip.wire.stream import PING, PONG
 _SUBPROTOCOL: Final = Subprotocol("sip")
 _GOING_AWAY: Final = 1001
 _INVALID_DATA: Final = 1007
+HANDSHAKE_BYTES_MAX: Final = 16_384
+"""Longest HTTP request of a handshake: its lists are read at once when it ends, and those of 900 kB took 0.5 s."""
 SLICE_BYTES: Final = 512
 """Bytes that are parsed at a time: the smallest frame has 6, and costs as much as one of 500."""
 FRAMES_AT_ONCE: Final = 16
@@ -45,6 +47,8 @@ class WebSocketFramer:
         self._protocol = ServerProtocol(
             origins=allowed, subprotocols=[_SUBPROTOCOL], max_size=limits.max_message_bytes, logger=_quiet
         )
+        self._handshake_bytes = 0
+        """Bytes that were parsed of the handshake."""
         self._unread = bytearray()
         """Received bytes that are not parsed yet."""
         self._pending = bytearray()
@@ -93,6 +97,11 @@ class WebSocketFramer:
     def _parse(self, data: bytes, messages: list[bytes]) -> int:
         """Parse bytes, add the messages that they complete, and return the number of frames."""
         protocol = self._protocol
+        if protocol.state is State.CONNECTING:
+            self._handshake_bytes += len(data)
+            if self._handshake_bytes > HANDSHAKE_BYTES_MAX:
+                self.lost = f"no WebSocket: a request of more than {HANDSHAKE_BYTES_MAX} bytes"
+                return 0
         protocol.receive_data(data)
         events = protocol.events_received()
         for event in events:

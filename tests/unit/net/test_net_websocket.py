@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts
-from vosd.net.websocket import SLICE_BYTES, WebSocketFramer
+from vosd.net.websocket import HANDSHAKE_BYTES_MAX, SLICE_BYTES, WebSocketFramer
 from vosd.sip.settings import Limits
 from vosd.sip.wire.parse import parse_message
 
@@ -71,6 +71,18 @@ def test_a_program_without_origin_may_connect_and_every_page_where_all_are_allow
         web = framer(*allowed)
         web.feed(request_of("switch.example.org", KEY, Origin=origin))
         assert web.is_ready
+
+
+@pytest.mark.parametrize(("lines", "is_taken"), [(3, True), (110, False)])
+def test_lists_of_a_handshake_are_not_read_beyond_what_cookies_need(lines, is_taken):
+    web = framer()
+    more = b"Connection: %s\r\n" % b", ".join([b"keep-alive"] * 340) * lines
+    web.feed(HELLO[:-2] + more + b"\r\n")
+    while web.has_more and web.lost is None:
+        web.feed(b"")
+    assert web.is_ready is is_taken
+    assert (web.lost is None) is is_taken
+    assert not web.lost or str(HANDSHAKE_BYTES_MAX) in web.lost
 
 
 def test_sip_is_chosen_among_other_sub_protocols():
