@@ -246,7 +246,7 @@ async def test_each_order_of_the_end_of_a_month_that_collides_is_tried_thrice(
     number = await reconcile(office)
     with colliding(database, "INTO audit", lambda _: True) as begun, pytest.raises(Collided):
         await dispute(office, number, DisputeState.OPEN)
-    assert (len(begun), await office.stores.reconciliations.disputes()) == (3, {})
+    assert (len(begun), await office.stores.reconciliations.disputes([number])) == (3, {})
     with colliding(database, "INTO audit", lambda before: before % 3 < 2):
         await dispute(office, number, DisputeState.OPEN)
         await close(office)

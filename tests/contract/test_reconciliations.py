@@ -952,7 +952,7 @@ async def test_a_settlement_that_loses_against_another_person_books_nothing(site
     made = await site.imported(faulty())
     await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
     store = site.office.stores.reconciliations
-    read: StoredDispute = (await store.disputes())[made.id]
+    read: StoredDispute = (await store.disputes([made.id]))[made.id]
     await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, state=DisputeState.REJECTED))
     line = site.office.audit_line(operator(), DisputeBill(id=made.id), "carrier")
     payment = Payment(
@@ -967,7 +967,7 @@ async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(
     made = await site.imported(faulty())
     await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
     store = site.office.stores.reconciliations
-    read: StoredDispute = (await store.disputes())[made.id]
+    read: StoredDispute = (await store.disputes([made.id]))[made.id]
     await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, state=DisputeState.SENT))
     line = site.office.audit_line(operator(), DisputeBill(id=made.id), "carrier")
     for before in (read, None):

@@ -88,11 +88,9 @@ class RateChoice:
         chosen = self._chosen.get(key)
         return self._settled(key) if chosen is None else chosen
 
-    def found(
-        self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /
-    ) -> tuple[AppliedRate, ...]:
+    def found(self, number: str, wall_ms: int, caller: str = "", /) -> tuple[AppliedRate, ...]:
         """Return the rates of all candidates, in order of preference, for explanations."""
-        return self._named([each.rates.find(number, wall_ms, caller, forward_prefix) for each in self._candidates])
+        return self._named([each.rates.find(number, wall_ms, caller) for each in self._candidates])
 
     def _settled(self, found: tuple[AppliedRate | None, ...]) -> AppliedRate | None:
         """Return the choice of what the candidates have found, and keep it."""

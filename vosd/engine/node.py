@@ -59,6 +59,15 @@ class Addresses(Protocol):
     def resolved(self, configured: Sequence[Address], /) -> Sequence[Address]:
         """Return where addresses of a gateway are, in order; empty where nothing is known."""
 
+    def locate(self, hop: Hop, seen_at: Peer | None, /) -> Hop | None:
+        """Return where a name of a dialog is (``sip.flows.Locator``)."""
+
+    def hosts(self) -> Set[str]:
+        """Return the addresses of all gateways with names."""
+
+    def names_at(self, host: str, /) -> Collection[str]:
+        """Return the names of routing gateways that have an address."""
+
 
 class VendorLinks(Counting):
     """Registrations and pings, begun and ended with the gateways of the catalogue."""
@@ -98,25 +107,12 @@ class Tokens(Protocol):
         """Return a key for HMAC-SHA256."""
 
 
-class NamedAddresses(Addresses, Protocol):
-    """Addresses of names (``engine.peers.directory``)."""
-
-    def locate(self, hop: Hop, seen_at: Peer | None, /) -> Hop | None:
-        """Return where a name of a dialog is (``sip.flows.Locator``)."""
-
-    def hosts(self) -> Set[str]:
-        """Return the addresses of all gateways with names."""
-
-    def names_at(self, host: str, /) -> Collection[str]:
-        """Return the names of routing gateways that have an address."""
-
-
 class Surroundings(NamedTuple):
     """Parts of a switch that differ between production and tests."""
 
     clock: Clock
     tokens: Tokens
-    names: NamedAddresses
+    names: Addresses
     sink: CallSink
     credits: dict[str, AccountCredit]
     """Credit of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""

@@ -337,11 +337,9 @@ class SqlReconciliations:
             yield found
             position += 1
 
-    async def disputes(self, numbers: Sequence[int] | None = None) -> dict[int, StoredDispute]:
-        """Return the disputes of some comparisons, or of all, by their numbers."""
-        query = select(_dispute)
-        if numbers is not None:
-            query = query.where(_dispute.c.reconciliation.in_(numbers))
+    async def disputes(self, numbers: Sequence[int]) -> dict[int, StoredDispute]:
+        """Return the disputes of comparisons by the numbers of these."""
+        query = select(_dispute).where(_dispute.c.reconciliation.in_(numbers))
         return {row.reconciliation: dispute_of(row) for row in await self._database.rows(query)}
 
     @repeated

@@ -187,9 +187,9 @@ class Files:
         for path in self.directory.glob(f"{_STEM}{DRAFT}"):
             path.unlink()
 
-    def leave_unbooked(self, path: Path) -> Path:
-        """Keep of a file of an earlier run only the ended calls that are not booked; return its new path."""
-        return path.rename(path.with_suffix(UNBOOKED))
+    def leave_unbooked(self, path: Path) -> None:
+        """Keep of a file of an earlier run only the ended calls that are not booked."""
+        path.rename(path.with_suffix(UNBOOKED))
 
     def set_aside(self, path: Path) -> None:
         """Set a file aside that could not be read completely; the switch never removes it."""

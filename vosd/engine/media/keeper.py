@@ -572,7 +572,7 @@ class MediaKeeper:
 
     def _sealed_again(
         self, message: Outgoing, leg: Leg, media: LegMedia, body: bytes, given: bytes
-    ) -> MessageChange | MessageWait | None:
+    ) -> MessageChange | MessageWait:
         """Put the keys and the ICE that the leg was ``given`` with its ports into another description for it."""
         try:
             body = terminated(body, given, mids_of(bytes(leg.sessions.remote)))
