@@ -26,9 +26,7 @@ control_socket: $directory/vosd.sock
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may hang."""
-    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.stop()
+    yield from mortal_server(tmp_path_factory.mktemp("mariadb"))
 
 
 @pytest.mark.mariadb

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.exploring import examples
-from doubles.kept_rows import Rows, rows_of, write_rows
+from doubles.kept_rows import Rows, damage, rows_of, write_rows
 from doubles.ledger_entries import closed_of
 from doubles.office import office_on, operator
 from sqlalchemy import delete, func, select, update
@@ -49,12 +49,6 @@ def call(index, day, **changes):
 
 async def close(database, day):
     return await SqlCheckpoints(database).close(STARTED + day * DAY_MS, "ann", None, NOW)
-
-
-async def damage(database, *statements):
-    async with database.writing() as connection:
-        for statement in statements:
-            await connection.execute(statement)
 
 
 _TEN_DAYS: dict[bool, Rows] = {}

@@ -22,9 +22,7 @@ WHERE = "SELECT @@port"
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may hang."""
-    server = mortal_server(tmp_path_factory.mktemp("copy"))
-    yield server
-    server.stop()
+    yield from mortal_server(tmp_path_factory.mktemp("copy"))
 
 
 async def copied(copy: MariaDb, name: str) -> str:

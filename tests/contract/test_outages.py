@@ -28,9 +28,7 @@ FEE = Decimal("0.012345")
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may be killed."""
-    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.stop()
+    yield from mortal_server(tmp_path_factory.mktemp("mariadb"))
 
 
 @pytest.fixture

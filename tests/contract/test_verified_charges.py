@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, partner_call
+from doubles.kept_rows import damage
 from sqlalchemy import delete, insert, select, update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
@@ -34,12 +35,6 @@ async def booked(database):
     plain = [answered_call(index, customer_account="acme", vendor_account="carrier") for index in range(2)]
     await SqlBooks(database).book([*plain, call_of_an_agent(2), call_of_an_agent(3, recorded=False)])
     return database
-
-
-async def damage(database, *statements):
-    async with database.writing() as connection:
-        for statement in statements:
-            await connection.execute(statement)
 
 
 async def test_charges_of_agents_and_of_calls_without_cdr_agree_with_the_ledger(booked):

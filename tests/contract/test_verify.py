@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
+from doubles.kept_rows import damage
 from sqlalchemy import delete, insert, update
 
 from vosd.storage import schema, verify as audit, verify_accounts, verify_lines
@@ -31,12 +32,6 @@ async def booked(database):
     payment = Payment(account="acme", kind=EntryKind.PAYMENT, reference="p", made_at=STARTED, amount=Decimal(10))
     await SqlPayments(database).add(payment)
     return database
-
-
-async def damage(database, *statements):
-    async with database.writing() as connection:
-        for statement in statements:
-            await connection.execute(statement)
 
 
 async def test_sound_books_show_no_difference_and_how_much_was_looked_at(booked):

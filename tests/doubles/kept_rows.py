@@ -1,9 +1,9 @@
-"""Rows of a database that many tests begin with: booked once, written for each of them."""
+"""Rows of a database that many tests begin with, booked once and written for each of them; changes beside vosd."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, select
+from sqlalchemy import Executable, Table, select
 
 from vosd.storage import schema
 from vosd.storage.database import Database
@@ -30,3 +30,10 @@ async def write_rows(database: Database, rows: Rows) -> None:
                 await connection.execute(table.delete())
             if found:
                 await connection.execute(table.insert(), found)
+
+
+async def damage(database: Database, *statements: Executable) -> None:
+    """Execute statements that no part of vosd would, in one transaction."""
+    async with database.writing() as connection:
+        for statement in statements:
+            await connection.execute(statement)

@@ -6,6 +6,7 @@ said of MariaDB on that server. Its user has the password type that MySQL gives 
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -47,13 +48,14 @@ def server_of_tests(directory: Path, options: tuple[str, ...] = FAST) -> MariaDb
     return (MySql if PROGRAM in os.environ else MariaDb)(directory, options)
 
 
-def mortal_server(directory: Path) -> MariaDb:
-    """Return a server that runs and may be killed as often as a test likes."""
+def mortal_server(directory: Path) -> Iterator[MariaDb]:
+    """Yield a server that runs and may hang, be stopped, or be killed as often as a test likes."""
     server = server_of_tests(directory, MORTAL)
     server.start()
     server.stop()  # one that is killed in its first run has not written the header of its files
     server.start()
-    return server
+    yield server
+    server.stop()
 
 
 def server_with_rights(directory: Path) -> MariaDb:

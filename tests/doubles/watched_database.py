@@ -1,10 +1,12 @@
 """A database that can be away and be replaced, and the books of a switch that watches it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from doubles.data.builders import account
 from doubles.memory import MemoryLease, MemoryStore
 from doubles.virtual.clock import ManualClock
 from vosd.cdr.lease import Claimant
@@ -122,3 +124,14 @@ class Installation:
         while self.watch._comparison_wanted.is_set():
             self.watch._comparison_wanted.clear()
             await self.watch._compare_once()
+
+
+@asynccontextmanager
+async def booking_installation(directory: Path, server: Server) -> AsyncIterator[Installation]:
+    """Yield the books of a switch that has begun, with two accounts."""
+    switch = Installation(directory, server)
+    await switch.watch.begin(ONE)
+    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+    await switch.compared()
+    yield switch
+    switch.journal.close()

@@ -1,9 +1,13 @@
 """What becomes of tests that need network namespaces where there are none: left out for a reason, never silently."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final, NoReturn
 
 import pytest
+from doubles.home import NoNamespacesError
+from doubles.two_networks import TwoNetworks
 
 MASQUERADE: Final = (
     "mount --make-rslave / && "
@@ -22,6 +26,19 @@ def do_without(reason: str) -> NoReturn:
     if machine_has_nat():
         pytest.fail(f"no network namespaces, though this machine has them: {reason}", pytrace=False)
     pytest.skip(f"no network namespaces: {reason}")
+
+
+@contextmanager
+def forwarding_networks() -> Iterator[TwoNetworks]:
+    """Yield networks whose kernel can forward packets where they arrive; leave the tests out where there are none."""
+    with ExitStack() as opened:
+        try:
+            made = opened.enter_context(TwoNetworks())
+        except NoNamespacesError as reason:
+            do_without(str(reason))
+        if (lacking := made.lacks()) is not None:
+            pytest.skip(f"the kernel cannot forward where packets arrive: {lacking}")
+        yield made
 
 
 def machine_has_nat() -> bool:

@@ -3,12 +3,11 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from doubles.daemon import Daemon
-from doubles.home import NoNamespacesError
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Peer
 from doubles.sockets.rtp import RtpPeer
@@ -17,7 +16,7 @@ from doubles.two_networks import CUSTOMER, OTHER_CUSTOMER, SWITCH, VENDOR, TwoNe
 from vosd.engine.clock import SystemClock
 
 from .conditions import eventually
-from .namespaces import do_without
+from .namespaces import forwarding_networks
 from .stage import HERE, Stage
 from .test_media import RelayedCall, described
 
@@ -26,13 +25,7 @@ ADDRESS = Endpoint(SWITCH, 15_160)
 
 @pytest.fixture(scope="module")
 def networks() -> Iterator[TwoNetworks]:
-    with ExitStack() as opened:
-        try:
-            made = opened.enter_context(TwoNetworks())
-        except NoNamespacesError as reason:
-            do_without(str(reason))
-        if (lacking := made.lacks()) is not None:
-            pytest.skip(f"the kernel cannot forward where packets arrive: {lacking}")
+    with forwarding_networks() as made:
         yield made
 
 

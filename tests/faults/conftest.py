@@ -115,6 +115,4 @@ def database(request, tmp_path) -> Copies:
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server of the test's own, which it stops and starts."""
-    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.stop()
+    yield from mortal_server(tmp_path_factory.mktemp("mariadb"))

@@ -12,12 +12,11 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
 import pytest
-from doubles.home import Namespace, NoNamespacesError
+from doubles.home import Namespace
 from doubles.sockets.relay import PATIENCE_S, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, rtp, sender_report
 from doubles.two_networks import (
@@ -32,7 +31,7 @@ from doubles.two_networks import (
     VENDOR6,
     TwoNetworks,
 )
-from e2e.namespaces import do_without
+from e2e.namespaces import forwarding_networks
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -57,14 +56,7 @@ SO_NO_CHECK = 11
 
 @pytest.fixture(scope="module")
 def networks() -> Iterator[TwoNetworks]:
-    with ExitStack() as opened:
-        try:
-            made = opened.enter_context(TwoNetworks())
-        except NoNamespacesError as reason:
-            do_without(str(reason))
-        if (lacking := made.lacks()) is not None:
-            pytest.skip(f"the kernel cannot forward where packets arrive: {lacking}")
-        opened.enter_context(made.switch.inside())
+    with forwarding_networks() as made, made.switch.inside():
         yield made
 
 

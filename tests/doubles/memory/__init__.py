@@ -6,6 +6,6 @@ Holds the same contract as MySQL and SQLite (``tests/contract``): the same text 
 from doubles.memory.lease import MemoryLease
 from doubles.memory.overrides import MemoryOverrides
 from doubles.memory.registrations import MemoryRegistrations
-from doubles.memory.store import MemoryStore
+from doubles.memory.store import MemoryStore, store_with
 
-__all__ = ["MemoryLease", "MemoryOverrides", "MemoryRegistrations", "MemoryStore"]
+__all__ = ["MemoryLease", "MemoryOverrides", "MemoryRegistrations", "MemoryStore", "store_with"]

@@ -456,3 +456,10 @@ _AS_IT_IS: Final = Encoding(
     reference=identifying,
 )
 """Python's own values, cut and refused as in the other databases."""
+
+
+async def store_with(amount: str) -> MemoryStore:
+    """Return a store in which the account ``acme`` has paid an amount."""
+    store = MemoryStore()
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(amount)))
+    return store

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
 from vosd.media.g711 import PAYLOADS
@@ -78,6 +80,11 @@ class VirtualRelay:
         port = RelayPort(self.opened, host, rtp, None if is_multiplexed else rtp + 1)
         self.open_ports[port.id] = OpenPort(port, tos, PortFigures(port.id))
         return port
+
+    def hear(self, now: Instant) -> None:
+        """Let a packet come to all ports."""
+        for port in self.open_ports.values():
+            port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
 
     def is_open(self, port: RelayPort) -> bool:
         """Return whether a port is open (``MediaRelay``)."""

@@ -230,25 +230,6 @@ def test_rates_beside_derived_ones_win(tmp_path):
     assert catalogue.rate_groups["resale"].find("4420", 0).rate.billing_rate == 9
 
 
-@pytest.mark.parametrize(
-    ("groups", "named"),
-    [
-        ([{"name": "resale", "derive": {"from": "sel"}}], "rate_groups[resale].derive.from"),
-        ([*DERIVED, {"name": "again", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
-        ([{"name": "resale", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
-        ([{"name": "resale", "currency": "EUR", "derive": {"from": "sell"}}], "a rate group in EUR"),
-        ([{"name": "resale", "derive": {"factor": "2"}}], "the name of a rate group"),
-        ([{"name": "resale", "derive": {"from": "sell", "factor": "11"}}], "a number from 0 to 10"),
-        ([{"name": "resale", "derive": {"from": "sell", "offset": "1001"}}], "at most 1000"),
-        ([{"name": "resale"}], "rates, a rates_file, deck: true, or derive"),
-    ],
-)
-def test_a_mistake_in_a_derivation_is_named(tmp_path, groups, named):
-    with pytest.raises(ConfigError) as refused:
-        site(tmp_path, {"rate_groups": groups})
-    assert named in str(refused.value)
-
-
 LIST = {
     "name": "list",
     "currency": "EUR",
@@ -309,11 +290,19 @@ def test_a_group_follows_the_areas_of_the_other_one(tmp_path):
 @pytest.mark.parametrize(
     ("groups", "named"),
     [
+        ([{"name": "resale", "derive": {"from": "sel"}}], "rate_groups[resale].derive.from"),
+        ([*DERIVED, {"name": "again", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
+        ([{"name": "resale", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
+        ([{"name": "resale", "currency": "EUR", "derive": {"from": "sell"}}], "a rate group in EUR"),
+        ([{"name": "resale", "derive": {"factor": "2"}}], "the name of a rate group"),
+        ([{"name": "resale", "derive": {"from": "sell", "factor": "11"}}], "a number from 0 to 10"),
+        ([{"name": "resale", "derive": {"from": "sell", "offset": "1001"}}], "at most 1000"),
+        ([{"name": "resale"}], "rates, a rates_file, deck: true, or derive"),
         ([{**group("plain"), "area_names": "lst"}, LIST], "rate_groups[plain].area_names: value 'lst': expected"),
         ([*DERIVED, {**group("plain"), "area_names": "resale"}], "expected a rate group that is not derived itself"),
     ],
 )
-def test_a_mistake_in_the_group_that_names_areas_is_named(tmp_path, groups, named):
+def test_a_mistake_in_a_derivation_or_in_the_group_that_names_areas_is_named(tmp_path, groups, named):
     with pytest.raises(ConfigError) as refused:
         site(tmp_path, {"rate_groups": groups})
     assert named in str(refused.value)

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from doubles.data.builders import account, applied_rate
+from doubles.memory import store_with
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.accounts import DAY_MS
@@ -15,12 +16,6 @@ from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChanged
 from vosd.storage.ports import EntryKind, Payment
 
 TEN = {"acme": account("acme")}
-
-
-async def store_with(amount: str) -> MemoryStore:
-    store = MemoryStore()
-    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(amount)))
-    return store
 
 
 async def test_what_waits_to_be_booked_is_known_of_an_account_that_is_not_configured_when_it_returns():

@@ -13,7 +13,7 @@ import structlog
 from doubles.data.builders import account
 from doubles.data.records import answered_call, call_id, refused_call, rejected
 from doubles.memory import MemoryStore
-from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, Server
+from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, Server, booking_installation
 
 from vosd.base.money import format_amount
 from vosd.cdr.lease import DatabaseState
@@ -32,12 +32,8 @@ def server():
 
 @pytest.fixture
 async def switch(tmp_path, server):
-    switch = Installation(tmp_path, server)
-    await switch.watch.begin(ONE)
-    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
-    await switch.compared()
-    yield switch
-    switch.journal.close()
+    async with booking_installation(tmp_path, server) as switch:
+        yield switch
 
 
 async def pay(server, amount, reference="bank-1"):

@@ -3,7 +3,6 @@
 import json
 from datetime import datetime
 
-import msgspec
 import pytest
 from doubles import killed
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
@@ -45,13 +44,6 @@ def office(billing, media=None):
     rich = account("office", overdraft_limit=None)
     parameters = {} if media is None else {"media": MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)}
     return catalogue(trunks, phones=phones, accounts=[rich], dead_call_billing=billing, **parameters)
-
-
-def hear(scene, relay):
-    """Let a packet come to all ports of a relay."""
-    now = scene.exchange.clock.now()
-    for port in relay.open_ports.values():
-        port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
 
 
 def joined(scene, transfer):
@@ -128,7 +120,7 @@ def test_a_call_that_was_answered_behind_the_proof_costs_nothing(tmp_path, billi
     scene.vendor.script = Script((Line(0, 180), Line(8_000, 200, ANSWER)))
     desk, _ = registered(scene)
     call, at_desk = called(scene, desk)
-    hear(scene, relay)
+    relay.hear(scene.exchange.clock.now())
     last_ms = scene.exchange.clock.now().wall
     blind(at_desk, TARGET)
     scene.wire.run_for(3_000)

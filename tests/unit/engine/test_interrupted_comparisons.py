@@ -6,7 +6,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import answered_call
 from doubles.memory import MemoryStore
-from doubles.watched_database import ONE, OTHER, Installation, Server
+from doubles.watched_database import ONE, OTHER, Installation, Server, booking_installation
 
 from vosd.engine.booking import comparison
 from vosd.engine.booking.database_watch import MemoFile
@@ -20,12 +20,8 @@ def server():
 
 @pytest.fixture
 async def switch(tmp_path, server):
-    switch = Installation(tmp_path, server)
-    await switch.watch.begin(ONE)
-    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
-    await switch.compared()
-    yield switch
-    switch.journal.close()
+    async with booking_installation(tmp_path, server) as switch:
+        yield switch
 
 
 async def test_a_switch_that_is_killed_again_and_again_gets_through_a_long_comparison(

@@ -70,10 +70,6 @@ class Core:
     def next_timer(self) -> int | None:
         return min(self.timers, default=None)
 
-    def datagrams_to_send(self) -> list[Datagram]:
-        out, self.out = self.out, []
-        return out
-
     # the switch
     def handle(self, event: str) -> None:
         self.said.append(f"heard {event}")

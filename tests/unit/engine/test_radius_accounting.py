@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.radius_server import Packet, RadiusServer
+from doubles.turns import until
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import answers, refuses
@@ -98,13 +98,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def taken(server: RadiusServer, count: int) -> list[Packet]:
     return await asyncio.to_thread(server.wait_for, count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await turn()
 
 
 def statuses(packets: Sequence[Packet]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from doubles.radius_server import RadiusServer as FakeServer
 from doubles.silent_names import SilentNames
+from doubles.turns import until
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
@@ -37,13 +38,6 @@ def client_of(*servers: FakeServer, **others: Any) -> RadiusClient:
 
 def stop(_wall_ms: int) -> list[tuple[str, str | int]]:
     return [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", "one")]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    turn = partial(asyncio.sleep, 0)
-    async with asyncio.timeout(PATIENCE_MS / 1_000):
-        while not condition():
-            await turn()
 
 
 async def account(client: RadiusClient, attributes: Callable[[int], Any] = stop) -> RadiusCode:

@@ -62,22 +62,15 @@ def speak(one, its_medium, other, their_medium):
     one.propose()
 
 
-def hear(scene, relay):
-    """Let a packet come to all ports of a relay."""
-    now = scene.exchange.clock.now()
-    for port in relay.open_ports.values():
-        port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
-
-
 def test_silence_counts_anew_when_a_hold_is_over():
     relay = VirtualRelay()
     scene = Scene(content(), relay=relay)
     call, _ = scene.talk()
-    hear(scene, relay)
+    relay.hear(scene.exchange.clock.now())
     scene.propose(call, "a=sendonly", wait_ms=SILENT_MS)
     scene.propose(call, "a=sendrecv", wait_ms=5_000)
     assert not call.is_over
-    hear(scene, relay)
+    relay.hear(scene.exchange.clock.now())
     scene.wire.run_for(9_000)
     assert not call.is_over
     assert scene.end_of(call).end_reason == "No Media"
@@ -173,7 +166,7 @@ def test_silence_counts_anew_when_a_fax_is_over():
     relay = VirtualRelay()
     scene = Scene(content(), relay=relay)
     call, there = scene.talk()
-    hear(scene, relay)
+    relay.hear(scene.exchange.clock.now())
     voices = [side.mine.partition("m=")[2] for side in (call, there)]
     speak(call, "image 20000 udptl t38\r\n", there, "image 30000 udptl t38\r\n")
     scene.wire.run_for(SILENT_MS)
@@ -221,7 +214,7 @@ def test_silence_counts_anew_when_a_transfer_has_joined_two_calls():
     scene.vendor.script = Script((Line(0, 200, ANSWER),))
     first, second = scene.caller.call(CALLEE), scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: first.final == second.final == 200)
-    hear(scene, relay)
+    relay.hear(scene.exchange.clock.now())
     scene.wire.run_for(8_000)
     party, target = scene.vendor.calls
     first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={second.replaces_in_uri}>"])
@@ -259,7 +252,7 @@ def test_calls_go_on_over_a_kill_of_the_switch_and_of_its_workers(tmp_path, is_h
     scene = KilledScene(tmp_path, content(), relay=relay)
     call, _ = scene.talk()
     for _ in range(6):
-        hear(scene, relay)
+        relay.hear(scene.exchange.clock.now())
         scene.wire.run_for(5_000)
     scene.kill(1_000)
     before = dict(relay.open_ports)
@@ -270,7 +263,7 @@ def test_calls_go_on_over_a_kill_of_the_switch_and_of_its_workers(tmp_path, is_h
     }
     for _ in range(6):
         if is_heard:
-            hear(scene, relay)
+            relay.hear(scene.exchange.clock.now())
         scene.wire.run_for(5_000)
     assert call.is_over is not is_heard
     if is_heard:

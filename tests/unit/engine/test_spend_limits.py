@@ -8,6 +8,7 @@ import structlog
 from doubles.data.builders import account, applied_rate, catalogue, switch_settings
 from doubles.data.records import answered_call
 from doubles.journals import new_journal, opened, write_ended
+from doubles.memory import store_with
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -29,18 +30,11 @@ from vosd.engine.service import SwitchService
 from vosd.engine.settings import CdrSettings
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
-from vosd.storage.ports import EntryKind, Payment
 
 TEN = {"acme": account("acme")}
 HOUR_MS = 3_600_000
 NOW = 1_790_000_000_000
 PER_HOUR = SpendLimit(SpendPeriod.HOUR, Decimal(1), SpendAction.BLOCK)
-
-
-async def store_with(amount: str) -> MemoryStore:
-    store = MemoryStore()
-    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(amount)))
-    return store
 
 
 async def spent_store(*ended_at: int) -> MemoryStore:
