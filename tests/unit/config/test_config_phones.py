@@ -47,6 +47,13 @@ def test_a_phone_that_names_no_offline_gateway_has_that_of_the_installation(site
     assert [candidate.gateway.name for candidate in catalogue.routes.candidates("1001")] == ["1001", "carrier"]
 
 
+def test_a_phone_sends_from_addresses_and_networks_and_no_name(site):
+    text = with_phones(site, "number: 1001, account: acme, password: a, hosts: [192.0.2.0/24, '192.0.2.7:5060', NAME]")
+    (error,) = site.errors(text.replace("NAME", "office.example.com"))
+    assert "phones[1001].hosts[2]: value 'office.example.com': expected an IP address: a name can only stand" in error
+    assert len(site.load(text.replace("NAME", "localhost")).catalogue.phones["1001"].gateway.hosts) == 3
+
+
 def test_an_offline_gateway_of_the_installation_has_to_be_there(site):
     (error,) = site.errors(f"{site.minimal}offline_gateway: carier\n")
     assert "offline_gateway: value 'carier': expected the name of a routing gateway; did you mean" in error

@@ -12,7 +12,7 @@ class AddressGroupKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Unique among the address groups."""
-    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], ONE_OR_MANY] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source(may_be_name=True)], ...], ONE_OR_MANY] = ()
     """Addresses, networks and names, as in ``hosts`` of a mapping gateway."""
 
     def _judge(self) -> None:

@@ -197,7 +197,7 @@ class MappingGatewayKeys(SpokenToKeys, CallerKeys):
     """Unique among the mapping gateways."""
     account: Annotated[str, object_name("accounts")]
     """The account that pays."""
-    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], ONE_OR_MANY] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source(may_be_name=True)], ...], ONE_OR_MANY] = ()
     """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
     pattern or name on two gateways is an error. A name stands for its addresses in DNS (RFC 3263), which are followed;
     an address that another gateway is configured with, or with a network around it, stays with that one. Can be left
@@ -265,7 +265,7 @@ class PhoneKeys(ProofKeys, CallerKeys):
     """Unique among the phones: it registers and is called under it, and shows it when it calls."""
     account: Annotated[str, object_name("accounts")]
     """The account that pays for its calls."""
-    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], ONE_OR_MANY] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern, source(may_be_name=False)], ...], ONE_OR_MANY] = ()
     """Source addresses from which it may register and call. Default: any."""
     caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], ONE_OR_MANY] = ()
     """Numbers that it may show besides its own; any other number is replaced by its own."""

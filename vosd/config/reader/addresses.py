@@ -173,18 +173,20 @@ def destination() -> FromText:
     )
 
 
-def source() -> FromText:
+def source(*, may_be_name: bool) -> FromText:
     """Read the source of a customer's packets: address, network or name, with a port but for a network."""
 
     def read(text: str) -> HostPattern | HostName:
         if "/" in text:
             return HostPattern(_network(text), None)
         written, port = _split_port(text)
-        name = domain(written)
+        name = domain(written) if may_be_name else None
         if name is not None and name != "localhost":
             return HostName(name, port)
         return HostPattern(ip_network(_ip(written)), port)
 
+    if not may_be_name:
+        return FromText("an address, a network or address:port, such as 192.0.2.0/24, and no name", read)
     return FromText("an address, a network, a name, address:port or name:port, such as 192.0.2.0/24", read)
 
 
