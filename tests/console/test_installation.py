@@ -495,6 +495,7 @@ def test_a_limit_whose_answer_was_lost_is_ordered_again_and_an_undo_that_was_los
 ) -> None:
     visitor = visit()
     page = visitor.go("/accounts/rival", "rival")
+    page.reload()  # what was read in a test before is not shown
     route_once(page, "**/api/v1/accounts/rival/overrides", lose_the_answer)
     credited(page, "55")
     asked = page.get_by_role("dialog")
@@ -536,6 +537,7 @@ def test_an_order_that_did_not_come_is_not_repeated_over_what_a_colleague_has_se
     site: Watched, visit: Visit
 ) -> None:
     page = visit().go("/accounts/rival", "rival")
+    page.reload()  # what was read in a test before is not shown
     route_once(page, "**/api/v1/accounts/rival/overrides", lambda route: route.abort())
     credited(page, "55")
     asked = page.get_by_role("dialog")
@@ -553,6 +555,7 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
 ) -> None:
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "40"}).status == 200
     page = visit().go("/accounts/rival", "rival")
+    page.reload()  # what was read in a test before is not shown
     page.get_by_role("button", name="Credit").click()
     held = {"overdraft_limit": "40", "memo": "not to be raised"}
     assert site.api.ask("POST", "/accounts/rival/overrides", held).status == 200
@@ -565,16 +568,14 @@ def test_a_limit_that_a_colleague_has_set_anew_with_a_reason_is_not_replaced_uns
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 
-def test_a_limit_is_set_only_where_the_page_has_read_what_it_replaces(site: Watched, visit: Visit) -> None:
-    page, held = visit().go("/accounts/rival", "rival"), list[Route]()
-    credit = page.get_by_role("button", name="Credit")
-    expect(credit).to_be_enabled()
-    page = visit().turn("/accounts", "Accounts")
+def test_a_limit_is_set_only_where_the_page_has_read_what_it_replaces(site: Watched, newcomer: Visit) -> None:
     override = {"overdraft_limit": "40", "memo": "not to be raised"}
     assert site.api.ask("POST", "/accounts/rival/overrides", override).status == 200
-    route_once(page, "**/api/v1/overrides?name=rival", held.append)
-    visit().go("/accounts/rival", "rival")
+    visitor, held = newcomer(), list[Route]()
+    route_once(visitor.page, "**/api/v1/overrides?name=rival", held.append)
+    page = visitor.go("/accounts/rival", "rival")
     expect(page.locator("dl.facts").first).to_contain_text("40.00")
+    credit = page.get_by_role("button", name="Credit")
     expect(credit).to_be_disabled()
     (late,) = held
     late.continue_()

@@ -248,12 +248,12 @@ def test_a_block_of_a_gateway_that_began_after_its_page_was_read_is_ended_once_i
     assert site.items("/overrides") == []
 
 
-def test_a_gateway_is_changed_only_where_the_page_has_read_what_it_replaces(site: Watched, boss: Visitor) -> None:
+def test_a_gateway_is_changed_only_where_the_page_has_read_what_it_replaces(site: Watched, newcomer: Visit) -> None:
     assert site.api.ask("POST", "/gateways/carrier-b/overrides", {"values": {"max_concurrent": "3"}}).status == 200
     assert site.api.ask("POST", "/gateways/carrier-b/block", {}).status == 200
-    held = list[Route]()
-    route_once(boss.page, "**/api/v1/overrides?name=carrier-b", held.append)
-    page = boss.go("/gateways/carrier-b", "carrier-b")
+    visitor, held = newcomer(), list[Route]()
+    route_once(visitor.page, "**/api/v1/overrides?name=carrier-b", held.append)
+    page = visitor.go("/gateways/carrier-b", "carrier-b")
     page.get_by_text("blocked", exact=True).first.wait_for()
     page.get_by_label("Limit of calls").fill("7")
     page.get_by_label("Until (empty").fill("2099-01-01T00:00")
