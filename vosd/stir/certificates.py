@@ -221,8 +221,11 @@ def _verified(
     Raises:
         UnsupportedCredentialError: there is no such path.
     """
-    first = {each.subject: each for each in reversed(others)}
-    last = {each.subject: each for each in others}
+    try:
+        named = [(each.subject, each) for each in others]
+    except ValueError as error:  # the library reads names only when they are asked for
+        raise UnsupportedCredentialError(f"the certificate is not trusted: {str(error)[:150]}") from error
+    first, last = dict(reversed(named)), dict(named)
     for choice in (first, last) if first != last else (first,):
         try:
             return verifier.verify(leaf, [*choice.values()]).chain

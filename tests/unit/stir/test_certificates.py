@@ -1,5 +1,7 @@
 """Certificates of signers: which are trusted, and for which numbers."""
 
+import ssl
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -119,6 +121,15 @@ def test_certificates_and_lists_of_an_unknown_version_are_an_error():
     certificate = network.certificate.public_bytes(Encoding.DER).replace(b"\x02\x01\x02", b"\x02\x01\x7f", 1)
     with pytest.raises(BadIdentityInfoError):
         sti.trust().certified(certificate, VIRTUAL_NOW_MS)
+
+
+def test_a_chain_with_a_malformed_name_is_not_trusted():
+    sti, network = usual()
+    other = x509.load_pem_x509_certificate(sti.below("other root"))
+    malformed = other.public_bytes(Encoding.DER).replace(b"authority", b"authorit\xff")
+    chain = network.chain + ssl.DER_cert_to_PEM_cert(malformed).encode()
+    with pytest.raises(UnsupportedCredentialError, match=r"not trusted.*subject"):
+        sti.trust().certified(chain, VIRTUAL_NOW_MS)
 
 
 @pytest.mark.parametrize("is_first", [True, False])
