@@ -199,6 +199,7 @@ def test_json_lines_have_objects_and_numbers(site):
         ("times: {zone: Europe/Berlim}", 1, "Europe/Berlin"),
         ("times: {format: today}", 1, "one of iso, epoch_ms, epoch, or a format"),
         ("times: {format: '%s'}", 1, "one of iso, epoch_ms, epoch, or a format"),
+        ("times: {format: '%d %%%-010Es'}", 1, "one of iso, epoch_ms, epoch, or a format"),
         ("money: {decimal_comma: yes}", 1, "another delimiter"),
         ("delimiter: '\"'", 1, "one character, or tab"),
         ("colums: [fee]", 1, "did you mean 'columns'?"),

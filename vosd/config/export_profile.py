@@ -41,6 +41,8 @@ from vosd.config.reader.times import time_zone
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _ITEM: Final = "the name of a column, or {column: NAME, title: TEXT}, or {title: TEXT, value: TEXT}"
 _SAMPLE: Final = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+_SECONDS: Final = re.compile(r"%[-_0^#]*\d*[EO]?s")
+"""``%s`` of the C library, also as ``%-s`` or ``%12s``: it takes the time for one of the machine's zone."""
 _ACCOUNT: Final = line(1, 64)
 
 
@@ -76,8 +78,7 @@ def _time_form() -> FromText:
     def read(text: str) -> TimeForm | str:
         if text in words:
             return words[text]
-        # The C library computes %s by the zone of the machine, whatever zone the time has.
-        if _SAMPLE.strftime(text) == text or "%s" in text.replace("%%", ""):
+        if _SAMPLE.strftime(text) == text or _SECONDS.search(text.replace("%%", "")):
             raise ValueError
         return text
 
