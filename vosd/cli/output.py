@@ -26,13 +26,20 @@ Item = TypeVar("Item")
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
 _CONTROL: Final = re.compile(r"(?!\r?\n|\t)[\x00-\x1f\x7f-\x9f]")
+_HIGH_CONTROL: Final = re.compile(r"[\x7f-\x9f]")
 _NARROWEST: Final = 6
 """Width below which no cell is cut."""
 
 
 def document(value: object) -> None:
     """Print one JSON document and nothing else."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(_as_json(value).encode())
+
+
+def _as_json(value: object) -> str:
+    """Return a value as indented JSON, with all control characters escaped: JSON needs it up to U+001F only."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return _HIGH_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class _Screen:
@@ -77,8 +84,7 @@ class Documents:
 
     def add(self, value: object) -> None:
         """Print the next item."""
-        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-        click.echo(f"{'[' if self._is_empty else ','}\n{indent(text, '  ')}".encode(), nl=False)
+        click.echo(f"{'[' if self._is_empty else ','}\n{indent(_as_json(value), '  ')}".encode(), nl=False)
         self._is_empty = False
 
     def close(self) -> None:

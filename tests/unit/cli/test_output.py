@@ -56,6 +56,18 @@ def test_csv_that_people_read_does_not_control_their_terminal(monkeypatch: pytes
     assert printed.getvalue() == (escaped if is_screen else written)
 
 
+def test_json_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"memo": "\x9b2J\x7f\x1b \u20ac\u00a0"}
+    output.document(value)
+    array = output.Documents()
+    array.add(value)
+    array.close()
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").replace("\u00a0", "").isprintable()
+    assert json.loads(printed[: printed.index("[")]) == value
+    assert json.loads(printed[printed.index("[") :]) == [value]
+
+
 def test_what_programs_read_is_utf_8_though_the_locale_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1", errors="backslashreplace"))
