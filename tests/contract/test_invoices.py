@@ -878,6 +878,14 @@ async def test_a_reference_names_no_invoice_that_its_account_does_not_have(site:
         wrong = msgspec.structs.replace(typed, reference="invoice/2026-000002", type=kind)
         with pytest.raises(OrderError, match=said):
             await book_payment(site.office, operator(), wrong)
+    move = MoveMoney(source="shop", target="acme", amount=Decimal(1), reference="invoice/2026-000002", force=True)
+    with pytest.raises(OrderError, match=said):
+        await move_money(site.office, operator(), move)
+    await move_money(site.office, operator(), msgspec.structs.replace(move, reference="invoice/2026-000001"))
+    (again, _) = await move_money(
+        site.office, operator(), msgspec.structs.replace(move, reference="invoice/2026-000001")
+    )
+    assert again.repeated
     file = "account,amount,reference\nacme,1,{0}\nacme,1,invoice/2026-000001\nacme,1,invoice/{{{1}}}\n"
     text = file.format("invoice/2026-000002", issued.id)
     lines = tuple(read_payment_file(io.StringIO(text)))

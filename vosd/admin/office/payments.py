@@ -367,7 +367,7 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
     """Book both entries or none, once, or have them wait for a second person.
 
     Raises:
-        OrderError: it makes no sense, or is not for agents.
+        OrderError: it makes no sense, names an invoice that the target does not have, or is not for agents.
         OutOfScopeError, RightLackingError: the principal may not pay for the target.
         UnknownAccountError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
         WasRefusedError: a second person has refused it before.
@@ -392,6 +392,8 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         forced=order.force,
         is_trial=order.is_trial,
     )
+    if named_invoice(wanted.reference) and not await _is_repeat(office, who, wanted):
+        await check_invoice(office, order.target, wanted.reference)
     with _repeatable(wanted.reference):
         return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
 
