@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -112,10 +112,11 @@ class Sti:
         self._below = self._made("authority", self._key, "root", self._root_key, is_authority=True, authority=delegated)
         self.root_pem = self.root.public_bytes(Encoding.PEM).decode()
 
-    def below(self, issuer: str) -> bytes:
+    def below(self, issuer: str, key: rsa.RSAPrivateKey | None = None) -> bytes:
         """Return the authority below the root in PEM, as another issuer has certified it, or it itself."""
-        key = self._key if issuer == "authority" else ec.generate_private_key(ec.SECP256R1())
-        return self._made("authority", self._key, issuer, key, is_authority=True).public_bytes(Encoding.PEM)
+        issuer_key = self._key if issuer == "authority" else ec.generate_private_key(ec.SECP256R1())
+        made = self._made("authority", key or self._key, issuer, issuer_key, is_authority=True)
+        return made.public_bytes(Encoding.PEM)
 
     def trust(self, *revoked: x509.Certificate) -> TrustStore:
         """Return a store that trusts the root."""
@@ -161,7 +162,7 @@ class Sti:
     def _made(
         self,
         name: str,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
         issuer: str,
         issuer_key: ec.EllipticCurvePrivateKey,
         *,
@@ -201,6 +202,14 @@ class Sti:
                 x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), content), critical=False
             )
         return builder.sign(issuer_key, hashes.SHA256())
+
+
+def with_exponent(exponent: int) -> rsa.RSAPrivateKey:
+    """Return a key with another public exponent, a prime, than the library makes."""
+    made = rsa.generate_private_key(65_537, 2_048).private_numbers()
+    p, q = made.p, made.q
+    d, public = pow(exponent, -1, (p - 1) * (q - 1)), rsa.RSAPublicNumbers(exponent, p * q)
+    return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), made.iqmp, public).private_key()
 
 
 def compact(value: str) -> str:

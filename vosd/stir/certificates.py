@@ -11,8 +11,9 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 from cryptography.x509.verification import (
     ClientVerifier,
     Criticality,
@@ -37,6 +38,8 @@ from vosd.stir.terms import Numbering
 
 CHAIN_MAX: Final = 6
 """Certificates of one chain, without the root."""
+EXPONENT_BITS_MAX: Final = 32
+"""Longest public exponent of RSA: 65537 has 17."""
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
 _TN_AUTH_LIST: Final = x509.ObjectIdentifier(AUTHORITY_OID)
@@ -222,8 +225,10 @@ def _verified(
         UnsupportedCredentialError: there is no such path.
     """
     try:
+        for each in others:
+            _require_quick(each)
         named = [(each.subject, each) for each in others]
-    except ValueError as error:  # the library reads names only when they are asked for
+    except _UNREADABLE as error:  # the library reads keys and names only when they are asked for
         raise UnsupportedCredentialError(f"the certificate is not trusted: {str(error)[:150]}") from error
     first, last = dict(reversed(named)), dict(named)
     for choice in (first, last) if first != last else (first,):
@@ -232,6 +237,17 @@ def _verified(
         except VerificationError as error:
             fault = error
     raise UnsupportedCredentialError(f"the certificate is not trusted: {str(fault)[:150]}") from fault
+
+
+def _require_quick(certificate: x509.Certificate) -> None:
+    """Raise ValueError where what a key has signed is slow to check: one check took 8 ms, for which all calls waited.
+
+    Keys of other algorithms are not read: the library refuses all but curves, and one of Diffie-Hellman may take long.
+    """
+    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+        key = certificate.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.public_numbers().e.bit_length() > EXPONENT_BITS_MAX:
+            raise ValueError(f"an RSA key with a public exponent of more than {EXPONENT_BITS_MAX} bits")
 
 
 def _unrecognized(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:

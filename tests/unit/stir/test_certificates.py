@@ -1,12 +1,13 @@
 """Certificates of signers: which are trusted, and for which numbers."""
 
 import ssl
+from contextlib import nullcontext
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
+from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual, with_exponent
 
 from vosd.stir.certificates import CHAIN_MAX, TrustError, TrustStore, read_revoked, read_roots
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
@@ -129,6 +130,15 @@ def test_a_chain_with_a_malformed_name_is_not_trusted():
     malformed = other.public_bytes(Encoding.DER).replace(b"authority", b"authorit\xff")
     chain = network.chain + ssl.DER_cert_to_PEM_cert(malformed).encode()
     with pytest.raises(UnsupportedCredentialError, match=r"not trusted.*subject"):
+        sti.trust().certified(chain, VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize(("exponent", "is_trusted"), [(65_537, True), (4_294_967_291, True), (4_294_967_311, False)])
+def test_keys_of_which_signatures_are_slow_to_check_are_not_trusted(exponent, is_trusted):
+    sti, network = usual()
+    chain = network.chain + sti.below("other root", with_exponent(exponent))
+    trusting = nullcontext() if is_trusted else pytest.raises(UnsupportedCredentialError, match="more than 32 bits")
+    with trusting:
         sti.trust().certified(chain, VIRTUAL_NOW_MS)
 
 
