@@ -150,6 +150,32 @@ async def test_an_answer_about_an_address_that_is_no_refusal_loses_no_mail(postb
     assert postbox.faults == []
 
 
+@pytest.mark.parametrize("said", [b"what", b"252 perhaps"])
+async def test_an_answer_that_is_no_refusal_loses_no_mail_where_another_address_is_taken(
+    postbox: Postbox, said: bytes
+) -> None:
+    to_both = (*COMMANDS, "rcpt to:<acme@example.com>", "rcpt to:<agent@example.com>", "data")
+    postbox.coming = [to_both, addressed("acme")]
+    postbox.put_off, postbox.put_off_answer = {"acme@example.com": 1}, said
+    output = AccountMail(ManualClock(), settings_of(postbox), with_a_copy)
+    output.serves.set()
+    low(output, "acme")
+    async with sending(output) as logs:
+        for _ in range(2):
+            assert (await received(postbox))["To"] == "acme@example.com"
+    assert (logs, postbox.faults) == ([], [])
+
+
+async def test_an_address_that_is_never_taken_and_never_refused_holds_up_no_other(postbox: Postbox) -> None:
+    postbox.coming = [(*COMMANDS, "rcpt to:<acme@example.com>", "rset"), addressed("shop")]
+    postbox.put_off, postbox.put_off_answer = {"acme@example.com": 1_000}, b"252 perhaps"
+    output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
+    output.serves.set()
+    low(output, "acme", "shop")
+    async with sending(output):
+        assert (await received(postbox))["To"] == "shop@example.com"
+
+
 async def emptied(output: AccountMail) -> None:
     while waiting(output):
         await turns(1)

@@ -54,6 +54,8 @@ _FOR_GOOD: Final = 500
 """Codes from here on refuse for good (RFC 5321 4.2.1)."""
 _LEAVING: Final = 421
 """The server ends the connection, as those do that limit how many mails they take (RFC 5321 section 3.8)."""
+_NO_CODE: Final = -1
+"""``smtplib`` says so of an answer that does not begin with a code."""
 _ABOUT_THE_MAIL: Final = (b"4.1.", b"4.2.", b"4.6.", b"4.7.")
 """Enhanced codes that put a mail off for its sender, recipient, content or a policy (RFC 3463 section 3)."""
 LATE_MAX: Final = 100
@@ -147,10 +149,10 @@ class MailOutput(AlarmOutput[MailSettings]):
         return True
 
     def _note_refused(self, message: EmailMessage, refused: Mapping[str, tuple[int, bytes]], until: int) -> bool:
-        """Keep a mail for recipients that are put off, with 4yz; report others, and return whether there are any."""
+        """Keep a mail for recipients that are not refused for good; report others, and return whether there are any."""
         put_off: tuple[str, ...] = ()
         if self._clock.now().mono < until and len(self._late) < LATE_MAX:
-            put_off = tuple(each for each, (code, _) in refused.items() if 400 <= code < 500)
+            put_off = tuple(each for each, (code, _) in refused.items() if code < _FOR_GOOD)
         if put_off:
             self._late.append(_LateMail(message, put_off, until))
             self._is_late.set()
@@ -220,8 +222,8 @@ def _refusing(
     """
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         codes = {code for code, _ in error.recipients.values()}
-        if _LEAVING in codes or min(codes) < 400:
-            return {}  # the others of the mail were not asked, or an answer is no refusal: smtplib says -1 of rubbish
+        if _LEAVING in codes or _NO_CODE in codes:
+            return {}  # the others of the mail were not asked, or the server talks nonsense
         return error.recipients if can_wait or min(codes) >= _FOR_GOOD else {}
     if not isinstance(error, smtplib.SMTPDataError):
         return {}
