@@ -120,7 +120,7 @@ from vosd.storage import invoices, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.database import Database
+from vosd.storage.database import ContentRefused, Database
 from vosd.storage.dropped import note_dropped
 from vosd.storage.faults import BookFault
 from vosd.storage.invoices import (
@@ -881,6 +881,8 @@ async def test_a_reference_names_no_invoice_that_its_account_does_not_have(site:
     move = MoveMoney(source="shop", target="acme", amount=Decimal(1), reference="invoice/2026-000002", force=True)
     with pytest.raises(OrderError, match=said):
         await move_money(site.office, operator(), move)
+    with pytest.raises(ContentRefused):  # MariaDB finds the invoices of acme
+        await move_money(site.office, operator(), msgspec.structs.replace(move, target="acme "))
     await move_money(site.office, operator(), msgspec.structs.replace(move, reference="invoice/2026-000001"))
     (again, _) = await move_money(
         site.office, operator(), msgspec.structs.replace(move, reference="invoice/2026-000001")

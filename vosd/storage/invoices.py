@@ -452,7 +452,7 @@ class SqlInvoices(SqlStore):
 
     async def names_of(self, accounts: Collection[str]) -> Mapping[str, Set[str]]:
         """Return the numbers and, in braces, the ids of the issued invoices and credit notes of some accounts."""
-        found: dict[str, set[str]] = {name: set() for name in accounts}
+        found: dict[str, set[str]] = defaultdict(set)  # MySQL may find other names: it ignores spaces at their end
         query = select(_invoice.c.account, _invoice.c.id, _invoice.c.number).where(
             _invoice.c.account.in_(accounts), _invoice.c.state != StoredState.DRAFT.value
         )
