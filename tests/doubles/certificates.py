@@ -13,8 +13,8 @@ _CURVE: Final = "prime256v1"
 _RSA: Final = ("-newkey", "rsa:2048")
 
 
-def _elliptic(curve: str) -> Sequence[str]:
-    return ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+def _elliptic(curve: str, encoding: str = "named_curve") -> Sequence[str]:
+    return ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-pkeyopt", f"ec_param_enc:{encoding}")
 
 
 class CertificateError(VosError):
@@ -50,14 +50,22 @@ class Authority:
         )
         return authority
 
-    def issue(self, name: str, *bearers: str, days: int = 30, is_rsa: bool = False, curve: str = _CURVE) -> Certificate:
+    def issue(
+        self,
+        name: str,
+        *bearers: str,
+        days: int = 30,
+        is_rsa: bool = False,
+        curve: str = _CURVE,
+        curve_encoding: str = "named_curve",
+    ) -> Certificate:
         """Return a certificate that names ``bearers``: host names and IP addresses."""
         entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)
         return self._make(
             name, "-subj", f"/CN={name}", "-days", str(days),
             "-CA", str(self.root.file), "-CAkey", str(self.root.key),
             "-addext", f"subjectAltName={entries}", "-addext", "basicConstraints=CA:FALSE",
-            key=_RSA if is_rsa else _elliptic(curve),
+            key=_RSA if is_rsa else _elliptic(curve, curve_encoding),
         )  # fmt: skip
 
     def server_context(self, certificate: Certificate, *, asks: bool = False) -> ssl.SSLContext:
@@ -84,6 +92,21 @@ class Authority:
         made = Certificate(self._directory / f"{name}.pem", self._directory / f"{name}.key")
         _openssl("req", "-x509", *key, "-nodes", "-keyout", str(made.key), "-out", str(made.file), *options)
         return made
+
+
+def agree(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
+    """Let two sides do a handshake and return the client's; raises SSLError."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    here = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    for _ in range(4):
+        for side in (here, there):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    assert there.version()
+    return here
 
 
 def _openssl(*words: str) -> None:

@@ -25,6 +25,7 @@ from vosd.base.host import is_valid_address, owner_network_of
 from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
 from vosd.net.tls import EPHEMERAL_SUITES
+from vosd.processes.handshake_limits import limit_handshakes
 from vosd.processes.key_exchange import leave_out_slow_ones
 
 CONNECTIONS_MAX: Final = 1_000
@@ -94,6 +95,7 @@ class ApiServer(Server):
             await super().startup(sockets)
             return
         leave_out_slow_ones(context)
+        limit_handshakes(context)
         await super().startup([])
         make = partial(self.config.http_protocol_class, self.config, self.server_state, self.lifespan.state)  # type: ignore[call-arg]
         acceptors = [TlsAcceptor(each, context, make, self.config.backlog) for each in sockets]

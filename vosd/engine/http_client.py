@@ -16,6 +16,7 @@ from vosd import __version__
 from vosd.base.host import bracketed, is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.host_names import HostNames
+from vosd.processes.handshake_limits import limit_handshakes
 from vosd.processes.key_exchange import leave_out_slow_ones
 
 HEAD_BYTES_MAX: Final = 16_384
@@ -155,6 +156,7 @@ class ClientTls:
 def _trust() -> ssl.SSLContext:
     context = ssl.create_default_context()
     leave_out_slow_ones(context)
+    limit_handshakes(context)
     return context
 
 

@@ -16,6 +16,7 @@ from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
 from vosd.base.host import plain_host
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
+from vosd.processes.handshake_limits import limit_handshakes
 from vosd.processes.key_exchange import leave_out_slow_ones
 
 EPHEMERAL_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -125,7 +126,7 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     elif not _has_suites_of_openssl():
         context.set_ciphers(_ANY)
     leave_out_slow_ones(context)
-    context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
+    limit_handshakes(context)
     _show_certificate(context, settings)
     if settings.ca is None:
         context.load_default_certs()

@@ -8,6 +8,7 @@ by curves it is 1 to 5 ms.
 import ctypes
 import ssl
 import sys
+from functools import cache
 from typing import Final
 
 _CURVES: Final = "X25519:P-256:X448:P-521:P-384"
@@ -35,15 +36,24 @@ def use_groups(context: ssl.SSLContext, names: str) -> bool:
 
     Python has a method for it from 3.15 on. Before, it is done by the library that Python itself is linked to.
     """
-    library = ctypes.CDLL(getattr(sys.modules["_ssl"], "__file__", None))
     try:
-        control, forget_error = library.SSL_CTX_ctrl, library.ERR_clear_error
+        control, forget_error = openssl().SSL_CTX_ctrl, openssl().ERR_clear_error
     except AttributeError:  # OpenSSL is a part of Python's program
         return False
     control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
     control.restype = ctypes.c_long
-    theirs = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)  # first field behind the object's head
-    is_done = bool(control(theirs, _SET_GROUPS_LIST, 0, names.encode()) == 1)
+    is_done = bool(control(openssl_part(context), _SET_GROUPS_LIST, 0, names.encode()) == 1)
     if not is_done:
         forget_error()
     return is_done
+
+
+@cache
+def openssl() -> ctypes.CDLL:
+    """Return the library that Python itself is linked to; it has no functions where OpenSSL is a part of Python."""
+    return ctypes.CDLL(getattr(sys.modules["_ssl"], "__file__", None))
+
+
+def openssl_part(context: ssl.SSLContext) -> ctypes.c_void_p:
+    """Return OpenSSL's part of a context: the first field behind the object's head."""
+    return ctypes.c_void_p.from_address(id(context) + object.__basicsize__)

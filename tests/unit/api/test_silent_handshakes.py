@@ -110,3 +110,9 @@ async def test_a_handshake_over_a_finite_field_is_refused(secured):
     assert use_groups(secured.context, "ffdhe8192")
     with pytest.raises(OSError):
         await secured.asked("127.0.4.4")
+
+
+async def test_a_long_greeting_is_refused(secured):
+    secured.context.set_alpn_protocols(["x" * 250] * 70)
+    with pytest.raises(OSError):
+        await secured.asked("127.0.4.5")

@@ -26,6 +26,7 @@ from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, CertificateStore, kept_for
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
+from vosd.processes.handshake_limits import CHAIN_MAX
 from vosd.processes.key_exchange import use_groups
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UnsupportedCredentialError
@@ -137,6 +138,17 @@ async def test_no_server_has_calls_wait_for_a_handshake_over_a_finite_field(serv
     context = tls.server_context(tls.issue("slow", "127.0.0.1"))
     assert use_groups(context, "ffdhe8192")
     with CertificateServer(context) as slow:
+        slow.pages["/a"] = CHAIN
+        (refused,) = await Fetching(slow).ask("/a")
+        assert isinstance(refused, BadIdentityInfoError)
+        assert not slow.asked
+
+
+async def test_no_server_has_calls_wait_for_its_chain_to_be_read(server: CertificateServer, tls: Authority):
+    shown = tls.issue("long", "127.0.0.1")
+    with shown.file.open("a") as file:
+        file.write(tls.root.file.read_text() * CHAIN_MAX)
+    with CertificateServer(tls.server_context(shown)) as slow:
         slow.pages["/a"] = CHAIN
         (refused,) = await Fetching(slow).ask("/a")
         assert isinstance(refused, BadIdentityInfoError)

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +26,7 @@ from vosd.net.connection import Connection, PeerEnd
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError, is_of, names_in
+from vosd.processes.handshake_limits import CHAIN_MAX
 from vosd.processes.key_exchange import use_groups
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop
@@ -192,6 +194,25 @@ async def test_handshakes_over_finite_fields_are_refused_on_both_sides(
         node.send(OPTIONS, silent_vendor.address)
         assert await node.ear.failure() == (0, silent_vendor.address)
     assert "no suitable key share" in logs[0]["why"]
+    assert "no connection" in logs[1]["why"]
+
+
+async def test_long_chains_of_certificates_are_refused_on_both_sides(
+    secured, connect, silent_vendor, authority, switch
+):
+    shown = authority.issue("long", "pbx.example.net")
+    with shown.file.open("a") as file:
+        file.write(authority.root.file.read_text() * CHAIN_MAX)
+    await silent_vendor.listen(authority.server_context(shown))
+    node = await secured(verify_client=VerifyClient.REQUIRED)
+    with capture_logs() as logs:
+        peer = await connect(node.address(), ssl=authority.client_context(shown))
+        with suppress(OSError):
+            await peer.reader.read()
+        await until(lambda: bool(logs))
+        node.send(OPTIONS, silent_vendor.address)
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert "invalid context" in logs[0]["why"]
     assert "no connection" in logs[1]["why"]
 
 

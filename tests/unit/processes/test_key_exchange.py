@@ -3,7 +3,7 @@
 import ssl
 
 import pytest
-from doubles.certificates import Authority, Certificate
+from doubles.certificates import Authority, Certificate, agree
 
 from vosd.processes import key_exchange
 from vosd.processes.key_exchange import leave_out_slow_ones, use_groups
@@ -20,21 +20,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def shown(authority: Authority) -> Certificate:
     return authority.issue("server", "localhost")
-
-
-def agree(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
-    """Let two sides do a handshake and return the client's; raises SSLError."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    there = server.wrap_bio(to_server, to_client, server_side=True)
-    here = client.wrap_bio(to_client, to_server, server_hostname="localhost")
-    for _ in range(4):
-        for side in (here, there):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    assert there.version()
-    return here
 
 
 def test_no_side_agrees_on_a_finite_field(authority, shown):

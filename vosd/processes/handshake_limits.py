@@ -1,0 +1,93 @@
+"""Limits of messages in handshakes of TLS that OpenSSL has not: all calls wait for a handshake on the event loop.
+
+OpenSSL reads the keys of all certificates that a peer shows before it verifies one. A key whose certificate describes a
+curve of its own (RFC 5480 section 2.1.1 forbids it) can take 160 ms, and 100 kB of them, which OpenSSL accepts, 28 s.
+It compares each key share in a ClientHello with each group that is named there: 65 kB of them took 100 ms.
+"""
+
+import ctypes
+import ssl
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from vosd.processes.key_exchange import openssl, openssl_part
+
+HELLO_BYTES_MAX: Final = 16_384
+"""Longest ClientHello; those with keys against quantum computers and a session to resume have 2 to 4 kB."""
+CHAIN_MAX: Final = 10
+"""Most certificates that a peer may show; the slowest key on a curve with a name takes 1 ms."""
+
+_OWN_CURVES: Final = (bytes.fromhex("2a8648ce3d0101"), bytes.fromhex("2a8648ce3d0102"))
+"""Object identifiers of prime-field and characteristic-two-field, which only descriptions of curves contain."""
+_COMPRESSION_SINCE: Final = (3, 2)
+_NO_COMPRESSED_CERTIFICATES: Final = 1 << 33
+"""SSL_OP_NO_RX_CERTIFICATE_COMPRESSION of OpenSSL's ssl.h (RFC 8879): they could not be looked at."""
+_HANDSHAKE: Final = 22
+_HEAD_BYTES: Final = 4
+_TLS_1_3: Final = 0x0304
+_CLIENT_HELLO: Final = 1
+_CERTIFICATE: Final = 11
+_FINISHED: Final = 20
+
+
+def limit_handshakes(context: ssl.SSLContext) -> bool:
+    """Refuse long messages in handshakes of new connections; return whether this build of Python lets them be seen."""
+    context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
+    if ssl.OPENSSL_VERSION_INFO >= _COMPRESSION_SINCE:
+        context.options |= _NO_COMPRESSED_CERTIFICATES
+    try:
+        set_callback = openssl().SSL_CTX_set_msg_callback
+    except AttributeError:  # OpenSSL is a part of Python's program
+        return False
+    set_callback.argtypes = (ctypes.c_void_p, _Callback)
+    set_callback.restype = None
+    set_callback(openssl_part(context), _CALLBACK)
+    return True
+
+
+def is_slow(message: bytes, version: int) -> bool:
+    """Return whether OpenSSL may take long to read a message of a handshake, of four bytes at least."""
+    if message[0] == _CLIENT_HELLO:
+        return len(message) > HELLO_BYTES_MAX
+    if message[0] != _CERTIFICATE:
+        return False
+    is_long = next(islice(_chain(message, version), CHAIN_MAX, None), None) is not None
+    return is_long or any(each in message for each in _OWN_CURVES)
+
+
+def _chain(message: bytes, version: int) -> Iterator[int]:
+    """Yield the places of the certificates in a message (RFC 5246 section 7.4.2, RFC 8446 section 4.4.2)."""
+    has_extensions = version >= _TLS_1_3
+    context_bytes = 1 + int.from_bytes(message[_HEAD_BYTES : _HEAD_BYTES + 1], "big") if has_extensions else 0
+    place = _HEAD_BYTES + context_bytes + 3
+    while place < len(message):
+        yield place
+        place += 3 + int.from_bytes(message[place : place + 3], "big")
+        if has_extensions:
+            place += 2 + int.from_bytes(message[place : place + 2], "big")
+
+
+def _look(
+    is_sent: int, version: int, kind: int, place: int | None, length: int, connection: int, _argument: int | None
+) -> None:
+    """Have OpenSSL refuse a message that is slow before it reads it; look at no more once the peer has finished."""
+    if is_sent or kind != _HANDSHAKE or place is None or length < _HEAD_BYTES:
+        return
+    message = ctypes.string_at(place, length)
+    if is_slow(message, version):
+        # A callback cannot refuse, but it gets OpenSSL's own buffer: with lengths of 0xFF it is no message.
+        ctypes.memset(place + _HEAD_BYTES, 0xFF, length - _HEAD_BYTES)
+    elif message[0] == _FINISHED:
+        forget = openssl().SSL_set_msg_callback
+        forget.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        forget.restype = None
+        forget(connection, None)
+
+
+_Callback: Final = ctypes.CFUNCTYPE(
+    None, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p
+)
+"""Signature of callbacks for messages, as in SSL_CTX_set_msg_callback(3)."""
+_CALLBACK: Final = _Callback(_look)
+"""Lives as long as the process: OpenSSL's contexts do not hold it."""
