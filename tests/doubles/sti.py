@@ -112,10 +112,13 @@ class Sti:
         self._below = self._made("authority", self._key, "root", self._root_key, is_authority=True, authority=delegated)
         self.root_pem = self.root.public_bytes(Encoding.PEM).decode()
 
-    def below(self, issuer: str, key: rsa.RSAPrivateKey | None = None) -> bytes:
-        """Return the authority below the root in PEM, as another issuer has certified it, or it itself."""
-        issuer_key = self._key if issuer == "authority" else ec.generate_private_key(ec.SECP256R1())
-        made = self._made("authority", key or self._key, issuer, issuer_key, is_authority=True)
+    def below(
+        self, issuer: str, key: rsa.RSAPrivateKey | None = None, extensions: Mapping[str, bytes] | None = None
+    ) -> bytes:
+        """Return the authority below the root in PEM, as the root has certified it, another issuer or it itself."""
+        own = {"root": self._root_key, "authority": self._key}
+        issuer_key = own.get(issuer) or ec.generate_private_key(ec.SECP256R1())
+        made = self._made("authority", key or self._key, issuer, issuer_key, is_authority=True, extensions=extensions)
         return made.public_bytes(Encoding.PEM)
 
     def trust(self, *revoked: x509.Certificate) -> TrustStore:

@@ -3,7 +3,7 @@
 A chain is verified once, when it was fetched. What may change afterwards is checked by each call: its time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from datetime import UTC, datetime
 from typing import Final
 
@@ -40,6 +40,8 @@ CHAIN_MAX: Final = 6
 """Certificates of one chain, without the root."""
 EXPONENT_BITS_MAX: Final = 32
 """Longest public exponent of RSA: 65537 has 17."""
+NAMES_MAX: Final = 20
+"""Names of a certificate, and names that one of an authority permits or excludes: each is compared with each."""
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
 _TN_AUTH_LIST: Final = x509.ObjectIdentifier(AUTHORITY_OID)
@@ -49,8 +51,18 @@ _PEM: Final = b"-----BEGIN"
 """Text may stand before it (RFC 7468 section 2)."""
 _LEAF: Final = (
     ExtensionPolicy.permit_all()
+    .may_be_present(
+        x509.SubjectAlternativeName, Criticality.AGNOSTIC, lambda _policy, _leaf, names: _require_few(names)
+    )
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, lambda _policy, _leaf, usage: _require_signing(usage))
     .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, lambda _policy, _leaf, found: _require_signer(found))
+)
+_AUTHORITY: Final = (
+    ExtensionPolicy.webpki_defaults_ca()
+    .may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, lambda _policy, _its, names: _require_few(names))
+    .may_be_present(
+        x509.NameConstraints, Criticality.AGNOSTIC, lambda _policy, _its, found: _require_few_subtrees(found)
+    )
 )
 
 
@@ -115,7 +127,7 @@ class TrustStore:
         leaf, *others = _chain(content)
         at = datetime.fromtimestamp(at_ms / 1_000, UTC)
         builder = PolicyBuilder().store(self._store).time(at).max_chain_depth(CHAIN_MAX)
-        builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_LEAF)
+        builder = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=_LEAF)
         chain = _verified(builder.build_client_verifier(), leaf, others)
         for each in chain:
             if (each.issuer.public_bytes(), each.serial_number) in self._revoked:
@@ -198,6 +210,17 @@ def _require_signing(usage: x509.KeyUsage | None) -> None:
     """Raise ValueError where a certificate may not be used for signatures."""
     if usage is not None and not usage.digital_signature:
         raise ValueError("the key is not for signatures")
+
+
+def _require_few(names: Sized | None) -> None:
+    """Raise ValueError where comparing names takes long: a million took 0.2 s, in which no call was processed."""
+    if names is not None and len(names) > NAMES_MAX:
+        raise ValueError(f"more than {NAMES_MAX} names")
+
+
+def _require_few_subtrees(constraints: x509.NameConstraints | None) -> None:
+    if constraints is not None:
+        _require_few([*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())])
 
 
 def _chain(content: bytes) -> Sequence[x509.Certificate]:

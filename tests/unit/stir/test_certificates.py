@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual, with_exponent
 
-from vosd.stir.certificates import CHAIN_MAX, TrustError, TrustStore, read_revoked, read_roots
+from vosd.stir.certificates import CHAIN_MAX, NAMES_MAX, TrustError, TrustStore, read_revoked, read_roots
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.extensions import (
     CONSTRAINT_OIDS,
@@ -139,6 +139,32 @@ def test_keys_of_which_signatures_are_slow_to_check_are_not_trusted(exponent, is
     chain = network.chain + sti.below("other root", with_exponent(exponent))
     trusting = nullcontext() if is_trusted else pytest.raises(UnsupportedCredentialError, match="more than 32 bits")
     with trusting:
+        sti.trust().certified(chain, VIRTUAL_NOW_MS)
+
+
+def alternative_names(count: int) -> x509.ExtensionType:
+    return x509.SubjectAlternativeName([x509.DNSName("a.b")] * count)
+
+
+def name_constraints(count: int) -> x509.ExtensionType:
+    return x509.NameConstraints([x509.DNSName("b")] * (count - 1), [x509.DNSName("c")])
+
+
+@pytest.mark.parametrize("count", [NAMES_MAX, NAMES_MAX + 1])
+@pytest.mark.parametrize(
+    ("of_signer", "of_authority"),
+    [(alternative_names, None), (None, alternative_names), (None, name_constraints)],
+    ids=["signer", "authority", "constraints"],
+)
+def test_certificates_with_names_that_take_long_to_compare_are_not_trusted(of_signer, of_authority, count):
+    sti = Sti(VIRTUAL_NOW_MS)
+    signer, authority = (
+        {made.oid.dotted_string: made.public_bytes() for made in (() if of is None else (of(count),))}
+        for of in (of_signer, of_authority)
+    )
+    chain = sti.certificate_only(has_chain=False, extensions=signer) + sti.below("root", extensions=authority)
+    fault = pytest.raises(UnsupportedCredentialError, match=f"more than {NAMES_MAX} names")
+    with fault if count > NAMES_MAX else nullcontext():
         sti.trust().certified(chain, VIRTUAL_NOW_MS)
 
 
