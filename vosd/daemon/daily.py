@@ -138,26 +138,27 @@ class Daily:
         self._done = KeptFile(state_dir / f"{name}.json", KeptTime, f"last_run_of_{name}")
         """Time up to which nothing is left to make up for, UTC milliseconds."""
         self._due: int | None = None
-        self._is_cut = False
-        """Whether the last run was ended before its own end."""
+        self._is_owed = False
+        """Whether a run was missed, or was ended before its own end."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, at_s: int | None, zone: tzinfo | None, *, is_anew: bool = False) -> None:
         """Begin to wait for a time in seconds since midnight; None = do nothing.
 
-        ``is_anew``: that was changed by a reload, so that nothing is made up for but a run that it has ended.
+        ``is_anew``: that was changed by a reload, so that only a run that it has ended or put off is made up for.
         """
         if at_s is None:
             return
         self._due = None
-        now, done = self._clock.now(), None if is_anew and not self._is_cut else self._done.read()
+        now, done = self._clock.now(), None if is_anew and not self._is_owed else self._done.read()
         if now is not None and done is not None and 0 <= now - done < self._made_up_ms:
             coming = next_run(done, at_s, zone)
+            self._is_owed |= coming <= now
             # A missed run waits until a clock that was wrong at the boot is set.
-            self._due = coming if coming > now and not self._is_cut else now + SETTLED_MS
+            self._due = now + SETTLED_MS if self._is_owed else coming
         elif now is not None and (done is None or now > done):  # a clock that is behind at the boot says nothing
             self._done.write(now)
-            self._is_cut = False
+            self._is_owed = False
         self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
 
     def last(self) -> int | None:
@@ -177,11 +178,11 @@ class Daily:
             now = self._clock.now()
             if now is not None:
                 if self._due is not None and now >= self._due:
-                    self._due, self._is_cut = None, False
+                    self._due, self._is_owed = None, False
                     try:
                         await self._run(now)
                     except asyncio.CancelledError:
-                        self._is_cut = True
+                        self._is_owed = True
                         raise
                     self._done.write(now)
                 coming = next_run(now, at_s, zone)

@@ -70,10 +70,13 @@ def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
     assert (order.month, order.zone) == ("2026-10", "Europe/Berlin")
 
 
+@pytest.mark.parametrize("is_reloaded", [False, True])
 @pytest.mark.parametrize(
     ("last", "month"), [("2026-09-28", "2026-10"), ("2026-10-31", "2026-10"), ("2026-11-01", ""), ("2026-11-19", "")]
 )
-async def test_the_first_night_behind_a_stop_over_all_days_of_minimums_books_them(tmp_path, monkeypatch, last, month):
+async def test_the_first_night_behind_a_stop_over_all_days_of_minimums_books_them(
+    tmp_path, monkeypatch, last, month, is_reloaded
+):
     monkeypatch.setattr(daily, "LOOK_S", 0)
     clock = ManualClock(wall=at(f"{last}T04:30:00Z"))
     KeptFile(tmp_path / "nightly.json", int, "last_run").write(clock.now().wall)
@@ -87,6 +90,8 @@ async def test_the_first_night_behind_a_stop_over_all_days_of_minimums_books_the
 
     monkeypatch.setattr(nightly, "answer_of", note)
     await part.begin()
+    if is_reloaded:
+        await part.adjust(NightlySettings(at_s=16_200, zone=UTC, verify=False), InvoiceSettings())
     clock.move_to(clock.now().mono + SETTLED_MS)
     await turns(4)
     clock.move_to(clock.now().mono + 86_400_000)
