@@ -905,10 +905,16 @@ def test_what_is_called_off_leaves_what_a_colleague_has_changed_since_the_page_w
     expect(line).to_contain_text("max_concurrent: taken away; it was 9")  # the plan is of before
     asked.get_by_role("button", name="Call off").click()
     expect(asked).to_contain_text("max_concurrent: set to 9")
+    assert site.api.ask("PATCH", "/accounts/planned-too", {"keys": {"max_concurrent": "8"}}).status == 200
+    asked.get_by_role("button", name="Call off").click()
+    expect(asked.get_by_role("alert")).to_contain_text("This is not as you have opened it any more")
+    expect(line).to_contain_text("max_concurrent: taken away; it was 8")
+    asked.get_by_role("button", name="Call off").click()
+    expect(asked).to_contain_text("max_concurrent: set to 8")
     asked.get_by_role("button", name="Call off").click()
     page.get_by_text("Version 2 of planned-too is called off").wait_for()
     (then,) = [each for each in site.items("/planned-versions") if each["name"] == "planned-too"]
-    assert (then["version"], then["replaces"], then["keys"]) == (4, 3, {})
+    assert (then["version"], then["replaces"], then["keys"]) == (5, 4, {})
 
 
 def test_figures_of_the_machine_and_of_the_database_lead_to_what_is_behind_them(site: Watched, boss: Visitor) -> None:

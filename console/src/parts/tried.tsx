@@ -4,7 +4,7 @@ import type { ButtonProps } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useRef, useState } from "react";
 import { readAgain } from "../api/again";
-import { ifVersion, type Query } from "../api/client";
+import { ifVersion, isStale, type Query } from "../api/client";
 import { isPageOld, useOrders } from "../api/orders";
 import { useTranslation } from "../text/translation";
 import { Confirm } from "./confirm";
@@ -66,7 +66,10 @@ export function TriedAct(props: {
       say(said, () => props.undo(made, version), made);
     },
     // the object is tried as it is by now, when that is asked for again
-    onError: (failure) => isPageOld(failure) && readAgain(queries),
+    onError: (failure) => {
+      if (isStale(failure)) setTried(null);
+      if (isPageOld(failure)) readAgain(queries);
+    },
   });
   // behind an order whose answer was lost the version that was tried is in force no more: its repeat says so
   const mayBeDone = tried !== null && orders.mayBeDone(String(tried.version));

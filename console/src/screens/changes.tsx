@@ -143,8 +143,12 @@ function CallOff({ planned }: { planned: Schemas["PlannedSheet"] }) {
     to === null
       ? send<Change>("delete", place, { query: { ...query, at }, headers })
       : send<Change>("post", `${place}/revert`, { query, headers, body: { version: to, at } });
-  const replacedNow = async () =>
-    (await pageOf("/planned-versions", { kind, name })).items.find((each) => each.version === version)?.replaces;
+  /** The version that holds until then by now; one that was called off meanwhile is refused for its own version. */
+  const replacedNow = async () => {
+    const { items } = await pageOf("/planned-versions", { kind, name });
+    const now = items.find((each) => each.version === version);
+    return now ? now.replaces : replaces;
+  };
   const changes = defined ? Object.keys(planned.keys as Row).length > 0 : replaces !== null;
   if (!changes || !may.end || !may.revert) return null;
   return (
@@ -152,11 +156,8 @@ function CallOff({ planned }: { planned: Schemas["PlannedSheet"] }) {
       button={t("changes.call_off")}
       size="compact-xs"
       version={version}
-      order={(query, headers) => {
-        const order = () => plan(replaces, query, headers);
-        // a colleague may have changed what holds until then, which the version of the plan does not tell
-        return query.dry_run ? unlessOther(replaces, replacedNow, order) : order();
-      }}
+      // a colleague may have changed what holds until then, which the version of the plan does not tell
+      order={(query, headers) => unlessOther(replaces, replacedNow, () => plan(replaces, query, headers))}
       title={t("changes.call_off_title", { name, version })}
       act={t("changes.call_off")}
       said={t("changes.called_off", { name, version })}
