@@ -9,12 +9,16 @@ from typing import Any, Final, Protocol
 _BOTH: Final = "\r\n"
 LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
-_FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter.
+_SIGN: Final = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""Signs with which a formula of a spreadsheet begins."""
+_BEGINNING: Final = re.compile(rf"[;\t\r\n][\s']*+({_SIGN.pattern})?|\A[\s']*+({_SIGN.pattern})")
+"""The beginning of a cell, or of what a spreadsheet takes for one by another delimiter, and perhaps of its formula.
 
-Apostrophes of its own may stand before it: it gets one more, which is taken away again where it is read.
+Apostrophes of its own may stand before it: it gets one more, which is taken away again where it is read. Each run of
+blanks is looked at once: a cell of a vendor's sheet may be a million of them.
 """
-_NEUTRALISED: Final = re.compile(r"(\A|[;\t\r\n])'(?=[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_DELIMITER: Final = re.compile(r"[;\t\r\n]")
+_APOSTROPHE: Final = re.compile(r"(\A|[;\t\r\n])'")
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?[\r\n]*\Z', re.IGNORECASE)
 _SHORTENED: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)
@@ -76,14 +80,25 @@ def swallowed_rows(cells: Sequence[str], delimiter: str) -> Iterator[tuple[list[
 
 def neutralised(cell: Any) -> Any:
     """Return a cell with an apostrophe where a spreadsheet would begin a formula; negative amounts stay as they are."""
-    if not isinstance(cell, str) or not _FORMULA.search(cell) or _AMOUNT.match(cell):
+    if not isinstance(cell, str) or not _SIGN.search(cell) or _AMOUNT.match(cell):
         return cell
-    return _FORMULA.sub(r"\1'", cell)
+    return _BEGINNING.sub(_with_apostrophes, cell)
 
 
 def unneutralised(cell: str) -> str:
     """Return a cell without the apostrophes of ``neutralised``."""
-    return _NEUTRALISED.sub(r"\1", cell) if "'" in cell else cell
+    return _BEGINNING.sub(_without_apostrophes, cell) if "'" in cell else cell
+
+
+def _with_apostrophes(begun: re.Match[str]) -> str:
+    if begun.lastindex is None:
+        return begun[0]
+    first = "" if begun.start() or begun[0][0] == ";" else "'"
+    return first + _DELIMITER.sub(r"\g<0>'", begun[0])
+
+
+def _without_apostrophes(begun: re.Match[str]) -> str:
+    return begun[0] if begun.lastindex is None else _APOSTROPHE.sub(r"\1", begun[0])
 
 
 def is_shortened(cell: str) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import time
 import weakref
 from itertools import product
 
@@ -66,6 +67,16 @@ def test_for_people_no_cell_begins_a_formula(cell, shown):
     assert [*csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True)] == [
         ["" if shown is None else str(shown), "x"]
     ]
+
+
+@pytest.mark.parametrize("blank", ["\t'", "\t", "\r\n"])
+def test_a_cell_of_blanks_is_looked_at_once(blank):
+    cells = [f"{blank * 100_000}{end}" for end in ("=1", "-", "x-1")]
+    start_s = time.thread_time()
+    for each in cells:
+        assert unneutralised(neutralised(each)) == each
+        unneutralised(each)
+    assert time.thread_time() - start_s < 10  # each took minutes
 
 
 @pytest.mark.parametrize("cell", ["4.42012E+11", "4,42012E+11", "4E+11", "1.2e+012"])
