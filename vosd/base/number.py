@@ -29,6 +29,15 @@ def without_separators(text: str) -> str:
     return number if number != text and NUMBER.match(number) else text
 
 
+def without_end_signs(number: str) -> str:
+    """Return a number in digits without ``*`` and ``#`` behind it: peers call one number with them and without.
+
+    A code that begins with one of these, and a name, are returned as they are.
+    """
+    digits = number.rstrip("*#")
+    return digits if digits.isdecimal() else number
+
+
 def is_name(text: str) -> bool:
     """Return whether the first letter or digit of a text is a letter: no prefix of digits fits it."""
     return next(filter(str.isalnum, text), "0").isalpha()

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_end_signs
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError, permitted_caller
 from vosd.callcontrol.call_request import CallRequest
@@ -110,7 +110,7 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
             return None
     if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:
         return None
-    number = for_matching(call.callee)
+    number = without_end_signs(for_matching(call.callee))
     if is_emergency or not (number.isascii() and number.isdigit()):
         return None  # names are not ported, and servers refuse them
     if terms.prefixes and not number.startswith(terms.prefixes):

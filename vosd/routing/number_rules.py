@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from vosd.base.number import for_matching, read_by_peers
+from vosd.base.number import for_matching, read_by_peers, without_end_signs
 from vosd.routing.number_lists import NumberList
 from vosd.routing.patterns import PatternSet, compared_caller
 from vosd.routing.pools import EmptyPool, NumberPool
@@ -77,8 +77,13 @@ class AllowDeny:
         return None if denied is None else f"denied by {denied}"
 
     def objection(self, number: str) -> str | None:
-        """Return why a number without leading ``+`` is refused; None = it is not."""
+        """Return why a number without leading ``+`` is refused; None = it is not.
+
+        A number is denied with ``*`` and ``#`` behind it, too.
+        """
         denied = self._denied.hit(number)
+        if denied is None and not number.isdecimal():
+            denied = self._denied.hit(without_end_signs(number))
         if denied is not None:
             return f"denied by {denied}"
         if self._allowed and self._allowed.hit(number) is None:

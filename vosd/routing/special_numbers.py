@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.number import EMERGENCY_SERVICE
+from vosd.base.number import EMERGENCY_SERVICE, without_end_signs
 from vosd.routing.patterns import ANY_REST, PatternSet
 
 EMERGENCY: Final = frozenset({"000", "110", "112", "119", "911", "999"})
@@ -68,7 +68,8 @@ class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
 
         Short numbers, emergency numbers and what is no number have none.
         """
-        if len(number) < digits + SHORTEST_REST or number in self.emergency or not number.isdecimal():
+        dialled = without_end_signs(number)
+        if len(dialled) < digits + SHORTEST_REST or number in self.emergency or not dialled.isdecimal():
             return number
         return number[digits:]
 

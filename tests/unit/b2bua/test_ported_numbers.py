@@ -319,6 +319,19 @@ def test_what_is_no_number_is_not_looked_up(callee):
     settled(scene)
 
 
+@pytest.mark.parametrize("ending", ["#", "*", "*#"])
+def test_a_number_with_signs_behind_it_is_looked_up_without_them(ending):
+    """Else its caller would choose between the price of the dialled and that of the routing number."""
+    sell = rate_group("sell", applied_rate("0.10"), applied_rate("6.00", prefix=ROUTING))
+    terms = PortabilityTerms(asks=True, rate_by_routing_number=True)
+    scene = scene_of(ported(), terms=terms, rate_groups=[sell])
+    scene.dial(f"{CALLEE}{ending.replace('#', '%23')}")
+    assert asked(scene) == [f"sip:{CALLEE}"]
+    assert scene.tried() == [("recipient", CALLEE + ending)]
+    assert scene.exchange.record.rate_prefix == ROUTING
+    settled(scene)
+
+
 def test_only_numbers_with_the_prefixes_are_looked_up_and_none_of_our_phones():
     scene = scene_of(ported(), terms=PortabilityTerms(asks=True, prefixes=("4470", "1")))
     scene.dial()

@@ -105,6 +105,22 @@ def test_a_number_is_rated_behind_its_routing_prefix_and_routed_with_it():
     assert (record.fee, record.cost) == (Decimal("0.62"), Decimal("0.31"))
 
 
+@pytest.mark.parametrize("ending", ["", "#", "*"])
+def test_no_sign_behind_a_number_keeps_the_routing_prefix_on_it(ending):
+    """The call would be sold, barred and watched by its routing prefix, and the vendor calls the number behind it."""
+    cheap, dear = applied_rate("0.10", prefix="9"), applied_rate("6.00", prefix="44")
+    sell, barred = rate_group("sell", cheap, dear), account("barred", denied_prefixes=("44",))
+    gateways = [ACME, vendor_gateway(0, prefixes=("99",))]
+    terms = {"rate_groups": [sell], "special_numbers": SpecialNumbers(strip_digits=2)}
+    scene = Scene(catalogue(gateways, **terms))
+    called(scene, f"99{CALLEE}{ending.replace('#', '%23')}")
+    record = scene.close()
+    assert (record.callee_billing, record.rate_prefix, record.fee) == (CALLEE + ending, "44", Decimal("6.20"))
+    gateways[0] = msgspec.structs.replace(ACME, account="barred")
+    scene = Scene(catalogue(gateways, accounts=[barred], **terms))
+    assert called(scene, f"99{CALLEE}{ending.replace('#', '%23')}").final == 403
+
+
 @pytest.mark.parametrize(("digits", "status"), [(None, 200), (0, 403), (2, 200), (4, 403)])
 def test_a_mapping_gateway_has_a_routing_prefix_of_its_own(digits, status):
     gateways = [
@@ -127,6 +143,11 @@ class TestStripping:
             ("911", 0, "911"),
             ("999", 0, "999"),
             ("alice1234", 2, "alice1234"),
+            ("00441234#", 2, "441234#"),
+            ("00441234*#", 2, "441234*#"),
+            ("9112#", 2, "9112#"),
+            ("#31#441234", 2, "#31#441234"),
+            ("*21*441234#", 2, "*21*441234#"),
             ("12345", 5, "12345"),
             ("12345678", 5, "678"),
         ],

@@ -120,6 +120,12 @@ def test_a_number_that_all_read_alike_is_called(dialled):
     assert (record.end_reason, record.rate_prefix) == ("Normal", "1900")
 
 
+@pytest.mark.parametrize(("dialled", "code"), [(f"{DEAR}%23", 403), (f"{DEAR}**", 403), (f"1{DEAR}%23", 200)])
+def test_a_denied_number_is_denied_with_signs_behind_it(dialled, code):
+    scene = scene_of(acme={"numbers": IncomingNumbers(callee_deny=(DEAR,))})
+    assert called(scene, uri=f"sip:{dialled}@192.0.2.1").sip_code == code
+
+
 @pytest.mark.parametrize("dialled", ["anne.smith", "anne%20smith", "_x1900", "*21*1900%23", "%2331%23900"])
 def test_a_name_or_a_code_has_the_price_and_the_route_of_any_number(dialled):
     sell = rate_group("sell", applied_rate("0.10", prefix="*"), applied_rate("0.20", prefix="1"))
