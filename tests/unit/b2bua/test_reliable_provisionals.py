@@ -291,6 +291,21 @@ def test_a_caller_whose_200_never_left_pays_nothing_and_the_vendor_is_paid(scene
     assert scene.exchange.credits["acme"].available == 100
 
 
+@pytest.mark.parametrize(("waits_ms", "told"), [(4_000, []), (31_000, [("acme", "vendor-0", "0.305000")])])
+def test_a_caller_that_acknowledges_late_is_named_for_the_vendor_is_paid_from_its_answer(waits_ms, told):
+    scene = Scene()
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.begun_call(Intent(headers=SUPPORTS_100REL, pracks=False), after_ms=waits_ms)
+    call.remote, call.target = call.response(183)["To"], call.response(183).target
+    call.ask("PRACK", headers=(f"RAck: {call.response(183)['RSeq']} 1 INVITE",))
+    scene.await_answer(call, talk_ms=30_000)
+    with capture_logs() as lines:
+        record = scene.finish(call)
+    unheard = [each for each in lines if each["event"] == "answer_unheard"]
+    assert [(each["customer"], each["gateway"], each["cost"]) for each in unheard] == told
+    assert (record.end_reason, record.fee) == ("Normal", Decimal("0.30"))
+
+
 def test_what_is_paid_for_runs_from_the_callers_200():
     """A minute is held at a time; the vendor's answer is three seconds old when the caller's goes out."""
     scene = Scene(balance="0.60")

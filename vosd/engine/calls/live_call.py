@@ -28,6 +28,7 @@ from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.engine.calls.known import GONE
 from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.money_of_call import MoneyOfCall, opened_now
+from vosd.engine.calls.notices import LATE_PRACK_MS
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event, log as _log
@@ -335,9 +336,12 @@ class LiveCall:
             quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
             if services.live.false_answers.terms.percent:
                 self._note_answer(choice.gateway.name, destination, record, ending.at)
-        if answered is not None and record.answered_at is None:
+        came_at, answered_at = record.vendor_answered_at, record.answered_at
+        if answered is not None and (
+            answered_at is None or (came_at is not None and answered_at - came_at >= LATE_PRACK_MS)
+        ):
             services.notices.unacknowledged_answer(record, ending.at)
-        elif record.loss is not None:
+        if record.loss is not None and (answered is None or answered_at is not None):
             services.notices.sold_below_cost(record, ending.at)
         if services.media is not None and (media := services.media.report(call, ending.at)) is not None:
             record = msgspec.structs.replace(record, media=media)

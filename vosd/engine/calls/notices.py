@@ -27,6 +27,8 @@ from vosd.sip.wire.outgoing import Peer
 from vosd.traffic.live_counts import AttemptsWithoutCdr
 from vosd.trunks.gateways import RoutingGateway
 
+LATE_PRACK_MS: Final = 5_000
+"""Time between the answers of vendor and switch from which on it is reported: few lose several PRACKs in a row."""
 _CALL_ID: Final = b"\r\nCall-ID: "
 
 VendorsByHost: TypeAlias = Mapping[str, Mapping[str, Sequence[int | None]]]
@@ -95,11 +97,11 @@ class Notices(Counting):
         _log.warning("answer_released", gateway=attempt.gateway, call_id=call_id, why=attempt.reason)
 
     def unacknowledged_answer(self, record: CallRecord, at: Instant) -> None:
-        """Warn about a customer that sent no PRACK for early media: the vendor is paid, the customer pays nothing.
+        """Warn about a customer that sent no PRACK for early media, or a late one: until then the vendor alone is paid.
 
         The caller may have had the media of the callee: the SDP was in the response that it did not acknowledge.
         """
-        if record.answered_at is not None or record.hangup_source == "switch":
+        if record.answered_at is None and record.hangup_source == "switch":
             return
         customer, gateway = record.mapping_gateway, record.routing_gateway
         if self._log_limiter.admits(f"{customer} unacknowledged", at.mono):
