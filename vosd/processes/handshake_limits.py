@@ -3,6 +3,7 @@
 OpenSSL reads the keys of all certificates that a peer shows before it verifies one. A key whose certificate describes a
 curve of its own (RFC 5480 section 2.1.1 forbids it) can take 160 ms, and 100 kB of them, which OpenSSL accepts, 28 s.
 It compares each key share in a ClientHello with each group that is named there: 65 kB of them took 100 ms.
+It skips requests to renegotiate, 4 bytes each, for as long as a server sends them, and reads records of one byte.
 """
 
 import ctypes
@@ -17,12 +18,18 @@ HELLO_BYTES_MAX: Final = 16_384
 """Longest ClientHello; those with keys against quantum computers and a session to resume have 2 to 4 kB."""
 CHAIN_MAX: Final = 10
 """Most certificates that a peer may show; the slowest key on a curve with a name takes 1 ms."""
+PARTS_MAX: Final = 1_000
+"""Most records and messages of a peer in a handshake, which take 2 ms; peers need 20, those with small records 100."""
 
 _OWN_CURVES: Final = (bytes.fromhex("2a8648ce3d0101"), bytes.fromhex("2a8648ce3d0102"))
 """Object identifiers of prime-field and characteristic-two-field, which only descriptions of curves contain."""
 _COMPRESSION_SINCE: Final = (3, 2)
 _NO_COMPRESSED_CERTIFICATES: Final = 1 << 33
 """SSL_OP_NO_RX_CERTIFICATE_COMPRESSION of OpenSSL's ssl.h (RFC 8879): they could not be looked at."""
+_SET_ARGUMENT: Final = 16
+"""SSL_CTRL_SET_MSG_CALLBACK_ARG of OpenSSL's ssl.h."""
+_RECEIVED_SHUTDOWN: Final = 2
+"""SSL_RECEIVED_SHUTDOWN of OpenSSL's ssl.h."""
 _HANDSHAKE: Final = 22
 _HEAD_BYTES: Final = 4
 _TLS_1_3: Final = 0x0304
@@ -69,20 +76,25 @@ def _chain(message: bytes, version: int) -> Iterator[int]:
 
 
 def _look(
-    is_sent: int, version: int, kind: int, place: int | None, length: int, connection: int, _argument: int | None
+    is_sent: int, version: int, kind: int, place: int | None, length: int, connection: int, parts: int | None
 ) -> None:
     """Have OpenSSL refuse a message that is slow before it reads it; look at no more once the peer has finished."""
-    if is_sent or kind != _HANDSHAKE or place is None or length < _HEAD_BYTES:
+    if is_sent:
+        return
+    here = ctypes.c_void_p(connection)
+    parts = (parts or 0) + 1
+    if parts > PARTS_MAX:
+        openssl().SSL_set_shutdown(here, _RECEIVED_SHUTDOWN)  # it reads no more, as if the peer had closed
+        return
+    openssl().SSL_ctrl(here, _SET_ARGUMENT, ctypes.c_long(0), ctypes.c_void_p(parts))
+    if kind != _HANDSHAKE or place is None or length < _HEAD_BYTES:
         return
     message = ctypes.string_at(place, length)
     if is_slow(message, version):
         # A callback cannot refuse, but it gets OpenSSL's own buffer: with lengths of 0xFF it is no message.
         ctypes.memset(place + _HEAD_BYTES, 0xFF, length - _HEAD_BYTES)
     elif message[0] == _FINISHED:
-        forget = openssl().SSL_set_msg_callback
-        forget.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-        forget.restype = None
-        forget(connection, None)
+        openssl().SSL_set_msg_callback(here, None)
 
 
 _Callback: Final = ctypes.CFUNCTYPE(

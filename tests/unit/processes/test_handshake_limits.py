@@ -69,6 +69,37 @@ def test_the_greeting_of_a_client_is_no_longer_than_it_needs(authority, names, f
             agree(server, client)
 
 
+def read_all(context: ssl.SSLContext, sent: bytes) -> None:
+    """Let a side of a handshake read what its peer has sent so far."""
+    received = ssl.MemoryBIO()
+    side = context.wrap_bio(received, ssl.MemoryBIO(), context.protocol == ssl.PROTOCOL_TLS_SERVER)
+    received.write(sent)
+    side.do_handshake()
+
+
+def records(message: bytes, size: int) -> bytes:
+    parts = [message[start : start + size] for start in range(0, len(message), size)]
+    return b"".join(b"\x16\x03\x03" + len(each).to_bytes(2, "big") + each for each in parts)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message", "size"),
+    [
+        pytest.param(ssl.PROTOCOL_TLS_CLIENT, bytes(4 * 1_000), 400, id="requests-to-renegotiate"),
+        pytest.param(ssl.PROTOCOL_TLS_SERVER, b"\x01\x00\x40\x00" + bytes(1_000), 1, id="records-of-a-byte"),
+    ],
+)
+def test_a_handshake_has_no_more_parts_than_a_peer_needs(protocol, message, size):
+    context = ssl.SSLContext(protocol)
+    context.check_hostname = False
+    assert limit_handshakes(context)
+    fits = records(message[: len(message) // 2], size)
+    with pytest.raises(ssl.SSLWantReadError):
+        read_all(context, fits)
+    with pytest.raises(ssl.SSLZeroReturnError):
+        read_all(context, records(message + message, size))
+
+
 def test_data_of_a_connection_is_not_looked_at(authority, version, monkeypatch):
     looked: list[int] = []
     monkeypatch.setattr("vosd.processes.handshake_limits.is_slow", lambda message, _: bool(looked.append(message[0])))
