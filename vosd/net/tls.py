@@ -16,6 +16,7 @@ from vosd.base.errors import VosError
 from vosd.base.file_modes import may_wait
 from vosd.base.host import plain_host
 from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
+from vosd.obs.events import log as _log
 from vosd.processes.handshake_limits import limit_handshakes
 from vosd.processes.key_exchange import leave_out_slow_ones
 
@@ -126,13 +127,24 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     elif not _has_suites_of_openssl():
         context.set_ciphers(_ANY)
     leave_out_slow_ones(context)
-    limit_handshakes(context)
+    if not limit_handshakes(context):
+        _warn_of_unlimited_handshakes()
     _show_certificate(context, settings)
     if settings.ca is None:
         context.load_default_certs()
     else:
         context.load_verify_locations(settings.ca)
     return context
+
+
+@cache
+def _warn_of_unlimited_handshakes() -> None:
+    _log.warning(
+        "handshakes_not_limited",
+        why="OpenSSL is a part of this Python",
+        means="one handshake may hold up all calls for seconds",
+        do="run vosd by a Python that uses the OpenSSL of the system",
+    )
 
 
 @cache

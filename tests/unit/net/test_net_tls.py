@@ -216,6 +216,13 @@ async def test_long_chains_of_certificates_are_refused_on_both_sides(
     assert "no connection" in logs[1]["why"]
 
 
+def test_a_python_that_lets_no_handshake_be_limited_is_reported_once(authority, switch, monkeypatch):
+    monkeypatch.setattr("vosd.net.tls.limit_handshakes", lambda _: False)
+    with capture_logs() as logs:
+        TlsContexts.load(settings(authority, switch))
+    assert [each["event"] for each in logs] == ["handshakes_not_limited"]
+
+
 async def test_a_caller_without_certificate_is_turned_away_where_one_is_required(secured, connect, authority):
     node = await secured(verify_client=VerifyClient.REQUIRED)
     customer = authority.issue("customer", "pbx.example.net")
