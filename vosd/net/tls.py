@@ -141,7 +141,7 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
 def _warn_of_unlimited_handshakes() -> None:
     _log.warning(
         "handshakes_not_limited",
-        why="OpenSSL is a part of this Python",
+        why="OpenSSL is a part of this Python, or the system lets no memory be executed",
         means="one handshake may hold up all calls for seconds",
         do="run vosd by a Python that uses the OpenSSL of the system",
     )

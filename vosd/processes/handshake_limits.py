@@ -9,8 +9,9 @@ It skips requests to renegotiate, 4 bytes each, for as long as a server sends th
 import ctypes
 import ssl
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from vosd.processes.key_exchange import openssl, openssl_part
 
@@ -44,12 +45,12 @@ def limit_handshakes(context: ssl.SSLContext) -> bool:
     if ssl.OPENSSL_VERSION_INFO >= _COMPRESSION_SINCE:
         context.options |= _NO_COMPRESSED_CERTIFICATES
     try:
-        set_callback = openssl().SSL_CTX_set_msg_callback
-    except AttributeError:  # OpenSSL is a part of Python's program
+        set_callback, callback = openssl().SSL_CTX_set_msg_callback, _callback()
+    except (AttributeError, MemoryError):  # OpenSSL is a part of Python's program, or no memory may be executed
         return False
     set_callback.argtypes = (ctypes.c_void_p, _Callback)
     set_callback.restype = None
-    set_callback(openssl_part(context), _CALLBACK)
+    set_callback(openssl_part(context), callback)
     return True
 
 
@@ -101,5 +102,9 @@ _Callback: Final = ctypes.CFUNCTYPE(
     None, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p
 )
 """Signature of callbacks for messages, as in SSL_CTX_set_msg_callback(3)."""
-_CALLBACK: Final = _Callback(_look)
-"""Lives as long as the process: OpenSSL's contexts do not hold it."""
+
+
+@cache
+def _callback() -> Any:
+    """Return the callback, which lives as long as the process: OpenSSL's contexts do not hold it."""
+    return _Callback(_look)

@@ -114,3 +114,11 @@ def test_data_of_a_connection_is_not_looked_at(authority, version, monkeypatch):
 def test_a_python_that_contains_openssl_has_no_limits(authority, monkeypatch):
     monkeypatch.setattr("vosd.processes.handshake_limits.openssl", object)
     assert not limit_handshakes(authority.client_context())
+
+
+def test_a_system_that_lets_no_memory_be_executed_has_no_limits(authority, monkeypatch):
+    def refused() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("vosd.processes.handshake_limits._callback", refused)
+    assert not limit_handshakes(authority.client_context())
