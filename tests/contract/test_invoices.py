@@ -865,7 +865,7 @@ async def test_the_payment_of_an_invoice_is_found_though_a_replica_does_not_have
 
 
 async def test_a_reference_names_no_invoice_that_its_account_does_not_have(site: Site) -> None:
-    """Its money would pay a later invoice of that number, and what it was meant for would be overdue again."""
+    """The money would pay a later invoice of that number, and what it was meant for would be overdue again."""
     typed = BookPayment(account="acme", amount=Decimal("0.01"), reference="invoice/2026-000002 bank 7")
     await book_payment(site.office, operator(), typed)  # the account has none: other software may invoice it
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])

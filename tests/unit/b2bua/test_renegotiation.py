@@ -103,7 +103,7 @@ def test_a_refresh_that_the_other_side_refuses_is_answered_with_what_holds(
     ],
 )
 def test_a_call_goes_on_where_a_refresh_is_forwarded_and_not_answered(scene, ends_that_update, method, reply, got):
-    """Of a refresh that is answered here the other side is not told, nor does its silence end the call then.
+    """The other side is not told of a refresh that is answered here, nor does its silence end the call then.
 
     The transaction of an UPDATE is over by then (RFC 3261 section 17.1.2.2): its sender decides what follows.
     """
