@@ -24,9 +24,7 @@ from vosd.api.request_rates import network_of
 from vosd.base.host import is_valid_address, owner_network_of
 from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
-from vosd.net.tls import EPHEMERAL_SUITES
-from vosd.processes.handshake_limits import limit_handshakes
-from vosd.processes.key_exchange import leave_out_slow_ones
+from vosd.net.tls import EPHEMERAL_SUITES, keep_handshakes_short
 
 CONNECTIONS_MAX: Final = 1_000
 """A further one ends an idle one; where all are in use, requests on as many more get 503, those beyond are cut."""
@@ -94,8 +92,7 @@ class ApiServer(Server):
         if context is None or sockets is None:
             await super().startup(sockets)
             return
-        leave_out_slow_ones(context)
-        limit_handshakes(context)
+        keep_handshakes_short(context)
         await super().startup([])
         make = partial(self.config.http_protocol_class, self.config, self.server_state, self.lifespan.state)  # type: ignore[call-arg]
         acceptors = [TlsAcceptor(each, context, make, self.config.backlog) for each in sockets]

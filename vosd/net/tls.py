@@ -126,15 +126,20 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
         context.set_ciphers(EPHEMERAL_SUITES)
     elif not _has_suites_of_openssl():
         context.set_ciphers(_ANY)
-    leave_out_slow_ones(context)
-    if not limit_handshakes(context):
-        _warn_of_unlimited_handshakes()
+    keep_handshakes_short(context)
     _show_certificate(context, settings)
     if settings.ca is None:
         context.load_default_certs()
     else:
         context.load_verify_locations(settings.ca)
     return context
+
+
+def keep_handshakes_short(context: ssl.SSLContext) -> None:
+    """Refuse in new connections what would have all calls wait for a handshake (ADR 259, ADR 260)."""
+    leave_out_slow_ones(context)
+    if not limit_handshakes(context):
+        _warn_of_unlimited_handshakes()
 
 
 @cache

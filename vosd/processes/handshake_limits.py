@@ -1,4 +1,4 @@
-"""Limits of messages in handshakes of TLS that OpenSSL has not: all calls wait for a handshake on the event loop.
+"""Limits of handshakes of TLS that OpenSSL does not have: all calls wait for a handshake on the event loop.
 
 OpenSSL reads the keys of all certificates that a peer shows before it verifies one. A key whose certificate describes a
 curve of its own (RFC 5480 section 2.1.1 forbids it) can take 160 ms, and 100 kB of them, which OpenSSL accepts, 28 s.

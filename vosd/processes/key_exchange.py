@@ -1,8 +1,8 @@
 """Key exchanges of TLS that take long: left out, because all calls wait for a handshake on the event loop.
 
 A peer that proves nothing and computes nothing can ask for them (CVE-2002-20001). With Python 3.11 and OpenSSL 3.0 one
-over a finite field of 8,192 bits (RFC 7919) took 150 ms, one over 10,000 bits that a server of TLS 1.2 names a second;
-by curves it is 1 to 5 ms.
+over a finite field of 8,192 bits (RFC 7919) took 150 ms, and one over 10,000 bits, which a server of TLS 1.2 may name,
+took a second; by curves it is 1 to 5 ms.
 """
 
 import ctypes
