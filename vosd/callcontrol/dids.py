@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_end_signs
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.routing.lookups import RedirectTarget
@@ -14,7 +14,7 @@ from vosd.trunks.ringing import RingGroup, RingOrder
 
 def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusal | None:
     """Name what a call to a number of the inventory rings; a number that no one has is refused with 404."""
-    number = for_matching(call.callee)
+    number = without_end_signs(for_matching(call.callee))
     did = table.find(number)
     if did is None:
         return None

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from vosd.base.calendar_use import CalendarUse
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_end_signs
 from vosd.base.prefixes import ANY, PrefixIndex
 from vosd.routing.calendar import GatewayCalendar
 from vosd.routing.fit import Candidate, Fit, Lines, fitted
@@ -182,7 +182,7 @@ class RouteTable:
         the phone, then its offline gateway.
         """
         number = callee.removeprefix("+")  # ``for_matching``
-        phone = self._phones.get(number)
+        phone = self._phones.get(number) if number.isdecimal() else self._phone(number)
         if phone is not None:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
@@ -212,12 +212,16 @@ class RouteTable:
 
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""
-        fit = self._phones.get(for_matching(number))
+        fit = self._phone(for_matching(number))
         return None if fit is None else next(each.gateway for each in fit.ranked if each.gateway.is_phone)
 
     def of_phone(self, number: str) -> Sequence[Candidate]:
         """Return the candidates of the phone with that number (``fit``); none = there is no such phone."""
         return self.fit(number, 0).ranked if for_matching(number) in self._phones else ()
+
+    def _phone(self, number: str) -> Fit | None:
+        """Return the candidates of a phone, whose number may have ``*`` and ``#`` behind it."""
+        return self._phones.get(number) or self._phones.get(without_end_signs(number))
 
     def _indexed(self) -> Iterator[Candidate]:
         """Yield the candidates by prefixes that the configuration lists."""

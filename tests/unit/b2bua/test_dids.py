@@ -71,6 +71,32 @@ def test_the_numbers_beside_it_are_routed_as_ever_and_have_no_did():
     assert (record.routing_gateway, record.did) == ("vendor-0", None)
 
 
+@pytest.mark.parametrize("ending", ["%23", "*", "*%23"])
+@pytest.mark.parametrize(
+    ("number", "did"), [(NUMBER, NUMBER), ("7001", None)], ids=["of the inventory", "of the telephone"]
+)
+def test_a_number_rings_the_same_phone_with_signs_behind_it(number, did, ending):
+    """A vendor would be paid for a call that it sends back to us, or to no one."""
+    sell = rate_group("sell", applied_rate("0.10", prefix="7"), applied_rate("0.10", prefix="44"))
+    routes = [vendor_gateway(1, prefixes=("7",))]
+    scene = stage(Did(NUMBER, "acme", phones=("7001",)), gateways=routes, rate_groups=[sell])
+    desk = scene.exchange.telephone("7001", HOME)
+    desk.register()
+    record = finish(scene, called(scene, number + ending))
+    assert (record.routing_gateway, record.did) == ("7001", did)
+    assert record.callee_in == number + ending.replace("%23", "#")
+    assert len(desk.received("INVITE")) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "final"), [(NUMBER, 404), (NUMBER[:-1], 200)], ids=["free", "shorter than the range"]
+)
+def test_a_number_with_a_sign_behind_it_is_one_of_a_range_by_its_digits(number, final):
+    scene = stage(Did(f"{NUMBER}-4420946099"))
+    call = called(scene, f"{number}%23")
+    assert call.final == final
+
+
 def test_phones_ring_one_after_the_other_until_one_answers():
     scene = stage(Did(NUMBER, "acme", phones=("7001", "7002"), ring_timeout_ms=5_000))
     first = scene.exchange.telephone("7001", HOME, script=RINGS)
