@@ -19,7 +19,7 @@ from vosd.base.parts import in_parts
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
-from vosd.daemon.daily import Daily, answer_of, why_failed
+from vosd.daemon.daily import Daily, answer_of, next_run, why_failed
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
 from vosd.daemon.retention import RetentionPart
 from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
@@ -87,7 +87,8 @@ class NightlyPart:
             outcome = await answer_of(PROCESS, order, NightlyOutcome)
         except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
             outcome = NightlyOutcome(failed=dict.fromkeys(works, why_failed(error)))
-        is_last = month_before(now + DAY_MS, ZoneInfo(order.zone)) is None
+        following = next_run(now, self._settings.at_s or 0, self._settings.zone)
+        is_last = month_before(following, ZoneInfo(order.zone)) is None
         await self.report(outcome, works, is_last=is_last)
 
     def order(self, now: int) -> NightlyOrder:

@@ -258,9 +258,16 @@ async def test_the_lines_of_many_accounts_are_written_a_part_at_a_time(tmp_path)
     assert [len(log), max(turns) < 110] == [2_002, True]
 
 
-@pytest.mark.parametrize(("day", "advice"), [(6, ": the next night tries again"), (7, "--month 2026-09")])
+@pytest.mark.parametrize(
+    ("night", "zone", "advice"),
+    [
+        ("2026-10-06T00:30:00Z", "UTC", ": the next night tries again"),
+        ("2026-10-07T00:30:00Z", "UTC", "--month 2026-09"),
+        ("2027-11-07T00:30:00-04:00", "America/New_York", "--month 2026-09"),  # a day of 25 hours
+    ],
+)
 async def test_the_last_night_that_books_minimums_says_that_those_which_wait_are_booked_by_hand(
-    tmp_path, monkeypatch, day, advice
+    tmp_path, monkeypatch, night, zone, advice
 ):
     waiting = MinimumSheet("acme", "2026-09", "50.00", "1.00", "0.00", MinimumOutcome.WAITING.value)
 
@@ -268,9 +275,9 @@ async def test_the_last_night_that_books_minimums_says_that_those_which_wait_are
         return NightlyOutcome(sheets=(waiting,))
 
     monkeypatch.setattr(nightly, "answer_of", answer)
-    part = part_of(tmp_path, verify=False, invoices=False)
+    part = part_of(tmp_path, zone, at_s=1_800, zone=ZoneInfo(zone), verify=False, invoices=False)
     with capture_logs() as log:
-        await part.run(at(f"2026-10-{day:02}T04:30:00Z"))
+        await part.run(at(night))
     (line,) = log
     assert (line["event"], line["work"]) == ("nightly_failed", "minimum")
     assert line["why"].startswith("calls of 1 accounts are not booked yet (acme)")
