@@ -39,6 +39,10 @@ class KeptListing(msgspec.Struct, frozen=True):
     since: KeptTime
     until: KeptTime
 
+    def left_ms(self, wall_ms: int) -> int:
+        """Return for how long it still holds, no longer than from its beginning: the clock may be set back meanwhile."""
+        return self.until - max(wall_ms, self.since)
+
 
 def blacklist_file(state_dir: Path) -> KeptFile[list[KeptListing]]:
     """Return the file of the callers on the blacklist."""
@@ -83,10 +87,10 @@ class StateFiles:
         if turns is not None:
             self._turns.restore(turns)
         for each in self._listings():
-            if each.until > now.wall:
-                until_mono = now.mono + each.until - now.wall
+            left_ms = each.left_ms(now.wall)
+            if left_ms > 0:
                 listing = ListedCaller(
-                    each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono
+                    each.gateway, each.caller, each.cause, each.limit, each.since, each.until, now.mono + left_ms
                 )
                 self._lists.restore(listing)
         self._written_list = self._lists.changes

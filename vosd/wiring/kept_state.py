@@ -52,7 +52,8 @@ def kept_blacklist(state_dir: Path, now_ms: int) -> LeftState[list[BlacklistedCa
         OSError, msgspec.DecodeError: the file cannot be read.
     """
     found = blacklist_file(state_dir).load() or []
-    rows = [blacklisted(each, each.until - now_ms, each.until) for each in found if each.until > now_ms]
+    left = [(each, each.left_ms(now_ms)) for each in found]
+    rows = [blacklisted(each, left_ms, now_ms + left_ms) for each, left_ms in left if left_ms > 0]
     return LeftState(rows, _written(state_dir / BLACKLIST))
 
 

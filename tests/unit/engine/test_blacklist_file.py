@@ -12,6 +12,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.engine.state_files import StateFiles
 from vosd.routing.dynamic_lists import DynamicLists
 from vosd.trunks.gateways import CallerLimits
+from vosd.wiring.kept_state import kept_blacklist
 
 LIMITS = CallerLimits(frequency_limit=1, expire_s=60)
 
@@ -57,6 +58,17 @@ def test_a_restart_keeps_callers_until_their_time_is_over(tmp_path, clock):
     assert again.find("acme", "1001", 6) is None
     advance(later, 1)
     assert [each.caller for each in restored(tmp_path, later).listed(later.now().mono)] == ["1002"]
+
+
+def test_a_clock_that_was_years_ahead_keeps_no_caller_for_years(tmp_path):
+    ahead, lists = ManualClock(wall=2_000_000_000_000), DynamicLists()
+    file = files(tmp_path, lists, ahead)
+    list_caller(lists, ahead, "1001")
+    file.write_last()
+    right = ManualClock(mono=5, wall=1_800_000_000_000)
+    assert restored(tmp_path, right).find("acme", "1001", 5).until_mono == 5 + 60_000
+    (row,) = kept_blacklist(tmp_path, right.now().wall).value
+    assert (row.remaining_s, row.until) == (60, "2027-01-15T08:01:00.000Z")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'[{"gateway": "acme"}]', b"\xff", b'[{"x": ' + b"[" * 10_000])
