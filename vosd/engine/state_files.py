@@ -40,7 +40,7 @@ class KeptListing(msgspec.Struct, frozen=True):
     until: KeptTime
 
     def left_ms(self, wall_ms: int) -> int:
-        """Return for how long it still holds, no longer than from its beginning: the clock may be set back meanwhile."""
+        """Return for how long it still holds; where the clock was set back, no longer than from its beginning."""
         return self.until - max(wall_ms, self.since)
 
 

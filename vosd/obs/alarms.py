@@ -254,6 +254,8 @@ class Alarms:
 
         None = the start goes on: their causes cannot report yet.
         """
+        self._looked_at = 0
+        """Time at which alarms were cleared last that are over."""
         self._silences: dict[tuple[Event, str], int] = {}
         """Moments until which alarms are silent, also those that do not hold now."""
         self._left_out: Counter[Event] = Counter()
@@ -325,8 +327,16 @@ class Alarms:
         return changes
 
     def expire(self, at: int) -> list[AlarmChange]:
-        """Clear the alarms that pass by themselves and were not repeated lately, and those of before the start."""
+        """Clear the alarms that pass by themselves and were not repeated lately, and those of before the start.
+
+        It follows a clock that is set back, as one that was years ahead: else they would hold for so long.
+        """
         changes = []
+        back_ms, self._looked_at = max(self._looked_at - at, 0), at
+        if back_ms:
+            self._unconfirmed = {
+                each: None if until is None else until - back_ms for each, until in self._unconfirmed.items()
+            }
         for (event, subject), until in list(self._unconfirmed.items()):
             alarm, is_over = self._active[event].get(subject), until is not None and at >= until
             if alarm is None or is_over:
@@ -337,7 +347,9 @@ class Alarms:
         for event, alarms in self._active.items():
             if KINDS[event].passes:
                 for subject, alarm in list(alarms.items()):
-                    if at - alarm.last >= PASSES_MS:
+                    if alarm.last > at:
+                        alarms[subject] = msgspec.structs.replace(alarm, last=at)
+                    elif at - alarm.last >= PASSES_MS:
                         del alarms[subject]
                         changes.append(self._cleared(alarm, at))
         return changes

@@ -85,6 +85,20 @@ def test_a_report_passes_when_it_is_not_repeated_and_a_state_does_not():
     assert [each.event for each in alarms.active()] == [Event.GATEWAY_DOWN]
 
 
+def test_reports_and_alarms_of_before_the_start_pass_as_soon_where_the_clock_was_years_ahead():
+    years = 10 * 366 * 86_400_000
+    before = Alarms()
+    before.note("gateway_down", {"gateway": "a"}, 1)
+    alarms = Alarms()
+    alarms.restore(before.kept(), years)
+    alarms.await_causes(years, {})
+    alarms.note("auth_lockout", {"source": "192.0.2.66"}, years)
+    assert [alarms.expire(years), alarms.expire(2_000), alarms.expire(2_000 + CONFIRMED_MS - 1)] == [[], [], []]
+    assert [each.last for each in alarms.active() if each.event is Event.AUTH_LOCKOUT] == [2_000]
+    assert told(alarms.expire(2_000 + CONFIRMED_MS)) == [("gateway_down", "a", False)]
+    assert told(alarms.expire(2_000 + PASSES_MS)) == [("auth_lockout", "192.0.2.66", False)]
+
+
 def test_the_most_urgent_alarm_is_first():
     alarms = Alarms()
     alarms.note("lease_lost", {}, 0)
