@@ -4,6 +4,7 @@ A server may send anything. The time is bounded by who asks; head and body are b
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -25,6 +26,8 @@ PARTS_MAX: Final = 100
 """Most parts of an answer, which are responses of 1xx and chunks: each takes processor time of the event loop."""
 PART_BYTES: Final = 64
 """For each so many bytes of its body an answer may have one part more."""
+RECEIVE_BYTES: Final = 8 * 1024
+"""Receive buffer of a connection: all that it holds is read in one turn, also records of TLS with one byte each."""
 
 NEXT_ADDRESS_S: Final = 0.25
 """Time after which the next address of a host is tried beside those before it (RFC 8305 section 5)."""
@@ -156,7 +159,7 @@ class ClientTls:
 def _trust() -> ssl.SSLContext:
     context = ssl.create_default_context()
     leave_out_slow_ones(context)
-    limit_handshakes(context)
+    limit_handshakes(context, until_end=True)
     return context
 
 
@@ -250,4 +253,13 @@ class HttpServer:
 
     async def _open(self, host: str, tls: ssl.SSLContext | None) -> HttpConnection:
         name = None if tls is None else self._host
-        return HttpConnection(*await asyncio.open_connection(host, self._port, ssl=tls, server_hostname=name))
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().sock_connect(sock, (host, self._port))
+            return HttpConnection(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name))
+        except BaseException:
+            sock.close()
+            raise

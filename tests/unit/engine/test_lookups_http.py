@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 from doubles.certificates import Authority
+from doubles.changed_keys import answer_behind_changes
 from doubles.silent_names import SilentNames
 from doubles.turns import until
 
 from vosd import __version__
 from vosd.base.secret import Secret
-from vosd.engine.http_client import BODY_BYTES_MAX, PART_BYTES, PARTS_MAX
+from vosd.engine.host_names import HostNames
+from vosd.engine.http_client import BODY_BYTES_MAX, PART_BYTES, PARTS_MAX, RECEIVE_BYTES, HttpServer
 from vosd.engine.lookups.portability import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.settings import PortabilitySettings
+from vosd.processes.handshake_limits import MESSAGES_BEHIND_MAX
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
@@ -268,3 +271,41 @@ async def test_a_server_over_tls_must_prove_its_name(tmp_path: Path, monkeypatch
     finally:
         server.close()
     assert len(server.requests) == 1
+
+
+async def test_a_server_that_changes_its_keys_without_end_is_read_no_more(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change takes 16 µs of all calls, and callers choose the servers of their certificates."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.root.file))
+
+    def changing(changes: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+        context = authority.server_context(authority.issue(f"after-{changes}", "127.0.0.1"))
+        context.keylog_filename = str(tmp_path / f"keys-{changes}")
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                await answer_behind_changes(reader, writer, context, with_length(b"4420"), changes)
+                await reader.read()
+            writer.close()
+
+        return serve
+
+    for changes in (MESSAGES_BEHIND_MAX, MESSAGES_BEHIND_MAX + 1):
+        async with await asyncio.start_server(changing(changes), "127.0.0.1", 0) as changer:
+            server.port = changer.sockets[0].getsockname()[1]
+            if changes == MESSAGES_BEHIND_MAX:
+                assert await server.look_up(scheme="https") == "4420"
+            else:
+                with pytest.raises(LookupFailedError, match="closed the connection"):
+                    await server.look_up(scheme="https")
+
+
+async def test_the_kernel_holds_little_of_what_a_server_sends(server: Server) -> None:
+    connection = await HttpServer(f"http://127.0.0.1:{server.port}", HostNames(1, "none")).connect()
+    try:
+        held = connection._writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert held == 2 * RECEIVE_BYTES  # the kernel counts its own needs, too
+    finally:
+        connection.close()

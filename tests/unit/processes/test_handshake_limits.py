@@ -117,8 +117,8 @@ def test_a_python_that_contains_openssl_has_no_limits(authority, monkeypatch):
 
 
 def test_a_system_that_lets_no_memory_be_executed_has_no_limits(authority, monkeypatch):
-    def refused() -> None:
-        raise MemoryError
+    def refused(*, until_end: bool) -> None:
+        raise MemoryError(until_end)
 
     monkeypatch.setattr("vosd.processes.handshake_limits._callback", refused)
     assert not limit_handshakes(authority.client_context())
