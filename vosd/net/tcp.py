@@ -57,7 +57,9 @@ RECEIVE_BYTES: Final = 128 * 1024
 connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the memory for all TCP of the machine.
 """
 UNKNOWN_BYTES: Final = 8 * 1024
-"""Receive buffer of an unknown source over TLS: few changes of its keys are read in a turn (``tls_bytes``)."""
+"""Receive buffer over TLS of an unknown source, or of a place that no gateway has: few changes of keys are read in a
+turn (``tls_bytes``).
+"""
 PAUSE_S: Final = 0.5
 """Pause of accepting when the kernel has no file descriptors or memory left."""
 DEAD_PEER_MS: Final = 15_000
@@ -372,6 +374,9 @@ class StreamFlow:
             # Bound to the listener's address, so that the vendor sees the address it was configured with.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._local.host, 0))
+            if context is not None:
+                is_elsewhere = connection.origin is ConnectionOrigin.ELSEWHERE
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNKNOWN_BYTES if is_elsewhere else RECEIVE_BYTES)
             async with asyncio.timeout(min(CONNECT_S, within_s)):
                 await self._loop.sock_connect(sock, peer)
             left_s = max(within_s / 2, WITH_HANDSHAKE * within_s - (self._loop.time() - began))

@@ -377,6 +377,23 @@ async def test_the_kernel_holds_little_of_an_unknown_source_over_tls_until_it_is
     assert sizes == [tcp.UNKNOWN_BYTES, *[tcp.RECEIVE_BYTES] * 3]
 
 
+@pytest.mark.parametrize(("elsewhere", "size"), [((), tcp.RECEIVE_BYTES), (("127.0.0.1",), tcp.UNKNOWN_BYTES)])
+async def test_the_kernel_holds_less_of_a_place_that_no_gateway_has(
+    secured, silent_vendor, authority, switch, monkeypatch, elsewhere, size
+):
+    """Peers name such places, and may send there what has all calls wait: 1 MB of changed keys takes 0.6 s."""
+    made: list[socket.socket] = []
+    monkeypatch.setattr(
+        Connection, "connection_made", lambda _, transport: made.append(transport.get_extra_info("socket"))
+    )
+    await silent_vendor.listen(authority.server_context(switch))
+    node = await secured()
+    node.ear.elsewhere.update(elsewhere)
+    node.send(OPTIONS, silent_vendor.address)
+    await until(lambda: bool(made))
+    assert made[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2 == size
+
+
 class Kernel:
     """A socket that tells how many bytes came."""
 
