@@ -84,10 +84,9 @@ def price_objection(
 
 
 def _unrated(gateway: RoutingGateway, request: RouteRequest, vendors: Vendors) -> LeftOut | None:
-    if not gateway.allow_unrated:
-        return LeftOut(gateway, Cause.NO_BUY_RATE)
-    is_barred = vendors.is_barred(gateway, request.callee_rated or request.callee, request.at.wall)
-    return LeftOut(gateway, Cause.NO_BUY_RATE, "the prefix is locked") if is_barred else None
+    if vendors.is_barred(gateway, request.callee_rated or request.callee, request.at.wall):
+        return LeftOut(gateway, Cause.NO_BUY_RATE, "the prefix is locked")
+    return None if gateway.allow_unrated else LeftOut(gateway, Cause.NO_BUY_RATE)
 
 
 def _of_typical(request: RouteRequest, terms: VendorTerms, price: Decimal) -> str:

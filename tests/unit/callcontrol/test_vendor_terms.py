@@ -181,7 +181,7 @@ def test_a_choice_is_booked_by_its_terms_and_without_any_by_none():
         ("449012", "331", True, ""),
         ("449012", "", True, "the prefix is locked"),
         ("9449012", "449012", True, "the prefix is locked"),
-        ("9449012", "449012", False, "vendor account carriers has none for 449012"),
+        ("9449012", "449012", False, "the prefix is locked"),
         ("449012", "331", False, "vendor account carriers has none for 331"),
     ],
 )
