@@ -78,6 +78,18 @@ async def test_other_phones_of_an_account_ring_at_the_times_that_its_number_has(
         assert (await show_object(office, operator(), ShowObject(kind="dids", name=RANGE))).keys == expected
 
 
+async def test_other_phones_of_a_planned_number_ring_at_the_times_that_it_has_by_then(office):
+    keys = {"account": "shop", "phones": ["7001"], "ring_timeout": "9"}
+    later = {**keys, "ring_timeout": "20"}
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("dids", RANGE, keys),)))
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("dids", RANGE, later),), at=NOW + 1_000))
+    order = AssignDid(number=RANGE, account="shop", phones=("7002",), at=NOW + 2_000)
+    await assign_did(office, operator(), order)
+    office.now = lambda: NOW + 2_000
+    shown = await show_object(office, operator(), ShowObject(kind="dids", name=RANGE))
+    assert shown.keys == {**later, "phones": ["7002"]}
+
+
 async def test_phones_of_a_number_may_ring_together(office):
     order = AssignDid(number=RANGE, account="shop", phones=("7001", "7002"), ring=RingOrder.TOGETHER)
     await assign_did(office, operator(), order)

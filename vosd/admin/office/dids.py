@@ -104,16 +104,16 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
     if order.ring is not None and not order.phones:
         raise OrderError("ring", "is for phones", "leave it out, or name phones")
     before = await _required(office, who, order.number)
-    keys: dict[str, Any] = {"account": order.account}
-    if before.get("account") == order.account:
-        keys |= {name: before[name] for name in _TIMES if name in before}
-    if order.ring is not None:
-        keys["ring"] = order.ring.value
-    if order.trunk is not None:
-        keys["trunk"] = order.trunk
-    else:
-        keys["phones"] = list(order.phones)
-    return await _set(office, who, order, [WantedObject(DIDS, order.number, keys, if_version=order.if_version)])
+    keys: dict[str, Any] = {
+        "account": order.account,
+        "trunk": order.trunk,
+        "phones": list(order.phones) or None,
+        "ring": None if order.ring is None else order.ring.value,
+    }
+    if before.get("account") != order.account:
+        keys |= dict.fromkeys(_TIMES)
+    wanted = WantedObject(DIDS, order.number, keys, is_merged=True, if_version=order.if_version)
+    return await _set(office, who, order, [wanted])
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
