@@ -25,8 +25,10 @@ Item = TypeVar("Item")
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
-_CONTROL: Final = re.compile(r"(?!\r?\n|\t)[\x00-\x1f\x7f-\x9f]")
-_HIGH_CONTROL: Final = re.compile(r"[\x7f-\x9f]")
+_HIGH: Final = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+"""Control characters above U+001F, and those by which a terminal shows the text behind them in another order."""
+_CONTROL: Final = re.compile(rf"(?!\r?\n|\t)[\x00-\x1f{_HIGH}]")
+_HIGH_CONTROL: Final = re.compile(f"[{_HIGH}]")
 _NARROWEST: Final = 6
 """Width below which no cell is cut."""
 

@@ -50,14 +50,14 @@ def test_csv_that_people_read_does_not_control_their_terminal(monkeypatch: pytes
     printed = io.StringIO()
     monkeypatch.setattr(printed, "isatty", lambda: is_screen)
     monkeypatch.setattr(sys, "stdout", printed)
-    csv_writer("raw").row(["\x1b]0;gone\x07 50 \u20ac", "a\nb\tc", "\x9b2J\rd"])
-    written = '\x1b]0;gone\x07 50 \u20ac,"a\nb\tc","\x9b2J\rd"\n'
-    escaped = '\\x1b]0;gone\\x07 50 \u20ac,"a\nb\tc","\\x9b2J\\rd"\n'
+    csv_writer("raw").row(["\x1b]0;gone\x07 50 \u20ac", "a\nb\tc", "\x9b2J\rd", "\u202e001"])
+    written = '\x1b]0;gone\x07 50 \u20ac,"a\nb\tc","\x9b2J\rd",\u202e001\n'
+    escaped = '\\x1b]0;gone\\x07 50 \u20ac,"a\nb\tc","\\x9b2J\\rd",\\u202e001\n'
     assert printed.getvalue() == (escaped if is_screen else written)
 
 
 def test_json_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    value = {"memo": "\x9b2J\x7f\x1b \u20ac\u00a0"}
+    value = {"memo": "\x9b2J\x7f\x1b \u20ac\u00a0\u202e001\u2069"}
     output.document(value)
     array = output.Documents()
     array.add(value)
