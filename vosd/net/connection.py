@@ -507,7 +507,6 @@ class Connection(asyncio.Protocol):
 
     def _check_deadline(self) -> None:
         """Close the connection if its time limit has passed, else set the timer again."""
-        self._timer = None
         if self._is_ending:
             self._break_off()
             return

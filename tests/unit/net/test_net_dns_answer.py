@@ -137,6 +137,9 @@ def test_an_answer_of_thousands_of_records_is_refused_unread():
     few_bytes = " | ".join(f"10.0.0.{i}" for i in range(RECORDS_MAX + 1))
     with pytest.raises(UnusableAnswerError, match=f"more than {RECORDS_MAX} records"):
         read_answer(response(A, f"sip.example.net 60 A {few_bytes}"), A)
+    servers = " | ".join(f"ns{i}.example.net." for i in range(RECORDS_MAX))
+    with pytest.raises(UnusableAnswerError, match=f"more than {RECORDS_MAX} records"):
+        read_answer(response(A, "sip.example.net 60 A 10.0.0.1", authority=f"example.net 60 NS {servers}"), A)
 
 
 def deep_names(records: int) -> tuple[bytes, DnsQuestion]:

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 from doubles.filtered import filtered
-from doubles.turns import until
+from doubles.turns import turns, until
 from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
@@ -701,6 +701,19 @@ async def test_a_message_that_trickles_in_ends_the_connection(opened, connect, m
     assert [line["why"] for line in logs if line["event"] == "connection"] == ["a message came too slowly"]
 
 
+async def test_each_message_of_a_connection_has_its_own_time(opened, connect):
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    connection = node.transports._flows[0]._open[peer.address]
+    connection._began_at -= 2 * patience.MESSAGE_S  # the first one is older than that
+    peer.writer.write(INVITE[:50])
+    await until(lambda: connection._framer.is_amid_message)
+    peer.writer.write(INVITE[50:])
+    assert (await node.ear.message())[1] == INVITE
+
+
 async def test_a_silent_new_connection_is_closed(opened, connect, monkeypatch):
     monkeypatch.setattr(patience, "MESSAGE_S", 0.05)
     node = await opened()
@@ -788,6 +801,30 @@ async def test_closing_sends_the_remaining_bytes(opened, connect):
     assert node.ear.failures == 0
     with pytest.raises(OSError, match="refused"):
         await connect(address)
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+async def test_a_closed_connection_waits_for_a_peer_that_reads_late_and_for_no_other(
+    opened, connect, monkeypatch, is_reading
+):
+    monkeypatch.setattr(patience, "CLOSE_S", PATIENCE_S if is_reading else 0.05)
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.transport.pause_reading()
+    peer.writer.write(OPTIONS)
+    await node.ear.message()
+    connection = node.transports._flows[0]._open[peer.address]
+    sent = 0
+    while not connection._transport.get_write_buffer_size():
+        node.send(b"x" * 65_000, peer.address)
+        sent += 65_000
+    connection.close()
+    await turns(3)
+    if is_reading:
+        peer.writer.transport.resume_reading()
+        assert await peer.read(sent) == b"x" * sent
+        assert await peer.is_closed()
+    await until(lambda: node.transports.connections == 0)
 
 
 async def test_a_connection_for_which_there_is_no_file_left_is_a_failure_like_any_other(opened, vendor, monkeypatch):

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
-from vosd.net import stream_turns, tcp, tls_bytes
+from vosd.net import connection as patience, stream_turns, tcp, tls_bytes
 from vosd.net.connection import Connection, PeerEnd
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.shield import ShieldSettings
@@ -335,6 +335,25 @@ async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monke
     peer.writer.write(b"\x16\x03\x01")
     await until(lambda: node.transports.connections == 1)
     assert await peer.is_closed()
+    await until(lambda: node.transports.connections == 0)
+
+
+async def test_a_peer_that_does_not_say_that_it_closes_too_keeps_no_slot(secured, authority, monkeypatch):
+    monkeypatch.setattr(patience, "CLOSE_S", 0.05)
+    node = await secured()
+    context, loop = authority.client_context(), asyncio.get_running_loop()
+
+    def shake_hands() -> socket.socket:
+        raw = socket.create_connection(node.address())
+        return context.wrap_socket(raw, server_hostname="127.0.0.1")
+
+    peer = await asyncio.to_thread(shake_hands)
+    peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    with socket.socket(fileno=peer.detach()) as mute:
+        mute.setblocking(False)
+        with suppress(ConnectionResetError):
+            while await asyncio.wait_for(loop.sock_recv(mute, 4_096), PATIENCE_S / 2):
+                pass
     await until(lambda: node.transports.connections == 0)
 
 
