@@ -294,9 +294,11 @@ class Planter:
 
     def _put(self, place: Place, text: str) -> None:
         """Give a function the code that it has in another text of its module."""
-        (code,) = (each for each in _codes(compile(text, place.file, "exec")) if each.co_qualname == place.function)
+        codes = (each for each in _codes(compile(text, place.file, "exec")) if each.co_qualname == place.function)
+        lines = sorted({function.__code__.co_firstlineno for function in self._functions[place]})
+        by_line = dict(zip(lines, codes, strict=True))  # a property has a function of its name to be set
         for function in self._functions[place]:
-            function.__code__ = code
+            function.__code__ = by_line[function.__code__.co_firstlineno]
 
     @staticmethod
     def _run(item: pytest.Item) -> None:

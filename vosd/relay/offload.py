@@ -132,7 +132,6 @@ class Offload:
             self._routes.close()
         for each in self._streams.values():
             each.port.return_stream(now_ns, are_all_counted=False)
-        self._streams.clear()
 
     # ---- handing over ----
 

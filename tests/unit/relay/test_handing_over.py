@@ -279,6 +279,14 @@ def test_streams_that_have_ended_by_themselves_are_taken_back_with_the_first_of_
     assert [each.kernel.stream for each in streams.ports] == [None, None]
 
 
+def test_a_packet_that_the_kernel_has_left_takes_its_own_stream_back_alone(streams):
+    streams.now_ns += SETTLED_NS
+    streams.sequence += 1
+    streams.sockets[0].waiting.append(rtp(streams.sequence, 160 * streams.sequence))
+    streams.handlers[streams.sockets[0]]()
+    assert [each.kernel.stream is None for each in streams.ports] == [True, False]
+
+
 @pytest.mark.parametrize("packets", [1_400, 70_000])
 @pytest.mark.parametrize("duplicates", [5, 12, 99, 150, 1_300])
 def test_duplicates_that_the_kernel_forwards_leave_the_loss_measured(streams, duplicates, packets):
@@ -302,11 +310,12 @@ def test_duplicates_that_the_kernel_forwards_leave_the_loss_measured(streams, du
 def test_a_route_is_asked_for_once_for_all_streams_between_two_hosts_whose_ports_are_of_one_kind(streams):
     """A change of routes has all streams of a worker looked at, between two packets of the others."""
     asked = [(("192.0.2.1", own), ("192.0.2.9", 9), tos) for own, tos in ((1, 0), (3, 0), (1, 0x10), (5, 0), (7, 0))]
+    asked.append((("192.0.2.1", 1), ("192.0.2.8", 9), 0))
     routes = streams.offload._routes
     routes.asked.clear()
     for each in asked:
         streams.offload._route(*each)
-    assert routes.asked == [asked[0], asked[2], asked[3]]
+    assert routes.asked == [asked[0], asked[2], asked[3], asked[5]]
 
 
 def test_streams_come_back_at_growing_intervals_so_that_short_calls_are_measured(streams):
@@ -337,12 +346,18 @@ def test_the_loss_of_packets_that_no_later_one_follows_is_not_known(streams, ssr
 
 
 def test_packets_are_counted_each_second_and_say_that_the_peers_live(streams):
-    streams.forward(50)
-    streams.look(COUNTED_NS)
-    streams.count()
-    assert [each.packets_in for each in streams.figures()] == [streams.sequence] * 2
-    assert streams.ports[0].reception.last_ns == streams.now_ns
-    assert [each.lost for each in streams.figures()] == [0, 0]
+    for port in streams.ports:
+        port.kernel.spell_ns = FORWARDED_NS
+    for _ in range(2):
+        streams.forward(50)
+        streams.look(COUNTED_NS)
+        streams.count()
+        asked = [*streams.table.asked]
+        streams.look()
+        assert streams.table.asked == asked
+        assert [each.packets_in for each in streams.figures()] == [streams.sequence] * 2
+        assert streams.ports[0].reception.last_ns == streams.now_ns
+        assert [each.lost for each in streams.figures()] == [0, 0]
 
 
 def test_a_stream_with_too_many_packets_is_left_to_the_worker(streams):
@@ -384,6 +399,41 @@ def test_streams_between_ipv4_and_ipv6_are_left_to_the_worker(streams):
     streams.ports[1].port = RelayPort(2, "::1", 5_002, None)
     streams.look(SAMPLED_NS)
     assert streams.table.packets == {}
+
+
+def fail(*_):
+    raise OSError(19, "No such device")
+
+
+@pytest.mark.parametrize("missing", ["route", "device", "hook"])
+def test_a_stream_to_where_the_kernel_has_no_way_is_left_to_the_worker_and_looked_at_seldom(
+    streams, monkeypatch, missing
+):
+    streams.take_back(*streams.ports)
+    routes, find = streams.offload._routes, streams.offload._routes.find
+    if missing == "route":
+        monkeypatch.setattr(routes, "find", lambda own, peer, tos: find(own, peer, tos) if peer == PEERS[0] else None)
+    elif missing == "device":
+        monkeypatch.setattr(routes, "name_of", lambda _device: None)
+    else:
+        monkeypatch.setattr(streams.table, "hook", fail)
+    asked = []
+    for later_ns in (0, SAMPLED_NS - 1, 1):
+        routes.asked.clear()
+        streams.look(later_ns)
+        asked.append(bool(routes.asked))
+    assert asked == [True, False, True]
+    assert streams.table.packets == {}
+
+
+def test_a_stream_of_a_port_at_all_addresses_leaves_from_the_one_of_its_route(streams, monkeypatch):
+    streams.take_back(*streams.ports)
+    streams.ports[1].port = RelayPort(2, "0.0.0.0", 5_002, None)
+    monkeypatch.setattr(streams.offload._routes, "find", lambda *_: Route(1, bytes(4), "127.0.0.5"))
+    streams.look()
+    forwarded = streams.ports[0].kernel.stream
+    assert forwarded is not None
+    assert forwarded.stream.value[4:8] == bytes((127, 0, 0, 5))
 
 
 def test_a_stream_whose_packets_are_translated_is_left_to_the_worker_as_long_as_they_are(streams):
