@@ -286,11 +286,9 @@ class Shield:
     def _judge_unknown(
         self, source: _Source, kind: MessageKind, data: bytes, host: str, now: float
     ) -> Rank | ShieldAnswer:
-        if source.blocked_until:
-            if now < source.blocked_until:
-                self._dropped[Drop.BLOCKED] += 1
-                return ShieldAnswer.SILENCE
-            source.blocked_until = 0.0
+        if now < source.blocked_until:
+            self._dropped[Drop.BLOCKED] += 1
+            return ShieldAnswer.SILENCE
         rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
         if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:
             if self._belongs(kind, data):

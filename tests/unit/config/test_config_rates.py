@@ -113,10 +113,13 @@ def test_a_first_period_of_no_seconds_is_none(site):
     assert (rate.first_rate, rate.first_duration) == (None, 0)
 
 
-def test_a_price_per_cycle_is_marked_as_such(site):
-    (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', billing_cycle: 60}", "price_per: cycle")
+@pytest.mark.parametrize("end", ["", ", effective_to: '2099-01-01'"])
+@pytest.mark.parametrize(("price_per", "is_marked"), [("cycle", True), ("minute", False)])
+def test_a_price_per_cycle_is_marked_as_such(site, price_per, is_marked, end):
+    row = f"- {{prefix: '44', billing_rate: '0.01', billing_cycle: 60{end}}}"
+    (rate,) = rates_of(site, f"      {row}", f"price_per: {price_per}")
 
-    assert rate.per_cycle
+    assert rate.per_cycle is is_marked
 
 
 @pytest.mark.parametrize(

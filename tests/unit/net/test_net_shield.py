@@ -135,6 +135,7 @@ def test_a_gateways_message_within_a_call_must_match_one(auth_gate, kind):
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
     assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == UNMATCHED_PER_S - 1
     assert auth_gate.judge(kind, GATEWAY, b"forged") is ShieldAnswer.SILENCE
+    assert auth_gate.dropped == {"too much of no call of ours": 10_002 - UNMATCHED_PER_S}
     assert auth_gate.heard(100, MessageKind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
     assert auth_gate.blocked == []
 
@@ -207,7 +208,10 @@ def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
     for _ in range(100):
         assert auth_gate.heard(1, MessageKind.KEEP_ALIVE, UNKNOWN_SOURCE) == 0
         auth_gate.now += 1.0
-    assert auth_gate.dropped == {"keep-alive": 100}
+    assert auth_gate.heard(1, MessageKind.KEEP_ALIVE, GATEWAY) == 0
+    assert auth_gate.dropped == {"keep-alive": 101}
+    assert auth_gate.heard(1, MessageKind.JUNK, GATEWAY) == 0
+    assert auth_gate.dropped == {"keep-alive": 101, "not SIP": 1}
 
 
 @pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
@@ -314,6 +318,16 @@ def test_sources_without_end_take_no_memory_without_end(auth_gate, monkeypatch):
     for index in range(1_000):
         assert auth_gate.heard(1, MessageKind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
     assert len(auth_gate.shield) == 100
+
+
+def test_the_source_that_was_looked_up_longest_ago_is_forgotten_first(auth_gate, monkeypatch):
+    monkeypatch.setattr(net_shield, "SOURCES_MAX", 2)
+    auth_gate.heard(10_000, MessageKind.OTHER, UNKNOWN_SOURCE)
+    assert auth_gate.heard(1, MessageKind.OTHER, "203.0.113.1") == 1
+    auth_gate.now += LOOKUP_VALID_S
+    assert auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE) == 0
+    assert auth_gate.heard(1, MessageKind.OTHER, "203.0.113.2") == 1
+    assert auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE) == 0, "it is still blocked"
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(MessageKind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
