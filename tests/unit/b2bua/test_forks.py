@@ -11,6 +11,7 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
+from vosd.sip.settings import SipSettings, Timers
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)
@@ -206,7 +207,9 @@ def test_a_caller_is_offered_the_latest_media_of_a_fork_that_it_was_shown_before
 # -- gateways that were given up ----------------------------------------------------------------------------------
 
 
-def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
+@pytest.mark.parametrize("resend_ms", [(), (1_000, 2_000)], ids=["response_timeout", "SS_SIP_RESEND_INTERVAL"])
+def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(resend_ms):
+    scene = Scene(sip=SipSettings(timers=Timers(resend_ms=resend_ms)))
     scene.whole_call(Intent(hang_up_after_ms=10_000), script=Script((Line(7_000, 200, ANSWER),)))
     late = scene.vendor.only_call
     assert (late.is_over, len(late.acks)) == (True, 1)

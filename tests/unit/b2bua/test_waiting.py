@@ -37,9 +37,10 @@ def call_through(scene, **intent):
 # -- a gateway that says 100 and nothing more -----------------------------------------------------------------------
 
 
-def test_a_gateway_that_only_sends_100_is_left_for_the_next_after_its_progress_timeout():
+@pytest.mark.parametrize("status", [100, 199])
+def test_a_gateway_that_only_sends_100_is_left_for_the_next_after_its_progress_timeout(status):
     scene = Scene(usual_catalogue(terms=IMPATIENT))
-    scene.vendor.script = TRIES
+    scene.vendor.script = Script((Line(0, status),))
     call_through(scene, hang_up_after_ms=5_000)
     assert scene.vendor.only_call.is_cancelled
     record = scene.close()
@@ -211,9 +212,10 @@ def test_a_gateway_that_rings_is_waited_for_until_its_ring_timeout_whatever_its_
     assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 200)]
 
 
-def test_a_100_that_is_repeated_prolongs_nothing():
+@pytest.mark.parametrize("status", [100, 199])
+def test_a_100_that_is_repeated_prolongs_nothing(status):
     scene = Scene(usual_catalogue(terms=IMPATIENT))
-    scene.vendor.script = Script(tuple(Line(1_000 * second, 100) for second in range(60)))
+    scene.vendor.script = Script(tuple(Line(1_000 * second, status) for second in range(60)))
     call_through(scene, hang_up_after_ms=1_000)
     assert lengths_of(scene.close())[0] == 6
 
