@@ -200,6 +200,16 @@ def test_a_damaged_file_is_never_used(tmp_path, damage):
     assert store.open("a.rates") is None
 
 
+def test_of_a_file_that_cannot_be_written_nothing_is_left(tmp_path):
+    def parts():
+        yield b"begin"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        RateStore(tmp_path).write("a.rates", parts())
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_damaged_file_is_compiled_again(deck):
     deck.load()
     sound = {path: path.read_bytes() for path in deck.files()}
