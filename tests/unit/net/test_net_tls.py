@@ -355,6 +355,7 @@ async def test_a_peer_that_does_not_say_that_it_closes_too_keeps_no_slot(secured
             while await asyncio.wait_for(loop.sock_recv(mute, 4_096), PATIENCE_S / 2):
                 pass
     await until(lambda: node.transports.connections == 0)
+    assert node.ear.messages == 0
 
 
 async def test_an_unknown_source_that_sends_tls_and_no_data_is_disconnected(
