@@ -308,6 +308,20 @@ def test_a_vendor_that_has_to_encrypt_is_offered_keys_and_the_call_outlives_a_ki
         assert encryption(call.hang_up(4)) == [None, "sdes"]
 
 
+@pytest.mark.parametrize(("vendor", "prefix"), [("carrier-a", "441"), ("carrier-b", "442")])
+def test_a_caller_that_leaves_the_choice_to_encrypt_is_heard_as_a_plain_one(
+    stage: Stage, vendor: str, prefix: str
+) -> None:
+    """By RFC 5939: were the choice passed on, the parties would encrypt, and the rtpengine would not know it."""
+    choice = f"a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}"
+    with calling(
+        stage, "poor", vendor, prefix, (False, vendor == "carrier-b"), "a=tcap:1 RTP/SAVP", choice, "a=pcfg:1 t=1 a=1"
+    ) as call:
+        assert not any(word in call.incoming.body for word in ("tcap", "acap", "pcfg"))
+        call.talk()
+        call.hang_up()
+
+
 def test_a_caller_that_has_to_encrypt_and_does_not_is_refused(stage: Stage) -> None:
     with Peer(stage.endpoint_of("acme")) as customer:
         call = OutgoingCall(customer, stage.address, stage.number("441"))

@@ -40,6 +40,8 @@ _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|
 _OF_DTLS: Final = re.compile(rb"a=(?:fingerprint:|setup:|tls-id:)")
 _OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
 """Lines about keys and ICE that the terminating end point says of itself."""
+_ALTERNATIVES: Final = re.compile(rb"^a=(?:[at]cap|[apl]cfg):[^\n]*\n?", re.MULTILINE)
+"""Lines by which an answer may choose another transport and keys than those that are offered (RFC 5939, RFC 6871)."""
 _DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_(?!SRTCP\b)|UNAUTHENTICATED_", re.IGNORECASE)
 """Parameters without which media are not protected; RTCP in clear, as PBXs of Avaya offer it, says nothing of them."""
 SUITES: Final = {
@@ -205,6 +207,14 @@ def _is_unread(line: bytes) -> bool:
 def has_ice(session: bytes) -> bool:
     """Return whether a description has ICE (RFC 8839)."""
     return _CANDIDATE.search(session) is not None
+
+
+def without_alternatives(session: bytes) -> bytes:
+    """Return a description whose reader can choose no other transport and keys than the ``m=`` lines have (RFC 5939).
+
+    An rtpengine does not read them: it would take encrypted packets for plain ones.
+    """
+    return _ALTERNATIVES.sub(b"", session)
 
 
 def reachable_by_ice(session: bytes, host: str) -> bytes:

@@ -953,6 +953,15 @@ def test_a_description_that_has_got_no_keys_is_not_sent_to_one_that_has_to_encry
     assert engines.calls == {}
 
 
+@pytest.mark.parametrize("encryption", [Encryption.OFF, Encryption.OPTIONAL, Encryption.REQUIRED])
+def test_a_vendor_can_choose_no_keys_of_a_caller_past_an_rtpengine(encryption):
+    """The caller leaves the choice (RFC 5939), which an rtpengine does not know: it takes packets for plain ones."""
+    choice = f"a=tcap:1 RTP/SAVP\r\na=acap:1 {KEY[2:]}a=pcfg:1 t=1 a=1\r\n"
+    scene, _ = scene_with() if encryption is Encryption.OFF else sealed_scene(encryption)
+    _, there = scene.talk(Intent(offer=OFFER + choice))
+    assert not any(word in there.theirs for word in ("tcap", "acap", "pcfg"))
+
+
 def test_no_rtpengine_is_given_a_key_that_ends_it():
     scene, engines = scene_with()
     long = KEY.replace("\r\n", "|1:256\r\n")

@@ -11,6 +11,7 @@ from vosd.sdp.security import (
     terminated,
     with_bounded_mki,
     with_usable_keys,
+    without_alternatives,
     without_plain_twins,
 )
 
@@ -186,6 +187,15 @@ def test_an_address_that_ice_finds_later_is_no_hold():
     assert b"c=IN IP4 198.51.100.7\r\n" in reachable_by_ice(session, "198.51.100.7")
     held = HEAD.replace(b"192.0.2.1\r\nt", b"0.0.0.0\r\nt") + audio()
     assert reachable_by_ice(held, "198.51.100.7") == held
+
+
+@pytest.mark.parametrize("line", ["pcfg:1 t=1 a=1", "acfg:1 t=1 a=1", "lcfg:1 mt=video"])
+def test_configurations_that_a_reader_may_choose_are_taken_out(line):
+    capabilities = b"a=tcap:1 RTP/SAVP\r\na=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:%b\r\n" % SECRET
+    offer = HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n")
+    assert without_alternatives(offer + capabilities + b"a=%b\r\n" % line.encode()) == offer
+    assert without_alternatives(offer + capabilities + b"a=%b" % line.encode()) == offer
+    assert without_alternatives(offer + KEY) == offer + KEY
 
 
 GIVEN_KEY = b"a=crypto:7 AEAD_AES_256_GCM inline:own\r\n"

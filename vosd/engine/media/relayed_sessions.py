@@ -18,6 +18,7 @@ from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import Medium, Place, audio_place, relayed
 from vosd.sdp.origin import address_of_origin, from_address, succeeding
+from vosd.sdp.security import without_alternatives
 from vosd.sip.door.messages import Outgoing, OutgoingSuccess
 from vosd.trunks.media import MediaAddress
 
@@ -217,6 +218,8 @@ class RelayedSessions:
         """Return a description as a leg is sent it: with these places, and no address or name of its author."""
         if not media.origin:
             self._note_origin(leg, media, places)
+        if media.rtp_call is not None and b"cfg:" in session:
+            session = without_alternatives(session)
         keeps_user = not media.is_unnamed
         session = relayed(session, places, media.origin, keeps_user=keeps_user)
         if media.is_moved:
