@@ -34,7 +34,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived) -> None:
         leg.respond(server, 491, now)
         return
     target = ReferTo.of(event.request)
-    notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
+    notifies = (event.request.header("refer-sub") or "").partition(";")[0].strip().lower() != "false"
     # From the second REFER of a dialog on, NOTIFYs carry its CSeq as id (RFC 3515 section 2.4.6). The first has none,
     # because old phones do not understand it.
     name = f"refer;id={event.request.cseq.number}" if transferor.progress.has_referred else "refer"

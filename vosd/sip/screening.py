@@ -20,8 +20,8 @@ ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
 _ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"
 EVENTS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 """Methods of event packages (RFC 6665, RFC 3903); none is supported."""
-SUPPORTED: Final = frozenset({"100rel", "replaces", "timer"})
-"""Option tags that a peer may require of us (RFC 3262, RFC 3891, RFC 4028)."""
+SUPPORTED: Final = frozenset({"100rel", "norefersub", "replaces", "timer"})
+"""Option tags that a peer may require of us (RFC 3262, RFC 4488, RFC 3891, RFC 4028)."""
 SUPPORTED_HEADER: Final = "Supported: 100rel, replaces, timer\r\n"
 SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
 """Header line for a trunk with session timers switched off."""

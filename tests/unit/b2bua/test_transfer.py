@@ -298,10 +298,11 @@ def test_the_target_is_shown_what_the_trunk_says():
     scene.expect_nothing_left(scene.vendor.calls[1])
 
 
-def test_notifications_can_be_declined(scene):
+@pytest.mark.parametrize("headers", [("Refer-Sub: false",), ("Refer-Sub: False;x=1", "Require: norefersub")])
+def test_notifications_can_be_declined(scene, headers):
     """RFC 4488."""
     call = talking(scene)
-    blind(call, "Refer-Sub: false")
+    blind(call, *headers)
     scene.wire.run_for(3_000)
     assert call.asked["NOTIFY"] == []
     assert call.is_over
