@@ -164,8 +164,8 @@ def _kinds(session: bytes) -> list[Protection | None]:
 
 
 def has_keys(session: bytes) -> bool:
-    """Return whether a description takes part in an agreement about keys."""
-    return b"a=crypto:" in session or b"a=fingerprint:" in session
+    """Return whether a description takes part in an agreement about keys, or leaves that to its reader (RFC 5939)."""
+    return b"a=crypto:" in session or b"a=fingerprint:" in session or b"a=pcfg:" in session
 
 
 def has_unread_keys(session: bytes) -> bool:

@@ -77,15 +77,33 @@ class KeyScene:
         assert self.relay.open_ports == {}
 
 
-@pytest.mark.parametrize("transport", ["RTP/AVP", "RTP/SAVP"])
-def test_nothing_is_converted_in_media_that_the_parties_encrypt(transport):
-    lines = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
-    offer, answer = (each.replace("RTP/AVP", transport) + lines for each in (OFFER, ANSWER))
+KEY = "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+CHOICE = f"a=tcap:1 RTP/SAVP\r\na=acap:1 {KEY}a=pcfg:1 t=1 a=1\r\n"
+SEALED_ANSWER = f"{ANSWER.replace('RTP/AVP', 'RTP/SAVP')}a={KEY}"
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [
+        (f"{OFFER}a={KEY}", f"{ANSWER}a={KEY}"),
+        (f"{OFFER.replace('RTP/AVP', 'RTP/SAVP')}a={KEY}", SEALED_ANSWER),
+        (OFFER + CHOICE, f"{SEALED_ANSWER}a=acfg:1 t=1 a=1\r\n"),
+    ],
+    ids=["beside RTP/AVP", "RTP/SAVP", "the choice of RFC 5939"],
+)
+def test_nothing_is_converted_in_media_that_the_parties_encrypt(offer, answer):
     keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS, offer=offer, answer=answer)
     assert keys.of_caller.keys == keys.of_callee.keys == (False, False)
     keys.info(keys.call, "5")
     assert keys.infos(keys.there) == ["Signal=5\r\nDuration=120\r\n"]
     assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
+def test_keys_are_converted_where_the_choice_to_encrypt_is_not_taken():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, offer=OFFER + CHOICE, answer=PLAIN)
+    assert keys.of_caller.keys == (True, True)
+    assert "a=pcfg:1" in keys.there.theirs
     keys.finish()
 
 

@@ -33,6 +33,7 @@ from vosd.sdp.security import (
     with_chosen_keys,
     with_read_keys,
     with_usable_keys,
+    without_alternatives,
     without_unread_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
@@ -328,6 +329,8 @@ class SessionsAtRtpEngines:
         if (":" in described) is not (":" in reader_host):
             reader_host = reader_host_of(passing.leg, described)
         session = with_bounded_mki(in_usual_form(session))
+        if b"cfg:" in session:
+            session = without_alternatives(session)
         if form is None and is_offer and b"a=crypto:" in session and not passing.theirs.passes_keys:
             session = with_read_keys(session, are_in_use=has_keys(bytes(passing.author.sessions.said)))
         if IN_ORDER.match(session) is None:
