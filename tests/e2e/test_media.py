@@ -292,11 +292,21 @@ def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(
             relaying.record_of(call.callee)
 
 
-@pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
-def test_parties_that_encrypt_by_dtls_shake_hands_through_the_relay(relaying: Stage, transport: str) -> None:
+@pytest.mark.parametrize(
+    ("transport", "leaves_choice"),
+    [("UDP/TLS/RTP/SAVP", False), ("RTP/SAVPF", False), ("RTP/SAVP", False), ("RTP/AVP", False), ("RTP/SAVP", True)],
+)
+def test_parties_that_encrypt_by_dtls_shake_hands_through_the_relay(
+    relaying: Stage, transport: str, leaves_choice: bool
+) -> None:
+    """The caller ``leaves_choice``: it offers keys in place of plain media (RFC 5939), and the callee takes them."""
+
     def secured(party: RtpPeer, role: str) -> str:
         fingerprint = ":".join(["4A"] * 32)
         lines = f"a=fingerprint:SHA-256 {fingerprint}\r\na=setup:{role}\r\n"
+        if leaves_choice and role == "actpass":
+            capable = f"a=acap:1 setup:{role}\r\na=acap:2 fingerprint:SHA-256 {fingerprint}\r\n"
+            return f"{described(party)}a=tcap:1 {transport}\r\n{capable}a=pcfg:1 t=1 a=1,2\r\n"
         return described(party).replace("RTP/AVP", transport) + lines
 
     with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:

@@ -55,9 +55,9 @@ Or they want no port for RTCP (RFC 8858): an offer that is relayed has one.
 Names of attributes have one case (RFC 8866 section 5), but some readers take others for the same: they are compared in
 lower case.
 """
-_KEY_LINE: Final = re.compile(rb"a=(?:crypto|fingerprint|ice-ufrag):")
+_KEY_LINE: Final = re.compile(rb"a=(?:acap:\d+ +)?(?:crypto|fingerprint|ice-ufrag):")
 _KEYS: Final = re.compile(b"^" + _KEY_LINE.pattern + rb"[^\r\n]*", re.MULTILINE)
-"""Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
+"""Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839, RFC 5939)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
 _NAMING: Final = (b"i=", b"u=", b"e=", b"p=", b"a=tool:")
@@ -145,7 +145,8 @@ class Medium(msgspec.Struct, frozen=True, gc=False):
     codecs: tuple[str, ...]
     """Encoding name of each payload type; the number itself where it is not known."""
     has_fingerprint: bool = False
-    """The author agrees on keys by DTLS (RFC 5763), whatever the transport is called (RFC 8643)."""
+    """The author agrees on keys by DTLS (RFC 5763), whatever the transport is called (RFC 8643), or offers to do so in
+    place of plain media (RFC 5939)."""
     is_relayable: bool = True
     """It is RTP or T.38 over UDP; a relay cannot carry other media."""
 
@@ -495,8 +496,8 @@ class _Level(NamedTuple):
                     direction = value[2:].decode()
                 elif value == b"a=rtcp-mux":
                     is_multiplexed = True
-                elif line.startswith(b"a=fingerprint:"):
-                    has_fingerprint = True
+                elif line.startswith((b"a=fingerprint:", b"a=acap:")):
+                    has_fingerprint = has_fingerprint or b"fingerprint:" in line
             elif line.startswith(b"c=") and not connection:
                 connection = line.rstrip()
         return cls(connection, direction, rtcp, is_multiplexed, has_fingerprint, maps)

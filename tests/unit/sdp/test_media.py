@@ -45,7 +45,15 @@ def kept() -> list[int]:
     return [media._read.cache_info().misses, media._placed.cache_info().misses, media._form.cache_info().currsize]
 
 
-@pytest.mark.parametrize("key", ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}", "a=ice-ufrag:{}", "a=fingerprint:{}"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}",
+        "a=ice-ufrag:{}",
+        "a=fingerprint:{}",
+        "a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}",
+    ],
+)
 def test_no_form_is_kept_of_a_description_with_keys(key):
     """Each call has others: a form would only push out those of other parties, and keys would stay in memory."""
     usual = relayed(CALL, [RELAY])
@@ -60,7 +68,7 @@ def test_no_form_is_kept_of_a_description_with_keys(key):
     assert kept() == before
 
 
-@pytest.mark.parametrize("key", [b"a=fingerprint:sha-256 %d", b"a=ice-ufrag:%d"])
+@pytest.mark.parametrize("key", [b"a=fingerprint:sha-256 %d", b"a=acap:2 fingerprint:sha-256 %d", b"a=ice-ufrag:%d"])
 def test_no_lines_above_all_media_are_kept_that_have_keys(key):
     before = media._common_level.cache_info().currsize, kept()[:2]
     for each in range(10):
@@ -92,6 +100,7 @@ def test_an_ordinary_call():
         ("101", "96", True),
         ("a=ptime:20", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:another", True),
         ("t=0 0", "t=0 0\r\na=fingerprint:sha-256 CD", True),
+        ("t=0 0", "t=0 0\r\na=acap:1 fingerprint:sha-256 CD", True),
         ("t=0 0", "t=0 0\r\na=ice-ufrag:cd", True),
     ],
 )
@@ -121,9 +130,9 @@ def test_an_answer_begins_a_hold_that_neither_the_offer_nor_the_description_befo
         assert begins_hold(held.replace(b"192.0.2.7", b"0.0.0.0"), active, listening)
 
 
+@pytest.mark.parametrize("line", ["a=fingerprint:SHA-256 4A:4A\r\n", "a=acap:12 fingerprint:SHA-256 4A:4A\r\n"])
 @pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
-def test_a_fingerprint_says_that_keys_are_agreed_on_by_dtls_whatever_the_transport_is_called(transport):
-    line = "a=fingerprint:SHA-256 4A:4A\r\n"
+def test_a_fingerprint_says_that_keys_are_agreed_on_by_dtls_whatever_the_transport_is_called(transport, line):
     media = f"m=audio 4000 {transport} 0\r\na=sendrecv\r\n{line}m=video 4002 RTP/AVP 34\r\n"
     assert [each.has_fingerprint for each in media_of(of(media))] == [True, False]
     assert [each.has_fingerprint for each in media_of(of(media.replace(line, ""), HEAD + line))] == [True, True]
