@@ -43,7 +43,7 @@ def of_parts(*parts: bytes, boundary: bytes = b"x", before: bytes = b"", behind:
 # -- one body -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["application/sdp", "Application/SDP ; charset=utf-8"])
+@pytest.mark.parametrize("kind", ["application/sdp", "Application/SDP ; charset=utf-8", "application / sdp"])
 def test_a_session_description_is_the_session_as_it_came(kind):
     message = carrying(SDP, kind)
     assert media_type(message) == "application/sdp"

@@ -24,7 +24,7 @@ FIELD_MAX: Final = 512
 MULTIPART: Final = "multipart/"
 _ALTERNATIVE: Final = "multipart/alternative"
 _FOLD: Final = re.compile(r"\r\n[ \t]+")
-_TYPE: Final = re.compile(rf"{TOKEN}[ \t]*/[ \t]*{TOKEN}\Z")
+_TYPE: Final = re.compile(rf"{TOKEN}/{TOKEN}\Z")
 _WRITABLE_TYPE: Final = re.compile(rf"{TOKEN}/{TOKEN}[ \t]*(?:;|\Z)")
 _BEGINS_AS_SESSION: Final = re.compile(rb"v=0[ \t]*\r?\n")
 _HANDLING: Final = re.compile(r";\s*handling\s*=\s*\"?(optional|required)\"?\s*(?:;|\Z)", re.IGNORECASE)
@@ -200,7 +200,7 @@ def is_identity(encoding: str) -> bool:
 
 def kind_of(said: str, body: bytes) -> str:
     """Return a media type in lower case and without parameters; a body that begins as a session description is one."""
-    kind = said.partition(";")[0].strip().lower()
+    kind = "/".join(map(str.strip, said.partition(";")[0].lower().split("/")))
     return SESSION if not _TYPE.match(kind) and _BEGINS_AS_SESSION.match(body) else kind
 
 
