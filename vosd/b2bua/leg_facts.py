@@ -69,6 +69,8 @@ class LegSessions(msgspec.Struct):
     """Sent to it, and perhaps not taken, as an offer that was given up or a second answer: the next needs a version."""
     updating: Client | None = None
     """The UPDATE with an offer that was given up: it cannot be cancelled, and the peer may accept it yet."""
+    refused: bytes = b""
+    """Sent to it as an offer that it has refused: another description has a later version."""
 
     def note(self, session: bytes) -> None:
         """Note the latest description of this side."""
@@ -91,6 +93,8 @@ class LegSessions(msgspec.Struct):
         described = continued(session, self.said)
         if self.given_up:
             described, self.given_up = continued(session, self.given_up), b""
+        elif self.refused and described != self.said:
+            described, self.refused = continued(described, self.refused), b""
         return described
 
     def take_back(self, before: bytes) -> None:

@@ -442,7 +442,7 @@ class Renegotiation(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None
         if server is not None:
-            self._restore_said()
+            self._restore_said(status)
             if self._is_refresh() and status not in {481, 487} and (status != 491 or self.returns is not None):
                 if self.origin.door is not None:
                     self.origin.door.keeper.offer_forgotten(self.origin, now)
@@ -473,11 +473,16 @@ class Renegotiation(Proposal):
         if isinstance(server, InviteServer):
             self.origin.call.board.moved(at_once=True)
 
-    def _restore_said(self) -> None:
-        """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1)."""
+    def _restore_said(self, status: int) -> None:
+        """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1).
+
+        A peer that refuses an offer by another code than 491 may have read it, and noted its version.
+        """
         sessions = self.far.sessions
         if self.facts.is_after_doubt:
             sessions.given_up = sessions.said
+        elif status != 491 and sessions.said != self.said_before:
+            sessions.refused = sessions.said
         sessions.said = self.said_before
 
     def _not_reached(self, now: Instant) -> None:

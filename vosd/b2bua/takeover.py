@@ -64,7 +64,7 @@ class Takeover(Renegotiation):
     def _refused(self, status: int, now: Instant) -> None:
         if self.server is not None:
             self.server = None
-            self._restore_said()  # the caller who was to be replaced stays
+            self._restore_said(status)  # the caller who was to be replaced stays
             self.newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()
 

@@ -31,6 +31,12 @@ def follows(before: str, now: str) -> bool:
     return is_later and (current[1], current[3]) == (former[1], former[3])
 
 
+def reuses_version(refused: str, now: str) -> bool:
+    """Return whether an offer has the version of one that was refused, but says something else (RFC 3264 section 8)."""
+    former, current = _ORIGIN.search(refused), _ORIGIN.search(now)
+    return refused != now and former is not None and current is not None and former[0] == current[0]
+
+
 def revised(session: str, *attributes: str) -> str:
     """Return the next description of an origin, both ways unless an attribute says otherwise (RFC 3264 section 8)."""
     told = _DIRECTION.sub("", _VERSION.sub(lambda origin: f"{origin[1]} {int(origin[2]) + 1} ", session))

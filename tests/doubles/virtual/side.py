@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from doubles.data.sessions import answering, follows, rekeyed, revised
+from doubles.data.sessions import answering, follows, rekeyed, reuses_version, revised
 from doubles.sockets.peer import Message, compose
 from doubles.virtual.asking import Asking
 from doubles.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
@@ -57,6 +57,8 @@ class Side:
         """Our session description in force."""
         self.theirs = ""
         """Session description of the other side in force."""
+        self.refused = ""
+        """The latest offer of the other side that was read and refused."""
         self.got: dict[str, list[int]] = {}
         """Final statuses of our own requests within the dialog, by method; 0 where none came."""
         self.asked: defaultdict[str, list[Message]] = defaultdict(list)
@@ -257,8 +259,11 @@ class Side:
         if reply.status >= 200:
             del self._unanswered[key]
         is_offer = method in TO_CHANGE_THE_SESSION and bool(request.body)
-        if is_offer and self.minds_origins and not follows(self.theirs, request.body):
+        is_fit = follows(self.theirs, request.body) and not reuses_version(self.refused, request.body)
+        if is_offer and self.minds_origins and not is_fit:
             reply = Reply(488, headers=('Warning: 399 tested "origin or version of another session"',))
+        if is_offer and reply.status >= 300 and reply.status != 491:
+            self.refused = request.body
         body = reply.body or ""
         if method in TO_CHANGE_THE_SESSION and 200 <= reply.status < 300:
             if reply.body is None and (request.body or method == "INVITE"):

@@ -149,6 +149,8 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The description in an offer that was given up, of each fork of ``sessions``."""
     updating: tuple[ClientSnapshot | None, ...] = ()
     """The UPDATE of each fork with that offer, where it has no response."""
+    refused: tuple[SessionSnapshot, ...] = ()
+    """The description in an offer that each fork of ``sessions`` has refused."""
 
     def restored(self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
         """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
@@ -179,13 +181,17 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         sessions, current = {}, attempt.leg.sessions
         said: Iterator[SessionSnapshot | None] = chain(self.said, repeat(None))
         given_up, updating = chain(self.given_up, repeat(NO_SESSION)), chain(self.updating, repeat(None))
-        for (tag, remote), sent, unsure, update in zip(self.sessions, said, given_up, updating, strict=False):
+        refused = chain(self.refused, repeat(NO_SESSION))
+        forks = zip(self.sessions, said, given_up, updating, refused, strict=False)
+        for (tag, remote), sent, unsure, update, not_taken in forks:
             if text_of(tag) == speaker:
                 sessions[text_of(tag)] = current
                 continue
             latest = current.said if sent is None else sent.restored()
             client = None if update is None else restoration.once(update)
-            sessions[text_of(tag)] = LegSessions(remote.restored(), b"", latest, unsure.restored(), client)
+            sessions[text_of(tag)] = LegSessions(
+                remote.restored(), b"", latest, unsure.restored(), client, not_taken.restored()
+            )
         return sessions
 
 
@@ -285,4 +291,5 @@ def _early(early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
             None if each.updating is None or each.updating.is_over else ClientSnapshot.of(each.updating, flows)
             for each in early.sessions.values()
         ),
+        tuple(SessionSnapshot.of(each.refused) for each in early.sessions.values()),
     )

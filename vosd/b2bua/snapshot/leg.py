@@ -55,6 +55,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
     remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
     given_up: SessionSnapshot = NO_SESSION
+    refused: SessionSnapshot = NO_SESSION
     acceptance: AcceptanceSnapshot | None = None
     moving: MoveSnapshot | None = None
     updating: ClientSnapshot | None = None
@@ -73,6 +74,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
             remote_session_before_hold=SessionSnapshot.of(sessions.before_hold),
             said=SessionSnapshot.of(sessions.said),
             given_up=SessionSnapshot.of(sessions.given_up),
+            refused=SessionSnapshot.of(sessions.refused),
             acceptance=None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
             moving=None if moving is None else MoveSnapshot(
                 answered_snapshot(moving.transaction, endpoint),
@@ -96,6 +98,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
             self.said.restored(),
             self.given_up.restored(),
             None if self.updating is None else restoration.once(self.updating),
+            self.refused.restored(),
         )
         leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
         leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
@@ -151,17 +154,19 @@ class ShownForkSnapshot(NamedTuple):
     is_settled: bool
     remote: SessionSnapshot = NO_SESSION
     given_up: SessionSnapshot = NO_SESSION
+    refused: SessionSnapshot = NO_SESSION
 
     @classmethod
     def of(cls, fork: ShownFork) -> "ShownForkSnapshot":
         """Describe an early dialog."""
         said, remote = SessionSnapshot.of(fork.sessions.said), SessionSnapshot.of(fork.sessions.remote)
-        given_up = SessionSnapshot.of(fork.sessions.given_up)
-        return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote, given_up)
+        given_up, refused = SessionSnapshot.of(fork.sessions.given_up), SessionSnapshot.of(fork.sessions.refused)
+        return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote, given_up, refused)
 
     def restored(self) -> ShownFork:
         """Return the early dialog."""
-        sessions = LegSessions(self.remote.restored(), b"", self.said.restored(), self.given_up.restored())
+        said, given_up = self.said.restored(), self.given_up.restored()
+        sessions = LegSessions(self.remote.restored(), b"", said, given_up, refused=self.refused.restored())
         return ShownFork(self.tag, self.remote_sequence, sessions, self.is_settled)
 
 
