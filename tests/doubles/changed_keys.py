@@ -1,4 +1,4 @@
-"""A server over TLS 1.3 that changes its keys again and again before it answers, which no library does."""
+"""A side of TLS 1.3 that changes its keys again and again before it sends data, which no library does."""
 
 import asyncio
 import ssl
@@ -14,13 +14,15 @@ _CHANGE: Final = b"\x18\x00\x00\x01\x00"
 _HANDSHAKE, _DATA = 22, 23
 
 
-async def answer_behind_changes(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, answer: bytes, changes: int
+async def send_behind_changes(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, data: bytes, changes: int
 ) -> None:
-    """Serve one connection in clear: agree on keys, change them, and answer without reading the request."""
-    context.num_tickets = 0  # they would be the first records under the secret
+    """Agree on keys over a connection in clear, change them, and send data; what comes then is not read."""
+    is_server = context.protocol == ssl.PROTOCOL_TLS_SERVER
+    if is_server:
+        context.num_tickets = 0  # they would be the first records under the secret
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    side = context.wrap_bio(received, sent, server_side=True)
+    side = context.wrap_bio(received, sent, is_server, None if is_server else "127.0.0.1")
     while True:
         try:
             side.do_handshake()
@@ -32,12 +34,14 @@ async def answer_behind_changes(
     cipher = side.cipher()
     assert cipher is not None
     assert cipher[0] == "TLS_AES_256_GCM_SHA384"
-    [line] = [each for each in _lines(context) if each.startswith("SERVER_TRAFFIC_SECRET_0")]
+    [line] = [
+        each for each in _lines(context) if each.startswith(f"{'SERVER' if is_server else 'CLIENT'}_TRAFFIC_SECRET_0")
+    ]
     secret = bytes.fromhex(line.split()[2])
     for _ in range(changes):
         writer.write(_record(secret, _CHANGE, _HANDSHAKE))
         secret = _derived(secret, b"traffic upd", 48)
-    writer.write(_record(secret, answer, _DATA))
+    writer.write(_record(secret, data, _DATA))
 
 
 def _lines(context: ssl.SSLContext) -> list[str]:

@@ -92,7 +92,7 @@ class ApiServer(Server):
         if context is None or sockets is None:
             await super().startup(sockets)
             return
-        keep_handshakes_short(context)
+        keep_handshakes_short(context, until_end=True)
         await super().startup([])
         make = partial(self.config.http_protocol_class, self.config, self.server_state, self.lifespan.state)  # type: ignore[call-arg]
         acceptors = [TlsAcceptor(each, context, make, self.config.backlog) for each in sockets]

@@ -135,10 +135,13 @@ def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def keep_handshakes_short(context: ssl.SSLContext) -> None:
-    """Refuse in new connections what would have all calls wait for a handshake (ADR 259, ADR 260)."""
+def keep_handshakes_short(context: ssl.SSLContext, *, until_end: bool = False) -> None:
+    """Refuse in new connections what would have all calls wait for a handshake (ADR 259, ADR 260).
+
+    ``until_end`` is that of ``limit_handshakes``.
+    """
     leave_out_slow_ones(context)
-    if not limit_handshakes(context):
+    if not limit_handshakes(context, until_end=until_end):
         _warn_of_unlimited_handshakes()
 
 

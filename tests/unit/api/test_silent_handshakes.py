@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import pytest
 from doubles.certificates import Authority
+from doubles.changed_keys import send_behind_changes
+from doubles.turns import until
 
 from vosd.api import handshakes
 from vosd.api.access_log import AccessLog
 from vosd.api.http import Answer, send_answer
 from vosd.api.server import ApiServer
 from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener
+from vosd.processes.handshake_limits import MESSAGES_BEHIND_MAX
 from vosd.processes.key_exchange import use_groups
 
 
@@ -44,8 +47,13 @@ class Secured(NamedTuple):
         return await reader.read()
 
 
-async def greet(_scope: Any, receive: Any, send: Any) -> None:
+greeted: list[str] = []
+"""Paths of the requests that were answered."""
+
+
+async def greet(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
+    greeted.append(scope["path"])
     await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
 
 
@@ -116,3 +124,19 @@ async def test_a_long_greeting_is_refused(secured):
     secured.context.set_alpn_protocols(["x" * 250] * 70)
     with pytest.raises(OSError):
         await secured.asked("127.0.4.5")
+
+
+async def test_a_client_that_changes_its_keys_without_end_is_read_no_more(secured, tmp_path):
+    """It takes no log-in, and all clients would wait."""
+    greeted.clear()
+    for changes in (MESSAGES_BEHIND_MAX, MESSAGES_BEHIND_MAX + 1):
+        secured.context.keylog_filename = str(tmp_path / f"keys-{changes}")
+        reader, writer = await asyncio.open_connection("127.0.0.1", secured.port)
+        secured.writers.append(writer)
+        request = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % changes
+        await send_behind_changes(reader, writer, secured.context, request, changes)
+        if changes == MESSAGES_BEHIND_MAX:
+            await until(lambda: bool(greeted))
+        else:
+            await reader.read()
+    assert greeted == [f"/{MESSAGES_BEHIND_MAX}"]

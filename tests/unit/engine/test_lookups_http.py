@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from doubles.certificates import Authority
-from doubles.changed_keys import answer_behind_changes
+from doubles.changed_keys import send_behind_changes
 from doubles.silent_names import SilentNames
 from doubles.turns import until
 
@@ -276,7 +276,7 @@ async def test_a_server_over_tls_must_prove_its_name(tmp_path: Path, monkeypatch
 async def test_a_server_that_changes_its_keys_without_end_is_read_no_more(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each change takes 16 µs of all calls, and callers choose the servers of their certificates."""
+    """Each change takes 16 µs of all calls, and callers name the servers of their certificates."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root.file))
 
@@ -286,7 +286,7 @@ async def test_a_server_that_changes_its_keys_without_end_is_read_no_more(
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with suppress(ConnectionError):
-                await answer_behind_changes(reader, writer, context, with_length(b"4420"), changes)
+                await send_behind_changes(reader, writer, context, with_length(b"4420"), changes)
                 await reader.read()
             writer.close()
 
