@@ -363,11 +363,13 @@ class Commands:
         """List every gateway with its state, its calls and its figures of the last hour."""
         shown: list[GatewayRow] = []
         registrations, silenced = self._service.registrations, self._silenced.sources()
-        for row in self._service.gateways.rows(
+        rows = self._service.gateways.rows(
             self._service.switch.live, registrations.names(), registrations.departed(), silenced, order.containing
-        ):
-            shown.append(row)
-            if len(shown) % ROWS_AT_ONCE == 0:
+        )
+        for count, row in enumerate(rows, 1):
+            if row is not None:
+                shown.append(row)
+            if count % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run
         return shown
 

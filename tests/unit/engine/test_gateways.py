@@ -37,7 +37,7 @@ class Stage:
     def row(self, name, *, registered=frozenset(), departed=frozenset(), blocked=()) -> GatewayRow:
         sources = blocked if isinstance(blocked, frozenset) else frozenset(blocked)
         rows = self.gateways.rows(self.live, registered, departed, sources)
-        (row,) = [each for each in rows if each.gateway == name]
+        (row,) = [each for each in rows if each is not None and each.gateway == name]
         return row
 
 
@@ -55,8 +55,9 @@ def stage():
 
 
 def test_gateways_are_found_by_a_part_of_their_names(stage):
-    rows = stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset(), "W")
-    assert [each.gateway for each in rows] == ["nowhere", "wide"]
+    rows = [*stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset(), "W")]
+    assert [each.gateway for each in rows if each is not None] == ["nowhere", "wide"]
+    assert len(rows) == 7, "calls get their turn as often as where all are listed"
 
 
 def test_a_gateway_without_problems_is_up(stage):
@@ -175,10 +176,8 @@ def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
     row = stage.row("pair")
     assert (row.kind, row.state, row.calls, row.max_concurrent, row.attempts) == ("group", "up", 1, 9, 0)
     assert (row.groups, stage.row("trunk").groups) == ([], ["pair", "plain"])
-    assert {each.gateway for each in stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset())} == {
-        "trunk",
-        "pair",
-    }
+    rows = stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset())
+    assert {each.gateway for each in rows if each is not None} == {"trunk", "pair"}
 
 
 def test_a_row_has_the_account_of_the_gateway_and_its_limit_of_calls_a_second():

@@ -124,11 +124,12 @@ class Gateways(Counting):
         departed: Container[str],
         silenced: Container[str],
         containing: str = "",
-    ) -> Iterator[GatewayRow]:
+    ) -> Iterator[GatewayRow | None]:
         """Yield every gateway except phones, routing ones first, then the groups that have limits.
 
         ``registered`` holds names that are registered with us, ``departed`` those that were, ``silenced`` the blocked
-        sources as ``base.host.source_of`` names them. ``containing``: only those with this in their names.
+        sources as ``base.host.source_of`` names them. ``containing``: only those with this in their names. None stands
+        for what was passed over: calls may get their turn there, too.
         """
         catalogue, figures, now, part = self._catalogue, self._figures, self._clock.now(), containing.lower()
         vendors = LiveVendors(catalogue, live)
@@ -136,6 +137,7 @@ class Gateways(Counting):
         leaving = dict(live.occupancy.lately(LimitScope.ROUTING, now.mono))
         for load in self.loads(live, registered, departed, silenced):
             if load is None or part not in load.gateway.lower():
+                yield None
                 continue
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
