@@ -9,6 +9,8 @@ from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 
 from vosd.engine.messages.relay import OPEN_OF_ONE_MAX
 from vosd.obs.figures import Figure
+from vosd.routing.breaker import place_of
+from vosd.trunks.gateways import Address
 
 DESK, MOBILE = Endpoint("203.0.113.66", 41_234), Endpoint("203.0.113.67", 5_070)
 SUMMARY = "Messages-Waiting: yes\r\nMessage-Account: sip:box7@voicemail\r\nVoice-Message: 2/8 (0/2)\r\n"
@@ -166,6 +168,22 @@ def test_a_phone_has_so_many_requests_that_wait_and_others_go_on():
 def test_a_voicemail_gateway_with_all_its_calls_takes_subscriptions():
     office = Office(max_concurrent=0)
     assert office.subscribe(office.desk).answer.status == 200
+    office.close()
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_subscription_goes_to_the_next_address_of_its_gateway_where_one_does_not_take_it(rests):
+    addresses = tuple(Address(*each) for each in (VENDORS[0], VENDORS[2]))
+    office = Office(addresses=addresses)
+    office.voicemail.status, second = 503, MessagingTrunk(office.wire, VENDORS[2], SWITCH)
+    if rests:
+        place, now = place_of(vendor_gateway(0), addresses[0]), office.exchange.clock.now().mono
+        office.exchange.switch.live.breakers.ask_for_rest(place, 60_000, now)
+    assert office.subscribe(office.desk).answer.status == 200
+    assert [len(each.taken) for each in (office.voicemail, second)] == [not rests, 1]
+    assert second.taken[0].start_line == f"SUBSCRIBE sip:box7@{VENDORS[2]} SIP/2.0"
+    second.status = 481  # it knows no subscription that the other one took
+    assert office.subscribe(office.desk, to_tag="trunk").answer.status == 481
     office.close()
 
 

@@ -8,13 +8,14 @@ it, so both ends share one dialog, which outlives the process. A NOTIFY without 
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from vosd.base.number import SEPARATORS
 from vosd.callcontrol.admission import Admission
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.messages.delivery import RelayPlace
-from vosd.engine.messages.destinations import contacts_of, is_reachable
+from vosd.engine.messages.destinations import GROUPS_MAX, contacts_of, is_reachable
 from vosd.sip.events import StandaloneArrived
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -55,8 +56,10 @@ class Mailboxes:
                     owners[_folded(name)].append(phone)
         self._phones, self._owners = dict(found), dict(owners)
 
-    def of_subscription(self, event: StandaloneArrived, admission: Admission) -> tuple[RelayPlace, str] | Refused:
-        """Return where the SUBSCRIBE of a phone goes, and the phone, or why it is refused."""
+    def of_subscription(
+        self, event: StandaloneArrived, admission: Admission
+    ) -> tuple[Sequence[RelayPlace], str] | Refused:
+        """Return where the SUBSCRIBE of a phone goes, the first place first, and the phone, or why it is refused."""
         phone = admission.catalogue.phones.get(event.user)
         if phone is None or not phone.enabled:
             return _FORBIDDEN
@@ -68,9 +71,11 @@ class Mailboxes:
         if gateway is None:
             return _NO_MAILBOX
         addresses = admission.live.addresses_of(gateway)
+        addresses = admission.live.open_addresses(gateway, addresses, event.at.mono, is_emergency=False)
         if not addresses or not is_reachable(gateway, admission, event.at):
             return 503, "Retry-After: 60\r\n"
-        return RelayPlace(gateway, addresses[0], phone.mailbox or phone.number), phone.number
+        mailbox = phone.mailbox or phone.number
+        return [RelayPlace(gateway, each, mailbox) for each in islice(addresses, GROUPS_MAX)], phone.number
 
     def of_notification(self, event: StandaloneArrived, admission: Admission) -> Sequence[RelayPlace] | Refused:
         """Return the contacts that a NOTIFY goes to, or why it is refused."""

@@ -204,13 +204,13 @@ class MessageRelay(Counting):
 
     def _take_subscription(self, event: StandaloneArrived) -> None:
         found, hops = self._mailboxes.of_subscription(event, self._admission()), hops_left(event.request)
-        if not isinstance(found[0], RelayPlace):
-            self._answer(event, found[0], str(found[1]))
+        if isinstance(found[0], int):
+            self._answer(event, found[0], found[1])
         elif hops < 0:
             self._answer(event, 483)
         else:
-            write = partial(written_as_it_came, self._endpoint, event.request, contact_user=str(found[1]), hops=hops)
-            self._begin(event, [[found[0]]], write, partial(self._subscribed, event))
+            write = partial(written_as_it_came, self._endpoint, event.request, contact_user=found[1], hops=hops)
+            self._begin(event, [[each] for each in found[0]], write, partial(self._subscribed, event))
 
     def _subscribed(self, event: StandaloneArrived, outcome: DeliveryOutcome, now: Instant) -> None:
         """Answer a SUBSCRIBE: its dialog is that of the gateway, its target is the switch."""
