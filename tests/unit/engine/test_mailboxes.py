@@ -165,6 +165,13 @@ def test_a_phone_has_so_many_requests_that_wait_and_others_go_on():
     assert [each.answer.status for each in waiting] == [480] * OPEN_OF_ONE_MAX + [503]
 
 
+def test_all_types_that_a_subscription_accepts_reach_the_mailbox():
+    office = Office()
+    assert office.subscribe(office.desk, "Accept: multipart/related", *SUBSCRIPTION).answer.status == 200
+    assert office.voicemail.taken[0]["Accept"] == "multipart/related, application/simple-message-summary"
+    office.close()
+
+
 def test_a_voicemail_gateway_with_all_its_calls_takes_subscriptions():
     office = Office(max_concurrent=0)
     assert office.subscribe(office.desk).answer.status == 200

@@ -135,10 +135,10 @@ def written_as_it_came(
 
 
 def copied(message: Message, *names: str) -> str:
-    """Return the header lines of these names as they came, without values that could not be sent."""
+    """Return the headers of these names as they came, each on one line, without values that could not be sent."""
     lines = ""
     for name in names:
-        value = message.header(name)
+        value = ", ".join(message.values(name))
         if value and len(value) <= VALUE_MAX and value.isprintable():
             lines += f"{_WRITTEN[name]}: {value}\r\n"
     return lines
