@@ -62,7 +62,7 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
         zone: of times that name none.
         is_end: a day without time stands for the end of that day, not for its begin.
 
-    The result raises ExpectedError.
+    A day begins with its first moment, also where the clocks skip its midnight. The result raises ExpectedError.
     """
 
     def read(text: str) -> str:
@@ -79,7 +79,8 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
         if is_day and is_end:
             moment = datetime.combine(moment.date() + timedelta(days=1), time())
         try:
-            return iso_utc((_in_zone(moment, zone) - _EPOCH) // timedelta(milliseconds=1))
+            begins = moment.replace(tzinfo=zone) if is_day else _in_zone(moment, zone)
+            return iso_utc((begins - _EPOCH) // timedelta(milliseconds=1))
         except OverflowError:  # no time in UTC: of the year 10000, or before the year 1
             raise ExpectedError(_EXPECTED) from None
 
