@@ -110,7 +110,7 @@ class RateGroupKeys(Keys):
     """Number of days before an increase that the vendor sends it; imports list those that begin sooner. Default:
     none."""
     period_rates: Annotated[str | None, object_name()] = None
-    """Period rates of accounts that have this as their rate group and name none of their own."""
+    """Period rates of calls whose trunk, else account, has this as rate group. Those of the account replace them."""
     area_names: Annotated[str | None, object_name("rate_groups")] = None
     """The rate group whose rates name the areas of calls where the rate of this group has none, such as a price list:
     the longest prefix of the called number that has one. Its prices do not matter."""
