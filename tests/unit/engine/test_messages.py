@@ -93,6 +93,25 @@ def test_a_text_whose_flow_has_failed_behind_a_proxy_takes_the_other_one(has_bot
     talk.close()
 
 
+@pytest.mark.parametrize("is_unreachable", [True, False], ids=["its connection has failed", "it is silent"])
+def test_a_text_whose_connection_fails_takes_the_other_flow_and_one_that_may_have_come_does_not(is_unreachable):
+    talk = Correspondence()
+    for number, flow in enumerate((talk.desk, talk.mobile), start=1):
+        flow.register(f'<{flow.contact}>;reg-id={number};+sip.instance="<urn:uuid:7>"')
+        talk.wire.run_for(1_000)
+    talk.mobile.status = 0
+    question = talk.other.write("7001", "Hello")
+    talk.wire.run_for(100)
+    (asked,) = talk.exchange.endpoint.store.clients.values()
+    if is_unreachable:
+        failure = asked.transport_failed(talk.exchange.clock.now())
+        failure.owner.no_response(failure)
+        talk.exchange.flush()
+    talk.wire.run_for(20_000)
+    assert (len(talk.desk.taken), question.answer.status) == ((1, 200) if is_unreachable else (0, 480))
+    talk.close()
+
+
 @pytest.mark.parametrize("takes_it_first", [True, False])
 def test_a_text_takes_the_other_flow_of_a_device_also_where_another_device_has_it(takes_it_first):
     """The sender is answered by the first device; the text reached the second one only if that was slower."""

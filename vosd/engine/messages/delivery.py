@@ -31,7 +31,7 @@ class RelayPlace(NamedTuple):
     callee: str = ""
     caller: str = ""
     other_flows: tuple[Address, ...] = ()
-    """Further flows to the device (RFC 5626), for one that its proxy calls failed."""
+    """Further flows to the device (RFC 5626), for one that has failed."""
 
 
 class DeliveryOutcome(NamedTuple):
@@ -79,8 +79,8 @@ class RequestDelivery:
         if asked is None:
             return
         place = asked[1]
-        if response.status == FLOW_FAILED and place.other_flows:
-            self._send_to(place._replace(address=place.other_flows[0], other_flows=place.other_flows[1:]), event.at)
+        if response.status == FLOW_FAILED:
+            self._send_by_next_flow(place, event.at)
         if self.is_over:
             return
         outcome = DeliveryOutcome(response.status, response, place)
@@ -90,8 +90,10 @@ class RequestDelivery:
             self._refused(outcome, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """Take the failure of one place."""
+        """Take the failure of one place; a device whose connection has failed is sent it by its next one."""
         asked = self._open.pop(id(event.transaction), None)
+        if asked is not None and event.is_unreachable:
+            self._send_by_next_flow(asked[1], event.at)
         if asked is not None and not self.is_over:
             self._refused(DeliveryOutcome(503 if event.is_unreachable else _UNAVAILABLE, None, asked[1]), event.at)
 
@@ -118,6 +120,11 @@ class RequestDelivery:
                 self._send_to(place, now)
         if not self._open and not self.is_over:
             self._end(self._most_telling(), now)
+
+    def _send_by_next_flow(self, place: RelayPlace, now: Instant) -> None:
+        """Send to the device of a place by its next flow, if it has one (RFC 5626 section 5.3)."""
+        if place.other_flows:
+            self._send_to(place._replace(address=place.other_flows[0], other_flows=place.other_flows[1:]), now)
 
     def _send_to(self, place: RelayPlace, now: Instant) -> None:
         client = self._send(self, place, now)
