@@ -38,6 +38,8 @@ RESERVED: Final = 8
 """Connections beside them, which wait for a request or ask for what is in ``ALWAYS``."""
 ALWAYS: Final = frozenset({tag_of(GetStatus)})
 """Orders that take no slot: an operator needs them most when too much goes on."""
+ROWS_AT_ONCE: Final = 500
+"""Rows of an answer that are encoded in one turn: 0.5 ms, or 5 ms where all have text that is not UTF-8."""
 IDLE_S: Final = 60.0
 """A connection without request is closed after so long."""
 SPARE: Final = 2
@@ -296,17 +298,30 @@ class ControlServer:
             yield ControlFailure(f"{tag} failed inside the switch; its log says more", code="defect")
 
 
-def _encoded(answer: ControlSuccess | ControlFailure) -> bytes:
+async def _encoded(answer: ControlSuccess | ControlFailure) -> bytes:
+    """Return the line of an answer; rows of a long list are encoded in turns of the event loop."""
+    if isinstance(answer, ControlFailure) or not isinstance(answer.result, list):
+        return _text_of(answer)
+    rows: list[msgspec.Raw] = []
+    for count, each in enumerate(answer.result, 1):
+        rows.append(msgspec.Raw(_text_of(each)))
+        if count % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)  # let calls run
+    return msgspec.json.encode(ControlSuccess(rows))
+
+
+def _text_of(thing: object) -> bytes:
     try:
-        return msgspec.json.encode(answer)
+        return msgspec.json.encode(thing)
     except UnicodeEncodeError:  # a peer has sent a header, such as User-Agent, that is not UTF-8
-        return msgspec.json.encode(escaped(answer))
+        return msgspec.json.encode(escaped(thing))
 
 
 async def _answer(writer: asyncio.StreamWriter, answer: ControlSuccess | ControlFailure) -> None:
+    line = await _encoded(answer) + b"\n"
     if writer.is_closing():  # uvloop's transport raises RuntimeError
         raise ConnectionError("the client is gone")
-    writer.write(_encoded(answer) + b"\n")
+    writer.write(line)
     async with asyncio.timeout(IDLE_S):
         await writer.drain()
 
