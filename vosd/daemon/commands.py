@@ -15,6 +15,7 @@ from vosd.admin.differences import Description, describe
 from vosd.admin.names import check_gateway, check_selection
 from vosd.admin.office.overrides import shown
 from vosd.admin.routing import explain_route
+from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
@@ -214,7 +215,7 @@ class Commands:
             return HangupOutcome(len(meant), 0)
         if not meant:
             check_selection(order.selection, self._service.switch.catalogue, [shown for _, shown in running])
-        ended = self._service.hang_up(meant)
+        ended = await self._service.end_in_turns(meant, EndReason.ADMINISTRATIVE)
         _log.info("calls_hung_up", count=ended, selection=msgspec.to_builtins(order.selection))
         return HangupOutcome(ended, ended)
 

@@ -39,7 +39,7 @@ from vosd.engine.earlier_run import hand_on, recover, resume
 from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.sip_question import Wiring
-from vosd.engine.loop import TICK_S, Loop
+from vosd.engine.loop import ENDED_AT_ONCE, TICK_S, Loop
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
@@ -395,7 +395,7 @@ class SwitchService:
             async with asyncio.timeout(grace_s):
                 await self.switch.services.running.emptied()
         except TimeoutError:
-            count = self.end_calls(self.switch.calls(), EndReason.SHUTDOWN)
+            count = await self.end_in_turns(self.switch.calls(), EndReason.SHUTDOWN)
             _log.warning("calls_ended_by_stop", calls=count, grace_s=grace_s)
             await self._await_bye_answers()
         await self._end_vendor_registrations()
@@ -453,8 +453,16 @@ class SwitchService:
         """End calls by order and tell their peers; none any more once they are written for the next process."""
         return self.loop.end_calls(chosen, reason)
 
+    async def end_in_turns(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
+        """End calls as ``end_calls`` does, some in each turn of the event loop; return how many, once that is done."""
+        count = 0
+        for first in range(0, len(chosen), ENDED_AT_ONCE):
+            count += self.end_calls(chosen[first : first + ENDED_AT_ONCE], reason)
+            await asyncio.sleep(0)
+        return count
+
     def hang_up(self, chosen: Sequence[LiveCall]) -> int:
-        """End calls by order of an operator, or of the fraud watch, while others go on; return how many there are."""
+        """End calls by order of the fraud watch, while others go on; return how many there are."""
         return self.loop.end_in_turns(chosen, EndReason.ADMINISTRATIVE)
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:

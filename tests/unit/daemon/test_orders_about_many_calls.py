@@ -27,24 +27,26 @@ def scene() -> Scene:
 def commands(scene: Scene) -> Commands:
     """Return the commands of a switch that ends calls at once."""
 
-    def hang_up(chosen):
-        return scene.exchange.switch.end_calls(chosen, EndReason.ADMINISTRATIVE, scene.exchange.clock.now())
+    async def end_in_turns(chosen, reason):
+        await asyncio.sleep(0)
+        return scene.exchange.switch.end_calls(chosen, reason, scene.exchange.clock.now())
 
     settings = SimpleNamespace(node="sw1")
     configuration = SimpleNamespace(loaded=SimpleNamespace(settings=settings))
-    service = SimpleNamespace(switch=scene.exchange.switch, hang_up=hang_up)
+    service = SimpleNamespace(switch=scene.exchange.switch, end_in_turns=end_in_turns)
     status = SimpleNamespace(service=service, silenced=None, configuration=configuration)
     return Commands(status, scene.exchange.clock)
+
+
+def end(scene: Scene, chosen) -> None:
+    scene.exchange.switch.end_calls(chosen, EndReason.ADMINISTRATIVE, scene.exchange.clock.now())
 
 
 async def test_others_have_their_turn_while_many_calls_are_listed(scene, commands, monkeypatch):
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
     first, *_, last = scene.exchange.switch.calls()
 
-    def end_two() -> None:
-        commands._service.hang_up([first, last])
-
-    asyncio.get_running_loop().call_soon(end_two)
+    asyncio.get_running_loop().call_soon(end, scene, [first, last])
     listed = await commands.calls(ListCalls())
     assert [each.call_id for each in listed] == [each.call_id for each in (first, *scene.exchange.switch.calls())]
     assert len(listed) == CALLS - 1
@@ -53,7 +55,7 @@ async def test_others_have_their_turn_while_many_calls_are_listed(scene, command
 async def test_calls_that_end_while_those_that_fit_are_looked_for_are_not_counted(scene, commands, monkeypatch):
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
     first = scene.exchange.switch.calls()[0]
-    asyncio.get_running_loop().call_soon(commands._service.hang_up, [first])
+    asyncio.get_running_loop().call_soon(end, scene, [first])
     outcome = await commands.hangup(Hangup(CallSelection(account="acme")))
     assert outcome.ended == outcome.fitting == CALLS - 1
     assert not scene.exchange.switch.calls()
