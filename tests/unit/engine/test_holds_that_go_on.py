@@ -32,7 +32,7 @@ def scene_with(directory=None, engine=MediaEngine.RELAY):
     media = MediaParameters(engine=engine, mode=MediaMode.ON, music_on_hold="busy")
     content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)], media=media, sounds=MUSIC)
     if directory is not None:
-        return KilledScene(directory, content, relay=relay), relay
+        return KilledScene(directory, content, relay=relay, rtpengines=engines), relay or engines
     return Scene(content, relay=relay, rtpengines=engines), relay or engines
 
 
@@ -269,3 +269,21 @@ def test_a_side_that_begins_or_ends_to_hold_is_sent_the_same_description_by_anot
     assert told[1] == told[2], "a refresh changes nothing"
     assert all(follows(before, now) for before, now in pairwise(told))
     scene.finish(call)
+
+
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+@pytest.mark.parametrize(
+    "directions", [("recvonly", "sendrecv", "inactive"), ("sendrecv", "sendrecv", "inactive")], ids="-".join
+)
+def test_a_version_that_a_party_has_is_not_sent_again_where_the_switch_is_killed(tmp_path, engine, directions):
+    """It would take the new description for the one that it has, and go on holding."""
+    scene, _ = scene_with(tmp_path, engine)
+    call, _ = scene.talk()
+    first, second, last = directions
+    scene.propose(call, f"a={first}", method="UPDATE")
+    scene.propose(call, f"a={second}", method="UPDATE", wait_ms=30)  # the journal has no mark behind it
+    scene.kill(20, then_ms=10_000)
+    had = call.theirs
+    scene.propose(call, f"a={last}", method="UPDATE")
+    assert follows(had, call.theirs)
+    scene.expect_nothing_left(call)

@@ -135,6 +135,8 @@ class SessionsAtRtpEngines:
             ):  # its author says the same as the one before, and the port is another
                 session, passing.media.is_moved = succeeding(session, said), True
             passing.media.said, passing.media.said_for, passing.media.is_direct = session, digest, False
+            if passing.leg.facts.is_confirmed and not is_offer:  # no other description is to have its version
+                passing.leg.call.board.moved(at_once=True)
             waiting.answer(MessageChange(body=session), now)
 
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
