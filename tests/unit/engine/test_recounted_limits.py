@@ -8,6 +8,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
+from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
 from vosd.engine.calls import terms_in_force
 from vosd.engine.calls.saved import SavedSwitch
@@ -181,3 +182,19 @@ def test_thousands_of_calls_are_counted_in_parts(monkeypatch):
     stage.vendor.script = answers()
     calls(stage, 5)
     assert len(list(stage.exchange.switch.terms.recount())) == 2
+
+
+def test_a_call_that_talks_keeps_no_catalogue_of_before_a_reload():
+    """An hour's calls would keep those of all reloads within the hour. One that rings may try other gateways."""
+    stage = Scene(content())
+    assert calls(stage, 1) == 1
+    stage.begun_call(script=RINGS, after_ms=500)
+    switch = stage.exchange.switch
+    talks, rings = switch.calls()
+    before = rings.gateways.vendors
+    assert talks.gateways.vendors is before
+    stage.exchange.swap_catalogue(content())
+    assert (talks.gateways.vendors, rings.gateways.vendors) == (switch.services.admission.vendors, before)
+    assert talks.gateways.vendors is not before
+    stage.exchange.end_all(EndReason.ADMINISTRATIVE)
+    assert_nothing_is_left(stage)

@@ -41,7 +41,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
     _live_call: "LiveCall"
     vendors: LiveVendors
-    """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
+    """Vendors of the catalogue that admitted the call, until it talks: a reload may have removed an account."""
     is_of_earlier_catalogue: bool = False
     """The call was set up by another catalogue than the one in force, and may not be answered yet."""
     sent_to: list[SentTo] = []
@@ -281,6 +281,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         """Occupy the shared limits of the catalogue in force, in place of those of the one before (ADR 209)."""
         call, call_request = self._live_call.call, self._live_call.call_request
         self.is_of_earlier_catalogue = call.search is not None or self._live_call.open_setup is not None
+        if call.journey.acknowledged_at is not None:  # it needs none any more, and would keep a whole catalogue
+            self.vendors = self._live_call.services.admission.vendors
         for choice in self.occupied:
             limits = self._with_limits_in_force(choice).limits
             if limits != choice.limits:
