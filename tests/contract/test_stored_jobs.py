@@ -1,7 +1,10 @@
 """A job's change and its row: both or neither, whatever is killed, cancelled or begun again meanwhile."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,7 +13,9 @@ from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
 from sqlalchemy import event
 
+from vosd.api.jobs import Jobs
 from vosd.billing.deck_content import Chunk
+from vosd.cdr.ports import OutcomeUnknown
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine, JobRun
 from vosd.storage.database import Database
@@ -168,5 +173,40 @@ def test_so_many_jobs_of_one_and_of_all_are_open_and_old_ones_are_forgotten(url:
         assert "upload-1" in await store.files()
         await store.cancel(number, line(JobRun(0, 0))._replace(job=None))
         assert "upload-1" not in await store.files()
+
+    on(url, act)
+
+
+class Unanswered(SqlJobs):
+    """A database that goes away when it has committed the beginning of a job."""
+
+    async def begin(self, job: StoredJob, at: int) -> JobRun | None:
+        await super().begin(job, at)
+        raise OutcomeUnknown("the connection was cut")
+
+
+def test_a_job_whose_beginning_was_committed_without_an_answer_is_queued_again(url: str, tmp_path: Path) -> None:
+    async def act(database: Database) -> None:
+        store = Unanswered(database)
+        number = await store.add(queued(), None, open_max=200, open_max_each=20)
+        settings = SimpleNamespace(state_dir=tmp_path)
+        office = SimpleNamespace(stores=SimpleNamespace(jobs=store), definitions=SimpleNamespace(settings=settings))
+
+        async def opened(*, needs_database: bool) -> Any:
+            return office
+
+        async def states() -> list[tuple[JobState, int]]:
+            return [(each.state, each.attempt) for each in await store.open() if each.id == number]
+
+        jobs = Jobs(tmp_path, SimpleNamespace(open=opened))  # type: ignore[arg-type]
+        found = []
+        for _ in range(4):
+            await jobs._look()
+            await asyncio.gather(*jobs._running.values(), return_exceptions=True)
+            found += await states()
+        os.close(jobs._lock)
+        running, waiting = JobState.RUNNING, JobState.QUEUED
+        assert found == [(running, 1), (waiting, 1), (running, 2), (waiting, 2)]
+        await store.cancel(number, line(JobRun(number, 2))._replace(job=None))
 
     on(url, act)

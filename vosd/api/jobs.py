@@ -1,7 +1,7 @@
 """Carry out jobs beside the requests: some at a time, each in a process of its own, whatever happens to this one.
 
-One process of an installation does it: the one that holds the lock of ``state_dir/jobs``. A job that is running while
-the lock is taken was left by a process that was killed.
+One process of an installation does it: the one that holds the lock of ``state_dir/jobs``. A job that is running in the
+database and not in this process was left by a process that was killed, or by a database that went away as it began.
 """
 
 import asyncio
@@ -115,14 +115,17 @@ class Jobs:
     async def _look(self) -> None:
         office = await self._offices.open(needs_database=True)
         store = office.stores.jobs
-        if self._lock < 0 and not await self._take_over(store):
+        if self._lock < 0 and not await self._take_over():
             return
         if time.monotonic() - self._purged_s > _PURGE_S:
             await self._purge(store)
         for job in await store.open():
-            if len(self._running) >= AT_ONCE:
-                break
-            if job.state is JobState.QUEUED and job.id not in self._running:
+            if job.id in self._running:
+                continue
+            if job.state is JobState.RUNNING:
+                await _settle(store, job, "the process of the API ended meanwhile, or the database was away")
+                self.wake()
+            elif len(self._running) < AT_ONCE:
                 task = asyncio.create_task(self._carry_out(job), name=f"job {job.id}")
                 self._running[job.id] = task
                 task.add_done_callback(partial(self._ended, job.id))
@@ -130,18 +133,15 @@ class Jobs:
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
         del self._running[number]
         if not task.cancelled() and task.exception() is not None:
-            _log.error("job_lost", job=number, error=repr(task.exception()), means="it begins again with the API")
+            _log.error("job_lost", job=number, error=repr(task.exception()), means="it is begun again or settled")
         self.wake()
 
-    async def _take_over(self, store: SqlJobs) -> bool:
-        """Take the lock, and find out what has become of the jobs of a process that was killed."""
+    async def _take_over(self) -> bool:
+        """Take the lock; return whether this process has it."""
         directory = await self.directory()
         lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for job in await store.open():
-                if job.state is JobState.RUNNING:
-                    await _settle(store, job, "the process of the API ended meanwhile")
         except BlockingIOError:
             os.close(lock)
             return False
