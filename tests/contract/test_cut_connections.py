@@ -170,6 +170,26 @@ async def test_a_connection_that_ends_between_two_statements_means_a_database_th
         assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
 
 
+@pytest.mark.mariadb
+async def test_a_table_that_was_changed_since_a_transaction_began_to_read_asks_for_another_try(
+    mariadb_server, mariadb_url
+):
+    with mariadb_server.connection(autocommit=True) as other, other.cursor() as cursor:
+        cursor.execute(f"USE {mariadb_url.rpartition('/')[2]}")
+        for name in ("first", "second"):
+            cursor.execute(f"CREATE TABLE {name} (number INTEGER) ENGINE=InnoDB")
+
+        async def read_both(database: Database) -> None:
+            async with database.reading() as connection:
+                await connection.exec_driver_sql("SELECT * FROM first")
+                cursor.execute("ALTER TABLE second ADD INDEX (number)")
+                await connection.exec_driver_sql("SELECT * FROM second")
+
+        async with Database(mariadb_url) as database:
+            with pytest.raises(StoreUnavailable, match=r"1412.* a table was changed meanwhile"):
+                await read_both(database)
+
+
 @pytest.mark.parametrize(
     ("number", "text", "advice"),
     [

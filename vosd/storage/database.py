@@ -637,7 +637,9 @@ _KINDS: Final[Mapping[object, type[StoreUnavailable]]] = {
 }
 _AGAIN: Final = "the switch tries again by itself, an order must be given again"
 _ADVICE: Final = {
-    **dict.fromkeys((2003, _SERVER_GONE, 2013), "is the server running and the address right?"),
+    **dict.fromkeys((1053, 2003, _SERVER_GONE, 2013), "is the server running and the address right?"),
+    **dict.fromkeys((1317, 1927), f"a person or a program has ended it by KILL; {_AGAIN}"),
+    1412: f"a table was changed meanwhile, as by vosd migrate; {_AGAIN}",
     1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
     **dict.fromkeys(
         (1045, 1698),

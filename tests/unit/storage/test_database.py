@@ -138,6 +138,19 @@ async def test_a_statement_that_mariadb_or_mysql_has_ended_was_too_long(number):
             pass
 
 
+@pytest.mark.parametrize(("number", "advice"), [(1317, "by KILL"), (1927, "by KILL"), (1053, "is the server running")])
+async def test_a_statement_that_was_killed_and_a_server_that_stops_are_not_said_to_lack_room(number, advice):
+    database = Database("mysql+aiomysql://u@h/vosd")
+
+    @event.listens_for(database.engine.sync_engine, "do_connect")
+    def end(*_: object) -> NoReturn:
+        raise pymysql.err.OperationalError(number, "interrupted")
+
+    with pytest.raises(StoreUnavailable, match=advice):
+        async with database.reading():
+            pass
+
+
 @pytest.mark.parametrize("directory", ["", "{}/"])
 async def test_a_file_that_is_not_there_is_not_made_by_reading_it(tmp_path, monkeypatch, directory):
     monkeypatch.chdir(tmp_path)
