@@ -410,11 +410,14 @@ class MoneyCommands:
 
     async def commitments(self, _order: ListCommitments) -> dict[str, Commitments]:
         """Return the reserved and unbooked amounts of each account that has any."""
-        return {
-            account: Commitments(format_amount(credit.reserved + credit.withheld), format_amount(credit.unbooked))
-            for account, credit in self._service.switch.live.credits.items()
-            if credit.reserved or credit.unbooked or credit.withheld
-        }
+        found: dict[str, Commitments] = {}
+        for count, (account, credit) in enumerate([*self._service.switch.live.credits.items()], 1):
+            if credit.reserved or credit.unbooked or credit.withheld:
+                reserved = format_amount(credit.reserved + credit.withheld)
+                found[account] = Commitments(reserved, format_amount(credit.unbooked))
+            if count % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+        return found
 
     async def unbooked(self, question: ListUnbooked) -> dict[str, str]:
         """Return what each account owes of calls that ended in a time and are not booked."""

@@ -15,11 +15,12 @@ from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
+from vosd.billing.holds import AccountCredit
 from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.events import EventType
 from vosd.control.installation import GetStatus, MachineUse
-from vosd.control.money import CountRefused, CountUnbooked, ListUnbooked
+from vosd.control.money import Commitments, CountRefused, CountUnbooked, ListCommitments, ListUnbooked
 from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.silenced import Silenced
@@ -161,6 +162,16 @@ def test_a_switch_says_what_is_owed_of_a_time(service, clock):
     assert asyncio.run(commands.unbooked(ListUnbooked(0, 5))) == {}
     assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED + 86_400_000))) == 1
     assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED))) == 0
+
+
+async def test_calls_have_their_turn_while_what_many_accounts_hold_is_listed(service, clock, monkeypatch):
+    credits = {name: AccountCredit(name, None) for name in ("idle", "acme", "carrier")}
+    monkeypatch.setattr(service.switch.live, "credits", credits)
+    monkeypatch.setattr("vosd.daemon.commands.ROWS_AT_ONCE", 2)
+    credits["acme"].post(Decimal("-0.10"))
+    asyncio.get_running_loop().call_soon(credits["carrier"].post, Decimal(-1))
+    found = await MoneyCommands(service, clock).commitments(ListCommitments())
+    assert found == {"acme": Commitments("0.00", "-0.10"), "carrier": Commitments("0.00", "-1.00")}
 
 
 def test_a_switch_counts_the_refused_records_of_a_vendor(service, clock, tmp_path):
