@@ -105,7 +105,8 @@ class MomentParameter(click.ParamType[int]):
                 return None
         if word not in _DAYS:
             return None
-        return datetime.combine(now.date() + timedelta(days=_DAYS[word]), time()).astimezone()
+        midnight = datetime.combine(now.date() + timedelta(days=_DAYS[word]), time())
+        return datetime.fromtimestamp(midnight.timestamp(), UTC).astimezone()  # clocks may skip it
 
 
 class BookDate(click.ParamType[int | date]):

@@ -114,6 +114,19 @@ def test_times_as_people_say_them_name_the_zone(
     assert "the zone of this machine" in capsys.readouterr().err
 
 
+def test_a_day_without_midnight_begins_with_its_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.fromisoformat("2027-03-14T20:00:00Z").timestamp()
+    monkeypatch.setattr("vosd.cli.arguments._now_s", lambda: now)
+    monkeypatch.setenv("TZ", "America/Havana")
+    clock.tzset()
+    try:
+        found = MOMENT.convert("today", None, None)
+    finally:
+        monkeypatch.undo()
+        clock.tzset()
+    assert found == datetime.fromisoformat("2027-03-14T01:00:00-04:00").timestamp() * 1_000
+
+
 def test_a_duration_in_place_of_a_coming_time_names_the_option_for_it() -> None:
     """Verbs that read the past take it as so long ago; one that reads what comes would have to guess."""
     result = CliRunner().invoke(main, ["gateway", "block", "carrier-a", "--until", "8h"])

@@ -41,6 +41,20 @@ def test_the_last_day_of_all_ends_what_never_ends(site, monkeypatch, zone):
         assert [group.find("4420", wall) is not None for wall in (0, last - 1, last)] == [True, True, False]
 
 
+def test_a_day_without_midnight_begins_with_its_first_hour(site, monkeypatch):
+    monkeypatch.setenv("TZ", "America/Havana")
+    time.tzset()
+    try:
+        rows = "prefix,billing_rate,effective_from,effective_to\n44,1,,2027-03-13\n44,2,2027-03-14,\n"
+        site.write("days.csv", rows)
+        loaded = site.load("rate_groups: [{name: g, rates_file: days.csv}]")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    group, begin = loaded.catalogue.rate_groups["g"], 1_805_000_400_000  # 2027-03-14T01:00:00-04:00
+    assert [group.find("44", wall).rate.billing_rate for wall in (begin - 1, begin)] == [1, 2]
+
+
 @pytest.mark.parametrize("begin", ["", ", effective_to: '2099-01-01'"])
 def test_a_row_without_area_has_that_of_its_area_prefix(site, begin):
     rates = rates_of(

@@ -300,7 +300,7 @@ def _instant(text: str, days: int) -> int:
     if days and midnight.date() == date.max:
         return LAST_MS
     midnight += timedelta(days=days)
-    return round(midnight.astimezone().timestamp() * 1000)
+    return round(midnight.timestamp() * 1000)
 
 
 def _with_zone(text: str) -> int:
