@@ -42,6 +42,9 @@ FREE_MS: Final = 200
 """Wait before a side that has an INVITE in progress is looked at again."""
 RETRY_AFTER_MAX_S: Final = 10
 """Longest wait that a side asks for which has not answered an INVITE before ours (RFC 3261 section 14.2)."""
+_OTHER_CODECS: Final = frozenset({488, 606})
+"""Refusals of a description. An answer has only the codecs that its author has chosen, often a single one: an offer of
+that side has all of them."""
 
 
 class ProposalFacts(msgspec.Struct, omit_defaults=True):
@@ -66,6 +69,9 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     """
     is_repeated: bool = False
     """Whether it is such an ``Introduction``: both sides get an offer, for one may have refused that of before."""
+    has_turned: bool = False
+    """Whether it is an ``Introduction`` that was refused in one way, by the latest description of the second side or by
+    an offer that this side was asked for, and goes the other way."""
 
 
 class Proposal:
@@ -600,9 +606,12 @@ class Introduction(Proposal):
         self._not_answered(now)
 
     def _refused(self, status: int, now: Instant) -> None:
-        if self.far is self.second and not self.offer and status not in {408, 481, 487}:
-            self._go_on(self.first, b"", now)  # it makes no offers: its latest description is the best that there is
-            return
+        if status not in {408, 481, 487} and not self.facts.has_turned:
+            makes_none = self.far is self.second and not self.offer  # its latest description is the best that there is
+            if makes_none or (self.far is self.first and self.answers_in_ack is None and status in _OTHER_CODECS):
+                self.facts.has_turned = True
+                self._go_on(self.first if makes_none else self.second, b"", now)
+                return
         self._answer_second(b"", now)
         self._over()
         # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.

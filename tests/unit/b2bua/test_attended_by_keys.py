@@ -217,7 +217,7 @@ def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
 def test_a_telephone_that_cannot_talk_to_the_target_keeps_its_party(scene):
     scene.vendor.by_number = {TARGET: answers(1_000)}
     call = talking(scene)
-    call.will("INVITE", Reply(488))
+    call.will("INVITE", Reply(488), Reply(488))
     press(scene, call, f"*2{TARGET}#")
     scene.wire.run_for(4_000)
     party, target = scene.vendor.calls

@@ -224,12 +224,41 @@ def test_after_a_transfer_both_may_put_each_other_on_hold(scene):
 
 def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
     call = talking(scene)
-    scene.vendor.calls[0].will("INVITE", Reply(488))
+    scene.vendor.calls[0].will("INVITE", Reply(488), Reply(488))
     blind(call)
     scene.wire.run_for(5_000)
     assert all(each.is_over for each in both(scene))
     scene.expect_nothing_left()
     assert {record.end_reason for record in scene.exchange.sink.records} == {"No Common Codec", "Normal"}
+
+
+@pytest.mark.parametrize("status", [488, 606])
+def test_two_that_have_chosen_other_codecs_before_agree_on_one_that_both_have(scene, status):
+    """RFC 3264 section 6.1: an answer may have a single codec, though its author has others, which its offer has."""
+    first, second = talking(scene), talking(scene, callee=TARGET)
+    party, target = both(scene)
+    party.will("INVITE", Reply(status))
+    attended(first, second)
+    scene.wire.run_for(5_000)
+    assert [bool(each.body) for each in target.asked["INVITE"]] == [False]
+    refused, taken = party.asked["INVITE"]
+    assert refused.body
+    assert media_of(taken) == target.mine.partition("\r\nt=")[2]
+    assert media_of(target.acks[-1]) == party.mine.partition("\r\nt=")[2]
+    scene.expect_nothing_left(party)
+
+
+def test_a_side_that_makes_no_offer_is_not_asked_again(scene):
+    first, second = talking(scene), talking(scene, callee=TARGET)
+    party, target = both(scene)
+    party.will("INVITE", Reply(488))
+    target.will("INVITE", Reply(488))
+    attended(first, second)
+    scene.wire.run_for(5_000)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (1, 1)
+    assert party.is_over
+    assert target.is_over
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize(
