@@ -1,5 +1,6 @@
 """``vosd account``: balances, limits, blocks, what happened to its money, and the end of it."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -8,14 +9,19 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, WholeNumber, as_option, limit_option, operator_option, operator_verb
 from vosd.cli.command import Family, Invocation, OperationError, json_verb, pass_invocation
-from vosd.cli.office import ordered
+from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
+from vosd.cli.price_tables import say_other_rates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vosd.admin.account_rates import PriceSheet
     from vosd.admin.office.accounts import AccountSheet
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.principal import Principal
+    from vosd.admin.office.rates import ListPrices
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
@@ -143,17 +149,28 @@ def list_all(invocation: Invocation, /, is_whole: bool, limit: int | None, **wan
 @json_verb
 def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | None) -> None:
     """List what calls of an account cost now, by prefix: without tax, in its currency."""
-    from vosd.admin.office.rates import ListPrices, list_prices
+    from vosd.admin.office.rates import ListPrices
 
     most = limit or (None if output.wants_json() else FOR_PEOPLE)
     order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
-    found = ordered(invocation, list_prices, order)
+    found, of_trunks = in_office(invocation, partial(_prices, principal(), order), with_database=False)
     sheets = output.first(found, most, "prefixes")
     if output.printed_as_json(sheets):
         return
     rows = [[*(getattr(sheet, key) for key in _PRICES), "closed" if sheet.closed else ""] for sheet in sheets]
     columns = [*_PRICES.values(), ScreenColumn("", rank=1)]
     output.listing(columns, rows, empty="no rates")
+    say_other_rates(of_trunks)
+
+
+async def _prices(
+    who: "Principal", order: "ListPrices", office: "Office"
+) -> "tuple[Sequence[PriceSheet], Sequence[str]]":
+    """Return the prices, and the rate groups of trunks of the account."""
+    from vosd.admin.office.rates import groups_of_trunks, list_prices
+
+    prices = await list_prices(office, who, order)
+    return prices, await groups_of_trunks(office, office.definitions.accounts()[order.account])
 
 
 @account.command("groups")

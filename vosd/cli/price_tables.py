@@ -8,6 +8,13 @@ from vosd.cli import output
 _SUMS: Final = ("calls", "differ", "without_rate", "before", "before_without_rate", "after", "difference")
 
 
+def say_other_rates(groups: Sequence[str]) -> None:
+    """Say which rate groups gateways or phones of an account name, if any do."""
+    if groups:
+        said = f"gateways or phones of this account have rates of {', '.join(groups)}: their calls may cost otherwise"
+        output.line(f"{said}, see vosd route explain")
+
+
 def show_differences(answer: Mapping[str, Any], before: str, after: str) -> None:
     """Print the sums by account and prefix and the calls that differ most; ``before`` and ``after`` are titles."""
     titles = {

@@ -9,6 +9,7 @@ from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, json_verb
 from vosd.cli.office import ordered
+from vosd.cli.price_tables import say_other_rates
 
 if TYPE_CHECKING:
     from vosd.admin.rating import RateExplanation
@@ -73,8 +74,4 @@ def _show(explanation: "RateExplanation") -> None:
         columns = ("level", "agent", "group", "prefix", "billed seconds", "fee", "tax")
         output.table(columns, agents, empty="no agents")
     output.table(("step", "figures"), output.figures(explanation.steps), empty="no steps")
-    if explanation.trunk_groups:
-        output.line(
-            f"gateways or phones of this account have rates of {', '.join(explanation.trunk_groups)}: their calls may "
-            "cost otherwise, see vosd route explain"
-        )
+    say_other_rates(explanation.trunk_groups)

@@ -13,7 +13,7 @@ from vosd.admin.office.office import Office, needs
 from vosd.admin.office.principal import OrderError, Permission, Principal, Role
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
 from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, explain_rate as explained, rates_named_by
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 
 DURATION_MAX_MS: Final = 10**12 - 1
 """Longest duration of a call that is not made: nine digits of seconds, as on the command line."""
@@ -161,6 +161,10 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
     )
     if is_buy:
         return found
-    of_trunks = await asyncio.to_thread(definitions.named_groups().groups_of_trunks())
-    others = {*of_trunks.get(order.account, ())} - {accounts[order.account].rate_group}
-    return msgspec.structs.replace(found, trunk_groups=tuple(sorted(others)))
+    return msgspec.structs.replace(found, trunk_groups=await groups_of_trunks(office, accounts[order.account]))
+
+
+async def groups_of_trunks(office: Office, account: Account) -> tuple[str, ...]:
+    """Return the rate groups that gateways and phones of an account name: their calls may cost otherwise."""
+    of_trunks = await asyncio.to_thread(office.definitions.named_groups().groups_of_trunks())
+    return tuple(sorted({*of_trunks.get(account.id, ())} - {account.rate_group}))
