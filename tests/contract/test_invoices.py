@@ -109,7 +109,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
-from vosd.cdr.ports import OutcomeUnknown
+from vosd.cdr.ports import OutcomeUnknown, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
@@ -1522,6 +1522,20 @@ async def test_charges_that_cancelled_invoices_had_are_on_those_that_are_made_ag
     # An earlier period may be the first one now: only what the cancelled ones left out stays in its opening balance.
     assert (await site.run("2026-09", "2027-01-02"))["acme"].outcome is InvoiceOutcome.ISSUED
     assert await in_force(site) == [("2026-09", format_amount(-one), format_amount(-2 * one), [("calls", 1)])]
+
+
+async def test_a_cancellation_that_cannot_be_read_again_is_not_said_to_have_failed(site: Site, monkeypatch) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    issued = (await site.run("2026-10", "2026-11-02"))["acme"]
+
+    async def away(*_: object) -> Mapping[int, str]:
+        raise StoreUnavailable("the connection was cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlInvoices, "due_days", away)
+        with pytest.raises(OutcomeUnknown):
+            await cancel_invoice(site.office, operator(), CancelInvoice(id=issued.id))
+    assert [each.number for each in await site.listed()] == ["C2026-000001", issued.number]
 
 
 async def test_an_account_begins_anew_where_its_cancelled_invoices_are_not_to_be_made_again(site: Site) -> None:

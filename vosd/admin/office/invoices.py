@@ -42,7 +42,7 @@ from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.ports import OutcomeUnknown, StoreUnavailable
 from vosd.cdr.shown import shown_as
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import UnansweredMailError, deliver, refusals, why_not_sent
@@ -680,7 +680,8 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
         DraftEarlyError: its period had not ended when it was made.
         InvoiceAlteredError: its document was changed since.
         ClockAhead: the clock of this machine is ahead of the database's.
-        StoreUnavailable: it may be issued; look before you try again.
+        OutcomeUnknown: it may be issued.
+        StoreUnavailable: it is not.
     """
     draft = await office.stores.invoices.one(order.id)
     if draft.state is not StoredState.DRAFT:
@@ -690,7 +691,7 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
     draft.check_document()
     plan = await _Terms(office).plan(draft)
     made = await office.stores.invoices.issue(draft, plan, office.audit_line(who, order, draft.account))
-    return await _sheet(office, office.scope_of(who), made)
+    return await _sheet_of_made(office, who, made)
 
 
 class NotADraftError(VosError):
@@ -708,7 +709,8 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         InvoiceMovedError: a later invoice of the account was issued: that one is to be cancelled first.
         ClockAhead: the clock of this machine is ahead of the database's.
         DroppedPeriod: calls or entries of its period were dropped, so it could not be made again.
-        StoreUnavailable: it may be cancelled; look before you try again.
+        OutcomeUnknown: it may be cancelled.
+        StoreUnavailable: it is not.
     """
     invoice = await office.stores.invoices.one(order.id)
     _require_issued(invoice)
@@ -734,7 +736,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
     )
     plan = await _Terms(office).plan(note)
     made = await office.stores.invoices.cancel(invoice, note, plan, office.audit_line(who, order, invoice.account))
-    return await _sheet(office, office.scope_of(who), made)
+    return await _sheet_of_made(office, who, made)
 
 
 def _require_issued(invoice: StoredInvoice) -> None:
@@ -1117,6 +1119,14 @@ async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
 
 async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> InvoiceSheet:
     return (await _with_due_days(office, await _sheets(office, scope, [invoice])))[0]
+
+
+async def _sheet_of_made(office: Office, who: Principal, invoice: StoredInvoice) -> InvoiceSheet:
+    """Return what was issued; raises OutcomeUnknown where the database goes away behind the commit."""
+    try:
+        return await _sheet(office, office.scope_of(who), invoice)
+    except StoreUnavailable as error:
+        raise OutcomeUnknown(str(error)) from error
 
 
 async def _sheets(office: Office, scope: Scope, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
