@@ -359,6 +359,11 @@ def test_dates_are_read_in_their_zone(text, date_format, zone, read):
     assert instant_reader(date_format, zone)(text) == read
 
 
+@pytest.mark.parametrize(("is_end", "read"), [(False, "2026-11-30T21:00:00.000Z"), (True, "2026-12-01T21:00:00.000Z")])
+def test_a_day_with_an_offset_begins_and_ends_by_it(is_end, read):
+    assert instant_reader("%d.%m.%Y %z", ZoneInfo("Asia/Tokyo"), is_end=is_end)("01.12.2026 +0300") == read
+
+
 @pytest.mark.parametrize("zone", [UTC, ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")], ids=str)
 @pytest.mark.parametrize(
     ("text", "date_format"), [("9999-12-31", None), ("31.12.9999", "%d.%m.%Y"), ("9999-12-31 23:59:59", None)]

@@ -77,10 +77,9 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
         if is_end and moment.date() == date.max:
             return iso_utc(LAST_MS)  # whatever the zone: it stands for "never"
         if is_day and is_end:
-            moment = datetime.combine(moment.date() + timedelta(days=1), time())
+            moment = datetime.combine(moment.date() + timedelta(days=1), time(), moment.tzinfo)
         try:
-            begins = moment.replace(tzinfo=zone) if is_day else _in_zone(moment, zone)
-            return iso_utc((begins - _EPOCH) // timedelta(milliseconds=1))
+            return iso_utc((_in_zone(moment, zone, is_day=is_day) - _EPOCH) // timedelta(milliseconds=1))
         except OverflowError:  # no time in UTC: of the year 10000, or before the year 1
             raise ExpectedError(_EXPECTED) from None
 
@@ -94,11 +93,11 @@ def _parsed(text: str, parse: Callable[[str], datetime], expected: str) -> datet
         raise ExpectedError(expected) from None
 
 
-def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
-    """Return a time with its zone, ``zone`` if it has none; refuse what its clocks show twice or never."""
+def _in_zone(moment: datetime, zone: tzinfo, *, is_day: bool) -> datetime:
+    """Return a time with its zone, ``zone`` if it has none; refuse one of a day that its clocks show twice or never."""
     if moment.tzinfo is not None:
         return moment
     first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if first.utcoffset() != second.utcoffset():
+    if not is_day and first.utcoffset() != second.utcoffset():
         raise ExpectedError(f"a time that the clocks of {zone} show once, or one with its offset")
     return first
