@@ -90,6 +90,19 @@ async def test_other_phones_of_a_planned_number_ring_at_the_times_that_it_has_by
     assert shown.keys == {**later, "phones": ["7002"]}
 
 
+@pytest.mark.parametrize(("account", "expected"), [("shop", {}), ("south", {"ring_timeout": "20"})])
+async def test_a_planned_number_has_no_times_of_another_account_that_has_it_by_then(office, account, expected):
+    keys = {"account": "shop", "phones": ["7001"], "ring_timeout": "9"}
+    later = {"account": "south", "phones": ["7001"], "ring_timeout": "20"}
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("dids", RANGE, keys),)))
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("dids", RANGE, later),), at=NOW + 1_000))
+    order = AssignDid(number=RANGE, account=account, phones=("7002",), at=NOW + 2_000)
+    await assign_did(office, operator(), order)
+    office.now = lambda: NOW + 2_000
+    shown = await show_object(office, operator(), ShowObject(kind="dids", name=RANGE))
+    assert shown.keys == {"account": account, "phones": ["7002"], **expected}
+
+
 async def test_phones_of_a_number_may_ring_together(office):
     order = AssignDid(number=RANGE, account="shop", phones=("7001", "7002"), ring=RingOrder.TOGETHER)
     await assign_did(office, operator(), order)

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,8 @@ from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, SetObjects, 
 from vosd.admin.office.object_versions import ListVersions, NoSuchObjectError, list_versions
 from vosd.admin.office.office import Office, needs
 from vosd.admin.office.principal import OrderError, Permission, Principal
-from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, show_object
+from vosd.admin.office.shown_objects import ListObjects, list_definitions
+from vosd.catalogue.stored_objects import in_force_at
 from vosd.trunks.ringing import RingOrder
 
 DIDS: Final = "dids"
@@ -31,7 +33,7 @@ IMPORT_MAX: Final = 100_000
 class AssignDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A number, or a range of numbers, that an account has from now on, also where another one had it.
 
-    An account that had it keeps its times: ``ring_timeout``, ``calendar``, ``otherwise``.
+    An account that has it then keeps its times: ``ring_timeout``, ``calendar``, ``otherwise``.
     """
 
     number: str
@@ -103,7 +105,7 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
         raise OrderError("trunk", "is not named, or beside phones", "name either a trunk or phones")
     if order.ring is not None and not order.phones:
         raise OrderError("ring", "is for phones", "leave it out, or name phones")
-    before = await _required(office, who, order.number)
+    before = await _required(office, who, order)
     keys: dict[str, Any] = {
         "account": order.account,
         "trunk": order.trunk,
@@ -119,7 +121,7 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangeSheet:
     """Take a number back from its account; raises as ``assign_did``."""
-    await _required(office, who, order.number)
+    await _required(office, who, order)
     return await _set(office, who, order, [WantedObject(DIDS, order.number, {}, if_version=order.if_version)])
 
 
@@ -156,17 +158,20 @@ async def list_dids(office: Office, who: Principal, order: ListDids) -> list[Did
     return wanted
 
 
-async def _required(office: Office, who: Principal, number: str) -> Mapping[str, Any]:
-    """Return the keys of an entry.
+async def _required(office: Office, who: Principal, order: AssignDid | FreeDid) -> Mapping[str, Any]:
+    """Return the keys that an entry has when an order begins.
 
     Raises:
-        NoSuchObjectError: the inventory of the database has no such entry, or the agent does not see it.
+        NoSuchObjectError: the inventory of the database has no such entry then, or the agent does not see it.
     """
-    try:
-        keys: Mapping[str, Any] = (await show_object(office, who, ShowObject(kind=DIDS, name=number))).keys
-    except NoSuchObjectError:
-        message = f"there is no number {number}: vosd did list has all, vosd did import FILE adds others"
-        raise NoSuchObjectError(message) from None
+    now, found = office.now(), None
+    with suppress(NoSuchObjectError):
+        past = await list_versions(office, who, ListVersions(DIDS, order.number))
+        found = in_force_at((each.version for each in past), max(order.at or now, now))
+    if found is None or found.body is None:
+        message = f"there is no number {order.number}: vosd did list has all, vosd did import FILE adds others"
+        raise NoSuchObjectError(message)
+    keys: Mapping[str, Any] = json.loads(found.body)
     return keys
 
 
