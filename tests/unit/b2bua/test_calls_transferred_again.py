@@ -206,6 +206,7 @@ def test_a_phone_that_hangs_up_before_the_second_target_answers_leaves_the_calle
     running.wire.run_for(500)
     at_mate.hang_up('Reason: Q.850;cause=31;text="Moved on"')
     running.wire.run_for(500)
+    assert not at_mate.asked["BYE"]
     (to_mate,) = running.exchange.sink.records
     assert (to_mate.callee_in, to_mate.hangup_source) == (MATE, "callee")
     assert (to_mate.q850_cause, to_mate.reason_text) == (31, "Moved on")

@@ -278,6 +278,18 @@ def test_the_owner_of_a_network_leaves_half_of_the_new_connections_to_the_phones
     assert flood == [None] * 25 + ["unknown_rate"] * 35
 
 
+def test_of_the_connections_of_an_unknown_source_the_one_without_a_message_for_longest_ends_first():
+    slots = ConnectionSlots(ConnectionLimits(most_unknown=3))
+    ended: list[str] = []
+    for name in ("one", "two", "three"):
+        assert slots.take(ConnectionOrigin.UNKNOWN, "203.0.113.1", 1.0) is None
+        slots.offer(name, "203.0.113.1", lambda name=name: ended.append(name) or True)
+    slots.used("one", "203.0.113.1")
+    slots.used("another", "198.51.100.7")
+    assert [slots.take(ConnectionOrigin.UNKNOWN, "198.51.100.7", 1.0) for _ in range(2)] == [None, None]
+    assert ended == ["two", "three"]
+
+
 @pytest.mark.parametrize("network", ["203.0.113.{}", "2001:db8:1:{}::1"])
 def test_a_network_of_many_sources_ends_its_own_connections_for_further_ones(network):
     """The connection of a phone that came first stays, though each source has one."""

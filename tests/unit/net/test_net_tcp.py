@@ -15,6 +15,7 @@ from vosd.net import connection as patience, entrance, stream_turns, tcp
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.sockets import named
+from vosd.net.tcp import UnsentMessages
 from vosd.net.tls import TlsContexts
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
@@ -642,6 +643,13 @@ async def test_of_what_waits_for_a_connection_the_message_that_is_too_much_fails
     assert (node.ear.unsent, node.ear.failures) == (messages[8:], 0)
     assert node.ear.dropped == {Drop.WAITED_FOR_CONNECTION: 1}
     assert [line["why"] for line in logs] == ["more than 512 kB wait until it is open"]
+
+
+def test_messages_that_wait_no_more_leave_their_room_to_others():
+    waiting = UnsentMessages(b"first")
+    waiting.add(b"second")
+    waiting.keep([b"second"])
+    assert (waiting.messages, waiting.size) == ([b"second"], 6)
 
 
 class Measured(bytes):
