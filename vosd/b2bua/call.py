@@ -348,7 +348,7 @@ class Call:
             return
         if self.state is states.ANSWERED:
             self._refresh_sessions(now)
-            if self.journey.invited_at is not None and self._has_only_paid(now):
+            if self._has_only_paid(now):
                 return
             if now.mono < self._answer_wait_ends().mono:
                 self.watch()
@@ -359,7 +359,7 @@ class Call:
             self._due_without_attempt(now)
             return
         attempt = self.callee
-        if attempt is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
+        if attempt is None or self._has_only_paid(now):
             return
         if self.search is not None:
             self.search.deadline_due(attempt, now)
