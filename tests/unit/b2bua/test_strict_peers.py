@@ -115,6 +115,15 @@ def test_an_invite_that_expires_later_than_any_call_rings_has_no_timer(scene, se
     scene.end_of(call)
 
 
+def test_an_answered_call_keeps_no_timer_of_its_invite():
+    def timers_of_call(*headers):
+        scene = Scene()
+        scene.talk(Intent(headers=headers))
+        return scene.exchange.endpoint.census()["timers"]
+
+    assert timers_of_call("Expires: 1800") == timers_of_call()
+
+
 def test_an_answered_invite_expires_no_more(scene):
     call, _ = scene.talk(Intent(headers=("Expires: 5",)))
     scene.wire.run_for(10_000)
