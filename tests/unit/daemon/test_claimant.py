@@ -53,6 +53,22 @@ def test_a_pid_that_was_given_to_another_process_since_is_of_one_that_has_ended(
     assert has_ended(other(child.pid, started="1"), tmp_path)
 
 
+@pytest.mark.parametrize("hidden_by", ["its user", "proc"])
+def test_of_a_process_that_may_not_be_looked_at_nothing_is_known(tmp_path, other, child, monkeypatch, hidden_by):
+    """Else a second switch would take the lease of one that runs."""
+    claim = other(child.pid, started="1")
+    assert has_ended(claim, tmp_path)
+    if hidden_by == "proc":
+        monkeypatch.setattr(module, "_fields", lambda _pid: [])
+    else:
+        monkeypatch.setattr(os, "kill", _refuse)
+    assert not has_ended(claim, tmp_path)
+
+
+def _refuse(_pid, _signal):
+    raise PermissionError(1, "Operation not permitted")
+
+
 def test_who_had_locked_the_state_directory_of_this_process_has_ended(tmp_path, other, child):
     """As in a container, where the pid says nothing."""
     claim = other(child.pid, started=started_of(child.pid), pid_namespace="pid:[1]")
