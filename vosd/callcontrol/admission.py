@@ -97,8 +97,7 @@ def route_request(
     )
     if call.media_family:
         request = msgspec.structs.replace(request, media_family=call.media_family)
-    # the signatures of calls to emergency numbers are not looked at, and such calls have all vendors
-    if call.verstat == VERIFIED or (is_emergency and parameters.stir is not None):
+    if call.verstat == VERIFIED:
         request = msgspec.structs.replace(request, is_verified=True)
     if call.required_types:
         request = msgspec.structs.replace(request, required_types=frozenset(call.required_types), is_selective=True)

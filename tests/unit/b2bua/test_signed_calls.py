@@ -998,12 +998,13 @@ def test_an_emergency_call_is_neither_refused_nor_delayed(strip_digits, final):
     assert asker.asked == []
 
 
-def test_an_emergency_call_goes_to_vendors_that_take_verified_callers_alone_too():
+@pytest.mark.parametrize("terms", [StirTerms(None, VerifyTerms()), None], ids=["verifying", "without stir"])
+def test_an_emergency_call_goes_to_vendors_that_take_verified_callers_alone_too(terms):
     dialect = CalleeDialect(stir=VendorSignatures(only_verified=True))
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0, dialect=dialect)]
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=None if terms is None else VERIFIED)
     special = SpecialNumbers(emergency=frozenset({CALLEE}))
-    scene = Scene(catalogue(trunks, stir=StirTerms(None, VerifyTerms()), special_numbers=special), asker=known())
-    assert call(scene).final == 200
+    content = catalogue([customer, vendor_gateway(0, dialect=dialect)], stir=terms, special_numbers=special)
+    assert call(Scene(content, asker=known())).final == 200
 
 
 @pytest.mark.parametrize(

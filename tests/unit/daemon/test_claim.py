@@ -64,6 +64,7 @@ def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 def test_a_switch_that_has_ended_in_order_or_runs_was_not_killed(tmp_path: Path) -> None:
     assert not was_killed(tmp_path)
+    assert not goes_on(tmp_path)
     switch = StateDirectory(tmp_path, installation_of(tmp_path / "vosd.yaml", "sw1"))
     switch.claim()
     assert not was_killed(tmp_path)

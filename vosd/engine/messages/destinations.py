@@ -110,7 +110,6 @@ def _request_of(admission: Admission, call: CallRequest) -> RouteRequest:
     return RouteRequest(
         call.callee, call.caller, call.at, account.id, mapping.name, partner=account.partner,
         allowed=mapping.gateways_allow, denied=mapping.gateways_deny, is_selective=True, is_emergency=is_emergency,
-        is_verified=is_emergency,
     )  # fmt: skip
 
 
