@@ -9,6 +9,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
+from vosd.callcontrol.verdicts import verdicts_in
 from vosd.trunks.gateways import Address as GatewayAddress
 
 
@@ -258,6 +259,15 @@ def test_at_most_ten_attempts_are_made(scene):
     assert len(record.attempts) == 2
     assert scene.vendors[2].calls == []
     assert "the call had made as many attempts as it may: 2" in record.verdicts
+
+
+def test_of_a_gateway_that_was_tried_no_further_address_is_named_as_one_not_come_to():
+    both = tuple(GatewayAddress(each.host, each.port) for each in VENDORS[:2])
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, addresses=both), vendor_gateway(2)]
+    scene = Scene(catalogue(trunks, max_attempts=1))
+    scene.vendor.script = refuses(503)
+    scene.whole_call()
+    assert [each.routing_gateway for each in verdicts_in(scene.close().verdicts).left] == ["vendor-2"]
 
 
 def test_a_gateway_that_a_call_does_not_come_to_keeps_its_turn():

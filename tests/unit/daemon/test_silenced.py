@@ -7,6 +7,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.scene import Scene
 
 from vosd.base.clock import Instant
+from vosd.cdr.columns import iso_utc
 from vosd.daemon.silenced import Silenced
 
 DESK = Endpoint("203.0.113.66", 41_234)
@@ -55,6 +56,7 @@ def test_who_guessed_is_listed_with_the_cause_and_the_rest_of_its_time(scene: Sc
     (row,) = silenced.rows()
     assert (row.source, row.cause) == (DESK.host, "wrong credentials")
     assert (row.failures, row.username, row.remaining_s) == (6, "admin", 120)
+    assert row.until > iso_utc(scene.exchange.clock.now().wall)
     scene.wire.run_for(120_000)
     assert silenced.rows() == []
 
