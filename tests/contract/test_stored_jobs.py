@@ -13,9 +13,11 @@ from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
 from sqlalchemy import event
 
+from vosd.admin.office.jobs import JobFailed, JobSheet
 from vosd.api.jobs import Jobs
 from vosd.billing.deck_content import Chunk
 from vosd.cdr.ports import OutcomeUnknown
+from vosd.control.events import LiveEvent
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine, JobRun
 from vosd.storage.database import Database
@@ -198,15 +200,16 @@ def test_a_job_whose_beginning_was_committed_without_an_answer_is_queued_again(u
         async def states() -> list[tuple[JobState, int]]:
             return [(each.state, each.attempt) for each in await store.open() if each.id == number]
 
-        jobs = Jobs(tmp_path, SimpleNamespace(open=opened))  # type: ignore[arg-type]
+        events: list[LiveEvent[JobSheet]] = []
+        jobs = Jobs(tmp_path, SimpleNamespace(open=opened), events.append)  # type: ignore[arg-type]
         found = []
-        for _ in range(4):
+        for _ in range(6):
             await jobs._look()
             await asyncio.gather(*jobs._running.values(), return_exceptions=True)
             found += await states()
         os.close(jobs._lock)
         running, waiting = JobState.RUNNING, JobState.QUEUED
-        assert found == [(running, 1), (waiting, 1), (running, 2), (waiting, 2)]
-        await store.cancel(number, line(JobRun(number, 2))._replace(job=None))
+        assert found == [(running, 1), (waiting, 1), (running, 2), (waiting, 2), (running, 3)]
+        assert [type(each) for each in events if each.data.id == number] == [JobFailed]
 
     on(url, act)

@@ -123,7 +123,8 @@ class Jobs:
             if job.id in self._running:
                 continue
             if job.state is JobState.RUNNING:
-                await _settle(store, job, "the process of the API ended meanwhile, or the database was away")
+                if await _settle(store, job, "the process of the API ended meanwhile, or the database was away"):
+                    self._note(await store.job(job.id))
                 self.wake()
             elif len(self._running) < AT_ONCE:
                 task = asyncio.create_task(self._carry_out(job), name=f"job {job.id}")
