@@ -166,10 +166,12 @@ def rates(invocation: Invocation, account_id: str, prefix: str, limit: int | Non
 async def _prices(
     who: "Principal", order: "ListPrices", office: "Office"
 ) -> "tuple[Sequence[PriceSheet], Sequence[str]]":
-    """Return the prices, and the rate groups of trunks of the account."""
+    """Return the prices and, for people, the rate groups of trunks of the account, for which all phones are read."""
     from vosd.admin.office.rates import groups_of_trunks, list_prices
 
     prices = await list_prices(office, who, order)
+    if output.wants_json():
+        return prices, ()
     return prices, await groups_of_trunks(office, office.definitions.accounts()[order.account])
 
 
