@@ -81,7 +81,7 @@ async def totals_of(partner: BilateralSettings, names: HostNames, since: int, un
     """
     try:
         async with asyncio.timeout(ANSWER_S):
-            return await _totals(partner, HttpServer(partner.url, names), since, until)
+            return await _totals(partner, HttpServer(partner.url, names, receive_bytes=None), since, until)
     except TimeoutError:
         raise NoTotalsError(f"no answer within {ANSWER_S:.0f} s") from None
     except NO_ANSWER as error:

@@ -166,12 +166,22 @@ def _trust() -> ssl.SSLContext:
 class HttpServer:
     """Server of requests; made of an http or https URL."""
 
-    def __init__(self, url: str, names: HostNames, *, allow_private: bool = True, tls: ClientTls | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        names: HostNames,
+        *,
+        allow_private: bool = True,
+        tls: ClientTls | None = None,
+        receive_bytes: int | None = RECEIVE_BYTES,
+    ) -> None:
         """``names`` look up the host; while that goes on the latest addresses are connected to.
 
         Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to. ``tls``
-        may be shared with other servers.
+        may be shared with other servers. ``receive_bytes``: None = as many as the kernel takes, for long answers: no
+        more than the buffer comes in each round trip.
         """
+        self._receive_bytes = receive_bytes
         self._allow_private = allow_private
         parts = urlsplit(url)
         self._is_secure = parts.scheme == "https"
@@ -256,7 +266,8 @@ class HttpServer:
         sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            if self._receive_bytes is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().sock_connect(sock, (host, self._port))
             return HttpConnection(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name))

@@ -53,8 +53,9 @@ BACKLOG: Final = 1_024
 LOST_MAX: Final = 4_096
 """Places to which we had opened connections that are over; the one that was lost first is forgotten first."""
 RECEIVE_BYTES: Final = 128 * 1024
-"""Receive buffer of each connection that a peer opens; the kernel doubles it for its own needs, and fills it while the
-connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the memory for all TCP of the machine.
+"""Receive buffer of each connection that a peer opens, and over TLS of those to gateways; the kernel doubles it for its
+own needs, and fills it while the connection is held. Without it one may have ``net.ipv4.tcp_rmem``, megabytes, of the
+memory for all TCP of the machine.
 """
 UNKNOWN_BYTES: Final = 8 * 1024
 """Receive buffer over TLS of an unknown source, or of a place that no gateway has: few changes of keys are read in a
