@@ -115,7 +115,7 @@ def test_times_as_people_say_them_name_the_zone(
 
 
 def test_a_day_without_midnight_begins_with_its_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = datetime.fromisoformat("2027-03-14T20:00:00Z").timestamp()
+    now = datetime.fromisoformat("2024-03-10T20:00:00Z").timestamp()
     monkeypatch.setattr("vosd.cli.arguments._now_s", lambda: now)
     monkeypatch.setenv("TZ", "America/Havana")
     clock.tzset()
@@ -124,7 +124,7 @@ def test_a_day_without_midnight_begins_with_its_first_hour(monkeypatch: pytest.M
     finally:
         monkeypatch.undo()
         clock.tzset()
-    assert found == datetime.fromisoformat("2027-03-14T01:00:00-04:00").timestamp() * 1_000
+    assert found == datetime.fromisoformat("2024-03-10T01:00:00-04:00").timestamp() * 1_000
 
 
 def test_a_duration_in_place_of_a_coming_time_names_the_option_for_it() -> None:

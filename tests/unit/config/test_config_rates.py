@@ -45,13 +45,13 @@ def test_a_day_without_midnight_begins_with_its_first_hour(site, monkeypatch):
     monkeypatch.setenv("TZ", "America/Havana")
     time.tzset()
     try:
-        rows = "prefix,billing_rate,effective_from,effective_to\n44,1,,2027-03-13\n44,2,2027-03-14,\n"
+        rows = "prefix,billing_rate,effective_from,effective_to\n44,1,,2024-03-09\n44,2,2024-03-10,\n"
         site.write("days.csv", rows)
         loaded = site.load("rate_groups: [{name: g, rates_file: days.csv}]")
     finally:
         monkeypatch.undo()
         time.tzset()
-    group, begin = loaded.catalogue.rate_groups["g"], 1_805_000_400_000  # 2027-03-14T01:00:00-04:00
+    group, begin = loaded.catalogue.rate_groups["g"], 1_710_046_800_000  # 2024-03-10T01:00:00-04:00
     assert [group.find("44", wall).rate.billing_rate for wall in (begin - 1, begin)] == [1, 2]
 
 

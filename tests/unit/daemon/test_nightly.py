@@ -263,7 +263,7 @@ async def test_the_lines_of_many_accounts_are_written_a_part_at_a_time(tmp_path)
     [
         ("2026-10-06T00:30:00Z", "UTC", ": the next night tries again"),
         ("2026-10-07T00:30:00Z", "UTC", "--month 2026-09"),
-        ("2027-11-07T00:30:00-04:00", "America/New_York", "--month 2026-09"),  # a day of 25 hours
+        ("2021-11-07T00:30:00-04:00", "America/New_York", "--month 2026-09"),  # a day of 25 hours
     ],
 )
 async def test_the_last_night_that_books_minimums_says_that_those_which_wait_are_booked_by_hand(
