@@ -22,7 +22,7 @@ from vosd.sip.wire.outgoing import Peer
 PLACE = Peer(0, "203.0.113.9", 40_000)
 PATIENCE_S = 30.0
 TAKEN = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
-ENDLESS = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+ENDLESS = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"
 
 
 class Unwritten:
