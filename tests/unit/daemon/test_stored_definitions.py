@@ -146,6 +146,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(bootstrap, "SqlDecks", lambda _database: site.decks)
     monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
     monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
+    # The switch would take a change by itself between two steps of a test, where the machine is busy.
+    monkeypatch.setattr(definitions, "POLL_S", 86_400.0)
     for module in (rate_compilers, whole_files):
         monkeypatch.setattr(module, "subprocess", Subprocesses)
     with log_as_it_was():  # a reload configures the log
