@@ -295,9 +295,10 @@ from pathlib import Path
 from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen
 from vosd.config.load import Loaded
 from vosd.daemon import checks
-from vosd.daemon.bootstrap import DEFINITIONS
+from vosd.daemon.definitions import StoredDefinitions
 from vosd.daemon.start import load_at_start
 from vosd.obs import log
+from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects
 
 checks.READY_FROM = 1
@@ -310,7 +311,7 @@ async def noisy(self, *asked):
         logging.getLogger("library").error(f"loads: {sum(isinstance(each, Loaded) for each in gc.get_objects())}")
     return await current(self, *asked)
 
-start = [load_at_start(config, DEFINITIONS.read)]
+start = [load_at_start(config, StoredDefinitions(SqlDecks, SqlObjects).read)]
 SqlObjects.current = noisy
 forked = checks.forked_from(config, start)
 
@@ -337,7 +338,6 @@ def test_a_line_of_a_copy_is_on_standard_error_and_not_in_a_file_that_the_check_
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
     assert (done.stdout, done.returncode) == ("1 True\n", 0), done.stderr
     logged = [json.loads(line)["event"] for line in done.stderr.splitlines()]

@@ -211,7 +211,7 @@ def test_the_api_alone_says_which_file_does_not_fit_and_is_tried_again(site: Sit
     site.renew_half()
     command = sys.executable, "-P", "-m", entry.__name__, process.__name__, str(site.file)
     environ = os.environ | {"PYTHONPATH": search_path()}
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     (line,) = map(json.loads, ended.stderr.splitlines())
     assert (ended.returncode, line["event"]) == (1, "api_certificate_refused")
     assert line["why"].endswith("api.key: expected the key of the certificate, in PEM form, not encrypted")
