@@ -71,6 +71,7 @@ from vosd.billing.rater import rate_call
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER as PAYER, VENDOR, Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
@@ -685,6 +686,23 @@ async def test_a_dispute_that_is_settled_books_what_was_agreed_once(site: Site) 
     assert await balance_of(site) == before + Decimal("0.02")
     lines = await list_audit(site.office, operator(), ListAudit(action="DisputeBill"))
     assert "credit-17" in str(lines[0])
+
+
+async def test_an_answer_that_cannot_be_read_leaves_the_dispute_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await site.imported(faulty())
+
+    async def away(*_: object) -> int:
+        raise StoreUnavailable("the connection was cut")
+
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlReconciliations, "corrected", away)
+        with pytest.raises(StoreUnavailable):
+            await dispute_bill(site.office, operator(), order)
+    assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))).dispute is None
+    assert await credited(site) == []
 
 
 async def undone(site: Site, entry: LedgerEntry) -> Receipts | WaitingSheet:

@@ -33,6 +33,7 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.people import AddPerson, add_person
 from vosd.admin.office.principal import ALL, Means, Principal, Role
 from vosd.admin.office.tokens import AddToken, add_token, principal_of
+from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.books import SqlBooks
 from vosd.storage.ports import BalanceMoved, OtherCurrency, ReferenceTaken, TooLittleLeft
 from vosd.storage.verify import verify_ledger
@@ -218,6 +219,19 @@ async def test_a_file_with_a_payment_that_was_refused_books_nothing(database, by
         with pytest.raises(BadPaymentFile, match="line 2: reference bank-2 of account acme was refused by bob"):
             await import_payments(by_hand.at(), ANN, ImportPayments(payments, is_trial))
     assert await entries(database) == []
+
+
+async def test_a_payment_whose_account_cannot_be_read_is_not_refused(by_hand, monkeypatch):
+    waits = await by_hand.pay("500")
+
+    async def away(*_):
+        raise StoreUnavailable("the connection was cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(payments, "payees", away)
+        with pytest.raises(StoreUnavailable):
+            await by_hand.refuse(waits.id)
+    assert await by_hand.waiting() == [waits]
 
 
 async def test_an_undo_that_was_refused_stays_so(database, by_hand):

@@ -550,9 +550,10 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
     """Refuse it; raises NotWaiting where it does not wait."""
     waiting = office.stores.waiting_payments
     asked = await waiting.find(order.id)
+    (sheet,) = await _sheets(office, [asked])
     line = office.audit_line(who, order, f"payment {order.id}")
     await waiting.refuse(order.id, who.recorded, office.now(), order.memo, line)
-    return (await _sheets(office, [asked]))[0]
+    return sheet
 
 
 async def book_by_hand(
@@ -583,7 +584,8 @@ async def book_by_hand(
     ends = [*filter(None, (wanted.account, wanted.target))]
     for name in ends:
         await known_standing(lambda: accounts, stores.queries, name)
-    currencies = {name: each.currency for name, each in (await payees(office, ends)).items()}
+    those = await payees(office, ends)
+    currencies = {name: each.currency for name, each in those.items()}
     if len({*currencies.values()}) > 1:  # while it waits, both accounts are held in one
         check_same_currency(_transfer(wanted, who.recorded, now, None, None), *map(currencies.get, ends))
     waiting = WaitingPayment(
@@ -598,7 +600,7 @@ async def book_by_hand(
             f"reference {asked.reference} of account {asked.account} was refused by {decided_by}"
             f"{f': {asked.reason}' if asked.reason else ''}; {remedy}"
         )
-    return msgspec.structs.replace((await _sheets(office, [asked]))[0], repeated=is_repeated)
+    return msgspec.structs.replace(_sheet(asked, those.get(asked.account)), repeated=is_repeated)
 
 
 def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:

@@ -598,6 +598,7 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
     """
     stored = await office.stores.reconciliations.one(order.id)
     before = (await office.stores.reconciliations.disputes([order.id])).get(order.id)
+    corrected = await corrected_since(office, stored)  # read before the change: else one that is made may seem to fail
     amount = order.amount
     if amount is not None and amount <= 0:
         raise OrderError("amount", f"is {format_amount(amount)}: it must be above zero")
@@ -640,9 +641,7 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
             await refresh_balances(office.switch)
     else:
         wanted = before  # nothing was changed, and so neither was its time
-    return msgspec.structs.replace(
-        _made_sheet(stored, wanted), waiting=waiting, corrected=await corrected_since(office, stored)
-    )
+    return msgspec.structs.replace(_made_sheet(stored, wanted), waiting=waiting, corrected=corrected)
 
 
 def _check_on_bill(stored: StoredReconciliation, amount: Decimal, disputable: Decimal) -> None:
