@@ -25,6 +25,8 @@ from vosd.config.stored import Stored
 
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
+_REORDERING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters by which a terminal shows the text behind them in another order."""
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 """Names that are the same when they are quoted, as nearly all are."""
 
@@ -222,7 +224,12 @@ def yaml_of(keys: Any) -> str:
     """Return the keys of one object as a person would write them."""
     if isinstance(keys, str):
         return f"{keys}\n"
-    return yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=_WIDTH) if keys else ""
+    if not keys:
+        return ""
+    text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    if _REORDERING.search(text) is None:
+        return text
+    return yaml.safe_dump(keys, sort_keys=False, width=_WIDTH)
 
 
 def yaml_of_objects(objects: Iterable[ObjectVersion]) -> str:

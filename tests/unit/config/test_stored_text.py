@@ -5,12 +5,22 @@ import string
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, strategies as st
 
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion
 from vosd.config.reader.document import Node, Scalar, Section, YamlList
-from vosd.config.stored_text import Object, document_of, naming_objects, place_of, read_object, read_objects, section_of
+from vosd.config.stored_text import (
+    Object,
+    document_of,
+    naming_objects,
+    place_of,
+    read_object,
+    read_objects,
+    section_of,
+    yaml_of,
+)
 
 CONFIG = Path("/etc/vosd/vosd.yaml")
 DIRECTORY = str(CONFIG.parent)
@@ -152,3 +162,11 @@ def test_a_file_of_objects_has_only_objects(text, message):
     with pytest.raises(BadObjectError) as refused:
         read_objects(text, "f", {})
     assert message in str(refused.value)
+
+
+def test_text_in_another_order_is_escaped_on_terminals_and_read_as_it_was():
+    keys = {"label": "acm\u00e9 \u202e001\u2069", "currency": "USD"}
+    shown = yaml_of(keys)
+    assert shown.isascii()
+    assert yaml.safe_load(shown) == keys
+    assert yaml_of({"label": "acm\u00e9"}) == "label: acm\u00e9\n"
