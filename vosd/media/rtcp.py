@@ -18,6 +18,8 @@ _FRACTION_PER_PERCENT: Final = 2.56
 _UNITS_PER_SECOND: Final = 65_536
 """DLSR counts in units of 1/65536 second."""
 _SIGN: Final = 0x80_0000
+_PACKETS_MAX: Final = 16
+"""Packets of a compound one that are read. Usual ones have two to four; a datagram has room for hundreds."""
 
 
 class ReceptionReport(NamedTuple):
@@ -53,7 +55,9 @@ def read_rtcp(data: bytes) -> RtcpPacket | None:
     sent_report: int | None = None
     receptions: list[ReceptionReport] = []
     at, size = 0, len(data)
-    while size - at >= _HEADER.size:
+    for _ in range(_PACKETS_MAX):
+        if size - at < _HEADER.size:
+            break
         first, kind, words = _HEADER.unpack_from(data, at)
         end = at + 4 * (words + 1)
         if first & VERSION_MASK != VERSION or kind not in _KINDS or end > size:

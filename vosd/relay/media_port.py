@@ -647,11 +647,11 @@ class MediaPort:
 
     def _take_control(self, data: bytes, now_ns: int) -> bool:
         """Take RTCP of the peer, and forward it; return whether it is RTCP."""
+        if not self._has_control_budget(now_ns):  # before it is read, which may take longer than to forward ten packets
+            return False
         packet = read_rtcp(data)
         if packet is None:
             self._broken += 1
-            return False
-        if not self._has_control_budget(now_ns):
             return False
         self.alive_ns = now_ns
         for report in packet.receptions:

@@ -59,6 +59,13 @@ def test_no_report_is_read_from_the_packet_behind_it():
     assert [report.ssrc for report in packet.receptions] == [2, 4]
 
 
+@pytest.mark.parametrize(("before", "is_read"), [(15, True), (16, False)])
+def test_of_a_datagram_that_is_full_of_small_packets_the_first_ones_are_read(before, is_read):
+    packet = read_rtcp(b"\x80\xca\x00\x00" * before + sender_report(1, 5, report_block(2), count=1))
+    assert packet is not None
+    assert (packet.sent_report, len(packet.receptions)) == ((5, 1) if is_read else (None, 0))
+
+
 def test_an_encrypted_rest_is_not_read():
     encrypted = sender_report(1)[:8] + b"\xff" * 20 + b"\x80\x00\x00\x01" + bytes(10)
     packet = read_rtcp(encrypted)

@@ -110,3 +110,12 @@ def test_rtcp_with_a_port_of_its_own_has_its_own_handshake():
     stage.controls[0].waiting.append((HELLO, ("198.51.100.9", 4_001)))
     stage.ports[0].receive_control()
     assert len(stage.controls[1].sent) == 1
+
+
+def test_of_a_flood_at_the_port_of_rtcp_no_more_is_read_than_passes(monkeypatch):
+    monkeypatch.setattr(media_port, "monotonic_ns", lambda: 10**12)
+    stage = ConnectedPorts(has_control=True)
+    for _ in range(CONTROL_BUDGET + 10):
+        stage.controls[0].waiting.append((b"\x80\xc8\x00\x09", (ONE[0], ONE[1] + 1)))
+        stage.ports[0].receive_control()
+    assert (stage.ports[0]._excess, stage.ports[0]._broken) == (10, CONTROL_BUDGET)
