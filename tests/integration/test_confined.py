@@ -1,6 +1,8 @@
 """A switch with the system calls that its unit leaves it: processes of its own as well."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ accounts:
   - {{id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}}
 mapping_gateways:
   - {{name: acme-pbx, account: acme, hosts: [127.0.0.1/32], callee_deny: "list:barred"}}
+"""
+
+BESIDE_THE_SWITCH = """
+import os
+from doubles.unit_filter import confine
+from vosd.processes.life import give_way
+confine()
+give_way(19)
+assert os.getpriority(os.PRIO_PROCESS, 0) == 19
 """
 
 pytestmark = pytest.mark.skipif(
@@ -46,4 +57,10 @@ def test_files_that_processes_of_their_own_read_are_read(tmp_path: Path, migrate
 def test_the_units_list_of_system_calls_is_read() -> None:
     permitted = unit_filter._names()
     assert {"read", "sendmmsg", "prlimit64", "execve"} <= permitted
-    assert permitted.isdisjoint({"setpriority", "chown", "mount", "ptrace"})
+    assert permitted.isdisjoint({"setrlimit", "chown", "mount", "ptrace"})
+
+
+def test_processes_beside_the_switch_give_way_to_calls() -> None:
+    words = [sys.executable, "-c", BESIDE_THE_SWITCH]
+    ended = subprocess.run(words, cwd=Path(__file__).parents[1], timeout=60, check=False)
+    assert ended.returncode == 0

@@ -19,7 +19,7 @@ _OOM_SCORE: Final = "900"
 def give_way(niceness: int = NICENESS) -> None:
     """Lower the priority of this process, and of those that it starts, unless it is that low already.
 
-    It stays as it is where that is not permitted: the system calls of ``systemd/vosd.service`` do not include it.
+    It stays as it is where the system calls of a unit do not include it.
     """
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
