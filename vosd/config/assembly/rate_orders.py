@@ -30,8 +30,8 @@ SUFFIX: Final = ".rates"
 SMALL_BYTES: Final = 32 * 1024
 """A file of at most this size is read on the spot: its rates stay objects in memory."""
 _FIRST_YEAR: Final = 2020
-_DAYS: Final = 20 * 366
-"""Days whose beginnings tell zones apart: those of twenty years, which takes 5 ms."""
+_DAYS: Final = 17 * 366
+"""Days whose beginnings tell zones apart: those up to 2036, which takes 4 ms."""
 
 
 class RateOrder(msgspec.Struct, frozen=True):
