@@ -2,7 +2,7 @@
 
 Each offer says what its author receives, which is what the other one has to know. Media that the other party has not
 offered are rejected, and so are codecs that only one of them has. Both stay plain: keys that an offer has beside
-``RTP/AVP`` (RFC 8643) were chosen by no answer.
+``RTP/AVP`` (RFC 8643), or in place of it (RFC 5939), were chosen by no answer.
 """
 
 import re
@@ -16,7 +16,7 @@ from vosd.sdp.rewrite import Authored
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*$", re.MULTILINE)
 _OF_PAYLOAD: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
-_KEYS: Final = re.compile(r"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:)")
+_KEYS: Final = re.compile(r"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|[at]cap:|[apl]cfg:)")
 _PLAIN: Final = "RTP/AVP"
 """Transport of media; keys and fingerprints of others belong to one offer and its own answer."""
 

@@ -31,7 +31,7 @@ from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
 from vosd.sip.flows import Listener
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+from vosd.trunks.media import Encryption, KeyWay, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 NUMBERS = ("441111111111", "442222222222")
@@ -247,6 +247,43 @@ def test_a_phone_that_picks_a_call_up_is_relayed_as_its_own_terms_say(
     own = media_of(side.mine.encode())[0].host
     assert (host_of(side) == address, host_of(pickup) == own) == (not is_relayed, not is_relayed)
     side.hang_up()
+    settle(scene)
+
+
+KEY = f"crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["", f"a={KEY}", f"a=tcap:1 RTP/SAVP\r\na=acap:1 {KEY}a=pcfg:1 t=1 a=1\r\n"],
+    ids=["none", "beside plain media", "in place of plain media"],
+)
+def test_keys_pressed_in_a_call_that_was_picked_up_are_converted_whatever_encryption_both_have_offered(keys):
+    """Each offer is the answer to the other one, and an answer without keys."""
+    relayed = MediaSettings(mode=MUST_ON)
+    phones = (
+        phone(DESK, account="office", media=relayed),
+        phone(MATE, account="office", media=msgspec.structs.replace(relayed, dtmf=KeyWay.INFO)),
+    )
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        phones=phones,
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=MediaEngine.RELAY),
+    )
+    relay = VirtualRelay()
+    scene = Scene(content, relay=relay)
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    call = scene.caller.call(DESK, Intent(OFFER + keys))
+    scene.wire.run_for(1_000)
+    pickup = mate.call(DESK, Intent(OFFER + keys, headers=[f"Replaces: {desk.only_call.replaces}"]))
+    scene.wire.run_for(1_000)
+    assert (call.final, pickup.final) == (200, 200)
+    assert not any(word in side.theirs for side in (call, pickup) for word in ("crypto", "cfg"))
+    own, other = relay.open_ports.values()
+    assert (own.keys, other.keys) == ((True, True), (False, False))
+    call.hang_up()
     settle(scene)
 
 

@@ -52,6 +52,14 @@ def test_keys_that_are_offered_beside_plain_media_are_not_answered():
     assert answer_of(other, one) == session(PCMU)
 
 
+def test_keys_that_are_offered_in_place_of_plain_media_are_not_answered():
+    """RFC 5939 section 3.6: an answer names the configuration that it has chosen, and offers none."""
+    keys = ["a=tcap:1 RTP/SAVP", f"a=acap:1 crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}", "a=pcfg:1 t=1 a=1"]
+    one, other = session(PCMU, *keys), session("m=audio 5000 RTP/AVP 0", *keys, "a=ptime:20")
+    assert answer_of(one, other) == session("m=audio 5000 RTP/AVP 0", "a=ptime:20")
+    assert answer_of(other, one) == session(PCMU)
+
+
 def test_media_of_one_side_alone_are_rejected():
     """RFC 3264 section 6: an answer has as many media as the offer, in its order."""
     video = "m=video 4002 RTP/AVP 31"

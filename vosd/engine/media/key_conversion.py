@@ -150,8 +150,13 @@ class KeyConversion:
 
 
 def are_encrypted(one: Leg, other: Leg) -> bool:
-    """Return whether media between two legs are encrypted by the parties: the relay has no keys."""
-    return has_keys(bytes(one.sessions.remote)) and has_keys(bytes(other.sessions.remote))
+    """Return whether media between two legs are encrypted by the parties: the relay has no keys.
+
+    Both sides of a call that was picked up have made an offer, perhaps with keys, and got an answer without any.
+    """
+    if not (has_keys(bytes(one.sessions.remote)) and has_keys(bytes(other.sessions.remote))):
+        return False
+    return has_keys(bytes(one.sessions.said)) or has_keys(bytes(other.sessions.said))
 
 
 def _takes(media: LegMedia, other: LegMedia) -> bool:
