@@ -93,8 +93,8 @@ class LegSessions(msgspec.Struct):
         described = continued(session, self.said)
         if self.given_up:
             described, self.given_up = continued(session, self.given_up), b""
-        elif self.refused and described != self.said:
-            described, self.refused = continued(described, self.refused), b""
+        elif self.refused and described != self.said:  # kept: what is numbered may be left out (``undoing``)
+            described = continued(described, self.refused)
         return described
 
     def take_back(self, before: bytes) -> None:

@@ -10,6 +10,8 @@ from doubles.virtual.scene import sides
 from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import Line, Script
 
+from vosd.b2bua.leg_facts import LegSessions
+
 
 @pytest.fixture
 def early(scene):
@@ -267,3 +269,31 @@ def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a
     scene.propose(asking, "a=sendonly")
     assert (asking.got["INVITE"], "a=sendonly" in asked.theirs) == ([200], True)
     scene.finish(call)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_the_version_of_an_early_update_that_was_refused_is_that_of_no_other_after_a_kill(tmp_path, side):
+    """Its reader would take the next offer for the one that it has refused (RFC 3264 section 8)."""
+    scene = KilledScene(tmp_path)
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)
+    there = scene.vendor.only_call
+    asking, asked = sides(side, call, there)
+    asked.will("UPDATE", Reply(488))
+    scene.propose(asking, "a=inactive", method="UPDATE", wait_ms=1_000)
+    there.respond(Line(0, 200, "", KNOWS_UPDATE))
+    scene.wire.run_for(100)
+    scene.kill(then_ms=1_500)
+    scene.propose(asking, "a=sendonly")
+    assert (asking.got["UPDATE"], asking.got["INVITE"], "a=sendonly" in asked.theirs) == ([488], [200], True)
+    scene.finish(call)
+
+
+def test_a_description_that_is_left_out_gives_the_version_of_a_refused_one_to_no_other():
+    said, refused, early, late = (
+        revised(ANSWER, *lines).encode() for lines in ((), ("a=x-refused",), ("a=x-early",), ("a=x-late",))
+    )
+    sessions = LegSessions(said=said, refused=refused.replace(b"1 2 IN", b"1 3 IN"))
+    sessions.said = sessions.numbered(early)
+    sessions.undoing(said, b"")()
+    assert b"1 4 IN" in sessions.numbered(late)

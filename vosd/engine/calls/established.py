@@ -109,6 +109,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     interim_s: int | None = None
     """As in ``SetupFacts``."""
     longest_s: int | None = None
+    caller_refused: bytes = b""
+    """The description in an offer that the caller has refused (``LegSessions.refused``)."""
+    callee_refused: bytes = b""
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -174,6 +177,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             bytes(callee.leg.sessions.given_up),
             request.interim_s,
             request.longest_s,
+            bytes(caller.leg.sessions.refused),
+            bytes(callee.leg.sessions.refused),
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)
