@@ -188,13 +188,18 @@ def test_a_call_that_talks_keeps_no_catalogue_of_before_a_reload():
     """An hour's calls would keep those of all reloads within the hour. One that rings may try other gateways."""
     stage = Scene(content())
     assert calls(stage, 1) == 1
+    transferor = stage.answered_call(talk_ms=500)
+    transferor.ask("REFER", headers=[f"Refer-To: <sip:{CALLEE}@192.0.2.1>"])
+    stage.wire.run_for(2_000)
+    assert transferor.is_over
     stage.begun_call(script=RINGS, after_ms=500)
     switch = stage.exchange.switch
-    talks, rings = switch.calls()
+    *talking, rings = switch.calls()
     before = rings.gateways.vendors
-    assert talks.gateways.vendors is before
+    assert [each.gateways.vendors for each in talking] == [before] * 3
     stage.exchange.swap_catalogue(content())
-    assert (talks.gateways.vendors, rings.gateways.vendors) == (switch.services.admission.vendors, before)
-    assert talks.gateways.vendors is not before
+    assert switch.services.admission.vendors is not before
+    assert [each.gateways.vendors for each in talking] == [switch.services.admission.vendors] * 3
+    assert rings.gateways.vendors is before
     stage.exchange.end_all(EndReason.ADMINISTRATIVE)
     assert_nothing_is_left(stage)

@@ -10,7 +10,7 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.boards import NextHop
 from vosd.b2bua.call import Call
 from vosd.b2bua.outgoing.signatures import CallerAttestation
-from vosd.b2bua.states import RINGING
+from vosd.b2bua.states import RINGING, TALKING
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.media_outlook import out_of_reach
@@ -281,7 +281,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         """Occupy the shared limits of the catalogue in force, in place of those of the one before (ADR 209)."""
         call, call_request = self._live_call.call, self._live_call.call_request
         self.is_of_earlier_catalogue = call.search is not None or self._live_call.open_setup is not None
-        if call.journey.acknowledged_at is not None:  # it needs none any more, and would keep a whole catalogue
+        if call.state is TALKING:  # it needs none any more, and would keep a whole catalogue
             self.vendors = self._live_call.services.admission.vendors
         for choice in self.occupied:
             limits = self._with_limits_in_force(choice).limits
