@@ -287,6 +287,14 @@ class Proposal:
         """Go on without the change, as after 503 (RFC 3261 section 8.1.3.1): the far side may have the call."""
         self._refused(503, now)
 
+    def _is_unfit(self) -> bool:
+        """Return whether the offer was withheld because its session is not one for the far side; it is asked once."""
+        media = self.far.facts.media
+        refusal = None if media is None else media.refusal
+        if media is not None:
+            media.refusal = None
+        return refusal not in {None, MediaRefusal.NO_MEDIA_PORT}
+
     def _not_answered(self, now: Instant) -> None:
         self.facts.is_after_doubt = True
         self._refused(408, now)
@@ -496,11 +504,7 @@ class Renegotiation(Proposal):
 
         503 says that the switch is out of order: some peers try no further call after it.
         """
-        media = self.far.facts.media
-        refusal = None if media is None else media.refusal
-        if media is not None:
-            media.refusal = None
-        self._refused(503 if refusal in {None, MediaRefusal.NO_MEDIA_PORT} else 488, now)
+        self._refused(488 if self._is_unfit() else 503, now)
 
 
 class Introduction(Proposal):
@@ -602,8 +606,14 @@ class Introduction(Proposal):
         return super()._wait_ms(response) if wait_s is None else 1_000 * min(wait_s, RETRY_AFTER_MAX_S)
 
     def _not_reached(self, now: Instant) -> None:
-        """End the call: without the offer the two sides have no session with each other."""
-        self._not_answered(now)
+        """End the call: without the offer the two sides have no session with each other.
+
+        A description that the side may not be sent, as one without a codec of its trunk, is taken for a refused one.
+        """
+        if self._is_unfit():
+            self._refused(488, now)
+        else:
+            self._not_answered(now)
 
     def _refused(self, status: int, now: Instant) -> None:
         if status not in {408, 481, 487} and not self.facts.has_turned:

@@ -510,3 +510,35 @@ def test_a_refresh_of_a_party_that_has_refused_the_hold_of_a_target_leaves_music
     assert not has_music(party)
     party.hang_up()
     settle(scene)
+
+
+@pytest.mark.parametrize("limited", [0, 1], ids=["the first side", "the second side"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_is_offered_all_of_that_one(
+    engine, limited
+):
+    """Its trunk takes PCMU alone, and the other party had chosen G722 of both."""
+    scene = stage((ON, ON, ON), engine)
+    content = scene.exchange.switch.catalogue
+    vendor = content.routing_gateways[f"vendor-{limited}"]
+    media = msgspec.structs.replace(vendor.media, codecs=("PCMU",))
+    trunks = [*content.mapping_gateways.values(), *content.routing_gateways.values()]
+    trunks[1 + limited] = msgspec.structs.replace(vendor, media=media)
+    scene.exchange.swap_catalogue(catalogue(trunks, media=content.parameters.media))
+    all_codecs = (("RTP/AVP 0", "RTP/AVP 9 0"), ("a=rtpmap:0", "a=rtpmap:9 G722/8000\r\na=rtpmap:0"))
+    answer = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    chosen = answer.replace("RTP/AVP 0", "RTP/AVP 9").replace("0 PCMU", "9 G722")
+    scene.vendors[1 - limited].script = answers(1_000, body=chosen)
+    offer = OFFER
+    for before, now in all_codecs:
+        offer, answer = offer.replace(before, now), answer.replace(before, now)
+    calls = [scene.answered_call(Intent(offer), callee=number, talk_ms=1_000) for number in NUMBERS]
+    (one,), (other,) = (scene.vendors[index].calls for index in (limited, 1 - limited))
+    assert "G722" in other.mine
+    other.will("INVITE", Reply(200, revised(answer)))
+    attended(*calls)
+    scene.wire.run_for(3_000)
+    assert (one.is_over, other.is_over) == (False, False)
+    assert [each.codecs[0] for side in (one, other) for each in media_of(side.theirs.encode())] == ["PCMU", "PCMU"]
+    one.hang_up()
+    settle(scene)
