@@ -29,7 +29,10 @@ async def send_behind_changes(
             break
         except ssl.SSLWantReadError:
             writer.write(sent.read())
-            received.write(await reader.read(65_536))
+            if came := await reader.read(65_536):
+                received.write(came)
+            else:
+                received.write_eof()  # a peer that has closed would be read from for ever, in one turn
     writer.write(sent.read())
     cipher = side.cipher()
     assert cipher is not None
