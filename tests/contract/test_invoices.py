@@ -1205,6 +1205,23 @@ async def test_two_orders_at_once_mail_an_invoice_once(site: Site, monkeypatch: 
     assert mails == 3
 
 
+async def test_a_mail_that_is_noted_and_cannot_be_read_again_is_not_said_to_have_failed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    issued = (await site.run("2026-10", "2026-11-02"))["acme"]
+
+    async def away(*_: object) -> Mapping[int, str]:
+        raise StoreUnavailable("the connection was cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vosd.admin.office.invoices.deliver", lambda *_: {})
+        patched.setattr(SqlInvoices, "due_days", away)
+        with pytest.raises(OutcomeUnknown):
+            await mailed(site, issued.id)
+    assert [each.sent_at for each in await site.listed()] == [iso_utc(site.now)]
+
+
 async def test_calls_by_one_prefix_stand_on_the_invoice_in_the_area_of_each_where_areas_go_by_the_number(
     site: Site,
 ) -> None:

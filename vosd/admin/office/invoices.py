@@ -973,6 +973,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
             every address, the calls are too many for one, or another order mails it at this moment or has just done so.
         InvoiceFormError: the template has a mistake.
         MissingLetterError: no font on the machine has a letter that is printed.
+        OutcomeUnknown: it is sent, or may be.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
     found = await office.stores.invoices.one(order.id)
@@ -1011,7 +1012,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice, *, is
         raise NotIssuedError(f"invoice {sent.number} was cancelled while it was mailed: send its credit note, too")
     if refused:
         raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
-    return await _sheet(office, office.scope_of(who), sent)
+    return await _sheet_of_made(office, who, sent)
 
 
 async def _mailed(
@@ -1122,7 +1123,7 @@ async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> Invoic
 
 
 async def _sheet_of_made(office: Office, who: Principal, invoice: StoredInvoice) -> InvoiceSheet:
-    """Return what was issued; raises OutcomeUnknown where the database goes away behind the commit."""
+    """Return what was issued or mailed; raises OutcomeUnknown where the database goes away behind the commit."""
     try:
         return await _sheet(office, office.scope_of(who), invoice)
     except StoreUnavailable as error:
