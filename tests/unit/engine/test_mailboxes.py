@@ -172,6 +172,13 @@ def test_all_types_that_a_subscription_accepts_reach_the_mailbox():
     office.close()
 
 
+def test_of_a_header_that_may_come_once_the_first_reaches_the_mailbox():
+    office = Office()
+    assert office.subscribe(office.desk, *SUBSCRIPTION, "Expires: 7200").answer.status == 200
+    assert office.voicemail.taken[0].every("Expires") == ["600"]
+    office.close()
+
+
 def test_a_voicemail_gateway_with_all_its_calls_takes_subscriptions():
     office = Office(max_concurrent=0)
     assert office.subscribe(office.desk).answer.status == 200

@@ -22,6 +22,8 @@ VALUE_MAX: Final = 512
 _ADDED: Final = 160
 """Bytes that credentials are not counted among: a Via with its branch, at most."""
 _CONTENT: Final = ("content-type", "content-disposition", "content-language", "content-encoding")
+_LISTS: Final = frozenset({"accept", "content-encoding", "content-language"})
+"""Headers whose values may be on several lines (RFC 3261 section 7.3.1); of others that come twice the first counts."""
 _WRITTEN: Final = {
     "content-type": "Content-Type",
     "content-disposition": "Content-Disposition",
@@ -138,7 +140,7 @@ def copied(message: Message, *names: str) -> str:
     """Return the headers of these names as they came, each on one line, without values that could not be sent."""
     lines = ""
     for name in names:
-        value = ", ".join(message.values(name))
+        value = ", ".join(message.values(name)) if name in _LISTS else message.header(name)
         if value and len(value) <= VALUE_MAX and value.isprintable():
             lines += f"{_WRITTEN[name]}: {value}\r\n"
     return lines
