@@ -285,6 +285,7 @@ class Alarms:
 
         ``longer`` has the milliseconds by which the causes of some take longer than others.
         """
+        self._looked_at = at
         for event, subject in self._unconfirmed:
             patience = CONFIRMED_DAILY_MS if KINDS[event].daily else CONFIRMED_MS
             self._unconfirmed[event, subject] = at + patience + longer.get((event, subject), 0)

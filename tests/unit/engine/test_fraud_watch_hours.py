@@ -55,6 +55,19 @@ async def test_the_class_that_was_idle_first_is_forgotten_first():
     assert [use.destination for use in watch._idle_since] == ["satellite"]
 
 
+async def test_a_class_is_forgotten_as_soon_where_the_clock_was_years_ahead():
+    scene, years_ms = Scene(minutes=1_000), 10 * 366 * 24 * HOUR_MS
+    scene.clock.set_wall(years_ms)
+    use = scene.answer()
+    use.released(use._answered_ms)
+    use.ended(1_000, Decimal(0), scene.clock.now().wall)
+    await scene.pass_minutes(120)
+    assert use in scene.watch._idle_since
+    scene.clock.set_wall(-years_ms)
+    await scene.pass_minutes(15 * 24 * 60)
+    assert scene.watch._idle_since == scene.live.destinations.all == {}
+
+
 async def test_a_person_named_like_the_switch_is_not_taken_for_the_watch():
     scene, by_watch = Scene(minutes=5), Scene(minutes=5, action=SpendAction.BLOCK)
     by_watch.answer()

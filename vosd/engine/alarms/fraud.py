@@ -93,7 +93,7 @@ class FraudWatch:
         self._reread_at: dict[DestinationUse, int] = {}
         """When it is read again in the same hour."""
         self._idle_since: dict[DestinationUse, int] = {}
-        """Uses without a call in the hour that ended then (UTC), the earliest first."""
+        """Uses without a call in the hour that ended then, monotonic milliseconds, the earliest first."""
         self._judged_new: set[DestinationUse] = set()
         """Uses of which is known whether the class is new for the account."""
 
@@ -116,18 +116,18 @@ class FraudWatch:
             if use.roll(now.wall) and use.is_idle:
                 del uses.active[key]
                 self._idle_since.pop(use, None)  # it may stand there from an earlier time
-                self._idle_since[use] = now.wall
+                self._idle_since[use] = now.mono
             self._judge(use, now)
         if self._idle_since:
-            self._forget_idle(now.wall)
+            self._forget_idle(now.mono)
 
-    def _forget_idle(self, wall_ms: int) -> None:
+    def _forget_idle(self, mono_ms: int) -> None:
         """Forget uses that had no call for ``past_days``: a call from then on is the first one again."""
         use = next(iter(self._idle_since))
         uses = self._switch.live.destinations
         if (use.account, use.destination) in uses.active:
             del self._idle_since[use]
-        elif wall_ms - self._idle_since[use] >= self.past_days * DAY_MS:
+        elif mono_ms - self._idle_since[use] >= self.past_days * DAY_MS:
             del self._idle_since[use]
             uses.all.pop((use.account, use.destination), None)
             self._judged_new.discard(use)
