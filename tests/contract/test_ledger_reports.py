@@ -442,10 +442,14 @@ async def test_a_configured_account_is_in_the_balances_before_a_switch_has_opene
 async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def held(_switch: object) -> dict[str, Commitments]:
+    asked: list[frozenset[str] | None] = []
+
+    async def held(_switch: object, accounts: frozenset[str] | None) -> dict[str, Commitments]:
+        asked.append(accounts)
         return {"acme": Commitments(reserved="1.25", unbooked="-25.00")}
 
     monkeypatch.setattr(reports, "commitments", held)
+    await shown(office, "balances", customer("shop"), until=None)
     found = {row["account"]: row for row in (await shown(office, "balances", until=None)).rows}
     assert {name: (row["type"], row["reserved"]) for name, row in found.items() if row["type"]} == {
         "peer": ("partner", "0.00"),
@@ -461,6 +465,7 @@ async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     past = {row["account"]: row for row in sheet.rows}
     assert past["acme"]["reserved"] is None, "what calls held at a moment that has passed is not known"
     assert {row["reserved"] for row in sheet.totals} == {None}
+    assert asked == [frozenset({"shop"}), None]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])

@@ -53,6 +53,9 @@ class CallSnapshot(msgspec.Struct, frozen=True):
 class ListCalls(Order[list[CallSnapshot]], frozen=True, tag="calls"):
     """List the running calls, the oldest first."""
 
+    customers: frozenset[str] | None = None
+    """Only those that these accounts pay for; None = all."""
+
 
 class AccountCalls(msgspec.Struct, frozen=True):
     """Numbers of running calls of one account."""
@@ -65,6 +68,9 @@ class AccountCalls(msgspec.Struct, frozen=True):
 
 class CountCalls(Order[dict[str, AccountCalls]], frozen=True, tag="count_calls"):
     """Return how many calls run of each account that has any."""
+
+    accounts: frozenset[str] | None = None
+    """Only of these; None = of all."""
 
 
 class LegRow(msgspec.Struct, frozen=True):

@@ -24,6 +24,9 @@ class Commitments(msgspec.Struct, frozen=True):
 class ListCommitments(Order[dict[str, Commitments]], frozen=True, tag="commitments"):
     """Return the reserved and unbooked amounts of each account that has any."""
 
+    accounts: frozenset[str] | None = None
+    """Only of these; None = of all."""
+
 
 class ListUnbooked(Order[dict[str, str]], frozen=True, tag="unbooked"):
     """Return what each account owes of calls that ended in a time and are not booked; UTC milliseconds."""

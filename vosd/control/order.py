@@ -19,6 +19,8 @@ the types of their record.
 TAG_FIELD: Final = "order"
 OF_ALL_VERSIONS: Final = frozenset({"restart"})
 """Orders whose form never changes."""
+NAMES_MAX: Final = 10_000
+"""Most names in an order: those of 64 characters fit into a line of the control socket."""
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -69,6 +71,11 @@ class Following(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TA
 
 class OrderDone(msgspec.Struct, frozen=True):
     """Result of an order that was carried out and has nothing to report."""
+
+
+def fitting_names(names: frozenset[str] | None) -> frozenset[str] | None:
+    """Return names as an order may have them; None, which asks for everything, where they are too many."""
+    return None if names is None or len(names) > NAMES_MAX else names
 
 
 def result_type(order: type[msgspec.Struct]) -> Any:

@@ -125,6 +125,15 @@ class ListRegistrations(Order[list[InboundRow | OutboundRow]], frozen=True, tag=
     """Only those with this in name, contact, address or User-Agent, whether letters are capital or small."""
 
 
+class ListRegistrationsOf(Order[list[InboundRow]], frozen=True, tag="registrations_of"):
+    """List registrations of some phones and gateways with the switch."""
+
+    names: frozenset[str]
+    """Names of the phones and gateways."""
+    containing: str = ""
+    """Only those with this in their texts, as ``ListRegistrations`` has it."""
+
+
 class ForgottenRegistrations(msgspec.Struct, frozen=True):
     """Number of bindings of a phone or gateway that were removed."""
 

@@ -30,8 +30,8 @@ from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
 from vosd.processes.spare_descriptors import MORE_FILES, SpareDescriptors, is_used_up
 
-LINE_MAX: Final = 65_536
-"""Most bytes of one request; answers are not limited."""
+LINE_MAX: Final = 3 * 1024 * 1024
+"""Most bytes of one request, which may have ``NAMES_MAX`` names; answers are not limited."""
 CLIENTS_MAX: Final = 32
 """Most commands that are carried out at once."""
 RESERVED: Final = 8

@@ -5,7 +5,7 @@ Has no rules of its own: it calls the engine, the configuration in force and the
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +72,7 @@ from vosd.control.peers import (
     ListGateways,
     ListLockedOut,
     ListRegistrations,
+    ListRegistrationsOf,
     OutboundRow,
     RetryRegistration,
     SilencedSource,
@@ -85,8 +86,8 @@ from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, snapshot
-from vosd.engine.registration.bindings import has_part, inbound
+from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, is_paid_by, snapshot
+from vosd.engine.registration.bindings import ListedBinding, has_part, inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
 from vosd.obs.events import log as _log
@@ -135,6 +136,7 @@ class Commands:
         yield ListCalls.answered_by(self.calls)
         yield CountCalls.answered_by(self.count_calls)
         yield ListRegistrations.answered_by(self.registrations)
+        yield ListRegistrationsOf.answered_by(self.registrations_of)
         yield RetryRegistration.answered_by(self.retry_registration)
         yield ForgetRegistration.answered_by(self.forget_registration)
         yield Hangup.answered_by(self.hangup)
@@ -164,35 +166,42 @@ class Commands:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
         return self._status.report()
 
-    async def calls(self, _order: ListCalls) -> list[CallSnapshot]:
+    async def calls(self, order: ListCalls) -> list[CallSnapshot]:
         """List the running calls, the oldest first."""
-        return [shown async for _, shown in self._running()]
+        return [shown async for _, shown in self._running(order.customers)]
 
-    async def _running(self) -> AsyncGenerator[tuple[LiveCall, CallSnapshot], None]:
-        """Yield the running calls with what is shown of each."""
+    async def _running(
+        self, customers: frozenset[str] | None = None
+    ) -> AsyncGenerator[tuple[LiveCall, CallSnapshot], None]:
+        """Yield the running calls, or those of some customers, with what is shown of each."""
         for count, each in enumerate(self._service.switch.calls(), start=1):
-            if not each.is_over:
+            if not each.is_over and (customers is None or is_paid_by(each, customers)):
                 yield each, snapshot(each, self._clock.now())
             if count % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run
 
-    async def count_calls(self, _order: CountCalls) -> dict[str, AccountCalls]:
+    async def count_calls(self, order: CountCalls) -> dict[str, AccountCalls]:
         """Count the running calls of each account."""
-        return counts_by_account(self._service.switch.calls())
+        return counts_by_account(self._service.switch.calls(), order.accounts)
 
     async def registrations(self, order: ListRegistrations) -> list[InboundRow | OutboundRow]:
         """List registrations in both directions."""
         part = order.containing.lower()
         ours = self._service.node.vendors.registrations.rows()
         return [
-            *await self._registered_with_us(part),
+            *await self._registered_with_us(self._service.registrations.listed(), part),
             *(each for each in ours if part in f"{each.name}\n{each.contact}\n{each.server}".lower()),
         ]
 
-    async def _registered_with_us(self, part: str) -> list[InboundRow]:
+    async def registrations_of(self, order: ListRegistrationsOf) -> list[InboundRow]:
+        """List registrations of some phones and gateways; the others are not looked at."""
+        listed = self._service.registrations.listed(order.names)
+        return await self._registered_with_us(listed, order.containing.lower())
+
+    async def _registered_with_us(self, listed: Iterable[ListedBinding], part: str) -> list[InboundRow]:
         listeners = self._service.listeners
         rows: list[InboundRow] = []
-        for count, each in enumerate(self._service.registrations.listed(), start=1):
+        for count, each in enumerate(listed, start=1):
             if not part or has_part(each, part):
                 rows.append(inbound(each, listeners))
             if count % ROWS_AT_ONCE == 0:
@@ -408,11 +417,13 @@ class MoneyCommands:
         yield BeginWithdrawal.answered_by(self.begin_withdrawal)
         yield EndWithdrawal.answered_by(self.end_withdrawal)
 
-    async def commitments(self, _order: ListCommitments) -> dict[str, Commitments]:
+    async def commitments(self, order: ListCommitments) -> dict[str, Commitments]:
         """Return the reserved and unbooked amounts of each account that has any."""
         found: dict[str, Commitments] = {}
-        for count, (account, credit) in enumerate([*self._service.switch.live.credits.items()], 1):
-            if credit.reserved or credit.unbooked or credit.withheld:
+        credits = self._service.switch.live.credits
+        for count, account in enumerate([*credits] if order.accounts is None else order.accounts, 1):
+            credit = credits.get(account)
+            if credit is not None and (credit.reserved or credit.unbooked or credit.withheld):
                 reserved = format_amount(credit.reserved + credit.withheld)
                 found[account] = Commitments(reserved, format_amount(credit.unbooked))
             if count % ROWS_AT_ONCE == 0:

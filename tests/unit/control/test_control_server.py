@@ -18,10 +18,12 @@ from vosd.api.offices import ORDERS_AT_ONCE
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.control import server as control
+from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
 from vosd.control.installation import GetStatus
-from vosd.control.order import PROTOCOL, Following, Handler, Order, OrderDone
+from vosd.control.order import NAMES_MAX, PROTOCOL, Following, Handler, Order, OrderDone, fitting_names
 from vosd.control.server import CommandError, ControlServer, ControlSocketError
+from vosd.control.wire import request_line
 
 
 class Echo(Order[Any], frozen=True, tag="echo"):
@@ -200,11 +202,18 @@ async def test_what_is_not_a_command_is_answered_with_why(server: Path, line: by
 
 async def test_a_request_line_is_bounded(server: Path) -> None:
     reader, writer = await asyncio.open_unix_connection(server)
-    writer.write(b"x" * (control.LINE_MAX * 2) + b"\n")
+    writer.write(b"x" * (control.LINE_MAX + 1))
     answer = body(await asyncio.wait_for(reader.readline(), 30))
-    assert "at most 65536 bytes" in answer["error"]
+    assert f"at most {control.LINE_MAX} bytes" in answer["error"]
     assert await reader.read() == b""
     writer.close()
+
+
+def test_an_order_with_as_many_of_the_longest_names_as_it_may_have_fits_into_a_line() -> None:
+    names = frozenset(f"{number:06}" + 58 * "\U0001f4de" for number in range(NAMES_MAX))
+    assert fitting_names(names) is names
+    assert len(request_line(ListCalls(names))) < control.LINE_MAX
+    assert fitting_names(names | {"one more"}) is fitting_names(None) is None
 
 
 async def test_clients_without_a_request_shut_no_other_out(server: Path) -> None:

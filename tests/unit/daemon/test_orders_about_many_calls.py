@@ -4,12 +4,14 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from doubles.data import builders
 from doubles.virtual.scene import Scene
 
 from vosd.base.cause import EndReason
-from vosd.control.calls import CallSelection, Hangup, ListCalls
+from vosd.control.calls import AccountCalls, CallSelection, CountCalls, Hangup, ListCalls
 from vosd.daemon import commands as module
 from vosd.daemon.commands import Commands
+from vosd.engine.calls.snapshots import snapshot
 
 CALLS = 5
 
@@ -50,6 +52,26 @@ async def test_others_have_their_turn_while_many_calls_are_listed(scene, command
     listed = await commands.calls(ListCalls())
     assert [each.call_id for each in listed] == [each.call_id for each in (first, *scene.exchange.switch.calls())]
     assert len(listed) == CALLS - 1
+
+
+async def test_calls_of_some_customers_are_listed_and_counted_without_a_look_at_the_others(
+    scene, commands, monkeypatch
+):
+    _, mine, gone, *_ = scene.exchange.switch.calls()
+    for each in (mine, gone):
+        each.call_request.account = builders.account("mine")
+    end(scene, [gone])
+    shown = []
+    monkeypatch.setattr(module, "snapshot", lambda each, now: shown.append(each) or snapshot(each, now))
+    (listed,) = await commands.calls(ListCalls(frozenset({"mine", "other"})))
+    assert (listed.call_id, shown) == (mine.call_id, [mine])
+    assert await commands.calls(ListCalls(frozenset())) == []
+    assert len(await commands.calls(ListCalls())) == CALLS - 1
+
+    assert await commands.count_calls(CountCalls(frozenset({"mine", "other"}))) == {"mine": AccountCalls(1, 0)}
+    (vendor,) = {each.vendor_account for each in await commands.calls(ListCalls())}
+    assert await commands.count_calls(CountCalls(frozenset({vendor}))) == {vendor: AccountCalls(0, CALLS - 1)}
+    assert (await commands.count_calls(CountCalls())).keys() == {"mine", "acme", vendor}
 
 
 async def test_calls_that_end_while_those_that_fit_are_looked_for_are_not_counted(scene, commands, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -172,6 +173,19 @@ async def test_calls_have_their_turn_while_what_many_accounts_hold_is_listed(ser
     asyncio.get_running_loop().call_soon(credits["carrier"].post, Decimal(-1))
     found = await MoneyCommands(service, clock).commitments(ListCommitments())
     assert found == {"acme": Commitments("0.00", "-0.10"), "carrier": Commitments("0.00", "-1.00")}
+
+
+async def test_what_some_accounts_hold_is_told_without_a_look_at_the_others(service, clock, monkeypatch):
+    class Credits(dict[str, AccountCredit]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all accounts are gone through")
+
+    credits = Credits({name: AccountCredit(name, None) for name in ("idle", "acme", "carrier")})
+    monkeypatch.setattr(service.switch.live, "credits", credits)
+    for name in ("acme", "carrier"):
+        credits[name].post(Decimal("-0.10"))
+    found = await MoneyCommands(service, clock).commitments(ListCommitments(frozenset({"idle", "acme", "gone"})))
+    assert found == {"acme": Commitments("0.00", "-0.10")}
 
 
 def test_a_switch_counts_the_refused_records_of_a_vendor(service, clock, tmp_path):

@@ -234,6 +234,15 @@ def test_more_than_there_may_be_gets_503_but_what_is_there_goes_on():
     assert second.register().status == 200
 
 
+def test_registrations_of_some_users_are_listed_by_their_names():
+    switch = exchange()
+    for number, place in (("1001", HOME), ("1001", OFFICE), ("1002", HOME)):
+        switch.telephone(number, place).register()
+    listed = [each.name for each in switch.registrations.listed(["1001", "1003"])]
+    assert listed == ["1001", "1001"]
+    assert [each.name for each in switch.registrations.listed()] == ["1001", "1001", "1002"]
+
+
 def test_a_reload_removes_users_that_are_no_longer_configured():
     switch = exchange(phone("1001"), phone("1002"), phone("1003"), gateways=[TRUNK])
     for number in ("1001", "1002", "1003"):

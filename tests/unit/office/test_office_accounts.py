@@ -207,10 +207,18 @@ async def test_running_calls_are_counted_by_the_switch_for_those_who_see_calls_a
     counts = {"acme": AccountCalls(as_customer=12_000, as_vendor=3), "idle": AccountCalls(as_vendor=1)}
     order, blind = ShowAccount("acme", calls=True), operator()
     blind = msgspec.structs.replace(blind, permissions=blind.permissions - {Permission.CALLS_SEE})
-    async with FakeSwitch(socket).answers(ListCommitments, {}).answers(CountCalls, counts):
+    async with FakeSwitch(socket).answers(ListCommitments, {}).answers(CountCalls, counts) as switch:
         of_all = {each.id: each.calls_now for each in await listed(office, calls=True)}
         shown = [await show_account(office, who, order) for who in (operator(), agent("south"), blind)]
         plain = await show(office)
+        assert {*switch.asked} == {
+            *(ListCommitments(), CountCalls()),
+            *(ListCommitments(frozenset({"acme"})), CountCalls(frozenset({"acme"}))),
+        }
+        switch.asked.clear()
+        await listed(office, agent("south"), calls=True)
+        of_south = frozenset({"south", "mid", "acme"})
+        assert switch.asked == [ListCommitments(of_south), CountCalls(of_south)]
     assert of_all == {"south": 0, "mid": 0, "acme": 12_003, "idle": 1}
     assert [each.calls_now for each in shown] == [12_003, 12_000, msgspec.UNSET]
     assert plain.calls_now is msgspec.UNSET

@@ -134,7 +134,9 @@ async def test_an_agent_sees_the_running_calls_of_its_subtree_without_the_vendor
     office: Office, switch: FakeSwitch
 ) -> None:
     assert await list_running_calls(office, operator(), ListRunningCalls()) == [CALL, OF_ACME]
+    assert switch.asked.pop() == ListCalls()
     of_agent = await list_running_calls(office, agent("south"), ListRunningCalls())
+    assert switch.asked.pop() == ListCalls(frozenset({"south", "shop"})), "the switch makes no other rows"
     assert of_agent == [replace(CALL, routing_gateway=None, vendor_account=None, rings_beside=[])]
     assert await list_running_calls(office, agent("south"), ListRunningCalls(longer_ms=60_000)) == []
     with pytest.raises(OutOfScopeError):
@@ -160,6 +162,10 @@ async def test_calls_of_the_accounts_below_an_agent_are_listed_directly_below_it
         assert await listed(office, who, agent="corner") == []
         running = await list_running_calls(office, who, ListRunningCalls(agent="south"))
         assert [each.call_id for each in running] == [call_id(1)]
+        narrowed = None if who == operator() else frozenset({"shop"})
+        assert switch.asked.pop() == ListCalls(narrowed)
+        await list_running_calls(office, who, ListRunningCalls(account="corner"))
+        assert switch.asked.pop() == ListCalls(narrowed and frozenset({"corner"}))
         running = await list_running_calls(office, who, ListRunningCalls(agent="south", all=True))
         assert [each.call_id for each in running] == [call_id(1), call_id(3)]
     for refused in (ListRecords, ListRunningCalls):
@@ -277,6 +283,7 @@ async def test_an_agent_finds_its_call_by_a_beginning_that_calls_of_others_have_
     async with switch:
         found = await show_call(office, agent("south"), ShowCall(call_id=minute))
         assert (found.record.call_id, found.description is None) == (running.call_id, False)
+        assert ListCalls(frozenset({"south", "shop"})) in switch.asked
         describes(switch, OF_ACME, replace(OF_ACME, call_id=call_id(31)))
         with pytest.raises(AmbiguousCallError) as several:
             await show_call(office, agent("south"), ShowCall(call_id=minute))

@@ -29,6 +29,7 @@ from vosd.control.peers import (
     InboundRow,
     ListGateways,
     ListRegistrations,
+    ListRegistrationsOf,
     OutboundRow,
     RetryRegistration,
 )
@@ -96,7 +97,9 @@ async def test_a_registration_with_a_vendor_is_asked_for_by_name_with_a_line_in_
     assert (line.action, line.subject) == ("RetryRegistration", "carrier")
 
 
-async def test_an_agent_and_a_customer_see_the_registrations_of_their_own_phones(url: str, tmp_path: Path) -> None:
+async def test_an_agent_and_a_customer_see_the_registrations_of_their_own_phones(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accounts = [builders.account("south"), builders.account("shop", agent="south"), builders.account("other")]
     database, socket = Database(url), tmp_path / "vosd.sock"
     payers = {"7001": "shop", "7002": "other", "7003": "south"}
@@ -106,13 +109,20 @@ async def test_an_agent_and_a_customer_see_the_registrations_of_their_own_phones
         for name in ("7001", "7002", "7003", "7004")
     ]
     vendor = OutboundRow("7001", "gateway", "registered", "sip:v", "u", None, None, None, None, 0, None)
-    async with FakeSwitch(socket).answers(ListRegistrations, [*phones, vendor]):
+    switch = FakeSwitch(socket).answers(ListRegistrations, [vendor, *phones[::-1]])
+    async with switch.answers(ListRegistrationsOf, phones[::-1]):
         for who, seen in (
-            (agent("south"), {"7001", "7003"}),
-            (customer("shop"), {"7001"}),
-            (customer("other"), {"7002"}),
+            (agent("south"), ["7001", "7003"]),
+            (customer("shop"), ["7001"]),
+            (customer("other"), ["7002"]),
         ):
-            found = await list_registrations(office, who, ListRegistrations())
-            assert {each.name for each in found} == seen
-            assert vendor not in found
+            found = await list_registrations(office, who, ListRegistrations("sip"))
+            assert [each.name for each in found] == seen, "also where the switch tells more"
+            assert switch.asked.pop() == ListRegistrationsOf(frozenset(seen), "sip")
+            with monkeypatch.context() as names_at_most:
+                names_at_most.setattr("vosd.control.order.NAMES_MAX", 0)
+                assert await list_registrations(office, who, ListRegistrations("sip")) == found
+            assert switch.asked.pop() == ListRegistrations("sip")
+        assert await list_registrations(office, operator(), ListRegistrations()) == [vendor, *phones[::-1]]
+        assert switch.asked == [ListRegistrations()]
     await database.close()

@@ -26,6 +26,7 @@ from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.calls import AccountCalls, CountCalls
 from vosd.control.client import RunningSwitch
 from vosd.control.money import Commitments, ListCommitments
+from vosd.control.order import fitting_names
 from vosd.routing.calendar import Calendar
 
 WORKING: Final = "working"
@@ -322,10 +323,11 @@ async def _with_calls(office: Office, who: Principal, sheets: list[AccountSheet]
     """Return accounts with how many of their calls run; an agent does not learn which calls its gateways carry."""
     if Permission.CALLS_SEE not in who.permissions:
         return sheets
-    counts = await office.switch.ask_if_running(CountCalls())
+    is_operator = office.scope_of(who).agent is None
+    names = None if is_operator else fitting_names(frozenset(each.id for each in sheets))
+    counts = await office.switch.ask_if_running(CountCalls(names))
     if counts is None:
         return sheets
-    is_operator = office.scope_of(who).agent is None
     none = AccountCalls()
     found = ((each, counts.get(each.id, none)) for each in sheets)
     return [
@@ -343,7 +345,8 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     accounts, agents = definitions.accounts(), frozenset(definitions.agents().values())
     overrides = (await stores.overrides.load()).at(now)
     work_times = WorkTimes(definitions.calendars, now)
-    answer = await office.switch.ask_if_running(ListCommitments())
+    asked = ListCommitments(None if scope.agent is None else fitting_names(frozenset(names)))
+    answer = await office.switch.ask_if_running(asked)
     committed, is_running = answer or {}, answer is not None
     without_calls, blocks = overrides.without_calls(), overrides.named(Target.ACCOUNT, Setting.BLOCKED)
     closes = overrides.named(Target.ACCOUNT, Setting.CLOSED)
@@ -403,9 +406,9 @@ def _with_close(sheet: AccountSheet, close: Override, scope: Scope, *, is_unfini
     )
 
 
-async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
-    """Return what the calls of a running switch reserve and owe, of each account that has any."""
-    answer = await switch.ask_if_running(ListCommitments())
+async def commitments(switch: RunningSwitch, accounts: frozenset[str] | None = None) -> Mapping[str, Commitments]:
+    """Return what the calls of a running switch reserve and owe, of each account that has any, or some that do."""
+    answer = await switch.ask_if_running(ListCommitments(fitting_names(accounts)))
     return answer or {}
 
 

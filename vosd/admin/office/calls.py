@@ -30,6 +30,7 @@ from vosd.control.calls import (
 )
 from vosd.control.client import AnswerLostError, DaemonUnreachableError
 from vosd.control.installation import GetStatus
+from vosd.control.order import fitting_names
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import CallFilter
@@ -78,8 +79,12 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     if order.account is not None:
         scope.require_visible(order.account)
     below = None if order.agent is None else accounts_below(office, scope, order.agent, is_whole=order.all)
-    running = await office.switch.ask(ListCalls())
-    if (visible := scope.visible) is not None:
+    customers = visible = scope.visible
+    if customers is not None:
+        customers = customers if below is None else customers & below
+        customers = customers if order.account is None else customers & {order.account}
+    running = await office.switch.ask(ListCalls(fitting_names(customers)))
+    if visible is not None:
         of_agent = [call for call in running if call.customer_account in visible]
         running = [replace(call, routing_gateway=None, vendor_account=None, rings_beside=[]) for call in of_agent]
     found = [

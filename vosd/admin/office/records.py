@@ -21,6 +21,7 @@ from vosd.cdr.columns import json_object, record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.control.calls import CallDescription, DescribeCall, FoundCall, ListCalls
 from vosd.control.client import NoDaemonError
+from vosd.control.order import fitting_names
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import LISTED_AT_MOST, CallFilter, StoredCall
 
@@ -268,7 +269,8 @@ async def _described(office: Office, beginning: str, scope: Scope) -> CallDescri
     found = await office.switch.ask(DescribeCall(beginning))
     fitting, visible = found.fitting, scope.visible
     if visible is not None and len(fitting) > 1:
-        calls = [call for call in await office.switch.ask(ListCalls()) if call.customer_account in visible]
+        paid = await office.switch.ask(ListCalls(fitting_names(visible)))
+        calls = [call for call in paid if call.customer_account in visible]
         fitting = [call.call_id for call in calls if call.call_id.startswith(beginning)][:_CANDIDATES_SHOWN]
         found = await office.switch.ask(DescribeCall(fitting[0])) if len(fitting) == 1 else FoundCall([], None)
     if len(fitting) > 1:

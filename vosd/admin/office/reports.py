@@ -324,7 +324,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
             lambda name: None if name not in accounts else _terms(accounts[name], overrides, scope), accounts.keys()
         )
     if order.name == BALANCES and (order.until is None or order.until >= now):
-        beside = beside._replace(committed=await commitments(office.switch))
+        beside = beside._replace(committed=await commitments(office.switch, scope.visible))
     below = _below(office, order, scope) if order.below else ()
     if scope.agent is None:  # else no gateway is a criterion, and none is named as a vendor's
         _check_side(office, order)

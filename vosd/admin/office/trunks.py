@@ -1,7 +1,8 @@
 """Use cases of trunks and phones: those of the running switch, as they are written, and what one would be sent."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -9,8 +10,9 @@ from vosd.admin.explained_messages import TrunkMessage
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Done, Office, needs
 from vosd.admin.office.ports import WrittenGateway
-from vosd.admin.office.principal import OrderError, Permission, Principal
+from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
+from vosd.control.order import fitting_names
 from vosd.control.peers import (
     ForgetRegistration,
     ForgottenRegistrations,
@@ -18,6 +20,7 @@ from vosd.control.peers import (
     InboundRow,
     ListGateways,
     ListRegistrations,
+    ListRegistrationsOf,
     OutboundRow,
     RetryRegistration,
 )
@@ -39,14 +42,24 @@ async def list_registrations(
 ) -> list[InboundRow | OutboundRow]:
     """Return who is registered with the switch, and where the switch is.
 
-    Agents and customers see phones and gateways of accounts that they see.
+    Agents and customers see phones and gateways of accounts that they see, by name.
     """
     scope = office.scope_of(who)
-    found = await office.switch.ask(order)
     if scope.visible is None:
-        return found
-    payers = await asyncio.to_thread(office.definitions.accounts_of("mapping_gateways", "phones"))
-    return [each for each in found if isinstance(each, InboundRow) and scope.sees(payers.get(each.name, ""))]
+        return await office.switch.ask(order)
+    own = await asyncio.to_thread(_paid_for, office.definitions.accounts_of("mapping_gateways", "phones"), scope)
+    names = fitting_names(own)
+    found: Sequence[InboundRow | OutboundRow]
+    if names is None:
+        found = await office.switch.ask(order)
+    else:
+        found = await office.switch.ask(ListRegistrationsOf(names, order.containing))
+    return sorted((each for each in found if isinstance(each, InboundRow) and each.name in own), key=attrgetter("name"))
+
+
+def _paid_for(accounts_of: Callable[[], Mapping[str, str]], scope: Scope) -> frozenset[str]:
+    """Return the phones and gateways of accounts that a principal sees."""
+    return frozenset(name for name, account in accounts_of().items() if scope.sees(account))
 
 
 class NotRegisteredError(VosError):

@@ -1,7 +1,7 @@
 """Views of live calls for people. A snapshot is a copy: it does not give access to the call."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from vosd.b2bua.attempt import leg_of
 from vosd.b2bua.leg import Leg
@@ -31,17 +31,20 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
     return found
 
 
-def counts_by_account(calls: Iterable[LiveCall]) -> dict[str, AccountCalls]:
-    """Count calls by the accounts of their customers and vendors; one of an account to itself is its customer's."""
+def counts_by_account(calls: Iterable[LiveCall], accounts: Container[str] | None = None) -> dict[str, AccountCalls]:
+    """Count calls by the accounts of their customers and vendors; one of an account to itself is its customer's.
+
+    ``accounts``: only by these; None = by all.
+    """
     paid: Counter[str] = Counter()
     taken: Counter[str] = Counter()
     for carried in calls:
         account, choice = carried.call_request.account, carried.call.journey.choice
         customer = None if account is None else account.id
         vendor = None if choice is None else choice.gateway.account
-        if customer is not None:
+        if customer is not None and (accounts is None or customer in accounts):
             paid[customer] += 1
-        if vendor is not None and vendor != customer:
+        if vendor is not None and vendor != customer and (accounts is None or vendor in accounts):
             taken[vendor] += 1
     return {name: AccountCalls(paid[name], taken[name]) for name in paid | taken}
 
@@ -56,6 +59,12 @@ def gateways_of(calls: Iterable[LiveCall]) -> set[str]:
         if choice is not None:
             found.add(choice.gateway.name)
     return found
+
+
+def is_paid_by(carried: LiveCall, customers: Container[str]) -> bool:
+    """Return whether one of some accounts pays for a call."""
+    account = carried.call_request.account
+    return account is not None and account.id in customers
 
 
 def description(carried: LiveCall, now: Instant) -> CallDescription:

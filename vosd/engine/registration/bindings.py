@@ -438,9 +438,9 @@ class Registrations(Counting):
         """Return whether that user is registered from an address."""
         return any((each.peer.host, each.peer.port) == (host, port) for each in self._present_bindings(name))
 
-    def listed(self) -> Iterator[ListedBinding]:
-        """Yield every binding; changes meanwhile may be missed."""
-        for name in list(self._users):
+    def listed(self, names: Iterable[str] | None = None) -> Iterator[ListedBinding]:
+        """Yield every binding, or those of some users; changes meanwhile may be missed."""
+        for name in list(self._users) if names is None else names:
             user = self._users.get(name)
             if user is not None:
                 for binding in user.bindings:
