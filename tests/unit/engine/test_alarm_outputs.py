@@ -10,6 +10,7 @@ import smtplib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -713,6 +714,21 @@ async def test_a_mail_server_that_never_comes_to_an_end_has_a_time_limit(monkeyp
         await stopped(task)
     assert logs[0]["event"] == "alarm_output_down"
     assert "the server was not done with the mail" in logs[0]["error"]
+
+
+async def test_a_mail_server_whose_answer_has_no_end_is_left():
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for _ in range(1_000):
+                writer.write(b"220-%s\r\n" % bytes(8_000))
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        settings = mail_settings(server.sockets[0].getsockname()[1])
+        message = composed("sw1", settings, changes_of(1), 0, 0)
+        with pytest.raises(smtplib.SMTPServerDisconnected, match=f"more than {mail.ANSWER_BYTES_MAX} bytes"):
+            await asyncio.to_thread(deliver, settings, message)
 
 
 class SlowLine:

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses, make_msgid
 from functools import partial
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
@@ -43,6 +43,8 @@ PIECE_BYTES: Final = 65_536
 """Size of a piece of a mail, and what the system keeps to be sent: an answer cannot come before that has arrived."""
 MAIL_S: Final = 60.0
 """Time limit of a mail with all answers of the server but that to its end, beside the time of its bytes."""
+ANSWER_BYTES_MAX: Final = 65_536
+"""Most bytes of an answer: ``smtplib`` bounds a line, and not their number."""
 SLOWEST_BYTES_A_SECOND: Final = 32_768
 """Speed at which a mail with invoices or reports must pass."""
 BACK_OFF_S: Final = 10.0
@@ -359,6 +361,27 @@ class _TimeLimit:
                     self._line.shutdown(socket.SHUT_RDWR)
 
 
+class _Answers:
+    """Answers of a server, as ``smtplib`` reads them: all lines of one together are bounded."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.left = 0
+        """Bytes that the present answer may still have."""
+
+    def readline(self, size: int) -> bytes:
+        """Return a line; raises OSError where the answer is too long."""
+        line = self._file.readline(size)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError(f"the server sends an answer of more than {ANSWER_BYTES_MAX} bytes")
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 class _Connection(smtplib.SMTP):
     """A connection to the server of some settings, from its beginning within a time limit."""
 
@@ -382,6 +405,14 @@ class _Connection(smtplib.SMTP):
         except OSError:
             line.close()
             raise
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return an answer; raises SMTPServerDisconnected where it is too long."""
+        if self.file is None and self.sock is not None:
+            self.file = _Answers(self.sock.makefile("rb"))
+        if self.file is not None:
+            self.file.left = ANSWER_BYTES_MAX
+        return super().getreply()
 
     def __exit__(self, *error: Any) -> None:
         """End the connection; the mail was taken or refused before, whatever QUIT is answered (RFC 5321 4.1.1.4)."""
