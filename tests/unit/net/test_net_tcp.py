@@ -816,6 +816,8 @@ async def test_a_closed_connection_waits_for_a_peer_that_reads_late_and_for_no_o
     opened, connect, monkeypatch, is_reading
 ):
     monkeypatch.setattr(patience, "CLOSE_S", PATIENCE_S if is_reading else 0.05)
+    monkeypatch.setattr(patience, "MESSAGE_S", 2 * PATIENCE_S)  # nothing else shall end the connection
+    monkeypatch.setattr(tcp, "DEAD_PEER_MS", 2_000 * int(PATIENCE_S))
     node = await opened()
     peer = await connect(node.address())
     peer.writer.transport.pause_reading()
@@ -826,6 +828,7 @@ async def test_a_closed_connection_waits_for_a_peer_that_reads_late_and_for_no_o
     while not connection._transport.get_write_buffer_size():
         node.send(b"x" * 65_000, peer.address)
         sent += 65_000
+        await turns(3)  # until the kernel takes no more
     connection.close()
     await turns(3)
     if is_reading:

@@ -340,6 +340,8 @@ async def test_an_unfinished_handshake_releases_its_slot(secured, connect, monke
 
 async def test_a_peer_that_does_not_say_that_it_closes_too_keeps_no_slot(secured, authority, monkeypatch):
     monkeypatch.setattr(patience, "CLOSE_S", 0.05)
+    for other in ("MESSAGE_S", "LOOK_S"):  # nothing else shall end the connection
+        monkeypatch.setattr(patience, other, 2 * PATIENCE_S)
     node = await secured()
     context, loop = authority.client_context(), asyncio.get_running_loop()
 
