@@ -1,5 +1,6 @@
 """A journal on a real directory, as tests need it: opened, filled, cut off by a crash and read again."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.earlier import read_segments
+from vosd.engine.journal.entries import TimeMark, entries_in
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.kept import JournalPlace
 from vosd.sip.flows import Flows, Listener
@@ -57,6 +59,17 @@ def open_call(index: int, answered_mono: int = 5_000) -> OpenCall:
 def crash_and_read(directory: Path) -> Remains:
     """Return what another run would find now."""
     return read_segments(listed(directory, IN_USE))
+
+
+def marks_in(directory: Path) -> list[TimeMark]:
+    """Return the marks of time that are written by now, also by a process that goes on."""
+    files = [BytesIO(path.read_bytes()) for path in listed(directory, IN_USE)]
+    return [entry for file in files for entry in entries_in(file) if isinstance(entry, TimeMark)]
+
+
+def acknowledged_in(directory: Path) -> set[str]:
+    """Return the calls that these say the caller has acknowledged."""
+    return {call_id for mark in marks_in(directory) for call_id, _ in mark.acknowledged}
 
 
 def files_of(directory: Path) -> list[str]:

@@ -30,8 +30,8 @@ def test_the_side_that_hung_up_first_has_ended_the_call_whichever_listener_it_us
             'address: "$vendor",', 'address: "$vendor", interface: "udp:$inner",'
         )
         scene = stage(configuration=two, prepare=take_descriptors, inner=f"{NETWORK}.2:17999")
-        scene.answered(1)
         began = time.monotonic()
+        scene.answered(1)
         scene.daemon.kill()
         [call], [invite] = scene.customer.answered, scene.vendor.invites.values()
         for number in range(MANY):
