@@ -44,13 +44,14 @@ def test_a_full_customer_gets_503_and_may_call_again_when_a_call_has_ended(stage
 def test_a_customer_over_its_rate_gets_503_until_a_second_has_passed(stage: Stage) -> None:
     with conversing(stage, "4410", "4410", customer="hasty") as (first, second):
         began = time.monotonic()
-        first.establish()
+        first.call.invite()
         assert refusal_of(second.call) == (503, 'Q.850;cause=42;text="Gateway Rate Limit"', [])
+        first.answer(first.vendor.expect("INVITE"))
         later = call_until_taken(stage, second)
         waited_s = time.monotonic() - began
         later.hang_up()
         first.hang_up()
-    assert 1.0 <= waited_s < 10.0
+    assert waited_s >= 1.0
     stage.expect_nothing_left()
     check(
         stage.record_of(second.callee), Expected("Gateway Rate Limit", "switch", 503, 42, customer="hasty", rated=False)
@@ -102,8 +103,9 @@ def test_a_full_vendor_leaves_no_route(stage: Stage) -> None:
 
 def test_a_vendor_over_its_rate_leaves_no_route(stage: Stage) -> None:
     with conversing(stage, "4460", "4460", gateway="carrier-hasty") as (first, second):
-        first.establish()
+        first.call.invite()
         assert refusal_of(second.call) == (503, 'Q.850;cause=3;text="No Available Route"', [])
+        first.answer(first.vendor.expect("INVITE"))
         first.hang_up()
     stage.expect_nothing_left()
     check(stage.record_of(second.callee), Expected("No Available Route", "switch", 503, 3))
