@@ -4,6 +4,8 @@ What is looked for and what is sent is not changed: for tests that need the daem
 """
 
 from doubles.moved_clock import follow
+from doubles.spare import fork_for
+from vosd.daemon import daily, retention
 from vosd.engine.alarms import mail, watch, webhook
 
 
@@ -19,8 +21,9 @@ def margins_soon() -> None:
     watch.MARGIN_CHECKS = 1  # type: ignore[misc]
 
 
-def soon_on_moved_clock() -> None:
-    """Do so, and let the clock be the one that a test moves."""
+def nights_on_moved_clock() -> None:
+    """Do so by the clock that a test moves; fork what drops old calls, which takes a while to execute."""
+    fork_for({retention.PROCESS: daily.__name__})
     follow()
     soon()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 from doubles.data.records import answered_call
 from doubles.moved_clock import MovedClock
-from doubles.quick_alarms import soon_on_moved_clock
+from doubles.quick_alarms import nights_on_moved_clock
 from e2e.conditions import eventually
 
 from vosd.base.ids import uuid7
@@ -46,7 +46,7 @@ def test_calls_are_dropped_every_night_once_nothing_keeps_them(stage, tmp_path):
     midnight = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
     clock = MovedClock(tmp_path, midnight + 1_000 * AT_S - 5_000)
     (tmp_path / "out").mkdir()
-    scene = stage(configuration=CONFIGURATION + RETENTION, prepare=soon_on_moved_clock)
+    scene = stage(configuration=CONFIGURATION + RETENTION, prepare=nights_on_moved_clock)
     for days_ago in (300, 200, 90):
         book(scene, days_ago)
     before = scene.daemon.ask("account", "show", "acme")["balance"]
