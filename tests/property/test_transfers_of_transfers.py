@@ -30,6 +30,7 @@ SCRIPTS = (
     Script((Line(0, 180), Line(2_000, 486))),
     RINGS,
     refuses(486, after_ms=1_000),
+    refuses(488, after_ms=300),
     Script((Line(0, 183, ANSWER), Line(1_500, 200, ANSWER))),
     Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_500, 486))),
 )
@@ -65,10 +66,10 @@ class Day:
             self._do_with(draw.choice(ready), doing)
 
     def check(self) -> None:
-        """Require that each call has a side, and that joined ones name each other."""
+        """Require that each call has a side or searches one, and that joined ones name each other."""
         for call in (live_call.call for live_call in self.scene.exchange.switch.calls()):
             joined = call.conversation.joined
-            assert call.conversation.parties
+            assert call.conversation.parties or call.search is not None
             assert joined is None or joined.conversation.joined is call
 
     def check_media(self, relay: VirtualRelay) -> None:

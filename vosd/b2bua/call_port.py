@@ -120,6 +120,12 @@ class TransferPort(Protocol):
     def failed(self, status: int, now: Instant) -> None:
         """Report that the target was not reached."""
 
+    def asks_for_offer(self, status: int, now: Instant) -> bool:
+        """Return whether another offer to a target that has refused the one before is asked for."""
+
+    def offer_came(self, now: Instant) -> None:
+        """Report that the side which was asked for that has made an offer, or none."""
+
 
 class ConversationPort(Protocol):
     """The conversation of the two sides of a call, as their legs know it."""

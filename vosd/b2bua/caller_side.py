@@ -19,6 +19,8 @@ class CallerSide(Protocol):
     """Port of a call to its calling side."""
 
     call: "CallPort"
+    offer: bytes
+    """The session that is offered to the gateways; empty if the callee is to make the offer."""
 
     @property
     def inviter(self) -> "Caller | None":
@@ -47,10 +49,6 @@ class CallerSide(Protocol):
     @property
     def named(self) -> str:
         """Name of the caller in the From of the dialog; empty once the customer has left its own call."""
-
-    @property
-    def offer(self) -> bytes:
-        """The session that is offered to the gateways; empty if the callee is to make the offer."""
 
     @property
     def takes_100rel(self) -> bool:

@@ -312,6 +312,12 @@ class Hunt:
         else:
             self.responding, self.refused_number = choice.gateway, choice.callee_out
 
+    def repeat(self) -> None:
+        """Let the latest gateway be tried once more."""
+        self.next_hops = () if self.latest is None else (self.latest, *self.next_hops)
+        self.stays = self.is_refused = False
+        self.responding = self.refused_number = None
+
     def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome, device: str = "") -> bool:
         """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7).
 

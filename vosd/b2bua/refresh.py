@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.renegotiation import Proposal
 from vosd.base.clock import Instant
-from vosd.sdp.direction import inactive
+from vosd.sdp.direction import inactive, may_answer
+from vosd.sdp.media import BadSession, media_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.client import InviteClient
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
+    from vosd.b2bua.call_port import TransferPort
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.supervision import Supervision
 
@@ -135,3 +137,58 @@ class MediaHold(ChangedAnswer):
         """Abandon it; the side may have accepted it meanwhile, and is on hold until it is offered something else."""
         self._release(now)
         self._over()
+
+
+class WantedOffer(Proposal):
+    """Ask a side that is transferred for an offer, which has all of its codecs: an answer has those it has chosen.
+
+    The session goes on: what the side was sent last is the answer to that offer, too.
+    """
+
+    __slots__ = ("_described", "transfer")
+
+    transfer: "TransferPort"
+
+    def __init__(self, endpoint: Endpoint, far: "Leg") -> None:
+        """``transfer``, which wants the offer, is set before anything is sent."""
+        super().__init__(endpoint, None, far, "INVITE", b"")
+        self._described = far.sessions.active_remote()
+
+    def alarm_fired(self, event: AlarmFired) -> None:
+        """Ask now, or when the far side is free."""
+        self.alarm = None
+        self.begin_when_free(event.at)
+
+    def withdraw(self, now: Instant, _status: int = 487) -> None:
+        """Abandon it: the transfer is over."""
+        self._release(now)
+        self._over()
+
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        far = self.far
+        if invite is not None:
+            said = far.sessions.said
+            answer = said if may_answer(said, session) else inactive(said)
+            self._acknowledge(invite, answer if session else b"", now)
+        self._over()
+        call, has_moved = far.call, _places(far.sessions.active_remote()) != _places(self._described)
+        if has_moved and session and call.callee is not None and call.conversation.is_established:
+            call.conversation.bridge_to(call.callee).answer_changed(far, session, now, is_last=True)
+        self.transfer.offer_came(now)
+
+    def _refused(self, _status: int, now: Instant) -> None:
+        self._over()
+        self.transfer.offer_came(now)
+
+    def _far_is_gone(self, status: int, now: Instant) -> None:
+        """End the call after 481 alone: a side that ignores such a request talks on."""
+        if status == 481:
+            super()._far_is_gone(status, now)
+
+
+def _places(session: bytes) -> list[tuple[str, int]]:
+    """Return where the media of a description go; empty where it cannot be read."""
+    try:
+        return [(medium.host, medium.port) for medium in media_of(session)]
+    except BadSession:
+        return []

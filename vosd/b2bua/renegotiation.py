@@ -42,7 +42,7 @@ FREE_MS: Final = 200
 """Wait before a side that has an INVITE in progress is looked at again."""
 RETRY_AFTER_MAX_S: Final = 10
 """Longest wait that a side asks for which has not answered an INVITE before ours (RFC 3261 section 14.2)."""
-_OTHER_CODECS: Final = frozenset({488, 606})
+OTHER_CODECS: Final = frozenset({488, 606})
 """Refusals of a description. An answer has only the codecs that its author has chosen, often a single one: an offer of
 that side has all of them."""
 
@@ -618,7 +618,7 @@ class Introduction(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         if status not in {408, 481, 487} and not self.facts.has_turned:
             makes_none = self.far is self.second and not self.offer  # its latest description is the best that there is
-            if makes_none or (self.far is self.first and self.answers_in_ack is None and status in _OTHER_CODECS):
+            if makes_none or (self.far is self.first and self.answers_in_ack is None and status in OTHER_CODECS):
                 self.facts.has_turned = True
                 self._go_on(self.first if makes_none else self.second, b"", now)
                 return

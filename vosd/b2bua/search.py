@@ -247,6 +247,14 @@ class CalleeSearch(msgspec.Struct, eq=False):
         else:
             self._attempt_due(attempt, now)
 
+    def go_on(self, now: Instant, *, again: bool) -> None:
+        """Call the last gateway once more, for which there is another offer, or end the call (not ``again``)."""
+        if again:
+            self.hunt.repeat()
+            self.try_next(now)
+        else:
+            self._fail(now)
+
     # -- the end of the search -----------------------------------------------------------------------------------------
 
     def won(self, attempt: GatewayAttempt, row: str, now: Instant) -> None:
@@ -488,8 +496,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._fail(now)
 
     def _fail(self, now: Instant) -> None:
-        """End the call: no gateway is left to try."""
-        self._call.search_failed(self.hunt.failure(), now)
+        """End the call: no gateway is left to try, unless a transfer has another offer for the last one."""
+        failure, transfer = self.hunt.failure(), self._call.conversation.transfer
+        if transfer is None or not transfer.asks_for_offer(failure.status, now):
+            self._call.search_failed(failure, now)
 
     def _leave_place(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Note the outcome of an attempt (None = nothing learnt of the vendor), and release what it has occupied.

@@ -15,10 +15,13 @@ from vosd.b2bua.attempt import leg_of
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_notification
-from vosd.b2bua.refresh import MediaHold
+from vosd.b2bua.refresh import MediaHold, WantedOffer
+from vosd.b2bua.renegotiation import OTHER_CODECS
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sdp.origin import alike
+from vosd.sdp.security import has_keys
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.store import TimerOwner
@@ -53,18 +56,22 @@ class TransferFacts(msgspec.Struct, omit_defaults=True):
     """Whether the first call was made to the transferor, not by it."""
     second_called: bool = False
     """Whether the second call was made to the transferor."""
+    has_asked: bool = False
+    """Whether the side that the target is called for was asked for an offer."""
 
 
 class CallTransfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
-    __slots__ = ("_endpoint", "alarm", "event", "facts", "first", "hold", "second")
+    __slots__ = ("_endpoint", "alarm", "event", "facts", "first", "hold", "second", "wanted")
 
     def __init__(self, endpoint: Endpoint, first: "Call", event: str, facts: TransferFacts) -> None:
         """``event`` names the REFER in NOTIFYs."""
         self.facts = facts
         self.hold: MediaHold | None = None
         """Holds the side that waits."""
+        self.wanted: WantedOffer | None = None
+        """Asks the side that the target is called for to make an offer."""
         self._endpoint = endpoint
         self.event = event
         self.alarm: Timer[TimerOwner] | None = None
@@ -161,6 +168,31 @@ class CallTransfer:
         # up already, the side that stays has no other party.
         if self.transferor_in(first) is None:
             first.hung_up(None, None, now)
+
+    def asks_for_offer(self, status: int, now: Instant) -> bool:
+        """Ask the side that the target is called for to make an offer, if that refuses its latest description.
+
+        That one may be an answer of a single codec (RFC 3264 section 6.1). Encrypted media are left as they are: other
+        keys would have to go to the transferor, too.
+        """
+        leg, bridge = self.side_of_target, self.first.conversation.bridge
+        if self.facts.has_asked or status not in OTHER_CODECS or leg is None or has_keys(leg.sessions.remote):
+            return False
+        if bridge is not None and not bridge.is_quiet:
+            return False
+        self.facts.has_asked = True
+        self.wanted = WantedOffer(self._endpoint, leg)
+        self.wanted.transfer = self
+        self.wanted.begin_when_free(now)
+        return True
+
+    def offer_came(self, now: Instant) -> None:
+        """Call the target again with an offer that has other codecs; without one it is not reached."""
+        self.wanted, leg, second = None, self.side_of_target, self.second
+        if leg is None or second is None or second.search is None:
+            return
+        before, second.caller.offer = second.caller.offer, leg.sessions.active_remote()
+        second.search.go_on(now, again=not alike(second.caller.offer, before))
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """The target takes too long."""
@@ -357,9 +389,10 @@ class CallTransfer:
         if self.alarm is not None:
             self._endpoint.call_off(self.alarm)
             self.alarm = None
-        hold, self.hold = self.hold, None
-        if hold is not None:
-            hold.withdraw(now)
+        open_offers, self.hold, self.wanted = (self.hold, self.wanted), None, None
+        for each in open_offers:
+            if each is not None:
+                each.withdraw(now)
 
     def _notify(self, status: int, now: Instant) -> None:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""

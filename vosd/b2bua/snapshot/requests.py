@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import ChangedAnswer, MediaHold, Refresh
+from vosd.b2bua.refresh import ChangedAnswer, MediaHold, Refresh, WantedOffer
 from vosd.b2bua.renegotiation import Introduction, Proposal, ProposalFacts, Renegotiation
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
@@ -48,7 +48,9 @@ def _asked(asked: Client | InviteClient | None, endpoint: Endpoint) -> AskedSnap
     return None if asked is None or asked.is_unsent else request_snapshot(asked, endpoint.flows)
 
 
-Kind: TypeAlias = Literal["renegotiation", "refresh", "changed answer", "hold", "introduction", "takeover"]
+Kind: TypeAlias = Literal[
+    "renegotiation", "refresh", "changed answer", "hold", "introduction", "takeover", "wanted offer"
+]  # fmt: skip
 KINDS: Final[dict[type[Proposal], Kind]] = {
     Renegotiation: "renegotiation",
     Refresh: "refresh",
@@ -56,6 +58,7 @@ KINDS: Final[dict[type[Proposal], Kind]] = {
     MediaHold: "hold",
     Introduction: "introduction",
     Takeover: "takeover",
+    WantedOffer: "wanted offer",
 }
 
 
@@ -123,6 +126,8 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
                 return Introduction(endpoint, bridge, first, second, far, offer, self._in_ack(calls))
             case "hold":
                 return MediaHold(endpoint, far, offer, said_before)
+            case "wanted offer":
+                return WantedOffer(endpoint, far)
             case "changed answer":
                 return ChangedAnswer(endpoint, bridge, far, offer, said_before)
             case "refresh" if far.supervision is not None:

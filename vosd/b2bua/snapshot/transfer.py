@@ -5,7 +5,7 @@ import msgspec
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_side import CallerSide
-from vosd.b2bua.refresh import MediaHold
+from vosd.b2bua.refresh import MediaHold, WantedOffer
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, RestoredCalls
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
@@ -54,17 +54,19 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
     event: bytes = b""
     alarm: TimerSnapshot | None = None
     hold: ProposalSnapshot | None = None
+    wanted: ProposalSnapshot | None = None
 
     @classmethod
     def of(cls, transfer: CallTransfer) -> "TransferSnapshot":
         """Describe a transfer."""
-        first, second, hold = transfer.first, transfer.second, transfer.hold
+        first, second, hold, wanted = transfer.first, transfer.second, transfer.hold, transfer.wanted
         return cls(
             first=first.arrival.call_id,
             second=None if second is None else second.arrival.call_id,
             event=encode(transfer.event),
             alarm=TimerSnapshot.of(transfer.alarm, first.endpoint.store),
             hold=None if hold is None else ProposalSnapshot.of(hold, first),
+            wanted=None if wanted is None else ProposalSnapshot.of(wanted, first),
             **named(transfer.facts),
         )
 
@@ -76,9 +78,12 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
         first = calls.calls[self.first]
         transfer = CallTransfer(first.endpoint, first, text_of(self.event), facts_in(self, TransferFacts))
         hold = None if self.hold is None else self.hold.restored(first, None, calls)
+        wanted = None if self.wanted is None else self.wanted.restored(first, None, calls)
         transfer.second = None if self.second is None else calls.calls[self.second]
         transfer.alarm = calls.restoration.alarm(self.alarm, transfer)
         transfer.hold = hold if isinstance(hold, MediaHold) else None
+        if isinstance(wanted, WantedOffer):
+            transfer.wanted, wanted.transfer = wanted, transfer
         calls.transfers[self.first] = transfer
         return transfer
 

@@ -77,10 +77,10 @@ def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
         return None
     has_target = transfer.second is not None and transfer.stage is Stage.CONSULTING
     if has_target:
-        return replace(transfer, alarm=None, hold=None)
+        return replace(transfer, alarm=None, hold=None, wanted=None)
     is_there = bool(parts.joined) or (parts.caller is not None and (parts.callee is None or not parts.callee.has_left))
     if is_there and transfer.first == parts.arrival.call_id and transfer.notifies and transfer.stage is Stage.CALLING:
-        return replace(transfer, second=None, alarm=None, hold=None)
+        return replace(transfer, second=None, alarm=None, hold=None, wanted=None)
     return None
 
 
