@@ -4,6 +4,7 @@ A server may send anything. The time is bounded by who asks; head and body are b
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -269,7 +270,10 @@ class HttpServer:
             if self._receive_bytes is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_bytes)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().sock_connect(sock, (host, self._port))
+            try:
+                await asyncio.get_running_loop().sock_connect(sock, (host, self._port))
+            except OSError as error:  # "Connect call failed": the reason is in its number alone
+                raise OSError(error.errno, os.strerror(error.errno or 0)) from error
             return HttpConnection(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name))
         except BaseException:
             sock.close()

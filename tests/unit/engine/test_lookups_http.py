@@ -302,6 +302,14 @@ async def test_a_server_that_changes_its_keys_without_end_is_read_no_more(
                     await server.look_up(scheme="https")
 
 
+async def test_a_server_that_cannot_be_connected_to_is_told_with_the_reason(server: Server) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        server.port = deaf.getsockname()[1]
+        with pytest.raises(LookupFailedError, match="Connection refused"):
+            await server.look_up()
+
+
 async def test_the_kernel_holds_little_of_what_a_server_sends(server: Server) -> None:
     connection = await HttpServer(f"http://127.0.0.1:{server.port}", HostNames(1, "none")).connect()
     try:
