@@ -1,4 +1,4 @@
-"""Five hundred calls at fifty a second into MariaDB: all carried, all booked, nothing left."""
+"""Five hundred calls at up to fifty a second into MariaDB: all carried, all booked, nothing left."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.sipp, pytest.mark.mariadb]
 
 CALLS = 500
 RATE = 50
+AT_ONCE = 25
+"""Of these calls as many as a machine without other work has at once: a busy one carries fewer in a second."""
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_each_of_many_calls_leaves_its_record_and_the_sums_are_exact(loaded: Sta
             source,
             calls=CALLS,
             trace=False,
-            options=("-r", str(RATE), "-l", str(CALLS), "-cid_str", "customer-%u-%p"),
+            options=("-r", str(RATE), "-l", str(AT_ONCE), "-cid_str", "customer-%u-%p"),
         ) as caller,
     ):
         caller.wait()
