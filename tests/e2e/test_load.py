@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.sipp, pytest.mark.mariadb]
 CALLS = 500
 RATE = 50
 AT_ONCE = 25
-"""Of these calls as many as a machine without other work has at once: a busy one carries fewer in a second."""
+"""Most calls at once, which a machine without other work has as well: a busy one carries fewer in a second."""
 
 
 @pytest.fixture

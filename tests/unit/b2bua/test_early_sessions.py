@@ -273,7 +273,7 @@ def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_the_version_of_an_early_update_that_was_refused_is_that_of_no_other_after_a_kill(tmp_path, side):
-    """Its reader would take the next offer for the one that it has refused (RFC 3264 section 8)."""
+    """A side would else take the next offer for the one that it has refused (RFC 3264 section 8)."""
     scene = KilledScene(tmp_path)
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
     call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=100)

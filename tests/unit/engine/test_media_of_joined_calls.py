@@ -517,7 +517,7 @@ def test_a_refresh_of_a_party_that_has_refused_the_hold_of_a_target_leaves_music
 def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_is_offered_all_of_that_one(
     engine, limited
 ):
-    """Its trunk takes PCMU alone, and the other party had chosen G722 of both."""
+    """One trunk takes PCMU alone, and the other party had chosen G722 of both."""
     scene = stage((ON, ON, ON), engine)
     content = scene.exchange.switch.catalogue
     vendor = content.routing_gateways[f"vendor-{limited}"]
