@@ -223,7 +223,7 @@ class CallTransfer:
         if self.facts.stage is Stage.CONSULTING:
             self._join(now)
         else:
-            self._report_ringing(now)
+            self._go_on_with_other_side(now)
 
     def release_transferor(self, now: Instant) -> None:
         """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
@@ -232,7 +232,7 @@ class CallTransfer:
         elif self.facts.stage is Stage.CALLING and self.transferor_in(self.first) is not None:
             self._let_go(self.first, now)
             self.first.board.moved(at_once=True)
-            self._report_ringing(now)
+            self._go_on_with_other_side(now)
 
     def first_ends(self, now: Instant) -> None:
         """Notify the transferor that its transfer fails, before its call ends (RFC 3515 section 2.4.7)."""
@@ -283,6 +283,13 @@ class CallTransfer:
         self._report_ringing(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _go_on_with_other_side(self, now: Instant) -> None:
+        """Call the target for the side that stays; a transferor that has left is asked for an offer no more."""
+        self._report_ringing(now)
+        if self.wanted is not None and self.wanted.far is not self.side_of_target:
+            self.wanted.withdraw(now)
+            self.offer_came(now)
 
     def _report_ringing(self, now: Instant) -> None:
         """Let the side that waits be played the ringing of a target that has rung before that side waited for it."""

@@ -283,15 +283,21 @@ def test_a_kill_while_the_party_is_asked_ends_the_transfer_alone(tmp_path):
     scene.expect_nothing_left(call)
 
 
-def test_a_telephone_that_wants_to_talk_to_the_target_first_is_asked_for_its_offer():
+def consulting(*replies: Reply) -> tuple[Scene, OutgoingCall, IncomingCall]:
+    """Return a telephone that wants to talk to the target first, and was asked for its offer."""
     scene = keypad_scene()
     call = scene.answered_call(Intent(offer=OFFERED), talk_ms=1_000)
-    there = scene.vendor.only_call
-    call.will("INVITE", Reply(body=revised(OFFERED).replace("AVP 0 8 101", "AVP 0 8 9 101")))
+    call.will("INVITE", *replies)
     scene.vendor.by_number = {TARGET: refuses(488, 100)}
     press(scene, call, f"*2{TARGET}#", 50)
     scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
     scene.vendor.by_number = {TARGET: AGREES}
+    scene.wire.run_until(lambda: bool(call.asked["INVITE"]))
+    return scene, call, scene.vendor.calls[0]
+
+
+def test_a_telephone_that_wants_to_talk_to_the_target_first_is_asked_for_its_offer():
+    scene, call, there = consulting(Reply(body=revised(OFFERED).replace("AVP 0 8 101", "AVP 0 8 9 101")))
     scene.wire.run_for(3_000)
     assert [bool(each.body) for each in call.asked["INVITE"]] == [False, True]
     assert "AVP 0 8 9 101\r\n" in scene.vendor.calls[-1].invite.body
@@ -299,4 +305,25 @@ def test_a_telephone_that_wants_to_talk_to_the_target_first_is_asked_for_its_off
     call.hang_up()
     scene.wire.run_for(3_000)
     assert media_of(there.theirs) == media_of(scene.vendor.calls[-1].mine)
+    scene.expect_nothing_left(there)
+
+
+@pytest.mark.parametrize("reply", [SILENCE, Reply(100), Reply(481, after_ms=2_000), Reply(491)])
+@pytest.mark.parametrize("keys", ["", "*9"])
+def test_it_is_asked_no_more_once_it_has_left(reply, keys):
+    """The target is called at once for the side that stays."""
+    scene, call, there = consulting(reply)
+    if keys:
+        press(scene, call, keys, 10)
+    else:
+        call.hang_up()
+    scene.wire.run_for(3_000)
+    target = scene.vendor.calls[-1]
+    assert len(call.asked["INVITE"]) == 1
+    assert media_of(target.invite.body) == media_of(there.mine)
+    assert media_of(there.theirs) == media_of(target.mine)
+    assert call.is_over
+    scene.wire.run_for(40_000)
+    assert not there.is_over
+    assert not target.is_over
     scene.expect_nothing_left(there)
