@@ -10,6 +10,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 Thing = TypeVar("Thing")
+
+REORDERING: Final = r"\u202a-\u202e\u2066-\u2069"
+"""Characters by which a terminal shows the text behind them in another order, for the brackets of a pattern."""
 _encode: Final = msgspec.json.Encoder().encode
 
 

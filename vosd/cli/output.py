@@ -16,6 +16,8 @@ import click
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from vosd.base.text import REORDERING
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -25,8 +27,8 @@ Item = TypeVar("Item")
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
-_HIGH: Final = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-"""Control characters above U+001F, and those by which a terminal shows the text behind them in another order."""
+_HIGH: Final = rf"\x7f-\x9f{REORDERING}"
+"""Control characters above U+001F, and those that change the order of a text."""
 _CONTROL: Final = re.compile(rf"(?!\r?\n|\t)[\x00-\x1f{_HIGH}]")
 _HIGH_CONTROL: Final = re.compile(f"[{_HIGH}]")
 _NARROWEST: Final = 6

@@ -18,6 +18,7 @@ import yaml
 
 from vosd.base.edited import edited
 from vosd.base.parts import in_parts
+from vosd.base.text import REORDERING
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, BadObjectError, ObjectVersion, check_kind
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, with_variables
@@ -25,8 +26,7 @@ from vosd.config.stored import Stored
 
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
-_REORDERING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters by which a terminal shows the text behind them in another order."""
+_REORDERING: Final = re.compile(f"[{REORDERING}]")
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 """Names that are the same when they are quoted, as nearly all are."""
 

@@ -70,7 +70,8 @@ class RateOrder(msgspec.Struct, frozen=True):
 def _days_of(_names: tuple[str, str], _zone: str | None) -> str:
     """Return a digest of when days of the machine's zone begin.
 
-    Its names say too little: Chicago and Havana have the same, and so have rules of before an update.
+    Its names say too little: Chicago and Havana have the same, and so have rules of before an update. They and ``TZ``
+    are given as the key of the cache.
     """
     begins = (time.mktime((_FIRST_YEAR, 1, day, 0, 0, 0, 0, 0, -1)) for day in range(1, _DAYS + 1))
     return hashlib.sha256(array("d", begins).tobytes()).hexdigest()
