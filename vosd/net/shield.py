@@ -228,6 +228,9 @@ class Shield:
         self, source: _Source, kind: MessageKind, data: bytes, host: str, now: float
     ) -> Rank | ShieldAnswer:
         """Accept what belongs to a call, as of other sources, and drop the rest."""
+        if now < source.blocked_until:
+            self._dropped[Drop.BLOCKED] += 1
+            return ShieldAnswer.SILENCE
         is_known = self._known.get(host) is source
         if (kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN) and self._belongs(kind, data):
             return self._in_call(source, data, now) if is_known else self._within(source, data, host, now)

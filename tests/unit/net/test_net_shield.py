@@ -379,6 +379,14 @@ class TestDeniedSources:
         assert auth_gate.heard(BLOCK_PER_S + 1, MessageKind.CALL, UNKNOWN_SOURCE) == 0
         assert [host for host, _ in auth_gate.blocked] == [UNKNOWN_SOURCE]
 
+    def test_messages_of_a_blocked_one_are_not_looked_up(self, auth_gate):
+        auth_gate.ours.add(b"ours")
+        auth_gate.heard(BLOCK_PER_S + 1, MessageKind.CALL, UNKNOWN_SOURCE)
+        assert auth_gate.heard(3, MessageKind.WITHIN, UNKNOWN_SOURCE, b"ours") == 0
+        assert auth_gate.dropped["blocked source"] == 3
+        auth_gate.now = auth_gate.blocked[0][1]
+        assert auth_gate.heard(3, MessageKind.WITHIN, UNKNOWN_SOURCE, b"ours") == 3
+
     def test_of_one_site_of_ipv6_a_single_address_may_be_denied(self, auth_gate):
         auth_gate.denied.add("2001:db8::1")
         assert auth_gate.heard(2, MessageKind.CALL, "2001:db8::1") == 0
