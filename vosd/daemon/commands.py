@@ -19,6 +19,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
+from vosd.base.parts import in_parts
 from vosd.catalogue.problems import ConfigError
 from vosd.control.calls import (
     AccountCalls,
@@ -86,7 +87,7 @@ from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.snapshots import accounts_of, counts_by_account, description, gateways_of, is_paid_by, snapshot
+from vosd.engine.calls.snapshots import CallCounts, accounts_of, description, gateways_of, is_paid_by, snapshot
 from vosd.engine.registration.bindings import ListedBinding, has_part, inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
@@ -182,7 +183,11 @@ class Commands:
 
     async def count_calls(self, order: CountCalls) -> dict[str, AccountCalls]:
         """Count the running calls of each account."""
-        return counts_by_account(self._service.switch.calls(), order.accounts)
+        counts = CallCounts(order.accounts)
+        for part in in_parts(self._service.switch.calls(), ROWS_AT_ONCE):
+            counts.add(part)
+            await asyncio.sleep(0)  # let calls run
+        return counts.by_account()
 
     async def registrations(self, order: ListRegistrations) -> list[InboundRow | OutboundRow]:
         """List registrations in both directions."""

@@ -74,6 +74,15 @@ async def test_calls_of_some_customers_are_listed_and_counted_without_a_look_at_
     assert (await commands.count_calls(CountCalls())).keys() == {"mine", "acme", vendor}
 
 
+async def test_others_have_their_turn_while_many_calls_are_counted(scene, commands, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    first, *_, last = scene.exchange.switch.calls()
+    asyncio.get_running_loop().call_soon(end, scene, [last])
+    counted = await commands.count_calls(CountCalls())
+    assert counted["acme"] == AccountCalls(CALLS - 1, 0), "the last one has ended in between"
+    assert not first.is_over
+
+
 async def test_calls_that_end_while_those_that_fit_are_looked_for_are_not_counted(scene, commands, monkeypatch):
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
     first = scene.exchange.switch.calls()[0]

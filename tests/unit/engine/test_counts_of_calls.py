@@ -5,7 +5,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 from vosd.control.calls import AccountCalls
-from vosd.engine.calls.snapshots import counts_by_account
+from vosd.engine.calls.snapshots import CallCounts
 
 
 def test_a_call_counts_for_its_customer_and_the_vendor_that_is_tried():
@@ -15,5 +15,7 @@ def test_a_call_counts_for_its_customer_and_the_vendor_that_is_tried():
         scene.talk(Intent(hang_up_after_ms=3_600_000))
     calls = scene.exchange.switch.calls()
     vendor = calls[0].call.journey.choice.gateway.account
-    assert counts_by_account(calls) == {"acme": AccountCalls(as_customer=3), vendor: AccountCalls(as_vendor=3)}
-    assert counts_by_account([]) == {}
+    counts = CallCounts()
+    assert counts.by_account() == {}
+    counts.add(calls)
+    assert counts.by_account() == {"acme": AccountCalls(as_customer=3), vendor: AccountCalls(as_vendor=3)}

@@ -31,22 +31,32 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
     return found
 
 
-def counts_by_account(calls: Iterable[LiveCall], accounts: Container[str] | None = None) -> dict[str, AccountCalls]:
-    """Count calls by the accounts of their customers and vendors; one of an account to itself is its customer's.
+class CallCounts:
+    """Numbers of calls of accounts, as customers and as vendors; a call of an account to itself is its customer's."""
 
-    ``accounts``: only by these; None = by all.
-    """
-    paid: Counter[str] = Counter()
-    taken: Counter[str] = Counter()
-    for carried in calls:
-        account, choice = carried.call_request.account, carried.call.journey.choice
-        customer = None if account is None else account.id
-        vendor = None if choice is None else choice.gateway.account
-        if customer is not None and (accounts is None or customer in accounts):
-            paid[customer] += 1
-        if vendor is not None and vendor != customer and (accounts is None or vendor in accounts):
-            taken[vendor] += 1
-    return {name: AccountCalls(paid[name], taken[name]) for name in paid | taken}
+    def __init__(self, accounts: Container[str] | None = None) -> None:
+        """``accounts``: only calls of these are counted; None = those of all."""
+        self._accounts = accounts
+        self._paid: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
+
+    def add(self, calls: Iterable[LiveCall]) -> None:
+        """Count calls, but those that have ended."""
+        accounts = self._accounts
+        for carried in calls:
+            if carried.is_over:
+                continue
+            account, choice = carried.call_request.account, carried.call.journey.choice
+            customer = None if account is None else account.id
+            vendor = None if choice is None else choice.gateway.account
+            if customer is not None and (accounts is None or customer in accounts):
+                self._paid[customer] += 1
+            if vendor is not None and vendor != customer and (accounts is None or vendor in accounts):
+                self._taken[vendor] += 1
+
+    def by_account(self) -> dict[str, AccountCalls]:
+        """Return the numbers of each account that has calls."""
+        return {name: AccountCalls(self._paid[name], self._taken[name]) for name in self._paid | self._taken}
 
 
 def gateways_of(calls: Iterable[LiveCall]) -> set[str]:
