@@ -39,8 +39,9 @@ from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, KeptUpload, is_long, kept_upload
 from vosd.api.known_senders import KnownSenders
 from vosd.api.listing import (
-    READ_AT_ONCE,
     PageWanted,
+    ReadingTurns,
+    Turns,
     check_cursor,
     check_indexed,
     check_length,
@@ -109,7 +110,7 @@ class Application:
         self._routes = routes
         self._jobs = jobs
         self._repeats = Repeats()
-        self._turns = asyncio.Semaphore(READ_AT_ONCE)
+        self._turns = ReadingTurns()
         self._streams = Counter[str]()
         """Answers under way, by path, of operations that bound them."""
         self._places = StreamPlaces()
@@ -239,7 +240,7 @@ class Application:
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
         if wanted is not None:
-            listed = _list(operation, office, who, order, wanted, self._turns)
+            listed = _list(operation, office, who, order, wanted, self._turns.of(who.account))
             # What comes before a stream begins may take long; once it has begun, it ends when its client goes.
             try:
                 return await (request.unless_gone(listed) if wanted.form else listed)
@@ -451,7 +452,7 @@ def _require_permission(operation: Operation, who: Principal) -> None:
 
 
 async def _list(
-    operation: Operation, office: Office, who: Principal, order: Any, wanted: PageWanted, turns: asyncio.Semaphore
+    operation: Operation, office: Office, who: Principal, order: Any, wanted: PageWanted, turns: Turns
 ) -> Answer:
     assert operation.listing is not None
     await check_length(operation.listing, office, who, order, wanted)

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from itertools import count
 from operator import gt, itemgetter, lt
 from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec.structs import FieldInfo, asdict
@@ -39,6 +40,48 @@ READ_AT_ONCE: Final = 8
 
 One that waits for its client reads nothing, and keeps no other from its turn.
 """
+READ_BY_ONE_ACCOUNT: Final = 2
+"""Of these, streams of one account, with all its tokens and log-ins: any number of them may be open."""
+
+
+class ReadingTurns:
+    """Turns at reading lists whole."""
+
+    def __init__(self) -> None:
+        self._of_all = asyncio.Semaphore(READ_AT_ONCE)
+        self._of_accounts: WeakValueDictionary[str, AccountTurns] = WeakValueDictionary()
+
+    def of(self, account: str | None) -> "Turns":
+        """Return the turns of an account; None = of the installation itself, which may have all."""
+        if account is None:
+            return self._of_all
+        turns = self._of_accounts.get(account)
+        if turns is None:
+            turns = self._of_accounts[account] = AccountTurns(self._of_all)
+        return turns
+
+
+class AccountTurns:
+    """Turns of one account, each of which is one of all as well."""
+
+    def __init__(self, of_all: asyncio.Semaphore) -> None:
+        self._of_all = of_all
+        self._own = asyncio.Semaphore(READ_BY_ONE_ACCOUNT)
+
+    async def __aenter__(self) -> None:
+        await self._own.acquire()
+        try:
+            await self._of_all.acquire()
+        except BaseException:
+            self._own.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._of_all.release()
+        self._own.release()
+
+
+Turns = asyncio.Semaphore | AccountTurns
 
 
 class PageWanted(NamedTuple):
@@ -199,7 +242,7 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
 
 
 async def read_list(
-    listing: Listing, items: AsyncIterator[Any], wanted: PageWanted, turns: asyncio.Semaphore | None = None
+    listing: Listing, items: AsyncIterator[Any], wanted: PageWanted, turns: Turns | None = None
 ) -> Answer:
     """Return the part of a list that the office yields from the cursor on; it yields one more than the limit.
 
@@ -239,7 +282,7 @@ def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = Non
 
 
 async def _streamed(
-    rows: AsyncGenerator[Mapping[str, Any], None], wanted: PageWanted, turns: asyncio.Semaphore | None = None
+    rows: AsyncGenerator[Mapping[str, Any], None], wanted: PageWanted, turns: Turns | None = None
 ) -> Answer:
     if wanted.form == XLSX:
         if turns is not None:  # its first part comes when all its rows were read
@@ -267,7 +310,7 @@ async def _by_parts(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncGenerator[li
     yield part
 
 
-async def _in_turns(parts: AsyncGenerator[_Part, None], turns: asyncio.Semaphore) -> AsyncGenerator[_Part, None]:
+async def _in_turns(parts: AsyncGenerator[_Part, None], turns: Turns) -> AsyncGenerator[_Part, None]:
     async with aclosing(parts):
         while True:
             async with turns:

@@ -7,11 +7,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 import pytest
-from doubles.api import ADMINISTRATOR, identify
+from doubles.api import ADMINISTRATOR, AGENT, identify
 from doubles.unasked import UnaskedJobs, UnaskedOffices
 from structlog.testing import capture_logs
 
@@ -21,7 +22,7 @@ from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import streams
 from vosd.api.access_log import AccessLog
 from vosd.api.application import Application
-from vosd.api.listing import CSV, NDJSON, READ_AT_ONCE, XLSX
+from vosd.api.listing import CSV, NDJSON, READ_AT_ONCE, READ_BY_ONE_ACCOUNT, XLSX, ReadingTurns
 from vosd.api.operation import Operation
 from vosd.api.operations.session import COOKIE
 from vosd.api.operations.traces import PCAP, TEXT, Trace
@@ -185,7 +186,10 @@ async def test_the_streams_of_one_sender_share_its_look_ups(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("form", [CSV, XLSX])
-async def test_streams_of_lists_take_turns_at_reading(form: str) -> None:
+@pytest.mark.parametrize(
+    ("token", "at_once"), [(ADMINISTRATOR, READ_AT_ONCE), (f"{AGENT}acme", READ_BY_ONE_ACCOUNT)], ids=["all", "account"]
+)
+async def test_streams_of_lists_take_turns_at_reading(form: str, token: str, at_once: int) -> None:
     reading = most = 0
 
     async def read(*_: object) -> AsyncIterator[Any]:
@@ -202,10 +206,27 @@ async def test_streams_of_lists_take_turns_at_reading(form: str) -> None:
         return msgspec.structs.replace(operation, run=read) if operation.path == "/audit" else operation
 
     application = Application(UnaskedOffices(), identify, Routes(map(read_in, OPERATIONS)), UnaskedJobs())
-    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Accept": form, "Connection": "close"}
+    headers = {"Authorization": f"Bearer {token}", "Accept": form, "Connection": "close"}
     found = await answers(application, "/audit", headers, count=3 * READ_AT_ONCE, at_once=True)
     assert {b" 200 OK" in each and (form == XLSX or each.count(b"acme") == 2) for each in found} == {True}
-    assert most == READ_AT_ONCE
+    assert most == at_once
+
+
+async def test_a_stream_that_gives_up_waiting_leaves_the_turns_of_its_account() -> None:
+    turns = ReadingTurns()
+    async with turns.of("acme"), turns.of("acme"):
+        assert turns.of("acme") is turns.of("acme")
+        async with turns.of("other"):
+            pass
+        async with AsyncExitStack() as others:
+            for _ in range(READ_AT_ONCE - READ_BY_ONE_ACCOUNT):
+                await others.enter_async_context(turns.of(None))
+            waiting = asyncio.ensure_future(turns.of("other").__aenter__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        async with turns.of("other"), turns.of("other"):
+            pass
 
 
 async def test_a_spreadsheet_is_read_as_fast_as_the_tables_beside_it() -> None:
