@@ -41,7 +41,7 @@ READ_AT_ONCE: Final = 8
 One that waits for its client reads nothing, and keeps no other from its turn.
 """
 READ_BY_ONE_ACCOUNT: Final = 2
-"""Of these, streams of one account, with all its tokens and log-ins: any number of them may be open."""
+"""Turns that the streams of one account may have, with all its tokens and log-ins: any number may be open."""
 
 
 class ReadingTurns:

@@ -1,7 +1,7 @@
 """Keys of relayed calls: from telephone events to INFO and tones, and back."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.keypad_scene import KEYS as TRANSFERS, TARGET
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -9,8 +9,10 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import Line, Script
+from structlog.testing import capture_logs
 
 from vosd.b2bua.information import KEYS_WAITING
+from vosd.engine.calls import media_events
 from vosd.media.keys import REPEATED_MS
 from vosd.sdp.media import media_of, with_events
 from vosd.trunks.dialect import CallerDialect
@@ -363,6 +365,24 @@ def test_keys_are_sent_one_after_the_other_and_only_so_many_wait():
     keys.scene.wire.run_for(5_000)
     got = "".join(body[7] for body in keys.infos(keys.there))
     assert got == ("0123456789" * 4)[: KEYS_WAITING + 1]
+    keys.finish()
+
+
+def test_keys_in_media_beyond_the_limit_of_their_account_are_lost_and_those_of_others_are_not(monkeypatch):
+    monkeypatch.setattr(media_events, "KEYS_PER_S", 1)
+    monkeypatch.setattr(media_events, "KEYS_AT_ONCE", 3)
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, answer=PLAIN)
+    with capture_logs() as log:
+        for key in "12345":
+            keys.event(keys.of_caller, key)
+    assert [body[7] for body in keys.infos(keys.there)] == ["1", "2", "3"]
+    assert [(each["event"], each["account"]) for each in log] == [("keys_over_limit", "acme")]
+    keys.scene.exchange.switch.calls()[0].call_request.account = account("other")
+    keys.event(keys.of_caller, "6")
+    keys.scene.exchange.switch.calls()[0].call_request.account = account("acme")
+    keys.scene.wire.run_for(1_000)
+    keys.event(keys.of_caller, "7")
+    assert [body[7] for body in keys.infos(keys.there)] == ["1", "2", "3", "6", "7"]
     keys.finish()
 
 

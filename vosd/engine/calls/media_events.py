@@ -1,14 +1,24 @@
 """Events of media that reach a call from the relay: keys, sources to be judged, sounds that cannot be played."""
 
 from collections.abc import Callable
+from typing import Final
 
 from vosd.b2bua.call import Call
+from vosd.base.bucket import Bucket
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.services import CallServices
 from vosd.media.source import RelayPort
 from vosd.obs.events import log as _log
+from vosd.obs.log import LogLimiter
 from vosd.routing.access import AccessAction
+
+KEYS_PER_S: Final = 1_000
+KEYS_AT_ONCE: Final = 2_000
+"""Rate limit for the keys in the media of one account's calls: each may become an INFO, and costs as much as a message
+of a call.
+"""
 
 
 class MediaEvents:
@@ -24,6 +34,9 @@ class MediaEvents:
         self._services = services
         self._end = end
         self._abort = abort
+        self._keys: dict[str, Bucket] = {}
+        """Keys that may come in the calls of each account."""
+        self._log_limiter = LogLimiter()
 
     def key_pressed(self, port: int, key: str, duration_ms: int, now: Instant) -> None:
         """Handle a key that came in the media at a port of the relay."""
@@ -32,7 +45,7 @@ class MediaEvents:
         if media is None or leg is None:
             return
         live_call = self._services.running.get(leg.call.arrival.call_id)
-        if live_call is None:
+        if live_call is None or not self._may_press(live_call, now):
             return
         call = live_call.call
         try:
@@ -42,6 +55,20 @@ class MediaEvents:
         except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``
             _log.exception("call_aborted", call_event="key")
             self._abort(call, now)
+
+    def _may_press(self, live_call: LiveCall, now: Instant) -> bool:
+        """Count a key against the limit of the account that pays for its call; return whether it is within."""
+        payer, seconds = live_call.call_request.account, now.mono / 1_000
+        account = "" if payer is None else payer.id
+        bucket = self._keys.get(account)
+        if bucket is None:
+            bucket = self._keys[account] = Bucket(KEYS_AT_ONCE, seconds)
+        if bucket.take(1, KEYS_PER_S, KEYS_AT_ONCE, seconds):
+            return True
+        if self._log_limiter.admits(account, now.mono):
+            do = "look at what its calls send: keys in media beyond this are lost (docs/media.md)"
+            _log.warning("keys_over_limit", account=account, per_s=KEYS_PER_S, do=do)
+        return False
 
     def source_found(self, port: RelayPort, number: int, host: str, now: Instant) -> None:
         """Judge an address that media of a leg come from.
