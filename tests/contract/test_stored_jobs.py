@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +12,14 @@ import msgspec
 import pytest
 from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
+from doubles.office import operator
 from sqlalchemy import event
 
-from vosd.admin.office.jobs import JobFailed, JobSheet
-from vosd.api.jobs import Jobs
+from vosd.admin.office.jobs import JobFailed, JobKind, JobSheet
+from vosd.api import job_process
+from vosd.api.job import JobOpening, JobOutcome
+from vosd.api.jobs import Jobs, _finish
+from vosd.api.problems import problem_of
 from vosd.billing.deck_content import Chunk
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.control.events import LiveEvent
@@ -213,3 +218,34 @@ def test_a_job_whose_beginning_was_committed_without_an_answer_is_queued_again(u
         assert [type(each) for each in events if each.data.id == number] == [JobFailed]
 
     on(url, act)
+
+
+def test_a_job_whose_change_was_committed_without_an_answer_is_done(url: str, tmp_path: Path) -> None:
+    async def act(database: Database) -> None:
+        store, found = SqlJobs(database), []
+        failed = partial(JobOutcome, problem=problem_of(OutcomeUnknown("the connection was cut")).content.decode())
+        for is_made, may_be_made in ((True, True), (True, False), (False, True)):
+            run, unknown = await begun(database), failed(may_be_made=may_be_made)
+            if is_made:
+                await SqlDecks(database).add(deck(f"unanswered{run.id}"), [Chunk("44", b"rates")], line(run))
+            assert await _finish(store, run, unknown, tmp_path / "result")
+            left = await store.job(run.id)
+            assert left is not None
+            found.append((left.state, left.problem is not None))
+        assert found == [(JobState.DONE, False), (JobState.FAILED, True), (JobState.FAILED, True)]
+
+    on(url, act)
+
+
+@pytest.mark.parametrize(("kind", "may_be_made"), [(JobKind.DECK_IMPORT, True), (JobKind.INVOICE_RUN, False)])
+async def test_a_job_that_makes_one_change_may_have_made_it_when_the_database_went_away(
+    kind: JobKind, may_be_made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(*_arguments: object) -> str | None:
+        raise OutcomeUnknown("the connection was cut")
+
+    monkeypatch.setattr(job_process, "_carried_out", cut)
+    who = msgspec.json.encode(operator()).decode()
+    outcome = await job_process._outcome(JobOpening("", 1, 1, kind, who, "", None, ""), lambda _part: None)
+    assert outcome.problem is not None
+    assert outcome.may_be_made is may_be_made

@@ -96,3 +96,5 @@ class JobOutcome(msgspec.Struct, frozen=True, tag="outcome"):
     """JSON."""
     problem: str | None = None
     """JSON: why it has failed."""
+    may_be_made: bool = False
+    """Whether the database went away, so that the whole change may be committed all the same."""

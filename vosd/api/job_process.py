@@ -24,6 +24,7 @@ from vosd.api.operation import Given, Operation
 from vosd.api.problems import problem, problem_for, problem_of, problem_of_request
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
+from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
 from vosd.obs.events import log as _log
 from vosd.processes.channel import first_message, message, send
@@ -76,12 +77,14 @@ def _reporter(channel: socket.socket) -> Callable[[float], None]:
 
 
 async def _outcome(opening: JobOpening, progress: Callable[[float], None]) -> JobOutcome:
+    may_be_made = False
     try:
         result = await _carried_out(opening, progress)
     except RequestError as error:
         answer = _for_orderer(opening, problem_of_request(error))
     except VosError as error:
         answer = _for_orderer(opening, problem_of(error))
+        may_be_made = isinstance(error, StoreUnavailable) and not opening.kind.is_repeatable
     except MemoryError:
         said = f"it needs more than the {MEMORY_MAX >> 20} MiB of memory that a job may have"
         answer = problem(HTTPStatus.INSUFFICIENT_STORAGE, "memory_short", said)
@@ -95,7 +98,7 @@ async def _outcome(opening: JobOpening, progress: Callable[[float], None]) -> Jo
         answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", said)
     else:
         return JobOutcome(result=result)
-    return JobOutcome(problem=answer.content.decode())
+    return JobOutcome(problem=answer.content.decode(), may_be_made=may_be_made)
 
 
 def _for_orderer(opening: JobOpening, answer: Answer) -> Answer:

@@ -238,7 +238,7 @@ class Jobs:
 
 
 async def _finish(store: SqlJobs, run: JobRun, outcome: JobOutcome, out: Path) -> bool:
-    if outcome.problem is not None:
+    if outcome.problem is not None and not (outcome.may_be_made and await store.is_committed(run)):
         return await store.end(run, JobState.FAILED, now_ms(), problem=outcome.problem)
     file = out.name if await asyncio.to_thread(out.exists) else None
     return await store.end(run, JobState.DONE, now_ms(), result=outcome.result, result_file=file)

@@ -104,6 +104,12 @@ class SqlJobs(SqlStore):
         found = await self._select(_job.c.id == number)
         return found[0] if found else None
 
+    async def is_committed(self, run: JobRun) -> bool:
+        """Return whether a beginning of a job has made a change."""
+        return (
+            await self._database.row(select(_job.c.id).where(holds(run), _job.c.committed_at.is_not(None))) is not None
+        )
+
     async def jobs(self, login: str | None, means: str | None) -> Sequence[StoredJob]:
         """Return the newest jobs, the newest first, without their results; None = those of all."""
         own = [] if login is None else [_job.c.login == login, _job.c.means == means]
