@@ -1,7 +1,9 @@
 """Overdue invoices of accounts, and the blocks of the night."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -10,7 +12,7 @@ from doubles.data.builders import account, applied_rate
 from doubles.office import operator
 
 from vosd.admin.office.invoices import PayInvoice, pay_invoice
-from vosd.admin.office.overdue import lock_overdue, overdue_accounts
+from vosd.admin.office.overdue import OverdueAccount, lock_overdue, overdue_accounts
 from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
 from vosd.admin.office.principal import OrderError
 from vosd.billing.invoice_terms import InvoiceTerms
@@ -24,6 +26,10 @@ from vosd.storage.overrides import SqlOverrides
 RATE = applied_rate("28.435636", prefix="4420")
 
 
+def moment(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+
 async def overdue_site(database: Database) -> Site:
     """Return books with an overdue invoice over 28.435636."""
     site = Site(database)
@@ -35,7 +41,8 @@ async def overdue_site(database: Database) -> Site:
 
 async def night(site: Site, after_days: int | None = 0) -> tuple[Sequence[str], Sequence[str]]:
     found = await overdue_accounts(site.office.stores, site.now)
-    return await lock_overdue(site.office.stores, site.office.switch, THE_SWITCH, found, after_days, site.now)
+    stores, switch, zone = site.office.stores, site.office.switch, ZoneInfo(site.settings.zone)
+    return await lock_overdue(stores, switch, THE_SWITCH, found, after_days, site.now, zone)
 
 
 async def test_an_invoice_that_is_paid_to_the_cent_is_not_overdue_and_the_balance_keeps_the_rest(
@@ -60,6 +67,23 @@ async def test_without_days_no_account_is_blocked_and_those_that_are_go_on(datab
     assert await night(site, None) == ([], [])
     assert await night(site, 30) == (["acme"], [])
     assert await night(site, None) == ([], ["acme"])
+
+
+@pytest.mark.parametrize(
+    ("due_at", "not_yet", "then"),
+    [
+        ("2026-10-13T00:00:00+02:00", "2026-10-26T23:30:00+01:00", "2026-10-27T00:30:00+01:00"),
+        ("2026-03-17T00:00:00+01:00", "2026-03-30T23:30:00+02:00", "2026-03-31T00:30:00+02:00"),
+    ],
+)
+async def test_the_days_until_a_block_are_those_of_the_zone_also_over_a_change_of_its_clocks(
+    database: Database, due_at: str, not_yet: str, then: str
+) -> None:
+    site = Site(database)
+    owing = [OverdueAccount("acme", "2026-000001", moment(due_at), 1, Decimal(9), "USD")]
+    stores, switch, zone = site.office.stores, site.office.switch, ZoneInfo("Europe/Berlin")
+    assert (await lock_overdue(stores, switch, THE_SWITCH, owing, 14, moment(not_yet), zone))[0] == []
+    assert (await lock_overdue(stores, switch, THE_SWITCH, owing, 14, moment(then), zone))[0] == ["acme"]
 
 
 async def test_a_block_that_a_person_has_set_is_left_whatever_its_memo_says(database: Database) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -118,7 +119,8 @@ async def _work_on(database: Database, order: NightlyOrder) -> NightlyOutcome:
         stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
         if order.invoices:
             overdue = await overdue_accounts(stores, now)
-        locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
+        days, zone = order.lock_after_days, ZoneInfo(order.zone)
+        locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, days, now, zone)
     except (VosError, OSError) as error:
         failed["invoices"] = str(error)
     if order.verify:

@@ -233,7 +233,7 @@ async def test_blocks_end_once_no_night_looks_for_overdue_invoices(tmp_path):
     now = at("2026-10-16T04:00:00Z")
     owing = OverdueAccount("acme", "2026-000001", at("2026-10-01"), 1, Decimal(9), "USD")
     switch = RunningSwitch(tmp_path / "vosd.sock")
-    assert (await lock_overdue(stores, switch, THE_SWITCH, [owing], 3, now))[0] == ["acme"]
+    assert (await lock_overdue(stores, switch, THE_SWITCH, [owing], 3, now, BERLIN))[0] == ["acme"]
     part = part_of(tmp_path, minimum=False, verify=False, invoices=False)
     order = part.order(now + 86_400_000)
     with capture_logs() as log:

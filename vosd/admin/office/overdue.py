@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -19,7 +21,6 @@ from vosd.invoicing.settlement import is_paid
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
-DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 500
 _MEMO: Final = "overdue invoice "
 """Beginning of the memo of such a block; one with another beginning, or by another operator, is left alone."""
@@ -69,16 +70,21 @@ async def lock_overdue(
     found: Sequence[OverdueAccount],
     after_days: int | None,
     now: int,
+    zone: ZoneInfo,
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Block accounts that are overdue for so many days, and unblock those that have paid; return both.
 
     An account that a person has blocked is left alone, and one that a person has unblocked is blocked again the next
-    night. ``after_days`` of None blocks none, and unblocks all that were.
+    night. ``after_days`` of None blocks none, and unblocks all that were; they are days of ``zone``.
 
     Raises:
         StoreUnavailable: some may be done; try again.
     """
-    late = {each.account: each for each in found if after_days is not None and each.due_at + after_days * DAY_MS <= now}
+    late = {}
+    if after_days is not None:
+        latest = datetime.fromtimestamp(now / 1_000, zone) - timedelta(days=after_days)  # by the clock of the zone
+        until = round(latest.timestamp() * 1_000)
+        late = {each.account: each for each in found if each.due_at <= until}
     blocked = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.BLOCKED)
     locked, opened = [], []
     for name, each in late.items():
