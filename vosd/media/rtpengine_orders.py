@@ -18,7 +18,7 @@ from vosd.media.bencode import bencoded, texts_of
 from vosd.media.termination import MediaForm
 from vosd.sdp.family import families_of_ice
 from vosd.sdp.media import BadSession, Place, media_of
-from vosd.sdp.security import Protection, has_unread_keys
+from vosd.sdp.security import LASTING, Protection, has_unread_keys
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 WITHIN_MS: Final = 1_000
@@ -231,6 +231,7 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
     lite = _LITE.get((form.author_ice, form.reader_ice)) if is_offer else None
     return msgspec.structs.replace(
         order,
+        sdp=_with_lasting_dtls(order.sdp),
         flags=order.flags if form.author_ice or form.reader_ice else (*order.flags, READING),
         ice="force" if form.reader_ice else "remove",
         rtcp_mux=("offer", "accept") if form.is_multiplexed else order.rtcp_mux,
@@ -241,6 +242,16 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
         opportunistic=("accept",) if not is_offer else ("offer",) if form.is_opportunistic else UNSET,
         ice_lite=UNSET if lite is None else lite,
     )
+
+
+def _with_lasting_dtls(session: str) -> str:
+    """Return a description by which a restart of ICE leaves DTLS as it is, where it does not name its DTLS itself.
+
+    rtpengine from 11.3 on would close it and wait for another handshake, which no browser makes for a restart of ICE.
+    """
+    if "\na=fingerprint:" not in session or "\na=tls-id:" in session:
+        return session
+    return session.replace("\nm=", f"\n{LASTING}\r\nm=", 1)
 
 
 def _family(host: str) -> str:

@@ -38,7 +38,11 @@ _OF_THE_WEB: Final = re.compile(rb"a=(?:mid:|msid|ssrc|group:|extmap|rtcp-fb:|rt
 _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|connection:)|k=")
 """Lines about keys, each of one hop."""
 _OF_DTLS: Final = re.compile(rb"a=(?:fingerprint:|setup:|tls-id:)")
-_OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
+LASTING: Final = "a=tls-id:vosd-keeps-the-association"
+"""Says to rtpengine that an author's DTLS is the one of before (RFC 8842 section 4); the other side is not sent it."""
+_OF_HOP: Final = re.compile(
+    rb"(?!%s)a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)" % LASTING.encode()
+)
 """Lines about keys and ICE that the terminating end point says of itself."""
 _ALTERNATIVES: Final = re.compile(rb"^a=(?:[at]cap|[apl]cfg):[^\n]*\n?", re.MULTILINE)
 """Lines by which an answer may choose another transport and keys than those that are offered (RFC 5939, RFC 6871)."""

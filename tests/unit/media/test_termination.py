@@ -15,7 +15,7 @@ from vosd.media.termination import (
     needs_termination,
     offered_form,
 )
-from vosd.sdp.security import Protection
+from vosd.sdp.security import LASTING, Protection
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
     Encryption,
@@ -107,6 +107,24 @@ def test_orders_to_terminate():
     assert "no-NULL_HMAC_SHA1_80" in to_trunk.sdes
     willing = order(RtpOffer, MediaForm(PLAIN, SDES, author_ice=False, reader_ice=False, is_opportunistic=True))
     assert (willing.transport, willing.opportunistic) == (PLAIN, ("offer",))
+
+
+def test_dtls_of_a_party_that_does_not_name_it_is_told_to_last_where_ice_is_restarted():
+    """rtpengine from 11.3 on closes it else, and a browser makes no other handshake."""
+
+    def told(session, form):
+        return session_order(RtpOffer, "c", session, "a", "b", form=form).sdp
+
+    form = MediaForm(PLAIN, NONE, author_ice=True, reader_ice=False)
+    by_dtls = b"v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=fingerprint:sha-256 00\r\nm=video 0 RTP/AVP 0\r\n"
+    assert told(by_dtls, form) == f"v=0\r\n{LASTING}\r\n" + by_dtls.decode()[5:]
+    by_sdes = b"v=0\r\nm=audio 9 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AA\r\n"
+    for session, its_form in (
+        (by_dtls + b"a=tls-id:its-own-of-20-letters\r\n", form),
+        (by_dtls, None),
+        (by_sdes, form),
+    ):
+        assert told(session, its_form) == session.decode()
 
 
 def test_a_party_with_ice_is_not_expected_where_its_sip_comes_from():

@@ -3,6 +3,7 @@
 import pytest
 
 from vosd.sdp.security import (
+    LASTING,
     Protection,
     is_unprotected,
     mids_of,
@@ -239,3 +240,10 @@ def test_a_rejected_medium_has_the_transport_of_its_offer_and_no_keys():
     author = HEAD + audio() + audio(port=0)
     given = HEAD + audio(b"RTP/SAVP", GIVEN_KEY) + audio(b"RTP/SAVP", GIVEN_KEY, port=0)
     assert terminated(author, given, []) == HEAD + audio(b"RTP/SAVP", GIVEN_KEY) + audio(b"RTP/SAVP", port=0)
+
+
+def test_what_the_end_point_is_told_of_an_authors_dtls_does_not_reach_the_reader():
+    """One that does not know the line, as rtpengine 10.5, leaves it where it is."""
+    its_own = b"a=tls-id:of-the-end-point-itself\r\n"
+    given = HEAD + LASTING.encode() + b"\r\n" + audio(b"UDP/TLS/RTP/SAVP", PRINT, its_own)
+    assert terminated(HEAD + audio(), given, []) == HEAD + audio(b"UDP/TLS/RTP/SAVP", PRINT, its_own)
