@@ -129,9 +129,9 @@ class Scene:
         with capture_logs() as logs:
             await self.learn()
             self.clock.move_to(self.clock.now().mono + int(minutes * 60_000))
-            self.watch.tick(self.clock.now())
+            await self.watch.tick()
             await self.learn()
-            self.watch.tick(self.clock.now())
+            await self.watch.tick()
         self.lines = [line for line in logs if line["event"] != "database_away"]
         return [line["event"] for line in self.lines]
 

@@ -1,16 +1,20 @@
 """The watch over destinations, on virtual time: events, blocks, what ends them, and a database that is away."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import pytest
 from doubles.fraud_scene import Scene, catalogue_of
+from structlog.testing import capture_logs
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.destinations import DAY_MS, Destinations
 from vosd.billing.spending import SpendAction
 from vosd.catalogue.overrides import Overrides
+from vosd.engine.alarms import fraud
 from vosd.engine.alarms.fraud import OPERATOR
 
 
@@ -28,6 +32,51 @@ async def test_an_event_is_raised_once_and_cleared_in_an_hour_that_is_within_the
     assert await scene.pass_minutes(10) == ["fraud_over"]
     assert scene.blocked == []
     assert scene.live.destinations.active == {}
+
+
+@pytest.mark.parametrize("action", [SpendAction.EVENT, SpendAction.BLOCK, SpendAction.HANG_UP])
+async def test_calls_have_their_turns_while_the_calls_of_many_accounts_are_looked_at(action, monkeypatch):
+    monkeypatch.setattr(fraud, "USES_AT_ONCE", 2)
+    scene = Scene(max_minutes=1, action=action)
+    names = [f"a{number}" for number in range(6)]
+    scene.catalogue = catalogue_of(
+        *(msgspec.structs.replace(scene.catalogue.accounts["acme"], id=name) for name in names)
+    )
+    now = scene.clock.now()
+    for name in names:
+        use = scene.live.destinations.of(name, "premium", now.wall)
+        scene.live.destinations.answered(use, now.mono, "449012")
+    await scene.watch.tick()
+    scene.clock.move_to(now.mono + 61_000)
+    with capture_logs() as logs:
+        looking = asyncio.ensure_future(scene.watch.tick())
+        raised = [0]
+        while not looking.done():
+            await asyncio.sleep(0)
+            raised.append(sum(each["event"] == "fraud_suspected" for each in logs))
+    assert max(after - before for before, after in pairwise(raised)) == (2 if action is SpendAction.EVENT else 1)
+    assert [each["account"] for each in logs if each["event"] == "fraud_suspected"] == names
+    with capture_logs() as logs:
+        await scene.watch.tick()
+    assert logs == []
+
+
+async def test_the_blocks_of_the_database_are_read_once_for_all_that_were_written():
+    scene, read = Scene(max_minutes=1, action=SpendAction.BLOCK), []
+    scene.catalogue = catalogue_of(
+        *(msgspec.structs.replace(scene.catalogue.accounts["acme"], id=name) for name in ("acme", "other"))
+    )
+    now, changed = scene.clock.now(), scene.blocks_changed
+
+    async def blocks_changed() -> None:
+        read.append(len((await scene.store.load()).by_key))
+        await changed()
+
+    scene.blocks_changed = blocks_changed
+    for name in ("acme", "other"):
+        scene.live.destinations.answered(scene.live.destinations.of(name, "premium", now.wall), now.mono, "449012")
+    await scene.pass_minutes(2)
+    assert (read, scene.blocked, scene.live.blocks.pending) == ([2], ["acme/premium", "other/premium"], {})
 
 
 async def test_a_call_that_runs_over_the_end_of_the_hour_keeps_the_alarm():
