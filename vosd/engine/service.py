@@ -359,9 +359,19 @@ class SwitchService:
         """Remove the registrations that are reached by a connection which was closed; calls go on over others."""
         peer = Peer(flow, host, port)
         self.node.authenticator.certificates.closed(peer)
-        self.registrations.connection_lost(peer)
+        are_left = self.registrations.connection_lost(peer)
         if self.loop.is_attached:
             self.loop.flush(self._clock.now())
+        if are_left:
+            asyncio.get_running_loop().call_soon(self._remove_registrations)
+
+    def _remove_registrations(self) -> None:
+        """Remove further registrations that have ended together; messages have their turns in between."""
+        are_left = self.registrations.remove_some()
+        if self.loop.is_attached:
+            self.loop.flush(self._clock.now())
+        if are_left:
+            asyncio.get_running_loop().call_soon(self._remove_registrations)
 
     def connection_certified(self, flow: int, host: str, port: int, names: frozenset[str]) -> None:
         """Note the names in the certificate of a peer that has connected to us; none = it has shown no certificate."""
@@ -485,6 +495,7 @@ class SwitchService:
         now = self._clock.now()
         self.node.swap_catalogue(catalogue, now, changed)
         self.loop.flush(now)
+        self._remove_registrations()
         for _ in self.switch.terms.recount():
             await asyncio.sleep(0)  # let calls run
 

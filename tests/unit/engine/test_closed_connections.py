@@ -1,5 +1,6 @@
 """Connections that close: what follows of that is sent at once, and nothing after a stop."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
 from vosd.cdr.lease import Claimant
+from vosd.engine.registration import bindings
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.engine.service import SwitchService
 from vosd.net.resolve import NameServerResolver
@@ -70,3 +72,19 @@ async def test_a_phone_is_cancelled_over_its_other_connection_at_once(service: S
         service.loop.detach()
     service.connection_closed(*FLOWS[0])
     assert [(data[:6], to) for data, to in sent[1:]] == ([] if is_stopped else [(b"CANCEL", FLOWS[1][1:])])
+
+
+async def test_the_registrations_on_a_closed_connection_are_removed_between_messages(
+    service: SwitchService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bindings, "AT_ONCE", 2)
+    names = [f"u{each}" for each in range(5)]
+    for each in names:
+        request = register_request(f"<sip:{each}@192.168.1.100:5060;transport=tcp>", call_id=each)
+        service.registrations.register(each, RegistrantKind.PHONE, request, FLOWS[0], service._clock.now())
+    service.connection_closed(*FLOWS[0])
+    left = [len(service.registrations)]
+    while left[-1] and len(left) < len(names):
+        await asyncio.sleep(0)
+        left.append(len(service.registrations))
+    assert left == [3, 1, 0]

@@ -96,6 +96,48 @@ def test_registrations_that_end_together_are_removed_in_several_turns(monkeypatc
     assert switch.registrations.addresses(back)
 
 
+def test_registrations_on_one_lost_connection_are_removed_in_several_turns(monkeypatch):
+    """A proxy has many users on one connection; who registers again meanwhile stays, from the same port, too."""
+    monkeypatch.setattr(bindings, "AT_ONCE", 2)
+    numbers = [f"100{each}" for each in range(6)]
+    switch, lost = exchange(*map(phone, numbers), listeners=CONNECTED), Peer(1, *HOME)
+    for each in numbers:
+        register(switch, each, f"sip:{each}@192.168.1.20:5080;transport=tcp", lost)
+    with capture_logs() as logs:
+        assert switch.registrations.connection_lost(lost)
+        assert len(switch.registrations) == 4
+        back, elsewhere, *_ = [each for each in numbers if switch.registrations.addresses(each)]
+        for each, peer in ((back, lost), (elsewhere, lost._replace(port=9))):
+            register(switch, each, f"sip:{each}@192.168.1.20:5080;transport=tcp", peer, cseq=2)
+        assert switch.registrations.remove_some()
+        assert not switch.registrations.expire(switch.clock.now())
+    left = [each for each in numbers if switch.registrations.addresses(each)]
+    assert (left, len(switch.registrations)) == ([back, elsewhere], 2)
+    assert news(logs) == [("phone_offline", each, "connection lost") for each in numbers if each not in left]
+
+
+@pytest.mark.parametrize("why", ["removed", "other credentials", "other hosts"])
+def test_registrations_of_many_users_that_a_reload_ends_are_removed_in_several_turns(why, monkeypatch):
+    monkeypatch.setattr(bindings, "AT_ONCE", 2)
+    numbers = [f"100{each}" for each in range(6)]
+    switch = exchange(*map(phone, numbers))
+    for each in numbers:
+        register(switch, each, f"sip:{each}@{HOME.host}", Peer(0, *HOME))
+    others = {"removed": [], "other credentials": [phone(each, password="other") for each in numbers]}
+    wanted = others.get(why, [phone(each, f"{OFFICE.host}/32") for each in numbers])
+    with capture_logs() as logs:
+        switch.swap_catalogue(catalogue(KNOWN, phones=wanted))
+        assert len(switch.registrations) == 4
+        back = next(each for each in numbers if switch.registrations.addresses(each))
+        register(switch, back, f"sip:{back}@{OFFICE.host}", Peer(0, *OFFICE))
+        left = [(switch.registrations.remove_some(), len(switch.registrations)) for _ in range(2)]
+    assert (left, [each.host for each in switch.registrations.addresses(back)]) == (
+        [(True, 3), (False, 1)], [OFFICE.host]
+    )  # fmt: skip
+    ended = [name for event, name, _ in news(logs) if event == "phone_offline"]
+    assert sorted(set(ended)) == [each for each in numbers if each != back]
+
+
 def test_a_refresh_keeps_what_would_have_ended():
     switch = exchange()
     desk = switch.telephone("1001", HOME)

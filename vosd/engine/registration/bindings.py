@@ -117,6 +117,16 @@ class Presence(Protocol):
         """Called with a phone and its address, or last address; None if that is not known any more."""
 
 
+class _Removal(NamedTuple):
+    """Bindings of one user that are to be removed."""
+
+    name: str
+    bindings: Bindings
+    why: Departure
+    connection: Peer | None = None
+    """The lost connection that they are on: those that are reached without it stay; None = all of them go."""
+
+
 class Registrations(Counting):
     """Table of all registrations."""
 
@@ -154,6 +164,8 @@ class Registrations(Counting):
         self._all_ended: set[str] = set()
         """Users whose bindings have all ended meanwhile, those of the database too, as by ``Contact: *``."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
+        self._removals: deque[_Removal] = deque()
+        """Bindings that are to be removed, user by user."""
         self._ending: Iterator[str] | None = None
         """Users that are left of the last turn of ``expire``; None = it had all that were due.
 
@@ -209,10 +221,14 @@ class Registrations(Counting):
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
         self._ending = ending if ended == AT_ONCE else None
-        return self._ending is not None
+        if self._removals:
+            self.remove_some()
+        return self._ending is not None or len(self._removals) > 0
 
-    def connection_lost(self, peer: Peer) -> None:
+    def connection_lost(self, peer: Peer) -> bool:
         """Remove the bindings on a lost connection, except those that are reached without it.
+
+        Return whether some are left for ``remove_some``: a proxy may have 20,000 users on one connection.
 
         One with a reg-id is a flow of its device (RFC 5626 section 5.3), which opens another one; nothing replaces it.
         Behind a proxy (Path) the flow is one of that proxy's connections, and not this one. Calls of a device go on
@@ -220,19 +236,36 @@ class Registrations(Counting):
         """
         for name in self._addresses.connected(peer):
             user = self._users.get(name)
-            if user is None:
-                continue
-            kept = []
-            for binding in user.bindings:
-                place: Peer | None = binding.peer
-                if binding.peer == peer:
-                    is_flow = bool(binding.instance and binding.reg_id) and not binding.path
-                    place = None if is_flow else self._without_connection(binding)
-                if place is not None:
-                    kept.append(_moved(binding, place))
-            self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
-            if self._dialogs is not None:
-                self._dialogs.connection_lost(name, peer, self._clock.now())
+            if user is not None:
+                on_it = tuple(each for each in user.bindings if each.peer == peer)
+                self._removals.append(_Removal(name, on_it, Departure.CONNECTION_LOST, peer))
+        return self.remove_some()
+
+    def remove_some(self) -> bool:
+        """Remove bindings of ``AT_ONCE`` users that are to be removed; return whether others are left.
+
+        Those of a user that has registered again meanwhile stay.
+        """
+        for _ in range(min(len(self._removals), AT_ONCE)):
+            name, removed, why, connection = self._removals.popleft()
+            user = self._users.get(name)
+            if user is not None:
+                kept = []
+                for binding in user.bindings:
+                    place: Peer | None = binding.peer
+                    if any(binding is each for each in removed):
+                        is_flow = bool(binding.instance and binding.reg_id) and not binding.path
+                        place = None if connection is None or is_flow else self._without_connection(binding)
+                    if place is not None:
+                        kept.append(_moved(binding, place))
+                self._change(name, user.kind, tuple(kept), why)
+                if self._dialogs is not None and connection is not None:
+                    self._dialogs.connection_lost(name, connection, self._clock.now())
+            if why is Departure.REMOVED and name not in self._users:
+                kind = self._departed.pop(name, None)
+                if kind is not None:
+                    _log.info(_EVENTS[kind][1], name=name, reason=why.value, why=GONE)
+        return bool(self._removals)
 
     def forget(self, name: str) -> int:
         """Remove the bindings of a user until it registers again; return how many there were."""
@@ -245,25 +278,23 @@ class Registrations(Counting):
         return count
 
     def remove(self, gone: Iterable[str], changed: Iterable[str]) -> None:
-        """Remove users that the configuration no longer has, and those with other credentials."""
-        gone = tuple(gone)
+        """Have ``remove_some`` remove users that the configuration no longer has, and those with other credentials."""
         for names, why in ((gone, Departure.REMOVED), (changed, Departure.OTHER_CREDENTIALS)):
             for name in names:
                 self._note_all_ended(name)
                 user = self._users.get(name)
-                if user is not None:
-                    self._change(name, user.kind, (), why)
-        for name in gone:
-            kind = self._departed.pop(name, None)
-            if kind is not None:
-                _log.info(_EVENTS[kind][1], name=name, reason=Departure.REMOVED.value, why=GONE)
+                if user is not None or name in self._departed:
+                    self._removals.append(_Removal(name, () if user is None else user.bindings, why))
 
     def keep_at(self, name: str, may_send: Callable[[str, int | None], bool], departure: Departure) -> None:
-        """Remove the bindings of a user from addresses (host and port; None = any) that may not send its requests."""
+        """Have ``remove_some`` remove the bindings of a user from addresses that may not send its requests.
+
+        ``may_send`` is asked for host and port; None = any port.
+        """
         user = self._users.get(name)
-        if user is not None:
-            kept = tuple(each for each in user.bindings if may_send(*self._origin(each)))
-            self._change(name, user.kind, kept, departure)
+        elsewhere = () if user is None else tuple(each for each in user.bindings if not may_send(*self._origin(each)))
+        if elsewhere:
+            self._removals.append(_Removal(name, elsewhere, departure))
 
     async def restore(self, kind_of: Callable[[str], RegistrantKind | None], may_send: MaySend = from_anywhere) -> None:
         """Restore the stored bindings of users that have a kind, at addresses that may send its requests.

@@ -89,6 +89,7 @@ class Registrar(Counting):
             countries = gateway.countries or _countries(catalogue, gateway.account)
             if countries:
                 self._registrations.keep_at(gateway.name, partial(self._is_in, countries), Departure.OTHER_COUNTRIES)
+        self._registrations.remove_some()
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Restore the registrations of an earlier process.
