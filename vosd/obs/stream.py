@@ -30,7 +30,11 @@ class EventStream:
         """Add an event."""
         self._waiting.append(noted)
 
-    def taken(self) -> list[Noted]:
+    def __len__(self) -> int:
+        """Return the number of events that wait."""
+        return len(self._waiting)
+
+    def taken(self, at_most: int = WAITING_MAX) -> list[Noted]:
         """Return the events since the last time, in order."""
         waiting = self._waiting
-        return [waiting.popleft() for _ in range(len(waiting))]
+        return [waiting.popleft() for _ in range(min(len(waiting), at_most))]

@@ -273,6 +273,26 @@ async def test_more_alarms_of_a_name_than_are_kept_are_an_alarm_until_half_of_th
     assert desk.rows(history=False).left_out == 0
 
 
+async def test_many_events_are_taken_in_several_turns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(desk_of_alarms, "TAKES_S", 0)
+    monkeypatch.setattr(desk_of_alarms, "TAKEN_AT_ONCE", 2)
+    stream, clock = EventStream(), ManualClock()
+    desk = AlarmDesk(stream, clock, AlarmSettings(), {})
+    for number in range(7):
+        stream.put(Noted("gateway_down", {"gateway": str(number)}, clock.now().wall))
+    desk.begin(asyncio.Event().wait)
+    left = [7]
+    while left[-1]:
+        await asyncio.sleep(0)
+        left.append(len(stream))
+    assert list(dict.fromkeys(left)) == [7, 5, 3, 1, 0]
+    assert len(desk.rows(history=False).alarms) == 7
+    for number in range(7):
+        stream.put(Noted("gateway_up", {"gateway": str(number)}, clock.now().wall))
+    await desk.end()
+    assert (len(stream), desk.rows(history=False).alarms) == (0, [])
+
+
 async def test_a_silent_alarm_is_listed_and_reported_when_it_is_silent_no_more(hook: Hook):
     stream, clock = EventStream(), ManualClock()
     settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))

@@ -12,7 +12,7 @@ from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm
 from vosd.engine.alarms.output import AlarmOutput, KeptOutput
-from vosd.engine.background import BackgroundTasks, Work, every
+from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms, Silence
@@ -24,6 +24,8 @@ from vosd.obs.stream import EventStream
 _NAMES: Final = frozenset(each.value for each in KINDS)
 TAKES_S: Final = 1.0
 """Interval at which events are taken: also while the watch waits for a disk that does not answer."""
+TAKEN_AT_ONCE: Final = 1_000
+"""Events that are taken in one turn of the event loop: each takes 6 µs, and 20 where programs follow."""
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
 
@@ -153,13 +155,14 @@ class AlarmDesk:
                 if name in self._alarms.subjects_of(Event.ALARM_OUTPUT_DOWN):
                     output.resume_outage()
         self._tasks.run("watch over values", watch)
-        self._tasks.run("alarms", lambda: every(TAKES_S, self.take))
+        self._tasks.run("alarms", self._keep_taking)
         for name, output in self._outputs.items():
             self._tasks.run(f"alarms to {name}", output.run)
 
     async def end(self) -> None:
         """Take what was logged last, and end the tasks; what is not delivered by then waits for the next start."""
-        self.take()
+        while self.take():
+            pass
         await self._tasks.stop()
         if self._kept is not None:
             self._kept.write(self._kept_now())
@@ -179,9 +182,19 @@ class AlarmDesk:
         """Clear the alarms of one kind of before the start that were not reported since: their causes are over."""
         self._alarms.await_no_longer(event, self._clock.now().wall)
 
-    def take(self) -> None:
-        """Take the events that were logged, and clear the alarms that have passed."""
-        for name, facts, at in self._stream.taken():
+    async def _keep_taking(self) -> None:
+        """Take the events every second; messages have their turns in between."""
+        are_left = False
+        while True:
+            await asyncio.sleep(0 if are_left else TAKES_S)
+            are_left = self.take()
+
+    def take(self) -> bool:
+        """Take ``TAKEN_AT_ONCE`` events that were logged, and clear the alarms that have passed.
+
+        Return whether others wait: 20,000 phones may have gone within a second.
+        """
+        for name, facts, at in self._stream.taken(TAKEN_AT_ONCE):
             if self._events is not None:
                 self._events.noted(name, facts, at)
             for output in self._outputs.values():
@@ -191,6 +204,7 @@ class AlarmDesk:
         self._pass(self._alarms.expire(now))
         self._pass(self._alarms.no_longer_silent(now))
         self._report_left_out()
+        return len(self._stream) > 0
 
     def _report_left_out(self) -> None:
         """Log that alarms of a kind are not kept, again whenever they are ten times as many, and when that is over."""
