@@ -1,6 +1,7 @@
 """The end of a relayed call whose media have stopped: its deadline, and the last proof that a side was alive."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,6 +10,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia
 from vosd.media.source import RelayPort
 from vosd.sdp.media import BadSession, media_of
 from vosd.trunks.media import MediaWatch
@@ -35,44 +37,14 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
     answer on. Fax, and calls on hold without ``media_hold_timeout``, may be silent; while a relay receives nothing,
     because it has ended, nothing shows that they are.
     """
-    callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
-    caller, bridge = call.caller.leg, call.conversation.bridge
-    is_whole = caller is not None and callee is not None
-    if bridge is not None:  # after a transfer, one side is the leg of another call
-        caller = bridge.opposite(callee) if caller is None and callee is not None else caller
-        callee = bridge.opposite(caller) if callee is None and caller is not None else callee
-    if callee is None or caller is None:
+    sides = _sides_of(call)
+    if sides is None or not _is_watched(sides, is_relayed=is_relayed and not sides.is_joined and not sides.is_waiting):
         return None
-    # One side waits while the other one consults the target of a transfer.
-    is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
-    one, other = caller.facts.media, callee.facts.media
-    if one is None or other is None:
-        return None
-    # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
-    # from the time when it was connected with another side. But a call that is relayed may have sides that have never
-    # described a medium: from there nothing can come. Media that no relay carries are silent only to the relay.
-    is_relayed = is_relayed and is_whole and not is_waiting
-    needed, sides = any if is_relayed else all, (one, other)
-    if not needed(each.ports and each.origin for each in sides) and (
-        not is_relayed or any(each.ports or each.sources for each in sides)
-    ):
-        return None
-    # A fax that one side alone has was offered and refused.
-    may_be_silent = one.is_direct or other.is_direct or (one.is_fax and other.is_fax)
-    if may_be_silent or (is_relayed and _passes_by_relays(caller, callee)):
-        return None
-    begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
-    received_ms = [_answered_ms(leg, answered_at) for leg in (caller, callee)]
-    for index, media in enumerate((one, other)):
-        for port in media.ports:
-            if port is not None:
-                begun_ms = max(begun_ms, life.receiving_since(port))
-                received_ms[index] = max(received_ms[index], life.last_packet(port) or 0)
+    begun_ms, received_ms = _heard(sides, answered_at, life)
     due_ms = silent = None
-    is_held = is_waiting or one.is_held or other.is_held
-    for index, media in enumerate((one, other)):
+    for index, media in enumerate(sides.media):
         settings = media.settings
-        timeout_ms = settings.hold_timeout_ms if is_held else settings.timeout_ms
+        timeout_ms = settings.hold_timeout_ms if sides.is_held else settings.timeout_ms
         if settings.watch is _OFF or not timeout_ms:
             continue
         watched = _silent_side(settings.watch, index, received_ms, begun_ms)
@@ -81,7 +53,7 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
             due_ms, silent = side_due_ms, watched
     if due_ms is None or silent is None:
         return None
-    seen = (caller, callee)[silent].facts.last_seen_at
+    seen = sides.legs[silent].facts.last_seen_at
     proof_ms = received_ms[silent] if seen is None else max(received_ms[silent], seen.came.mono)
     return Limit(
         answered_at.plus(due_ms - answered_at.mono),
@@ -89,6 +61,65 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
         due_ms,
         answered_at.plus(proof_ms - answered_at.mono),
     )
+
+
+class _Sides(NamedTuple):
+    """The caller and the callee of an answered call, in this order."""
+
+    legs: tuple[Leg, Leg]
+    media: tuple[LegMedia, LegMedia]
+    is_joined: bool
+    """Whether one of them is the leg of another call, after a transfer."""
+    is_waiting: bool
+    """Whether one of them waits while the other one consults the target of a transfer."""
+
+    @property
+    def is_held(self) -> bool:
+        return self.is_waiting or any(each.is_held for each in self.media)
+
+
+def _sides_of(call: Call) -> _Sides | None:
+    """Return the sides of a call; None = it has not two, or one has no media."""
+    callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
+    caller, bridge = call.caller.leg, call.conversation.bridge
+    is_joined = caller is None or callee is None
+    if bridge is not None:
+        caller = bridge.opposite(callee) if caller is None and callee is not None else caller
+        callee = bridge.opposite(caller) if callee is None and caller is not None else callee
+    if caller is None or callee is None or caller.facts.media is None or callee.facts.media is None:
+        return None
+    is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
+    return _Sides((caller, callee), (caller.facts.media, callee.facts.media), is_joined, is_waiting)
+
+
+def _is_watched(sides: _Sides, *, is_relayed: bool) -> bool:
+    """Return whether the ports of a relay show that a side is silent, and it may not be.
+
+    ``is_relayed``: the call is relayed, and both sides are its own and talk with each other.
+    """
+    # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
+    # from the time when it was connected with another side. But a call that is relayed may have sides that have never
+    # described a medium: from there nothing can come. Media that no relay carries are silent only to the relay.
+    needed = any if is_relayed else all
+    if not needed(each.ports and each.origin for each in sides.media):
+        has_described = any(each.ports or each.sources for each in sides.media)
+        if has_described or not is_relayed:
+            return False
+    # A fax that one side alone has was offered and refused.
+    may_be_silent = any(each.is_direct for each in sides.media) or all(each.is_fax for each in sides.media)
+    return not may_be_silent and not (is_relayed and _passes_by_relays(*sides.legs))
+
+
+def _heard(sides: _Sides, answered_at: Instant, life: PortLife) -> tuple[int, list[int]]:
+    """Return from when on both sides are watched, and when each was heard last, in monotonic milliseconds."""
+    begun_ms = max(answered_at.mono, *(each.watched_from for each in sides.media))
+    received_ms = [_answered_ms(leg, answered_at) for leg in sides.legs]
+    for index, media in enumerate(sides.media):
+        for port in media.ports:
+            if port is not None:
+                begun_ms = max(begun_ms, life.receiving_since(port))
+                received_ms[index] = max(received_ms[index], life.last_packet(port) or 0)
+    return begun_ms, received_ms
 
 
 def _passes_by_relays(one: Leg, other: Leg) -> bool:
