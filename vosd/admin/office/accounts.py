@@ -225,52 +225,13 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         NoSuchGroupError: no account has the group.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
-    scope, accounts, agent = office.scope_of(who), office.definitions.accounts(), order.agent
-    below = None if agent is None else accounts_below(office, scope, agent, is_whole=order.all)
-
-    def listed(names: Iterable[str]) -> Iterator[str]:
-        return (name for name in names if (below is None or name in below) and scope.sees(name))
-
-    async def of_group(names: Iterable[str]) -> Iterable[str]:
-        if order.group is None:
-            return listed(names)
-        return await names_of_group(accounts, order.group, (name for name in listed(names) if name != scope.agent))
-
-    def left_over(changes: ChangedStandings) -> list[str]:
-        return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
-
-    books, limit = office.stores.books, order.limit
-    if order.containing:
-        after = order.after or ""
-        found = await _containing(office, scope, order.containing, after)
-        some = [*islice(await of_group(name for name in found if not order.accounts or name in order.accounts), limit)]
-        changes = await books.standings_of([*some, order.containing])
-        wanted = sorted((*some, *(name for name in await of_group(left_over(changes)) if name > after)))
-    elif order.accounts:
-        named = dict.fromkeys(order.accounts) if order.after is None else sorted({*order.accounts})
-        changes = await books.standings_of(named)
-        there = {*accounts, *left_over(changes)}
-        wanted = [name for name in await of_group(named) if name in there and name > (order.after or "")]
-    elif order.group is not None:
-        members = await of_group(accounts)
-        if order.after is not None:
-            members = sorted(name for name in members if name > order.after)
-        wanted = [*islice(members, limit)]
-        changes = await books.standings_of(wanted)
-    elif order.after is not None:
-        named = [name for name in sorted(listed(accounts)) if name > order.after]
-        some = named[:limit]
-        changes = await books.standings_between(order.after, some[-1] if len(some) < len(named) else None)
-        wanted = sorted((*some, *listed(left_over(changes))))
-    elif limit is not None and len(first := [*islice(listed(accounts), limit)]) == limit:
-        wanted, changes = first, await books.standings_of(first)
-    else:
-        changes = await books.standings_between("", None)
-        wanted = [*listed(chain(accounts, left_over(changes)))]
+    scope = office.scope_of(who)
+    choice = _Choice(office, scope, order)
+    wanted, changes = await choice.made()
     sheets = await _sheets(office, scope, wanted, changes)
-    if order.group is not None and agent is None and not sheets:
+    if order.group is not None and order.agent is None and not sheets:
         raise NoSuchGroupError(f"no account has the group {order.group!r}; vosd account groups lists them")
-    shown = sheets[:limit]
+    shown = sheets[: order.limit]
     if order.last_call:
         shown = await _with_last_calls(office, scope, shown)
     if order.calls:
@@ -278,16 +239,92 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     if order.counts:
         shown = await _with_counts(office, scope, shown)
     if order.consumption:
-        shown = await _with_charges(office, accounts, shown)
+        shown = await _with_charges(office, choice.accounts, shown)
     return shown
 
 
-async def _containing(office: Office, scope: Scope, part: str, after: str) -> Iterable[str]:
-    """Return the configured accounts behind one that have a text, by name, or of those that an agent sees."""
-    texts = await office.definitions.search_text("accounts")
-    if scope.visible is None:
-        return texts.having(part, after)
-    return (name for name in sorted(scope.visible) if name > after and texts.has(name, part, is_inner=False))
+class _Choice:
+    """The accounts that an order asks for: their names, and the balances that were read to find them.
+
+    Balances are read of few accounts where the order says which: an installation may have 100,000.
+    """
+
+    def __init__(self, office: Office, scope: Scope, order: ListAccounts) -> None:
+        self._office, self._scope, self._order = office, scope, order
+        self._books = office.stores.books
+        self.accounts = office.definitions.accounts()
+        agent = order.agent
+        self._below = None if agent is None else accounts_below(office, scope, agent, is_whole=order.all)
+
+    async def made(self) -> tuple[Sequence[str], ChangedStandings]:
+        """Return the names, at least as many as the order's limit where there are, and what they have."""
+        order = self._order
+        if order.containing:
+            return await self._containing(order.containing, order.after or "")
+        if order.accounts:
+            return await self._named(order.accounts)
+        if order.group is not None:
+            return await self._members()
+        if order.after is not None:
+            return await self._behind(order.after)
+        return await self._all()
+
+    async def _containing(self, part: str, after: str) -> tuple[Sequence[str], ChangedStandings]:
+        texts = await self._office.definitions.search_text("accounts")
+        visible, named = self._scope.visible, self._order.accounts
+        found: Iterable[str] = (
+            texts.having(part, after)
+            if visible is None
+            else (name for name in sorted(visible) if name > after and texts.has(name, part, is_inner=False))
+        )
+        some = [*islice(await self._fitting(name for name in found if not named or name in named), self._order.limit)]
+        changes = await self._books.standings_of([*some, part])
+        left_over = await self._fitting(name for name in self._left_over(changes) if name > after)
+        return sorted((*some, *left_over)), changes
+
+    async def _named(self, names: Sequence[str]) -> tuple[Sequence[str], ChangedStandings]:
+        after = self._order.after
+        named = [*dict.fromkeys(names)] if after is None else sorted({name for name in names if name > after})
+        changes = await self._books.standings_of(named)
+        there = {*self.accounts, *self._left_over(changes)}
+        return [name for name in await self._fitting(named) if name in there], changes
+
+    async def _members(self) -> tuple[Sequence[str], ChangedStandings]:
+        members, after = await self._fitting(self.accounts), self._order.after
+        if after is not None:
+            members = sorted(name for name in members if name > after)
+        wanted = [*islice(members, self._order.limit)]
+        return wanted, await self._books.standings_of(wanted)
+
+    async def _behind(self, after: str) -> tuple[Sequence[str], ChangedStandings]:
+        names = [name for name in sorted(self._listed(self.accounts)) if name > after]
+        some = names[: self._order.limit]
+        changes = await self._books.standings_between(after, some[-1] if len(some) < len(names) else None)
+        return sorted((*some, *self._listed(self._left_over(changes)))), changes
+
+    async def _all(self) -> tuple[Sequence[str], ChangedStandings]:
+        limit = self._order.limit
+        if limit is not None and len(first := [*islice(self._listed(self.accounts), limit)]) == limit:
+            return first, await self._books.standings_of(first)
+        changes = await self._books.standings_between("", None)
+        return [*self._listed(chain(self.accounts, self._left_over(changes)))], changes
+
+    def _listed(self, names: Iterable[str]) -> Iterator[str]:
+        """Return those that the principal sees, and that are below the agent of the order."""
+        below = self._below
+        return (name for name in names if (below is None or name in below) and self._scope.sees(name))
+
+    async def _fitting(self, names: Iterable[str]) -> Iterable[str]:
+        """Return those of them that are of the group of the order, too."""
+        listed, group = self._listed(names), self._order.group
+        if group is None:
+            return listed
+        agent = self._scope.agent
+        return await names_of_group(self.accounts, group, (name for name in listed if name != agent))
+
+    def _left_over(self, changes: ChangedStandings) -> list[str]:
+        """Return those that are no longer configured and have a balance."""
+        return sorted(name for name, each in changes.standings.items() if each.balance and name not in self.accounts)
 
 
 async def _with_last_calls(office: Office, scope: Scope, sheets: list[AccountSheet]) -> list[AccountSheet]:
