@@ -40,7 +40,7 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife, *, is_relaye
     sides = _sides_of(call)
     if sides is None or not _is_watched(sides, is_relayed=is_relayed and not sides.is_joined and not sides.is_waiting):
         return None
-    begun_ms, received_ms = _heard(sides, answered_at, life)
+    begun_ms, received_ms = _received(sides, answered_at, life)
     due_ms = silent = None
     for index, media in enumerate(sides.media):
         settings = media.settings
@@ -110,8 +110,8 @@ def _is_watched(sides: _Sides, *, is_relayed: bool) -> bool:
     return not may_be_silent and not (is_relayed and _passes_by_relays(*sides.legs))
 
 
-def _heard(sides: _Sides, answered_at: Instant, life: PortLife) -> tuple[int, list[int]]:
-    """Return from when on both sides are watched, and when each was heard last, in monotonic milliseconds."""
+def _received(sides: _Sides, answered_at: Instant, life: PortLife) -> tuple[int, list[int]]:
+    """Return from when on both sides are watched, and when something came last from each, in monotonic milliseconds."""
     begun_ms = max(answered_at.mono, *(each.watched_from for each in sides.media))
     received_ms = [_answered_ms(leg, answered_at) for leg in sides.legs]
     for index, media in enumerate(sides.media):
