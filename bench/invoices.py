@@ -20,7 +20,7 @@ from doubles.office import office_on, operator
 from doubles.process.mariadb import MariaDb
 from sqlalchemy import text
 
-from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate

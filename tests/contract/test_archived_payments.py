@@ -15,14 +15,12 @@ from doubles.statements import statements_of
 from sqlalchemy import func, select, update
 
 from vosd.admin.invoice_pdf import form_of, words_of
+from vosd.admin.office.invoice_run import InvoiceOutcome, RunInvoices, run_invoices
 from vosd.admin.office.invoices import (
-    InvoiceOutcome,
     ReadInvoicedCalls,
-    RunInvoices,
     ShowInvoice,
     paid_by_invoice,
     read_invoiced_calls,
-    run_invoices,
     show_invoice,
 )
 from vosd.admin.office.payments import UndoPayment, undo_payment

@@ -12,14 +12,8 @@ from doubles.office import office_on, operator
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.closing import CloseAccount, close_account
-from vosd.admin.office.invoices import (
-    CancelInvoice,
-    IssueInvoice,
-    RunInvoices,
-    cancel_invoice,
-    issue_invoice,
-    run_invoices,
-)
+from vosd.admin.office.invoice_changes import CancelInvoice, IssueInvoice, cancel_invoice, issue_invoice
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.months import CloseMonth, close_month

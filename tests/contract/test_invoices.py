@@ -35,39 +35,33 @@ from sqlalchemy import delete, event, insert, select, text, update
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.invoices import (
+from vosd.admin.office.invoice_changes import (
     CancelInvoice,
     DraftEarlyError,
-    FindInvoice,
-    InvoiceNotSentError,
-    InvoiceOutcome,
-    InvoiceRunSheet,
-    InvoiceSheet,
     IssueInvoice,
-    ListInvoices,
-    ListUnsent,
     NotADraftError,
-    NotIssuedError,
     PayInvoice,
-    PeriodNotOverError,
+    cancel_invoice,
+    issue_invoice,
+    pay_invoice,
+)
+from vosd.admin.office.invoice_run import InvoiceOutcome, InvoiceRunSheet, PeriodNotOverError, RunInvoices, run_invoices
+from vosd.admin.office.invoices import (
+    FindInvoice,
+    InvoiceSheet,
+    ListInvoices,
+    NotIssuedError,
     PrintInvoice,
     ReadInvoicedCalls,
-    RunInvoices,
-    SendInvoice,
     ShowInvoice,
-    cancel_invoice,
     find_invoice,
-    issue_invoice,
     list_invoices,
-    list_unsent,
-    pay_invoice,
     print_invoice,
     read_invoiced_calls,
-    run_invoices,
-    send_invoice,
     show_invoice,
 )
 from vosd.admin.office.ledger import ShowStatements, show_statements
+from vosd.admin.office.mailed_invoices import InvoiceNotSentError, ListUnsent, SendInvoice, list_unsent, send_invoice
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import (
@@ -1159,7 +1153,7 @@ async def test_an_invoice_that_is_cancelled_while_it_is_mailed_is_not_answered_a
         taken.wait()
         return {}
 
-    monkeypatch.setattr("vosd.admin.office.invoices.deliver", deliver)
+    monkeypatch.setattr("vosd.admin.office.mailed_invoices.deliver", deliver)
     mailing = asyncio.ensure_future(mailed(site, issued.id))
     await asyncio.to_thread(begun.wait)
     await cancel_invoice(site.office, operator(), CancelInvoice(id=issued.id))
@@ -1184,7 +1178,7 @@ async def test_two_orders_at_once_mail_an_invoice_once(site: Site, monkeypatch: 
             raise ConnectionResetError
         return {}
 
-    monkeypatch.setattr("vosd.admin.office.invoices.deliver", deliver)
+    monkeypatch.setattr("vosd.admin.office.mailed_invoices.deliver", deliver)
     for why in (InvoiceNotSentError, None):
         begun.clear()
         taken.clear()
@@ -1215,7 +1209,7 @@ async def test_a_mail_that_is_noted_and_cannot_be_read_again_is_not_said_to_have
         raise StoreUnavailable("the connection was cut")
 
     with monkeypatch.context() as patched:
-        patched.setattr("vosd.admin.office.invoices.deliver", lambda *_: {})
+        patched.setattr("vosd.admin.office.mailed_invoices.deliver", lambda *_: {})
         patched.setattr(SqlInvoices, "due_days", away)
         with pytest.raises(OutcomeUnknown):
             await mailed(site, issued.id)
@@ -1284,7 +1278,7 @@ async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(
         await go_on.wait()
         return await printed_beside(make)
 
-    monkeypatch.setattr("vosd.admin.office.invoices.printed_beside", slow)
+    monkeypatch.setattr("vosd.admin.office.mailed_invoices.printed_beside", slow)
     settings = site.office.definitions.settings
     server = MailSettings("127.0.0.1", 1, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
     site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
@@ -1294,7 +1288,7 @@ async def test_an_order_finds_that_another_one_has_mailed_its_invoice_meanwhile(
     ]
     try:
         await begun.wait()
-        monkeypatch.setattr("vosd.admin.office.invoices.printed_beside", printed_beside)
+        monkeypatch.setattr("vosd.admin.office.mailed_invoices.printed_beside", printed_beside)
         await mailed(site, issued.id)
     finally:
         go_on.set()
@@ -1316,7 +1310,7 @@ async def test_an_order_that_fails_in_an_unexpected_way_keeps_no_other_from_its_
         raise UnicodeError
 
     with monkeypatch.context() as patched:
-        patched.setattr("vosd.admin.office.invoices.deliver", fail)
+        patched.setattr("vosd.admin.office.mailed_invoices.deliver", fail)
         with pytest.raises(UnicodeError):
             await mailed(site, issued.id)
     await mailed(site, issued.id)
@@ -1344,7 +1338,7 @@ async def test_an_interrupted_order_notes_what_has_become_of_its_mail(
     site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
     order = SendInvoice(id=issued.id, to=("books@example.com",))
     with monkeypatch.context() as patched:
-        patched.setattr("vosd.admin.office.invoices.deliver", deliver)
+        patched.setattr("vosd.admin.office.mailed_invoices.deliver", deliver)
         mailing = asyncio.ensure_future(send_invoice(site.office, operator(), order))
         await asyncio.to_thread(begun.wait)
         for _ in range(2):  # the patience of its request is over, and then the process is to end
@@ -1396,7 +1390,7 @@ async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(
         site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
         await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
         message = await asyncio.wait_for(postbox.mails.get(), 20)
-        monkeypatch.setattr("vosd.admin.office.invoices.MOST_BYTES_OF_CALLS", 10)
+        monkeypatch.setattr("vosd.admin.office.mailed_invoices.MOST_BYTES_OF_CALLS", 10)
         with pytest.raises(InvoiceNotSentError, match="invoice show 2026-000001 --calls FILE"):
             await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
     _, calls = message.iter_attachments()

@@ -32,14 +32,9 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.invoices import (
-    CancelInvoice,
-    ListInvoices,
-    RunInvoices,
-    cancel_invoice,
-    list_invoices,
-    run_invoices,
-)
+from vosd.admin.office.invoice_changes import CancelInvoice, cancel_invoice
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
+from vosd.admin.office.invoices import ListInvoices, list_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.months import (

@@ -11,7 +11,7 @@ from contract.test_invoices import Site, at, call
 from doubles.data.builders import account, applied_rate
 from doubles.office import operator
 
-from vosd.admin.office.invoices import PayInvoice, pay_invoice
+from vosd.admin.office.invoice_changes import PayInvoice, pay_invoice
 from vosd.admin.office.overdue import OverdueAccount, lock_overdue, overdue_accounts
 from vosd.admin.office.overrides import BlockAccount, UnblockAccount, block_account, unblock_account
 from vosd.admin.office.principal import OrderError

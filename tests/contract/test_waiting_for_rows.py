@@ -19,7 +19,8 @@ from sqlalchemy import event
 
 from vosd.admin.ledger import Month
 from vosd.admin.month_page import MonthObstacle
-from vosd.admin.office.invoices import ListInvoices, RunInvoices, list_invoices, run_invoices
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
+from vosd.admin.office.invoices import ListInvoices, list_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.months import CloseMonth, close_month

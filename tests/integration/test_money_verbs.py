@@ -9,7 +9,7 @@ import pytest
 from doubles.data.records import call_id
 from doubles.installation import Installation
 
-from vosd.admin.office.invoices import PeriodNotOverError
+from vosd.admin.office.invoice_run import PeriodNotOverError
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.cli.ledger import KINDS
 from vosd.storage.overrides import SqlOverrides

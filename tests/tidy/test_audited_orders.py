@@ -29,7 +29,7 @@ LOOKS: Final = (
 """Beginnings of the orders that change nothing."""
 NO_CHANGE: Final = {
     "decks.prepare_import": "the first half of an import; the second one writes the line",
-    "definitions.plan_of": "the versions that an order would make",
+    "planned_change.plan_of": "the versions that an order would make",
     "foreign_calls.rate_foreign_calls": "a report about a file",
     "reconciliations.write_letter": "returns the text",
 }

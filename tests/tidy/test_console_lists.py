@@ -8,8 +8,9 @@ from typing import Final
 
 from vosd.admin import office
 from vosd.admin.office import dids
-from vosd.admin.office.definitions import ObjectOrder, WithdrawChange
+from vosd.admin.office.planned_change import ObjectOrder
 from vosd.admin.office.shown_objects import ListObjects
+from vosd.admin.office.withdrawn_changes import WithdrawChange
 from vosd.api.problems import COMMANDS
 from vosd.api.table import OPERATIONS
 

@@ -11,7 +11,7 @@ import pytest
 from sentences import sentences
 from syntax_nodes import matches, names_in
 
-from vosd.admin.office.invoices import InvoiceOutcome
+from vosd.admin.office.invoice_run import InvoiceOutcome
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.ports import KeySheet
 from vosd.admin.office.principal import SHIPPED, Means, Permission

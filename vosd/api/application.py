@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.events import EventView, WatchEvents, view_events
 from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
+from vosd.admin.office.planned_change import StaleVersionError
 from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.sessions import LogIns
 from vosd.admin.typesetting import printed_beside

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.office.definitions import NotTakenError
+from vosd.admin.office.taken_change import NotTakenError
 from vosd.api.http import JSON, Answer, RequestError
 from vosd.api.problems import PROBLEM_JSON, problem_of
 from vosd.base.clock import Clock

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from decimal import Decimal
 
-    from vosd.admin.office.definitions import CallsUsing, ChangeSheet, DifferenceSheet
+    from vosd.admin.office.definitions import ChangeSheet
     from vosd.admin.office.object_versions import KeysSheet
     from vosd.admin.office.office import Office
+    from vosd.admin.office.planned_change import CallsUsing, DifferenceSheet
     from vosd.admin.office.principal import Principal
     from vosd.admin.office.template_users import OwnValues, TemplateUsers
     from vosd.catalogue.stored_objects import ObjectVersion
@@ -174,7 +175,8 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 
     The whole configuration is validated with it first. A running switch uses it when the command returns.
     """
-    from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+    from vosd.admin.office.definitions import SetObjects, set_objects
+    from vosd.admin.office.planned_change import WantedObject
     from vosd.config.stored_text import read_object
 
     text, called = _text_of(file)
@@ -192,7 +194,8 @@ def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...
 
     Several end at once, all of them or none: a customer's trunk with its account.
     """
-    from vosd.admin.office.definitions import EndObject, SetObjects, WantedObject, end_object, set_objects
+    from vosd.admin.office.definitions import EndObject, SetObjects, end_object, set_objects
+    from vosd.admin.office.planned_change import WantedObject
 
     if not more:
         change_objects(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
@@ -327,7 +330,8 @@ def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: A
 
     With --map, FILE is a sheet of another switch: accounts, gateways, phones and the balances of the accounts.
     """
-    from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+    from vosd.admin.office.definitions import SetObjects, set_objects
+    from vosd.admin.office.planned_change import WantedObject
 
     if map_ is not None:
         _import_sheet(invocation, file, map_, **terms)
@@ -353,7 +357,7 @@ def provision(
     FILE has the sections of a configuration: one account, and its mapping gateways, phones and rate group, if any.
     """
     from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, objects_of_customer, provision_customer
-    from vosd.admin.office.definitions import WantedObject
+    from vosd.admin.office.planned_change import WantedObject
     from vosd.config.stored_text import read_objects
 
     text, called = _text_of(file)

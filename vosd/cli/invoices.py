@@ -19,7 +19,8 @@ from vosd.cli.written_file import TEXT_FILE, make_directory, write_file, written
 from vosd.processes.life import give_way
 
 if TYPE_CHECKING:
-    from vosd.admin.office.invoices import InvoiceDetail, InvoiceRunSheet, InvoiceSheet
+    from vosd.admin.office.invoice_run import InvoiceRunSheet
+    from vosd.admin.office.invoices import InvoiceDetail, InvoiceSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
 
@@ -50,7 +51,7 @@ def invoice() -> None:
 @operator_verb
 def run(invocation: Invocation, /, **wanted: Any) -> None:
     """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
-    from vosd.admin.office.invoices import RunInvoices, run_invoices
+    from vosd.admin.office.invoice_run import RunInvoices, run_invoices
 
     who, order = principal(), RunInvoices(**wanted)
     with meter("accounts") as shown:
@@ -103,7 +104,7 @@ def show(invocation: Invocation, number: str, calls: Path | None) -> None:
 @operator_verb
 def issue(invocation: Invocation, number: str) -> None:
     """Issue a draft: it gets its number, and never changes any more."""
-    from vosd.admin.office.invoices import IssueInvoice, issue_invoice
+    from vosd.admin.office.invoice_changes import IssueInvoice, issue_invoice
 
     made = _of(invocation, number, lambda office, who, found: issue_invoice(office, who, IssueInvoice(id=found)))
     output.outcome(made, f"invoice {made.number} over {made.gross} {made.currency} is issued")
@@ -117,7 +118,7 @@ def issue(invocation: Invocation, number: str) -> None:
 @operator_verb
 def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
     """Book a payment for an invoice."""
-    from vosd.admin.office.invoices import PayInvoice, pay_invoice
+    from vosd.admin.office.invoice_changes import PayInvoice, pay_invoice
 
     done = _of(invocation, number, lambda office, who, found: pay_invoice(office, who, PayInvoice(id=found, **wanted)))
     show_booked(done)
@@ -129,7 +130,7 @@ def pay(invocation: Invocation, /, number: str, **wanted: Any) -> None:
 @operator_verb
 def cancel(invocation: Invocation, number: str, memo: str | None) -> None:
     """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
-    from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
+    from vosd.admin.office.invoice_changes import CancelInvoice, cancel_invoice
 
     made = _of(
         invocation, number, lambda office, who, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
@@ -147,7 +148,7 @@ def cancel(invocation: Invocation, number: str, memo: str | None) -> None:
 @operator_verb
 def send(invocation: Invocation, /, number: str | None, period: str | None, **how: Any) -> None:
     """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
-    from vosd.admin.office.invoices import SendInvoice, send_invoice
+    from vosd.admin.office.mailed_invoices import SendInvoice, send_invoice
 
     if (number is None) == (period is None):
         raise click.UsageError("say either NUMBER or --period")
@@ -170,7 +171,13 @@ async def _send_all(
 
     It ends where the server takes none: each would wait for it as long.
     """
-    from vosd.admin.office.invoices import InvoiceNotSentError, ListUnsent, SendInvoice, list_unsent, send_invoice
+    from vosd.admin.office.mailed_invoices import (
+        InvoiceNotSentError,
+        ListUnsent,
+        SendInvoice,
+        list_unsent,
+        send_invoice,
+    )
     from vosd.base.errors import VosError
 
     sent, failed = [], {}
@@ -258,7 +265,7 @@ _RUN_COLUMNS: Final = ("account", "outcome", "number", "id", "net", "tax", "gros
 
 
 def _show_run(found: "list[InvoiceRunSheet]") -> None:
-    from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome
+    from vosd.admin.office.invoice_run import UNFINISHED, InvoiceOutcome
 
     output.records(_RUN_COLUMNS, found, empty="no account has charges of that period")
     missing = Counter(each.outcome for each in found if each.outcome in UNFINISHED)

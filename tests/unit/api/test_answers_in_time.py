@@ -15,7 +15,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.turns import until
 
-from vosd.admin.office import bookings, definitions, overrides
+from vosd.admin.office import bookings, change_check, objects_in_use, overrides
 from vosd.api import offices as opening
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs
@@ -76,7 +76,8 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(opening, "SPARE_S", PATIENCE_S - WAITED_S)
     for module in (bookings, overrides):
         monkeypatch.setattr(module, "REFRESH_S", REFRESH_S)
-    monkeypatch.setattr(definitions, "_STATUS_S", REFRESH_S)
+    for module in (objects_in_use, change_check):
+        monkeypatch.setattr(module, "STATUS_S", REFRESH_S)
     monkeypatch.setattr(Checks, "check", find_nothing)
     async with Offices(config) as offices:
         yield Site(config, offices)

@@ -13,7 +13,8 @@ from doubles.office import agent, operator
 
 from vosd.admin.agents import MayNotActError
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
-from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import SetObjects, set_objects
+from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.rates import ExplainRate, explain_rate
 from vosd.api.offices import Offices
 from vosd.billing.authority import OutOfScopeError, RightLackingError

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from doubles.documented import check_documented
 
-from vosd.admin.office.invoices import MOST_BYTES_OF_CALLS
 from vosd.admin.office.jobs import RESULT_NEEDS
+from vosd.admin.office.mailed_invoices import MOST_BYTES_OF_CALLS
 from vosd.admin.office.office import BY_ACCOUNT, INSTEAD, NEEDED, Office
 from vosd.admin.office.principal import ALL, Means, Permission, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError

@@ -14,7 +14,7 @@ from doubles.fake_switch import FakeSwitch, status_of
 from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
 
-from vosd.admin.office import definitions
+from vosd.admin.office import change_check, objects_in_use, taken_change
 from vosd.cli.main import main
 from vosd.config.load import load
 from vosd.config.places import found_from, installation_of, recorded_in
@@ -195,8 +195,8 @@ def stored_account(directory: Path) -> Path:
 def test_a_change_that_the_switch_does_not_answer_is_made_and_ends_with_exit_code_4(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("_STATUS_S", "_RELOAD_S"):
-        monkeypatch.setattr(definitions, limit, 0.1)
+    for module, limit in ((objects_in_use, "STATUS_S"), (change_check, "STATUS_S"), (taken_change, "_RELOAD_S")):
+        monkeypatch.setattr(module, limit, 0.1)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tree / "var" / "vosd.sock"))
         mute.listen()

@@ -21,7 +21,7 @@ from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 from python_calamine import CalamineWorkbook
 
-from vosd.admin.office import invoices
+from vosd.admin.office import mailed_invoices
 from vosd.admin.office.office import Office
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cli import progress
@@ -269,7 +269,7 @@ def test_the_mails_of_a_period_say_how_many_were_tried(site: Path, monkeypatch: 
     async def unsent(*_order: object) -> dict[int, str]:
         return {number: f"2026-{number}" for number in (1, 2)}
 
-    monkeypatch.setattr(invoices, "list_unsent", unsent)
+    monkeypatch.setattr(mailed_invoices, "list_unsent", unsent)
     monkeypatch.setattr(progress, "LINE_S", 0.0)
     said = vosd("invoice", "send", "--period", "2026-10")
     *steps, first, second, _error = said.stderr.splitlines()
@@ -299,12 +299,12 @@ def test_the_mails_of_a_period_end_where_the_server_takes_none(
     async def unsent(*_order: object) -> dict[int, str]:
         return {number: f"2026-{number}" for number in range(1, 10)}
 
-    async def refused(_office: object, _who: object, order: invoices.SendInvoice, **_how: object) -> None:
+    async def refused(_office: object, _who: object, order: mailed_invoices.SendInvoice, **_how: object) -> None:
         asked.append(order.id)
-        raise invoices.InvoiceNotSentError("mail.example.com has not taken the mail") from fault
+        raise mailed_invoices.InvoiceNotSentError("mail.example.com has not taken the mail") from fault
 
-    monkeypatch.setattr(invoices, "list_unsent", unsent)
-    monkeypatch.setattr(invoices, "send_invoice", refused)
+    monkeypatch.setattr(mailed_invoices, "list_unsent", unsent)
+    monkeypatch.setattr(mailed_invoices, "send_invoice", refused)
     said = vosd("invoice", "send", "--period", "2026-10")
     assert said.exit_code == 1
     assert len(asked) == tried

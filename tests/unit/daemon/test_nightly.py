@@ -18,7 +18,7 @@ from doubles.turns import turns
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
-from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
 from vosd.admin.office.minimum import MinimumOutcome, MinimumSheet
 from vosd.admin.office.overdue import OverdueAccount, lock_overdue
 from vosd.base.secret import Secret

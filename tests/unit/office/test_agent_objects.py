@@ -19,18 +19,9 @@ from doubles.office import Defined, agent, customer, office_on, operator
 from vosd.admin.office import principal as principals
 from vosd.admin.office.accounts import ListAccounts, list_accounts
 from vosd.admin.office.agent_objects import AgentObjects
+from vosd.admin.office.change_check import AccountsBelowError
 from vosd.admin.office.customers import FirstPayment, NewObject, ProvisionCustomer, provision_customer
-from vosd.admin.office.definitions import (
-    AccountsBelowError,
-    AlreadyDefinedError,
-    EndObject,
-    RevertObject,
-    SetObjects,
-    WantedObject,
-    end_object,
-    revert_object,
-    set_objects,
-)
+from vosd.admin.office.definitions import EndObject, RevertObject, SetObjects, end_object, revert_object, set_objects
 from vosd.admin.office.object_versions import (
     CompareVersions,
     ListVersions,
@@ -41,6 +32,7 @@ from vosd.admin.office.object_versions import (
 from vosd.admin.office.objects_below import TooManyObjectsError
 from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
+from vosd.admin.office.planned_change import AlreadyDefinedError, WantedObject
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ListObjects, ShowObject, list_definitions, list_objects, show_object
 from vosd.billing.accounts import AccountType

@@ -13,9 +13,10 @@ from vosd.admin.agents import MayNotActError
 from vosd.admin.office import phone_passwords
 from vosd.admin.office.change_turns import ChangeTurns, TooManyChangesError
 from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
-from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import SetObjects, set_objects
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, TooManyPasswordsError, set_phone_password
+from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.principal import OrderError, Principal
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.admin.office.customers import NewObject, NotOneCustomerError, ProvisionCustomer, objects_of_customer
-from vosd.admin.office.definitions import WantedObject
+from vosd.admin.office.planned_change import WantedObject
 
 ACCOUNT = WantedObject("accounts", "cafe", {"type": "clearing"})
 GATEWAY = WantedObject("mapping_gateways", "cafe-pbx", {"address": "192.0.2.7"})

@@ -28,8 +28,8 @@ from vosd.admin.office.decks import (
     read_deck,
     roll_back,
 )
-from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office
+from vosd.admin.office.planned_change import StaleVersionError
 from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.billing.deck_content import header_and_lines
 from vosd.billing.deck_rows import COLUMNS_AHEAD

@@ -22,15 +22,9 @@ from vosd.admin.office.closing import CloseAccount, MoneyLeftError, close_accoun
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AccountNotSettledError,
-    Action,
-    AlreadyDefinedError,
-    CallsUsing,
     EndObject,
-    NotTakenError,
     RevertObject,
     SetObjects,
-    StaleVersionError,
-    WantedObject,
     end_object,
     revert_object,
     set_objects,
@@ -46,6 +40,7 @@ from vosd.admin.office.object_versions import (
 )
 from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+from vosd.admin.office.planned_change import Action, AlreadyDefinedError, CallsUsing, StaleVersionError, WantedObject
 from vosd.admin.office.principal import ALL, OperatorsOnlyError, OrderError, Permission
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.admin.office.shown_objects import (
@@ -56,6 +51,7 @@ from vosd.admin.office.shown_objects import (
     list_objects,
     show_object,
 )
+from vosd.admin.office.taken_change import NotTakenError
 from vosd.admin.office.untaken_versions import UntakenVersions
 from vosd.admin.office.withdrawn_changes import put_back
 from vosd.catalogue import problems
@@ -395,7 +391,7 @@ async def test_a_change_is_checked_with_the_sockets_of_a_switch_that_says_them(
     status = SwitchStatus("1", "sw1", "f00", "", 1, "", {}, {}, MachineUse(), WELL, LOADED, listen=["tls:[::1]:5061"])
     async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, status):
         assert await opened() == ["tls:[::1]:5061"]
-    monkeypatch.setattr("vosd.admin.office.definitions._STATUS_S", 0.01)
+    monkeypatch.setattr("vosd.admin.office.objects_in_use.STATUS_S", 0.01)
     answered = asyncio.Event()
     async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, mute):
         assert await opened() is None

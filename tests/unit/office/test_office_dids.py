@@ -7,7 +7,7 @@ import pytest
 from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
-from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import SetObjects, set_objects
 from vosd.admin.office.dids import (
     AssignDid,
     FreeDid,
@@ -20,6 +20,7 @@ from vosd.admin.office.dids import (
 )
 from vosd.admin.office.object_versions import NoSuchObjectError
 from vosd.admin.office.office import Office
+from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.principal import OrderError
 from vosd.admin.office.shown_objects import ShowObject, show_object
 from vosd.storage.database import Database

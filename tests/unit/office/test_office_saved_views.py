@@ -6,9 +6,9 @@ from doubles.data import builders
 from doubles.office import office_on
 
 from vosd.admin.office.audit import ListAudit, list_audit
-from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.people import AddPerson, GiveRole, add_person, give_role
+from vosd.admin.office.planned_change import StaleVersionError
 from vosd.admin.office.principal import ALL, SHIPPED, Means, OperatorsOnlyError, OrderError, Principal, Role
 from vosd.admin.office.saved_views import (
     QUERY_MAX,

@@ -8,16 +8,9 @@ from doubles.data import builders
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.names import UnknownNameError
-from vosd.admin.office.definitions import (
-    EndObject,
-    RevertObject,
-    SetObjects,
-    WantedObject,
-    end_object,
-    revert_object,
-    set_objects,
-)
+from vosd.admin.office.definitions import EndObject, RevertObject, SetObjects, end_object, revert_object, set_objects
 from vosd.admin.office.office import Office
+from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.planned_versions import ListPlanned, list_planned
 from vosd.admin.office.principal import OperatorsOnlyError
 from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations

@@ -14,23 +14,17 @@ from doubles.fake_switch import FakeSwitch, status_of
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
-from vosd.admin.office import definitions
+from vosd.admin.office import taken_change
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
-from vosd.admin.office.definitions import (
-    ChangeSheet,
-    EndObject,
-    NotTakenError,
-    SetObjects,
-    UsedByCallsError,
-    WantedObject,
-    end_object,
-    set_objects,
-)
+from vosd.admin.office.definitions import ChangeSheet, EndObject, SetObjects, end_object, set_objects
 from vosd.admin.office.installation import CheckConfiguration, check_configuration
+from vosd.admin.office.objects_in_use import UsedByCallsError
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, MoveMoney, RefusePayment, book_payment, move_money, refuse_payment
+from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.taken_change import NotTakenError
 from vosd.admin.office.withdrawn_changes import has_mistake, objects_at_fault
 from vosd.api.offices import Offices
 from vosd.billing.rights import Right
@@ -328,7 +322,7 @@ def test_a_mistake_in_a_version_is_found_by_its_place(directory: str) -> None:
 async def test_a_change_is_taken_when_that_of_others_before_it_is_withdrawn(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_withdrawn: bool
 ) -> None:
-    monkeypatch.setattr(definitions, "_MENDED_S", 60.0 if is_withdrawn else 0.2)
+    monkeypatch.setattr(taken_change, "_MENDED_S", 60.0 if is_withdrawn else 0.2)
     refused, stored = asyncio.Event(), office.stores.objects
     bad = (await stored.history("accounts", "shop"))[0]
 
@@ -453,13 +447,13 @@ async def one_on_top_of_the_other(
             raise found
         return found
 
-    mended = definitions._mended
+    mended = taken_change._mended
 
     async def waited_for(office: Office, at_fault: Mapping[tuple[str, str], int]) -> bool:
         ann_has_gone_on.set()
         return await mended(office, at_fault)
 
-    monkeypatch.setattr(definitions, "_mended", waited_for)
+    monkeypatch.setattr(taken_change, "_mended", waited_for)
     limited = SetObjects(objects=(*LIMITED.objects, WantedObject("templates", "t", {})))
     async with FakeSwitch(office.definitions.settings.state_dir / "vosd.sock").answers(Reload, answer):
         changes.append(asyncio.create_task(set_objects(office, operator("ann"), limited)))
@@ -487,7 +481,7 @@ async def test_a_version_that_was_refused_is_not_put_back_where_the_one_on_top_o
 async def test_a_change_is_withdrawn_together_with_one_on_top_of_it_and_says_so(
     office: Office, monkeypatch: pytest.MonkeyPatch, then: ReloadOutcome | Exception
 ) -> None:
-    monkeypatch.setattr(definitions, "_MENDED_S", 60.0)
+    monkeypatch.setattr(taken_change, "_MENDED_S", 60.0)
     of_both = refusal("accounts shop (version 3)")
     read = await one_on_top_of_the_other(office, monkeypatch, of_both, of_both, then)
     assert read == [f"{WITHDRAWN}:"] * 2
@@ -507,7 +501,7 @@ async def test_a_change_is_withdrawn_together_with_one_on_top_of_it_and_says_so(
 async def test_a_version_without_a_mistake_is_put_back_where_the_one_on_top_of_it_is_withdrawn(
     office: Office, monkeypatch: pytest.MonkeyPatch, of_ann: ReloadOutcome | Exception
 ) -> None:
-    monkeypatch.setattr(definitions, "_MENDED_S", 0.0)
+    monkeypatch.setattr(taken_change, "_MENDED_S", 0.0)
     read = await one_on_top_of_the_other(office, monkeypatch, of_ann, refusal("accounts shop (version 3)"))
     assert read[1] == f"{WITHDRAWN}:"
     assert read[0].startswith("ChangeSheet(") if of_ann is TAKEN else read[0] == f"{KEPT}:"

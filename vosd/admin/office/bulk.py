@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, Plan, WantedObject, check_and_add, compared_each
+from vosd.admin.office.definitions import ChangeSheet, check_and_add
 from vosd.admin.office.office import Office, needs
+from vosd.admin.office.planned_change import ObjectOrder, Plan, WantedObject, compared_each
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity

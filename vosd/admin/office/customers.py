@@ -10,26 +10,24 @@ import msgspec
 
 from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.bookings import for_account, refresh_balances
-from vosd.admin.office.definitions import (
-    NOT_ASKED,
+from vosd.admin.office.change_check import Checked, when_checked
+from vosd.admin.office.definitions import ChangeSheet
+from vosd.admin.office.object_versions import differing, numbered, owned_by
+from vosd.admin.office.objects_in_use import with_calls
+from vosd.admin.office.office import Office, needs, require
+from vosd.admin.office.payment_file import ImportOutcome
+from vosd.admin.office.payments import check_decimals, needs_second, waiting_of
+from vosd.admin.office.planned_change import (
     Action,
     AlreadyDefinedError,
-    ChangeSheet,
-    Checked,
     DifferenceSheet,
     ObjectOrder,
     WantedObject,
     audit_line,
     planned,
-    taken,
-    when_checked,
-    with_calls,
 )
-from vosd.admin.office.object_versions import differing, numbered, owned_by
-from vosd.admin.office.office import Office, needs, require
-from vosd.admin.office.payment_file import ImportOutcome
-from vosd.admin.office.payments import check_decimals, needs_second, waiting_of
 from vosd.admin.office.principal import OrderError, Permission, Principal
+from vosd.admin.office.taken_change import NOT_ASKED, taken
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account

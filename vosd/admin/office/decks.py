@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office, needs, waits_for_rows
+from vosd.admin.office.planned_change import StaleVersionError
 from vosd.admin.office.principal import Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import AmountText, format_amount

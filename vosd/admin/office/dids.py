@@ -14,9 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.names import check_account
-from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, SetObjects, WantedObject, set_objects
+from vosd.admin.office.definitions import ChangeSheet, SetObjects, set_objects
 from vosd.admin.office.object_versions import ListVersions, NoSuchObjectError, list_versions
 from vosd.admin.office.office import Office, needs
+from vosd.admin.office.planned_change import ObjectOrder, WantedObject
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ListObjects, list_definitions
 from vosd.catalogue.stored_objects import in_force_at

@@ -11,7 +11,7 @@ from vosd import __version__
 from vosd.admin.ledger import Month
 from vosd.admin.month_archive import ClosedMonth, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
-from vosd.admin.office.invoices import (
+from vosd.admin.office.invoice_run import (
     UNFINISHED,
     InvoiceOutcome,
     InvoiceRunSheet,

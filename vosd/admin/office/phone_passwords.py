@@ -4,8 +4,9 @@ import json
 from typing import Final
 
 from vosd.admin.office.agent_objects import AgentObjects
-from vosd.admin.office.definitions import ChangeSheet, ObjectOrder, WantedObject, check_and_add, planned
+from vosd.admin.office.definitions import ChangeSheet, check_and_add
 from vosd.admin.office.office import Office, needs
+from vosd.admin.office.planned_change import ObjectOrder, WantedObject, planned
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ShowObject, object_in_force
 from vosd.base.errors import VosError

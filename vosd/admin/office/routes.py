@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from vosd.admin.names import check_names
 from vosd.admin.office.bulk import BulkObject, plan_objects
-from vosd.admin.office.definitions import ObjectOrder
 from vosd.admin.office.office import Office, needs, require
+from vosd.admin.office.planned_change import ObjectOrder
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.routing import explain_route as explained, idle_state
 from vosd.admin.simulate import Simulation

@@ -10,8 +10,8 @@ from unicodedata import category
 
 import msgspec
 
-from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office, needs
+from vosd.admin.office.planned_change import StaleVersionError
 from vosd.admin.office.principal import ALL, Means, OrderError, Permission, Principal, Scope
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import NAME_LENGTH

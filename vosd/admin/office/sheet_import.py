@@ -14,22 +14,14 @@ from urllib.parse import unquote
 import msgspec
 
 from vosd.admin.office.bookings import refresh_balances
-from vosd.admin.office.definitions import (
-    NOT_ASKED,
-    ChangeSheet,
-    Checked,
-    ObjectOrder,
-    Plan,
-    WantedObject,
-    audit_line,
-    plan_of,
-    taken,
-    when_checked,
-)
+from vosd.admin.office.change_check import Checked, when_checked
+from vosd.admin.office.definitions import ChangeSheet
 from vosd.admin.office.office import Office, needs, require
 from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import needs_second, waiting_of
+from vosd.admin.office.planned_change import ObjectOrder, Plan, WantedObject, audit_line, plan_of
 from vosd.admin.office.principal import OrderError, Permission, Principal
+from vosd.admin.office.taken_change import NOT_ASKED, taken
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine

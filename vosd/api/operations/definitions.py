@@ -7,15 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vosd.admin.office.calendars import draw_calendar
-from vosd.admin.office.definitions import (
-    ChangeSheet,
-    ObjectOrder,
-    SetObjects,
-    WantedObject,
-    end_object,
-    revert_object,
-    set_objects,
-)
+from vosd.admin.office.definitions import ChangeSheet, SetObjects, end_object, revert_object, set_objects
 from vosd.admin.office.dids import assign_did, free_did, import_dids
 from vosd.admin.office.object_versions import (
     KeysSheet,
@@ -26,6 +18,7 @@ from vosd.admin.office.object_versions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import set_phone_password
+from vosd.admin.office.planned_change import ObjectOrder, WantedObject
 from vosd.admin.office.planned_versions import list_planned
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.shown_objects import DefinitionSheet, list_definitions, show_definition, show_kind

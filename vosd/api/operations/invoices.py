@@ -4,22 +4,17 @@ from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from typing import Final
 
+from vosd.admin.office.invoice_changes import cancel_invoice, issue_invoice, pay_invoice
+from vosd.admin.office.invoice_run import InvoiceRunSheet, RunInvoices, run_invoices
 from vosd.admin.office.invoices import (
-    InvoiceRunSheet,
     ReadInvoicedCalls,
-    RunInvoices,
-    SendInvoice,
-    cancel_invoice,
-    issue_invoice,
     list_invoices,
-    pay_invoice,
     print_invoice,
     read_invoiced_calls,
-    run_invoices,
-    send_invoice,
     show_invoice,
 )
 from vosd.admin.office.jobs import JobKind
+from vosd.admin.office.mailed_invoices import SendInvoice, send_invoice
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.http import Answer, HttpRequest
