@@ -57,7 +57,7 @@ def test_a_use_case_that_is_for_agents_and_customers_checks_their_scope(use_case
         assert getattr(use_case, NEEDED) in OPEN_TO[ActsFor.AGENT]
         ways = (
             "scope_of(who)",
-            "await scope_for_invoices(office, who)",  #: scope_of, and what an agent without accounts has issued
+            "await scope_for_invoices(office, who)",  # scope_of, and what an agent without accounts has issued
             "_set_gateway(office, who",
             "await list_objects(office, who",
             "await list_definitions(office, who",
