@@ -23,8 +23,8 @@ REPEATED_MS: Final = 200
 """A key that comes by the other way as well within this time is the same one: some telephones send both."""
 
 _REPEATED_NS: Final = REPEATED_MS * 1_000_000
-_READ_NS: Final = 40_000_000
-"""Time of one key that is read, on average: no key is shorter."""
+_READ_NS: Final = 80_000_000
+"""Time of one key that is read and of the pause behind it, on average: neither is shorter (ITU-T Q.24)."""
 _LEFT_OUT: Final = 8
 """Events that are not forwarded, and whose packets may still come late."""
 _LATE_PACKETS: Final = 100
