@@ -723,6 +723,31 @@ def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_wi
         stage.expect_nothing_left()
 
 
+def test_a_party_that_is_asked_for_its_offer_while_it_is_transferred_hears_the_transferor(stage: Stage) -> None:
+    """Its answer has the tag that its offer has, although the transferor is not sent that one (RFC 4568)."""
+    with calling(stage, "poor", "carrier-b", "442", (False, True)) as call, Peer(VENDORS["carrier-a"]) as target:
+        assert isinstance(call.callee, SecureRtpPeer)
+        number = stage.number("441")
+        refer_to = [f"Refer-To: <sip:{number}@{stage.address}>", "Refer-Sub: false"]
+        call.call.send(call.call.request("REFER", 2, headers=refer_to))
+        call.customer.expect(202)
+        target.reply(target.expect("INVITE"), 488, tag="first")
+        target.expect("ACK")
+        asked = call.vendor.expect("INVITE")
+        assert not asked.body
+        call.callee.renew_key()
+        call.callee.tag = 1
+        call.vendor.reply(asked, 200, body=session_of(call.callee, version=2))
+        call.of_callee = call.takes(call.callee, call.vendor.expect("ACK"))
+        assert call.callee.tag == 1
+        target.reply(target.expect("INVITE"), 180, tag="second")
+        call.talk()
+        assert call.call.hang_up(3).status == 200
+        call.vendor.hang_up(call.incoming, f"vendor-{call.call.call_id}")
+        target.reply(target.expect("CANCEL"), 200)
+        stage.expect_nothing_left()
+
+
 def test_parties_that_agree_later_on_a_suite_which_an_rtpengine_knows_hear_each_other_and_music(stage: Stage) -> None:
     with calling(stage, "hasty", "carrier-a", "441", (True, True), chosen=UNREAD_SUITE) as call:
         call.change(version=2)

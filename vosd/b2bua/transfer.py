@@ -172,11 +172,11 @@ class CallTransfer:
     def asks_for_offer(self, status: int, now: Instant) -> bool:
         """Ask the side that the target is called for to make an offer, if that refuses its latest description.
 
-        That one may be an answer of a single codec (RFC 3264 section 6.1). Encrypted media are left as they are: other
-        keys would have to go to the transferor, too.
+        That one may be an answer of a single codec (RFC 3264 section 6.1). Encrypted media are left as they are where
+        the keys pass to the transferor: it would have to be sent others, too.
         """
         leg, bridge = self.side_of_target, self.first.conversation.bridge
-        if self.facts.has_asked or status not in OTHER_CODECS or leg is None or has_keys(leg.sessions.remote):
+        if self.facts.has_asked or status not in OTHER_CODECS or leg is None or _passes_keys(leg):
             return False
         if bridge is not None and not bridge.is_quiet:
             return False
@@ -410,3 +410,9 @@ class CallTransfer:
         self.facts.notified = (*self.facts.notified, status)
         headers = of_notification(self._endpoint, leg.dialog, self.event, status)
         leg.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)
+
+
+def _passes_keys(leg: Leg) -> bool:
+    """Return whether a side encrypts by keys that the other side of its call has."""
+    media = leg.facts.media
+    return has_keys(leg.sessions.remote) and (media is None or not media.is_terminated)

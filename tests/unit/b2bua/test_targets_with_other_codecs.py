@@ -9,14 +9,15 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
 from doubles.virtual.vendor import IncomingCall, answers, refuses
 from msgspec.structs import replace
 
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 TARGET = "442071111111"
 PCMA = ANSWER.replace("AVP 0 101", "AVP 8").replace(
@@ -255,17 +256,46 @@ def test_the_transferor_is_told_where_the_party_has_moved_its_media(scene):
     scene.expect_nothing_left(call)
 
 
-def test_an_encrypted_party_is_not_asked(scene):
+def sealed(session: str, key: str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz") -> str:
+    return f"{session.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n"
+
+
+def test_a_party_whose_keys_pass_to_the_transferor_is_not_asked(scene):
     """Other keys of its would have to go to the transferor, too."""
-    key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
-    scene.vendor.script = answers(500, body=PCMA.replace("RTP/AVP", "RTP/SAVP") + key)
-    call = scene.caller.call(CALLEE, Intent(offer=OFFERED.replace("RTP/AVP", "RTP/SAVP") + key))
+    scene.vendor.script = answers(500, body=sealed(PCMA))
+    call = scene.caller.call(CALLEE, Intent(offer=sealed(OFFERED)))
     scene.wire.run_for(2_000)
     transferred(scene, call)
     scene.wire.run_for(2_000)
     assert told(call) == ["100 Trying", "488 Not Acceptable Here"]
     assert not scene.vendor.calls[0].asked["INVITE"]
     scene.expect_nothing_left(call)
+
+
+def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
+    """The rtpengine gets the offer, which the transferor is not sent: the answer has the keys for that one."""
+    own = vendor_gateway(0, denied_prefixes=(TARGET,), media=MediaSettings(encryption=Encryption.REQUIRED))
+    plain = replace(vendor_gateway(0, prefixes=(TARGET,)), name="vendor-1")
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), own, plain]
+    engines = VirtualRtpEngines()
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
+    scene.vendor.script = answers(500, body=sealed(PCMA))
+    call = scene.caller.call(CALLEE, Intent(offer=OFFERED))
+    scene.wire.run_for(2_000)
+    there, offered = scene.vendor.only_call, sealed(BOTH, "b" * 40)
+    there.will("INVITE", Reply(body=offered))
+    transferred(scene, call)
+    given = len(engines.orders)
+    scene.wire.run_until(lambda: bool(there.acks[1:]))
+    offer, answer = (
+        next(each for each in engines.orders[given:] if isinstance(each, kind)) for kind in (RtpOffer, RtpAnswer)
+    )
+    assert (offer.sdp, offer.author, offer.reader) == (offered, answer.author, answer.reader)
+    assert key_in(there.acks[-1].body)
+    assert not call.asked["INVITE"]
+    scene.wire.run_for(5_000)
+    expect_connected(scene, call, there, asked=len(there.asked["INVITE"]))
+    assert engines.calls == {}
 
 
 def test_a_kill_while_the_party_is_asked_ends_the_transfer_alone(tmp_path):

@@ -11,7 +11,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
-from vosd.engine.media.encryption import TerminatedMedia, sealing_of
+from vosd.engine.media.encryption import TerminatedMedia, digest_of, sealing_of
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.passing_session import PassingSession, event_payload, expect_media, limited, note_author
@@ -19,7 +19,12 @@ from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
-from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines, are_of_two_families, is_ignored
+from vosd.engine.media.sessions_at_rtpengines import (
+    OfferKeptBack,
+    SessionsAtRtpEngines,
+    are_of_two_families,
+    is_ignored,
+)
 from vosd.engine.media.sides import address_of, announced_at, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
@@ -42,6 +47,7 @@ from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, termina
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
+    OutgoingAck,
     OutgoingReinvite,
     OutgoingReliable,
     OutgoingRequest,
@@ -497,6 +503,7 @@ class MediaKeeper:
             return unfit(waiting.message, passing.media, MediaRefusal.NOT_ENCRYPTED)
         self._note_offer(waiting.message, passing)
         try:
+            before = self._kept_back(passing) if type(waiting.message) is OutgoingAck else None
             form = self._terminating.form(passing.leg, passing.author, body, is_offer=is_offer)
         except BadSession as bad:
             return unfit(waiting.message, passing.media, MediaRefusal.BAD_SESSION, bad.fault)
@@ -504,7 +511,21 @@ class MediaKeeper:
             return None
         if self._at_rtpengines is None or passing.is_at_relay:
             return unfit(waiting.message, passing.media, MediaRefusal.NO_MEDIA_PORT)
-        return self._at_rtpengines.wait_for_keys(waiting, passing, body, form)
+        return self._at_rtpengines.wait_for_keys(waiting, passing, body, form, before)
+
+    def _kept_back(self, passing: PassingSession) -> OfferKeptBack | None:
+        """Return the offer that a leg is sent an answer to, if the author of that was not sent it (``WantedOffer``).
+
+        Raises:
+            BadSession: it cannot be answered.
+        """
+        body = limited(bytes(passing.leg.sessions.remote), passing.media, passing.theirs)
+        if body and passing.media.settings.encryption in TERMINATING:
+            body = without_plain_twins(body)
+        if not body or passing.theirs.said_for == digest_of(passing.media.number, body):
+            return None
+        form = self._terminating.form(passing.author, passing.leg, body, is_offer=True)
+        return None if form is None else OfferKeptBack(body, form)
 
     def _described(
         self, passing: PassingSession, body: bytes, message: Outgoing | None = None

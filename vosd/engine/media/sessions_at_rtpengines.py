@@ -1,7 +1,7 @@
 """Session descriptions that wait for an rtpengine: for its ports, and where it terminates them, its keys and ICE."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,14 @@ _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
 _LITE: Final = IceMode.LITE
 
 
+class OfferKeptBack(NamedTuple):
+    """An offer that is answered without its reader, which is not sent it."""
+
+    body: bytes
+    form: MediaForm
+    """The form that it would have for its reader."""
+
+
 class SessionsAtRtpEngines:
     """Asks rtpengines for the ports of legs, with which their descriptions leave."""
 
@@ -53,9 +61,14 @@ class SessionsAtRtpEngines:
         self._sessions = sessions
 
     def wait_for_keys(
-        self, waiting: WaitingMessage, passing: PassingSession, body: bytes, form: MediaForm
+        self,
+        waiting: WaitingMessage,
+        passing: PassingSession,
+        body: bytes,
+        form: MediaForm,
+        kept_back: OfferKeptBack | None = None,
     ) -> MessageChange | MessageWait:
-        """Let a description wait for the keys and ports of an rtpengine."""
+        """Let a description wait for the keys and ports of an rtpengine, which gets the offer that it answers first."""
         message, media = waiting.message, passing.media
         digest = digest_of(passing.theirs.number, body)
         if media.said_for == digest and passing.is_offer(message) and self._rtpengines.is_anchored(media):
@@ -67,6 +80,7 @@ class SessionsAtRtpEngines:
             media.offered_by = passing.theirs.number
             return MessageChange(body=media.said)
         try:
+            before = () if kept_back is None else (self._offered(passing, kept_back),)
             body = _with_usable_keys(body, passing)
             described = media_of(body)
         except BadSession as bad:
@@ -77,7 +91,7 @@ class SessionsAtRtpEngines:
             and _is_turned(passing.theirs, described[0].host, passing.author.host)
         ):
             return unfit(message, media, MediaRefusal.NO_COMMON_CODEC)  # an offer that turns its port would make keys
-        if self.asks(waiting, passing, body, described, form, digest):
+        if self.asks(waiting, passing, body, described, form, digest, before):
             return MessageWait(WAIT_MS, may_leave=False)
         return unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
 
@@ -89,8 +103,12 @@ class SessionsAtRtpEngines:
         described: Sequence[Medium],
         form: MediaForm | None = None,
         digest: str = "",
+        before: Sequence[RtpSessionWanted] = (),
     ) -> bool:
-        """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
+        """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask.
+
+        It is given the offers ``before``.
+        """
         parts, message, author = self._parts, waiting.message, passing.author
         passing.media.refusal = passing.media.fault = None  # of a description before, such as that of early media
         is_offer = passing.is_offer(message)
@@ -147,11 +165,18 @@ class SessionsAtRtpEngines:
             # the keys of before, which the rtpengine does not know, are in use until others are agreed on
             wanted = msgspec.structs.replace(wanted, goes_on_passing=has_read_keys(wanted.session))
             return self._rtpengines.ask(waiting, wanted, came)
-        if has_other or passing.media.passes_keys or passing.theirs.passes_keys:
-            before = self._needed_before(passing, wanted, has_other=has_other)
+        if before or has_other or passing.media.passes_keys or passing.theirs.passes_keys:
+            before = (*before, *self._needed_before(passing, wanted, has_other=has_other))
             needs_all = wanted.is_offer or len(before) > 1  # not one for formats alone
             return self._asks_behind(before, waiting, wanted, came, needs_all=needs_all)
         return self._rtpengines.ask(waiting, wanted, came)
+
+    def _offered(self, passing: PassingSession, kept_back: OfferKeptBack) -> RtpSessionWanted:
+        """Return the offer of a reader as an rtpengine has to know it."""
+        music, parameters = self._parts.music, self._parts.parameters
+        offer = PassingSession(passing.author, passing.theirs, passing.leg, passing.media)
+        session = music.for_engine(_with_usable_keys(kept_back.body, offer), offer.leg, offer.theirs, parameters)
+        return self._wanted(offer, session, first_host(session), is_offer=True, form=kept_back.form)
 
     def _needed_before(
         self, passing: PassingSession, wanted: RtpSessionWanted, *, has_other: bool
