@@ -189,6 +189,14 @@ def test_a_trial_changes_nothing(api: Api) -> None:
     assert api.ask("GET", "/accounts/never").status == 404
 
 
+def test_a_trial_names_no_version_which_a_change_of_another_person_would_have(api: Api) -> None:
+    tried = api.ask("POST", "/accounts?dry_run=true", {"name": "untried", "keys": {}})
+    assert not {"etag", "location"} & tried.headers.keys()
+    assert api.ask("POST", "/accounts", {"name": "untried", "keys": {}}).headers["etag"] == '"1"'
+    tried = api.ask("PATCH", "/accounts/untried?dry_run=true", {"keys": {"memo": "tried"}})
+    assert (tried.status, "etag" in tried.headers) == (200, False)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [

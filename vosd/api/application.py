@@ -473,7 +473,8 @@ async def _done(operation: Operation, office: Office, who: Principal, order: Any
     assert isinstance(result, Awaitable)
     if operation.answer is not None:
         return await operation.answer(office, request, await result)
-    return await _answer_of(operation, request, await result)
+    names_version = not getattr(order, "is_trial", False)
+    return await _answer_of(operation, request, await result, names_version=names_version)
 
 
 def _unreadable() -> Answer:
@@ -581,13 +582,14 @@ async def _written(make: Callable[[Any], bytes], form: str, result: Any) -> byte
     return await asyncio.to_thread(make, result)
 
 
-async def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answer:
+async def _answer_of(operation: Operation, request: HttpRequest, result: Any, *, names_version: bool) -> Answer:
+    """Write a result as the request wants it; that of a trial names no version, as it made none."""
     headers: list[tuple[str, str]] = []
-    if operation.etag is not None and (version := operation.etag(result)) is not None:
+    if names_version and operation.etag is not None and (version := operation.etag(result)) is not None:
         headers.append(("ETag", f'"{version}"'))
         if request.method == "GET" and f'"{version}"' in request.headers.get("if-none-match", ""):
             return Answer(status=HTTPStatus.NOT_MODIFIED, headers=tuple(headers))
-    if operation.location is not None:
+    if names_version and operation.location is not None:
         headers.append(("Location", operation.location(result)))
     accept = request.headers.get("accept", "")
     if form := preferred(accept, operation.forms):
