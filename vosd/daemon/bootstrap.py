@@ -62,7 +62,7 @@ from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.booking.known_database import was_used
-from vosd.engine.calls.snapshots import snapshot
+from vosd.engine.calls.snapshots import accounts_of, gateways_of
 from vosd.engine.clock import SystemClock
 from vosd.engine.journal.files import is_removed
 from vosd.engine.overload.load import Load
@@ -606,11 +606,8 @@ class Daemon:
         opened.take_waiting()
 
     def _busy(self) -> Busy:
-        now = self._clock.now()
-        calls = [snapshot(each, now) for each in self.service.switch.calls()]
-        accounts = {name for call in calls for name in (call.customer_account, call.vendor_account) if name}
-        gateways = {name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name}
-        return Busy(accounts, gateways)
+        calls = self.service.switch.calls()
+        return Busy(accounts_of(calls), gateways_of(calls))
 
     async def reload_by_operator(self) -> None:
         """Load the configuration after a signal; registrations with vendors that back off ask at once behind it."""

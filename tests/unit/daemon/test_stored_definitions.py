@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from doubles.data.builders import account
 from doubles.forked_program import Subprocesses
 from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
@@ -682,6 +684,22 @@ def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_tha
         assert str(accounts["north"].overdraft_limit) == "9"
         await stop(daemon, "reloads")
 
+    asyncio.run(run())
+
+
+def test_agents_above_the_customer_of_a_running_call_are_in_use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = SimpleNamespace(account=account("shop"), agents=[SimpleNamespace(account="reseller")], mapping=None)
+    call = SimpleNamespace(call_request=request, call=SimpleNamespace(journey=SimpleNamespace(choice=None)))
+    daemon = site.daemon()
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        monkeypatch.setattr(daemon.service.switch, "calls", lambda: (call,))
+        assert daemon._busy() == Busy({"shop", "reseller"}, set())
+        monkeypatch.undo()
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell"}')
     asyncio.run(run())
 
 
