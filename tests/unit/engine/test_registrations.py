@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.wheel import TimerWheel
 from vosd.catalogue.catalogue import Changes
-from vosd.engine.registration import bindings
+from vosd.engine.registration import bindings, registrar
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
@@ -496,6 +496,18 @@ def test_addresses_are_known_and_listed_once_in_the_order_first_seen():
     assert switch.registrations.peers() == (Peer(0, *HOME), Peer(0, *OFFICE))
     switch.telephone("1001", HOME).register("*", expires=0)
     assert (switch.registrations.peers(), switch.registrations.knows(*OFFICE)) == ((), False)
+
+
+def test_a_reload_compares_only_the_users_that_have_changed(monkeypatch):
+    """One phone more among 50,000 stopped the event loop for 0.3 s."""
+    phones, compared = [phone(number, password="secret") for number in ("1001", "1002", "1003")], []
+    switch = exchange(*phones)
+    register(switch, "1002", "sip:1002@h", Peer(0, *HOME))
+    monkeypatch.setattr(registrar, "_proves_as", lambda before, _now: compared.append(before.username) is not None)
+    phones[1:] = [phone("1002", password="other"), phones[2], phone("1004")]
+    switch.swap_catalogue(catalogue(KNOWN, phones=phones))
+    assert compared == ["1002"]
+    assert switch.registrations.names() == set()
 
 
 CONNECTED = (Listener("192.0.2.1", 5_060), Listener("192.0.2.1", 5_060, "tcp"))

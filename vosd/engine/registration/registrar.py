@@ -58,8 +58,15 @@ class Registrar(Counting):
             now = dict(_changed_users(catalogue, changes.mapping_gateways))
             gone = [name for name in changes.mapping_gateways if name in before and name not in now]
         else:
-            now = _users_of(catalogue)
-            gone = [name for name, (_, kind) in before.items() if name not in now or now[name][1] is not kind]
+            names, now = set[str](), {}
+            for username, gateway in catalogue.all_users():
+                if gateway.enabled:
+                    names.add(gateway.name)
+                    known = before.get(gateway.name)  # a reload keeps the objects of users that have not changed
+                    if known is None or known[0].gateway is not gateway or known[0].username != username:
+                        now[gateway.name] = _User(username, gateway), _kind_of(gateway.name, catalogue)
+            gone = [name for name in before if name not in names]
+            gone += [name for name, (_, kind) in now.items() if name in before and before[name][1] is not kind]
         other = [name for name, (user, _) in now.items() if name in before and not _proves_as(before[name][0], user)]
         elsewhere = [
             user.gateway
@@ -71,12 +78,9 @@ class Registrar(Counting):
             for name, (user, _) in now.items()
             if name in before and _origin(before[name][0].gateway) != _origin(user.gateway)
         ]
-        if by_difference:
-            for name in gone:
-                del before[name]
-            before.update(now)
-        else:
-            self._users = now
+        for name in gone:
+            del before[name]
+        before.update(now)
         self._registrations.remove(gone, other)
         for gateway in elsewhere:
             may_send = partial(catalogue.sources.may_send, gateway)
