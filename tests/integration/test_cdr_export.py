@@ -16,6 +16,7 @@ import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.dying import Steps, is_killed
 from doubles.export_site import Site
+from doubles.full_disk import fill, mounted
 from hypothesis import Phase, given, settings, strategies as st
 
 from vosd.admin import export_files
@@ -231,6 +232,23 @@ def test_a_file_of_another_user_is_named(site, monkeypatch):
     result = site.vosd("cdr", "export", "--out", str(site.out))
     assert result.exit_code == 1
     assert f"{lock} cannot be written: Permission denied; give all of {site.out} to the user" in result.output
+
+
+def test_a_file_that_fills_its_disk_is_removed_and_the_next_run_has_its_calls(site):
+    numbers = range(1, 101)
+    site.book(calls(*numbers))
+    with mounted(site.out / "disk", "1m") as site.out:
+        fill(site.out)
+        ballast = site.out / "ballast"
+        os.truncate(ballast, ballast.stat().st_size - 16_384)
+        result = site.vosd("cdr", "export", "--out", str(site.out))
+        assert result.exit_code == 1
+        assert "No space left on device; the next run goes on where this one ended" in result.output
+        left = os.statvfs(site.out)
+        assert left.f_bavail * left.f_frsize == 16_384
+        ballast.unlink()
+        assert len(site.export()) == 1
+        assert site.exported() == [call_id(number) for number in numbers]
 
 
 def test_two_runs_do_not_export_to_one_directory_at_once(site):

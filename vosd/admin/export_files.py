@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -235,7 +235,10 @@ def opened(directory: Path, name: str, mode: int = FETCHED) -> Iterator[ExportDi
 
 
 class ExportPart:
-    """The file that is being written: counts and digests what is written to the disk."""
+    """The file that is being written: counts and digests what is written to the disk.
+
+    One that cannot be written is removed: it would keep a disk full that may be the one of the journal.
+    """
 
     def __init__(self, path: Path, *, is_compressed: bool, mode: int = FETCHED) -> None:
         self._path = path
@@ -245,16 +248,28 @@ class ExportPart:
 
     def write(self, data: bytes) -> None:
         """Append to the file."""
-        self._out.write(data)
+        with self._whole():
+            self._out.write(data)
 
     def finish(self) -> tuple[int, str]:
         """Bring the file to the disk; return its size in bytes and its SHA-256."""
-        if self._out is not self._file:
-            self._out.close()
-        sync_file(self._file)
+        with self._whole():
+            if self._out is not self._file:
+                self._out.close()
+            sync_file(self._file)
         self._file.close()
         sync_directory(self._path.parent)  # a state that names the file is never on the disk without it
         return self._path.stat().st_size, _digest(self._path)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the rest of its buffer finds no room, either
+                self._file.close()
+            raise
 
 
 def open_private(path: Path, mode: int = FETCHED) -> Any:
