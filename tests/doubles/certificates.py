@@ -79,7 +79,8 @@ class Authority:
 
     def client_context(self, certificate: Certificate | None = None) -> ssl.SSLContext:
         """Return what a peer connects with: it believes this authority alone."""
-        context = ssl.create_default_context(cafile=self.root.file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.root.file)
         if certificate is not None:
             context.load_cert_chain(*certificate)
         return context

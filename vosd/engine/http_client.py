@@ -20,6 +20,7 @@ from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.host_names import HostNames
 from vosd.processes.handshake_limits import limit_handshakes
 from vosd.processes.key_exchange import leave_out_slow_ones
+from vosd.processes.server_trust import trust_in_servers
 
 HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
@@ -158,7 +159,7 @@ class ClientTls:
 
 
 def _trust() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = trust_in_servers()
     leave_out_slow_ones(context)
     limit_handshakes(context, until_end=True)
     return context

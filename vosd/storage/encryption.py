@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy.engine import URL
 
 from vosd.base.errors import VosError
+from vosd.processes.server_trust import trust_in_servers
 
 _CA: Final = "ssl_ca"
 _CERTIFICATE: Final = "ssl_cert"
@@ -95,7 +96,7 @@ def without_encryption(url: URL) -> URL:
 
 def _verifying(authorities: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=authorities)
+        return trust_in_servers(authorities)
     except OSError as error:
         message = f"database.url: {_CA}: {authorities} cannot be read ({error}): expected certificates in PEM"
         raise EncryptionUnusable(message) from error

@@ -497,7 +497,7 @@ async def test_the_systems_trust_is_read_once_an_hour_however_many_addresses_cal
     read: list[ssl.SSLContext | OSError] = []
     real = ssl.create_default_context
 
-    def counted() -> ssl.SSLContext:
+    def counted(**_: None) -> ssl.SSLContext:
         read.append(OSError("no file") if not read else real())
         if isinstance(read[-1], OSError):
             raise read[-1]

@@ -161,7 +161,7 @@ async def test_copies_over_tls_go_to_the_server_that_its_certificate_names_alone
     sender = HepSender()
     is_right = is_believed and named == "127.0.0.1"
     readers, default = set(), ssl.create_default_context
-    monkeypatch.setattr(ssl, "create_default_context", lambda: readers.add(current_thread().name) or default())
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: readers.add(current_thread().name) or default())
     try:
         with capture_logs() as log:
             sender.begin(HepServer("tls", "127.0.0.1", server.sockets[0].getsockname()[1]))

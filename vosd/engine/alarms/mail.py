@@ -25,6 +25,7 @@ from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import MailSecurity, MailSettings
 from vosd.obs.alarms import AlarmChange, Level
 from vosd.obs.remedies import REMEDIES
+from vosd.processes.server_trust import trust_in_servers
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -453,7 +454,7 @@ def _literal(address: str) -> str:
 def _deliver(
     settings: MailSettings, message: EmailMessage, recipients: Sequence[str] | None, limit: _TimeLimit
 ) -> dict[str, tuple[int, bytes]]:
-    secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
+    secure = None if settings.security is MailSecurity.NONE else trust_in_servers()
     with _Connection(settings, secure if settings.security is MailSecurity.TLS else None, limit) as server:
         if settings.security is MailSecurity.STARTTLS:
             server.starttls(context=secure)
