@@ -71,7 +71,7 @@ def call_identity(meaning: str) -> ColumnForm:
     return ColumnForm(ColumnKind.CALL_ID, 0, meaning)
 
 
-def account(meaning: str) -> ColumnForm:
+def account_name(meaning: str) -> ColumnForm:
     """Declare the id of an account."""
     return ColumnForm(ColumnKind.ACCOUNT, ACCOUNT_LENGTH, meaning)
 
@@ -81,7 +81,7 @@ def word(length: int, meaning: str) -> ColumnForm:
     return ColumnForm(ColumnKind.WORD, length, meaning)
 
 
-def gateway(meaning: str) -> ColumnForm:
+def gateway_name(meaning: str) -> ColumnForm:
     """Declare the name of a gateway or phone."""
     return ColumnForm(ColumnKind.WORD, NAME_LENGTH, meaning, Masking.NAME)
 

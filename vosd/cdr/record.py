@@ -17,12 +17,12 @@ from vosd.cdr.kinds import (
     NAME_LENGTH,
     REASON_LENGTH,
     SIP_CALL_ID_LENGTH,
-    account,
+    account_name,
     address,
     amount,
     call_identity,
     document,
-    gateway,
+    gateway_name,
     number,
     phone_number,
     steps,
@@ -54,7 +54,7 @@ ELSEWHERE: Final = frozenset({ANSWERED_ELSEWHERE, PICKED_UP_ELSEWHERE, REFUSED_E
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One gateway that was tried."""
 
-    gateway: Annotated[str, gateway("routing gateway")]
+    gateway: Annotated[str, gateway_name("routing gateway")]
     code: Annotated[int, number(16, "final SIP code; 0 = no response, or no INVITE was sent: `reason` says it")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
@@ -115,7 +115,7 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     and has a default, and none is moved or removed: an earlier version ignores what follows those that it knows.
     """
 
-    account: Annotated[str, account("account that the charge is booked on")]
+    account: Annotated[str, account_name("account that the charge is booked on")]
     role: Annotated[str, word(ROLE_LENGTH, "`customer`, `agent` or `vendor`")]
     level: Annotated[int, number(16, "0 = customer or vendor, 1 = the customer's agent, 2 = the agent of that one ...")]
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the rate")]
@@ -164,10 +164,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
 
     call_id: Annotated[str, call_identity("vosd's own id of the call, a UUID of version 7")]
     node: Annotated[str, word(NAME_LENGTH, "the switch that carried the call")]
-    mapping_gateway: Annotated[str | None, gateway("mapping gateway or phone that the call came from")] = None
-    routing_gateway: Annotated[str | None, gateway("routing gateway that was tried last")] = None
-    customer_account: Annotated[str | None, account("account that pays `fee` and `tax`")] = None
-    vendor_account: Annotated[str | None, account("account that `cost` and `cost_tax` are booked on")] = None
+    mapping_gateway: Annotated[str | None, gateway_name("mapping gateway or phone that the call came from")] = None
+    routing_gateway: Annotated[str | None, gateway_name("routing gateway that was tried last")] = None
+    customer_account: Annotated[str | None, account_name("account that pays `fee` and `tax`")] = None
+    vendor_account: Annotated[str | None, account_name("account that `cost` and `cost_tax` are booked on")] = None
     currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")] = None
     vendor_currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `cost` and `cost_tax`")] = None
     billing_method: Annotated[
