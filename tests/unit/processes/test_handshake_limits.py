@@ -57,7 +57,7 @@ def test_no_certificate_describes_a_curve_of_its_own(authority, reader, version)
         shake(authority, shown_with(authority, "with-strange", [strange]), reader, version)
 
 
-@pytest.mark.parametrize(("names", "fits"), [(60, True), (70, False)])
+@pytest.mark.parametrize(("names", "fits"), [(50, True), (70, False)])
 def test_the_greeting_of_a_client_is_no_longer_than_it_needs(authority, names, fits):
     server, client = authority.server_context(authority.issue("greeted", "localhost")), authority.client_context()
     assert limit_handshakes(server)
