@@ -266,7 +266,7 @@ class VirtualRtpEngines:
         return self.cannot_play or (isinstance(order, RtpPlay) and order.file in self.missing)
 
     def _written(self, order: RtpOffer | RtpAnswer, session: bytes) -> bytes:
-        """Return a description with the transport that the reader of an offer gets, or had in its own, and a key."""
+        """Return a description with the transport of the reader of an offer, or that of its own, and with keys."""
         if not media_of(session):
             return session
         assert isinstance(order.call, str)
@@ -283,7 +283,9 @@ class VirtualRtpEngines:
                 return session
         lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
-        if "SAVP" in transport and self.gives_keys:
+        if transport.startswith("UDP/TLS") and self.gives_keys:
+            lines += [b"a=fingerprint:sha-256 " + b":".join([b"EE"] * 32), b"a=setup:actpass"]
+        elif "SAVP" in transport and self.gives_keys:
             key = self.given.setdefault((order.call, reader), f"key{len(self.given):037d}")
             lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key.encode())
             if isinstance(order, RtpOffer):

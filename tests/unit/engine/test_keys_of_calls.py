@@ -20,7 +20,7 @@ from vosd.media.rtpengine_orders import RtpOffer
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import Encryption, EncryptionKind, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 SEALED = MediaSettings(encryption=Encryption.REQUIRED, timeout_ms=30_000)
 OPEN = MediaSettings(timeout_ms=30_000)
@@ -188,6 +188,36 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     assert engines.calls == {}
     legs = [json.loads(each.media)["legs"]["callee"] for each in scene.exchange.sink.records]
     assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
+
+
+@pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
+def test_a_party_by_dtls_keeps_its_port_where_two_calls_are_joined(numbers):
+    """A browser makes no other handshake with an end point of the certificate that it knows."""
+    by_dtls = MediaSettings(encryption=Encryption.REQUIRED, encryption_by=EncryptionKind.DTLS, timeout_ms=30_000)
+    engines = VirtualRtpEngines()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=OPEN),
+        vendor_gateway(0, prefixes=(CALLEE[:6],), media=OPEN),
+        vendor_gateway(1, prefixes=(TARGET[:6],), media=by_dtls),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    answer = (
+        ANSWER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP")
+        + f"a=fingerprint:sha-256 {':'.join(['AA'] * 32)}\r\na=setup:active\r\n"
+    )
+    scene.vendors[0].script = Script((Line(0, 180), Line(200, 200, ANSWER)))
+    scene.vendors[1].script = Script((Line(0, 180), Line(200, 200, answer)))
+    first, second = [scene.answered_call(Intent(offer=OFFER), callee=number, talk_ms=1_000) for number in numbers]
+    party, browser = (vendor.calls[-1] for vendor in scene.vendors[:2])
+    before = media_of(browser.theirs.encode())[0].port
+    first.ask("REFER", headers=[f"Refer-To: <sip:{numbers[1]}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
+    scene.wire.run_for(3_000)
+    assert first.is_over
+    assert len(engines.calls) == 1
+    assert media_of(browser.theirs.encode())[0].port == before
+    scene.hang_up(party, wait_ms=3_000)
+    assert engines.calls == {}
 
 
 @pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])

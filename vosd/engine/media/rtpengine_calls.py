@@ -38,7 +38,7 @@ from vosd.media.termination import MediaForm
 from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import Medium, Place, media_of
-from vosd.sdp.security import has_keys, has_unread_keys
+from vosd.sdp.security import Protection, has_keys, has_unread_keys, protection_of
 from vosd.sip.door.door import WaitingMessage
 
 POLL_MS: Final = 5_000
@@ -210,7 +210,10 @@ class RtpEngineCalls:
 
     def _call_of(self, wanted: RtpSessionWanted) -> RtpCall | None:
         """Return the call that a description belongs to; None = its legs are in none that goes on."""
-        call = wanted.author.rtp_call if wanted.author.rtp_call in self._legs else wanted.reader.rtp_call
+        first, second = wanted.author.rtp_call, wanted.reader.rtp_call
+        if wanted.form is not None and _keeps_dtls_of_reader(wanted, wanted.form):
+            first, second = second, first
+        call = first if first in self._legs else second
         return call if call in self._legs else None
 
     def _ports_came(
@@ -649,3 +652,12 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
 
 def _ignore(_answer: EngineAnswer | None) -> None:
     """Wait for no answer."""
+
+
+def _keeps_dtls_of_reader(wanted: RtpSessionWanted, form: MediaForm) -> bool:
+    """Return whether it is the author of an offer that leaves its call where two calls are joined.
+
+    All calls of an rtpengine have one certificate, and a browser makes no other handshake with one that it knows.
+    """
+    is_by_dtls = wanted.is_offer and form.protection is Protection.DTLS
+    return is_by_dtls and protection_of(wanted.session) is not Protection.DTLS
