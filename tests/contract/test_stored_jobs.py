@@ -13,17 +13,18 @@ import pytest
 from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
 from doubles.office import operator
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from vosd.admin.office.jobs import JobFailed, JobKind, JobSheet
 from vosd.api import job_process
 from vosd.api.job import JobOpening, JobOutcome
-from vosd.api.jobs import Jobs, _finish
+from vosd.api.jobs import BEGINNINGS_MAX, Jobs, _finish, _settle
 from vosd.api.problems import problem_of
 from vosd.billing.deck_content import Chunk
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.control.events import LiveEvent
-from vosd.storage.audit import SqlAudit
+from vosd.storage import schema
+from vosd.storage.audit import SqlAudit, note
 from vosd.storage.audit_line import AuditLine, JobRun
 from vosd.storage.database import Database
 from vosd.storage.deck_values import StoredDeck, Way
@@ -68,9 +69,9 @@ def on(url: str, act: Callable[[Database], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-async def begun(database: Database, login: str = "t") -> JobRun:
+async def begun(database: Database, login: str = "t", kind: str = "deck_import") -> JobRun:
     store = SqlJobs(database)
-    number = await store.add(queued(login), None, open_max=200, open_max_each=20)
+    number = await store.add(queued(login, kind), None, open_max=200, open_max_each=20)
     job = await store.job(number)
     assert job is not None
     run = await store.begin(job, NOW + 1)
@@ -233,6 +234,66 @@ def test_a_job_whose_change_was_committed_without_an_answer_is_done(url: str, tm
             assert left is not None
             found.append((left.state, left.problem is not None))
         assert found == [(JobState.DONE, False), (JobState.FAILED, True), (JobState.FAILED, True)]
+
+    on(url, act)
+
+
+class Asked(SqlJobs):
+    """Says when a row of a job is about to be written."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.begins = asyncio.Event()
+
+    async def _update(self, which: Any, values: dict[str, Any]) -> bool:
+        self.begins.set()
+        return await super()._update(which, values)
+
+
+@pytest.mark.parametrize("is_killed_often", [False, True])
+def test_a_change_that_is_committed_while_the_end_of_its_job_is_written_is_known(
+    is_killed_often: bool, url: str, tmp_path: Path
+) -> None:
+    async def act(database: Database) -> None:
+        store, run = Asked(database), await begun(database)
+        running = await store.job(run.id)
+        assert running is not None
+        if is_killed_often:
+            ended = _settle(store, msgspec.structs.replace(running, attempt=BEGINNINGS_MAX), "it was killed")
+            run = JobRun(run.id, BEGINNINGS_MAX)
+            await database.write(update(schema.job).where(schema.job.c.id == run.id).values(attempt=run.attempt))
+        else:
+            ended = _finish(store, run, JobOutcome(problem="{}", may_be_made=True), tmp_path / "result")
+        async with database.writing() as connection:
+            await note(connection, line(run))
+            ending = asyncio.ensure_future(ended)
+            await store.begins.wait()
+        assert await ending
+        left = await store.job(run.id)
+        assert left is not None
+        assert (left.state, left.committed_at, left.problem) == (JobState.DONE, NOW + 5, None)
+
+    on(url, act)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [(JobKind.DECK_IMPORT, JobState.DONE), (JobKind.INVOICE_RUN, JobState.FAILED)]
+)
+def test_a_job_of_many_changes_that_was_killed_too_often_has_failed_whatever_it_has_made(
+    kind: JobKind, state: JobState, url: str
+) -> None:
+    async def act(database: Database) -> None:
+        store, run = SqlJobs(database), await begun(database, kind=kind.value)
+        await SqlDecks(database).add(deck(f"killed-{kind.value}"), [Chunk("44", b"rates")], line(run))
+        run = JobRun(run.id, BEGINNINGS_MAX)
+        await database.write(update(schema.job).where(schema.job.c.id == run.id).values(attempt=run.attempt))
+        running = await store.job(run.id)
+        assert running is not None
+        assert await _settle(store, running, "it was killed")
+        left = await store.job(run.id)
+        assert left is not None
+        assert left.state is state
+        assert ("it was interrupted 3 times" in (left.problem or "")) is (state is JobState.FAILED)
 
     on(url, act)
 

@@ -181,7 +181,8 @@ class Jobs:
             child = await started(_PROCESS)
         except OSError as error:
             said = f"its process cannot be started: {error}"
-            await _repeated(lambda: _failed(store, run, "not_started", said))
+            not_started = _problem("not_started", said)
+            await _repeated(lambda: store.end(run, JobState.FAILED, now_ms(), problem=not_started))
             self._note(await _repeated(lambda: store.job(job.id)))
             return
         outcome = None
@@ -238,27 +239,30 @@ class Jobs:
 
 
 async def _finish(store: SqlJobs, run: JobRun, outcome: JobOutcome, out: Path) -> bool:
-    if outcome.problem is not None and not (outcome.may_be_made and await store.is_committed(run)):
+    if outcome.problem is not None and not outcome.may_be_made:
         return await store.end(run, JobState.FAILED, now_ms(), problem=outcome.problem)
+    if outcome.problem is not None and await store.end_unchanged(run, now_ms(), outcome.problem):
+        return True
     file = out.name if await asyncio.to_thread(out.exists) else None
     return await store.end(run, JobState.DONE, now_ms(), result=outcome.result, result_file=file)
 
 
 async def _settle(store: SqlJobs, job: StoredJob, why: str) -> bool:
     """End or queue again a running job whose process is gone."""
-    run = JobRun(job.id, job.attempt)
-    # Its last transaction may be committed while this is asked: the row is locked until that is known.
-    if job.attempt < BEGINNINGS_MAX and await store.requeue(run, even_if_committed=JobKind(job.kind).is_repeatable):
+    run, is_repeatable = JobRun(job.id, job.attempt), JobKind(job.kind).is_repeatable
+    if job.attempt < BEGINNINGS_MAX and await store.requeue(run, even_if_committed=is_repeatable):
         return True
-    left = await store.job(job.id)
-    if left is not None and left.committed_at is not None:
-        return await store.end(run, JobState.DONE, now_ms())
-    return await _failed(store, run, "interrupted", f"it was interrupted {job.attempt} times; the last time {why}")
+    said = f"it was interrupted {job.attempt} times; the last time {why}"
+    interrupted = _problem("interrupted", said)
+    if is_repeatable:  # of its changes some may be missing
+        return await store.end(run, JobState.FAILED, now_ms(), problem=interrupted)
+    if await store.end_unchanged(run, now_ms(), interrupted):
+        return True
+    return await store.end(run, JobState.DONE, now_ms())
 
 
-async def _failed(store: SqlJobs, run: JobRun, code: str, said: str) -> bool:
-    content = problem(HTTPStatus.INTERNAL_SERVER_ERROR, code, said).content.decode()
-    return await store.end(run, JobState.FAILED, now_ms(), problem=content)
+def _problem(code: str, said: str) -> str:
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, code, said).content.decode()
 
 
 async def _repeated(act: Callable[[], Awaitable[Answered]]) -> Answered:

@@ -104,12 +104,6 @@ class SqlJobs(SqlStore):
         found = await self._select(_job.c.id == number)
         return found[0] if found else None
 
-    async def is_committed(self, run: JobRun) -> bool:
-        """Return whether a beginning of a job has made a change."""
-        return (
-            await self._database.row(select(_job.c.id).where(holds(run), _job.c.committed_at.is_not(None))) is not None
-        )
-
     async def jobs(self, login: str | None, means: str | None) -> Sequence[StoredJob]:
         """Return the newest jobs, the newest first, without their results; None = those of all."""
         own = [] if login is None else [_job.c.login == login, _job.c.means == means]
@@ -148,6 +142,14 @@ class SqlJobs(SqlStore):
         """Note how a running job has ended; False = it was running no longer."""
         values = {"result": result, "result_file": result_file, "problem": problem}
         return await self._update(holds(run), _ended(state, at) | values)
+
+    async def end_unchanged(self, run: JobRun, at: int, problem: str) -> bool:
+        """Note that a running job has failed, unless it has made a change; False = it has, or was running no longer.
+
+        Its last transaction may be committed meanwhile: the row is locked until that is known.
+        """
+        which = holds(run) & _job.c.committed_at.is_(None)
+        return await self._update(which, _ended(JobState.FAILED, at) | {"problem": problem})
 
     @repeated
     async def cancel(self, number: int, line: AuditLine) -> bool:
