@@ -1093,7 +1093,7 @@ async def unsent(site: Site) -> list[str]:
 async def test_all_unsent_invoices_of_a_period_are_found_the_oldest_first(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vosd.admin.office.invoices.LISTED_MAX", 2)
+    monkeypatch.setattr("vosd.admin.office.mailed_invoices.LISTED_MAX", 2)
     names = ("acme", "reseller", "peer", "idle")
     calls = [call(place, name, at("2026-10-05"), *SELL[0]) for place, name in enumerate(names, 1)]
     await SqlBooks(site.database).book(calls)

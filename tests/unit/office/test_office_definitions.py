@@ -391,7 +391,7 @@ async def test_a_change_is_checked_with_the_sockets_of_a_switch_that_says_them(
     status = SwitchStatus("1", "sw1", "f00", "", 1, "", {}, {}, MachineUse(), WELL, LOADED, listen=["tls:[::1]:5061"])
     async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, status):
         assert await opened() == ["tls:[::1]:5061"]
-    monkeypatch.setattr("vosd.admin.office.objects_in_use.STATUS_S", 0.01)
+    monkeypatch.setattr("vosd.admin.office.change_check.STATUS_S", 0.01)
     answered = asyncio.Event()
     async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, mute):
         assert await opened() is None

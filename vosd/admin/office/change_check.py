@@ -53,7 +53,7 @@ class Checked(NamedTuple):
 async def when_checked(
     office: Office,
     who: Principal | None,
-    plan: "Plan",
+    plan: Plan,
     owned: AgentObjects | None,
     add: Callable[[Checked], Awaitable[_Added]],
     wanted: Collection[str] = (),
@@ -107,7 +107,7 @@ async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:
 async def _checked(
     office: Office,
     who: Principal | None,
-    plan: "Plan",
+    plan: Plan,
     owned: AgentObjects | None,
     asked: ChangeCheck,
     of_calls: Mapping[str, str],
@@ -184,7 +184,7 @@ def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:
                 )
 
 
-async def _agent_sources(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentSources | None":
+async def _agent_sources(office: Office, plan: Plan, owned: AgentObjects | None) -> "AgentSources | None":
     if owned is None:
         return None
     sources = owned.sources((each.kind, each.name, each.keys) for each in _lasting(plan))
@@ -195,13 +195,13 @@ async def _agent_sources(office: Office, plan: "Plan", owned: AgentObjects | Non
     return sources
 
 
-def _agent_numbers(plan: "Plan", owned: AgentObjects | None) -> "AgentNumbers | None":
+def _agent_numbers(plan: Plan, owned: AgentObjects | None) -> "AgentNumbers | None":
     if owned is None:
         return None
     return owned.numbers((each.kind, each.name, each.action is Action.DEFINED, each.keys) for each in _lasting(plan))
 
 
-async def _agent_domains(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentDomains | None":
+async def _agent_domains(office: Office, plan: Plan, owned: AgentObjects | None) -> "AgentDomains | None":
     if owned is None:
         return None
     asked = owned.domains((each.kind, each.name, each.keys) for each in _lasting(plan))
@@ -215,5 +215,5 @@ async def _agent_domains(office: Office, plan: "Plan", owned: AgentObjects | Non
     return asked._replace(phones=phones, gateways=gateways)
 
 
-def _lasting(plan: "Plan") -> Sequence[DifferenceSheet]:
+def _lasting(plan: Plan) -> Sequence[DifferenceSheet]:
     return [each for each in plan.differences if each.action is not Action.ENDED]

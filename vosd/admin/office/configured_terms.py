@@ -1,7 +1,7 @@
 """The terms on which invoices are made: those of the issuer and of the account."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,9 +19,6 @@ from vosd.invoicing.periods import day_of, midnight
 from vosd.invoicing.settlement import is_paid
 from vosd.storage.database_clock import check_has_come
 from vosd.storage.invoices import INVOICE, IssuePlan, StoredInvoice
-
-if TYPE_CHECKING:
-    pass
 
 
 def is_vendor(account: Account | None) -> bool:

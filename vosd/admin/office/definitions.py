@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,9 +29,6 @@ from vosd.admin.office.template_users import users_of_template
 from vosd.base.errors import VosError
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import ObjectVersion
-
-if TYPE_CHECKING:
-    pass
 
 
 class AccountNotSettledError(VosError):
@@ -136,7 +133,7 @@ async def _change(
 
 
 async def check_and_add(
-    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+    office: Office, who: Principal, terms: ObjectOrder, plan: Plan, owned: AgentObjects | None
 ) -> ChangeSheet:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     with office.changing.under_way(who.account):
@@ -144,7 +141,7 @@ async def check_and_add(
 
 
 async def _check_and_add(
-    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+    office: Office, who: Principal, terms: ObjectOrder, plan: Plan, owned: AgentObjects | None
 ) -> ChangeSheet:
     if not terms.is_confirmed:
         await _check_settled(office, plan.versions, is_planned=terms.at is not None)
@@ -206,7 +203,7 @@ async def _has_begun_since(office: Office, account: str, moment: int) -> bool:
 
 
 async def _add_checked(
-    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+    office: Office, who: Principal, terms: ObjectOrder, plan: Plan, owned: AgentObjects | None
 ) -> None:
     line = audit_line(office, who, terms, plan.versions)
 

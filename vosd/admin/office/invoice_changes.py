@@ -1,7 +1,6 @@
 """Use cases that issue, cancel and pay one invoice (docs/books.md)."""
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,9 +24,6 @@ from vosd.cdr.columns import iso_utc
 from vosd.invoicing.invoice import InvoiceDocument, taken_back
 from vosd.invoicing.settlement import REFERENCE, is_paid, name_in_reference
 from vosd.storage.invoices import CREDIT_NOTE, StoredInvoice, StoredState
-
-if TYPE_CHECKING:
-    pass
 
 
 class DraftEarlyError(VosError):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -22,9 +22,6 @@ from vosd.invoicing.periods import InvoicePeriod, day_of, period_of
 from vosd.storage.database_clock import check_has_come
 from vosd.storage.invoice_sums import InvoicedPart
 from vosd.storage.invoices import INVOICE, InvoiceMovedError, StoredInvoice
-
-if TYPE_CHECKING:
-    pass
 
 
 class PeriodNotOverError(VosError):

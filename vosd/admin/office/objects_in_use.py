@@ -1,7 +1,7 @@
 """Running calls that use the objects of a change."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,9 +12,6 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError, OtherVersionError
 from vosd.control.installation import FindObjectsInUse
-
-if TYPE_CHECKING:
-    pass
 
 STATUS_S: Final = 5.0
 """Longest time until the switch has said which sockets it has opened, or which objects its calls use."""
@@ -111,7 +108,7 @@ def _askable(names: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-async def currencies_of_calls(office: Office, plan: "Plan") -> Mapping[str, str]:
+async def currencies_of_calls(office: Office, plan: Plan) -> Mapping[str, str]:
     """Return the currencies of running and unbooked calls of the accounts that a change does not make.
 
     One that it ends may be in the files from then on.

@@ -333,7 +333,7 @@ def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObj
     return msgspec.structs.replace(wanted, keys=owned.completed(wanted.kind, wanted.keys, before))
 
 
-def _not_defined(kind: str, name: str) -> "NoSuchObjectError":
+def _not_defined(kind: str, name: str) -> NoSuchObjectError:
     return NoSuchObjectError(f"the database defines no {kind} {name}: see vosd definitions list {kind}")
 
 

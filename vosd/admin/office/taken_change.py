@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,6 @@ from vosd.base.errors import VosError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import Reload, ReloadOutcome
-
-if TYPE_CHECKING:
-    pass
 
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
