@@ -536,7 +536,7 @@ NO_VERB: Final = {
         "saved_views.list_views"),
     "for forms of objects; docs/configuration.md has the same": ("shown_objects.show_kind",),
     "for forms, in which a calendar is drawn before it is saved": ("calendars.draw_calendar",),
-    "part of other use cases": ("definitions.plan_of", "ledger.are_more_entries", "records.are_more_records"),
+    "part of other use cases": ("planned_change.plan_of", "ledger.are_more_entries", "records.are_more_records"),
     "vosd payment import reads the file itself": ("payment_file.read_payments",),
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""
@@ -553,7 +553,7 @@ NO_OPERATION: Final = {
     "it reads a message from a file at the terminal": ("trunks.explain_trunk",),
     "GET /dids and GET /dids/{name}/versions have the same": ("dids.list_dids",),
     "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
-    "GET /invoices has which were mailed, and what each credit note cancels": ("invoices.list_unsent",),
+    "GET /invoices has which were mailed, and what each credit note cancels": ("mailed_invoices.list_unsent",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
     "for the terminal of a switch without any person yet": ("people.invite_first",),

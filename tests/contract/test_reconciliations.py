@@ -29,6 +29,8 @@ from vosd.admin import bill_comparison
 from vosd.admin.bill_comparison import sent_call
 from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.bill_disputes import DisputeBill, dispute_bill
+from vosd.admin.office.bill_import import ImportBill, NoUsableRowError, import_bill
 from vosd.admin.office.office import Office, PermissionLackingError
 from vosd.admin.office.payments import (
     BookPayment,
@@ -47,17 +49,12 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.principal import ALL, OrderError, Permission
 from vosd.admin.office.reconciliations import (
-    DisputeBill,
-    ImportBill,
     ListReconciliations,
     NoDisputeError,
-    NoUsableRowError,
     ReadDifferences,
     ReconciliationSheet,
     ShowReconciliation,
     WriteLetter,
-    dispute_bill,
-    import_bill,
     list_reconciliations,
     read_differences,
     show_reconciliation,

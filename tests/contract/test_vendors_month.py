@@ -16,7 +16,8 @@ from doubles.data.records import STARTED, refused_call
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
 
-from vosd.admin.office.reconciliations import ImportBill, ReadDifferences, import_bill, read_differences
+from vosd.admin.office.bill_import import ImportBill, import_bill
+from vosd.admin.office.reconciliations import ReadDifferences, read_differences
 from vosd.base.money import Rounding
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call

@@ -52,7 +52,7 @@ def import_file(invocation: Invocation, /, **wanted: Any) -> None:
 
     A file is compared once: the same file again shows the comparison of then. One that ends in .gz is decompressed.
     """
-    from vosd.admin.office.reconciliations import ImportBill, import_bill
+    from vosd.admin.office.bill_import import ImportBill, import_bill
 
     who, order = principal(), ImportBill(**wanted)
     with meter("calls") as shown:
@@ -112,7 +112,8 @@ def dispute(
 
     Nothing is booked unless --book is given: the ledger has the calls at your own cost, without the overcharge.
     """
-    from vosd.admin.office.reconciliations import DisputeBill, WriteLetter, dispute_bill, write_letter
+    from vosd.admin.office.bill_disputes import DisputeBill, dispute_bill
+    from vosd.admin.office.reconciliations import WriteLetter, write_letter
     from vosd.storage.disputes import DisputeState
 
     state = wanted.pop("state")
@@ -166,7 +167,7 @@ async def _write_calls(office: "Office", number: int, result: str | None, file: 
 
 
 def _show(found: "ReconciliationSheet") -> None:
-    from vosd.admin.office.reconciliations import creditable
+    from vosd.admin.office.bill_disputes import creditable
     from vosd.base.money import format_amount
 
     if output.printed_as_json(found):

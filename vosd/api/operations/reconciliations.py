@@ -8,16 +8,14 @@ import msgspec
 
 from vosd.admin.foreign_calls import ForeignFileError
 from vosd.admin.names import configured
+from vosd.admin.office.bill_disputes import dispute_bill
+from vosd.admin.office.bill_import import BillTerms, ImportBill, import_bill
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.reconciliations import (
-    BillTerms,
-    ImportBill,
     ReadDifferences,
     ReconciliationSheet,
-    dispute_bill,
-    import_bill,
     list_reconciliations,
     read_differences,
     show_reconciliation,
