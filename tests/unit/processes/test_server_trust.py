@@ -14,7 +14,7 @@ def of_python_3_13(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def strict(*, cafile: str | None = None) -> ssl.SSLContext:
         context = before(cafile=cafile)
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", strict)
@@ -35,3 +35,14 @@ def test_other_authorities_are_not(tmp_path):
     server = authority.server_context(authority.issue("server", "localhost"))
     with pytest.raises(ssl.SSLCertVerificationError):
         agree(server, trust_in_servers(str(other.root.file)))
+
+
+@pytest.mark.usefixtures("of_python_3_13")
+def test_nor_is_a_certificate_without_the_authority_that_has_signed_it(tmp_path):
+    authority = Authority(tmp_path)
+    server = authority.issue("server", "localhost")
+    both = tmp_path / "both.pem"
+    both.write_bytes(server.file.read_bytes() + authority.root.file.read_bytes())
+    assert agree(authority.server_context(server), trust_in_servers(str(both))).version()
+    with pytest.raises(ssl.SSLCertVerificationError, match="local issuer"):
+        agree(authority.server_context(server), trust_in_servers(str(server.file)))
