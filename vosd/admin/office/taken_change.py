@@ -26,8 +26,8 @@ _LOOK_S: Final = 0.1
 """Interval at which the versions of others are read until then."""
 _WARNINGS_AT_MOST: Final = 100
 """Warnings of the switch that a result has: every object may have one."""
-_NAMED_AT_MOST: Final = 5
-"""Objects that a message names."""
+_MENDED_AT_MOST: Final = 5
+"""Objects of others whose withdrawal is waited for: each is looked for by a statement of its own."""
 
 
 class NotTakenError(VosError):
@@ -165,7 +165,7 @@ async def _reloaded_behind_others(
 
 async def _mended(office: Office, at_fault: Mapping[tuple[str, str], int]) -> bool:
     """Wait until objects that were changed a moment ago have another version; False = they have none."""
-    if not 0 < len(at_fault) <= _NAMED_AT_MOST:
+    if not 0 < len(at_fault) <= _MENDED_AT_MOST:
         return False
     try:
         async with asyncio.timeout(_MENDED_S):
