@@ -61,6 +61,23 @@ async def test_calls_have_their_turns_while_the_calls_of_many_accounts_are_looke
     assert logs == []
 
 
+async def test_a_block_that_is_cleared_while_the_uses_are_looked_at_neither_begins_anew_nor_ends_calls(monkeypatch):
+    monkeypatch.setattr(fraud, "USES_AT_ONCE", 1)
+    scene = Scene(max_minutes=1, action=SpendAction.HANG_UP)
+    scene.answer("satellite", "8811")  # it is looked at before the other one
+    scene.answer()
+    assert await scene.pass_minutes(2) == ["fraud_suspected", "calls_hung_up"]
+    [stored] = (await scene.store.load()).by_key.values()
+    looking = asyncio.ensure_future(scene.watch.tick())
+    await asyncio.sleep(0)
+    await scene.store.clear([stored.key], "ann", scene.clock.now().wall)
+    await scene.blocks_changed()
+    scene.answer()
+    await looking
+    assert (scene.blocked, len(scene.hung_up)) == ([], 1)
+    assert await scene.pass_minutes(0.5) == ["fraud_over"]
+
+
 async def test_the_blocks_of_the_database_are_read_once_for_all_that_were_written():
     scene, read = Scene(max_minutes=1, action=SpendAction.BLOCK), []
     scene.catalogue = catalogue_of(

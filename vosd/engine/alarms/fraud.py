@@ -142,8 +142,9 @@ class FraudWatch:
 
     def _judge(self, use: DestinationUse, now: Instant) -> bool:
         """Raise and end the alarm of a use, or block it; return whether it was blocked or calls of it were ended."""
-        limit = self._limit_of(use)
-        is_hung_up = use in self._hung_up and use.running > 0
+        limit, name = self._limit_of(use), destination_name(use.account, use.destination)
+        is_blocked = name in self._blocks()
+        is_hung_up = is_blocked and use.running > 0 and use in self._hung_up
         if is_hung_up:
             self._hang_up(use, "answered after the block")  # it rang then
         found = None if limit is None else excess(limit, use.past, use.used(now.mono))
@@ -153,7 +154,7 @@ class FraudWatch:
                 del self._raised[use]
                 _log.info(BACK[Event.FRAUD_SUSPECTED].value, **_facts(use), why="within the limit again")
             return is_hung_up
-        if destination_name(use.account, use.destination) in self._blocks():
+        if is_blocked or name in self._blocked:  # one that was lifted since ``_follow_blocks`` is forgiven by that
             return is_hung_up
         if limit.action is SpendAction.EVENT:
             if raised_in is None:
