@@ -201,6 +201,8 @@ class SwitchService:
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, self._keep_left_over
         )
+        self._is_removing = False
+        """Whether registrations that have ended are removed in the next turn of the event loop."""
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """Number of dropped messages by reason."""
@@ -359,18 +361,20 @@ class SwitchService:
         """Remove the registrations that are reached by a connection which was closed; calls go on over others."""
         peer = Peer(flow, host, port)
         self.node.authenticator.certificates.closed(peer)
-        are_left = self.registrations.connection_lost(peer)
-        if self.loop.is_attached:
-            self.loop.flush(self._clock.now())
-        if are_left:
-            asyncio.get_running_loop().call_soon(self._remove_registrations)
+        self.registrations.note_lost(peer)
+        if not self._is_removing:
+            self._remove_registrations()
 
     def _remove_registrations(self) -> None:
-        """Remove further registrations that have ended together; messages have their turns in between."""
-        are_left = self.registrations.remove_some()
+        """Remove registrations that have ended together; messages have their turns in between.
+
+        A host that is gone may have had hundreds of connections: those that close in the same turn wait for the next.
+        """
+        are_left, was_removing = self.registrations.remove_some(), self._is_removing
         if self.loop.is_attached:
             self.loop.flush(self._clock.now())
-        if are_left:
+        self._is_removing = are_left or not was_removing
+        if self._is_removing:
             asyncio.get_running_loop().call_soon(self._remove_registrations)
 
     def connection_certified(self, flow: int, host: str, port: int, names: frozenset[str]) -> None:
@@ -495,7 +499,8 @@ class SwitchService:
         now = self._clock.now()
         self.node.swap_catalogue(catalogue, now, changed)
         self.loop.flush(now)
-        self._remove_registrations()
+        if not self._is_removing:
+            self._remove_registrations()
         for _ in self.switch.terms.recount():
             await asyncio.sleep(0)  # let calls run
 

@@ -74,17 +74,20 @@ async def test_a_phone_is_cancelled_over_its_other_connection_at_once(service: S
     assert [(data[:6], to) for data, to in sent[1:]] == ([] if is_stopped else [(b"CANCEL", FLOWS[1][1:])])
 
 
-async def test_the_registrations_on_a_closed_connection_are_removed_between_messages(
-    service: SwitchService, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("connections", [1, 5])
+async def test_the_registrations_on_closed_connections_are_removed_between_messages(
+    service: SwitchService, monkeypatch: pytest.MonkeyPatch, connections: int
 ) -> None:
     monkeypatch.setattr(bindings, "AT_ONCE", 2)
-    names = [f"u{each}" for each in range(5)]
-    for each in names:
-        request = register_request(f"<sip:{each}@192.168.1.100:5060;transport=tcp>", call_id=each)
-        service.registrations.register(each, RegistrantKind.PHONE, request, FLOWS[0], service._clock.now())
-    service.connection_closed(*FLOWS[0])
+    peers = [Peer(0, "198.51.100.99", 40_001 + each) for each in range(connections)]
+    for each in range(5):
+        request = register_request(f"<sip:u{each}@192.168.1.100:5060;transport=tcp>", call_id=str(each))
+        peer = peers[each % connections]
+        service.registrations.register(f"u{each}", RegistrantKind.PHONE, request, peer, service._clock.now())
+    for peer in peers:
+        service.connection_closed(*peer)
     left = [len(service.registrations)]
-    while left[-1] and len(left) < len(names):
+    while left[-1] and len(left) < 5:
         await asyncio.sleep(0)
         left.append(len(service.registrations))
-    assert left == [3, 1, 0]
+    assert left == ([3, 1, 0] if connections == 1 else [4, 2, 0])

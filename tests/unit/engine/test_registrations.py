@@ -116,6 +116,15 @@ def test_registrations_on_one_lost_connection_are_removed_in_several_turns(monke
     assert news(logs) == [("phone_offline", each, "connection lost") for each in numbers if each not in left]
 
 
+@pytest.mark.parametrize("others", [[], [phone("1001", password="other")]], ids=["removed", "other credentials"])
+def test_a_registration_that_a_reload_ends_does_not_stay_because_its_connection_was_lost_before(others):
+    switch, lost = exchange(phone("1001"), listeners=CONNECTED), Peer(1, *HOME)
+    register(switch, "1001", f"sip:1001@{HOME.host}:5080;transport=tcp", lost)
+    switch.registrations.note_lost(lost)
+    switch.swap_catalogue(catalogue(KNOWN, phones=others))
+    assert (switch.registrations.addresses("1001"), len(switch.registrations)) == ((), 0)
+
+
 @pytest.mark.parametrize("why", ["removed", "other credentials", "other hosts"])
 def test_registrations_of_many_users_that_a_reload_ends_are_removed_in_several_turns(why, monkeypatch):
     monkeypatch.setattr(bindings, "AT_ONCE", 2)

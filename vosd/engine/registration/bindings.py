@@ -226,9 +226,12 @@ class Registrations(Counting):
         return self._ending is not None or len(self._removals) > 0
 
     def connection_lost(self, peer: Peer) -> bool:
-        """Remove the bindings on a lost connection, except those that are reached without it.
+        """Remove the bindings on a lost connection; return whether some are left for ``remove_some``."""
+        self.note_lost(peer)
+        return self.remove_some()
 
-        Return whether some are left for ``remove_some``: a proxy may have 20,000 users on one connection.
+    def note_lost(self, peer: Peer) -> None:
+        """Have ``remove_some`` remove the bindings on a lost connection, except those that are reached without it.
 
         One with a reg-id is a flow of its device (RFC 5626 section 5.3), which opens another one; nothing replaces it.
         Behind a proxy (Path) the flow is one of that proxy's connections, and not this one. Calls of a device go on
@@ -239,12 +242,11 @@ class Registrations(Counting):
             if user is not None:
                 on_it = tuple(each for each in user.bindings if each.peer == peer)
                 self._removals.append(_Removal(name, on_it, Departure.CONNECTION_LOST, peer))
-        return self.remove_some()
 
     def remove_some(self) -> bool:
         """Remove bindings of ``AT_ONCE`` users that are to be removed; return whether others are left.
 
-        Those of a user that has registered again meanwhile stay.
+        A proxy may have 20,000 users on one connection. Those of a user that has registered again meanwhile stay.
         """
         for _ in range(min(len(self._removals), AT_ONCE)):
             name, removed, why, connection = self._removals.popleft()
@@ -253,7 +255,7 @@ class Registrations(Counting):
                 kept = []
                 for binding in user.bindings:
                     place: Peer | None = binding.peer
-                    if any(binding is each for each in removed):
+                    if any(_moved(binding, each.peer) == each for each in removed):  # its connection may be lost, too
                         is_flow = bool(binding.instance and binding.reg_id) and not binding.path
                         place = None if connection is None or is_flow else self._without_connection(binding)
                     if place is not None:
