@@ -19,7 +19,7 @@ _CRYPTO: Final = re.compile(
     re.MULTILINE,
 )
 """A line that rtpengine reads: suite, key, its padding, lifetime as a power of 2, length of the MKI, parameters."""
-_NAMED_KEY: Final = re.compile(rb"a=crypto:\d{1,9} \S+ ")
+_NAMED_KEY: Final = re.compile(rb"(a=crypto:\d{1,9}) (\S+) ")
 _MKI_BYTES: Final = re.compile(rb"\|[^|:\r\n]*:(\d{1,20})")
 _DIGEST_BYTES: Final = {1: 20, 224: 28, 256: 32, 384: 48, 512: 64}
 """Lengths of the digests that count, of the family SHA (RFC 8122 section 5)."""
@@ -29,6 +29,7 @@ _FINGERPRINT: Final = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 """A line that rtpengine reads: it leaves others out, and agrees on no keys."""
+_OPEN_ROLE: Final = b"a=setup:actpass"
 _CHOSEN_ROLE: Final = re.compile(rb"^a=setup:(?:active|passive)", re.MULTILINE)
 _CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r*$)", re.MULTILINE)
@@ -235,21 +236,44 @@ def with_usable_keys(session: bytes) -> bytes:
     return b"".join(line for line in _LINE.findall(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
 
 
-def with_chosen_keys(session: bytes, answer: bytes) -> bytes:
-    """Return an offer with the one key of each medium that its answer has chosen (RFC 4568 section 5.1.3)."""
-    if b"a=crypto:" not in session:
+def with_chosen_keys(session: bytes, other: bytes) -> bytes:
+    """Return an offer as the answer to a later offer of its reader, by the keys that both have.
+
+    ``other``: that offer, or the answer of before. Of each medium one key is left (RFC 4568 section 5.1.3), by the tag
+    there, and one role in the handshake (RFC 5763 section 5), where a side that leaves it open keeps the active one.
+    """
+    if b"a=crypto:" not in session and _OPEN_ROLE not in session:
         return session
     above, *media = _MEDIUM.split(session)
-    _, *answered = _MEDIUM.split(answer)
+    _, *described = _MEDIUM.split(other)
     written = [above]
-    for part, other in zip_longest(media, answered[: len(media)], fillvalue=b""):
-        named = [_NAMED_KEY.match(line) for line in _LINE.findall(other)]
-        chosen = next((each[0] for each in named if each is not None), None)
+    for part, theirs in zip_longest(media, described[: len(media)], fillvalue=b""):
         lines = _LINE.findall(part)
         keys = [line for line in lines if line.startswith(b"a=crypto:")]
-        kept = next((each for each in keys if chosen and each.startswith(chosen)), keys[0] if keys else b"")
-        written += [line for line in lines if line == kept or not line.startswith(b"a=crypto:")]
+        chosen = _chosen_key(keys, [found for line in _LINE.findall(theirs) if (found := _NAMED_KEY.match(line))])
+        role = b"a=setup:active" if b"a=setup:passive" in theirs else b"a=setup:passive"
+        for line in lines:
+            if line.startswith(_OPEN_ROLE):
+                written.append(line.replace(_OPEN_ROLE, role))
+            elif not keys or line not in keys:
+                written.append(line)
+            elif line is keys[0]:
+                written.append(chosen)
     return b"".join(written)
+
+
+def _chosen_key(keys: Sequence[bytes], named: Sequence[re.Match[bytes]]) -> bytes:
+    """Return the key of ours for one that the other side names: by tag and suite, else by the suite; else the first."""
+    for each in named:
+        for line in keys:
+            if line.startswith(each[0]):
+                return line
+    for each in named:
+        for line in keys:
+            _tag, suite, rest = line.split(b" ", 2)
+            if suite == each[2]:
+                return b" ".join([each[1], suite, rest])
+    return keys[0] if keys else b""
 
 
 def with_bounded_mki(session: bytes) -> bytes:

@@ -272,8 +272,8 @@ def test_a_party_whose_keys_pass_to_the_transferor_is_not_asked(scene):
     scene.expect_nothing_left(call)
 
 
-def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
-    """The rtpengine gets the offer, which the transferor is not sent: the answer has the keys for that one."""
+def sealed_scene() -> tuple[Scene, OutgoingCall, IncomingCall, VirtualRtpEngines]:
+    """Return a call whose party has answered by PCMA alone, and by a key for an rtpengine."""
     own = vendor_gateway(0, denied_prefixes=(TARGET,), media=MediaSettings(encryption=Encryption.REQUIRED))
     plain = replace(vendor_gateway(0, prefixes=(TARGET,)), name="vendor-1")
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), own, plain]
@@ -282,7 +282,13 @@ def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
     scene.vendor.script = answers(500, body=sealed(PCMA))
     call = scene.caller.call(CALLEE, Intent(offer=OFFERED))
     scene.wire.run_for(2_000)
-    there, offered = scene.vendor.only_call, sealed(BOTH, "b" * 40)
+    return scene, call, scene.vendor.only_call, engines
+
+
+def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
+    """The rtpengine gets the offer, which the transferor is not sent: the answer has the keys for that one."""
+    scene, call, there, engines = sealed_scene()
+    offered = sealed(BOTH, "b" * 40)
     there.will("INVITE", Reply(body=offered))
     transferred(scene, call)
     given = len(engines.orders)
@@ -295,6 +301,24 @@ def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
     assert not call.asked["INVITE"]
     scene.wire.run_for(5_000)
     expect_connected(scene, call, there, asked=len(there.asked["INVITE"]))
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("leaves_after_ms", [50, 250])
+def test_an_encrypted_party_gets_one_key_by_the_tag_of_its_offer_where_the_transferor_has_left(leaves_after_ms):
+    """The switch has the keys that it has offered: the answer has one of them (RFC 4568 section 5.1.3)."""
+    scene, call, there, engines = sealed_scene()
+    ours = key_in(there.theirs)
+    assert there.theirs.count("a=crypto:") > 1
+    there.will("INVITE", Reply(body=sealed(BOTH, "b" * 40).replace("crypto:1", "crypto:7"), after_ms=300))
+    transferred(scene, call)
+    scene.wire.run_for(leaves_after_ms)
+    call.hang_up()
+    scene.wire.run_until(lambda: bool(there.acks[1:]))
+    keys = [line for line in there.acks[-1].body.splitlines() if line.startswith("a=crypto:")]
+    assert keys == [f"a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{ours}"]
+    scene.wire.run_for(5_000)
+    expect_connected(scene, call, there)
     assert engines.calls == {}
 
 

@@ -11,6 +11,7 @@ from vosd.sdp.security import (
     reachable_by_ice,
     terminated,
     with_bounded_mki,
+    with_chosen_keys,
     with_usable_keys,
     without_alternatives,
     without_plain_twins,
@@ -234,6 +235,35 @@ def test_lines_of_browsers_reach_browsers_alone():
 def test_a_rejected_medium_without_a_transport_gets_that_of_its_offer():
     written = terminated(HEAD + audio() + b"m=video 0\r\n", HEAD + audio() + b"m=video 0 RTP/AVP 0\r\n", [])
     assert written == HEAD + audio() + b"m=video 0 RTP/AVP\r\n"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "tag", "suite"),
+    [
+        (((1, "AES_CM_128_HMAC_SHA1_80"),), 1, "AES_CM_128_HMAC_SHA1_80"),
+        (((2, "AES_CM_128_HMAC_SHA1_80"),), 2, "AES_CM_128_HMAC_SHA1_80"),
+        (((4, "AES_CM_128_HMAC_SHA1_32"), (2, "AES_CM_128_HMAC_SHA1_80")), 2, "AES_CM_128_HMAC_SHA1_80"),
+        (((3, "F8_128_HMAC_SHA1_80"), (4, "AES_CM_128_HMAC_SHA1_80")), 4, "AES_CM_128_HMAC_SHA1_80"),
+        (((3, "F8_128_HMAC_SHA1_80"),), 1, "AEAD_AES_256_GCM"),
+        ((), 1, "AEAD_AES_256_GCM"),
+    ],
+)
+def test_an_offer_becomes_an_answer_by_the_key_of_a_suite_that_both_have(
+    theirs: tuple[tuple[int, str], ...], tag: int, suite: str
+) -> None:
+    ours = (b"AEAD_AES_256_GCM", b"AES_CM_128_HMAC_SHA1_80", b"AES_CM_128_HMAC_SHA1_32")
+    keys = [b"a=crypto:%d %b inline:of-%b\r\n" % (number, name, name) for number, name in enumerate(ours, 1)]
+    offered = HEAD + audio(b"RTP/SAVP", *(f"a=crypto:{each} {name} inline:no\r\n".encode() for each, name in theirs))
+    chosen = f"a=crypto:{tag} {suite} inline:of-{suite}\r\n".encode()
+    assert with_chosen_keys(HEAD + audio(b"RTP/SAVP", *keys), offered) == HEAD + audio(b"RTP/SAVP", chosen)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")])
+def test_an_offer_becomes_an_answer_with_a_role_in_the_handshake(theirs: str, ours: str) -> None:
+    open_one, offered, chosen = (
+        HEAD + audio(b"UDP/TLS/RTP/SAVP", f"a=setup:{role}\r\n".encode()) for role in ("actpass", theirs, ours)
+    )
+    assert with_chosen_keys(open_one, offered) == chosen
 
 
 def test_a_rejected_medium_has_the_transport_of_its_offer_and_no_keys():

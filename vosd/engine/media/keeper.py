@@ -43,7 +43,14 @@ from vosd.sdp.media import (
 )
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
-from vosd.sdp.security import is_unprotectable, is_unprotected, mids_of, terminated, without_plain_twins
+from vosd.sdp.security import (
+    is_unprotectable,
+    is_unprotected,
+    mids_of,
+    terminated,
+    with_chosen_keys,
+    without_plain_twins,
+)
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -594,9 +601,14 @@ class MediaKeeper:
     def _sealed_again(
         self, message: Outgoing, leg: Leg, media: LegMedia, body: bytes, given: bytes
     ) -> MessageChange | MessageWait:
-        """Put the keys and the ICE that the leg was ``given`` with its ports into another description for it."""
+        """Put the keys and the ICE that the leg was ``given`` with its ports into another description for it.
+
+        They may be those of an offer, where it is asked for one of its own while it is transferred (``WantedOffer``).
+        """
+        remote = bytes(leg.sessions.remote)
         try:
-            body = terminated(body, given, mids_of(bytes(leg.sessions.remote)))
+            sealed = with_chosen_keys(given, remote) if type(message) is OutgoingAck else given
+            body = terminated(body, sealed, mids_of(remote))
         except ValueError:
             return unfit(message, media, MediaRefusal.BAD_SESSION)
         if media.settings.encryption is _REQUIRED and is_unprotected(body):
