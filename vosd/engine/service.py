@@ -93,6 +93,8 @@ class SwitchService:
     """The capture server; None = there is none."""
     latest_wall: int = 0
     """Time of the latest record of the journal at the start, UTC milliseconds."""
+    _is_removing = False
+    """Whether registrations that have ended are removed in the next turn of the event loop."""
 
     def __init__(
         self,
@@ -201,8 +203,6 @@ class SwitchService:
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, self._keep_left_over
         )
-        self._is_removing = False
-        """Whether registrations that have ended are removed in the next turn of the event loop."""
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """Number of dropped messages by reason."""
