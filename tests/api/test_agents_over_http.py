@@ -117,6 +117,7 @@ def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) 
         ({"hosts": ["192.0.2.2"]}, 422),
         ({"hosts": ["192.0.2.2:5061"]}, 422),
         ({"hosts": ["192.0.0.0/16"]}, 422),
+        ({"hosts": ["198.51.0.0/16"]}, 422),
         ({"hosts": ["192.0.2.2"], "tech_prefix": "44"}, 422),
         ({"hosts": ["pbx.example"]}, 422),
         ({"preset": "twilio"}, 422),

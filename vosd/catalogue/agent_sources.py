@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.catalogue.users import SITE_BITS, wide_networks
 from vosd.routing.other_sources import OtherSources
 from vosd.trunks.gateways import HostPattern
 
@@ -24,6 +25,8 @@ class AgentSources(NamedTuple):
     """Names of the gateways, each with whether the agent gives it other hosts, and not only others their meaning."""
     addresses: Mapping[str, Sequence[str]] | None = None
     """Present addresses of gateways with names, by gateway; None = no switch runs that would know them."""
+    unproven: frozenset[str] = frozenset()
+    """Names of those whose credentials the agent changes: without any, their addresses are the only proof."""
 
 
 def check_sources(catalogue: "Catalogue", wanted: AgentSources, problems: ProblemList) -> None:
@@ -31,6 +34,8 @@ def check_sources(catalogue: "Catalogue", wanted: AgentSources, problems: Proble
 
     Names are none for agents: they may stand for the address of another customer later. Those that customers outside
     of its tree have count with all addresses that they stand for now, also with those that other gateways take.
+    Wide networks are none without credentials: phones and trunks of others that prove who they are may be there, and
+    their first INVITE would be the agent's. Those of a preset are the vendor's.
     """
     if not wanted.gateways:
         return
@@ -51,6 +56,9 @@ def check_sources(catalogue: "Catalogue", wanted: AgentSources, problems: Proble
         if gateway.hosts and not is_known:
             expected = "a running switch, which knows the addresses of names of other customers"
             problems.error(_IN_THE_DATABASE, key, expected)
+        for network in wide_networks(gateway) if has_other_hosts or name in wanted.unproven else ():
+            expected = f"networks with {SITE_BITS[4]} bits (IPv6: {SITE_BITS[6]}) or more, or auth"
+            problems.error(_IN_THE_DATABASE, key, expected, str(network))
         for pattern in _patterns(gateway, addresses):
             if sources.met_by(pattern, proves=gateway.credentials is not None) is not None:
                 expected = "an address from which no other customer calls"

@@ -13,7 +13,7 @@ from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.gateways import HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
-_SITE_BITS: Final = {4: 24, 6: 64}
+SITE_BITS: Final = {4: 24, 6: 64}
 """By version of IP: a network with a shorter prefix probably belongs to more than one customer."""
 
 
@@ -80,7 +80,7 @@ def wide_networks(gateway: MappingGateway) -> list[IPv4Network | IPv6Network]:
 
 
 def _is_wide(pattern: HostPattern) -> bool:
-    return pattern.port is None and pattern.network.prefixlen < _SITE_BITS[pattern.network.version]
+    return pattern.port is None and pattern.network.prefixlen < SITE_BITS[pattern.network.version]
 
 
 class UserSources:

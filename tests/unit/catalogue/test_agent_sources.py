@@ -48,6 +48,32 @@ def test_without_a_switch_that_knows_the_addresses_of_names_an_agent_gives_none_
     assert problems_of(unknown._replace(agent="foreign"), "203.0.113.10") == []
 
 
+@pytest.mark.parametrize(
+    ("hosts", "refused"),
+    [
+        (["128.0.0.0/2", "198.51.100.0/24"], ["128.0.0.0/2"]),
+        (["198.51.100.0/23"], ["198.51.100.0/23"]),
+        (["2001:db8::/63", "2001:db8:1::/64"], ["2001:db8::/63"]),
+        (["198.51.100.0/24", "198.51.101.7@5062"], []),
+    ],
+)
+def test_an_agent_gives_no_wide_networks_in_which_users_of_others_may_be(hosts: list[str], refused: list[str]) -> None:
+    """Phones and trunks with credentials may be anywhere: their first INVITE, without them, was the agent's call."""
+
+    def found(wanted: AgentSources, **more: Any) -> list[str]:
+        mine = mapping_gateway("mine", *hosts, account="leaf", **more)
+        catalogue = assemble(source("database", account("south"), account("leaf", agent="south"), mine), ProblemList())
+        problems = ProblemList()
+        check_sources(catalogue, wanted, problems)
+        return [each.value for each in problems.in_order()]
+
+    assert found(AgentSources("south", {"mine": True})) == refused
+    assert found(AgentSources("south", {"mine": True}), tech_prefix="7") == refused
+    assert found(AgentSources("south", {"mine": False}, unproven=frozenset({"mine"}))) == refused
+    assert found(AgentSources("south", {"mine": False})) == []  # of a preset, or an operator's
+    assert found(AgentSources("south", {"mine": True}), credentials=credentials("one", "secret")) == []
+
+
 @pytest.mark.parametrize("has_other_hosts", [True, False])
 def test_a_name_that_an_operator_gave_stays_where_the_agent_sets_no_hosts(*, has_other_hosts: bool) -> None:
     found = problems_of(AgentSources("south", {"mine": has_other_hosts}, RESOLVED), named_hosts=NAME)

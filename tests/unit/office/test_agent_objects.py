@@ -478,7 +478,8 @@ async def test_sources_are_judged_by_the_addresses_of_names_where_an_agent_chang
     addresses = {"foreign": ["192.0.2.9"]} if concerned else None
     assert isinstance(office.definitions, Defined)
     assert office.definitions.asked is not None
-    assert office.definitions.asked.sources == AgentSources("south", concerned, addresses)
+    unproven = frozenset(concerned if "auth" in keys else ())
+    assert office.definitions.asked.sources == AgentSources("south", concerned, addresses, unproven)
 
 
 @pytest.mark.parametrize("kind", ["mapping_gateways", "phones"])

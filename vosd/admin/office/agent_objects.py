@@ -246,7 +246,9 @@ class AgentObjects:
         """Return the sources that change with keys of objects, which are given by kind and name."""
         assert self._scope.agent is not None
         gateways = {name: keys for kind, name, keys in changed if kind == "mapping_gateways" and is_source(keys)}
-        return AgentSources(self._scope.agent, {name: "hosts" in keys for name, keys in gateways.items()})
+        unproven = frozenset(name for name, keys in gateways.items() if "auth" in keys)
+        concerned = {name: "hosts" in keys for name, keys in gateways.items()}
+        return AgentSources(self._scope.agent, concerned, unproven=unproven)
 
     def numbers(self, changed: Iterable[tuple[str, str, bool, Mapping[str, tuple[Any, Any]]]]) -> AgentNumbers:
         """Return the numbers that phones get by changed keys of objects, given by kind, name and whether they are new.
