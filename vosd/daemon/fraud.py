@@ -60,7 +60,7 @@ class WatchBlocks(SqlOverrides):
             StoreUnavailable: try the same again.
             ContentRefused: the database will never take it.
         """
-        stored = (await self.load()).by_key.get(block.key)
+        stored = (await self.load(block.name)).by_key.get(block.key)
         if stored is not None and (stored.operator, stored.since) == (block.operator, block.since):
             return
         account, _, destination = block.name.rpartition("/")

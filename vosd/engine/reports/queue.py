@@ -8,7 +8,7 @@ connections. After two other failures in a row the server is taken as away: one 
 ``retry_interval_ms``, until one is taken, and beside one that has failed before one that has not.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from enum import Enum
 from heapq import heappop, heappush
@@ -60,12 +60,12 @@ class ReportQueue:
         """Reports that are done, since the start."""
         self.failures = 0
         """Failed deliveries since the start."""
-        self._waiting: dict[int, CallReport] = {}
-        """By number, the oldest first."""
-        self._minor: dict[int, CallReport] = {}
+        self._waiting: OrderedDict[int, CallReport] = OrderedDict()
+        """By number, the oldest first; a dict would look for its first entry behind all that were taken out before."""
+        self._minor: OrderedDict[int, CallReport] = OrderedDict()
         """Waiting reports that are dropped before all others, the oldest first."""
         self._of_call: dict[str, deque[CallReport]] = {}
-        self._ready: dict[str, None] = {}
+        self._ready: OrderedDict[str, None] = OrderedDict()
         """Calls whose oldest report may be sent and was not tried yet, in order."""
         self._later: dict[str, int] = {}
         """Calls whose oldest report has failed, and when it is tried again."""
