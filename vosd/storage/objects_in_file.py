@@ -17,7 +17,7 @@ def has_objects_in(file: Path) -> bool:
     """Return whether there is a version of any object in a file, or it cannot be read."""
     try:
         # Not read only: SQLite has to bring in what a killed switch has left in the file beside it. It makes no file.
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", _BUSY_S, uri=True)) as connection:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", timeout=_BUSY_S, uri=True)) as connection:
             return connection.execute("SELECT version FROM definition LIMIT 1").fetchone() is not None
     except sqlite3.Error:
         return True
