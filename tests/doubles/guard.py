@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final
 
 from doubles.sockets.loopback import Endpoint as Address
@@ -48,7 +47,6 @@ class Guard:
     """Why proofs were not believed."""
     _nonces: dict[str, int] = field(default_factory=dict)
     """The highest nonce count received with each."""
-    _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
     def header(self) -> str:
@@ -78,7 +76,7 @@ class Guard:
         name = "WWW-Authenticate" if self.status == 401 else "Proxy-Authenticate"
         lines = []
         for algorithm in self.algorithms:
-            nonce = f"nonce-{algorithm}-{next(self._numbers)}"
+            nonce = f"nonce-{algorithm}-{len(self._nonces) + 1}"
             self._nonces[nonce] = 0
             qop = "" if self.qop is None else f', qop="{self.qop}"'
             stale = ", stale=true" if is_stale else ""
