@@ -34,7 +34,6 @@ from vosd.obs import log
 from vosd.obs.events import Event, log as _log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.processes.loops import CommandLoops
 from vosd.processes.standard_streams import occupy_closed_streams
 from vosd.wiring.last_good import in_force
 
@@ -47,7 +46,6 @@ _NICENESS: Final = 5
 def main() -> None:
     """Serve until the switch ends, or until SIGTERM."""
     occupy_closed_streams()
-    asyncio.set_event_loop_policy(CommandLoops())  # of questions to the database for the configuration
     if len(sys.argv) == 2:
         _stand_alone(Path(sys.argv[1]))
     else:

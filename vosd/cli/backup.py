@@ -1,6 +1,5 @@
 """``vosd backup`` and ``vosd restore``."""
 
-import asyncio
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
+from vosd.processes import loops
 from vosd.wiring.office import now_ms
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def restore(
             said = f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}"
             output.outcome({"file": str(file), **_shown(reader.manifest)}, said)
         else:
-            restored = asyncio.run(_put_back(invocation, reader, journal, may_replace=replace))
+            restored = loops.run(_put_back(invocation, reader, journal, may_replace=replace))
             _finish(invocation, restored, is_verified=verify)
 
 

@@ -1,6 +1,5 @@
 """``vosd cdr``: calls from the database; ``show`` also draws a running one."""
 
-import asyncio
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, outcome_of, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def export(invocation: Invocation, /, after: int | None, profile_file: Path | No
 
     profile = None if profile_file is None else str(profile_file)
     if out is None:
-        asyncio.run(_print_calls(invocation, after or 0, profile))
+        loops.run(_print_calls(invocation, after or 0, profile))
         return
     order = WriteExport(out=str(out), after=after, profile=profile)
     with _said_of(out):
@@ -157,7 +157,7 @@ def list_calls(invocation: Invocation, /, as_csv: str | None, **criteria: Any) -
         if output.wants_json()
         else TableForm(criteria["limit"], keys)
     )
-    asyncio.run(_list(invocation, criteria, form))
+    loops.run(_list(invocation, criteria, form))
 
 
 async def _list(invocation: Invocation, criteria: dict[str, Any], form: CsvForm | JsonForm | TableForm) -> None:

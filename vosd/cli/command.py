@@ -211,7 +211,6 @@ class VerbDirectory(Family):
         """Run the verb; convert expected errors to a message and an exit code."""
         gc.set_threshold(*GC_THRESHOLDS)
         atexit.register(gc.freeze)  # the interpreter looks for garbage as it ends
-        _wait_for_no_name_server()
         _do_without_closed_streams()
         _print_any_letter()
         try:
@@ -222,14 +221,6 @@ class VerbDirectory(Family):
             if error.errno != errno.ENOSPC or error.filename is not None:
                 raise
             raise _as_full_disk(error) from error
-
-
-def _wait_for_no_name_server() -> None:
-    import asyncio
-
-    from vosd.processes.loops import CommandLoops
-
-    asyncio.set_event_loop_policy(CommandLoops())
 
 
 def _do_without_closed_streams() -> None:

@@ -1,6 +1,5 @@
 """``vosd run``, ``check``, ``migrate``, ``reload`` and ``status``: operation of the daemon."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from vosd.cli.gateways import show_gateways
 from vosd.cli.office import ordered, outcome_of
 from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides, TryReload
+from vosd.processes import loops
 from vosd.processes.whole_file import open_growing
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
@@ -310,7 +310,7 @@ def _switch_beside(invocation: Invocation) -> "RunningSwitch":
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[RunningDifference]":
     from vosd.admin.differences import compare, describe, differences_of
 
-    running, overrides = asyncio.run(_running(switch))
+    running, overrides = loops.run(_running(switch))
     file = describe(loaded.settings, loaded.transports, loaded.catalogue)
     return [*compare(running, file), *differences_of(overrides, file)]
 
@@ -330,7 +330,7 @@ def _try_reload(switch: "RunningSwitch", path: Path) -> None:
 
     order = TryReload(str(path.absolute()))
     try:
-        outcome = asyncio.run(switch.patient(RELOAD_S).ask(order))
+        outcome = loops.run(switch.patient(RELOAD_S).ask(order))
     except DaemonRefusedError as refused:
         if not refused.problems and refused.code != "unconfirmed":
             raise
@@ -395,7 +395,7 @@ def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tupl
         url, state_dir = database_beside(invocation.config_path(), error.other)
         written = url
     if state_dir is not None and not is_new_wanted:
-        asyncio.run(check_nothing_is_missed(url, state_dir))
+        loops.run(check_nothing_is_missed(url, state_dir))
     return written, url
 
 

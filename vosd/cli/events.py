@@ -10,6 +10,7 @@ from vosd.cli import output
 from vosd.cli.arguments import WholeNumber
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.office import principal
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def events(invocation: Invocation, types: str | None, account: str | None, gatew
 
     order = WatchEvents(types=types, account=account, gateway=gateway, seconds=seconds)
     try:
-        asyncio.run(_follow(invocation, order))
+        loops.run(_follow(invocation, order))
     except KeyboardInterrupt:
         output.remark("interrupted")
 

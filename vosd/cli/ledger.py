@@ -1,6 +1,5 @@
 """``vosd ledger``: entries, statements, and verification of the books."""
 
-import asyncio
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +27,7 @@ from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
 from vosd.cli.statements import balances, profit, statement
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def list_entries(invocation: Invocation, /, as_csv: str | None, **criteria: Any)
     if as_csv and output.wants_json():
         raise click.UsageError("--csv or --json, not both")
     form = _Csv(as_csv) if as_csv else _Json() if output.wants_json() else _Lines()
-    asyncio.run(_list(invocation, ListEntries(**criteria), form))
+    loops.run(_list(invocation, ListEntries(**criteria), form))
 
 
 class _Csv:

@@ -1,6 +1,5 @@
 """The office for one verb, and the principal at the terminal."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +9,7 @@ from click.core import ParameterSource
 from vosd.cli import output
 from vosd.cli.arguments import ACTING, OPERATOR, operator as login
 from vosd.cli.command import DaemonAwayError, Invocation
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def in_office(
         async with office_of(invocation, with_database=with_database, remark=invocation.remark) as office:
             return await act(office)
 
-    return asyncio.run(within())
+    return loops.run(within())
 
 
 def ordered(
@@ -115,7 +115,7 @@ def in_reporting_office(invocation: Invocation, act: "Callable[[Office], Awaitab
         async with beside as office:
             return await act(office)
 
-    return asyncio.run(within())
+    return loops.run(within())
 
 
 def warn_root(invocation: Invocation) -> None:

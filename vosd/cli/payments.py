@@ -1,6 +1,5 @@
 """``vosd payment``: money that does not come from calls."""
 
-import asyncio
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +16,7 @@ from vosd.cli.command import Family, Invocation, OperationError, Verb, json_opti
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, ordered, principal
 from vosd.cli.written_file import write_file
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def list_all(invocation: Invocation, /, as_csv: str | None, xlsx: Path | None, *
 
     if sum((bool(as_csv), output.wants_json(), xlsx is not None)) > 1:
         raise click.UsageError("--csv, --xlsx or --json: one of them")
-    found = asyncio.run(_list(invocation, ListEntries(**criteria)))
+    found = loops.run(_list(invocation, ListEntries(**criteria)))
     if xlsx is not None:
         _write_sheet(xlsx, found)
     elif output.wants_json():

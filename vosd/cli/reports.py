@@ -1,6 +1,5 @@
 """``vosd report``: reports over calls, and the sums that they are made of."""
 
-import asyncio
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -16,6 +15,7 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office_or_kept, in_reporting_office, ordered, principal
 from vosd.cli.progress import meter
 from vosd.cli.written_file import write_file
+from vosd.processes import loops
 from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import DIGITS_MAX, READ_MAX, REPORTS, Report
@@ -168,7 +168,7 @@ def scheduled(invocation: Invocation) -> None:
 @json_verb
 def verify(invocation: Invocation, since: int, until: int) -> None:
     """Count the calls of a time again; exit code 1 where a sum differs. Needs the calls: none that were dropped."""
-    found, missing = asyncio.run(_differences(invocation, since, until))
+    found, missing = loops.run(_differences(invocation, since, until))
     if not output.printed_as_json(found):
         said = [each | {"of": ", ".join(f"{key} {value}" for key, value in each["of"].items())} for each in found]
         output.table(_DIFFERENCE, [[each[name] for name in _DIFFERENCE] for each in said], empty="all sums agree")
@@ -189,7 +189,7 @@ def rebuild(invocation: Invocation, since: int | None, until: int | None) -> Non
     """
     if (since is None) != (until is None):
         raise click.UsageError("--since and --until, or neither")
-    done = asyncio.run(_rebuilt(invocation, since, until))
+    done = loops.run(_rebuilt(invocation, since, until))
     output.printed_as_json(done)
 
 

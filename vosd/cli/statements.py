@@ -1,6 +1,5 @@
 """``vosd ledger statement`` and ``vosd ledger balances``: months of accounts, and all balances at a moment."""
 
-import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from vosd.cli.arguments import MOMENT, MONTH, ZONE, as_option
 from vosd.cli.command import Invocation, Verb, json_verb
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import ordered, principal
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def statement(
     form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if output.wants_json() else _Tables()
     span = {"month": month, "zone": "" if zone is None else zone.key}
     wanted = {**span, "accounts": account_ids, "group": group, "of_all": of_all}
-    asyncio.run(_print(invocation, wanted, form))
+    loops.run(_print(invocation, wanted, form))
 
 
 class _Csv:

@@ -1,6 +1,5 @@
 """``vosd trace``: follow new calls, as ladders and as a capture file."""
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from vosd.cli import output
 from vosd.cli.arguments import WholeNumber
 from vosd.cli.command import Invocation, OperationError, Verb, json_verb
 from vosd.cli.office import principal
+from vosd.processes import loops
 from vosd.processes.whole_file import open_growing
 from vosd.wiring.office import office_of
 
@@ -79,7 +79,7 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, **sought: 
     with capture(pcap) as file:
         screen = _Screen(file, seconds)
         try:
-            asyncio.run(_follow(invocation, FollowCalls(CallSought(**sought), seconds), screen))
+            loops.run(_follow(invocation, FollowCalls(CallSought(**sought), seconds), screen))
         except KeyboardInterrupt:
             output.remark("interrupted")
     screen.finish()

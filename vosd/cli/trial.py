@@ -1,6 +1,5 @@
 """``vosd call test``: a test call through one routing gateway."""
 
-import asyncio
 from contextlib import aclosing
 from typing import Final
 
@@ -13,6 +12,7 @@ from vosd.cli.calls import show_call
 from vosd.cli.command import Family, Invocation, OperationError, json_verb
 from vosd.cli.office import principal
 from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
+from vosd.processes import loops
 from vosd.wiring.office import office_of
 
 _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
@@ -66,7 +66,7 @@ def test(invocation: Invocation, /, via: str, callee: str, caller: str, ring_onl
     vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
     """
     wanted = MakeTestCall(via=via, callee=callee, caller=caller, is_ring_only=ring_only, talk_s=seconds)
-    report = asyncio.run(_call(invocation, wanted))
+    report = loops.run(_call(invocation, wanted))
     if not output.printed_as_json(report):
         _show(report)
     if report.result not in _WELL:

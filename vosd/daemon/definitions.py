@@ -19,6 +19,7 @@ from vosd.engine.booking.known_database import was_used
 from vosd.engine.clock import SystemClock
 from vosd.obs.events import Event, log as _log
 from vosd.obs.outage import Outage
+from vosd.processes import loops
 from vosd.storage.database import COMMAND_PATIENCE_S, Database
 
 POLL_S: Final = 0.5
@@ -109,7 +110,7 @@ class StoredDefinitions:
         try:
             # The task has no result: in the main thread ``run`` makes a text of that, with each object of the database,
             # where it restores the handler of SIGINT (``signal._int_to_enum``).
-            asyncio.run(fetch())
+            loops.run(fetch())
             _free_connection()
             return found[0]
         except (VosError, OSError) as error:

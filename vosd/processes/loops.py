@@ -6,9 +6,12 @@ after five seconds that there is no answer ended half a minute later.
 
 import asyncio
 import socket
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class CommandLoop(asyncio.SelectorEventLoop):
@@ -29,9 +32,7 @@ class CommandLoop(asyncio.SelectorEventLoop):
         return await asyncio.wrap_future(found)
 
 
-class CommandLoops(asyncio.DefaultEventLoopPolicy):
-    """Has ``asyncio.run`` take such a loop, in every thread."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop."""
-        return CommandLoop()
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of work that is done in such a loop; in any thread that has none."""
+    with asyncio.Runner(loop_factory=CommandLoop) as runner:
+        return runner.run(work)

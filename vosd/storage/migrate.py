@@ -3,7 +3,6 @@
 Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.check_schema``).
 """
 
-import asyncio
 import re
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy.engine import Connection, make_url
 
 import vosd.storage.repeated_migrations  # noqa: F401 - Alembic finds it by the dialect
 from vosd.cdr.ports import StoreUnavailable
+from vosd.processes import loops
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migration_lock import alone
@@ -41,7 +41,7 @@ def migrate(url: str) -> None:
         StoreUnavailable: the database is away or refuses, another process migrates it, or (``SchemaOutdated``) this
             version does not know its schema; the message says what to do.
     """
-    asyncio.run(migrate_async(url))
+    loops.run(migrate_async(url))
 
 
 async def migrate_async(url: str, revision: str = NEWEST) -> None:

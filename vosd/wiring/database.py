@@ -1,6 +1,5 @@
 """Questions to a database of those that have no office: the objects that it defines, and currencies of money."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import time_ns
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 from vosd.base.errors import VosError
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.processes import loops
 from vosd.storage.currencies import others_than
 from vosd.storage.database import COMMAND_PATIENCE_S, Database, SchemaOutdated
 from vosd.storage.stored_objects import SqlObjects
@@ -52,4 +52,4 @@ def _answer(url: str, ask: Callable[[Database], Awaitable[Answer]], otherwise: A
         except VosError:
             return otherwise
 
-    return asyncio.run(run())
+    return loops.run(run())
