@@ -172,11 +172,13 @@ class CallTransfer:
     def asks_for_offer(self, status: int, now: Instant) -> bool:
         """Ask the side that the target is called for to make an offer, if that refuses its latest description.
 
-        That one may be an answer of a single codec (RFC 3264 section 6.1). Encrypted media are left as they are where
-        the keys pass to the transferor: it would have to be sent others, too.
+        That one may be an answer of a single codec (RFC 3264 section 6.1). An encrypted side is not asked while the
+        transferor is there and is encrypted, too: other keys would have to go to it.
         """
         leg, bridge = self.side_of_target, self.first.conversation.bridge
-        if self.facts.has_asked or status not in OTHER_CODECS or leg is None or _passes_keys(leg):
+        if self.facts.has_asked or status not in OTHER_CODECS or leg is None:
+            return False
+        if _shares_keys(leg, self.transferor_in(self.first)):
             return False
         if bridge is not None and not bridge.is_quiet:
             return False
@@ -412,7 +414,8 @@ class CallTransfer:
         leg.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)
 
 
-def _passes_keys(leg: Leg) -> bool:
-    """Return whether a side encrypts by keys that the other side of its call has."""
+def _shares_keys(leg: Leg, transferor: Leg | None) -> bool:
+    """Return whether a side encrypts by keys that the transferor has, or that an rtpengine has agreed on with both."""
     media = leg.facts.media
-    return has_keys(leg.sessions.remote) and (media is None or not media.is_terminated)
+    is_alone = transferor is None or not has_keys(transferor.sessions.remote)
+    return has_keys(leg.sessions.remote) and not (media is not None and media.is_terminated and is_alone)

@@ -272,17 +272,34 @@ def test_a_party_whose_keys_pass_to_the_transferor_is_not_asked(scene):
     scene.expect_nothing_left(call)
 
 
-def sealed_scene() -> tuple[Scene, OutgoingCall, IncomingCall, VirtualRtpEngines]:
+SEALED = MediaSettings(encryption=Encryption.REQUIRED)
+
+
+def sealed_scene(
+    offer: str = OFFERED, customer: MediaSettings | None = None
+) -> tuple[Scene, OutgoingCall, IncomingCall, VirtualRtpEngines]:
     """Return a call whose party has answered by PCMA alone, and by a key for an rtpengine."""
-    own = vendor_gateway(0, denied_prefixes=(TARGET,), media=MediaSettings(encryption=Encryption.REQUIRED))
+    own = vendor_gateway(0, denied_prefixes=(TARGET,), media=SEALED)
     plain = replace(vendor_gateway(0, prefixes=(TARGET,)), name="vendor-1")
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), own, plain]
+    media = customer or MediaSettings()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=media), own, plain]
     engines = VirtualRtpEngines()
     scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
     scene.vendor.script = answers(500, body=sealed(PCMA))
-    call = scene.caller.call(CALLEE, Intent(offer=OFFERED))
+    call = scene.caller.call(CALLEE, Intent(offer=offer))
     scene.wire.run_for(2_000)
     return scene, call, scene.vendor.only_call, engines
+
+
+def test_an_encrypted_party_is_not_asked_while_the_transferor_is_encrypted_too():
+    """It would have to be sent other keys: both would be silent, also where the transfer fails."""
+    scene, call, there, engines = sealed_scene(sealed(OFFERED), SEALED)
+    transferred(scene, call)
+    scene.wire.run_for(2_000)
+    assert told(call) == ["100 Trying", "488 Not Acceptable Here"]
+    assert not there.asked["INVITE"]
+    scene.expect_nothing_left(call)
+    assert engines.calls == {}
 
 
 def test_a_party_whose_encryption_ends_at_an_rtpengine_is_asked():
