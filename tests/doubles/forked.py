@@ -58,13 +58,14 @@ def provide_server() -> None:
 def _joined(shared: Path) -> bool:
     """Use the process that another worker has started, if both are still there."""
     with suppress(OSError):
-        owner, descriptor, pipe = json.loads((shared / "owner").read_text())
+        owner, descriptor, pipe, key = json.loads((shared / "owner").read_text())
         alive = os.open(f"/proc/{owner}/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
         if os.fstat(alive).st_ino != pipe:  # the number is that of another process by now
             os.close(alive)
             return False
         _SERVER._forkserver_alive_fd = alive
         _SERVER._forkserver_address = str(shared / "socket")
+        _SERVER._forkserver_authkey = bytes.fromhex(key)
         _SERVER.ensure_running = lambda: None  # it would start another one: this is no child of ours
         return True
     return False
@@ -75,7 +76,8 @@ def _share(shared: Path) -> None:
     (shared / "socket").unlink(missing_ok=True)
     os.link(_SERVER._forkserver_address, shared / "socket")
     alive = _SERVER._forkserver_alive_fd
-    (shared / "owner").write_text(json.dumps([os.getpid(), alive, os.fstat(alive).st_ino]))
+    key = getattr(_SERVER, "_forkserver_authkey", b"")  # Python 3.14 asks those for it that have a process forked
+    (shared / "owner").write_text(json.dumps([os.getpid(), alive, os.fstat(alive).st_ino, key.hex()]))
 
 
 def _start_server() -> None:

@@ -371,7 +371,7 @@ def test_a_clock_that_was_ahead_leaves_out_nothing_of_what_calls_cost_in_its_hou
         ("UTC", "2026-03-28T10:59:30", DAY, "2026-03-28T00:00:00", "2026-03-29T00:00:00"),
         ("Europe/Berlin", "2026-03-28T23:30:00", DAY, "2026-03-28T23:00:00", "2026-03-29T22:00:00"),
         ("Europe/Berlin", "2026-10-25T12:00:00", DAY, "2026-10-24T22:00:00", "2026-10-25T23:00:00"),
-        ("America/Havana", "2026-11-01T05:30:00", DAY, "2026-11-01T04:00:00", "2026-11-02T05:00:00"),
+        ("America/Havana", "2024-11-03T05:30:00", DAY, "2024-11-03T04:00:00", "2024-11-04T05:00:00"),
     ],
 )
 def test_hours_and_days_begin_by_the_clock_of_the_zone(zone, at, per, begin, end):

@@ -241,7 +241,7 @@ def test_a_disabled_gateway_is_identified_so_that_no_other_pays_for_its_calls():
     [
         (mapping_gateway("a", "10.0.0.1"), mapping_gateway("b", "10.0.0.1/32"), "10.0.0.1/32"),
         (mapping_gateway("a", "10.0.0.1@5062"), mapping_gateway("b", "10.0.0.1@5062"), "10.0.0.1/32 port 5062"),
-        (mapping_gateway("a", "10.0.0.1"), mapping_gateway("b", "::ffff:10.0.0.1"), "::ffff:a00:1/128"),
+        (mapping_gateway("a", "10.0.0.1"), mapping_gateway("b", "::ffff:10.0.0.1"), str(ip_network("::ffff:10.0.0.1"))),
         (
             mapping_gateway("a", "10.0.0.1", tech_prefix="7"),
             mapping_gateway("b", "10.0.0.2", "10.0.0.1", tech_prefix="7"),
