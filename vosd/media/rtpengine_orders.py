@@ -54,6 +54,8 @@ it: keys of that offer are forgotten.
 """
 _SUPPORTS: Final = (LOAD_LIMIT,)
 """Without it, one that is full says that the order was wrong (``--max-sessions``, ``--max-load``, ``--max-cpu``)."""
+_OF_ONE_LEG: Final = ("directional",)
+"""Without it, versions from 12.4 on block all legs of a call, whichever leg is named; earlier ones ignore it."""
 _NO_KEYS: Final = ("off",)
 _GOOD_KEYS: Final = (
     "pad",
@@ -115,16 +117,18 @@ class RtpDelete(RtpOrder, frozen=True, kw_only=True, tag="delete"):
     """For how long it stays; 0 = it is gone at once."""
 
 
-class RtpBlock(RtpOrder, frozen=True, kw_only=True, tag="block media"):
+class RtpBlock(RtpOrder, frozen=True, kw_only=True, omit_defaults=False, tag="block media"):
     """Forward nothing that comes to the port of a leg."""
 
     leg: str = msgspec.field(name="from-tag")
+    flags: tuple[str, ...] = _OF_ONE_LEG
 
 
-class RtpUnblock(RtpOrder, frozen=True, kw_only=True, tag="unblock media"):
+class RtpUnblock(RtpOrder, frozen=True, kw_only=True, omit_defaults=False, tag="unblock media"):
     """Forward what comes to the port of a leg."""
 
     leg: str = msgspec.field(name="from-tag")
+    flags: tuple[str, ...] = _OF_ONE_LEG
 
 
 class RtpPlay(RtpOrder, frozen=True, kw_only=True, tag="play media"):

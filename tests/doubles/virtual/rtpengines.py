@@ -224,6 +224,7 @@ class VirtualRtpEngines:
         if isinstance(order, RtpBlock | RtpUnblock):
             if (engine, order.call) not in self.calls:
                 return RtpReply("error", error="Unknown call-id")
+            assert "directional" in order.flags, "12.4 would block all legs of the call"
             act = self.blocked.add if isinstance(order, RtpBlock) else self.blocked.discard
             act((engine, order.call, order.leg))
             return RtpReply(OK)

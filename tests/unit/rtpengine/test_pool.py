@@ -7,7 +7,17 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
+from vosd.media.rtpengine_orders import (
+    WITHIN_MS,
+    EngineAnswer,
+    RtpAnswer,
+    RtpBlock,
+    RtpDelete,
+    RtpOffer,
+    RtpQuery,
+    RtpUnblock,
+    session_order,
+)
 from vosd.media.termination import MediaForm
 from vosd.rtpengine.pool import DELETES_AT_ONCE, PING_MS, REPEAT_MS, SETTLED_MS, RtpEnginePool
 from vosd.sdp.media import media_of
@@ -696,6 +706,12 @@ def test_the_form_of_an_offer(trust, seen_at, flags):
         "flags": ["strict source", "port latching", *flags], "address family": "IP6", "rtcp-mux": ["demux"], "TOS": 160,
         "supports": ["load limit"],
     }  # fmt: skip
+
+
+def test_an_order_to_block_a_leg_says_that_it_is_about_that_leg_alone():
+    for kind, command in ((RtpBlock, "block media"), (RtpUnblock, "unblock media")):
+        written = msgspec.json.decode(msgspec.json.encode(kind(call="c", leg="a")))
+        assert written == {"command": command, "call-id": "c", "from-tag": "a", "flags": ["directional"]}
 
 
 @pytest.mark.parametrize(
