@@ -488,7 +488,7 @@ def test_handshakes_and_packets_pass_whose_keys_an_rtpengine_cannot_know(
                 assert set(listener.taken()) == {hello}
         for sender, port, listener in ((callee, of_callee, caller), (caller, of_caller, callee)):
             sent = sender.send(port, BURST)
-            eventually(lambda t=listener: t.has(BURST), "every packet comes")
+            eventually(lambda t=listener, last=sent: t.has_last(last), "every packet comes")
             assert listener.taken()[-BURST:] == sent
         assert call.hang_up(2).status == 200
         other.reply(other.expect("BYE"), 200)
@@ -724,7 +724,7 @@ def test_a_caller_whose_keys_passed_to_a_gateway_that_refused_is_heard_by_one_wi
 
 
 def test_a_party_that_is_asked_for_its_offer_while_it_is_transferred_hears_the_transferor(stage: Stage) -> None:
-    """Its answer has the tag that its offer has, although the transferor is not sent that one (RFC 4568)."""
+    """The answer to it has the tag that the offer has, although the transferor is not sent that one (RFC 4568)."""
     with calling(stage, "poor", "carrier-b", "442", (False, True)) as call, Peer(VENDORS["carrier-a"]) as target:
         assert isinstance(call.callee, SecureRtpPeer)
         number = stage.number("441")

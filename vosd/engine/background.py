@@ -69,7 +69,7 @@ async def kept_going(name: str, work: Work) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-async def every(seconds: float, work: Callable[[], object]) -> None:
+async def every(seconds: float, work: Callable[[], None]) -> None:
     """Do something again and again; runs until cancelled."""
     while True:
         await asyncio.sleep(seconds)

@@ -67,6 +67,10 @@ class RtpPeer:
             if data is not None:
                 self._received.append(data)
 
+    def has_last(self, packets: list[bytes]) -> bool:
+        """Return whether these are the last that have been received; others may have come late before them."""
+        return self.has(len(packets)) and self._received[-len(packets) :] == packets
+
     def received(self, data: bytes) -> bytes | None:
         """Return what a datagram holds; None = it is dropped."""
         return data
