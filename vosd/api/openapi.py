@@ -20,7 +20,7 @@ from vosd.api.http import EVENT_STREAM
 from vosd.api.links import Links, identifier
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor, identity, ways_to_sort
 from vosd.api.operation import EXISTS, SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
-from vosd.api.problems import PROBLEM_JSON, Problem
+from vosd.api.problems import PROBLEM_JSON, Problem, title_of
 from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
 from vosd.api.words import word
@@ -315,7 +315,7 @@ def _problems() -> dict[str, Any]:
         for status, codes in documented_problems(each).items():
             listed = ", ".join(f"`{code}`" for code in codes) + ("" if is_whole_list(status, codes) else ", and others")
             found[_problem_name(status, codes)] = {
-                "description": f"{status.phrase}: {listed}.",
+                "description": f"{title_of(status)}: {listed}.",
                 "content": {PROBLEM_JSON: {"schema": {"$ref": _PROBLEM}}},
             }
     return dict(sorted(found.items()))

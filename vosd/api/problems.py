@@ -49,6 +49,8 @@ _STATUS: Final = {
         "provider_unavailable", "stopping", "store_unavailable", "unknown_order",
     ),
 }  # fmt: skip
+_TITLES: Final = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+"""Titles that Python 3.13 has in other words: clients and the document get these from each Python."""
 COMMANDS: Final = (
     "account", "alarms", "api", "audit", "backup", "blacklist", "call", "calls", "cdr", "check", "definitions", "did",
     "events", "gateway", "hangup", "help", "invoice", "jobs", "ledger", "migrate", "month", "overrides", "parameters",
@@ -111,6 +113,11 @@ def status_of(error: VosError) -> HTTPStatus:
     return HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+def title_of(status: HTTPStatus) -> str:
+    """Return the title of all problems with a status."""
+    return _TITLES.get(status, status.phrase)
+
+
 def problem(
     status: HTTPStatus,
     code: str,
@@ -125,7 +132,7 @@ def problem(
     """Return an error as an answer."""
     body = Problem(
         type=f"urn:vosd:problem:{code}",
-        title=status.phrase,
+        title=title_of(status),
         status=status,
         detail=detail,
         code=code,

@@ -20,6 +20,21 @@ from vosd.cli.main import VERBS
 from vosd.storage.database import Database, DatabaseGone
 
 
+@pytest.mark.parametrize(
+    ("status", "renamed", "title"),
+    [
+        (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content Too Large", "Request Entity Too Large"),
+        (HTTPStatus.UNPROCESSABLE_ENTITY, "Unprocessable Content", "Unprocessable Entity"),
+    ],
+)
+def test_a_later_python_changes_no_title(
+    status: HTTPStatus, renamed: str, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "phrase", renamed)
+    answer = problem_of_request(RequestError(status, "body_too_large", "too much"))
+    assert json.loads(answer.content)["title"] == title
+
+
 def test_a_warning_is_neither_a_mistake_nor_the_field_that_is_wrong() -> None:
     doubt = DefinitionProblem("", 0, "mapping_gateways[cafe-pbx]", None, "a rate group", Severity.WARNING)
     wrong = DefinitionProblem("", 0, "accounts[cafe].currency", "EUR", "USD")
