@@ -56,10 +56,9 @@ def open_whole(path: Path, mode: int) -> Iterator[BinaryIO]:
         with open_growing(path) as file:
             yield file
         return
-    try:
-        path = path.resolve()
-    except RuntimeError as error:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+    path = Path(os.path.realpath(path))
+    if path.is_symlink():  # one that leads to itself
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     descriptor, draft = tempfile.mkstemp(DRAFT, ".vosd-", path.parent)  # 0600, and no file of another user
     try:
         with os.fdopen(descriptor, "wb") as file:
