@@ -12,6 +12,7 @@ from vosd.engine.overload.inbox import (
     BEHIND_S,
     CALLS_MAX,
     OTHERS_MAX,
+    PINGS_MAX,
     REFUSALS_AT_ONCE,
     RUNNING_FIFO_MAX,
     STILL_S,
@@ -361,6 +362,25 @@ def test_phones_can_register_beside_a_flood_of_calls(world):
     assert [index for index, name in enumerate(world.served) if name == "REGISTER"] == [3, 7, 11]
 
 
+def test_a_gateway_is_answered_that_it_reaches_the_switch_though_all_phones_register(world):
+    for phone in range(10_000):
+        world.come(Rank.OTHER, f"198.51.{phone >> 8}.{phone & 255}", "REGISTER")
+    world.come(Rank.OTHER, GATEWAY, *["REGISTER"] * OTHERS_MAX, "OPTIONS", *["REGISTER"] * OTHERS_MAX)
+    world.cost_s = TURN_S / 4
+    world.inbox.serve()
+    assert world.served[0] == "OPTIONS"
+
+
+def test_phones_can_register_beside_a_flood_of_options(world):
+    world.come(Rank.OTHER, GATEWAY, *["OPTIONS"] * 2 * PINGS_MAX)
+    world.come(Rank.OTHER, PHONE, "REGISTER", "REGISTER")
+    world.come(Rank.UNKNOWN, "203.0.113.9", "unknown")
+    assert world.dropped["too many requests wait"] == PINGS_MAX
+    world.cost_s = 0.0001
+    world.inbox.serve()
+    assert world.served[:6] == ["OPTIONS", "REGISTER", "OPTIONS", "unknown", "OPTIONS", "REGISTER"]
+
+
 def test_calls_do_not_starve_beside_ten_thousand_phones(world):
     for phone in range(10_000):
         world.come(Rank.OTHER, f"198.51.{phone >> 8}.{phone & 255}", "REGISTER")
@@ -521,7 +541,14 @@ def test_an_operator_may_have_every_call_wait(world):
 
 
 arrivals = st.lists(
-    st.tuples(st.sampled_from(list(Rank)), st.integers(0, 4), st.integers(1, 40), st.floats(0, 0.05)), max_size=60
+    st.tuples(
+        st.sampled_from(list(Rank)),
+        st.sampled_from(["message", "OPTIONS"]),
+        st.integers(0, 4),
+        st.integers(1, 40),
+        st.floats(0, 0.05),
+    ),
+    max_size=60,
 )
 
 
@@ -530,13 +557,13 @@ def test_nothing_is_lost_unseen_and_every_line_ends(arrivals, cost_s):
     world = World()
     world.cost_s = cost_s
     came = 0
-    for rank, host, count, pause in arrivals:
-        world.come(rank, f"192.0.2.{host}", *["message"] * count)
+    for rank, name, host, count, pause in arrivals:
+        world.come(rank, f"192.0.2.{host}", *[name] * count)
         came += count
         world.inbox.serve()
         world.now += pause
         world.turn()
-        assert len(world.inbox) <= CALLS_MAX + OTHERS_MAX + UNKNOWN_MAX
+        assert len(world.inbox) <= CALLS_MAX + PINGS_MAX + OTHERS_MAX + UNKNOWN_MAX
     for _ in range(10_000):
         if not world.alarms:
             break

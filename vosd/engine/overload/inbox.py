@@ -35,6 +35,8 @@ CALLS_MAX: Final = 2_000
 """Queue limit for new calls."""
 OTHERS_MAX: Final = 4_000
 """Queue limit for other requests of known sources."""
+PINGS_MAX: Final = 1_000
+"""Queue limit for OPTIONS of known sources, by which gateways see whether this one is there."""
 UNKNOWN_MAX: Final = 4_000
 """Queue limit for requests of unknown sources."""
 UNKNOWN_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -63,6 +65,7 @@ MEASURE_S: Final = 0.02
 LAGS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 _CANCEL: Final = b"CANC"
+_OPTIONS: Final = b"OPTI"
 
 Process = Callable[[int, bytes, str, int, float], None]
 """Process one message: flow, bytes, host and port of its sender, time of arrival (the wait is not billed)."""
@@ -122,6 +125,7 @@ class Inbox(Counting):
         self._behind_until: float | None = None
         """Until when ``_waited`` is served before all others; None = no turn has begun with it."""
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
+        self._pings: FairQueue[QueuedMessage] = FairQueue(PINGS_MAX)
         self._others: FairQueue[QueuedMessage] = FairQueue(OTHERS_MAX)
         self._unknown: FairQueue[QueuedMessage] = FairQueue(UNKNOWN_MAX)
         self._unknown_bytes = 0
@@ -143,7 +147,7 @@ class Inbox(Counting):
 
     def __len__(self) -> int:
         """Return the number of new requests that wait."""
-        return len(self._calls) + len(self._others) + len(self._unknown)
+        return len(self._calls) + len(self._pings) + len(self._others) + len(self._unknown)
 
     @property
     def load(self) -> Load:
@@ -240,18 +244,18 @@ class Inbox(Counting):
             self._limit_wait(now)
         waited, running, process, clock = self._waited, self._running, self._process, self._clock
         until = now + TURN_S
-        running_until = now + (RUNNING_S if self._calls or self._others or self._unknown else TURN_S)
+        running_until = now + (RUNNING_S if len(self) else TURN_S)
         try:
             # The clock is read after each message, because some cost far more than others.
             while now < running_until and (message := waited.popleft() if waited else running.take()) is not None:
                 process(*message)
                 now = clock()
-            if self._calls or self._others or self._unknown:
+            if len(self):
                 self._serve_new(now, until)
         finally:  # after an error in one message, the others must still be served
             scheduler = self._scheduler
             if scheduler is not None:
-                if self._soon is None and (waited or running or self._calls or self._others or self._unknown):
+                if self._soon is None and (waited or running or len(self)):
                     self._soon = scheduler.call_soon(self._go_on)
                 if self._measurement is None:
                     self._measurement = scheduler.call_later(MEASURE_S, self._measure, clock() + MEASURE_S)
@@ -306,16 +310,20 @@ class Inbox(Counting):
     def _next_call(self) -> QueuedMessage | None:
         """Return the next new call; None = there is none, or it is the turn of another request."""
         self._served += 1
-        if self._served % OTHERS_EVERY == 0 and (self._others or self._unknown):
+        if self._served % OTHERS_EVERY == 0 and len(self) > len(self._calls):
             return None
         return self._calls.take()
 
     def _next_other(self) -> QueuedMessage | None:
-        """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones."""
+        """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones.
+
+        A gateway whose OPTIONS waited behind all phones that register would look for another switch.
+        """
         self._others_served += 1
         if self._others_served % OTHERS_EVERY == 0 and self._unknown:
             return self._next_unknown()
-        return self._others.take() or self._next_unknown()
+        first, then = (self._pings, self._others) if self._others_served % 2 else (self._others, self._pings)
+        return first.take() or then.take() or self._next_unknown()
 
     def _next_unknown(self) -> QueuedMessage | None:
         message = self._unknown.take()
@@ -330,7 +338,8 @@ class Inbox(Counting):
             self.refuse(message.flow, message.data, message.host, message.port)
 
     def _put_other(self, message: QueuedMessage) -> None:
-        if self._others.put(message.host, message) is not None:
+        queue = self._pings if message.data[:4] == _OPTIONS else self._others
+        if queue.put(message.host, message) is not None:
             self._dropped[Drop.REQUESTS_WAIT] += 1
 
     def _put_unknown(self, message: QueuedMessage) -> None:
