@@ -145,8 +145,9 @@ async def serve(channel: socket.socket, listener: socket.socket) -> None:
         {"/metrics": pages.metrics, "/healthz": pages.health, "/readyz": pages.readiness}, opening.networks
     )
     gc.freeze()
-    async with await asyncio.start_server(server.accept, sock=listener):
-        await switch.listen()
+    accepting = await asyncio.start_server(server.accept, sock=listener)
+    await switch.listen()
+    accepting.close()  # as a context, from Python 3.12 on, it waits for its clients
     writer.close()
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import structlog
 from e2e.conditions import a_moment
@@ -20,9 +21,10 @@ from vosd.daemon.metrics.readings import readiness
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.overload.load import Load
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics import exporter as exporter_process
+from vosd.metrics import exporter as exporter_process, server
 from vosd.metrics.exporter import AskedSwitch, Pages
-from vosd.metrics.reading import ExporterAnswer, GatewayReading, Sample
+from vosd.metrics.reading import ExporterAnswer, ExporterOpening, GatewayReading, Sample
+from vosd.processes.channel import message
 
 WARNINGS = """\
 the database is away: calls are taken and wait in the journal
@@ -101,6 +103,29 @@ async def test_the_process_is_started_again_when_it_was_killed_and_ends_with_the
         assert [each["event"] for each in logs] == ["metrics_process_ended"]
         assert first not in children()
     assert children() == []
+
+
+async def left_by_the_switch():
+    """Run the process until the switch has gone, while a client is silent."""
+    of_switch, of_process = socket.socketpair()
+    with of_switch, socket.create_server(("127.0.0.8", 0)) as listener:
+        serving = asyncio.create_task(exporter_process.serve(of_process, listener))
+        of_switch.sendall(message(msgspec.msgpack.encode(ExporterOpening(("127.0.0.0/8",)))))
+        at = HttpListener(*listener.getsockname())
+        _, silent = await asyncio.open_connection(*at)
+        await asked(at, "/elsewhere", 404)
+        of_switch.close()
+        async with asyncio.timeout(30):
+            await serving
+        silent.close()
+
+
+def test_a_silent_client_does_not_keep_the_process_of_a_switch_that_has_gone(monkeypatch):
+    for name in ("REQUEST_S", "CONNECTION_S"):
+        monkeypatch.setattr(server, name, 60)
+    monkeypatch.setattr(exporter_process.gc, "freeze", list)
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # as in the process itself
+        runner.run(left_by_the_switch())
 
 
 class ReadingOfManyGateways:
