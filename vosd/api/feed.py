@@ -190,7 +190,9 @@ class EventFeed:
                 if self._is_away:
                     self._is_away = False
                     self._add(SwitchBack(_now(), NoFacts()))
-                self._known.set()
+                if not self._known.is_set():
+                    self._known.set()
+                    await asyncio.sleep(0)  # clients that wait take their places before the events of this stream
                 if batch.left_out:
                     why = f"{batch.left_out} events were dropped: the management API was too slow"
                     self._keep(StreamGap(_now(), StreamFacts(why)))

@@ -210,6 +210,15 @@ async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stre
     assert feed.clients == 0
 
 
+async def test_the_first_client_gets_the_events_that_a_switch_reports_when_its_stream_begins(source, feed):
+    source.put(event(1))
+    opening = await opened(feed)
+    source.put(event(2))
+    await opening[0].until(b'"seq":2,')
+    assert opening[0].numbers == [1, 2]
+    await closed(opening)
+
+
 async def test_a_client_that_comes_again_gets_what_it_has_missed_or_gets_of_a_gap(source, feed):
     first = await opened(feed)
     source.put(event(1), event(2))
