@@ -253,6 +253,7 @@ class ControlServer:
             client.is_busy = client.has_slot = False
             self._clients.remove(client)
             self._clients.append(client)
+            await asyncio.sleep(0)  # requests that came together: let calls run between them
 
     async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[ControlSuccess | ControlFailure, None]:
         try:

@@ -598,3 +598,29 @@ async def test_rows_of_a_long_answer_are_encoded_in_turns_of_the_loop(tmp_path, 
     await server.close()
     assert answer == {"result": ["Ger\\udce4t", "Phone"] * control.ROWS_AT_ONCE}
     assert [*turns.values()] == [control.ROWS_AT_ONCE // 2] * 2
+
+
+async def test_requests_that_come_together_are_carried_out_in_turns_of_the_loop(tmp_path: Path) -> None:
+    turn, turns = 0, Counter[int]()
+
+    async def note(_order: Echo) -> int:
+        turns[turn] += 1
+        return 1
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    server = ControlServer(tmp_path / "vosd.sock", [Echo.answered_by(note)])
+    await server.open()
+    counting = asyncio.create_task(count_turns())
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "vosd.sock")
+    writer.write(b"%s\n" % line("echo") * 20)
+    answers = [body(await reader.readline()) for _ in range(20)]
+    writer.close()
+    counting.cancel()
+    await server.close()
+    assert answers == [{"result": 1}] * 20
+    assert max(turns.values()) == 1
