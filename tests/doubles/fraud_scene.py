@@ -94,7 +94,7 @@ class Scene:
         self.watch = FraudWatch(self, self.clock, self.calls, self, 14)
         self.lines: list[Any] = []
 
-    def attach(self, now: Instant) -> None:
+    async def attach(self, now: Instant) -> None:
         """There are no calls to attach."""
 
     def hang_up(self, use: DestinationUse) -> int:

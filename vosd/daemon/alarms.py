@@ -184,6 +184,8 @@ class SwitchMeasures:
         now = self._clock.now()
         before, accounts = now.mono - 1_000 * longer_than_s, self._service.switch.catalogue.accounts
         for each in self._service.switch.calls():
+            if each.is_over:  # while others had their turn
+                continue
             answered_at = each.call.journey.answered_at
             account = each.call_request.account
             if answered_at is None or answered_at.mono > before:

@@ -1,5 +1,6 @@
 """The watch over destinations in the daemon: begun behind the switch, so that it counts the calls of an earlier run."""
 
+import asyncio
 from typing import Final
 
 from vosd.admin.office.overrides import BlockAccount
@@ -25,6 +26,8 @@ from vosd.trunks.scope import LimitScope
 THE_WATCH: Final = Principal(
     role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH, permissions=frozenset({Permission.BLOCK})
 )
+CALLS_AT_ONCE: Final = 500
+"""Calls that are looked at before others get their turn."""
 
 
 class FraudPart:
@@ -84,12 +87,16 @@ class SwitchUnderWatch:
         """The catalogue in force."""
         return self._service.switch.catalogue
 
-    def attach(self, now: Instant) -> None:
+    async def attach(self, now: Instant) -> None:
         """Count running calls that are not counted: of an earlier run, or of accounts watched from now on."""
         catalogue, live = self.catalogue, self.live
         if not catalogue.destinations.names:
             return
-        for each in self._service.switch.calls():
+        for count, each in enumerate(self._service.switch.calls(), 1):
+            if count % CALLS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+            if each.is_over:
+                continue
             request, answered_at = each.call_request, each.call.journey.answered_at
             account = None if request.account is None else catalogue.accounts.get(request.account.id)
             hold, rate = request.hold, request.rate

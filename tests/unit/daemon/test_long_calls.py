@@ -8,6 +8,7 @@ from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.accounts import LongCallAlarm
 from vosd.daemon.alarms import SwitchMeasures
@@ -59,3 +60,16 @@ def test_a_reload_says_whether_a_call_that_lasts_for_long_already_is_reported():
     assert [*measures.long_calls(30)] == []
     measures._service.switch.terms.swap(catalogue([], accounts=[]))
     assert len([*measures.long_calls(30)]) == 1, "as the account was that is gone"
+
+
+def test_a_call_that_ends_while_others_are_looked_at_is_left_out():
+    scene = Scene(balance="1000")
+    for _ in range(3):
+        scene.talk(Intent(hang_up_after_ms=3_600_000))
+    switch, now = scene.exchange.switch, scene.exchange.clock.now()
+    first, second, third = switch.calls()
+    later = SimpleNamespace(now=lambda: Instant(now.mono + 60_000, now.wall + 60_000))
+    found = SwitchMeasures(SimpleNamespace(switch=switch), later, dict, dict, ()).long_calls(30)
+    assert next(found).call_id == first.call_id
+    switch.end_calls([second], EndReason.ADMINISTRATIVE, now)
+    assert [each.call_id for each in found] == [third.call_id]

@@ -1,5 +1,6 @@
 """Values against the limits of alarms, on virtual time: raised once, cleared at a better value, no flapping."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,7 +26,7 @@ from vosd.engine.alarms.machine import (
     network_bytes,
 )
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
-from vosd.engine.alarms.watch import LAG_TICKS, LongCall, PortsUsed, Threshold, Unbooked, Watch
+from vosd.engine.alarms.watch import LAG_TICKS, SUBJECTS_AT_ONCE, LongCall, PortsUsed, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
@@ -567,12 +568,32 @@ async def test_an_account_that_expires_is_reported_again_three_days_and_one_day_
     ]  # fmt: skip
 
 
-def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):
+async def test_of_many_calls_and_accounts_some_are_reported_in_a_turn():
+    scene, many = Scene(expiry_days=7), 10 * SUBJECTS_AT_ONCE
+    now = scene.clock.now().wall
+    checks = scene.watch.check_calls, scene.watch.check_overdrafts, lambda: scene.watch.check_expiries(now)
+    with capture_logs() as logs:
+        for are_there in (True, False):
+            names = [f"a{number}" for number in range(many)] if are_there else []
+            scene.measured.calls = [LongCall(name, 20_000, name, "4420", "carrier") for name in names]
+            scene.measured.used = dict.fromkeys(names, 99.0)
+            scene.measured.ends = dict.fromkeys(names, now + 1)
+            for check in checks:
+                task, told_before, at_once = asyncio.create_task(check()), len(logs), []
+                while not task.done():
+                    before = len(logs)
+                    await asyncio.sleep(0)
+                    at_once.append(len(logs) - before)
+                assert len(logs) - told_before == many
+                assert max(at_once) <= SUBJECTS_AT_ONCE
+
+
+async def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):
     call = LongCall("one", 14_400, "acme", "4420", "carrier")
     with capture_logs() as logs:
         for calls in ([], [call], [call._replace(seconds=14_405), call._replace(call_id="two")], []):
             scene.measured.calls = calls
-            scene.watch.check_calls()
+            await scene.watch.check_calls()
     assert told(logs) == [
         ("call_too_long", "carrier"), ("call_too_long", "carrier"), ("long_call_ended", "carrier"),
         ("long_call_ended", "carrier"),

@@ -45,7 +45,7 @@ class WatchedSwitch(Protocol):
     def catalogue(self) -> Catalogue:
         """The catalogue in force."""
 
-    def attach(self, now: Instant) -> None:
+    async def attach(self, now: Instant) -> None:
         """Count running calls that are not counted: of an earlier run, or of accounts watched from now on."""
 
     def hang_up(self, use: DestinationUse) -> int:
@@ -113,7 +113,8 @@ class FraudWatch:
         now = self._clock.now()
         if self._catalogue is not self._switch.catalogue:
             self._catalogue = self._switch.catalogue
-            self._switch.attach(now)
+            await self._switch.attach(now)
+            now = self._clock.now()
         self._follow_blocks(now)
         uses = self._switch.live.destinations
         for count, (key, use) in enumerate([*uses.active.items()], start=1):
