@@ -254,6 +254,10 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
             return self.fault.value
         return None if self.refusal is None or self.refusal is MediaRefusal.NO_COMMON_CODEC else self.refusal.value
 
+    def refuse(self, refusal: MediaRefusal, fault: SessionFault | None = None) -> None:
+        """Note why a description of it, or for it, is not sent; ``fault``: why it cannot be relayed."""
+        self.refusal, self.fault = refusal, fault
+
     def port(self, index: int) -> RelayPort | None:
         """Return the port for a medium, by its place in the descriptions."""
         return self.ports[index] if index < len(self.ports) else None

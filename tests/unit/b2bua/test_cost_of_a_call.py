@@ -35,7 +35,7 @@ WHOLE_CALL: Final = "whole call"
 
 MEDIA_BUDGETS: Final = {MediaMode.OFF: 42, MediaMode.AUTO: 68, MediaMode.MUST_ON: 105}
 """Most calls for the media of a call, beside all others: not relayed by the mode, not relayed by step 8, relayed."""
-RTPENGINE_BUDGET: Final = 279
+RTPENGINE_BUDGET: Final = 278
 """Most calls for media that an rtpengine relays, without those of the pool that asks it."""
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"

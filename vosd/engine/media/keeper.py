@@ -130,12 +130,8 @@ class MediaKeeper:
             message, leg = waiting.message, waiting.owner
             if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
                 return None
-            if not media.is_over:
-                if leg.route_choice is not None and media.number not in self._legs:
-                    gateway, is_recording = leg.route_choice.gateway, self._parts.recordings is not None
-                    media.settings = gateway.media
-                    media.recorded_share = self._parts.recorded_share(gateway) if is_recording else 0
-                self._legs[media.number] = leg
+            if media.number not in self._legs and not media.is_over:
+                self._know(leg, media)
             body = message.body
             if media.before_offer is not None:
                 self._offer_answered(message, leg, media, now)
@@ -152,7 +148,8 @@ class MediaKeeper:
             if media.is_over:  # it answers requests that come late: no port is opened for that
                 return without_session(message)
             passing = PassingSession(leg, media, author, theirs)
-            note_author(passing, now, message)
+            if media.author != number:
+                note_author(passing, now, message)
             verdict = self._rewritten(waiting, passing, now)
             if theirs.settings.local_ring and isinstance(verdict, MessageChange):
                 self._ring_back_beside(message, passing, bytes(verdict.body or b""))
@@ -161,6 +158,15 @@ class MediaKeeper:
             if _has_to_encrypt(waiting.owner) and is_unprotected(bytes(waiting.message.body)):
                 waiting.change(without_session(waiting.message))
             raise
+
+    def _know(self, leg: Leg, media: LegMedia) -> None:
+        """Know a leg by its number; that of an attempt has the settings of its gateway."""
+        self._legs[media.number] = leg
+        if leg.route_choice is not None:
+            gateway = leg.route_choice.gateway
+            media.settings = gateway.media
+            if self._parts.recordings is not None:
+                media.recorded_share = self._parts.recorded_share(gateway)
 
     def _announced(
         self, waiting: WaitingMessage, leg: Leg, media: LegMedia, now: Instant
@@ -332,21 +338,11 @@ class MediaKeeper:
         theirs, media = author.facts.media, reader.facts.media
         if theirs is None or media is None:
             return False
-        if isinstance(session, Hidden):
-            session = session.for_one_at(reader.host)
-        body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
-        offer = reader.sessions.remote  # empty where the gateway was asked for its offer
-        if body is None or (is_final and not takes_media(body) and (takes_media(offer) or not offer)):
-            no_codec, no_media = (MediaRefusal.NO_COMMON_CODEC, None), (MediaRefusal.BAD_SESSION, SessionFault.NO_MEDIA)
-            theirs.refusal, theirs.fault = no_codec if body is None else no_media
-            return True
-        if theirs.settings.encryption is _REQUIRED:
-            body = without_plain_twins(body)
-            if is_unprotected(body, theirs.said):
-                theirs.refusal = MediaRefusal.NOT_ENCRYPTED
-                return True
         passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
-        if is_final:
+        body = _fit(passing, session, is_final=is_final)
+        if body is None:
+            return True
+        if is_final and media.author != theirs.number:
             note_author(passing, now)
         # Of a call whose INVITE had no offer it is not decided yet; a transfer may have joined the two legs.
         is_decided = is_final and attempt.step is not None
@@ -357,15 +353,14 @@ class MediaKeeper:
         try:
             _, described = self._described(passing, body)
         except BadSession as bad:
-            theirs.refusal, theirs.fault = MediaRefusal.BAD_SESSION, bad.fault
+            theirs.refuse(MediaRefusal.BAD_SESSION, bad.fault)
             return True
-        port = theirs.ports[0] if is_final and theirs.rtp_call is not None and theirs.ports else None
-        is_turned = port is not None and bool(described) and (":" in port.host) is not (":" in described[0].host)
-        if is_turned and is_ignored(passing, described[0].host, body):
-            theirs.refusal = MediaRefusal.NO_MEDIA_PORT
+        if not is_final:
+            return False
+        if theirs.rtp_call is not None and described and is_ignored(passing, described[0].host, body):
+            theirs.refuse(MediaRefusal.NO_MEDIA_PORT)
             return True
-        is_prepared = is_final and self._parts.rtpengines is None and not media.is_over
-        if is_prepared and theirs.before_offer is None:
+        if self._parts.rtpengines is None and not media.is_over and theirs.before_offer is None:
             self._sessions.prepare(described, passing, now)
         return False
 
@@ -579,24 +574,29 @@ class MediaKeeper:
             described = media_of(body)
         except BadSession as bad:
             return unfit(message, media, MediaRefusal.BAD_SESSION, bad.fault)
-        ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
-        own, addresses = address_of(leg, self._parts.listeners, self._parts.addresses), self._parts.addresses
-        places: list[Place | None] = []
-        for port in ports:
-            if port is None:
-                places.append(None)
-                continue
-            host = port.host if port.id < 0 else announced_at(port, own, addresses)
-            places.append(Place(host, port.rtp, port.rtcp))
         given = media.said
         media.is_moved = media.is_moved or (media.is_adapted and not given)
-        body = self._sessions.rewritten(body, places, leg, media)
+        body = self._sessions.rewritten(body, self._own_places(leg, media, described), leg, media)
         if media.is_terminated:
             return self._sealed_again(message, leg, media, body, given)
         if given and is_repeated(body, given):
             body, media.is_moved = succeeding(body, given), True
             media.said = body
         return MessageChange(body=body)
+
+    def _own_places(self, leg: Leg, media: LegMedia, described: Sequence[Medium]) -> Sequence[Place | None]:
+        """Return the places of a leg's ports for the media that are in use."""
+        addresses = self._parts.addresses
+        own = address_of(leg, self._parts.listeners, addresses)
+        places: list[Place | None] = []
+        for index, each in enumerate(described):
+            port = media.port(index) if each.port else None
+            if port is None:
+                places.append(None)
+                continue
+            host = port.host if port.id < 0 else announced_at(port, own, addresses)
+            places.append(Place(host, port.rtp, port.rtcp))
+        return places
 
     def _sealed_again(
         self, message: Outgoing, leg: Leg, media: LegMedia, body: bytes, given: bytes
@@ -652,6 +652,30 @@ class MediaKeeper:
 def _has_to_encrypt(owner: DoorOwner) -> bool:
     media = owner.facts.media if isinstance(owner, Leg) else None
     return media is not None and media.settings.encryption is _REQUIRED
+
+
+def _fit(passing: PassingSession, session: bytes, *, is_final: bool) -> bytes | None:
+    """Return a description as its reader may be sent it; None = it is refused, and the leg of its author notes why.
+
+    One that ``is_final`` has to take media, unless the reader has offered none.
+    """
+    media, theirs = passing.media, passing.theirs
+    if isinstance(session, Hidden):
+        session = session.for_one_at(passing.leg.host)
+    body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
+    if body is None:
+        theirs.refuse(MediaRefusal.NO_COMMON_CODEC)
+        return None
+    offer = passing.leg.sessions.remote  # empty where the gateway was asked for its offer
+    if is_final and not takes_media(body) and (takes_media(offer) or not offer):
+        theirs.refuse(MediaRefusal.BAD_SESSION, SessionFault.NO_MEDIA)
+        return None
+    if theirs.settings.encryption is _REQUIRED:
+        body = without_plain_twins(body)
+        if is_unprotected(body, theirs.said):
+            theirs.refuse(MediaRefusal.NOT_ENCRYPTED)
+            return None
+    return body
 
 
 def _after_ports(media: LegMedia, body: bytes) -> bytes:

@@ -54,32 +54,35 @@ class KeyConversion:
             media, theirs = leg.facts.media, far.facts.media
             if media is None or theirs is None:
                 continue
-            own_way, way = media.settings.dtmf, theirs.settings.dtmf
             if leg.route_choice is None:
                 inviter = leg.call.caller.inviter
                 may_transfer = inviter is not None and inviter.leg is leg and inviter.dialect.transfer_keys is not None
             else:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
-            is_usual = way is _AUTO and not may_transfer
+            is_usual = theirs.settings.dtmf is _AUTO and not may_transfer
             if is_usual and not self._legs:
                 continue
             port = media.audio_port
             if port is None or port.id < 0:
                 continue
-            if is_usual:
-                if port.id in self._legs:
-                    self._relay.report_keys(port, are_reported=False)
-                continue
-            are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
-            in_tones = are_converted or (own_way is _TONES and may_transfer)
-            are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
-            are_reported = are_taken or way is _EVENTS or may_transfer
-            if are_reported and are_encrypted(one, other):
-                are_reported = are_taken = in_tones = False
-            if are_reported:
-                self._legs[port.id] = leg
-            self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken, in_tones=in_tones)
+            if not is_usual and not are_encrypted(one, other):
+                self._report_keys(self._relay, leg, media, theirs, port, may_transfer=may_transfer)
+            elif port.id in self._legs:
+                self._relay.report_keys(port, are_reported=False)
+
+    def _report_keys(
+        self, relay: MediaRelay, leg: Leg, media: LegMedia, theirs: LegMedia, port: RelayPort, *, may_transfer: bool
+    ) -> None:
+        """Have keys that come at the port of a leg reported; those that the other leg has by another way are taken."""
+        has_tones, way = media.settings.dtmf is _TONES, theirs.settings.dtmf
+        are_converted = has_tones and way in _READ_FROM_TONES and _takes(theirs, media)
+        in_tones = are_converted or (has_tones and may_transfer)
+        are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
+        are_reported = are_taken or way is _EVENTS or may_transfer
+        if are_reported:
+            self._legs[port.id] = leg
+        relay.report_keys(port, are_reported=are_reported, are_taken=are_taken, in_tones=in_tones)
 
     def forget(self, media: LegMedia) -> None:
         """Forget a leg that has ended, while its ports are known."""

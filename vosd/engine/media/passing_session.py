@@ -31,6 +31,11 @@ class PassingSession(msgspec.Struct, frozen=True):
     theirs: LegMedia
 
     @property
+    def back(self) -> "PassingSession":
+        """A description of the reader, on its way to the author."""
+        return PassingSession(self.author, self.theirs, self.leg, self.media)
+
+    @property
     def is_at_relay(self) -> bool:
         """Whether a leg has ports of the relay: it stays there."""
         return any(port is not None and port.id >= 0 for port in (*self.media.ports, *self.theirs.ports))
@@ -104,20 +109,19 @@ def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
 
 
 def note_author(passing: PassingSession, now: Instant, message: Outgoing | None = None) -> None:
-    """Note whose description a leg is sent; silence counts anew where that is another leg.
+    """Note that a leg is sent the description of another one than before; silence counts anew.
 
     Where a transfer connects the two, a reader that is sent an offer holds no longer: the other one has its session
     without hold, or is offered what it answers. One that is sent an answer has said in its own offer whether it holds.
     """
     media, theirs = passing.media, passing.theirs
-    if media.author != theirs.number:
-        if media.author:
-            media.watched_from = now.mono
-            theirs.parted = media.number, media.author
-            passing.leg.moved()  # an rtpengine goes on with the newcomer where the switch is killed
-            if proposes(message) and passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
-                media.is_held = media.is_sender = media.is_fax = False
-        media.author = theirs.number
+    if media.author:
+        media.watched_from = now.mono
+        theirs.parted = media.number, media.author
+        passing.leg.moved()  # an rtpengine goes on with the newcomer where the switch is killed
+        if proposes(message) and passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
+            media.is_held = media.is_sender = media.is_fax = False
+    media.author = theirs.number
 
 
 def note_kind(

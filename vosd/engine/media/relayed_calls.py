@@ -122,13 +122,12 @@ class RelayedCalls:
         parts, leg = self._parts, call.caller.leg
         caller = call.caller.left_media if leg is None else leg.facts.media
         callee = None if call.callee is None else call.callee.leg.facts.media
-        is_relayed = _was_relayed(caller) or _was_relayed(callee)
-        if call.journey.vendor_answered_at is None or not is_relayed:
+        if call.journey.vendor_answered_at is None or not _were_relayed(caller, callee):
             recording = call.journey.recording
             if not recording and (caller is None or not caller.played):
                 return None
             engine = MediaEngine.RTPENGINE if parts.relay is None else MediaEngine.RELAY
-            return media_document(engine, None, None, None, recording, _played("caller", caller))
+            return media_document(engine, None, None, None, recording, _played(caller, None))
         one = None if caller is None else parts.figures_of(caller) if caller.ports else caller.ended
         other = None if callee is None else parts.figures_of(callee) if callee.ports else callee.ended
         engine, has_replaced = MediaEngine.RELAY, False
@@ -141,7 +140,7 @@ class RelayedCalls:
             if media.music is not None:
                 parts.music.over(media, ended_at)
         recording = "" if callee is None else callee.recording or call.journey.recording
-        played = [*_played("caller", caller), *_played("callee", callee)]
+        played = _played(caller, callee)
         step = None if callee is None else callee.step
         caller_keys = None if caller is None or caller.protection is _OPEN else caller.protection.value
         callee_keys = None if callee is None or callee.protection is _OPEN else callee.protection.value
@@ -152,7 +151,7 @@ class RelayedCalls:
             return media_document(engine, step, one, other, recording, played, (caller_keys, callee_keys))
 
         if engine is MediaEngine.RTPENGINE:
-            self._await_figures(call, ended_at, (one, other), document, has_replaced=has_replaced)
+            self._await_figures(call, ended_at, (caller, callee), (one, other), document, has_replaced=has_replaced)
         return document(one, other)
 
     def _with_replaced(self, media: LegMedia | None, own: LegFigures | None) -> LegFigures | None:
@@ -167,6 +166,7 @@ class RelayedCalls:
         self,
         call: Call,
         ended_at: Instant,
+        sides: tuple[LegMedia | None, LegMedia | None],
         figures: tuple[LegFigures | None, LegFigures | None],
         document: Callable[[LegFigures | None, LegFigures | None], str],
         *,
@@ -177,19 +177,17 @@ class RelayedCalls:
         legs = call.caller.leg, None if call.callee is None else call.callee.leg
         if rtpengines is None:
             return
-        late, medias = self.late, [None if leg is None else leg.facts.media for leg in legs]
-        medias[0] = medias[0] or call.caller.left_media
-        known = list(figures)
+        late, known = self.late, list(figures)
 
         def came() -> None:
-            for index, media in enumerate(medias):
+            for index, media in enumerate(sides):
                 final = None if media is None else rtpengines.final_figures(media.number)
                 known[index] = final or known[index]
             self._note_reported_losses(legs, known, ended_at)
             if late is not None:
                 late.came(call_id, document(*known) if has_replaced or known != list(figures) else None)
 
-        rtp_call = None if medias[1] is None else medias[1].rtp_call
+        rtp_call = None if sides[1] is None else sides[1].rtp_call
         if late is not None:
             late.expect(call_id)
         if rtp_call is None or not rtpengines.when_final(rtp_call, came):
@@ -472,11 +470,14 @@ class RelayedCalls:
             self._parts.rtpengines.sound_failed = sound_failed
 
 
-def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
-    if media is None or not media.played:
-        return []
-    return [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
+def _played(caller: LegMedia | None, callee: LegMedia | None) -> list[HeardSound]:
+    found: list[HeardSound] = []
+    for side, media in (("caller", caller), ("callee", callee)):
+        if media is not None and media.played:
+            found += [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
+    return found
 
 
-def _was_relayed(media: LegMedia | None) -> bool:
-    return media is not None and bool(media.origin) and bool(media.ports or media.ended)
+def _were_relayed(caller: LegMedia | None, callee: LegMedia | None) -> bool:
+    has_caller = caller is not None and caller.origin and (caller.ports or caller.ended)
+    return bool(has_caller or (callee is not None and callee.origin and (callee.ports or callee.ended)))

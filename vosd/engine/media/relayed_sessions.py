@@ -13,6 +13,7 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, note_kind, proposes, unannounced
+from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.sides import address_of, announced_at, is_alike
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
@@ -45,7 +46,8 @@ class RelayedSessions:
 
     def prepare(self, described: Sequence[Medium], passing: PassingSession, now: Instant) -> None:
         """Connect ports by an answer that has not left, so that the call is journalled with them."""
-        places = self.places(described, passing, now)
+        self._prepared = None
+        places = self._connected(described, passing, now)
         if places is not None:
             if not passing.media.origin:
                 self._note_origin(passing.leg, passing.media, places)
@@ -58,18 +60,20 @@ class RelayedSessions:
 
         ``message`` has the description; None = an answer that has not left, or one that its reader is not sent.
         """
+        prepared, self._prepared = self._prepared, None
+        is_same = prepared is not None and prepared.media is passing.media and prepared.theirs is passing.theirs
+        if prepared is not None and is_same and prepared.described == described:
+            return prepared.places
+        return self._connected(described, passing, now, message)
+
+    def _connected(
+        self, described: Sequence[Medium], passing: PassingSession, now: Instant, message: Outgoing | None = None
+    ) -> Sequence[Place | None] | None:
         ports, own, theirs = self._parts.leg_ports, passing.media, passing.theirs
         assert ports is not None
-        prepared, self._prepared = self._prepared, None
-        if (
-            prepared is not None
-            and prepared.media is own
-            and prepared.theirs is theirs
-            and prepared.described == described
-        ):
-            return prepared.places
         places: list[Place | None] = []
-        address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
+        listeners, addresses = self._parts.listeners, self._parts.addresses
+        address = address_of(passing.leg, listeners, addresses)
         before = own.ports, own.sources, theirs.ports, theirs.sources
         own.audio = theirs.audio = audio_place(described) if len(described) > 1 else 0
         is_first = passing.is_first
@@ -84,7 +88,6 @@ class RelayedSessions:
             elif (port.rtcp is None or port.host != address.bind) and message is not None and not proposes(message):
                 port = self._renewed(own, index, port, address, now)
             if far is None and port is not None:
-                listeners, addresses = self._parts.listeners, self._parts.addresses
                 author_address = address_of(passing.author, listeners, addresses, medium.host)
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
             if port is None or far is None:
@@ -103,9 +106,10 @@ class RelayedSessions:
             if not is_first:
                 ports.relay.connect(port, far)
                 if index == own.audio:
-                    self._connected(passing, (port, far), now)
-            is_there = port.host != address.bind
-            host = announced_at(port, address, self._parts.addresses) if is_there else address.announced
+                    self._parts.keys.arrange(passing.leg, passing.author)
+                    if self._parts.recordings is not None:
+                        self._record(self._parts.recordings, passing, (port, far), now)
+            host = address.announced if port.host == address.bind else announced_at(port, address, addresses)
             places.append(Place(host, port.rtp, port.rtcp))
         note_kind(described, passing, now, message)
         if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
@@ -143,16 +147,15 @@ class RelayedSessions:
         parts.leg_ports.relay.expect(pair, source)
         return pair
 
-    def _connected(self, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
-        """Have keys reported and the call recorded, where that is wanted."""
+    def _record(
+        self, recordings: CallRecordings, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant
+    ) -> None:
+        """Have a call recorded, where that is wanted."""
         leg, author = passing.leg, passing.author
-        self._parts.keys.arrange(leg, author)
-        if self._parts.recordings is None:
-            return
         if author.route_choice is not None:
-            self._parts.recordings.begin(leg, author, ports, now)
+            recordings.begin(leg, author, ports, now)
         elif leg.route_choice is not None:  # the callee has made the offer, which the caller answers
-            self._parts.recordings.begin(author, leg, ports[::-1], now)
+            recordings.begin(author, leg, ports[::-1], now)
 
     def connect_again(self, one: Leg, other: Leg) -> None:
         """Connect the ports of two legs that were parted, or were opened again, as their descriptions have it."""

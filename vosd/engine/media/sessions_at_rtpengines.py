@@ -1,6 +1,7 @@
 """Session descriptions that wait for an rtpengine: for its ports, and where it terminates them, its keys and ICE."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -37,7 +38,7 @@ from vosd.sdp.security import (
     without_unread_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import OutgoingResponse, OutgoingSuccess
 from vosd.trunks.media import Encryption, IceMode, MediaTrust
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
@@ -50,6 +51,22 @@ class OfferKeptBack(NamedTuple):
     body: bytes
     form: MediaForm
     """The form that it would have for its reader."""
+
+
+class _AskedSession(NamedTuple):
+    """A description for whose ports an rtpengine was asked."""
+
+    waiting: WaitingMessage
+    passing: PassingSession
+    body: bytes
+    described: Sequence[Medium]
+    host: str
+    """The address of its first medium."""
+    is_offer: bool
+    is_first: bool
+    """Whether the reader had described no media yet."""
+    form: MediaForm | None
+    digest: str
 
 
 class SessionsAtRtpEngines:
@@ -66,7 +83,7 @@ class SessionsAtRtpEngines:
         passing: PassingSession,
         body: bytes,
         form: MediaForm,
-        kept_back: OfferKeptBack | None = None,
+        kept_back: OfferKeptBack | None,
     ) -> MessageChange | MessageWait:
         """Let a description wait for the keys and ports of an rtpengine, which gets the offer that it answers first."""
         message, media = waiting.message, passing.media
@@ -109,54 +126,16 @@ class SessionsAtRtpEngines:
 
         It is given the offers ``before``.
         """
-        parts, message, author = self._parts, waiting.message, passing.author
+        parts = self._parts
         passing.media.refusal = passing.media.fault = None  # of a description before, such as that of early media
-        is_offer = passing.is_offer(message)
-        has_music = bool(parts.music.sounds)
+        is_offer = passing.is_offer(waiting.message)
         session = body
-        if has_music and is_offer:
+        if parts.music.sounds and is_offer:
             session = parts.music.for_engine(body, passing.leg, passing.theirs, parts.parameters)
         host = described[0].host if described else ""
         wanted = self._wanted(passing, session, host, is_offer=is_offer, form=form)
-        is_first = passing.is_first
-
-        def came(given: GivenPorts | None, now: Instant) -> None:
-            port = None if is_offer or not passing.theirs.ports else passing.theirs.ports[0]
-            is_turned = port is not None and (":" in port.host) is not (":" in host)
-            if given is not None and given.reply.result != OK:
-                verdict = unfit(message, passing.media, MediaRefusal.BAD_SESSION, SessionFault.UNREAD)
-                waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
-                return
-            if given is None or (is_turned and is_ignored(passing, host, body)):
-                verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
-                waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
-                return
-            self.note(described, passing, now, message)
-            passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
-            if is_first and (partner := self._parts.legs.partner(author)) is not None:
-                self._stay_connected(author, partner, passing.media)
-            elif is_offer and not is_first:
-                self._talk_on(passing)
-            session, passing.media.has_softened = body, False
-            if has_music and not is_first:
-                session = self._sessions.with_music(message, body, passing, given.places, now)
-            said = passing.media.said
-            session = self._sessions.rewritten(session, given.places, passing.leg, passing.media)
-            if form is not None:
-                session = terminated(session, given.reply.session, mids_of(bytes(passing.leg.sessions.remote)))
-                if passing.media.settings.encryption is _REQUIRED and is_unprotected(session):
-                    verdict = unfit(message, passing.media, MediaRefusal.NOT_ENCRYPTED)
-                    waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
-                    return
-            if said and is_repeated(
-                session, said
-            ):  # its author says the same as the one before, and the port is another
-                session, passing.media.is_moved = succeeding(session, said), True
-            passing.media.said, passing.media.said_for, passing.media.is_direct = session, digest, False
-            if passing.leg.facts.is_confirmed and not is_offer:  # no other description is to have its version
-                passing.leg.call.board.moved(at_once=True)
-            waiting.answer(MessageChange(body=session), now)
-
+        asked = _AskedSession(waiting, passing, body, described, host, is_offer, passing.is_first, form, digest)
+        came = partial(self._ports_came, asked)
         if is_offer and passing.theirs.ports and _is_turned(passing.theirs, host, passing.author.host):
             return self._turn(waiting, passing, wanted, came)
         is_first_answer = not is_offer and form is None and not passing.leg.facts.is_confirmed
@@ -171,10 +150,45 @@ class SessionsAtRtpEngines:
             return self._asks_behind(before, waiting, wanted, came, needs_all=needs_all)
         return self._rtpengines.ask(waiting, wanted, came)
 
+    def _ports_came(self, asked: "_AskedSession", given: GivenPorts | None, now: Instant) -> None:
+        """Let a message leave with the ports that an rtpengine has given, or withhold it; None = there are none."""
+        waiting, passing, body, host, form = asked.waiting, asked.passing, asked.body, asked.host, asked.form
+        message, media = waiting.message, passing.media
+        if given is not None and given.reply.result != OK:
+            _withhold(waiting, media, MediaRefusal.BAD_SESSION, now, SessionFault.UNREAD)
+            return
+        if given is None or (not asked.is_offer and is_ignored(passing, host, body)):
+            _withhold(waiting, media, MediaRefusal.NO_MEDIA_PORT, now)
+            return
+        self._note_sources(asked.described, passing)
+        note_kind(asked.described, passing, now, message)
+        if asked.is_offer:
+            media.offered_by = passing.theirs.number
+        if asked.is_first and (partner := self._parts.legs.partner(passing.author)) is not None:
+            self._stay_connected(passing.author, partner, media)
+        elif asked.is_offer and not asked.is_first:
+            self._talk_on(passing)
+        session, media.has_softened = body, False
+        if self._parts.music.sounds and not asked.is_first:
+            session = self._sessions.with_music(message, body, passing, given.places, now)
+        said = media.said
+        session = self._sessions.rewritten(session, given.places, passing.leg, media)
+        if form is not None:
+            session = terminated(session, given.reply.session, mids_of(bytes(passing.leg.sessions.remote)))
+            if media.settings.encryption is _REQUIRED and is_unprotected(session):
+                _withhold(waiting, media, MediaRefusal.NOT_ENCRYPTED, now)
+                return
+        if said and is_repeated(session, said):  # its author says the same as the one before, and the port is another
+            session, media.is_moved = succeeding(session, said), True
+        media.said, media.said_for, media.is_direct = session, asked.digest, False
+        if passing.leg.facts.is_confirmed and not asked.is_offer:  # no other description is to have its version
+            passing.leg.call.board.moved(at_once=True)
+        waiting.answer(MessageChange(body=session), now)
+
     def _offered(self, passing: PassingSession, kept_back: OfferKeptBack) -> RtpSessionWanted:
         """Return the offer of a reader as an rtpengine has to know it."""
         music, parameters = self._parts.music, self._parts.parameters
-        offer = PassingSession(passing.author, passing.theirs, passing.leg, passing.media)
+        offer = passing.back
         session = music.for_engine(_with_usable_keys(kept_back.body, offer), offer.leg, offer.theirs, parameters)
         return self._wanted(offer, session, first_host(session), is_offer=True, form=kept_back.form)
 
@@ -200,7 +214,7 @@ class SessionsAtRtpEngines:
         is_read = has_read_keys(wanted.session) and True in {media.passes_keys, theirs.passes_keys}
         if not (is_read or has_other):
             return ()
-        offer = self._agreed(PassingSession(passing.author, theirs, passing.leg, media), is_offer=True)
+        offer = self._agreed(passing.back, is_offer=True)
         if offer is None:
             return ()
         return (_read(offer), _read(offer)) if is_read else (offer,)
@@ -236,8 +250,7 @@ class SessionsAtRtpEngines:
         An rtpengine ignores a place of another family than the author's port has there (seen with 10.5.3). So that port
         is turned first, by an offer of the other side; that is not possible where encryption or ICE is terminated.
         """
-        reader = PassingSession(passing.author, passing.theirs, passing.leg, passing.media)
-        known = self._agreed(reader, is_offer=True)
+        known = self._agreed(passing.back, is_offer=True)
         if known is None:
             return self._rtpengines.ask(waiting, wanted, came)
 
@@ -246,8 +259,7 @@ class SessionsAtRtpEngines:
 
         def turned(places: Sequence[Place | None], now: Instant) -> None:
             if not any(each is not None and (":" in each.host) is is_six for each in places):
-                verdict = unfit(waiting.message, passing.media, MediaRefusal.NO_COMMON_CODEC)
-                waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
+                _withhold(waiting, passing.media, MediaRefusal.NO_COMMON_CODEC, now)
             elif not self._rtpengines.ask(waiting, wanted, came):
                 came(None, now)
 
@@ -286,20 +298,18 @@ class SessionsAtRtpEngines:
             return True
         if media.is_terminated or theirs.is_terminated:
             return False
-        offer = self._agreed(PassingSession(other, media, one, theirs), is_offer=True)
-        answer = self._agreed(PassingSession(one, theirs, other, media), is_offer=False)
+        passing = PassingSession(other, media, one, theirs)
+        offer, answer = self._agreed(passing, is_offer=True), self._agreed(passing.back, is_offer=False)
         if offer is not None and answer is not None:
             if has_read_keys(offer.session) or has_read_keys(answer.session):
                 offer, answer = _read(offer), _read(answer)
             self._rtpengines.repeat(offer, answer)
         return True
 
-    def note(
-        self, described: Sequence[Medium], passing: PassingSession, now: Instant, message: Outgoing | None = None
-    ) -> None:
-        """Note the sources of an author, and whether its description, which a ``message`` has, holds the media."""
+    def note(self, described: Sequence[Medium], passing: PassingSession, now: Instant) -> None:
+        """Note the sources of an author, and whether its description holds the media."""
         self._note_sources(described, passing)
-        note_kind(described, passing, now, message)
+        note_kind(described, passing, now)
 
     def is_forwarded(self, body: bytes, described: Sequence[Medium], passing: PassingSession) -> bool:
         """Forward media of an author to a reader that is not sent its description; return whether it works."""
@@ -375,6 +385,14 @@ class SessionsAtRtpEngines:
         )
 
 
+def _withhold(
+    waiting: WaitingMessage, media: LegMedia, refusal: MediaRefusal, now: Instant, fault: SessionFault | None = None
+) -> None:
+    """Withhold a message that has waited, or let it leave without its description (``unfit``)."""
+    verdict = unfit(waiting.message, media, refusal, fault)
+    waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
+
+
 def _is_turned(media: LegMedia, host: str, seen_at: str) -> bool:
     """Return whether a leg describes an address of another family than it did, if it did, and than its port has.
 
@@ -396,6 +414,9 @@ def is_ignored(passing: PassingSession, host: str, answer: bytes) -> bool:
     SIP comes from (not with ``media_source: sdp``).
     """
     media, author = passing.theirs, passing.author
+    port = media.ports[0] if media.ports else None
+    if port is None or (":" in port.host) is (":" in host):
+        return False
     if media.settings.ice is _LITE and (families := families_of_ice(answer)):
         return families.isdisjoint(families_of_ice(media.said))
     if not is_reached(host, author.host):

@@ -26,7 +26,7 @@ def unfit(
 
     ``fault`` is that of a description that cannot be relayed.
     """
-    media.refusal, media.fault = refusal, fault
+    media.refuse(refusal, fault)
     if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck):
         return _WITHHELD
     if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
