@@ -9,6 +9,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from vosd.base.parts import in_parts
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
@@ -109,54 +111,55 @@ class RateChooser:
         self, account: Account, trunk: MappingGateway | RoutingGateway | None = None, *, is_vendor: bool
     ) -> Rates | None:
         """Return the rates of the calls of an account or of one of its trunks; None = one rate group, as it is."""
-        own = None if trunk is None else trunk.private_rate_group
-        # The rates of a partner's account price what it pays; what it is paid is priced by its gateways alone.
-        general = None if is_vendor and account.type is AccountType.PARTNER else account
-        main = self._groups.get((trunk and trunk.rate_group) or (general and general.rate_group) or "")
+        if is_vendor and account.type is AccountType.PARTNER:
+            # The rates of a partner's account price what it pays; what it is paid is priced by its gateways alone.
+            account = replace(account, rate_group=None, private_rate_group=None, period_rates=None)
+        own, own_main = (None, None) if trunk is None else (trunk.private_rate_group, trunk.rate_group)
+        main = self._groups.get(own_main or account.rate_group or "")
         rounding = account.rounding(without_free_time=is_vendor and self._free_time_scope is FreeTimeScope.CUSTOMER)
         is_plain = main is None or (main.currency == account.currency and not (main.period_rates or main.origins))
-        names = own or (general and (general.private_rate_group or general.period_rates))
-        if is_plain and not names and rounding == _AS_THE_GROUP_SAYS:
+        has_others = own or account.private_rate_group or account.period_rates
+        if is_plain and not has_others and rounding == _AS_THE_GROUP_SAYS:
             return None  # as of almost every account
-
-        def charged(group: RateGroup | None) -> Rates | None:
-            if group is None:
-                return None
-            rates = rates_for(group, account.currency, rounding, self._in_currency)
-            if not group.origins:
-                return rates
-            others = ((origin, self._groups.get(origin.rate_group)) for origin in group.origins)
-            return OriginRates(
-                rates,
-                [
-                    (origin, rates_for(each, account.currency, rounding, self._in_currency))
-                    for origin, each in others
-                    if each is not None
-                ],
-            )
-
-        rates, periods = charged(main), self._period_table(general, main, charged)
+        charged = partial(self._charged, account.currency, rounding)
+        rates, periods = charged(main), self._period_table(account, main, charged)
         if rates is not None and periods is not None and periods.has_multipliers:
             rates = UnmultipliedRates(rates, periods)
-        found = [
+        before = [
             (RateSource.TRUNK, charged(self._groups.get(own or ""))),
-            (RateSource.ACCOUNT, charged(self._groups.get((general and general.private_rate_group) or ""))),
+            (RateSource.ACCOUNT, charged(self._groups.get(account.private_rate_group or ""))),
             (RateSource.PERIOD, periods),
-            (RateSource.MAIN, rates),
         ]
-        candidates = [RateCandidate(source, each) for source, each in found if each is not None]
-        if all(each.source is RateSource.MAIN for each in candidates):
-            return next((each.rates for each in candidates if each.rates is not main), None)
+        candidates = [RateCandidate(source, each) for source, each in before if each is not None]
+        if not candidates:
+            return None if rates is main else rates
+        if rates is not None:
+            candidates.append(RateCandidate(RateSource.MAIN, rates))
         return RateChoice(candidates, account.rate_selection, account.advance_s)
 
+    def _charged(self, currency: str, rounding: AccountRounding, group: RateGroup | None) -> Rates | None:
+        """Return the rates of a group as an account is charged by them, with those of its origins."""
+        if group is None:
+            return None
+        rates = rates_for(group, currency, rounding, self._in_currency)
+        if not group.origins:
+            return rates
+        others = [(origin, self._groups.get(origin.rate_group)) for origin in group.origins]
+        by_origin = [
+            (origin, rates_for(each, currency, rounding, self._in_currency))
+            for origin, each in others
+            if each is not None
+        ]
+        return OriginRates(rates, by_origin)
+
     def _period_table(
-        self, account: Account | None, main: RateGroup | None, charged: Callable[[RateGroup | None], Rates | None]
+        self, account: Account, main: RateGroup | None, charged: Callable[[RateGroup | None], Rates | None]
     ) -> PeriodTable | None:
         """Return the period rates of an account, if there is one, else of the main rate group; None = there are none.
 
         ``charged`` returns the rates of a group as the account is charged by them.
         """
-        name = (account and account.period_rates) or (None if main is None else main.period_rates)
+        name = account.period_rates or (None if main is None else main.period_rates)
         period_rates = self._periods.get(name or "")
         if period_rates is None or self._calendars is None:
             return None
