@@ -421,8 +421,7 @@ class SheetReader:
         for number, cells, _, _ in sheet:
             self.assumed.line = number
             if len(cells) != columns.width:
-                if any(map(str.strip, cells)) and not footer.takes(number, cells):
-                    self._report_width(number, len(cells), columns.width)
+                self._refuse(number, cells, columns, footer)
                 continue
             price = prices[cells[price_at]]
             own = terms[tuple([cells[index] for index in terms_at])]
@@ -434,8 +433,7 @@ class SheetReader:
                 prefixes = codes[tuple([cells[index] for index in codes_at])]
             is_doubtful = unkept and any(meaningless[cells[index]] is None for index in unkept)
             if price is None or own is None or area is None or prefixes is None or is_doubtful:
-                if any(map(str.strip, cells)) and not footer.takes(number, cells):
-                    self._report(number, cells, columns)
+                self._refuse(number, cells, columns, footer)
                 continue
             for earlier, held in footer.interrupted():
                 self._report(earlier, held, columns)
@@ -519,12 +517,18 @@ class SheetReader:
         _READ[AREA](text)
         return joined([text])
 
+    def _refuse(self, number: int, cells: Sequence[str], columns: SheetColumns, footer: Footer) -> None:
+        """Note what is wrong with a row, unless it is empty or may be of the footer."""
+        if any(map(str.strip, cells)) and not footer.takes(number, cells):
+            self._report(number, cells, columns)
+
     def _report(self, number: int, cells: Sequence[str], columns: SheetColumns) -> None:
         """Note what is wrong with a row."""
-        if len(cells) != columns.width:
-            self._report_width(number, len(cells), columns.width)
-            return
         found, place, terms = ProblemList(), SourceLine(self._file, number), self._terms
+        if len(cells) != columns.width:
+            found.error(place, "", f"{columns.width} columns as in the header, not {len(cells)}")
+            self._note(found)
+            return
         written = columns.written(cells)
         values: dict[str, str] = dict(ANY_PREFIX)
 
@@ -571,11 +575,6 @@ class SheetReader:
         keys = validate(RateKeys, row, found)
         if keys is not None:
             check_interval(keys, row, self._price_per, found)
-        self._note(found)
-
-    def _report_width(self, number: int, cells: int, width: int) -> None:
-        found = ProblemList()
-        found.error(SourceLine(self._file, number), "", f"{width} columns as in the header, not {cells}")
         self._note(found)
 
     def _note(self, found: ProblemList) -> None:

@@ -47,18 +47,7 @@ class MergedCells:
         second line of a row of two is.
         """
         row = number - 1
-        self._present = [each for each in self._present if each.last_row >= row]
-        covered = {at for each in self._present for at in range(each.first, each.end)}
-        while self._waiting and self._waiting[-1][0][0] <= row:
-            merged = (first_row, first), (last_row, last) = self._waiting.pop()
-            first, end = first - self._first_column, min(last - self._first_column + 1, len(cells))
-            if (
-                first not in covered and 0 <= first < end and cells[first].strip()
-            ):  # ranges do not overlap in a sound file
-                self._present.append(_Merged(first_row, last_row, first, end, cells[first], first in decimals))
-                covered.update(range(first, end))
-            elif first not in covered:
-                self._hiding.append(merged)
+        covered = self._begin(row, cells, decimals)
         self._hide(row, cells)
         if not self._present:
             return []
@@ -79,6 +68,22 @@ class MergedCells:
                 self._assumed.line = number
                 self._assumed.note("merged", "the value of the merged cell", header[each.first].strip(), each.text)
         return repeated
+
+    def _begin(self, row: int, cells: list[str], decimals: list[int]) -> set[int]:
+        """Note the ranges that begin by a row, and return the positions that those with a value cover in it."""
+        self._present = [each for each in self._present if each.last_row >= row]
+        covered = {at for each in self._present for at in range(each.first, each.end)}
+        while self._waiting and self._waiting[-1][0][0] <= row:
+            merged = (first_row, first), (last_row, last) = self._waiting.pop()
+            first, end = first - self._first_column, min(last - self._first_column + 1, len(cells))
+            if first in covered:  # ranges do not overlap in a sound file
+                continue
+            if 0 <= first < end and cells[first].strip():
+                self._present.append(_Merged(first_row, last_row, first, end, cells[first], first in decimals))
+                covered.update(range(first, end))
+            else:
+                self._hiding.append(merged)
+        return covered
 
     def _hide(self, row: int, cells: list[str]) -> None:
         self._hiding = [each for each in self._hiding if each[1][0] >= row]
