@@ -14,14 +14,16 @@ from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.base.wheel import TimerWheel
-from vosd.catalogue.catalogue import Changes
+from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.engine.registration import bindings, registrar
 from vosd.engine.registration.bindings import RegistrantKind
+from vosd.routing.identify import SourceIndex
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.gateways import HostName
 
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)
@@ -343,6 +345,22 @@ def test_narrower_hosts_end_what_is_registered_from_elsewhere(before, after, lef
         switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", *after)]))
     assert sorted(each.port for each in switch.registrations.addresses("1001")) == sorted(left)
     assert news(logs) == ([] if left else [("phone_offline", "1001", "hosts changed")])
+
+
+def test_a_name_that_hosts_lose_ends_what_is_registered_from_its_address():
+    def trunk(*names: HostName) -> Catalogue:
+        host = f"{HOME.host}/32"
+        pbx = mapping_gateway("pbx", host, account="acme", named_hosts=names, credentials=credentials("pbx", "secret"))
+        return catalogue([*KNOWN, pbx])
+
+    named = trunk(HostName("pbx.example", None))
+    located = named.sources.located(lambda _name: [OFFICE.host], SourceIndex(()))
+    switch = Exchange(replace(named, sources=located))
+    for place in (HOME, OFFICE):
+        VirtualPhone(switch.wire, place, Endpoint("192.0.2.1", 5_060), Login("pbx", "secret")).register()
+    assert [each.host for each in switch.registrations.addresses("pbx")] == [OFFICE.host, HOME.host]
+    switch.swap_catalogue(trunk())
+    assert [each.host for each in switch.registrations.addresses("pbx")] == [HOME.host]
 
 
 def country_of(host: str) -> str:

@@ -4,11 +4,11 @@ The domain of the address of record is ignored: phones are configured with a nam
 in front of us, and all mean this switch. Its user part must be the authenticated user (RFC 3261 section 10.3, step 4).
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.engine.counting import Counting
 from vosd.engine.registration.bindings import Departure, RegistrantKind, Registrations
 from vosd.routing.access import CountryOf, country_objection, nowhere
@@ -31,6 +31,10 @@ class _User(NamedTuple):
     gateway: MappingGateway
 
 
+_Users = dict[str, tuple[_User, RegistrantKind]]
+"""By name: the phone's number, or the gateway's name."""
+
+
 class Registrar(Counting):
     """Answers REGISTERs; ``adopt`` sets the users."""
 
@@ -38,8 +42,7 @@ class Registrar(Counting):
         self._endpoint = endpoint
         self._registrations = registrations
         self._country_of = country_of
-        self._users: dict[str, tuple[_User, RegistrantKind]] = {}
-        """By name: the phone's number, or the gateway's name."""
+        self._users: _Users = {}
         self._catalogue: Catalogue | None = None
         """The catalogue that they are of."""
 
@@ -51,49 +54,51 @@ class Registrar(Counting):
         alone is no other password. And so are bindings from addresses that are not among the hosts of their user any
         more, or not in its countries.
         """
-        changes, before, earlier = catalogue.changes, self._users, self._catalogue
-        by_difference = changes is not None and earlier is not None and changes.since == earlier.version
+        before, earlier, changes = self._users, self._catalogue, catalogue.changes
+        if changes is not None and (earlier is None or changes.since != earlier.version):
+            changes = None  # they are those since another catalogue
         self._catalogue = catalogue
-        if changes is not None and by_difference:
-            now = dict(_changed_users(catalogue, changes.mapping_gateways))
-            gone = [name for name in changes.mapping_gateways if name in before and name not in now]
-        else:
-            names, now = set[str](), {}
-            for username, gateway in catalogue.all_users():
-                if gateway.enabled:
-                    names.add(gateway.name)
-                    known = before.get(gateway.name)  # a reload keeps the objects of users that have not changed
-                    if known is None or known[0].gateway is not gateway or known[0].username != username:
-                        now[gateway.name] = _User(username, gateway), _kind_of(gateway.name, catalogue)
-            gone = [name for name in before if name not in names]
-            gone += [name for name, (_, kind) in now.items() if name in before and before[name][1] is not kind]
-        other = [name for name, (user, _) in now.items() if name in before and not _proves_as(before[name][0], user)]
-        elsewhere = [
-            user.gateway
-            for name, (user, _) in now.items()
-            if name in before and before[name][0].gateway.hosts != user.gateway.hosts and not user.gateway.named_hosts
-        ]  # names may not be resolved yet
-        abroad = [
-            user.gateway
-            for name, (user, _) in now.items()
-            if name in before and _origin(before[name][0].gateway) != _origin(user.gateway)
-        ]
+        now, gone = self._changed_users(catalogue) if changes is None else self._named_users(catalogue, changes)
+        replaced = [(before[name][0], user) for name, (user, _) in now.items() if name in before]
         for name in gone:
             del before[name]
         before.update(now)
-        self._registrations.remove(gone, other)
-        for gateway in elsewhere:
-            may_send = partial(catalogue.sources.may_send, gateway)
-            self._registrations.keep_at(gateway.name, may_send, Departure.OTHER_HOSTS)
-        accounts = catalogue.accounts.keys() if changes is None or not by_difference else changes.accounts
+        self._registrations.remove(gone, [user.gateway.name for was, user in replaced if not _proves_as(was, user)])
+        for was, user in replaced:
+            if _hosts(was) != _hosts(user) and not user.gateway.named_hosts:  # names may not be resolved yet
+                may_send = partial(catalogue.sources.may_send, user.gateway)
+                self._registrations.keep_at(user.gateway.name, may_send, Departure.OTHER_HOSTS)
+        abroad = [user.gateway for was, user in replaced if _origin(was) != _origin(user)]
+        accounts = catalogue.accounts.keys() if changes is None else changes.accounts
         moved = {each for each in accounts if _countries(catalogue, each) != _countries(earlier, each)}
         if moved:
-            abroad += [user.gateway for user, _ in self._users.values() if user.gateway.account in moved]
+            abroad += [user.gateway for user, _ in before.values() if user.gateway.account in moved]
         for gateway in abroad:
             countries = gateway.countries or _countries(catalogue, gateway.account)
             if countries:
                 self._registrations.keep_at(gateway.name, partial(self._is_in, countries), Departure.OTHER_COUNTRIES)
         self._registrations.remove_some()
+
+    def _changed_users(self, catalogue: Catalogue) -> tuple[_Users, list[str]]:
+        """Return the users that are new or changed in any catalogue, and the names of those that are gone."""
+        before, names, now = self._users, set[str](), _Users()
+        for username, gateway in catalogue.all_users():
+            if gateway.enabled:
+                names.add(gateway.name)
+                known = before.get(gateway.name)  # a reload keeps the objects of users that have not changed
+                if known is None or known[0].gateway is not gateway or known[0].username != username:
+                    now[gateway.name] = _User(username, gateway), _kind_of(gateway.name, catalogue)
+        gone = [name for name in before if name not in names]
+        return now, gone + [name for name, (_, kind) in now.items() if name in before and before[name][1] is not kind]
+
+    def _named_users(self, catalogue: Catalogue, changes: Changes) -> tuple[_Users, list[str]]:
+        """Return the same of those that may have changed since the catalogue before; no phone is among them."""
+        now = _Users()
+        for name in changes.mapping_gateways:
+            gateway = catalogue.mapping_gateways.get(name)
+            if gateway is not None and gateway.enabled and gateway.credentials is not None:
+                now[name] = _User(gateway.credentials.username, gateway), RegistrantKind.GATEWAY
+        return now, [name for name in changes.mapping_gateways if name in self._users and name not in now]
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Restore the registrations of an earlier process.
@@ -167,9 +172,14 @@ class Registrar(Counting):
         return outcome.status, outcome.headers
 
 
-def _origin(gateway: MappingGateway) -> tuple[frozenset[str], str]:
+def _hosts(user: _User) -> tuple[object, ...]:
+    """Return what says from which addresses a user may register."""
+    return user.gateway.hosts, user.gateway.named_hosts
+
+
+def _origin(user: _User) -> tuple[frozenset[str], str]:
     """Return what says from which countries a user may register."""
-    return gateway.countries, gateway.account
+    return user.gateway.countries, user.gateway.account
 
 
 def _countries(catalogue: Catalogue | None, account_id: str) -> frozenset[str]:
@@ -194,20 +204,12 @@ def _proves_as(before: _User, now: _User) -> bool:
     return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
 
 
-def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, RegistrantKind]]:
+def _users_of(catalogue: Catalogue) -> _Users:
     return {
         gateway.name: (_User(username, gateway), _kind_of(gateway.name, catalogue))
         for username, gateway in catalogue.all_users()
         if gateway.enabled
     }
-
-
-def _changed_users(catalogue: Catalogue, names: Set[str]) -> Iterator[tuple[str, tuple[_User, RegistrantKind]]]:
-    """Yield those of these mapping gateways that may register; no phone and no vendor is among them."""
-    for name in names:
-        gateway = catalogue.mapping_gateways.get(name)
-        if gateway is not None and gateway.enabled and gateway.credentials is not None:
-            yield name, (_User(gateway.credentials.username, gateway), RegistrantKind.GATEWAY)
 
 
 def _kind_of(name: str, catalogue: Catalogue) -> RegistrantKind:
