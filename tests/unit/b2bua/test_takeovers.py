@@ -1,7 +1,7 @@
 """INVITE with Replaces (RFC 3891): another phone of the same customer takes over a running call."""
 
 import pytest
-from doubles.data.builders import account, catalogue, mapping_gateway, override, phone
+from doubles.data.builders import account, catalogue, credentials, mapping_gateway, override, phone
 from doubles.data.sessions import revised
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.sockets.loopback import Endpoint
@@ -16,8 +16,11 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing, TransferDisplay, Transfers
+from vosd.trunks.dids import Did
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.media import Encryption, MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers
+from vosd.trunks.scope import LimitScope
 
 CALLER = "442079990001"
 
@@ -680,6 +683,26 @@ def expect_a_refused_pickup(office, offer):
     scene.wire.run_until(lambda: there.is_over)
     scene.expect_nothing_left()
     assert scene.record.routing_gateway == FIRST
+
+
+def test_a_call_that_a_phone_picks_up_leaves_the_places_of_the_trunk_that_rang(office):
+    """One call is all that the group of the PBX takes; the call of the phone is none of its calls."""
+    pbx = mapping_gateway("branch", account="acme", credentials=credentials("branch", "secret"), groups={"crowd"})
+    group, did = GatewayGroup("crowd", frozenset(), max_concurrent=1), Did("44300", "acme", trunk="branch")
+    known = [*office.known, pbx]
+    office.scene.exchange.swap_catalogue(
+        catalogue(known, phones=[phone(FIRST)], accounts=RICH, dids=[did], groups=[group])
+    )
+    trunk = office.scene.exchange.telephone("branch", Endpoint("203.0.113.61", 40_000))
+    trunk.register()
+    trunk.script = RINGS
+    call = office.scene.caller.call("44300", Intent())
+    office.scene.wire.run_for(1_000)
+    assert office.picked_up(FIRST, trunk.only_call).final == 200
+    occupancy = office.scene.exchange.switch.live.occupancy
+    assert (call.final, occupancy.active(LimitScope.GROUP, "crowd")) == (200, 0)
+    call.hang_up()
+    office.scene.expect_nothing_left()
 
 
 def test_a_call_of_a_vendor_that_rings_is_not_picked_up():

@@ -486,7 +486,7 @@ class Intake:
         phone, rings = self._services.admission.catalogue.routes.phone(newcomer.name), leg.route_choice
         if phone is None or rings is None or not rings.gateway.is_phone:
             return None
-        return replace(rings, gateway=phone)
+        return replace(rings, gateway=phone, limits=phone.shared_limits)
 
     def _has_common_media(self, call: Call, newcomer: MappingGateway, choice: RouteChoice, offer: bytes) -> bool:
         """Return whether a caller and a phone that picks its call up with an offer can exchange media.
