@@ -97,12 +97,15 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
     def is_paused(self, next_hop: NextHop, now: Instant) -> bool:
         """Return whether a gateway, or its address, has asked for a pause; a call to an emergency number goes there."""
+        return self._has_asked_for_pause(next_hop, now) and not self._live_call.is_emergency
+
+    def _has_asked_for_pause(self, next_hop: NextHop, now: Instant) -> bool:
         (choice, address), live = next_hop, self._live_call.services.live
-        gateway, mono_ms = choice.gateway, now.mono
-        is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, mono_ms)) or (
-            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), mono_ms)
-        )
-        return bool(is_paused) and not self._live_call.is_emergency
+        name, mono_ms = choice.gateway.name, now.mono
+        if live.rests.until and live.rests.remaining_ms(name, mono_ms):
+            return True
+        resting = live.breakers.resting
+        return name in resting and live.breakers.paused_ms(place_of(choice.gateway, address), mono_ms) > 0
 
     def _begins(self, choice: RouteChoice, address: Address, now: Instant) -> None:
         """Report an attempt that is about to be sent, and note its host and numbers, for the call may come back."""
@@ -118,41 +121,42 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
 
     def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
-        """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
+        """Return whether ``occupy`` would once the attempt in progress is over: what it holds counts as free."""
         choice, address = next_hop
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
-        live_call, gateway = self._live_call, choice.gateway
-        live, vendors, call_request = live_call.services.live, self.vendors, live_call.call_request
-        caller = call_request.caller_at(gateway)
+        gateway, call_request = choice.gateway, self._live_call.call_request
         if (call_request.sent_back_from or address.host == call_request.source_host) and self._comes_back(next_hop):
             return False
-        if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
+        caller = call_request.caller_at(gateway)
+        if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
-        is_paused = live.rests.remaining_ms(gateway.name, now.mono) or (
-            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
-        )
-        if gateway.name in live.blocks.called:
+        if gateway.name in self._live_call.services.live.blocks.called or self.is_paused(next_hop, now):
             return False
-        if (is_paused or choice.is_at_rest) and self._live_call.is_emergency:
-            # A gateway at rest is better than none, but not better than one that may still ring.
-            if not leaving.is_at_rest:
-                return False
-        elif is_paused:
-            return False
-        freed = _limits_of(leaving)
-        for limit in _limits_of(choice):
-            most = limit.max_concurrent
-            if most is not None and any((each.scope, each.name) == (limit.scope, limit.name) for each in freed):
+        is_at_rest = choice.is_at_rest or self._has_asked_for_pause(next_hop, now)
+        if is_at_rest and self._live_call.is_emergency and not leaving.is_at_rest:
+            return False  # it is better than none, but not better than one that may still ring
+        return self._would_have_room(choice, leaving, now) and self._would_be_funded(choice, leaving)
+
+    def _would_have_room(self, choice: RouteChoice, leaving: RouteChoice, now: Instant) -> bool:
+        occupancy = self._live_call.services.live.occupancy
+        freed = {(each.scope, each.name) for each in _limits_of(leaving)}
+        for scope, name, max_concurrent, max_cps in _limits_of(choice):
+            most = max_concurrent
+            if most is not None and (scope, name) in freed:
                 most += 1
-            if live.occupancy.would_refuse(limit.scope, limit.name, most, limit.max_cps, now.mono) is not None:
+            if occupancy.would_refuse(scope, name, most, max_cps, now.mono) is not None:
                 return False
-        credit = None if gateway.account is None else live.credits.get(gateway.account)
-        hold, rate = call_request.hold, buy_rate(choice)
+        return True
+
+    def _would_be_funded(self, choice: RouteChoice, leaving: RouteChoice) -> bool:
+        """Return whether the account of a vendor has the money of the first seconds, as ``_hold_vendor``."""
+        gateway, hold, rate = choice.gateway, self._live_call.call_request.hold, buy_rate(choice)
+        credit = None if gateway.account is None else self._live_call.services.live.credits.get(gateway.account)
         if credit is None or credit.limit is None or hold is None or rate is None or gateway.earns:
             return True
         left = leaving.gateway.account, buy_rate(leaving)
-        return hold.could_join(credit, rate, vendors.first_period_s(gateway), left)
+        return hold.could_join(credit, rate, self.vendors.first_period_s(gateway), left)
 
     @property
     def has_looped(self) -> bool:
@@ -403,21 +407,23 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         there = self._vendors_at(place, only_known=only_known)
         if only_known and not there:
             return None
-        phone = admission.catalogue.phones.get(choice.prefix)
-        is_of_server = phone is not None and phone.redirect_server == choice.gateway.name
-        is_of_other = there and choice.gateway.name not in [each.name for each in there]
-        if not (is_of_other and is_of_server):
-            if is_of_other and all(each.account != choice.gateway.account for each in there):
+        if there and choice.gateway.name not in [each.name for each in there]:
+            phone = admission.catalogue.phones.get(choice.prefix)
+            if phone is not None and phone.redirect_server == choice.gateway.name:
+                return self._hop_of_gateway(there[0], place, callee, now)
+            if all(each.account != choice.gateway.account for each in there):
                 return None
-            terms = admission.catalogue.parameters.number_portability
-            is_rated_by_it = terms is not None and terms.rate_by_routing_number
-            is_other_number = callee != choice.callee_out or (is_rated_by_it and ported != choice.routing_number)
-            is_redirected = choice.is_redirected or is_other_number
-            found = msgspec.structs.replace(
-                choice, callee_out=callee, routing_number=ported, is_redirected=is_redirected
-            )
-            return found, place
-        route = admission.route_to(call_request, there[0], callee, now)
+        terms = admission.catalogue.parameters.number_portability
+        is_rated_by_it = terms is not None and terms.rate_by_routing_number
+        is_other_number = callee != choice.callee_out or (is_rated_by_it and ported != choice.routing_number)
+        found = msgspec.structs.replace(
+            choice, callee_out=callee, routing_number=ported, is_redirected=choice.is_redirected or is_other_number
+        )
+        return found, place
+
+    def _hop_of_gateway(self, gateway: RoutingGateway, place: Address, callee: str, now: Instant) -> NextHop | None:
+        """Return a gateway at its address on the host of a place, else its first one; None = it cannot be called."""
+        route = self._live_call.services.admission.route_to(self._live_call.call_request, gateway, callee, now)
         addresses = () if route is None else self.addresses_of(route.gateway, now)
         if route is None or not addresses:
             return None

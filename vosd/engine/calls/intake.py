@@ -232,7 +232,7 @@ class Intake:
         try:
             outcome = setup.advance()
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
-            caller, callee = call_request.caller_in, call_request.callee_in
+            mapping, caller, callee = call_request.mapping, call_request.caller_in, call_request.callee_in
             came = at.came if at.waited_ms else at
             product = request.header("user-agent")
             kept = None if product is None else kept_text(product)
@@ -242,8 +242,7 @@ class Intake:
             if isinstance(outcome, Refusal) and not self._is_announced(call_request, outcome):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
-            dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
-            wish = Wish.of(request)
+            dialect, wish = CallerDialect() if mapping is None else mapping.dialect, Wish.of(request)
             unfit = extension_objection(request, wish, dialect)
             if unfit is not None:
                 if call_request.fingerprints:
@@ -258,20 +257,16 @@ class Intake:
                 event.server_name,
             )  # fmt: skip
             calling.progress.identity_status = call_request.identity_status
-            if calling.leg.facts.media is not None and call_request.mapping is not None:
-                mapping, account = call_request.mapping, call_request.account
-                calling.leg.facts.media.settings = mapping.media
-                calling.leg.facts.media.customer = "" if mapping.is_phone else mapping.name
-                calling.leg.facts.media.recorded_share = 0 if account is None else account.record
+            media, account = calling.leg.facts.media, call_request.account
+            if media is not None and mapping is not None:
+                media.settings = mapping.media
+                media.customer = "" if mapping.is_phone else mapping.name
+                media.recorded_share = 0 if account is None else account.record
         except Exception:
             call_request.give_back()
             raise
         call = self._make(arrival, calling, setup)
-        if (
-            call_request.mapping is not None
-            and call_request.mapping.numbers is not None
-            and call_request.mapping.drops_caller
-        ):
+        if mapping is not None and mapping.numbers is not None and mapping.numbers.caller_drop:
             calling.leg.withhold_names()
         call.begin(at, outcome if isinstance(outcome, Refusal) else None)
 
@@ -534,9 +529,10 @@ class Intake:
             event.server_name,
         )  # fmt: skip
         note_number(caller.leg, event.request, own)
-        if caller.leg.facts.media is not None:
-            caller.leg.facts.media.settings = newcomer.media
-            caller.leg.facts.media.customer = "" if newcomer.is_phone else newcomer.name
+        media = caller.leg.facts.media
+        if media is not None:
+            media.settings = newcomer.media
+            media.customer = "" if newcomer.is_phone else newcomer.name
         caller.progress.newcomer = Newcomer(
             newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes, event.longest_s
         )
