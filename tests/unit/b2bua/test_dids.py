@@ -27,6 +27,7 @@ from vosd.routing.pools import NumberPool
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 from vosd.trunks.number_rules import OutgoingNumbers
 from vosd.trunks.ringing import RingOrder
@@ -352,6 +353,18 @@ def test_a_pbx_that_registers_once_calls_and_is_called_for_its_numbers():
     assert invite.start_line == "INVITE sip:4420946042@192.168.1.20:5062 SIP/2.0"
     assert "<sip:12025550100@" in invite["P-Asserted-Identity"]
     assert (record.routing_gateway, record.vendor_account, record.did) == ("pbx", None, "4420946042")
+
+
+def test_a_call_to_several_places_of_a_pbx_is_one_for_the_rate_limits_of_its_group():
+    own = mapping_gateway("pbx", account="acme", credentials=PROOF, groups=frozenset({"crowd"}), max_cps=1)
+    group = GatewayGroup("crowd", frozenset(), max_cps=1)
+    scene = stage(Did(NUMBER, "acme", trunk="pbx"), gateways=[own], groups=[group])
+    places = [scene.exchange.telephone("pbx", PBX), scene.exchange.telephone("pbx", OFFICE)]
+    for each in places:
+        each.script = refuses(503)
+        each.register()
+    assert called(scene).final == 503
+    assert [len(each.calls) for each in places] == [1, 1]
 
 
 def test_a_pbx_is_not_sent_a_withheld_number_neither_in_identities_nor_by_rules():

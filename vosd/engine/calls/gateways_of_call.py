@@ -50,7 +50,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
         """Reserve capacity of a gateway; return the next hop, with its number of a pool; None = it cannot be called.
 
-        Of several attempts at one phone only the first counts for its rate limit.
+        Of several attempts at one phone, or at a trunk where it is registered, only the first counts for rate limits.
         """
         choice, address = next_hop
         live_call, gateway = self._live_call, choice.gateway
@@ -68,19 +68,16 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return None
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
+        is_again = gateway.is_phone and any(each.gateway == gateway.name for each in live_call.call.journey.attempts)
         full = None
-        if (
-            is_counted
-            and gateway.is_phone
-            and any(each.gateway == gateway.name for each in live_call.call.journey.attempts)
-        ):
+        if is_counted and is_again:
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         elif is_counted:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
             self._leave_out(LeftOut(gateway, CAUSE_OF_FULL[full]))
             return None
-        if choice.limits and not self._take_shared(choice, now):
+        if choice.limits and not self._take_shared(choice, now, is_again=is_again):
             return None
         credit = None if gateway.account is None else live.credits.get(gateway.account)
         if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
@@ -222,10 +219,14 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             for each in search.in_progress
         )
 
-    def _take_shared(self, choice: RouteChoice, now: Instant) -> bool:
+    def _take_shared(self, choice: RouteChoice, now: Instant, *, is_again: bool) -> bool:
         """Take the places that a gateway shares; where there is none, undo those before and that of the gateway."""
+        occupancy = self._live_call.services.live.occupancy
         for taken, limit in enumerate(choice.limits):
-            full = self._live_call.services.live.occupancy.take(*limit, now.mono)
+            if is_again:
+                full = occupancy.take_again(limit.scope, limit.name, limit.max_concurrent)
+            else:
+                full = occupancy.take(*limit, now.mono)
             if full is not None:
                 self._undo_places(choice, taken, now)
                 self._leave_out(without_room(choice.gateway, limit, full))
