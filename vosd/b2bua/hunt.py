@@ -74,8 +74,8 @@ class Hunt:
         self._flows = flows
         self.next_hops: Sequence[NextHop] = ()
         """Other addresses of the gateway that is tried, or contacts of its 3xx."""
-        self.responding: RoutingGateway | None = None
-        """The gateway of the latest refusal: its other addresses would refuse the call, too."""
+        self.responding: str | None = None
+        """Name of the gateway of the latest refusal: its other addresses would refuse the call, too."""
         self.refused_number: str | None = None
         """The number that it has refused; None = any, as restored from an earlier version."""
         self.latest: NextHop | None = None
@@ -273,14 +273,14 @@ class Hunt:
                 return None
             next_hop, self.next_hops = self.next_hops[0], self.next_hops[1:]
             choice = next_hop[0]
-            if choice.gateway is not self.responding or not self._would_refuse(choice) or self._is_named(next_hop):
+            if choice.gateway.name != self.responding or not self._would_refuse(choice) or self._is_named(next_hop):
                 return next_hop
         if self.stays:
             return None
         if self.latest is not None:
             self._board.gateways.examine_at(now, looks_ahead=looks_ahead)
         for choice in self._choices:
-            if choice.gateway is self.responding and self._would_refuse(choice):
+            if choice.gateway.name == self.responding and self._would_refuse(choice):
                 continue
             addresses = self._board.gateways.addresses_of(choice.gateway, now)
             if addresses:
@@ -290,7 +290,7 @@ class Hunt:
         return None
 
     def _would_refuse(self, choice: RouteChoice) -> bool:
-        """Return whether ``_responding`` has refused the number by which this choice would call it."""
+        """Return whether the gateway ``responding`` has refused the number by which this choice would call it."""
         return self.refused_number is None or self.refused_number == choice.callee_out
 
     def _is_named(self, next_hop: NextHop) -> bool:
@@ -310,7 +310,7 @@ class Hunt:
         if redirected or choice.gateway.is_phone or _is_of_address(outcome):
             self.responding = self.refused_number = None
         else:
-            self.responding, self.refused_number = choice.gateway, choice.callee_out
+            self.responding, self.refused_number = choice.gateway.name, choice.callee_out
 
     def repeat(self) -> None:
         """Let the latest gateway be tried once more."""

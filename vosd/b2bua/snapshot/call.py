@@ -98,7 +98,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         described = cls(
             tuple(map(ChoiceSnapshot.of, hunt.remaining())),
             tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt.next_hops),
-            None if hunt.responding is None else hunt.responding.name,
+            hunt.responding,
             None if hunt.latest is None else (ChoiceSnapshot.of(hunt.latest[0]), hunt.latest[1]),
             None if hunt.named is None else tuple(sorted(hunt.named)),
             hunt.stays,
@@ -119,7 +119,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         latest = _next_hops(() if it.latest is None else (it.latest,), gateways)
         hunt = Hunt(iter(known), board, restoration.flows)
         hunt.next_hops = _next_hops(it.next_hops, gateways)
-        hunt.responding = None if it.has_responded is None else gateways.get(it.has_responded)
+        hunt.responding = it.has_responded
         hunt.refused_number = it.refused_number
         hunt.latest = latest[0] if latest else None
         hunt.named = None if it.named is None else set(it.named)
