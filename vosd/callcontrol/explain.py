@@ -95,43 +95,35 @@ def explain_routes(
     callee = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
     tried = _within(routes.choices, max_attempts)
-    figures = [
-        vendors.quality(each.gateway, each.prefix, callee, request.caller_at(each.gateway), request.at, least)
-        if is_live
-        else None
-        for each in tried
-    ]
     is_compared = not BY_QUALITY.isdisjoint(table.plan.order)
-    called = [phones.get(each.gateway.name, "") if dialled is None else dialled.name for each in tried]
-    # a phone and what takes its calls have their places whatever their quality is
-    too_few = [
-        (quality.attempts, least)
-        if is_compared and not (phone or choice.gateway.is_phone) and quality is not None and quality.attempts < least
-        else None
-        for choice, phone, quality in zip(tried, called, figures, strict=True)
-    ]
-    candidates = tuple(
-        Offered(
-            choice.gateway.name,
+
+    def offered(position: int, choice: RouteChoice) -> Offered:
+        gateway, quality, too_few = choice.gateway, None, None
+        phone = phones.get(gateway.name, "") if dialled is None else dialled.name
+        if is_live:
+            caller = request.caller_at(gateway)
+            quality = vendors.quality(gateway, choice.prefix, callee, caller, request.at, least)
+        # a phone and what takes its calls have their places whatever their quality is
+        if is_compared and not (phone or gateway.is_phone) and quality is not None and quality.attempts < least:
+            quality, too_few = QualityFigures(), (quality.attempts, least)
+        is_doubted = gateway.name in vendors.doubted
+        return Offered(
+            gateway.name,
             position,
             choice.callee_out,
             choice.caller_out,
-            _why_tried(
-                choice, phone, request, is_live=is_live, too_few=few, is_doubted=choice.gateway.name in vendors.doubted
-            ),
+            _why_tried(choice, phone, request, is_live=is_live, too_few=too_few, is_doubted=is_doubted),
             choice.prefix,
             choice.priority,
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
-            quality if few is None else QualityFigures(),
+            quality,
             *_compared(choice, request),
-            outlook(choice.gateway) if choice.gateway.sound is None else None,
+            outlook(gateway) if gateway.sound is None else None,
             attestation(choice),
         )
-        for position, (choice, phone, quality, few) in enumerate(
-            zip(tried, called, figures, too_few, strict=True), start=1
-        )
-    )
+
+    candidates = tuple(offered(position, choice) for position, choice in enumerate(tried, start=1))
     behind = f"{Cause.SEARCH_OVER.word}: behind as many attempts as a call may make: {max_attempts}"
     left = [PassedOver(each.gateway.name, behind) for each in routes.choices[len(tried) :]]
     left += [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
@@ -150,13 +142,9 @@ def explain_routes(
 def _within(choices: Sequence[RouteChoice], max_attempts: int | None) -> Sequence[RouteChoice]:
     """Return the gateways that a call comes to; one attempt is made at each of them."""
     counted = [place for place, choice in enumerate(choices, start=1) if not choice.gateway.is_phone]
-    return (
-        choices
-        if max_attempts is None
-        else choices[: counted[max_attempts - 1]]
-        if len(counted) >= max_attempts
-        else choices
-    )
+    if max_attempts is None or len(counted) < max_attempts:
+        return choices
+    return choices[: counted[max_attempts - 1]]
 
 
 def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, str | None, str | None]:
