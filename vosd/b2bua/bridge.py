@@ -66,38 +66,36 @@ class Bridge:
             leg.respond(server, 415, now, accepting(types))
             return
         carries = bool(types) and bool(parts_for(far, event.request))
-        is_alone = has_no_session and not carries
-        if is_alone and not (pending is not None and _is_of(pending, leg)):
+        if has_no_session and not carries and not _is_of(pending, leg):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
         # After a 491 both sides wait for a random time, and the one whose timer fires first may offer again (RFC 3261
         # section 14.1). A proposal of ours that waits has lost: it is withdrawn, if the offer can be taken.
         if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending = None
-        refresh, theirs = refresh_of(leg), refresh_of(far)
         # What another fork may have agreed on is offered to this leg as soon as the other one has sent its ACK.
         if pending is not None or leg.acceptance is not None or (far.acceptance is not None and leg.sessions.given_up):
             self._refuse_crossing(leg, pending, event)
+            return
+        refresh, theirs = refresh_of(leg), refresh_of(far)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side. So it is where the other side
         # made the last offer, which leg has answered: that may be no answer.
-        elif change is None and not carries and self._is_refresh(leg, offer):
+        if change is None and not carries and self._is_refresh(leg, offer):
             if refresh is not None:
                 refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)
+            return
         # Our refreshes are offers, too: two at once on one dialog would collide (RFC 3311 section 5.1). So would an
         # offer and an INVITE of ours that was withdrawn before its final response.
-        elif (
-            any(each is not None and not each.gives_way_to(leg) for each in (refresh, theirs))
-            or has_open_offer(self.one)
-            or has_open_offer(self.other)
-        ):
+        is_refreshing = any(each is not None and not each.gives_way_to(leg) for each in (refresh, theirs))
+        if is_refreshing or has_open_offer(leg) or has_open_offer(far):
             leg.respond(server, 491, now)
-        else:
-            for each in (change, refresh, theirs):
-                if each is not None:
-                    each.withdraw(now, 491)
-            self._renegotiate(leg, event, offer, change)
+            return
+        for each in (change, refresh, theirs):
+            if each is not None:
+                each.withdraw(now, 491)
+        self._renegotiate(leg, event, offer, change)
 
     @staticmethod
     def _is_refresh(leg: Leg, offer: bytes) -> bool:
@@ -267,13 +265,13 @@ class Bridge:
 
         With 491, too, one that comes before the ACK of our 200 to that leg (RFC 5407 section 3.1.4).
         """
-        if pending is not None and _is_of(pending, leg):
+        if _is_of(pending, leg):
             leg.respond(event.transaction, 500, event.at, retry_later(self._endpoint))
         else:
             leg.respond(event.transaction, 491, event.at)
 
 
-def _is_of(proposal: Proposal, leg: Leg) -> bool:
+def _is_of(proposal: Proposal | None, leg: Leg) -> bool:
     return isinstance(proposal, Renegotiation) and proposal.origin is leg
 
 
