@@ -403,12 +403,14 @@ class Admission:
         return None if isinstance(routes, Refusal) else next(routes)
 
     def table_of(self, call: CallRequest) -> RouteTable:
-        """Return the gateways that calls of its trunk, or else of its account, may use."""
+        """Return the gateways that calls of its trunk, or else of its account, may use.
+
+        All may be used where a reload has removed the plan of a call that is in progress.
+        """
         mapping, account = call.mapping, call.account
         if mapping is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        plan = mapping.routing_plan or account.routing_plan
-        return self.catalogue.routes if plan is None else self.catalogue.plans[plan]
+        return self.catalogue.plans.get(mapping.routing_plan or account.routing_plan or "", self.catalogue.routes)
 
     def limits_of_line(self, call: CallRequest, prefix: str, gateway: str) -> tuple[SharedLimit, ...]:
         """Return the limit of the line of its plan that leads calls of a prefix to a gateway; none = it has none."""

@@ -8,6 +8,8 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, Line, Script, answers, refuses
 
+from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.plan import RoutingPlan
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 
@@ -81,6 +83,22 @@ def test_the_place_of_a_vendor_that_it_names_is_called_as_that_vendor(account, t
     assert finish(scene, call) == tried
     assert len(scene.vendors[2].calls) == (tried[-1] == "dear")
     assert scene.record.vendor_account == (account if tried[-1] == "dear" else None)
+
+
+def test_the_vendor_that_it_names_is_called_though_a_reload_has_removed_the_plan_of_the_caller():
+    def content(plan: str | None, *plans: RoutingPlan) -> Catalogue:
+        trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", routing_plan=plan)
+        places = {"addresses": (Address(*VENDORS[1]),), "dialect": CalleeDialect(redirects=Redirects.FOLLOW)}
+        server = routing_gateway("redirector", "00", account="carriers", allow_unrated=True, **places)
+        dear = routing_gateway("dear", "33", addresses=(Address(*VENDORS[2]),), account="dear")
+        return catalogue([trunk, server, dear], phones=[phone(NUMBER, redirect_server="redirector")], plans=plans)
+
+    scene = Scene(content("own", RoutingPlan("own")))
+    scene.vendors[1].script = Script((Line(500, 302, headers=(ELSEWHERE,)),))
+    call = scene.begun_call(callee=NUMBER, after_ms=200)
+    scene.exchange.swap_catalogue(content(None))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert finish(scene, call) == ["redirector", "dear"]
 
 
 @pytest.mark.parametrize(
