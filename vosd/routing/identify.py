@@ -103,15 +103,13 @@ class SourceIndex:
         Raises:
             SourceConflict: two of its gateways claim the same packets.
         """
-        twin = SourceIndex(())
         gone, added = {each.name for each in without}, [*added]
         names = {name for each in chain(without, added) for name in each.named_hosts}
+        networks = {bits_of(pattern.network) for each in chain(without, added) for pattern in each.hosts}
         claimants = {name: [each for each in self._claimants.get(name, ()) if each.name not in gone] for name in names}
-        networks = {bits_of(pattern.network) for each in added for pattern in each.hosts}
-        left = {bits_of(pattern.network) for each in without for pattern in each.hosts}
         claims = {
             network: [claim for claim in self._claims.get(network, ()) if claim.gateway.name not in gone]
-            for network in networks | left
+            for network in networks
         }
         taken = _TakenPlaces()
         for network, kept in claims.items():
@@ -122,10 +120,11 @@ class SourceIndex:
                 taken.note(name, gateway)
         for gateway in added:
             _add_sources(claims, claimants, taken, gateway)
+        twin = SourceIndex(())
         has_name = {name: found for name, found in claimants.items() if found}
-        twin._claimants = edited(self._claimants, claimants.keys() - has_name.keys(), has_name)
+        twin._claimants = edited(self._claimants, names - has_name.keys(), has_name)
         claimed = {network: found for network, found in claims.items() if found}
-        twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
+        twin._claims = edited(self._claims, networks - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
         twin._masks = sorted({*self._masks, *((network.version, network.host_bits) for network in networks)})
         still_named = {name: each for name, each in self.named.items() if name not in gone}
