@@ -181,11 +181,8 @@ class ServerCore:
         if refusal is None and not to_tag and (method == "REGISTER" or request.uri[3:4] in "sS"):
             refusal = None if self._is_tls[source.flow] or not claims_tls(request) else self._sips_refused[source.flow]
         if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
-            stem = self._answers.towards(source, request, stem)
-            if stem.tagged and not is_of_dialog:
-                self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
-            else:
-                self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
+            status, headers = refusal
+            self._answer_here(request, stem, source, key, status, headers, now, is_of_dialog=is_of_dialog)
             return None if method != "INVITE" or to_tag else _refused(request, source, refusal, accepted.user, now)
         if stem.tagged and not is_relayed:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
@@ -278,8 +275,7 @@ class ServerCore:
         if method == "INVITE":
             merging = f"{request.call_id} {request.from_tag} {request.sequence}"
             if self._repetitions.is_merged(merging):
-                stem = self._answers.towards(source, request, stem)
-                self._answers.answer(stem, key, method, 482, "", now)
+                self._answer_here(request, stem, source, key, 482, "", now, is_of_dialog=False)
                 return None
             transaction = InviteServer.received(self._store, key, stem, merging)
             return InviteArrived(transaction, request, source, now, *accepted)
@@ -300,12 +296,9 @@ class ServerCore:
     ) -> RequestArrived | None:
         owner, dialog = self._dialogs.find(request)
         method = request.method
-        if owner is None or dialog is None:
-            stem = self._answers.towards(source, request, stem)
-            if is_of_dialog:  # a dialog that has ended, or is not confirmed yet
-                self._answers.answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
-            else:
-                self._answers.refuse(stem, key, 481, "", now)
+        if owner is None or dialog is None:  # it has ended, is not confirmed yet, or is none of ours
+            status = 200 if is_of_dialog and self._dialogs.crosses_the_end(request) else 481
+            self._answer_here(request, stem, source, key, status, "", now, is_of_dialog=is_of_dialog)
             return None
         # Section 12.2.2 refuses a lower CSeq. A BYE is taken all the same: its sender has ended the call, and refusing
         # it would bill a call that is over. So is a PRACK, whose RAck says what it is for: the answer waits for it.
@@ -327,14 +320,32 @@ class ServerCore:
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
-            crosses = method == "BYE" or is_prack_of(request, owner.acceptance.overtaken)
-            self._answers.answer(stem, key, method, 200 if crosses else 481, "", now)
-            if method == "BYE":
-                owner.acceptance.acknowledged()
-                self._dialogs.forget(request.to_tag, now, owner.acceptance.overtaken)
+            self._take_request_at_the_end(request, stem, owner.acceptance, key, now)
             return None
         kind = InviteServer if method == "INVITE" else Server
         return RequestArrived(owner, kind.received(self._store, key, stem), request, dialog, now)
+
+    def _take_request_at_the_end(
+        self, request: Request, stem: ResponseStem, acceptance: Acceptance, key: str, now: Instant
+    ) -> None:
+        """Answer a request within a dialog that gets our BYE as soon as our 200 has its ACK."""
+        is_bye = request.method == "BYE"
+        crosses = is_bye or is_prack_of(request, acceptance.overtaken)
+        self._answers.answer(stem, key, request.method, 200 if crosses else 481, "", now)
+        if is_bye:
+            acceptance.acknowledged()
+            self._dialogs.forget(request.to_tag, now, acceptance.overtaken)
+
+    def _answer_here(
+        self, request: Request, stem: ResponseStem, source: Peer, key: str, status: int, headers: str, now: Instant,
+        *, is_of_dialog: bool,
+    ) -> None:  # fmt: skip
+        """Send the final response to a request that goes no further; one of an unknown dialog leaves no transaction."""
+        stem = self._answers.towards(source, request, stem)
+        if stem.tagged and not is_of_dialog:
+            self._answers.refuse(stem, key, status, headers, now)
+        else:
+            self._answers.answer(stem, key, request.method, status, headers, now)
 
     def _has_moved(self, dialog: Dialog, request: Request, source: Peer) -> bool:
         """Return whether the peer of a dialog is reached where it has sent a request from.
