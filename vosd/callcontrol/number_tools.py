@@ -111,12 +111,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:
         return None
     number = without_end_signs(for_matching(call.callee))
-    if is_emergency or not (number.isascii() and number.isdigit()):
-        return None  # names are not ported, and servers refuse them
-    if terms.prefixes and not number.startswith(terms.prefixes):
+    if is_emergency or not _may_be_ported(number, terms, admission):
         return None
-    if admission.catalogue.routes.phone(number) is not None:
-        return None  # a number of ours
     if not terms.rate_by_routing_number:
         # The rate is that of the dialled number, so a call without rate or money causes no query, which may be paid.
         refusal = admission.find_sell_rate(call)
@@ -125,6 +121,13 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     otherwise = None if terms.fail_open else NO_PORTABILITY
     question = WhichRoutingNumber(number, gateway.account)
     return Ask(question, terms.timeout_ms, otherwise, partial(_looked_up, terms, call))
+
+
+def _may_be_ported(number: str, terms: PortabilityTerms, admission: Admission) -> bool:
+    """Return whether a number is looked up: no name, which servers refuse, and no number of ours."""
+    if not (number.isascii() and number.isdigit()) or admission.catalogue.routes.phone(number) is not None:
+        return False
+    return not terms.prefixes or number.startswith(terms.prefixes)
 
 
 def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:

@@ -130,6 +130,10 @@ class LostAttempts:
             self._note_refusal(lost, invite, 0 if transaction is None else transaction.refused_with, ms)
         if lost.open and not (is_answered and is_latest):
             return {}
+        return self._end(lost, ms, now)
+
+    def _end(self, lost: _Lost, ms: int, now: Instant) -> Mapping[bytes, LeftOver]:
+        """Write the record of a call, or a late answer of one; return as ``over``."""
         del self._calls[lost.record.call_id]
         others = [each for each in lost.open.values() if not lost.is_latest(each)]
         for each in others if lost.was_in_progress(is_latest=False) else ():
