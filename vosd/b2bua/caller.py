@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.extensions import reliability_of
-from vosd.b2bua.identity import CallerIdentity, caller_identity_of
+from vosd.b2bua.identity import CallerIdentity
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.leg_facts import LegSessions
@@ -102,19 +102,17 @@ class Caller:
         source: Peer,
         dialect: CallerDialect,
         wish: Wish,
-        user: str = "",
-        identity: CallerIdentity | None = None,
-        server_name: str = "",
+        user: str,
+        identity: CallerIdentity,
+        server_name: str,
     ) -> "Caller":
         """Make the caller of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
 
-        ``identity`` is that of the INVITE, where it was read already; ``server_name`` is what the certificate of its
-        connection has proven.
+        ``server_name`` is what the certificate of its connection has proven.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
         """
-        caller_identity, reliability = identity or caller_identity_of(request), reliability_of(request, dialect)
         is_detected = user != "" and dialect.nat is _AUTO
         is_elsewhere = is_detected and endpoint.dialogs.has_called_from_elsewhere(user, request, source)
         dialog = Dialog.of_caller(
@@ -129,10 +127,10 @@ class Caller:
         )
         if dialog.is_behind_nat and is_answered_where_seen(dialect.nat, request, source):
             transaction.answer_at(source)
-        progress = InviteProgress(request.sequence, wish, reliability)
-        caller = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
+        progress = InviteProgress(request.sequence, wish, reliability_of(request, dialect))
+        caller = cls(endpoint, transaction, dialog, dialect, progress, identity)
         caller.invite_message = request
-        caller.leg.facts.is_anonymous = not caller_identity.is_simple and caller_identity.withholds_session
+        caller.leg.facts.is_anonymous = not identity.is_simple and identity.withholds_session
         caller.offer = caller.leg.take_session(request)
         progress.valid_s = None if request.header("expires") is None else _valid_s(request)
         transaction.owner = caller

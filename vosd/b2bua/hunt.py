@@ -318,7 +318,7 @@ class Hunt:
         self.stays = self.is_refused = False
         self.responding = self.refused_number = None
 
-    def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome, device: str = "") -> bool:
+    def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome, device: str) -> bool:
         """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7).
 
         It ends the search, too, but for a phone of a group that rings in turn: the next phone follows.

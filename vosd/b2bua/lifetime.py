@@ -123,7 +123,7 @@ class Lifetime:
         return min(until_ms, max(until_ms - granted.warns_ms, granted.answered_at.mono + _BEGUN_MS))
 
     def billed_until(
-        self, legs: Iterable[Leg], noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None = None
+        self, legs: Iterable[Leg], noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None
     ) -> tuple[Instant, DeadCall]:
         """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer.
 

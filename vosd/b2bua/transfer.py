@@ -86,8 +86,8 @@ class CallTransfer:
         event: str,
         *,
         notifies: bool,
+        first_called: bool,
         consults: bool = False,
-        first_called: bool = False,
     ) -> "CallTransfer":
         """Prepare the transfer of the other side of a call."""
         facts = TransferFacts(Stage.CALLING, notifies, consults, first_called=first_called)

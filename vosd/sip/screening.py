@@ -86,7 +86,7 @@ def objection(request: Request, passed: frozenset[str] = frozenset(), *, is_rela
     return objection_to_body(request, passed)
 
 
-def objection_to_body(request: Request, passed: frozenset[str] = frozenset()) -> Objection | None:
+def objection_to_body(request: Request, passed: frozenset[str]) -> Objection | None:
     """Return the objection to the body of a request that may change a session, or None.
 
     Types that are required, and among those that are ``passed``, are noted in the INVITE of a new call: only gateways

@@ -45,7 +45,7 @@ _KEPT_FACTS: Final = tuple(
 class EstablishedCall:
     """One established call, as the journal has it."""
 
-    def __init__(self, call: OpenCall, known: KnownObjects, settings: CallSettings, shift_ms: int = 0) -> None:
+    def __init__(self, call: OpenCall, known: KnownObjects, settings: CallSettings, shift_ms: int) -> None:
         """Read a call whose description has instants that are to be moved by ``shift_ms``.
 
         Raises:

@@ -41,7 +41,7 @@ def cost_of_late_answer(
     now: Instant,
     *,
     charged_from_invite: bool,
-    paid_ms: int | None = None,
+    paid_ms: int | None,
 ) -> CallRecord | None:
     """Return the record of a late answer, under a new ``call_id``; None = the vendor charges nothing for it.
 

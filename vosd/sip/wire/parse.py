@@ -137,7 +137,7 @@ def _scan_response(data: bytes, head: str, body_start: int) -> Response | None:
     )
 
 
-def read_by_rules(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
+def read_by_rules(data: bytes, limits: Limits) -> Request | Response:
     """Parse one datagram rule by rule: the general parser, which judges every fault.
 
     Raises:
