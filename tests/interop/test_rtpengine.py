@@ -17,11 +17,13 @@ from e2e.addresses import NETWORK
 from vosd.media.rtpengine_orders import (
     EngineAnswer,
     RtpAnswer,
+    RtpBlock,
     RtpList,
     RtpOffer,
     RtpOrder,
     RtpQuery,
     RtpReply,
+    RtpUnblock,
     session_order,
 )
 from vosd.rtpengine import pool as pool_module
@@ -139,6 +141,30 @@ async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool
     assert (
         await pool.medium(session_order(RtpAnswer, "forks", offered_by(caller), "c", "a"), "one")
     ).port == second.port
+
+
+@pytest.mark.parametrize("answers", ["b", "c"])
+async def test_of_two_sides_that_ring_the_one_is_heard_that_answers_and_until_then_nothing(
+    pool: Pool, peers: list[RtpPeer], answers: str
+) -> None:
+    caller, *others, attacker = peers
+    call, before = f"rings-{answers}", f"before-{answers}"
+    await pool.replied(session_order(RtpOffer, before, offered_by(caller), "a", "b"))
+    await pool.ask(RtpBlock(call=before, leg="b"), "one")  # shows whether it knows its leg
+    offers = [session_order(RtpOffer, call, offered_by(caller), "a", leg) for leg in ("b", "c")]
+    ports = [await pool.medium(offer, "one") for offer in offers]
+    for leg in ("b", "c"):
+        await pool.replied(RtpBlock(call=call, leg=leg), "one")
+    assert [await pool.medium(offer, "one") for offer in offers] == ports
+    for port in ports:
+        attacker.send((port.host, port.port), 5)
+    side, of_side = (others[0], ports[0]) if answers == "b" else (others[1], ports[1])
+    of_caller = await pool.medium(session_order(RtpAnswer, call, offered_by(side), "a", answers), "one")
+    await pool.replied(RtpUnblock(call=call, leg=answers), "one")
+    side.send((of_side.host, of_side.port), 5)
+    caller.send((of_caller.host, of_caller.port), 5)
+    assert heard(caller) == {side.ssrc}
+    assert heard(side) == {caller.ssrc}
 
 
 @pytest.mark.parametrize("name", ODD)

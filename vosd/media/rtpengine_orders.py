@@ -28,6 +28,8 @@ LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
 _UNREAD: Final = frozenset({"Failed to parse SDP", "Incomplete SDP specification", "Error rewriting SDP"})
 """Errors of descriptions, such as one with a payload type above 127 (seen with 10.5.3)."""
+_UNNAMED: Final = "no such tag"
+_NO_MEDIA: Final = b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
 BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""
@@ -81,6 +83,12 @@ class RtpSession(RtpOrder, frozen=True, kw_only=True):
     sdp: str
     author: str = msgspec.field(name="from-tag")
     reader: str = msgspec.field(name="to-tag")
+    branch: str | UnsetType = msgspec.field(default=UNSET, name="via-branch")
+    """The tag of the reader of an offer that makes its leg, and of the answer.
+
+    Versions that give it to a leg with its answer alone find that leg by it, else they take the leg that was offered
+    media last (seen with 12.5 and 26.3).
+    """
     flags: tuple[str, ...]
     seen_at: tuple[str, str] | UnsetType = msgspec.field(default=UNSET, name="received from")
     family: str | UnsetType = msgspec.field(default=UNSET, name="address family")
@@ -185,8 +193,11 @@ def session_order(
     tos: int = 0,
     form: MediaForm | None = None,
     goes_on_passing: bool = False,
+    is_new: bool = True,
 ) -> RtpOffer | RtpAnswer:
     """Return the order that has a description rewritten.
+
+    ``is_new``: an offer makes the leg of its reader.
 
     ``form`` is what encryption and ICE become; None = they pass, but for ICE, which is removed.
     ``goes_on_passing``: packets are forwarded as they are, although the rtpengine knows the keys.
@@ -212,6 +223,7 @@ def session_order(
         sdp=session.decode("latin-1"),
         author=author,
         reader=reader,
+        branch=reader if is_new or kind is not RtpOffer else UNSET,
         flags=(*_ALWAYS, *learning, *passing),
         seen_at=(_family(seen_at), seen_at) if seen_at is not None and _FROM_SIP in learning else UNSET,
         family=UNSET if reader_host is None else _family(reader_host),
@@ -222,6 +234,11 @@ def session_order(
         supports=_SUPPORTS,
     )
     return order if form is None else _in_form(order, form)
+
+
+def naming_order(call: str, author: str, reader: str) -> RtpOffer | RtpAnswer:
+    """Return an answer without media to the offer of an author: it names the leg of the reader, and changes nothing."""
+    return session_order(RtpAnswer, call, _NO_MEDIA, author, reader)
 
 
 def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnswer:
@@ -364,6 +381,11 @@ class RtpReply(msgspec.Struct, frozen=True, gc=False):
     def is_about_session(self) -> bool:
         """Whether it does not read the description of the order; another one would not, either."""
         return self.error in _UNREAD
+
+    @property
+    def is_about_name(self) -> bool:
+        """Whether it does not know the leg by its tag: versions from 12.4 on learn that from an answer alone."""
+        return _UNNAMED in self.error
 
     @property
     def session(self) -> bytes:

@@ -27,6 +27,7 @@ from vosd.media.rtpengine_orders import (
     RtpStatistics,
     datagram_of,
     missing_family,
+    naming_order,
     reply_of,
 )
 from vosd.obs.events import GONE, Event, log as _log
@@ -76,6 +77,8 @@ class _Engine:
         """Percentage of its ports that are in use, as it said last."""
         self.orphans: OrderedDict[str, None] = OrderedDict()
         """Calls that may be there and are not wanted."""
+        self.names_late = False
+        """Whether it knows a leg by its tag from an answer on alone, as it has shown."""
         self.ending: set[str] = set()
         """Left-over calls whose end it is asked for at present."""
 
@@ -232,6 +235,8 @@ class RtpEnginePool:
         if engine.port != port or engine.host != host or (reply := reply_of(content)) is None:
             return
         del self._orders[cookie]
+        if reply.error and reply.is_about_name:
+            waiting.engine.names_late = True
         family = missing_family(waiting.order, reply)
         if family and isinstance(waiting.order, RtpOffer | RtpAnswerInAnyFamily):
             # its reader may take the other one, too: what it describes next shows that
@@ -293,6 +298,9 @@ class RtpEnginePool:
         waiting = _Order(cookie, order, datagram_of(cookie, order), done, self._now, engine, others, makes_call)
         self._orders[cookie] = waiting
         self._dispatch(waiting)
+        if engine.names_late and isinstance(order, RtpOffer) and order.branch is not UNSET and order.call is not UNSET:
+            # before the next offer of its author: 12.5 would give its reader's tag to this leg
+            self._post(naming_order(order.call, order.author, order.reader), engine, lambda _answer: None)
         return cookie
 
     def _dispatch(self, waiting: _Order) -> None:

@@ -76,6 +76,9 @@ class VirtualRtpEngines:
         """Legs whose media are blocked: rtpengine, call, tag."""
         self.playing: dict[tuple[str, str], tuple[str | bytes, int]] = {}
         """Files or their contents, and how often, by call and tag of the leg that hears them; no file has an end."""
+        self.names_late = False
+        """Whether a leg is known by its tag from its own description on alone, as in versions from 12.4 on."""
+        self._named: set[tuple[str, str, str]] = set()
         self.cannot_play = False
         self.missing: set[str] = set()
         """Files that are not on their machines."""
@@ -225,6 +228,8 @@ class VirtualRtpEngines:
             if (engine, order.call) not in self.calls:
                 return RtpReply("error", error="Unknown call-id")
             assert "directional" in order.flags, "12.4 would block all legs of the call"
+            if self.names_late and (engine, order.call, order.leg) not in self._named:
+                return RtpReply("error", error="From-tag given, but no such tag exists")
             act = self.blocked.add if isinstance(order, RtpBlock) else self.blocked.discard
             act((engine, order.call, order.leg))
             return RtpReply(OK)
@@ -244,6 +249,11 @@ class VirtualRtpEngines:
         if isinstance(order, RtpAnswer):
             assert (engine, order.call) in self.calls, "an answer belongs to an offer"
         assert order.author != order.reader
+        if isinstance(order, RtpAnswer) or order.reader not in self._tags.get((engine, order.call), set()):
+            assert order.branch == order.reader, "a leg of several that ring is found by it"
+        self._named.add((engine, order.call, order.author if isinstance(order, RtpOffer) else order.reader))
+        if "\nm=" not in order.sdp:
+            return RtpReply(OK)
         self.sessions.append(order)
         self._tags.setdefault((engine, order.call), set()).update((order.author, order.reader))
         reader = order.reader if isinstance(order, RtpOffer) else order.author

@@ -148,9 +148,11 @@ def blocked(engines) -> list[int]:
     return sorted(numbers[tag] for *_, tag in engines.blocked)
 
 
-def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its_media():
+@pytest.mark.parametrize("names_late", [False, True])
+def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its_media(names_late):
     """An rtpengine would take any source there."""
     scene, engines = scene_with(vendors=2)
+    engines.names_late = names_late
     scene.vendor.script = Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_000, 503)))
     scene.vendors[1].script = Script((Line(0, 180), Line(500, 200, OTHER_ANSWER)))
     call = scene.begun_call(after_ms=300)
@@ -210,8 +212,10 @@ def test_a_leg_that_the_process_before_has_left_at_an_rtpengine_is_blocked():
     scene.finish(call)
 
 
-def test_of_telephones_that_ring_together_the_one_is_heard_that_has_described_its_media_last():
+@pytest.mark.parametrize("names_late", [False, True])
+def test_of_telephones_that_ring_together_the_one_is_heard_that_has_described_its_media_last(names_late):
     names, engines = ("7001", "7002"), VirtualRtpEngines()
+    engines.names_late = names_late
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     did = Did(CALLEE, "acme", phones=names, ring=RingOrder.TOGETHER)
     known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
@@ -281,6 +285,36 @@ def test_a_side_whose_media_could_not_be_let_through_is_tried_again():
     scene.poll_rtpengines()
     assert blocked(engines) == []
     scene.finish(call)
+
+
+def test_a_side_that_describes_its_media_while_its_leg_is_named_is_heard():
+    scene, engines = scene_with()
+    engines.names_late = True
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call = scene.answered_call(talk_ms=1_000)
+    assert (blocked(engines), blocks(engines).total()) == ([], 2)
+    scene.finish(call)
+
+
+def test_a_leg_that_cannot_be_named_is_named_again_while_it_rings():
+    scene, engines = scene_with()
+    reply, lost = engines._reply, []
+
+    def refuse_once(engine, order):
+        if isinstance(order, RtpAnswer) and not lost:
+            lost.append(order)
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply, engines.names_late = refuse_once, True
+    scene.vendor.script = Script((Line(0, 180), Line(9_000, 486)))
+    call = scene.begun_call(after_ms=500)
+    assert (len(lost), blocked(engines)) == (1, [])
+    for _ in range(6):
+        scene.poll_rtpengines(wait_ms=1_000)
+    assert blocked(engines) == [1]
+    scene.wire.run_until(lambda: call.final == 486)
+    scene.close()
 
 
 @pytest.mark.parametrize("describes", [True, False])

@@ -702,10 +702,26 @@ def test_the_form_of_an_offer(trust, seen_at, flags):
     assert written.pop("received from", None) == (["IP6", seen_at] if "SIP source address" in flags else None)
     assert written.pop("sdp").encode("latin-1") == session
     assert written == {
-        "command": "offer", "call-id": "c", "from-tag": "a", "to-tag": "b", "ICE": "remove", "replace": ["origin"],
-        "flags": ["strict source", "port latching", *flags], "address family": "IP6", "rtcp-mux": ["demux"], "TOS": 160,
-        "supports": ["load limit"],
+        "command": "offer", "call-id": "c", "from-tag": "a", "to-tag": "b", "via-branch": "b", "ICE": "remove",
+        "replace": ["origin"], "flags": ["strict source", "port latching", *flags], "address family": "IP6",
+        "rtcp-mux": ["demux"], "TOS": 160, "supports": ["load limit"],
     }  # fmt: skip
+
+
+def test_a_leg_is_named_behind_the_offer_that_makes_it_where_an_order_about_one_was_refused(world):
+    world.results["one"] = {"result": "error", "error-reason": "From-tag given, but no such tag exists"}
+    world.ask(RtpBlock(call="vosd-1", leg="b"), engine="one")
+    world.run(0)
+    del world.results["one"]
+    for is_new in (True, False):
+        world.ask(session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", is_new=is_new), engine="one")
+    world.ask(OFFER, engine="two")
+    world.run(0)
+    orders = [(name, order["command"]) for _, name, _, order in world.sent if "from-tag" in order]
+    assert orders[1:] == [("one", "offer"), ("one", "answer"), ("one", "offer"), ("two", "offer")]
+    (named,) = [order for *_, order in world.sent if order["command"] == "answer"]
+    assert (named["from-tag"], named["to-tag"], named["via-branch"]) == ("a", "b", "b")
+    assert "m=" not in named["sdp"]
 
 
 def test_an_order_to_block_a_leg_says_that_it_is_about_that_leg_alone():

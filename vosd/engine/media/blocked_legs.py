@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 from vosd.media.leg_media import LegMedia, RtpCall
-from vosd.media.rtpengine_orders import OK, Done, EngineAnswer, MediaEngines, RtpBlock, RtpUnblock
+from vosd.media.rtpengine_orders import OK, Done, EngineAnswer, MediaEngines, RtpBlock, RtpUnblock, naming_order
 
 
 class BlockedLegs:
@@ -25,8 +25,8 @@ class BlockedLegs:
         """Legs in place of which others are played music, and those others."""
         self.gone: dict[RtpCall, set[int]] = {}
         """Legs that have left calls which go on."""
-        self._open: set[int] = set()
-        """Legs that were to be blocked, and are not."""
+        self._open: dict[int, int] = {}
+        """Legs that were to be blocked, and are not, and the leg whose offer each has not answered; 0 = none."""
         self._newcomers: dict[int, int] = {}
         """Legs that wait for the answer of another one, and the leg that each replaces then."""
 
@@ -41,10 +41,10 @@ class BlockedLegs:
             done = partial(self._unblocked, call, number)
             self._engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
 
-    def hold_back(self, call: RtpCall, number: int) -> None:
-        """Block a leg until it describes its media to another one."""
+    def hold_back(self, call: RtpCall, number: int, offerer: int = 0) -> None:
+        """Block a leg until it describes its media to another one, such as an ``offerer`` that it has not answered."""
         self.held[number] = False
-        self.block(call, number, partial(self._answered, call, number))
+        self.block(call, number, partial(self._answered, call, number, offerer))
 
     def wait(self, call: RtpCall, newcomer: int, replaced: int) -> None:
         """Block a leg that replaces another one, whose media pass until the other side has answered."""
@@ -66,7 +66,7 @@ class BlockedLegs:
             self.let_pass(call, reader.number)
             self.replaced(call, self._newcomers.pop(reader.number), reader.number)
         if not reader.sources and reader.number not in self.held and not reader.is_over:
-            self.hold_back(call, reader.number)
+            self.hold_back(call, reader.number, author.number)
 
     def replaced(self, call: RtpCall, before: int, later: int) -> None:
         """Block a leg in place of whose early media those of a later one are forwarded: never those of two."""
@@ -103,7 +103,7 @@ class BlockedLegs:
         if number in left:
             left.discard(number)
             self.held[number] = False
-        for each in left & self._open:
+        for each in left & self._open.keys():
             self.left(call, each)
 
     def left(self, call: RtpCall, number: int) -> None:
@@ -115,12 +115,12 @@ class BlockedLegs:
         if number in self._newcomers:
             del self._newcomers[number]
         self._muted.pop(number, None)
-        self._open.discard(number)
+        self._open.pop(number, None)
         self.gone.setdefault(call, set()).add(number)
         if len(self._legs[call]) > 1:
-            self.block(call, number, partial(self._answered, call, number))
+            self.block(call, number, partial(self._answered, call, number, 0))
         else:
-            self._open.add(number)
+            self._open[number] = 0
 
     def found(self, call: RtpCall, numbers: Iterable[int]) -> None:
         """Block all of these legs, which an rtpengine has, that the switch does not know or has ended."""
@@ -145,7 +145,7 @@ class BlockedLegs:
             if number in self._newcomers:
                 del self._newcomers[number]
             self._muted.pop(number, None)
-            self._open.discard(number)
+            self._open.pop(number, None)
 
     def repeat(self, call: RtpCall) -> None:
         """Give the orders again that were not followed."""
@@ -154,23 +154,31 @@ class BlockedLegs:
             if self.held[number]:
                 self.let_pass(call, number)
             elif number in self._open:
-                self._open.discard(number)
-                self.hold_back(call, number)
-        for number in self.gone.get(call, set()) & self._open:
-            self._open.discard(number)
-            self.block(call, number, partial(self._answered, call, number))
+                self.hold_back(call, number, self._open.pop(number))
+        for number in self.gone.get(call, set()) & self._open.keys():
+            self.block(call, number, partial(self._answered, call, number, self._open.pop(number)))
 
-    def _answered(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
-        """Let media of a leg pass that has described them before this answer: a lost order is repeated late."""
+    def _answered(
+        self, call: RtpCall, number: int, offerer: int, answer: EngineAnswer | None, *, is_named: bool = False
+    ) -> None:
+        """Let media of a leg pass that has described them before this answer: a lost order is repeated late.
+
+        A leg that its rtpengine does not know by its number is named, and blocked then.
+        """
         is_blocked = answer is not None and answer.reply.result == OK
+        if offerer and not is_named and answer is not None and not is_blocked and answer.reply.is_about_name:
+            name = naming_order(call.name, str(offerer), str(number))
+            self._engines.ask(name, _ignore, engine=call.engine)
+            self.block(call, number, partial(self._answered, call, number, offerer, is_named=True))
+            return
         if number in self._legs.get(call, ()):
             if self.held.get(number) is not False:
                 self.held[number] = True
                 self.let_pass(call, number)
             elif not is_blocked:
-                self._open.add(number)
+                self._open[number] = offerer
         elif not is_blocked and number in self.gone.get(call, ()):
-            self._open.add(number)
+            self._open[number] = offerer
 
     def _unblocked(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
         """Note that media of a leg pass; block it again where it has left meanwhile, or is to be blocked again."""

@@ -197,7 +197,8 @@ class RtpEngineCalls:
             author.passes_keys = reader.passes_keys = False
         marks = author.passes_keys, reader.passes_keys
         # an rtpengine that does not know the call has no offer to answer
-        order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
+        is_new = call is None or reader.number not in self._legs[call]
+        order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None, is_new=is_new)
 
         if call is not None:
             self._count_given(call)
@@ -253,7 +254,9 @@ class RtpEngineCalls:
                 known.author.passes_keys, known.reader.passes_keys = marks
             prepared(() if answer is None or is_refused else answer.reply.places, now)
 
-        return self.ask_in_turn(waiting, _order_for(known, call.name, is_offer=True), call.engine, answered)
+        is_new = known.reader.number not in self._legs[call]
+        order = _order_for(known, call.name, is_offer=True, is_new=is_new)
+        return self.ask_in_turn(waiting, order, call.engine, answered)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
         """Give an rtpengine the offer and the answer of two legs again, which have their ports.
@@ -624,8 +627,10 @@ def _formats(described: Sequence[Medium]) -> set[tuple[int, str]]:
     return {pair for each in described for pair in zip(each.payloads, each.codecs, strict=True)}
 
 
-def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
+def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: bool = False) -> RtpOffer | RtpAnswer:
     """Return the order for a description; tags are those of the offer, also for its answer.
+
+    ``is_new``: an offer makes the leg of its reader.
 
     It is given: both legs have noted what it says about their keys. Where it is refused, they note that it has not.
     """
@@ -642,6 +647,7 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOff
         tos=wanted.tos,
         form=wanted.form,
         goes_on_passing=wanted.goes_on_passing,
+        is_new=is_new,
     )
     if PASSING in order.flags:
         wanted.author.passes_keys = wanted.reader.passes_keys = True
