@@ -63,7 +63,7 @@ class Office:
         )
 
     def scope_of(self, who):
-        return scope_of(who, self.definitions.accounts(), self.definitions.agents())
+        return scope_of(who, self.definitions.accounts(), self.definitions.hierarchy())
 
     def now(self) -> int:
         return NOW

@@ -28,6 +28,7 @@ from vosd.admin.shadow_rating import CdrMap
 from vosd.base.search_text import Searched, SearchText
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
@@ -128,6 +129,10 @@ class Defined:
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+    def hierarchy(self) -> Hierarchy:
+        """Return which accounts stand above which."""
+        return Hierarchy.of(self._accounts)
 
     def export_profile(self, file: Path) -> ExportProfile:
         """Return a profile that is called as its file."""

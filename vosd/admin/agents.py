@@ -20,9 +20,9 @@ class MayNotActError(VosError):
 
 
 def authority_of(
-    accounts: Mapping[str, Account], agents: Mapping[str, str], agent: str, *, was_agent: bool = False
+    accounts: Mapping[str, Account], hierarchy: Hierarchy, agent: str, *, was_agent: bool = False
 ) -> Authority:
-    """Return what an agent sees and may do; ``agents`` has the agent of each account that names one.
+    """Return what an agent sees and may do; ``hierarchy`` has all accounts, or all from the agent upwards.
 
     ``was_agent``: it may have no account below it any more.
 
@@ -31,7 +31,7 @@ def authority_of(
         NoAgentError: it is none.
         MayNotActError: it is disabled, or one above it is; or it cannot be recorded.
     """
-    hierarchy, chain = _enabled_chain(accounts, agents, agent, "agent")
+    chain = _enabled_chain(accounts, hierarchy, agent, "agent")
     if len(recorded_as(agent)) > NAME_LENGTH:
         longest = NAME_LENGTH - len(RECORDED_AS)
         message = f"agent {agent} may not act: an id of more than {longest} characters cannot be recorded with its acts"
@@ -39,37 +39,35 @@ def authority_of(
     return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain}, was_agent=was_agent)
 
 
-def authority_of_customer(accounts: Mapping[str, Account], agents: Mapping[str, str], customer: str) -> Authority:
+def authority_of_customer(accounts: Mapping[str, Account], hierarchy: Hierarchy, customer: str) -> Authority:
     """Return what a customer sees: its own account; it changes none.
 
     Raises:
         UnknownAccountError: it is not configured.
         MayNotActError: it is disabled, or an agent above it is.
     """
-    _enabled_chain(accounts, agents, customer, "customer")
+    _enabled_chain(accounts, hierarchy, customer, "customer")
     return Authority(customer, frozenset({Right.OWN_PAYMENTS}), called="customer")
 
 
-def _enabled_chain(
-    accounts: Mapping[str, Account], agents: Mapping[str, str], account: str, called: str
-) -> tuple[Hierarchy, tuple[str, ...]]:
+def _enabled_chain(accounts: Mapping[str, Account], hierarchy: Hierarchy, account: str, called: str) -> tuple[str, ...]:
     configured(accounts, account)
-    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
     chain = (account, *hierarchy.above(account))
     disabled = next((name for name in chain if not accounts[name].enabled), None)
     if disabled is not None:
         who = "it" if disabled == account else f"agent {disabled} above it"
         raise MayNotActError(f"{called} {account} may not act: {who} is disabled (enabled: no)")
-    return hierarchy, chain
+    return chain
 
 
-def rate_groups_of(accounts: Mapping[str, Account], agent: str, named: "NamedGroups") -> frozenset[str] | None:
+def rate_groups_of(
+    accounts: Mapping[str, Account], hierarchy: Hierarchy, agent: str, named: "NamedGroups"
+) -> frozenset[str] | None:
     """Return the rate groups that an agent may give to accounts below it; None = any.
 
     Without ``sub_rate_groups`` these are its own and those of its tree, as far as the agents above it may give them.
     """
     given: frozenset[str] | None = None
-    hierarchy = Hierarchy.of(accounts)
     groups_of_trunks: Mapping[str, Collection[str]] | None = None  # reads all phones: once, and only where it is asked
     for each in (agent, *hierarchy.above(agent)):
         own = frozenset(accounts[each].sub_rate_groups)

@@ -172,4 +172,4 @@ def _read_accounts(switch: ConfiguredSwitch) -> None:
     """
     _ = switch.database_url  # before anything is read of a database that is not the switch's
     with suppress(VosError):
-        switch.excerpt.agents()
+        switch.excerpt.hierarchy()

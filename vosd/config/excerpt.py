@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.base.search_text import SearchText
     from vosd.billing.accounts import Account
+    from vosd.billing.agents import Hierarchy
     from vosd.billing.currencies import Currencies
     from vosd.billing.period_rates import PeriodRates
     from vosd.billing.ports import Rates, RateTable
@@ -109,6 +110,7 @@ class Excerpt:
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
         self._agents: Mapping[str, str] | None = None
+        self._hierarchy: Hierarchy | None = None
         self._search_texts: SearchTexts | None = None
         self._written_currencies: ReadCurrencies | None = None
         self.texts: Texts | None = None
@@ -196,6 +198,15 @@ class Excerpt:
         if self._agents is None:
             self._agents = self.accounts().agents()
         return self._agents
+
+    def hierarchy(self) -> "Hierarchy":
+        """Return which accounts stand above which, as written; found once, too."""
+        from vosd.billing.agents import Hierarchy
+
+        if self._hierarchy is None:
+            agents = self.agents()
+            self._hierarchy = Hierarchy({name: agents.get(name) for name in self.accounts()})
+        return self._hierarchy
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
@@ -650,7 +661,7 @@ class Excerpt:
         if any(each.severity is Severity.ERROR for each in found):
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
-        self._agents = self._written_currencies = None
+        self._agents = self._hierarchy = self._written_currencies = None
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

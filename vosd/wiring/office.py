@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vosd.admin.shadow_rating import CdrMap
     from vosd.base.search_text import SearchText
     from vosd.billing.accounts import Account
+    from vosd.billing.agents import Hierarchy
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
@@ -61,6 +62,9 @@ class _Configured:
 
     def agents(self) -> "Mapping[str, str]":
         return self._switch.excerpt.agents()
+
+    def hierarchy(self) -> "Hierarchy":
+        return self._switch.excerpt.hierarchy()
 
     def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
         from vosd.config.written_objects import written_gateways

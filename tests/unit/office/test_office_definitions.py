@@ -349,6 +349,14 @@ async def test_a_trial_names_the_running_calls_that_use_an_object(office: Office
         assert (await set_objects(office, operator(), wanted)).calls_unknown == "not now"
 
 
+async def test_a_trial_counts_the_calls_of_accounts_below_an_agent_too(office: Office, tmp_path: Path) -> None:
+    calls = [running(0, customer_account="shop"), running(1, customer_account="south", vendor_account="shop")]
+    south = WantedObject("accounts", "south", {"currency": "EUR"})
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls):
+        made = await set_objects(office, operator(), SetObjects(objects=(south,), is_trial=True))
+        assert [each.calls for each in made.changes] == [CallsUsing(2, ["call-0", "call-1"])]
+
+
 async def test_a_trial_says_where_no_switch_runs_that_could_be_asked_for_calls(office: Office) -> None:
     made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_trial=True))
     assert (made.calls_unknown, made.changes[0].calls) == ("no switch runs", None)

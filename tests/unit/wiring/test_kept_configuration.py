@@ -70,7 +70,7 @@ def test_a_configuration_is_read_once_while_nothing_changes(kept: KeptConfigurat
     again = kept.current(VERSION)
     assert (again, again.excerpt, again.load().catalogue) == (first, first.excerpt, catalogue)
     assert again.load().catalogue is catalogue
-    assert again.excerpt.agents() is first.excerpt.agents()
+    assert again.excerpt.hierarchy() is first.excerpt.hierarchy()
 
 
 def test_two_threads_that_want_a_configuration_load_it_once(kept: KeptConfiguration) -> None:

@@ -239,7 +239,7 @@ class AgentObjects:
         """
         assert self._scope.agent is not None
         accounts, groups = self._definitions.accounts(), self._definitions.named_groups()
-        given = rate_groups_of(accounts, self._scope.agent, groups)
+        given = rate_groups_of(accounts, self._definitions.hierarchy(), self._scope.agent, groups)
         return given, groups_of_vendors(accounts, groups) if given is None else frozenset()
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:

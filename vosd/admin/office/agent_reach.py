@@ -9,6 +9,7 @@ from typing import Final
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal, scope_of
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right
 from vosd.catalogue.stored_objects import DefinitionsMoved
 
@@ -50,8 +51,7 @@ class AgentReach:
         """
         if not {each.agent for each in accounts.values() if each.agent is not None} <= accounts.keys():
             raise DefinitionsMoved("an object was changed meanwhile, and nothing was done: do the same again")
-        agents = {name: each.agent for name, each in accounts.items() if each.agent is not None}
-        scope = scope_of(who, accounts, agents, was_agent=True)
+        scope = scope_of(who, accounts, Hierarchy.of(accounts), was_agent=True)
         for right in sorted(self._rights):
             scope.require_right(right)
         for name in sorted(self._accounts.difference(ended)):

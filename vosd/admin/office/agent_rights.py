@@ -1,6 +1,7 @@
 """Use case of the review of agents: the rights that each has, and the people and programs that use them."""
 
 import asyncio
+from collections import defaultdict
 from typing import Final
 
 import msgspec
@@ -8,7 +9,6 @@ import msgspec
 from vosd.admin.office.office import Office, needs
 from vosd.admin.office.principal import ActsFor, Permission, Principal
 from vosd.admin.office.roles import ListRoles, list_roles
-from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right, Rights
 
 _AT_ONCE: Final = 200
@@ -41,24 +41,23 @@ class ListAgents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @needs(Permission.PEOPLE_SEE)
 async def list_agents(office: Office, who: Principal, _order: ListAgents) -> list[AgentSheet]:
     """Return the agents by the names of their accounts."""
-    accounts, agents = office.definitions.accounts(), office.definitions.agents()
-    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+    accounts, hierarchy = office.definitions.accounts(), office.definitions.hierarchy()
     roles = {each.name for each in await list_roles(office, who, ListRoles()) if each.acts_for is ActsFor.AGENT}
-    people = [each for each in await office.stores.people.all() if each.role in roles and not each.disabled_at]
-    tokens = [
-        each
-        for each in await office.stores.access.tokens()
-        if each.role in roles
-        and each.revoked_at is None
-        and (each.expires_at is None or each.expires_at > office.now())
-    ]
-    acting = {each.account for each in people} | {each.account for each in tokens}
+    people: dict[str | None, list[str]] = defaultdict(list)
+    for person in await office.stores.people.all():
+        if person.role in roles and not person.disabled_at:
+            people[person.account].append(person.name)
+    tokens: dict[str | None, list[str]] = defaultdict(list)
+    for token in await office.stores.access.tokens():
+        has_ended = token.expires_at is not None and token.expires_at <= office.now()
+        if token.role in roles and token.revoked_at is None and not has_ended:
+            tokens[token.account].append(f"{token.name} ({token.id})")
     found = []
     for number, name in enumerate(sorted(accounts), start=1):
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)  # else the API would answer nothing else until all of many accounts are read
         account = accounts[name]
-        if not (hierarchy.is_agent(name) or account.rights or name in acting):
+        if not (hierarchy.is_agent(name) or account.rights or name in people or name in tokens):
             continue
         rights = account.rights.intersection(*(accounts[above].rights for above in hierarchy.above(name)))
         found.append(
@@ -69,8 +68,8 @@ async def list_agents(office: Office, who: Principal, _order: ListAgents) -> lis
                 rights=_in_order(rights),
                 suspended=_in_order(account.rights - rights),
                 accounts=sum(1 for _ in hierarchy.all_below(name)),
-                people=tuple(each.name for each in people if each.account == name),
-                tokens=tuple(f"{each.name} ({each.id})" for each in tokens if each.account == name),
+                people=tuple(people.get(name, ())),
+                tokens=tuple(tokens.get(name, ())),
             )
         )
     return found

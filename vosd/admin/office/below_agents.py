@@ -9,7 +9,6 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.principal import OrderError, Scope
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
-from vosd.billing.agents import Hierarchy
 
 _AT_ONCE: Final = 200
 
@@ -32,8 +31,6 @@ def require_agent(agent: str | None, *, is_whole: bool) -> None:
 def accounts_below(office: Office, scope: Scope, agent: str, *, is_whole: bool) -> frozenset[str]:
     """Return the accounts directly below an agent; ``is_whole``: those of its sub-agents, too."""
     scope.require_visible(agent)
-    accounts = office.definitions.accounts()
-    configured(accounts, agent)
-    agents = office.definitions.agents()
-    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+    configured(office.definitions.accounts(), agent)
+    hierarchy = office.definitions.hierarchy()
     return frozenset(hierarchy.all_below(agent) if is_whole else hierarchy.directly_below(agent))

@@ -22,7 +22,7 @@ async def check_number(definitions: ConfiguredObjects, agent: str, made: int) ->
         TooManyObjectsError: one of them may not; which one above it is not said.
     """
     payers = await asyncio.to_thread(definitions.accounts_of("mapping_gateways", "phones"))
-    refused = await asyncio.to_thread(_refused_by, definitions.accounts(), definitions.agents(), payers, agent, made)
+    refused = await asyncio.to_thread(_refused_by, definitions.accounts(), definitions.hierarchy(), payers, agent, made)
     if refused is None:
         return
     name, limit = refused
@@ -32,13 +32,12 @@ async def check_number(definitions: ConfiguredObjects, agent: str, made: int) ->
 
 
 def _refused_by(
-    accounts: Mapping[str, Account], agents: Mapping[str, str], payers: Mapping[str, str], agent: str, made: int
+    accounts: Mapping[str, Account], hierarchy: Hierarchy, payers: Mapping[str, str], agent: str, made: int
 ) -> tuple[str, int] | None:
     """Return the first agent, from ``agent`` up, that may not have so many more, with its limit; None = all may.
 
     ``payers`` has the accounts of gateways and phones.
     """
-    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
     for name in (agent, *hierarchy.above(agent)):
         below = {*hierarchy.all_below(name)}
         number = len(below) + sum(account in below for account in payers.values())

@@ -131,10 +131,14 @@ async def with_calls(
         return differences, "no switch runs"
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return differences, str(error)
+    agents = office.definitions.hierarchy() if "accounts" in concerned else None
     users: dict[tuple[str, str], list[str]] = {}
     for call in running:
         for kind, roles in _USED_AS.items():
-            for name in {getattr(call, role) for role in roles}:
+            names = {getattr(call, role) for role in roles}
+            if agents is not None and kind == "accounts" and call.customer_account is not None:
+                names |= {*agents.above(call.customer_account)}
+            for name in names:
                 users.setdefault((kind, name), []).append(call.call_id)
     return [_with_users(each, users) for each in differences], ""
 

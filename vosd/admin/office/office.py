@@ -18,6 +18,7 @@ from vosd.admin.office.drawn_calls import DrawnCalls
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import OrderError, Permission, Principal, Scope, scope_of
 from vosd.base.errors import VosError
+from vosd.billing.agents import Hierarchy
 from vosd.control.client import AnswerLostError, RunningSwitch
 from vosd.storage.audit_line import AuditLine
 
@@ -100,8 +101,8 @@ class Office:
             UnknownAccountError, NoAgentError, MayNotActError: it may do nothing.
         """
         if principal.account is None:
-            return scope_of(principal, {}, {})
-        return scope_of(principal, self.definitions.accounts(), self.definitions.agents(), was_agent=was_agent)
+            return scope_of(principal, {}, Hierarchy({}))
+        return scope_of(principal, self.definitions.accounts(), self.definitions.hierarchy(), was_agent=was_agent)
 
     def audit_line(self, principal: Principal, order: msgspec.Struct, subject: str) -> AuditLine:
         """Return the line of a change, which the store writes in the transaction of the change."""

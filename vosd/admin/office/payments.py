@@ -506,7 +506,7 @@ def _check_asker(office: Office, asked: WaitingPayment) -> None:
     if asked.operator != recorded_as(agent):
         return
     try:
-        authority = authority_of(accounts, office.definitions.agents(), agent, was_agent=True)
+        authority = authority_of(accounts, office.definitions.hierarchy(), agent, was_agent=True)
         authority.require_ledger(asked.target or agent)
     except VosError as error:
         message = f"payment {asked.id} was asked for by agent {agent}, which may not order it any more: {error}"

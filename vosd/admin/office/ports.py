@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.catalogue.problems import DefinitionProblem, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.calendar import Calendar
@@ -139,6 +140,9 @@ class ConfiguredObjects(Protocol):
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
+
+    def hierarchy(self) -> Hierarchy:
+        """Return which accounts stand above which."""
 
     def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""

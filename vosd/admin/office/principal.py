@@ -11,6 +11,7 @@ import msgspec
 from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer, recorded_as
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import Authority
 from vosd.billing.rights import Right
 from vosd.storage.audit_line import AuditLine, JobRun, RequestKey
@@ -372,9 +373,9 @@ class Scope:
 
 
 def scope_of(
-    principal: Principal, accounts: Mapping[str, Account], agents: Mapping[str, str], *, was_agent: bool = False
+    principal: Principal, accounts: Mapping[str, Account], hierarchy: Hierarchy, *, was_agent: bool = False
 ) -> Scope:
-    """Return what a principal sees and may do; ``agents`` has the agent of each account that names one.
+    """Return what a principal sees and may do; ``hierarchy`` has all accounts, or all from its own upwards.
 
     ``was_agent``: an agent may have no account below it any more.
 
@@ -390,7 +391,7 @@ def scope_of(
             f"{principal.name}, {principal.role.value}, may not act: account {principal.account} is not configured"
         )
     if principal.role is Role.AGENT and principal.account is not None:
-        return Scope(authority_of(accounts, agents, principal.account, was_agent=was_agent))
+        return Scope(authority_of(accounts, hierarchy, principal.account, was_agent=was_agent))
     if principal.role is Role.CUSTOMER and principal.account is not None:
-        return Scope(authority_of_customer(accounts, agents, principal.account))
+        return Scope(authority_of_customer(accounts, hierarchy, principal.account))
     raise MayNotActError(f"{principal.name}, {principal.role.value}, may not act for account {principal.account}")

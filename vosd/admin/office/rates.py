@@ -36,7 +36,7 @@ async def list_rate_groups(office: Office, who: Principal, order: ListRateGroups
     accounts = definitions.accounts()
     given: Collection[str] | None = [accounts[agent].rate_group or ""]
     if who.role is not Role.CUSTOMER:
-        given = rate_groups_of(accounts, agent, definitions.named_groups())
+        given = rate_groups_of(accounts, definitions.hierarchy(), agent, definitions.named_groups())
     hidden = groups_of_vendors(accounts, definitions.named_groups()) if given is None else ()
     return [
         RateGroupSheet(each.name, each.currency, each.price_per, each.rates)
