@@ -1,10 +1,12 @@
 """Calls in the office: agents see those of their subtree, operators end and follow them, and the audit has it."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -51,6 +53,9 @@ from vosd.admin.office.records import (
 )
 from vosd.admin.office.why import ExplainCalls, explain_calls
 from vosd.admin.tracing import AmbiguousCallError
+from vosd.api.http import RequestError
+from vosd.api.job import Work
+from vosd.api.operations.jobs import ExportCalls, export
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.record import CUSTOMER, VENDOR
 from vosd.control.calls import (
@@ -520,6 +525,19 @@ async def test_calls_are_exported_in_the_order_of_their_booking_to_files_each_on
     assert ([each.rows for each in first.files], first.goes_on) == ([2], False)
     assert (again.files, again.goes_on) == ([], True)
     assert [(line.action, line.subject) for line in await office.stores.audit.newest(9)] == [("WriteExport", "cdr")]
+
+
+async def test_an_export_leaves_the_journal_its_part_of_the_disk(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(cast(Any, None), None, tmp_path / "out.csv", lambda _part: None)
+    await export(office, operator(), ExportCalls(), work)
+    assert len(work.out.read_bytes().splitlines()) == 3
+    least = (256 << 20) - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=least))
+    with pytest.raises(RequestError, match="has less than 256 MiB free") as refused:
+        await export(office, operator(), ExportCalls(), work)
+    assert (refused.value.status, refused.value.code) == (507, "disk_full")
 
 
 async def test_the_calls_of_another_switch_are_rated_and_compared(office: Office, tmp_path: Path) -> None:

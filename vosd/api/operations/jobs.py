@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from vosd.admin.office.jobs import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
-from vosd.api.http import JSON, Answer, HttpRequest, preferred
+from vosd.api.http import JSON, Answer, HttpRequest, RequestError, preferred
 from vosd.api.job import DIRECTORY, Long, Work
 from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Listing, Operation
@@ -34,6 +35,8 @@ from vosd.base.csv_text import unneutralised
 
 BULK_BYTES_MAX: Final = 32 << 20
 _READ_BYTES: Final = 1 << 18
+_DISK_LEFT: Final = 256 << 20
+"""Bytes of the disk of ``state_dir`` that an export leaves free."""
 
 
 class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,11 +57,14 @@ async def rerate(office: Office, who: Principal, order: RerateCalls, work: Work)
 
 
 async def export(office: Office, who: Principal, order: ExportCalls, work: Work) -> None:
-    """Write all calls to the file of the result."""
+    """Write all calls to the file of the result; raises RequestError where it would fill the disk of the journal."""
     parts = read_export(office, who, ReadExport(after=order.after, as_json=order.as_json))
     with work.out.open("wb") as file:
         async with aclosing(parts):
             async for part in parts:
+                if shutil.disk_usage(work.out.parent).free < _DISK_LEFT:
+                    said = f"the disk of state_dir has less than {_DISK_LEFT >> 20} MiB free, which calls need"
+                    raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, "disk_full", said, remedy="free some of it")
                 file.write(part)
 
 
