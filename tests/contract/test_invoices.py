@@ -85,7 +85,8 @@ from vosd.admin.office.payments import (
     move_money,
 )
 from vosd.admin.office.principal import OrderError
-from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
+from vosd.admin.office.report_sums import AddUpCalls, add_up_calls
+from vosd.admin.office.reports import ShowReport, show_report
 from vosd.admin.typesetting import printed_beside
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource

@@ -13,17 +13,8 @@ from doubles.office import office_on, operator
 from sqlalchemy import func, select, text
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.reports import (
-    CheckReports,
-    ListReports,
-    RebuildReports,
-    ReportSheet,
-    ShowReport,
-    check_reports,
-    list_reports,
-    rebuild_reports,
-    show_report,
-)
+from vosd.admin.office.report_sums import CheckReports, RebuildReports, check_reports, rebuild_reports
+from vosd.admin.office.reports import ListReports, ReportSheet, ShowReport, list_reports, show_report
 from vosd.admin.retention import KindSheet, Retention
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord

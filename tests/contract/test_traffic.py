@@ -12,14 +12,8 @@ from doubles.office import office_on, operator
 from sqlalchemy import delete, event, func, insert, select, update
 
 from vosd.admin.office.principal import Scope
-from vosd.admin.office.reports import (
-    CheckReports,
-    RebuildReports,
-    ShowReport,
-    check_reports,
-    rebuild_reports,
-    report_of,
-)
+from vosd.admin.office.report_sums import CheckReports, RebuildReports, check_reports, rebuild_reports
+from vosd.admin.office.reports import ShowReport, report_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, FORKED, LATE_ANSWER, VENDOR, Attempt

@@ -230,7 +230,7 @@ def _print(sheet: "ReportSheet", as_csv: str | None, xlsx: Path | None, pdf: Pat
 
 async def _differences(invocation: Invocation, since: int, until: int) -> tuple[list[dict[str, Any]], int]:
     """Return the sums that differ, and how many calls are in none."""
-    from vosd.admin.office.reports import CheckReports, check_reports, count_not_added
+    from vosd.admin.office.report_sums import CheckReports, check_reports, count_not_added
     from vosd.processes.life import give_way
 
     give_way()
@@ -250,7 +250,7 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
     Raises:
         OperationError: calls could not be added; the time was made anew.
     """
-    from vosd.admin.office.reports import CheckReports, RebuildReports, count_not_added, rebuild_reports
+    from vosd.admin.office.report_sums import CheckReports, RebuildReports, count_not_added, rebuild_reports
     from vosd.processes.life import give_way
     from vosd.storage.database import ContentRefused
 
@@ -283,7 +283,7 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
 
 async def _added(office: "Office", who: "Principal") -> int:
     """Add up the calls that are missing, with progress on standard error; return how many they were."""
-    from vosd.admin.office.reports import AddUpCalls, add_up_calls
+    from vosd.admin.office.report_sums import AddUpCalls, add_up_calls
 
     calls = 0
     async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:

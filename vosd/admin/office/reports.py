@@ -1,9 +1,8 @@
-"""Use cases of reports over calls: make one, check the sums that they are made of, and make those anew."""
+"""Use cases of reports over calls and the ledger: list those that there are, and make one."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
@@ -24,7 +23,6 @@ from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
-from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
@@ -35,7 +33,7 @@ from vosd.storage.ledger_values import ChargedBeside
 from vosd.storage.ports import CallFilter, EntryKind
 from vosd.storage.traffic import MissingCalls, SumMarks
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
-from vosd.traffic.counted import DIGITS_SUMMED, SLOT_MS, TrafficKind
+from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import (
     CRITERIA,
@@ -245,37 +243,6 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Rows by so many first digits of the called numbers; from five on every call is read."""
 
 
-class CheckReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Count the calls of a time again, and compare them with the sums."""
-
-    since: int
-    until: int
-
-
-class SumDifferenceSheet(msgspec.Struct, frozen=True):
-    """A sum that is not that of its calls."""
-
-    at: str
-    """Begin of the quarter of an hour, RFC 3339."""
-    of: dict[str, str | int]
-    """Names and values that its calls have in common."""
-    figure: str
-    """The sum that differs."""
-    stored: str
-    counted: str
-
-
-class RebuildReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Make the sums of a time anew from the calls."""
-
-    since: int
-    until: int
-
-
-class AddUpCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Add the calls up that are not in the sums yet."""
-
-
 @needs(Permission.CALLS_SEE, by_account=True, without_database=True)
 async def list_reports(office: Office, who: Principal, order: ListReports) -> list[ReportKindSheet]:
     """Return the reports that the principal may see, each with the columns that it sees."""
@@ -339,9 +306,7 @@ def _below(office: Office, order: ShowReport, scope: Scope) -> Sequence[str]:
     """Return the accounts below that of the order; a customer sees none of them, also where its account is an agent."""
     if order.account is None:
         raise OrderError("below", "is about the account that is named", "account")
-    agents = office.definitions.agents()
-    hierarchy = Hierarchy({name: agents.get(name) for name in office.definitions.accounts()})
-    return tuple(name for name in hierarchy.all_below(order.account) if scope.sees(name))
+    return tuple(name for name in office.definitions.hierarchy().all_below(order.account) if scope.sees(name))
 
 
 def _check_side(office: Office, order: ShowReport) -> None:
@@ -646,64 +611,6 @@ def _has_ledger(scope: Scope, account: str) -> bool:
 
 def _sees_money(who: Principal, scope: Scope) -> bool:
     return scope.visible is not None and Permission.MONEY_SEE in who.permissions
-
-
-@needs(Permission.BOOKS_SEE)
-async def check_reports(
-    office: Office, who: Principal, order: CheckReports, report: Callable[[float, int], None] = lambda *_: None
-) -> AsyncGenerator[SumDifferenceSheet, None]:
-    """Yield each sum of a time that is not that of its calls; ``report`` receives a part of 1 and a count of hours.
-
-    Raises:
-        DroppedPeriod: calls of then were dropped.
-    """
-    traffic = office.stores.traffic
-    until = await traffic.reach(order.until)
-    async with aclosing(traffic.differences(order.since, until, report)) as differences:
-        async for each in differences:
-            common = {name: value for name, value in each.key._asdict().items() if value}
-            at = iso_utc(each.slot * SLOT_MS)
-            yield SumDifferenceSheet(at, common, each.measure, str(each.stored), str(each.counted))
-
-
-@needs(Permission.BOOKS_SEE)
-async def count_not_added(office: Office, who: Principal, order: CheckReports) -> int:
-    """Return how many calls of a time are booked and in no sum yet: ``check_reports`` leaves them out."""
-    return (await office.stores.traffic.missing(order.since, order.until)).calls
-
-
-@needs(Permission.BOOKS_CHANGE)
-async def rebuild_reports(office: Office, who: Principal, order: RebuildReports) -> AsyncGenerator[str, None]:
-    """Make the sums of a time anew, hour by hour; yield the end of what is done, RFC 3339.
-
-    Raises:
-        DroppedPeriod: calls of then were dropped.
-        StoreUnavailable: try again; what is done stays.
-    """
-    await office.stores.audit.add(office.audit_line(who, order, "reports"))
-    traffic = office.stores.traffic
-    async with aclosing(traffic.rebuild(order.since, await traffic.reach(order.until))) as ends:
-        async for end in ends:
-            yield iso_utc(end)
-
-
-@needs(Permission.BOOKS_CHANGE)
-async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> AsyncGenerator[int, None]:
-    """Add calls to the sums until all are in them; yield how many were added in all.
-
-    The audit has a line of it where any were missing.
-
-    Raises:
-        StoreUnavailable: try again; what is added stays.
-    """
-    traffic, added = office.stores.traffic, 0
-    while some := await traffic.advance():
-        if not added:
-            await office.noted(None, who, order, "reports")
-        added += some
-        yield added
-    while await traffic.close_day(office.now()):
-        yield added
 
 
 def _is_inside(who: Principal, scope: Scope) -> bool:
