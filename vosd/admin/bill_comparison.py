@@ -43,24 +43,24 @@ _WHOLE_SECOND_MS: Final = 1_000
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class DifferingCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class DifferingCall(msgspec.Struct, gc=False, array_like=True):
     """A call whose books differ; of a call that is missing on one side the fields of that side are empty."""
 
     result: BillClass
     explanation: str
     callee: str
-    line: int | None
-    their_start: int | None
-    their_ms: int | None
-    their_billed_s: int | None
-    their_price: Decimal | None
-    call_id: str | None
-    our_start: int | None
-    our_ms: int | None
-    our_billed_s: int | None
-    our_cost: Decimal | None
-    rate_prefix: str
-    gateway: str
+    line: int | None = None
+    their_start: int | None = None
+    their_ms: int | None = None
+    their_billed_s: int | None = None
+    their_price: Decimal | None = None
+    call_id: str | None = None
+    our_start: int | None = None
+    our_ms: int | None = None
+    our_billed_s: int | None = None
+    our_cost: Decimal | None = None
+    rate_prefix: str = ""
+    gateway: str = ""
 
 
 CSV_COLUMNS: Final = (
@@ -406,24 +406,16 @@ class BillComparison:
         if verdict.result is BillClass.MATCHED:
             return
         self.differ += 1
-        self._rows.append(
-            DifferingCall(
-                verdict.result,
-                verdict.explanation,
-                either.number,
-                None if theirs is None else theirs.line,
-                None if theirs is None else theirs.at,
-                None if theirs is None else theirs.duration_ms,
-                None if theirs is None else theirs.billed_seconds,
-                price,
-                (None if attempt is None else attempt.call_id) if ours is None else ours.call_id,
-                (None if attempt is None else attempt.started_at) if ours is None else ours.at,
-                None if ours is None else ours.duration_ms,
-                None if ours is None else ours.billed_seconds,
-                None if ours is None else ours.cost,
-                "" if ours is None else ours.prefix,
-                ("" if attempt is None else attempt.gateway) if ours is None else ours.gateway,
-            )
-        )
+        row = DifferingCall(verdict.result, verdict.explanation, either.number)
+        if theirs is not None:
+            row.line, row.their_start, row.their_ms = theirs.line, theirs.at, theirs.duration_ms
+            row.their_billed_s, row.their_price = theirs.billed_seconds, theirs.price
+        if ours is not None:
+            row.call_id, row.our_start, row.our_ms = ours.call_id, ours.at, ours.duration_ms
+            row.our_billed_s, row.our_cost = ours.billed_seconds, ours.cost
+            row.rate_prefix, row.gateway = ours.prefix, ours.gateway
+        elif attempt is not None:
+            row.call_id, row.our_start, row.gateway = attempt.call_id, attempt.started_at, attempt.gateway
+        self._rows.append(row)
         if len(self._rows) >= CHUNK:
             self._end_chunk()

@@ -79,20 +79,18 @@ def chart_of(sheet: "ReportSheet") -> BarChart:
 
     Rows of one span are added up; bars of more spans than fit are those of the last ones.
     """
-    names = {column.name for column in sheet.columns}
-    paid_in = [name for name in _PAID_IN if name in names]
-    currencies = {str(row[name]) for row in sheet.rows for name in paid_in if row.get(name)}
+    currencies = {str(row[name]) for row in sheet.rows for name in _PAID_IN if row.get(name)}
     kinds = {column.name: column.kind for column in sheet.columns}
-    figure = next(
-        (name for name in _IN_CHARTS if name in names and (kinds[name] != "money" or len(currencies) == 1)), None
-    )
+    are_mixed = len(currencies) != 1
+    figure = next((name for name in _IN_CHARTS if name in kinds and not (kinds[name] == "money" and are_mixed)), None)
     if figure is None:
         return BarChart("", "", ())
-    has_spans = "span" in names
-    labels = ["span"] if has_spans else [each.name for each in sheet.columns if each.kind == "text"]
+    has_spans = "span" in kinds
+    texts = [name for name, kind in kinds.items() if kind == "text" and name not in _PAID_IN]
+    labels = ["span"] if has_spans else texts
     values: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for row in sheet.rows:
-        words = [str(row[name]) for name in labels if row.get(name) and name not in _PAID_IN]
+        words = [str(row[name]) for name in labels if row.get(name)]
         values[" / ".join(words)] += Decimal(str(row.get(figure) or 0))
     shown = list(values.items())[-BARS_MAX:]
     if not has_spans:

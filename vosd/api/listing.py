@@ -123,18 +123,14 @@ def page_wanted(
     text = query.pop("limit", None)
     limit = (None if form else LIMIT) if text is None else _limit(text)
     order = query.pop("sort", None)
-    if order is not None and order.removeprefix("-") not in listing.sorts:
-        raise _bad("sort", f"is {order!r}", _choice(ways_to_sort(listing), "nothing sorts this list"))
-    if order is not None and listing.backwards in query:
-        raise _bad("sort", f"and `{listing.backwards}` both say an order")
-    named = query.pop("fields", None)
-    fields = tuple(filter(None, (named or "").split(",")))
-    known = list(columns)
+    if order is not None:
+        _check_order(listing, order, query)
+    fields = tuple(filter(None, query.pop("fields", "").split(",")))
     for each in fields:
-        if each not in known:
-            raise _bad("fields", f"has {each!r}", _choice(known, ""))
+        if each not in columns:
+            raise _bad("fields", f"has {each!r}", _choice(columns))
     if form in {CSV, XLSX}:  # the first item may lack some
-        fields = fields or tuple(name for name in known if is_operator or name not in listing.for_operators)
+        fields = fields or tuple(name for name in columns if is_operator or name not in listing.for_operators)
     cursor = query.pop("cursor", None)
     if cursor is not None and listing.ends_first and limit is None and order is None:
         raise _bad("cursor", "needs `limit` here: it leads to the last items before it", "add `limit`")
@@ -146,6 +142,14 @@ def page_wanted(
     filters = {name: query.pop(name) for name in listing.filters if name in query}
     amounts = frozenset(name for name, is_amount in columns.items() if is_amount)
     return PageWanted(limit, None if cursor is None else _opened(cursor, order), order, fields, filters, form, amounts)
+
+
+def _check_order(listing: Listing, order: str, query: Mapping[str, str]) -> None:
+    if order.removeprefix("-") not in listing.sorts:
+        remedy = _choice(ways_to_sort(listing)) if listing.sorts else "nothing sorts this list"
+        raise _bad("sort", f"is {order!r}", remedy)
+    if listing.backwards in query:
+        raise _bad("sort", f"and `{listing.backwards}` both say an order")
 
 
 def ways_to_sort(listing: Listing) -> list[str]:
@@ -397,9 +401,8 @@ def _opened(cursor: str, order: str | None) -> Any:
     return place
 
 
-def _choice(names: Iterable[str], none: str) -> str:
-    listed = ", ".join(names)
-    return f"one of {listed}" if listed else none
+def _choice(names: Iterable[str]) -> str:
+    return f"one of {', '.join(names)}"
 
 
 def _bad(field: str, said: str, remedy: str | None = None) -> RequestError:

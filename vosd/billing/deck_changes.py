@@ -167,24 +167,18 @@ class DeckChanges:
 
 def kind_of(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
     """Return the change from a rate to another one; None = none."""
-    price_before = None if before is None or before.closed else before.price
-    price_after = None if after is None or after.closed else after.price
     if before is not None and before.closed:
         if after is None or not after.closed:
             return DeckChangeKind.OPENED
         return DeckChangeKind.UNCHANGED if end_of(before) == end_of(after) else DeckChangeKind.CHANGED
-    if price_before is None and price_after is None:
-        return DeckChangeKind.UNCHANGED if after is None else DeckChangeKind.CLOSED
-    if price_before is None:
+    if after is None or after.closed:
+        return DeckChangeKind.UNCHANGED if before is None and after is None else DeckChangeKind.CLOSED
+    if before is None:
         return DeckChangeKind.NEW
-    if price_after is None:
-        return DeckChangeKind.CLOSED
-    if price_before != price_after:
-        amount_before, amount_after = Decimal(price_before), Decimal(price_after)
-        if amount_before != amount_after:
-            return DeckChangeKind.UP if amount_before < amount_after else DeckChangeKind.DOWN
-    assert before is not None
-    assert after is not None
+    if before.price != after.price:
+        price_before, price_after = Decimal(before.price), Decimal(after.price)
+        if price_before != price_after:
+            return DeckChangeKind.UP if price_before < price_after else DeckChangeKind.DOWN
     is_same = before.others == after.others and end_of(before) == end_of(after)
     return DeckChangeKind.UNCHANGED if is_same else DeckChangeKind.CHANGED
 

@@ -12,6 +12,8 @@ from vosd.cli.office import ordered
 from vosd.cli.simulate import simulate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vosd.control.routes import CandidateSheet, MediaStepSheet, RouteSheet
 
 _BY_COST: Final = {"cost", "price", "blend"}
@@ -103,6 +105,18 @@ def _show_media_steps(answer: "RouteSheet") -> None:
             output.line(f"  step {each.step}: {'not known' if each.relayed is None else known}, {each.reason}")
 
 
+def _columns_beside(answer: "RouteSheet") -> "dict[str, Callable[[CandidateSheet], str]]":
+    """Return the columns that gateways have in some answers alone, each with the function that makes its cells."""
+    columns: dict[str, Callable[[CandidateSheet], str]] = {}
+    if any(each.media_step is not UNSET for each in answer.candidates):
+        columns["media"] = _media
+    if any(each.attestation is not UNSET for each in answer.candidates):
+        columns["attestation"] = lambda each: "-" if each.attestation is UNSET else each.attestation
+    if addresses := answer.addresses:  # only the running switch resolves names
+        columns["addresses"] = lambda each: " ".join(addresses[each.routing_gateway])
+    return columns
+
+
 def _show(answer: "RouteSheet") -> None:
     detail = f": {answer.detail}" if answer.detail else ""
     output.line(f"{answer.result}{detail} (number billed: {answer.callee_billed})")
@@ -116,20 +130,12 @@ def _show(answer: "RouteSheet") -> None:
     if _BY_COST & {*(answer.order or ())}:
         _show_comparison(answer)
         columns[2:4] = ["cost", "effective_cost", "currency", "margin"]
-    cells = [[getattr(candidate, column) for column in columns] for candidate in answer.candidates]
-    if any(candidate.media_step is not UNSET for candidate in answer.candidates):
-        columns.append("media")
-        for row, candidate in zip(cells, answer.candidates, strict=True):
-            row.append(_media(candidate))
-    if any(candidate.attestation is not UNSET for candidate in answer.candidates):
-        columns.append("attestation")
-        for row, candidate in zip(cells, answer.candidates, strict=True):
-            row.append("-" if candidate.attestation is UNSET else candidate.attestation)
-    if answer.addresses:  # only the running switch resolves names
-        columns.append("addresses")
-        for row, candidate in zip(cells, answer.candidates, strict=True):
-            row.append(" ".join(answer.addresses[candidate.routing_gateway]))
-    output.table(columns, cells, empty="no gateway would be tried")
+    beside = _columns_beside(answer)
+    cells = [
+        [*(getattr(candidate, column) for column in columns), *(cell_of(candidate) for cell_of in beside.values())]
+        for candidate in answer.candidates
+    ]
+    output.table([*columns, *beside], cells, empty="no gateway would be tried")
     _show_media_steps(answer)
     if answer.agents:
         output.line("charged to its agents as well:")

@@ -55,12 +55,7 @@ async def add_calls(connection: AsyncConnection, calls: Iterable[Row[Any]]) -> N
     """Add calls, rows of ``NEEDED``, to the totals of their days."""
     sums: dict[tuple[str, ...], list[Any]] = {}
     for call in calls:
-        key = (
-            iso_utc(call.started_at)[:10],
-            *((name or "") for name in (call.customer_account, call.vendor_account)),
-            *((name or "") for name in (call.mapping_gateway, call.routing_gateway)),
-            *((name or "") for name in (call.currency, call.vendor_currency)),
-        )
+        key = (iso_utc(call.started_at)[:10], *(getattr(call, name) or "" for name in _KEYS if name != "day"))
         added = (
             1,
             call.answered_at is not None,

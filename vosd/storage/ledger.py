@@ -342,8 +342,7 @@ class SqlLedger(SqlStore):
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: the pages yielded so far are correct.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        await self._check_there(since)
         account = ""
         while True:
             some = select(_account.id).where(_account.id > account).order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
@@ -378,8 +377,7 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        await self._check_there(since)
         found: list[KindSum] = []
         columns = _entry.account, _entry.currency, _entry.kind, _entry.amount
         async for names in self._accounts(accounts):
@@ -406,18 +404,15 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, times[0][0], "ledger entries")
+        await self._check_there(times[0][0])
         found: list[ChargedBeside] = []
         is_of_customer = func.substr(_entry.reference, -len(_OF_CUSTOMER)) == _OF_CUSTOMER
         wanted = or_(
             and_(_entry.kind == EntryKind.MINIMUM.value, not_(IS_OF_VENDOR)),
             and_(_entry.kind == EntryKind.CORRECTION.value, is_of_customer),
         )
-        keys, kinds = (
-            (_entry.account, _entry.currency, _entry.kind),
-            [EntryKind.MINIMUM.value, EntryKind.CORRECTION.value],
-        )
+        keys = _entry.account, _entry.currency, _entry.kind
+        kinds = EntryKind.MINIMUM.value, EntryKind.CORRECTION.value
         parts_of_names = [
             some async for names in self._accounts(accounts) for some in in_parts(names, _RANGES_COUNTED // len(kinds))
         ]
@@ -475,6 +470,11 @@ class SqlLedger(SqlStore):
                     known[row.account] = min(row.number, behind)
         return found
 
+    async def _check_there(self, since: int) -> None:
+        """Raise DroppedPeriod where entries that are dated from a moment on were dropped."""
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+
     async def _accounts(self, accounts: Collection[str] | None, after: str = "") -> AsyncGenerator[Sequence[str], None]:
         """Yield names of accounts, some at a time: those that are given, else all, or all behind one."""
         if accounts is not None:
@@ -511,8 +511,7 @@ class SqlLedger(SqlStore):
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: the balances yielded so far are correct, the rest is not known.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, moment, "ledger entries")
+        await self._check_there(moment)
         async with aclosing(self._accounts(None, after)) as parts:
             async for names in parts:
                 rows = await self._database.rows(_balances_at(moment, names), unhurried=True)
@@ -529,8 +528,7 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, moments[0], "ledger entries")
+        await self._check_there(moments[0])
         found: list[dict[str, Balance]] = [{} for _ in moments]
         async for names in self._accounts(accounts):
             async with self._database.reading(unhurried=True) as connection:
@@ -558,8 +556,7 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        await self._check_there(since)
         found: list[dict[str, Turnover]] = [{} for _ in ends]
         async for names in self._accounts(accounts):
             if sum(map(len, found)) > most:

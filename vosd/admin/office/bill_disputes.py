@@ -96,14 +96,14 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
             assert isinstance(asked, WaitingSheet), "above the limit of the principal, and not booked yet"
             wanted, settlement, waiting = _agreed(wanted), None, asked.id
             line = line._replace(request=None)  # its key was kept with the payment, and is kept once
-    if before is None or msgspec.structs.replace(before, changed_at=0, operator="") != msgspec.structs.replace(
-        wanted, changed_at=0, operator=""
+    if before is not None and before == msgspec.structs.replace(
+        wanted, changed_at=before.changed_at, operator=before.operator
     ):
+        wanted = before  # nothing was changed, and so neither was its time
+    else:
         await office.stores.reconciliations.dispute(wanted, before, line, settlement)
         if settlement is not None:
             await refresh_balances(office.switch)
-    else:
-        wanted = before  # nothing was changed, and so neither was its time
     return msgspec.structs.replace(sheet_of(stored, wanted), waiting=waiting, corrected=corrected)
 
 

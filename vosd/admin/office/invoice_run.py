@@ -14,7 +14,6 @@ from vosd.admin.office.payments import without_second_person, without_unseen_acc
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
-from vosd.billing.agents import Hierarchy
 from vosd.billing.invoice_terms import InvoiceCycle
 from vosd.control.money import ListUnbooked
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed
@@ -158,7 +157,7 @@ class _Run:
         self._office, self._who, self._order, self._period = office, who, order, period
         self._is_trial = is_trial
         self._terms = ConfiguredTerms(office)
-        self._hierarchy = Hierarchy.of(self._terms.accounts)
+        self._hierarchy = office.definitions.hierarchy()
         self.zone: Final = self._terms.zone
         self.since, self.until = period.bounds(self.zone)
         self.unbooked: Mapping[str, str] = {}
@@ -190,17 +189,12 @@ class _Run:
         """Make the invoice of an account."""
         last = self._last.get(name)
         if last is not None and last.until >= self.until:
-            is_this = last.period == str(self._period)
-            return InvoiceRunSheet(
-                account=name,
-                outcome=InvoiceOutcome.INVOICED_BEFORE,
-                id=last.id if is_this else None,
-                number=last.number if is_this else None,
-                detail="" if is_this else f"the last invoice, {last.number}, is of {last.period}",
-            )
+            if last.period != str(self._period):
+                detail = f"the last invoice, {last.number}, is of {last.period}"
+                return _without_invoice(name, InvoiceOutcome.INVOICED_BEFORE, detail)
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.INVOICED_BEFORE, id=last.id, number=last.number)
         if name in self.unbooked:
-            detail = f"calls of {self.unbooked[name]} are not booked"
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.WAITING, detail=detail)
+            return _without_invoice(name, InvoiceOutcome.WAITING, f"calls of {self.unbooked[name]} are not booked")
         before = None if last is None else last.end
         again = self._cancelled.get(name)
         begun = None if again is None else again.begin
@@ -209,35 +203,33 @@ class _Run:
         is_again = last is None and again is not None and again.period == str(self._period)
         begins_here = self._order.anew and last is None and again is None
         if part is not None and part.skipped is not None and not is_again and not begins_here:
-            day = day_of(part.skipped, self.zone)
-            detail = f"charges of {day} are on no invoice"
+            detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
             if last is None:
-                detail = (
-                    f"charges of {day} are on no invoice: make that of the period of that day first, or begin with this"
-                    " period (anew)"
-                )
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
+                detail += ": make that of the period of that day first, or begin with this period (anew)"
+            return _without_invoice(name, InvoiceOutcome.EARLIER_MISSING, detail)
         if part is None or not part.part.charged:
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
+            return _without_invoice(name, InvoiceOutcome.NOTHING)
         if len(part.sellers) > 1 and self._period.cycle is not InvoiceCycle.DAY:
             sold = " and ".join(f"agent {each}" if each else "the installation" for each in part.sellers)
             detail = f"calls of the period were sold by {sold}: make invoices of shorter periods, down to days"
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.AGENT_CHANGED, detail=detail)
+            return _without_invoice(name, InvoiceOutcome.AGENT_CHANGED, detail)
         try:
             draft = await self._draft(name, part, last)
         except InvoiceUnsoundError as error:
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
+            return _without_invoice(name, InvoiceOutcome.UNSOUND, str(error))
+        return await self._made(draft, msgspec.structs.replace(self._order, accounts=(name,), anew=begins_here))
+
+    async def _made(self, draft: StoredInvoice, noted: RunInvoices) -> InvoiceRunSheet:
+        """Store a draft, or issue it at once; the audit has ``noted``."""
         plan = None if self._order.draft or self._is_trial else await self._terms.plan(draft)
-        noted = msgspec.structs.replace(self._order, accounts=(name,), anew=begins_here)
-        audit = self._office.audit_line(self._who, noted, name)
+        audit = self._office.audit_line(self._who, noted, draft.account)
         try:
             made = draft if self._is_trial else await self._office.stores.invoices.add(draft, plan, audit)
         except InvoiceMovedError as error:
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.MOVED, detail=str(error))
-        outcome = InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED
+            return _without_invoice(draft.account, InvoiceOutcome.MOVED, str(error))
         return InvoiceRunSheet(
-            account=name,
-            outcome=outcome,
+            account=made.account,
+            outcome=InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED,
             id=made.id,
             number=made.number,
             net=format_amount(made.net),
@@ -314,3 +306,7 @@ class _Run:
             operator=self._who.recorded,
             document=encoded_document(document),
         )
+
+
+def _without_invoice(account: str, outcome: InvoiceOutcome, detail: str = "") -> InvoiceRunSheet:
+    return InvoiceRunSheet(account=account, outcome=outcome, detail=detail)

@@ -478,20 +478,16 @@ async def import_payments(
             faults.append(f"line {each.line}: {error}")
             continue
         found.append(tried)
-        is_new = tried.outcome != ImportOutcome.REPEATED.value
-        places = decimals_exceeded(office.definitions, account, each.amount) if account is not None and is_new else None
-        if not is_new or (places is None and not named_invoice(each.reference)):
+        if tried.outcome == ImportOutcome.REPEATED.value:
             continue
-        would_wait = needs_second(office, who, each.amount)
+        too_exact = None if account is None else _too_exact(office, each, account)
+        if too_exact is None and not named_invoice(each.reference):
+            continue
         asked = office.stores.waiting_payments.was_asked
-        if would_wait and await asked(each.account, EntryKind.PAYMENT, each.reference):
+        if needs_second(office, who, each.amount) and await asked(each.account, EntryKind.PAYMENT, each.reference):
             continue
-        if account is not None and places is not None:
-            amount = format_amount(each.amount)
-            faults.append(
-                f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
-                f"{places}"
-            )
+        if too_exact is not None:
+            faults.append(too_exact)
         try:
             await check_invoice(office, each.account, each.reference)
         except OrderError as error:
@@ -505,6 +501,15 @@ async def import_payments(
         booked.append(await _book(office, who, each, known.get(each.account), is_trial=False))
         report((len(found) + len(booked)) / whole, len(booked))
     return booked
+
+
+def _too_exact(office: Office, each: FilePayment, account: Account) -> str | None:
+    """Return the fault of an amount with more decimals than the currency has; None = it has not."""
+    places = decimals_exceeded(office.definitions, account, each.amount)
+    if places is None:
+        return None
+    amount = format_amount(each.amount)
+    return f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: {places}"
 
 
 async def _book(

@@ -196,38 +196,48 @@ async def compared_each(
     if terms.at is None:  # what a clock ahead has ordered to hold at once does, and this comes behind it
         at_once = (each for versions in known.values() for each in versions if each.begins_at <= each.made_at)
         now = max(now, *(each.begins_at for each in at_once), 0)
-    begins_at = now if terms.at is None else terms.at
     outcome: list[Compared | VosError] = []
     for asked in objects:
-        versions = known.get((asked.kind, asked.name), ())
         try:
-            if owned is None and asked.kind in _NEEDED_BESIDE:  # agents learn that there are none
-                require(who, _NEEDED_BESIDE[asked.kind])
-            found = in_force_at(versions, now)
-            if found is None or found.body is None:
-                _check_name(asked)
-                _check_not_written(office, asked, owned)
-                if owned is not None:
-                    await _check_free(office, asked, versions, owned)
-            _check_texts(office, asked)
-            wanted = asked if owned is None else _of_agent(asked, found, owned)
-            if terms.at is not None and terms.at <= now:  # before versions are compared: another one may have held then
-                raise OrderError("at", "is in the past", "leave it out, and the change holds at once")
-            change, version = _compared(wanted, versions, begins_at, now)
-            if owned is not None and version is not None:
-                owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
+            outcome.append(
+                await _compared(office, who, terms, asked, known.get((asked.kind, asked.name), ()), owned, now)
+            )
         except VosError as error:
             outcome.append(error)
-            continue
-        added = []
-        if version is not None:
-            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
-            added.append(made)
-        before = None if found is None else found.body
-        is_judged = version is not None and not terms.takes_weak_passwords
-        weak = weak_password(asked.kind, asked.name, asked.keys, before) if is_judged else None
-        outcome.append(Compared(change, added, weak))
     return outcome
+
+
+async def _compared(
+    office: Office,
+    who: Principal,
+    terms: ObjectOrder,
+    asked: WantedObject,
+    versions: Sequence[ObjectVersion],
+    owned: AgentObjects | None,
+    now: int,
+) -> Compared:
+    """Compare one wanted object with its versions; raises VosError where it cannot be as it is wanted."""
+    if owned is None and asked.kind in _NEEDED_BESIDE:  # agents learn that there are none
+        require(who, _NEEDED_BESIDE[asked.kind])
+    found = in_force_at(versions, now)
+    if found is None or found.body is None:
+        _check_name(asked)
+        _check_not_written(office, asked, owned)
+        if owned is not None:
+            await _check_free(office, asked, versions, owned)
+    _check_texts(office, asked)
+    wanted = asked if owned is None else _of_agent(asked, found, owned)
+    if terms.at is not None and terms.at <= now:  # before versions are compared: another one may have held then
+        raise OrderError("at", "is in the past", "leave it out, and the change holds at once")
+    change, version = _changed(wanted, versions, now if terms.at is None else terms.at, now)
+    if version is None:
+        return Compared(change, [], None)
+    if owned is not None:
+        owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
+    made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
+    before = None if found is None else found.body
+    weak = None if terms.takes_weak_passwords else weak_password(asked.kind, asked.name, asked.keys, before)
+    return Compared(change, [made], weak)
 
 
 def _check_name(wanted: WantedObject) -> None:
@@ -337,7 +347,7 @@ def _not_defined(kind: str, name: str) -> NoSuchObjectError:
     return NoSuchObjectError(f"the database defines no {kind} {name}: see vosd definitions list {kind}")
 
 
-def _compared(
+def _changed(
     wanted: WantedObject, versions: Sequence[ObjectVersion], begins_at: int, now: int
 ) -> tuple[DifferenceSheet, ObjectVersion | None]:
     """Return what is changed of an object from a moment on, and the version to be added; None = nothing is changed.
