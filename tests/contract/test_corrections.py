@@ -15,7 +15,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import NoSuchCall, SqlCorrections
-from vosd.storage.database import BalanceTooLarge, ContentRefused
+from vosd.storage.driver_errors import BalanceTooLarge, ContentRefused
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken

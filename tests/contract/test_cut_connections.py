@@ -10,7 +10,8 @@ from doubles.turns import PATIENCE_S
 from sqlalchemy import event
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import Database, DatabaseRefusesUs
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import DatabaseRefusesUs
 
 
 @pytest.mark.mariadb

@@ -8,7 +8,8 @@ from doubles.migrated import migrate_on_server
 
 from vosd.cdr.ports import RejectedRecords, StoreDamaged
 from vosd.storage.books import SqlBooks
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import SchemaOutdated
 
 BATCH = [answered_call(index, customer_account="acme") for index in range(3)]
 

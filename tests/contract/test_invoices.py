@@ -115,7 +115,8 @@ from vosd.storage import invoices, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.dropped import note_dropped
 from vosd.storage.faults import BookFault
 from vosd.storage.invoices import (

@@ -16,8 +16,8 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.daily_totals import NEEDED, SqlDailyTotals, add_calls
-from vosd.storage.database import ContentRefused
 from vosd.storage.destination_past import SqlDestinationPast
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.invoice_sums import read_invoiced
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.payments import SqlPayments

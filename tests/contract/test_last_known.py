@@ -20,7 +20,7 @@ from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.storage import last_known
-from vosd.storage.database import ContentRefused
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.last_known import LastKnown
 
 ACME = LastStanding("acme", Decimal("-12.34567891"), 7, 1_790_000_000_000, "EUR")

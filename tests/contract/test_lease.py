@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 
 from vosd.cdr.lease import Claimant, LeaseHeld
 from vosd.storage import schema
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.lease import SqlLease, last_holder
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")

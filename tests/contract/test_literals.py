@@ -7,7 +7,7 @@ import pytest
 from doubles.exploring import examples
 from hypothesis import example, given, settings, strategies as st
 
-from vosd.storage.database import ContentRefused
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.types import descriptive
 from vosd.storage.writers import MySqlWriter, _packets
 

@@ -15,7 +15,8 @@ from vosd.api.offices import Offices
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import Database, StatementTooLong
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import StatementTooLong
 
 ENDLESS = text("SELECT COUNT(*) FROM seq_1_to_1000000000 AS a WHERE a.seq % 7 = SLEEP(0)")
 

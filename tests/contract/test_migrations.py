@@ -26,7 +26,8 @@ from vosd.storage import migrate as migrating, migration_lock, migrations, schem
 from vosd.storage.access import AT_TERMINAL, SqlAccess, StoredToken
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
 from vosd.storage.partitions import TABLES, is_partitioned

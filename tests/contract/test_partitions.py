@@ -22,7 +22,8 @@ from vosd.storage import partitions
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.export import SqlExport
 from vosd.storage.faults import BookFault
 from vosd.storage.migrate import migrate_async

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from vosd.cdr.ports import Collided, Standing
 from vosd.storage import payments as payments_module
-from vosd.storage.database import BalanceTooLarge, ContentRefused
+from vosd.storage.driver_errors import BalanceTooLarge, ContentRefused
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
     EntryKind,

@@ -8,9 +8,10 @@ import pytest
 from doubles.data.records import STARTED
 
 from vosd.billing.deck_content import Chunk
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
 from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.decks import SqlDecks
+from vosd.storage.driver_errors import ContentRefused
 
 FIRST = StoredDeck(
     rate_group="acme", version=1, content=1, replaced=None, made_at=STARTED, operator="ann", way=Way.FULL,

@@ -11,8 +11,8 @@ from doubles.data.records import STARTED
 from doubles.statements import statements_of
 
 from vosd.catalogue.stored_objects import DefinitionsMoved, ObjectsMoved, ObjectVersion
-from vosd.storage.database import ContentRefused
 from vosd.storage.definitions import version_in
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 from vosd.storage.stored_objects import SqlObjects

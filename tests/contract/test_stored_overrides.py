@@ -11,7 +11,8 @@ from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import LaterOverride, OverrideAction
 from vosd.storage import overrides as stored
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.overrides import SqlOverrides
 
 HOUR_MS = 3_600_000

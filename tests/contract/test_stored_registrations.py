@@ -5,7 +5,8 @@ from doubles.data.records import STARTED
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.sip.ports import BindingKey, StoredBinding
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.registrations import SqlRegistrations
 
 

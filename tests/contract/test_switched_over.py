@@ -206,7 +206,7 @@ async def test_connections_are_kept_while_the_name_of_their_server_is_not_found(
         assert [await place(named) for _ in range(4)] == [old.port] * 4
         assert asked == ["localhost"]  # not again within a minute
     later = SimpleNamespace(**vars(time) | {"monotonic": lambda: time.monotonic() + 61})
-    monkeypatch.setattr("vosd.storage.database.time", later)
+    monkeypatch.setattr("vosd.storage.engines.time", later)
     assert await places(named) == [second.port] * 2
 
 

@@ -112,7 +112,7 @@ async def test_minimums_of_a_month(held: Held) -> None:
 
 
 async def test_the_work_of_a_night(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vosd.storage.database._LOCK_WAIT_S", 1)
+    monkeypatch.setattr("vosd.storage.engines._LOCK_WAIT_S", 1)
     monkeypatch.setattr("vosd.storage.database._BUSY_S", 1)
     monkeypatch.setattr(Database, "_note_locked", lambda *_: held.told.set())
     minimums = (Minimum(AccountType.DIRECT, "USD", Decimal(5), NAMES),)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.util import LRUCache
 
-from vosd.storage import database
+from vosd.storage import engines
 from vosd.storage.asynchronous import AsyncEngine, create_async_engine
 
 _compiled: Final = LRUCache[Any, Any](2_000)
@@ -37,7 +37,7 @@ class SharedStatements:
 
 def share_statements() -> None:
     """Let all databases that are opened from now on share what they compile."""
-    database.create_async_engine = _sharing_engine  # type: ignore[attr-defined]  # its own import
+    engines.create_async_engine = _sharing_engine  # type: ignore[attr-defined]  # its own import
 
 
 def _sharing_engine(url: str | URL, **terms: Any) -> AsyncEngine:

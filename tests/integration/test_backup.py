@@ -33,7 +33,8 @@ from vosd.engine.journal.frames import framed
 from vosd.storage import migration_lock, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate_async, upgrade
 from vosd.storage.migration_lock import alone

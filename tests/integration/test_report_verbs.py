@@ -19,7 +19,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.cli import progress
 from vosd.processes.life import NICENESS
-from vosd.storage.database import ContentRefused
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.reports import REPORTS

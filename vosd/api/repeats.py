@@ -20,7 +20,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.clock import SystemClock
 from vosd.engine.steady_clock import SteadyClock
 from vosd.storage.audit_line import RequestKey
-from vosd.storage.database import AlreadyThere
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.requests import KeptRequest, SqlRequests
 
 HEADER: Final = "idempotency-key"

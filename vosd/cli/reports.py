@@ -252,7 +252,7 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
     """
     from vosd.admin.office.report_sums import CheckReports, RebuildReports, count_not_added, rebuild_reports
     from vosd.processes.life import give_way
-    from vosd.storage.database import ContentRefused
+    from vosd.storage.driver_errors import ContentRefused
 
     give_way()
     async with office_of(invocation, remark=invocation.remark) as office:

@@ -86,9 +86,10 @@ from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
 from vosd.relay.sockets import KnownReaches
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
-from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseRefusesUs
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
 from vosd.storage.database_clock import latest_call
 from vosd.storage.decks import SqlDecks
+from vosd.storage.driver_errors import DatabaseRefusesUs
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
 from vosd.storage.lease import SqlLease, last_holder
 from vosd.storage.overrides import SqlOverrides

@@ -19,7 +19,8 @@ from vosd.obs import log
 from vosd.obs.events import log as _log
 from vosd.processes.channel import first_message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.traffic.counted import SLOT_MS
 from vosd.traffic.live_counts import LiveCounts

@@ -11,7 +11,8 @@ from vosd.cdr.ports import StoreDamaged, StoreUnavailable
 from vosd.daemon.systemd import Notifier
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
-from vosd.storage.database import PATIENCE_S, DatabaseRefusesUs
+from vosd.storage.database import PATIENCE_S
+from vosd.storage.driver_errors import DatabaseRefusesUs
 
 RETRY_S: Final = 2.0
 """Interval of attempts."""

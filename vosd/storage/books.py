@@ -20,8 +20,9 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import join_closed
 from vosd.storage.currencies import currencies_of, other_currency, others_than, settle_all
-from vosd.storage.database import AlreadyThere, BalanceTooLarge, ContentRefused, Database, repeated
+from vosd.storage.database import Database, repeated
 from vosd.storage.database_clock import database_clock
+from vosd.storage.driver_errors import AlreadyThere, BalanceTooLarge, ContentRefused
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind

@@ -19,9 +19,10 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore, repeated
+from vosd.storage.database import SqlStore, repeated
 from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.definitions import advance, advance_beyond, version_in
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.types import descriptive, identifying
 
 _deck: Final = schema.rate_deck

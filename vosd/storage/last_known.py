@@ -25,7 +25,8 @@ from vosd.obs.events import log as _log
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.storage import schema
 from vosd.storage.copies.sqlite import files_of
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.registrations import GONE_AT_ONCE, SqlRegistrations
 from vosd.storage.types import moment_text, money_units
 

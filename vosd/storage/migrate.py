@@ -18,7 +18,8 @@ import vosd.storage.repeated_migrations  # noqa: F401 - Alembic finds it by the 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.processes import loops
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.migration_lock import alone
 from vosd.storage.migrations import migrations_path
 from vosd.storage.partitions import LOCK_WAIT_S, TABLES, add_months

@@ -9,7 +9,8 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore, repeated
+from vosd.storage.database import SqlStore, repeated
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.types import descriptive
 
 _table: Final = schema.month_close

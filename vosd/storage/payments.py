@@ -13,8 +13,9 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.books import check_size, lock_accounts
 from vosd.storage.currencies import settle_one
-from vosd.storage.database import ContentRefused, Database, repeated
+from vosd.storage.database import Database, repeated
 from vosd.storage.disputes import reopen
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.lease import is_held
 from vosd.storage.old_payments import dropped_payment, dropped_payments
 from vosd.storage.ports import (

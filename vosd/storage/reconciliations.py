@@ -32,8 +32,9 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, Database, repeated
+from vosd.storage.database import Database, repeated
 from vosd.storage.disputes import DisputeMovedError, StoredDispute, dispute_of
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before, first_id
 from vosd.storage.ports import Payment
 from vosd.storage.types import descriptive, identifying

@@ -10,7 +10,8 @@ from sqlalchemy.dialects import mysql, sqlite
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.types import descriptive
 
 _table: Final = schema.registration

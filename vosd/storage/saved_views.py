@@ -15,7 +15,8 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import AlreadyThere, SqlStore, repeated
+from vosd.storage.database import SqlStore, repeated
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.types import descriptive, identifying
 
 _table: Final = schema.saved_view

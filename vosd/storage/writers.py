@@ -15,8 +15,9 @@ from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import COUNTER_BEHIND, ContentRefused, Database, SchemaOutdated
+from vosd.storage.database import Database
 from vosd.storage.documents import packed
+from vosd.storage.driver_errors import COUNTER_BEHIND, ContentRefused, SchemaOutdated
 from vosd.storage.rows import EncodeSized, Encoding, Row, as_it_is
 from vosd.storage.types import call_key, descriptive, identifying, moment_literal, moment_text, money_text, money_units
 

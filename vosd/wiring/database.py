@@ -9,7 +9,8 @@ from vosd.base.errors import VosError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.processes import loops
 from vosd.storage.currencies import others_than
-from vosd.storage.database import COMMAND_PATIENCE_S, Database, SchemaOutdated
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
+from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.stored_objects import SqlObjects
 
 Answer = TypeVar("Answer")

@@ -10,7 +10,8 @@ from vosd.config.excerpt import Excerpt
 from vosd.config.places import Installation, may_be_one_database
 from vosd.engine.booking.database_watch import kind_of
 from vosd.engine.booking.known_database import KnownBalances, known_balances, used_kind
-from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseGone
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
+from vosd.storage.driver_errors import DatabaseGone
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
 
 

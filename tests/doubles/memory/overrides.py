@@ -10,7 +10,7 @@ from vosd.catalogue.ports import NOT_KNOWN, OverrideAction, OverrideRecord
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.database import ContentRefused
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.overrides import require_seen
 from vosd.storage.types import Unstorable, descriptive, identifying
 

@@ -17,7 +17,8 @@ from vosd.api.problems import COMMANDS, problem_of, problem_of_request, without_
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 from vosd.cli.main import VERBS
-from vosd.storage.database import Database, DatabaseGone
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import DatabaseGone
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ SILENT = (
     "        threading.Event().wait(300)\n"
     "    return real(host, *terms, **named)\n"
     "socket.getaddrinfo = getaddrinfo\n"
-    "from vosd.storage import database\n"
-    "database._CONNECT_S = 0.1\n"
+    "from vosd.storage import driver_errors\n"
+    "driver_errors.CONNECT_S = 0.1\n"
 )
 """Has a resolver that keeps the look-up of the database's host open for five minutes."""
 COMMAND = SILENT + "from vosd.cli.main import main\nmain(sys.argv[1:])\n"

@@ -13,7 +13,8 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon import waiting
 from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import StillAway, until_database_answers
-from vosd.storage.database import Database, DatabaseRefusesUs, SchemaOutdated
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import DatabaseRefusesUs, SchemaOutdated
 
 
 class LateDatabase:

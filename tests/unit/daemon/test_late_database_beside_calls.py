@@ -11,7 +11,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon import late_database
 from vosd.daemon.late_database import LateDatabase
 from vosd.engine import background
-from vosd.storage.database import SchemaOutdated
+from vosd.storage.driver_errors import SchemaOutdated
 
 OTHER = Claimant("sw2", "other", "host", 1, "")
 

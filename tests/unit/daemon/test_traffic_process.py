@@ -20,7 +20,8 @@ from vosd.daemon.traffic import TrafficPart
 from vosd.daemon.traffic_process import TrafficOrder
 from vosd.engine.clock import SystemClock
 from vosd.storage.books import SqlBooks
-from vosd.storage.database import ContentRefused, Database
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
 from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind

@@ -17,8 +17,8 @@ from sqlalchemy import event, text, update
 
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
-from vosd.storage.database import (
-    Database,
+from vosd.storage.database import Database
+from vosd.storage.driver_errors import (
     DatabaseGone,
     DatabaseRefusesUs,
     SchemaOutdated,

@@ -39,7 +39,7 @@ from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.authority import OutOfScopeError
 from vosd.invoicing.settlement import named_invoice
-from vosd.storage.database import ContentRefused
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
