@@ -157,3 +157,14 @@ def test_no_line_of_another_kind_of_file_is_repeated(site, key):
 
     assert errors
     assert not any("salt" in each or "daemon" in each or "root" in each for each in errors)
+
+
+def test_webhooks_that_nothing_is_sent_to_are_a_warning(site):
+    urls = "https://crm.example.com/x", "http://198.51.100.7/x", "http://10.0.0.7:8080/x", "http://[::1]/x"
+    hooks = "".join(f"- {{name: n{number}, url: '{url}'}}\n" for number, url in enumerate(urls))
+    hooks += "- {name: own, url: 'http://10.0.0.7/x', allow_private: yes}\n"
+    found = [str(each) for each in site.load(f"webhooks:\n{hooks}").problems]
+    assert [each.split(": warning: ")[1].split(":")[0] for each in found] == [
+        "webhooks[1].url", "webhooks[2].url", "webhooks[3].url",
+    ]  # fmt: skip
+    assert all("allow_private: yes as well" in each for each in found)

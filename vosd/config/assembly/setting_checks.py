@@ -8,7 +8,9 @@ from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from vosd.base.host import is_public, is_valid_address
 from vosd.billing.accounts import Account
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.problems import ProblemList
@@ -181,6 +183,7 @@ def check_settings(
             )
         problems.warning(origin.place_of("invoices.lock_after_days"), "invoices.lock_after_days", expected)
     _warn_of_inverse_zones(keys, source, items, origin, problems)
+    _warn_of_unsent_events(keys, origin, problems)
 
 
 def _has_certificate_names(definition: Definition[MappingGateway]) -> bool:
@@ -216,6 +219,16 @@ def _warn_of_inverse_zones(
                 f"those of POSIX, and this one is {hours} h {away} UTC"
             )
             problems.warning(place, key, expected, name)
+
+
+def _warn_of_unsent_events(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    """Warn of webhooks at addresses to which nothing is sent; the addresses of names are looked up for each event."""
+    for number, each in enumerate(keys.webhooks):
+        host = urlsplit(each.url).hostname or ""
+        if is_valid_address(host) and not is_public(host) and not each.allow_private:
+            key = f"webhooks[{number}].url"
+            expected = "an address of the internet, or allow_private: yes as well: nothing is sent to this one"
+            problems.warning(origin.place_of(key), key, expected, host)
 
 
 def _warn_of_certificates(items: ReadItems, problems: ProblemList) -> None:
