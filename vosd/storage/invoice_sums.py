@@ -66,13 +66,35 @@ class InvoiceBegin(NamedTuple):
     opening: Decimal
 
 
+class InvoicedSpan(NamedTuple):
+    """Entries of an account that an invoice is about, by their dates and numbers."""
+
+    account: str
+    begin: InvoiceBegin
+    until: int
+    end_seq: int
+    open_seq: int
+    """Entries up to this one are on it or on those before it, whatever their dates.
+
+    One that is dated later is of a wrong clock, and counts with the period that was closed over it.
+    """
+
+    def has(self, entry: Any) -> ColumnElement[bool]:
+        """Return the condition that an entry is one of them; ``entry`` has the columns of entries, or of an alias."""
+        earlier = and_(entry.created_at < self.begin.until, entry.seq <= self.begin.seq)
+        return and_(
+            entry.account == self.account,
+            entry.seq > self.begin.floor,
+            entry.seq <= self.end_seq,
+            or_(entry.created_at < self.until, entry.seq <= self.open_seq),
+            not_(earlier),
+        )
+
+
 class InvoicedPart(NamedTuple):
     """Entries of an account that an invoice is about."""
 
-    begin: InvoiceBegin
-    end_seq: int
-    open_seq: int
-    """Entries up to this one are on it or on those before it, whatever their dates."""
+    span: InvoicedSpan
     skipped: int | None
     """Date of the first charge before the period that is on no invoice, UTC milliseconds; None = there is none.
 
@@ -126,12 +148,11 @@ async def read_invoiced(
         )
         first_left = await connection.scalar(left)
         open_seq = end_seq if first_left is None else first_left - 1
-        within = _within(_entry, account, begin, until, end_seq, open_seq)
+        span = InvoicedSpan(account, begin, until, end_seq, open_seq)
+        within = span.has(_entry)
         of_call = _call_entry.account == _entry.account, _call_entry.call_id == _entry.call_id
         of_its_call = select(_place_of(_call_entry, since)).where(
-            _within(_call_entry, account, begin, until, end_seq, open_seq),
-            *of_call,
-            _call_entry.kind == EntryKind.CALL.value,
+            span.has(_call_entry), *of_call, _call_entry.kind == EntryKind.CALL.value
         )
         corrected = func.coalesce(of_its_call.limit(1).scalar_subquery(), 0)
         charged = await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account)
@@ -145,14 +166,10 @@ async def read_invoiced(
         total = row.balance - (later or ZERO) - begin.opening
         there = await connection.scalar(select(money_sum(_entry.amount)).where(within))
         missing = total - (there or ZERO)
-        if missing:
+        gone = [each for each in points if each.closed_until <= dropped.entries]
+        if missing and await _has_balance_of(connection, account, gone, newest, row.balance):
             # Dropped entries have moved the balance all the same, and an earlier invoice may have left them out.
-            gone = [each for each in points if each.closed_until <= dropped.entries]
-            base = max(gone, key=_closed_until, default=None)
-            if base is not None:
-                since_base = select(money_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
-                if row.balance == base.balance + (await connection.scalar(since_base) or ZERO):
-                    moved.insert(0, Moved("", DROPPED, "", "", missing))
+            moved.insert(0, Moved("", DROPPED, "", "", missing))
         earliest = None
         if before is None and cancelled is None:
             never = _of(account, 0), _entry.seq <= end_seq
@@ -163,9 +180,7 @@ async def read_invoiced(
         sellers = await _sellers(connection, and_(within, _entry.created_at >= since), in_period)
         if not sellers and not minimums:  # a minimum is by the terms that the account has now
             sellers = (await _sellers(connection, within, without_cdr))[-1:]
-    return InvoicedPart(
-        begin, end_seq, open_seq, earliest, sellers, LedgerPart(begin.opening, [*charged, *minimums], moved, total)
-    )
+    return InvoicedPart(span, earliest, sellers, LedgerPart(begin.opening, [*charged, *minimums], moved, total))
 
 
 class _Unrecorded(NamedTuple):
@@ -228,21 +243,15 @@ async def _first_begin(
     return InvoiceBegin(until, seq, floor, balance + (opening or ZERO))
 
 
-def _within(
-    entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: int, open_seq: int
-) -> ColumnElement[bool]:
-    """Return the condition that an invoice is about an entry.
-
-    One up to ``open_seq`` that is dated later is of a wrong clock, and counts with the period that was closed over it.
-    """
-    earlier = and_(entry.created_at < begin.until, entry.seq <= begin.seq)
-    return and_(
-        entry.account == account,
-        entry.seq > begin.floor,
-        entry.seq <= end_seq,
-        or_(entry.created_at < until, entry.seq <= open_seq),
-        not_(earlier),
-    )
+async def _has_balance_of(
+    connection: AsyncConnection, account: str, closes: Sequence[Checkpoint], newest: int, balance: Decimal
+) -> bool:
+    """Return whether a balance is that of the latest of some closes and of all entries behind it; False without one."""
+    base = max(closes, key=_closed_until, default=None)
+    if base is None:
+        return False
+    behind = select(money_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
+    return balance == base.balance + (await connection.scalar(behind) or ZERO)
 
 
 async def _has_charges(connection: AsyncConnection, account: str, floor: int) -> bool:
@@ -398,9 +407,7 @@ def _keys(
     return keys, tables
 
 
-def calls_within(
-    account: str, begin: InvoiceBegin, until: int, end_seq: int, open_seq: int, after: int | None
-) -> Select[Any]:
+def calls_within(span: InvoicedSpan, after: int | None) -> Select[Any]:
     """Select the number and reference of the entry and the columns of ``InvoicedCall`` of the calls of an invoice.
 
     ``after`` is the number of the last entry before; None = from the first one. Prefixes and seconds of calls that have
@@ -413,7 +420,7 @@ def calls_within(
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
         TAX_OF_ENTRY, _entry.kind, _cdr.started_at, _cdr.answered_at, _cdr.hold_time_s,
     )  # fmt: skip
-    wanted = [_within(_entry, account, begin, until, end_seq, open_seq), _entry.kind.in_(_OF_CALLS), not_(IS_OF_VENDOR)]
+    wanted = [span.has(_entry), _entry.kind.in_(_OF_CALLS), not_(IS_OF_VENDOR)]
     if after is not None:
         wanted.append(_entry.seq > after)
     return select(*columns).select_from(tables).where(*wanted).order_by(_entry.seq)

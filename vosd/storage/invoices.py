@@ -44,6 +44,7 @@ from vosd.storage.invoice_sums import (
     CHARGES,
     InvoiceBegin,
     InvoicedPart,
+    InvoicedSpan,
     calls_within,
     charges_without_cdr,
     read_invoiced,
@@ -474,10 +475,10 @@ class SqlInvoices(SqlStore):
             dropped = await dropped_before(connection)
             check_there(dropped.calls, invoice.since, "calls")
             check_there(dropped.ledger, invoice.since, "ledger entries")
+        span = InvoicedSpan(invoice.account, invoice.begin, invoice.until, invoice.end_seq, invoice.open_seq)
         after: int | None = None
         while True:
-            until, end_seq, open_seq = invoice.until, invoice.end_seq, invoice.open_seq
-            query = calls_within(invoice.account, invoice.begin, until, end_seq, open_seq, after)
+            query = calls_within(span, after)
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query.limit(_CALLS_AT_ONCE))).all()
                 without_cdr = [row.reference for row in rows if row.call_id is None]
