@@ -126,10 +126,6 @@ class Defined:
         plain = msgspec.to_builtins(account(version.name))
         return msgspec.convert(plain | self.templates.get(template, {}) | keys, Account)
 
-    def agents(self) -> Mapping[str, str]:
-        """Return the agent of each account that names one."""
-        return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
-
     def hierarchy(self) -> Hierarchy:
         """Return which accounts stand above which."""
         return Hierarchy.of(self._accounts)

@@ -130,10 +130,8 @@ def recorded_as(agent: str) -> str:
 
 
 def visible_above(
-    accounts: Mapping[str, Account], agents: Mapping[str, str], agent: str, account: str
+    accounts: Mapping[str, Account], hierarchy: Hierarchy, agent: str, account: str
 ) -> dict[str, Account]:
-    """Return an account and the agents above it that an agent sees: those up to itself."""
-    names = [account]
-    while names[-1] != agent and names[-1] in agents:
-        names.append(agents[names[-1]])
-    return {name: accounts[name] for name in names}
+    """Return an account that an agent sees, and the agents above it up to that one."""
+    chain = (account, *hierarchy.above(account))
+    return {name: accounts[name] for name in chain[: chain.index(agent) + 1]}

@@ -60,9 +60,6 @@ class _Configured:
         excerpt = self._switch.excerpt
         return {each.name: excerpt.account_of(each) for each in ended} if ended else excerpt.accounts()
 
-    def agents(self) -> "Mapping[str, str]":
-        return self._switch.excerpt.agents()
-
     def hierarchy(self) -> "Hierarchy":
         return self._switch.excerpt.hierarchy()
 

@@ -79,7 +79,7 @@ async def test_a_change_of_an_agent_is_made_by_what_the_change_before_it_has_lef
     first = tuple(WantedObject("accounts", name, keys) for name, keys in tree.items())
     await set_objects(await offices.open(needs_database=True), operator(), SetObjects(objects=first))
     office = await offices.open(needs_database=True)
-    assert office.definitions.agents()["acme"] == "south"
+    assert office.definitions.hierarchy().above("acme") == ("south", "top")
     changes = tuple(WantedObject("accounts", name, keys, is_merged=True) for name, keys in before.items())
     turns = office.changing
     await turns.take(None)
@@ -105,7 +105,7 @@ async def test_an_agent_makes_an_account_and_puts_another_one_below_it_at_once(o
     moved = WantedObject("accounts", "acme", {"agent": "made"}, is_merged=True)
     office = await offices.open(needs_database=True)
     await set_objects(office, agent("south"), SetObjects(objects=(made, moved)))
-    assert (await offices.open(needs_database=True)).definitions.agents()["acme"] == "made"
+    assert (await offices.open(needs_database=True)).definitions.hierarchy().above("acme")[0] == "made"
 
 
 async def test_a_price_is_explained_by_trunks_that_no_thread_reads_beside_other_requests(

@@ -379,7 +379,7 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     An agent does not see what operators note, its own group, nor an account above its own.
     """
     definitions, stores, now = office.definitions, office.stores, office.now()
-    accounts, agents = definitions.accounts(), frozenset(definitions.agents().values())
+    accounts, hierarchy = definitions.accounts(), definitions.hierarchy()
     overrides = (await stores.overrides.load()).at(now)
     work_times = WorkTimes(definitions.calendars, now)
     asked = ListCommitments(None if scope.agent is None else fitting_names(frozenset(names)))
@@ -391,7 +391,7 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     for number, name in enumerate(names, start=1):
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)  # else the API would answer nothing else until all of many accounts are there
-        is_agent, is_blocked = name in agents, name in without_calls
+        is_agent, is_blocked = hierarchy.is_agent(name), name in without_calls
         sheet = _sheet(
             name, accounts, changes, committed, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
         )

@@ -30,13 +30,8 @@ class AgentReach:
 
     def accounts_to_read(self, definitions: ConfiguredObjects, agent: str) -> Collection[str]:
         """Return the accounts by which it is known whether an agent has all of it: its own, these, and all above."""
-        agents, found = definitions.agents(), set[str]()
-        for name in (agent, *self._accounts):
-            above: str | None = name
-            while above is not None and above not in found:
-                found.add(above)
-                above = agents.get(above)
-        return found
+        hierarchy, named = definitions.hierarchy(), {agent, *self._accounts}
+        return named.union(*map(hierarchy.above, named))
 
     def require(self, who: Principal, accounts: Mapping[str, Account], ended: Collection[str]) -> None:
         """Check that an agent or a customer still has all of it, by ``accounts_to_read`` as they are now.

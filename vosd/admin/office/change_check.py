@@ -177,7 +177,9 @@ def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:
     ended = {each.name for each in accounts if each.body is None}
     if ended:
         changed = {each.name: json.loads(each.body).get("agent") for each in accounts if each.body is not None}
-        for name, agent in (dict(office.definitions.agents()) | changed).items():
+        hierarchy = office.definitions.hierarchy()
+        below = {name: agent for agent in sorted(ended) for name in hierarchy.directly_below(agent)}
+        for name, agent in (below | changed).items():
             if agent in ended and name not in ended:
                 raise AccountsBelowError(
                     f"account {agent} has accounts below it, such as {name}: end them or move them to another agent"

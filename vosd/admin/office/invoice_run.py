@@ -203,9 +203,13 @@ class _Run:
         is_again = last is None and again is not None and again.period == str(self._period)
         begins_here = self._order.anew and last is None and again is None
         if part is not None and part.skipped is not None and not is_again and not begins_here:
-            detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
+            day = day_of(part.skipped, self.zone)
+            detail = f"charges of {day} are on no invoice"
             if last is None:
-                detail += ": make that of the period of that day first, or begin with this period (anew)"
+                detail = (
+                    f"charges of {day} are on no invoice: make that of the period of that day first, or begin with this"
+                    " period (anew)"
+                )
             return _without_invoice(name, InvoiceOutcome.EARLIER_MISSING, detail)
         if part is None or not part.part.charged:
             return _without_invoice(name, InvoiceOutcome.NOTHING)

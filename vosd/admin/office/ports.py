@@ -138,9 +138,6 @@ class ConfiguredObjects(Protocol):
     def accounts(self, ended: Sequence[ObjectVersion] = ()) -> Mapping[str, Account]:
         """Return the accounts, or those that ended, by versions in the database; for these it raises ConfigError."""
 
-    def agents(self) -> Mapping[str, str]:
-        """Return the agent of each account that names one."""
-
     def hierarchy(self) -> Hierarchy:
         """Return which accounts stand above which."""
 

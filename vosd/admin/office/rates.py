@@ -136,7 +136,7 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> Ra
         if order.buy:
             raise OrderError("buy", "is not for agents and customers")
         scope.require_visible(order.account)
-        accounts = visible_above(accounts, definitions.agents(), scope.agent, order.account)
+        accounts = visible_above(accounts, definitions.hierarchy(), scope.agent, order.account)
     named = accounts.get(order.account)
     is_paid = scope.agent is None and named is not None and named.type is AccountType.CLEARING
     is_buy = order.buy or is_paid

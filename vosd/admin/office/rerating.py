@@ -217,7 +217,7 @@ def _check_limit(office: Office, who: Principal, order: RerateCalls, would_be: "
 async def _is_or_was_agent(office: Office, account: str | None) -> bool:
     if account is None:
         return False
-    return account in office.definitions.agents().values() or await office.stores.spans.has_agents_entries(account)
+    return office.definitions.hierarchy().is_agent(account) or await office.stores.spans.has_agents_entries(account)
 
 
 def _run_of(office: Office, who: Principal, order: RerateCalls, version: str) -> "Run":

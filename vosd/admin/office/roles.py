@@ -154,7 +154,7 @@ def check_account(office: Office, role: RoleSheet, account: str | None) -> None:
         raise OrderError("account", f"is missing: the role {role.name} acts for one")
     if account not in office.definitions.accounts():
         raise OrderError("account", f"{account} is not configured")
-    if role.acts_for is ActsFor.AGENT and account not in office.definitions.agents().values():
+    if role.acts_for is ActsFor.AGENT and not office.definitions.hierarchy().is_agent(account):
         raise OrderError("account", f"{account} is no agent: no account names it as its agent")
 
 
