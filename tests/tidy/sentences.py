@@ -36,9 +36,9 @@ SAYERS: Final = frozenset(
         "InvoiceRunSheet", "LeftOut", "Loss", "MissingOfMonth", "Mistake", "NamedFirst", "PartnerOutcome",
         "PriceExplanation", "RoundingProblem",
         "Refusal", "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable",
-        "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse",
-        "_replacements", "_text", "_texts", "add_note", "because", "check_there", "gap", "note", "problem",
-        "text_where", "unknown",
+        "_await_calls", "_bad", "_choice", "_failed", "_note_away", "_of_seconds", "_proof", "_refuse",
+        "_replacements", "_text", "_texts", "_without_invoice", "add_note", "because", "check_there", "gap", "note",
+        "outdated", "problem", "text_where", "unknown",
     }
 )  # fmt: skip
 """Calls that say what they are given."""

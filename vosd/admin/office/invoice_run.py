@@ -191,10 +191,11 @@ class _Run:
         if last is not None and last.until >= self.until:
             if last.period != str(self._period):
                 detail = f"the last invoice, {last.number}, is of {last.period}"
-                return _without_invoice(name, InvoiceOutcome.INVOICED_BEFORE, detail)
+                return _without_invoice(name, InvoiceOutcome.INVOICED_BEFORE, detail=detail)
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.INVOICED_BEFORE, id=last.id, number=last.number)
         if name in self.unbooked:
-            return _without_invoice(name, InvoiceOutcome.WAITING, f"calls of {self.unbooked[name]} are not booked")
+            detail = f"calls of {self.unbooked[name]} are not booked"
+            return _without_invoice(name, InvoiceOutcome.WAITING, detail=detail)
         before = None if last is None else last.end
         again = self._cancelled.get(name)
         begun = None if again is None else again.begin
@@ -210,17 +211,17 @@ class _Run:
                     f"charges of {day} are on no invoice: make that of the period of that day first, or begin with this"
                     " period (anew)"
                 )
-            return _without_invoice(name, InvoiceOutcome.EARLIER_MISSING, detail)
+            return _without_invoice(name, InvoiceOutcome.EARLIER_MISSING, detail=detail)
         if part is None or not part.part.charged:
             return _without_invoice(name, InvoiceOutcome.NOTHING)
         if len(part.sellers) > 1 and self._period.cycle is not InvoiceCycle.DAY:
             sold = " and ".join(f"agent {each}" if each else "the installation" for each in part.sellers)
             detail = f"calls of the period were sold by {sold}: make invoices of shorter periods, down to days"
-            return _without_invoice(name, InvoiceOutcome.AGENT_CHANGED, detail)
+            return _without_invoice(name, InvoiceOutcome.AGENT_CHANGED, detail=detail)
         try:
             draft = await self._draft(name, part, last)
         except InvoiceUnsoundError as error:
-            return _without_invoice(name, InvoiceOutcome.UNSOUND, str(error))
+            return _without_invoice(name, InvoiceOutcome.UNSOUND, detail=str(error))
         return await self._made(draft, msgspec.structs.replace(self._order, accounts=(name,), anew=begins_here))
 
     async def _made(self, draft: StoredInvoice, noted: RunInvoices) -> InvoiceRunSheet:
@@ -230,7 +231,7 @@ class _Run:
         try:
             made = draft if self._is_trial else await self._office.stores.invoices.add(draft, plan, audit)
         except InvoiceMovedError as error:
-            return _without_invoice(draft.account, InvoiceOutcome.MOVED, str(error))
+            return _without_invoice(draft.account, InvoiceOutcome.MOVED, detail=str(error))
         return InvoiceRunSheet(
             account=made.account,
             outcome=InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED,
@@ -312,5 +313,5 @@ class _Run:
         )
 
 
-def _without_invoice(account: str, outcome: InvoiceOutcome, detail: str = "") -> InvoiceRunSheet:
+def _without_invoice(account: str, outcome: InvoiceOutcome, *, detail: str = "") -> InvoiceRunSheet:
     return InvoiceRunSheet(account=account, outcome=outcome, detail=detail)
