@@ -23,6 +23,7 @@ from vosd.admin.office.principal import ALL, Means, OrderError, Principal, Role,
 from vosd.admin.office.records import ListRecords, list_records
 from vosd.admin.office.reports import ShowReport, TooManyRowsError, TooManyToReadError, show_report
 from vosd.admin.office.rerating import Run, RunBookings
+from vosd.billing.agents import Hierarchy
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
@@ -54,12 +55,11 @@ class Office:
             msgspec.structs.replace(account(each, agent=agent or None), name=name)
             for each, (name, agent) in OWNERS.items()
         ]
-        agents = {each.id: each.agent for each in owned if each.agent}
         by_name = {each.id: each for each in [*owned, account("reseller")]}
         gateways = {"mapping_gateways": ["acme-pbx"], "phones": [], "routing_gateways": ["telco-trunk"]}
         by_list = {name: frozenset(names) for name, names in gateways.items()}
         self.definitions = SimpleNamespace(
-            accounts=lambda: by_name, agents=lambda: agents, gateways_by_list=lambda: by_list
+            accounts=lambda: by_name, hierarchy=lambda: Hierarchy.of(by_name), gateways_by_list=lambda: by_list
         )
 
     def scope_of(self, who):
