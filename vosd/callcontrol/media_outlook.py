@@ -17,6 +17,7 @@ _CALLER_UNKNOWN: Final = "the address of the caller is known in the call alone"
 _GATEWAY_UNKNOWN: Final = "the address of the gateway is known in the call alone"
 _PRIVATE_BOTH: Final = "both are at private addresses and use the same address of sip.listen"
 _PUBLIC_BOTH: Final = "both are at public addresses and use the same address of sip.listen"
+_NAT_UNKNOWN: Final = "whether both are behind NAT shows in their Contact and session description alone"
 _UNKNOWN_HOST: Final = "0.0.0.0"
 """Stands for an address that is not known."""
 
@@ -152,6 +153,8 @@ def _by_networks(parameters: MediaParameters, caller: _Known, callee: _Known) ->
         return MediaStep(_NETWORKS, True, "one side is at a private address, the other at a public one")
     if caller.socket is None or callee.socket is None:
         return MediaStep(_NETWORKS, None, "which addresses of sip.listen both use is known in the call alone")
+    if not parameters.behind_nat and {caller.is_hidden, callee.is_hidden} not in ({True}, {False}):
+        return MediaStep(_NETWORKS, None, _NAT_UNKNOWN)  # one that is alone behind NAT is in another network
     return MediaStep(_NETWORKS, False, _PRIVATE_BOTH if caller.is_private else _PUBLIC_BOTH)
 
 
@@ -169,7 +172,7 @@ def _by_nat(parameters: MediaParameters, caller: _Known, callee: _Known) -> Medi
             )
         if hidden == (True, True) and caller.host is not None and caller.host == callee.host:
             return MediaStep(_NAT, False, "both are behind the same NAT, and SS_MEDIAPROXYSAMENAT is Off")
-    return MediaStep(_NAT, None, "whether both are behind NAT shows in their Contact and session description alone")
+    return MediaStep(_NAT, None, _NAT_UNKNOWN)
 
 
 def _encryption(caller: MediaSettings, callee: MediaSettings) -> str:

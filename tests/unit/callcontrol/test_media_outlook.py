@@ -106,6 +106,17 @@ def test_step_7_says_which_side_is_behind_nat_as_far_as_that_is_configured(chang
     assert (step.step, step.is_relayed, step.reason) == (7, answer, reason)
 
 
+@pytest.mark.parametrize("changes", [{}, {"caller_nat": Nat.YES}, {"caller": "10.0.0.1/32", "gateway": "10.0.0.2"}])
+def test_a_side_that_is_alone_behind_nat_is_in_another_network_also_without_step_7(changes):
+    found = outlook(**changes, behind_nat=False)
+    assert (found.is_relayed, found.steps[0].is_relayed, found.steps[0].reason) == (None, None, IN_CALL)
+
+
+def test_without_nat_on_either_side_and_step_7_media_are_direct():
+    found = outlook(caller="10.0.0.1/32", gateway="10.0.0.2", caller_nat=Nat.NO, behind_nat=False)
+    assert (found.is_relayed, found.step) == (False, 8)
+
+
 def test_a_registered_phone_whose_contact_is_another_address_is_behind_nat():
     contact = Address("203.0.113.20", 40_000, uri="sip:7001@192.168.0.7:5060")
     found = outlook(addresses=(contact,), nat=Nat.AUTO)
