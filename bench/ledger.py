@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ def main() -> None:
             file = Path(directory) / "vosd.db"
 
             def into_sqlite() -> None:
-                with sqlite3.connect(file) as connection:
+                with closing(sqlite3.connect(file)) as connection, connection:
                     copier = Copier(connection, "?", money_units, moment_text)
                     copier.copy(in_sqlite, drop="DROP INDEX {}")
                 connection.close()

@@ -234,7 +234,7 @@ def test_a_secret_is_shown_once_and_is_not_kept_for_repeats(page: Page, director
         secret = made.json.get("token", made.json.get("link")).rpartition("/")[2]
         again = page.api.ask("POST", path, order, headers=key)
         assert (again.status, again.json["code"]) == (409, "secret_not_kept")
-        with sqlite3.connect(directory / "vosd.db") as database:
+        with closing(sqlite3.connect(directory / "vosd.db")) as database, database:
             assert secret not in "\n".join(database.iterdump())
     assert [each["name"] for each in page.api.ask("GET", "/tokens?name=crm").json["items"]] == ["crm"]
 
@@ -279,5 +279,5 @@ def test_guesses_are_answered_with_the_time_to_wait(install: Callable[[Path], Pa
         refused = page.log_in("absent", GOOD)
     assert (refused.status, refused.json["code"]) == (429, "too_many_guesses")
     assert int(refused.headers["retry-after"]) > 0
-    with sqlite3.connect(tmp_path / "vosd.db") as database:
+    with closing(sqlite3.connect(tmp_path / "vosd.db")) as database, database:
         assert GOOD not in "".join(str(row) for row in database.execute("SELECT detail FROM audit"))

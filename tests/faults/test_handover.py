@@ -6,6 +6,7 @@ import re
 import signal
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from doubles.descriptor_store import DescriptorStore
@@ -113,7 +114,7 @@ def test_a_database_that_has_to_be_migrated_first_leaves_the_switch_as_it_is(sta
     scene, _ = keeping(stage, answered=1)
     before = scene.daemon.pid
     [file] = re.findall(r"sqlite\+aiosqlite:///(\S*\.db)", scene.daemon.configuration_file.read_text())
-    with sqlite3.connect(scene.daemon.directory / file) as connection:
+    with closing(sqlite3.connect(scene.daemon.directory / file)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0104'")
     connection.close()
     refused = scene.daemon.verb("restart")

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_person_gets_a_link_and_a_password(config: Path, tmp_path: Path) -> No
     assert (shown["name"], shown["role"], shown["state"]) == ("ann", "finance", "active")
     assert json.loads(run(config, "user", "reset", "ann", "--json").stdout)["link"] != link
     assert run(config, "user", "add", "ann", "--role", "night").exit_code == 1
-    with sqlite3.connect(tmp_path / "vosd.db") as database:
+    with closing(sqlite3.connect(tmp_path / "vosd.db")) as database, database:
         noted = database.execute("SELECT group_concat(detail) FROM audit").fetchone()[0]
     assert "correct horse" not in noted
     assert "first-login" not in noted

@@ -1,6 +1,7 @@
 """Bookings that are hard to take back ask at a terminal; programs are not asked."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def pay(amount: str, *words: str, typed: str | None = None) -> Result:
 
 
 def booked(books: Path) -> int:
-    with sqlite3.connect(books) as connection:
+    with closing(sqlite3.connect(books)) as connection, connection:
         return int(connection.execute("SELECT count(*) FROM ledger_entry").fetchone()[0])
 
 

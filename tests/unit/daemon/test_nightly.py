@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -144,7 +145,7 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
     booked = found["minimum_booked"]
     assert (booked["account"], booked["month"], booked["charged"]) == ("acme", "2026-09", "49.987655")
     assert "minimum_booked" not in await log_of(part)
-    with sqlite3.connect(tmp_path / "vosd.db") as books:
+    with closing(sqlite3.connect(tmp_path / "vosd.db")) as books, books:
         rows = books.execute("SELECT reference, operator FROM ledger_entry WHERE kind = 'minimum'").fetchall()
         lines = books.execute("SELECT principal, role, means, action, subject FROM audit").fetchall()
     assert rows == [("minimum/2026-09", "the switch")]
@@ -186,7 +187,7 @@ async def test_accounts_without_a_minimum_because_they_were_opened_later_are_nam
 async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked, forked):
     part = part_of(tmp_path, minimum=False, invoices=False)
     for statement, event in (("+ 1", "ledger_differs"), ("- 1", "ledger_agrees")):
-        with sqlite3.connect(tmp_path / "vosd.db") as books:
+        with closing(sqlite3.connect(tmp_path / "vosd.db")) as books, books:
             books.execute(f"UPDATE account SET balance = balance {statement} WHERE id = 'acme'")
         found = await log_of(part)
         assert event in found
