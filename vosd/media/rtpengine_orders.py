@@ -36,7 +36,8 @@ _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+
 _CANDIDATE: Final = "\na=candidate:"
 _HOST_OF, _PORT_OF = attrgetter("host"), attrgetter("rtp")
 
-_ALWAYS: Final = ("strict source", "port latching")
+_TURNING: Final = ("strict source",)
+_ALWAYS: Final = (*_TURNING, "port latching")
 """Drop packets from other sources than the known one; keep the port of a leg whatever is negotiated anew."""
 _AS_ANNOUNCED: Final = "endpoint-learning-off"
 _BY_RANK: Final = "endpoint-learning-heuristic"
@@ -194,10 +195,11 @@ def session_order(
     form: MediaForm | None = None,
     goes_on_passing: bool = False,
     is_new: bool = True,
+    turns: bool = False,
 ) -> RtpOffer | RtpAnswer:
     """Return the order that has a description rewritten.
 
-    ``is_new``: an offer makes the leg of its reader.
+    ``is_new``: an offer makes the leg of its reader. ``turns``: its reader gets a port of another address family.
 
     ``form`` is what encryption and ICE become; None = they pass, but for ICE, which is removed.
     ``goes_on_passing``: packets are forwarded as they are, although the rtpengine knows the keys.
@@ -224,7 +226,7 @@ def session_order(
         author=author,
         reader=reader,
         branch=reader if is_new or kind is not RtpOffer else UNSET,
-        flags=(*_ALWAYS, *learning, *passing),
+        flags=(*(_TURNING if turns else _ALWAYS), *learning, *passing),
         seen_at=(_family(seen_at), seen_at) if seen_at is not None and _FROM_SIP in learning else UNSET,
         family=UNSET if reader_host is None else _family(reader_host),
         ice="remove",

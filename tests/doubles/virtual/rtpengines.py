@@ -261,7 +261,15 @@ class VirtualRtpEngines:
         ports = self.calls.setdefault((engine, order.call), {}).setdefault(reader, [])
         media = media_of(session)
         ports.extend(next(self._ports) for _ in range(len(media) - len(ports)))
-        host = self._hosts[order.call, reader] = (HOSTS_6 if order.family == "IP6" else HOSTS)[engine]
+        host = (HOSTS_6 if order.family == "IP6" else HOSTS)[engine]
+        before = self._hosts.get((order.call, reader))
+        if (
+            "port latching" in order.flags
+            and isinstance(order, RtpOffer)
+            and before in {HOSTS[engine], HOSTS_6[engine]}
+        ):
+            host = before
+        self._hosts[order.call, reader] = host
         author = order.author if isinstance(order, RtpOffer) else order.reader
         own = self._hosts.get((order.call, author), "")
         is_other = own and media and media[0].host not in UNSPECIFIED and (":" in own) is not (":" in media[0].host)

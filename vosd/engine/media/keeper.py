@@ -275,7 +275,7 @@ class MediaKeeper:
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             if has_turned:  # an rtpengine takes the place of before from the side that answers alone
-                self._go_on(partner, leg)
+                self._go_on(partner, leg, turns=True)
             else:
                 self._go_on(leg, partner)
             if self._parts.music.sounds:
@@ -318,9 +318,9 @@ class MediaKeeper:
         if pair is not None:
             self._go_on(*pair)
 
-    def _go_on(self, one: Leg, other: Leg) -> None:
+    def _go_on(self, one: Leg, other: Leg, *, turns: bool = False) -> None:
         """Connect two legs at an rtpengine again, with other keys where it has them."""
-        if self._at_rtpengines is None or self._at_rtpengines.go_on(one, other):
+        if self._at_rtpengines is None or self._at_rtpengines.go_on(one, other, turns=turns):
             return
         if isinstance(one.call, Call):
             self._moves.add(one.call)

@@ -71,6 +71,8 @@ class RtpSessionWanted(msgspec.Struct, frozen=True, gc=False):
     """Encryption and ICE for its reader; None = they are not terminated."""
     goes_on_passing: bool = False
     """Whether packets pass as they are, although its keys are known: it is an offer, and others are in use."""
+    turns: bool = False
+    """Whether its reader gets a port of another address family."""
 
 
 class GivenPorts(msgspec.Struct, frozen=True, gc=False):
@@ -648,6 +650,7 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: b
         form=wanted.form,
         goes_on_passing=wanted.goes_on_passing,
         is_new=is_new,
+        turns=wanted.turns,
     )
     if PASSING in order.flags:
         wanted.author.passes_keys = wanted.reader.passes_keys = True

@@ -263,7 +263,7 @@ class SessionsAtRtpEngines:
             elif not self._rtpengines.ask(waiting, wanted, came):
                 came(None, now)
 
-        known = msgspec.structs.replace(known, reader_host=reader_host)
+        known = msgspec.structs.replace(known, reader_host=reader_host, turns=True)
         return self._rtpengines.prepare(waiting, known, wanted, turned)
 
     def _stay_connected(self, author: Leg, partner: Leg, newcomer: LegMedia) -> None:
@@ -287,11 +287,12 @@ class SessionsAtRtpEngines:
         if self.go_on(before, passing.leg):
             self._rtpengines.blocked.wait(theirs.rtp_call, theirs.number, parted[1])
 
-    def go_on(self, one: Leg, other: Leg) -> bool:
+    def go_on(self, one: Leg, other: Leg, *, turns: bool = False) -> bool:
         """Connect two legs again by the descriptions that they have agreed on; False = they have to agree anew.
 
         An rtpengine connects a leg with the one that got its latest offer, also if that is refused. Where encryption or
-        ICE is terminated, the keys would be others.
+        ICE is terminated, the keys would be others. ``turns``: the other one goes back to a port of another address
+        family.
         """
         media, theirs = other.facts.media, one.facts.media
         if media is None or theirs is None or media.rtp_call is None or media.rtp_call != theirs.rtp_call:
@@ -301,6 +302,8 @@ class SessionsAtRtpEngines:
         passing = PassingSession(other, media, one, theirs)
         offer, answer = self._agreed(passing, is_offer=True), self._agreed(passing.back, is_offer=False)
         if offer is not None and answer is not None:
+            if turns:
+                offer = msgspec.structs.replace(offer, turns=True)
             if has_read_keys(offer.session) or has_read_keys(answer.session):
                 offer, answer = _read(offer), _read(answer)
             self._rtpengines.repeat(offer, answer)
