@@ -280,7 +280,6 @@ class Daemon:
             name_of=places.name_at,
             server_name_of=self.service.node.endpoint.server_name_of,
             ends_call=self.service.node.endpoint.ends_call,
-            failed_for=self.service.loop.transport_failed,
             connects_within=ConnectTimeouts(
                 self.service.switch.terms.vendors_at, self.service.directory
             ).connects_within,

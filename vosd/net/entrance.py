@@ -60,10 +60,11 @@ class Core(NamedTuple):
     """Return our tag of the live dialog that a request or response is of, by its Call-ID and tags; empty if of none."""
     dropped: Drops
     """Number of dropped messages by reason."""
-    failed: Callable[[int, str, int], None]
+    failed: Callable[[int, str, int, Collection[str] | None], None]
     """Report that the last bytes sent to a peer may not have arrived: flow, host and port.
 
-    Never called from within a send.
+    Of one of several connections with it, the names whose requests it carried, too: an empty one stands for all
+    requests without a name, ``OF_RESPONSES`` for responses; None = of all. Never called from within a send.
     """
     unsent: Callable[[bytes], None]
     """Report that a datagram could not be sent and will not be. Never called from within a send."""
@@ -101,11 +102,6 @@ class Core(NamedTuple):
     """Return the name that the certificate must contain for a message of ours; empty = that of ``name_of``."""
     ends_call: Callable[[bytes], bool] = lambda _data: False
     """Return whether a response of ours is the failure by which a call has ended."""
-    failed_for: Callable[[int, str, int, Collection[str]], None] = lambda *_: None
-    """Report the same as ``failed`` of one of several connections with a peer, which carried requests for these names.
-
-    An empty name stands for all requests without one, ``OF_RESPONSES`` for responses.
-    """
     is_denied: Callable[[str], bool] = lambda _host: False
     """Return whether requests from an address are dropped, except those of calls."""
     report_denied: Callable[[str], None] = lambda _host: None

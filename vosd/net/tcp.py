@@ -182,7 +182,7 @@ class StreamFlow:
         if data.startswith(_RESPONSE):
             place = self._listening_at(data, peer)
             if not self._may_connect_for(data, peer) or (place != peer and is_awaited(data)):
-                self._loop.call_soon(self._core.failed, self._flow, *peer)
+                self._loop.call_soon(self._core.failed, self._flow, *peer, None)
                 return
             if place != peer:
                 self.send(data, place)
@@ -483,15 +483,12 @@ class StreamFlow:
         self._warn(peer, f"no connection: {why}", f"{peer.port} {name}")
         named = [(self._name_for(data), data) for data in waiting]
         if all(each in {"", name} for each, _ in named):
-            if self._opens_further(peer):
-                self._core.failed_for(self._flow, *peer, {"", name, OF_RESPONSES})
-            else:
-                self._core.failed(self._flow, *peer)
+            self._core.failed(self._flow, *peer, {"", name, OF_RESPONSES} if self._opens_further(peer) else None)
             return
         for each, data in sorted(named, key=lambda pair: pair[0] == ""):  # the other vendor's first: it is connected to
             if each != name or data.startswith(_RESPONSE):
                 self.send(data, peer)
-        self._core.failed_for(self._flow, *peer, {name})
+        self._core.failed(self._flow, *peer, {name})
 
     def _give_up_further(self, peer: PeerEnd, name: str, why: str) -> None:
         """Report the failure to open a further connection for a vendor: those of others with its place go on."""
@@ -502,7 +499,7 @@ class StreamFlow:
                 self._send_on(other, peer, data)
             return
         self._warn(peer, f"no connection: {why}", f"{peer.port} {name}")
-        self._core.failed_for(self._flow, *peer, {name})
+        self._core.failed(self._flow, *peer, {name})
 
     # -- connection.Owner ---------------------------------------------------------------------------------------
 
@@ -593,14 +590,12 @@ class StreamFlow:
             # Else the peer has connected again, from the same port, or one of ours is beside another one of ours.
             if place not in self._open or (is_beside and not connection.origin.is_ours):
                 self._core.closed(self._flow, *place)
-            if in_doubt and self._has_another_way(place):
-                self._drop_requests(place, connection.use.names)
-                self._core.failed_for(self._flow, *place, connection.use.names)
-            elif in_doubt:
-                self._drop_requests(place)
-                self._core.failed(self._flow, *place)
+            if in_doubt:
+                names = connection.use.names if self._has_another_way(place) else None
+                self._drop_requests(place, names)
+                self._core.failed(self._flow, *place, names)
 
-    def _drop_requests(self, place: PeerEnd, names: Collection[str] | None = None) -> None:
+    def _drop_requests(self, place: PeerEnd, names: Collection[str] | None) -> None:
         """Send no request later, on a connection that is being opened, that is reported as failed now.
 
         It came while the connection with its place was closing. ``names``: those for these names alone; None = all.

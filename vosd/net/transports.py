@@ -40,7 +40,7 @@ class WebSocketFlow(StreamFlow):
         if connection is not None and connection.is_open:
             connection.send(data)
         else:
-            self._loop.call_soon(self._core.failed, self._flow, *peer)
+            self._loop.call_soon(self._core.failed, self._flow, *peer, None)
 
     def _server_context(self) -> ssl.SSLContext | None:
         return None if self.tls is None else self.tls.browsers or self.tls.server

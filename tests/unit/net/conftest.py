@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -86,7 +86,7 @@ class Ear:
             has_dialog=self._has_dialog,
             dialog_of=self._dialog_of,
             dropped=self.dropped,
-            failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
+            failed=self._fail,
             unsent=self.unsent.append,
             undelivered=lambda quoted, peer: self.undelivered.append((quoted, peer)),
             closed=self._part,
@@ -100,10 +100,13 @@ class Ear:
             connects_within=lambda _host: self.patience_s,
             server_name_of=lambda data: self.server_names.get(data, ""),
             ends_call=lambda data: data in self.last_responses,
-            failed_for=lambda _flow, host, port, names: self.failed_names.append(
-                (PeerEnd(host, port), frozenset(names))
-            ),
         )
+
+    def _fail(self, flow: int, host: str, port: int, names: Collection[str] | None) -> None:
+        if names is None:
+            self._failures.put_nowait((flow, PeerEnd(host, port)))
+        else:
+            self.failed_names.append((PeerEnd(host, port), frozenset(names)))
 
     def _part(self, flow: int, host: str, port: int) -> None:
         self._closed.put_nowait((flow, PeerEnd(host, port)))

@@ -41,7 +41,7 @@ class Stage:
                 has_dialog=lambda _tag: False,
                 dialog_of=lambda _data: "",
                 dropped=self.dropped,
-                failed=lambda _flow, _host, _port: None,
+                failed=lambda _flow, _host, _port, _names: None,
                 unsent=lambda _data: None,
                 undelivered=lambda _quoted, _peer: None,
                 closed=lambda _flow, _host, _port: None,
