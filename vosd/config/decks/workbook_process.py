@@ -6,7 +6,7 @@ is read. What it finds goes to its standard output as messages: a length of four
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -111,20 +111,7 @@ def _rows_of(table: "CalamineSheet", unusual: Unusual, header_line: int, assumed
     for number, values in enumerate(table.iter_rows(), 1):
         if number < header_line:
             continue
-        cells = [_text(value, number) for value in values]
-        for column, each in unusual.formats.get(number, ()):
-            at = column - 1 - first_column
-            value = values[at] if 0 <= at < len(values) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                cells[at] = each.shown(Decimal(repr(value)))
-        if unusual.hides_zeros:
-            is_zero = [type(value) in {int, float} and not value for value in values]
-            cells = [UNCLEAR if each else cell for each, cell in zip(is_zero, cells, strict=True)]
-        if unusual.unusable:
-            cells = [
-                MARK if (number, column) in unusual.unusable else cell
-                for column, cell in enumerate(cells, first_column + 1)
-            ]
+        cells = _shown(number, values, unusual, first_column)
         header = header or cells
         if number in unusual.hidden and any(cells):
             assumed.line = number
@@ -132,6 +119,23 @@ def _rows_of(table: "CalamineSheet", unusual: Unusual, header_line: int, assumed
         decimals = [at for at, value in enumerate(values) if isinstance(value, float) and value % 1]
         repeated = merged.fill(number, cells, decimals, header)
         yield number, cells, decimals, repeated
+
+
+def _shown(number: int, values: Sequence[object], unusual: Unusual, first_column: int) -> list[str]:
+    """Return the cells of a row as a spreadsheet shows them; a mark stands for what it hides, or cannot show."""
+    cells = [_text(value, number) for value in values]
+    for column, each in unusual.formats.get(number, ()):
+        at = column - 1 - first_column
+        value = values[at] if 0 <= at < len(values) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            cells[at] = each.shown(Decimal(repr(value)))
+    if unusual.hides_zeros:
+        is_zero = [type(value) in {int, float} and not value for value in values]
+        cells = [UNCLEAR if each else cell for each, cell in zip(is_zero, cells, strict=True)]
+    if not unusual.unusable:
+        return cells
+    columns = enumerate(cells, first_column + 1)
+    return [MARK if (number, column) in unusual.unusable else cell for column, cell in columns]
 
 
 def _first_visible(book: "CalamineWorkbook", assumed: Assumptions) -> str:

@@ -19,6 +19,7 @@ from vosd.sip.locate import (
     NoAnswerError,
     RecordType,
     SipServer,
+    Survey,
     UsableTransports,
     survey,
 )
@@ -194,11 +195,7 @@ class NameLookups:
         families = {question.kind for question, (answer, _) in last.items() if answer.records}
         cached.servers = ()
         for usable in (last | answers, last):
-            used: Answers = {}
-            failed: set[DnsQuestion] = set()
-            while (found := survey(cached.sought, self._means, _known(used, failed))).missing:
-                used |= {question: usable[question] for question in found.missing if question in usable}
-                failed.update(question for question in found.missing if question not in usable)
+            found, used, failed = self._survey_by(usable, cached.sought)
             gaps = (question for question in failed if question.name not in known and question.kind in families)
             is_complete = bool(found.servers) or not any(gaps)
             if is_complete and all(question.kind in _ADDRESSES for question in failed):
@@ -207,6 +204,15 @@ class NameLookups:
         if had_servers and not cached.servers:
             why = "the last answer is too old" if is_some_expired else "it has no address any more"
             _log.warning("name_expired", name=cached.sought.host, why=why)
+
+    def _survey_by(self, usable: Answers, sought: Hop) -> tuple[Survey, Answers, set[DnsQuestion]]:
+        """Survey a name by some answers alone; return also those that it takes, and the questions without one."""
+        used: Answers = {}
+        failed: set[DnsQuestion] = set()
+        while (found := survey(sought, self._means, _known(used, failed))).missing:
+            used |= {question: usable[question] for question in found.missing if question in usable}
+            failed.update(question for question in found.missing if question not in usable)
+        return found, used, failed
 
     def _failed(self, cached: CachedName, why: str) -> None:
         cached.problem = why
