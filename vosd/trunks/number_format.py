@@ -48,7 +48,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
         bare = number.removeprefix("+")
         if not (bare.isascii() and bare.isdigit()) or bare in self.emergency:
             return ""
-        if bare is number:
+        if number[:1] != "+":
             if len(number) < _DIGITS_MIN:
                 return ""
             if self.international_prefix and number.startswith(self.international_prefix):

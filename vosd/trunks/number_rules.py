@@ -16,7 +16,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class LengthRange(msgspec.Struct, frozen=True):
-    """Longest number."""
+    """Fewest and most digits of a number."""
 
     shortest: int
     longest: int

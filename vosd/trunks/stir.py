@@ -35,7 +35,7 @@ class TrunkVerification(Enum):
 
 
 class CallerSignatures(msgspec.Struct, frozen=True, dict=True):
-    """A customer's trunk."""
+    """Signatures of the calls that come from a customer's trunk."""
 
     verify: TrunkVerification = TrunkVerification.NO
     attest: CallerOrigin = CallerOrigin.GATEWAY
@@ -56,7 +56,7 @@ class VerstatHeader(Enum):
 
 
 class VendorSignatures(msgspec.Struct, frozen=True):
-    """A vendor's trunk."""
+    """Signatures of the calls that go to a vendor's trunk, and which of them go there."""
 
     sign: bool = False
     verstat: tuple[VerstatHeader, ...] = ()
