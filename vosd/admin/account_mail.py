@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid
+from email.utils import make_msgid
 from typing import Final, NamedTuple
 
+from vosd.base.mail import begun_mail
 from vosd.billing.invoice_terms import IssuerTerms
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
@@ -37,14 +37,10 @@ def account_mail(
         parties: sender and recipients.
         now: UTC milliseconds.
     """
-    message = EmailMessage()
-    message["From"] = parties.sender
-    message["To"] = ", ".join(parties.recipients or parties.copies)
+    recipients = parties.recipients or parties.copies
+    message = begun_mail(parties.sender, recipients, make_msgid(domain="vosd.invalid"), now)
     if parties.recipients and parties.copies:
         message["Bcc"] = ", ".join(parties.copies)
-    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
-    message["Message-ID"] = make_msgid(domain="vosd.invalid")
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     subject, text = (_filled(words[name], values) for name in (kind, f"{kind}_text"))
     message["Subject"] = " ".join(subject.split())  # a line end would begin another header
     issuer = parties.issuer

@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 from typing import NamedTuple
 
+from vosd.base.mail import begun_mail
 from vosd.invoicing.invoice import InvoiceDocument
 
 
@@ -41,12 +40,8 @@ def invoice_mail(
         now: UTC milliseconds.
         is_paid: whether nothing of it is to be paid.
     """
-    message = EmailMessage()
-    message["From"] = sender
-    message["To"] = ", ".join(recipients)
-    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
     of_issuer = hashlib.sha256(f"{sender}\0{document.issuer.name}\0{document.number}".encode()).hexdigest()[:16]
-    message["Message-ID"] = f"<invoice-{of_issuer}-{identity}@vosd.invalid>"
+    message = begun_mail(sender, recipients, f"<invoice-{of_issuer}-{identity}@vosd.invalid>", now)
     what = words[document.kind]
     message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
     gross = document.gross.replace(".", words["decimal"])

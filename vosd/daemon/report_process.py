@@ -8,9 +8,7 @@ import hashlib
 import smtplib
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +20,7 @@ from vosd.admin.office.reports import ReportSheet, ShowReport, report_of
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.base.errors import VosError
+from vosd.base.mail import begun_mail
 from vosd.daemon.daily import carry_out
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.engine.daemon_threads import DaemonThreads
@@ -161,13 +160,8 @@ def _digest(*texts: str) -> str:
 
 def report_mail(order: ReportOrder, mail: MailSettings, content: bytes, now: int, without: str = "") -> EmailMessage:
     """Return the mail; it names columns that are missing. A repeated one has the same Message-ID for the server."""
-    message = EmailMessage()
-    message["From"] = mail.sender
-    message["To"] = ", ".join(mail.recipients)
-    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
     digest = _digest(mail.sender, order.node, order.name)
-    message["Message-ID"] = f"<report-{digest}-{order.until}@vosd.invalid>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
+    message = begun_mail(mail.sender, mail.recipients, f"<report-{digest}-{order.until}@vosd.invalid>", now)
     message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
     message.set_content(_text_of(order, without))
     maintype, subtype = _TYPES[order.form]

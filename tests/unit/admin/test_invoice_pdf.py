@@ -191,6 +191,13 @@ def test_mails_of_two_carriers_with_the_same_number_are_two_mails() -> None:
     assert mailed(ours) == mailed(ours) != mailed(theirs)
 
 
+def test_the_mailbox_of_an_invoice_is_told_that_no_person_has_sent_it() -> None:
+    """One whose owner is on holiday answers else: to the address that customers write to (RFC 3834)."""
+    words = words_of(form_of(InvoiceSettings()), "en")
+    mail = invoice_mail(invoice("en"), words, "a@example.com", ["b@example.com"], FILES, 7, 0, is_paid=False)
+    assert mail["Auto-Submitted"] == "auto-generated"
+
+
 @pytest.mark.parametrize("is_paid", [True, False])
 def test_who_has_paid_is_not_asked_to_pay(is_paid: bool) -> None:
     """The money of a prepaid account is there before; a customer who is asked for it may pay twice."""

@@ -10,14 +10,14 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, getaddresses, make_msgid
+from email.utils import getaddresses, make_msgid
 from functools import partial
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from vosd.base.clock import Clock
+from vosd.base.mail import begun_mail
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
@@ -247,12 +247,7 @@ def composed(
     changes = sorted(latest_first, key=lambda change: -change.alarm.level.rank)
     raised = sum(1 for change in changes if change.is_raised)
     urgent = sum(1 for change in changes if change.is_raised and change.alarm.level is Level.CRITICAL)
-    message = EmailMessage()
-    message["From"] = settings.sender
-    message["To"] = ", ".join(settings.recipients)
-    message["Date"] = format_datetime(datetime.fromtimestamp(wall_ms / 1_000, UTC))
-    message["Message-ID"] = make_msgid(domain="vosd.invalid")
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
+    message = begun_mail(settings.sender, settings.recipients, make_msgid(domain="vosd.invalid"), wall_ms)
     names = {change.alarm.event.value for change in changes}
     about = f": {next(iter(names))}" if len(names) == 1 else ""
     critical = f" ({urgent} critical)" if urgent else ""
