@@ -1,5 +1,6 @@
 """Calls to classes of destinations that are watched go on in the next process, which counts them again (ADR 75)."""
 
+import asyncio
 from types import SimpleNamespace
 
 import msgspec
@@ -33,7 +34,7 @@ def watched():
 def ticks(scene):
     """Let the watch of the switch count the calls that it does not count yet; return its use."""
     exchange = scene.exchange
-    SwitchUnderWatch(SimpleNamespace(switch=exchange.switch)).attach(exchange.clock.now())
+    asyncio.run(SwitchUnderWatch(SimpleNamespace(switch=exchange.switch)).attach(exchange.clock.now()))
     return exchange.switch.live.destinations.of("acme", "uk", exchange.clock.now().wall)
 
 
