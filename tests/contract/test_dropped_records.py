@@ -5,7 +5,7 @@ import fcntl
 import json
 import random
 import re
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -44,6 +44,8 @@ from vosd.storage.daily_totals import NEEDED, SqlDailyTotals, add_calls
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, DropTerms, drop_history
 from vosd.storage.dropped import Dropped, dropped_before
+from vosd.storage.export import SqlExport
+from vosd.storage.invoices import SqlInvoices, StoredInvoice
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
@@ -425,6 +427,76 @@ async def test_what_was_dropped_is_not_read_as_if_it_were_nothing(booked, run):
         with pytest.raises(DroppedPeriod, match="calls from before"):
             await rated_again(booked, since)
     assert await rated_again(booked, FIRST + 330 * DAY_MS) > 0
+
+
+async def in_one_list(pages):
+    """Return all that a reader yields, page after page."""
+    async with aclosing(pages) as parts:
+        return [part async for part in parts]
+
+
+SINCE, UNTIL = FIRST + 90 * DAY_MS, FIRST + 380 * DAY_MS
+"""Span that begins with records that retention drops."""
+INVOICE = StoredInvoice(
+    issuer="",
+    account="acme",
+    period="2026",
+    since=SINCE,
+    until=UNTIL,
+    begin_until=0,
+    begin_seq=0,
+    floor_seq=0,
+    end_seq=1_000,
+    open_seq=1_000,
+    currency="USD",
+    net=Decimal(0),
+    tax=Decimal(0),
+    opening=Decimal(0),
+    carried=Decimal(0),
+    closing=Decimal(0),
+    made_at=NOW,
+    operator="ann",
+    document="",
+)
+READERS = {
+    "counted": lambda database: in_one_list(SqlLedger(database).counted(SINCE, UNTIL)),
+    "balances": lambda database: in_one_list(SqlLedger(database).balances(SINCE)),
+    "balances_at": lambda database: SqlLedger(database).balances_at([SINCE, UNTIL], None),
+    "turnovers": lambda database: SqlLedger(database).turnovers(SINCE, [UNTIL], None, 100),
+    "by_kind": lambda database: SqlLedger(database).by_kind(SINCE, [UNTIL], None, 100),
+    "charged_beside_calls": lambda database: SqlLedger(database).charged_beside_calls([(SINCE, UNTIL)], None),
+    "invoice": lambda database: in_one_list(SqlInvoices(database).calls(INVOICE)),
+    "consumed": lambda database: SqlConsumption(database).consumed("acme", [CUSTOMER], FIRST + 10 * DAY_MS, UNTIL),
+    "of_span": lambda database: in_one_list(SqlExport(database).of_span(SINCE, UNTIL, ["callee_in"])),
+    "pages": lambda database: in_one_list(SqlSpans(database).pages(CallFilter(since=SINCE, until=UNTIL))),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+async def test_records_that_are_dropped_between_two_pages_are_not_left_out_silently(booked, run, monkeypatch, reader):
+    sizes = (
+        "ledger.ACCOUNTS",
+        "ledger.ENTRIES",
+        "invoices._CALLS",
+        "consumption._ENTRIES",
+        "export.CALLS",
+        "spans.CALLS",
+    )
+    for size in sizes:
+        monkeypatch.setattr(f"vosd.storage.{size}_AT_ONCE", 1)
+    reading = booked.reading
+
+    @asynccontextmanager
+    async def dropping(**options):
+        async with reading(**options) as connection:
+            yield connection
+        monkeypatch.setattr(booked, "reading", reading)
+        await run()
+
+    await READERS[reader](booked)
+    monkeypatch.setattr(booked, "reading", dropping)
+    with pytest.raises(DroppedPeriod, match="were dropped"):
+        await READERS[reader](booked)
 
 
 @on_sqlite

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -70,7 +71,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER as PAYER, VENDOR, Attempt, CallRecord
-from vosd.cdr.retention import DroppedPeriod
+from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.clearing.calls import BillClass
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import CountRefused, CountUnbooked
@@ -82,9 +83,10 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.disputes import DisputeMovedError, DisputeState, StoredDispute
+from vosd.storage.dropped import note_dropped
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
-from vosd.storage.reconciliations import NoSuchReconciliationError, SqlReconciliations, StoredReconciliation
+from vosd.storage.reconciliations import NoSuchReconciliationError, SqlReconciliations, StoredReconciliation, VendorCall
 
 NOW = STARTED + 86_400_000
 BUY = applied_rate("0.0123", prefix="44")
@@ -1097,6 +1099,22 @@ async def test_calls_that_are_gone_or_have_no_numbers_are_no_faults_of_the_vendo
         await site.imported([row(each) for each in CALLS])
     made = await site.imported([row(each) for each in CALLS[2:]], since=begin, until=NOW)
     assert set(classes(made)) == {("matched", "")}
+
+
+async def test_calls_that_are_dropped_while_they_are_read_are_no_faults_of_the_vendor(
+    site: Site, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = SqlReconciliations.calls
+
+    async def dropping(*args: Any) -> AsyncGenerator[Sequence[VendorCall], None]:
+        async with database.writing() as connection:
+            await note_dropped(connection, RecordKind.CALLS, CALLS[2].started_at)
+        async for page in reading(*args):
+            yield page
+
+    monkeypatch.setattr(SqlReconciliations, "calls", dropping)
+    with pytest.raises(DroppedPeriod):
+        await site.imported([row(each) for each in CALLS])
 
 
 async def test_what_cannot_be_compared_is_refused(site: Site) -> None:

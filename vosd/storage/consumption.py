@@ -3,7 +3,8 @@
 Calls from before there were charges count by their CDR, which has the customer's fee and the vendor's cost.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final
 
@@ -41,9 +42,6 @@ class SqlConsumption(SqlStore):
         Raises:
             DroppedPeriod: calls of then were dropped.
         """
-        async with self._database.reading() as connection:
-            dropped = await dropped_before(connection)
-        check_there(max(dropped.calls, dropped.ledger), since - LONGEST_CALL_MS, "calls")
         return await self._charged(account, roles, since, until) + await self._once_free(account, roles, since, until)
 
     async def _charged(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
@@ -57,7 +55,7 @@ class SqlConsumption(SqlStore):
         )
         page = calls.order_by(_entry.seq).limit(_ENTRIES_AT_ONCE)
         while True:
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._reading_since(since) as connection:
                 rows = (await connection.execute(page.where(_entry.seq > after))).all()
                 total += await _fees(connection, account, roles, (row.reference for row in rows))
             if len(rows) < _ENTRIES_AT_ONCE:
@@ -72,7 +70,7 @@ class SqlConsumption(SqlStore):
         )
         page = corrected.distinct().order_by(_entry.call_id).limit(_ENTRIES_AT_ONCE)
         while True:
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._reading_since(since) as connection:
                 calls = list(await connection.scalars(page.where(_entry.call_id > after)))
                 once_free = set(calls) - await _with_entry(connection, account, roles, calls)
                 if once_free:
@@ -85,6 +83,17 @@ class SqlConsumption(SqlStore):
             if len(calls) < _ENTRIES_AT_ONCE:
                 return total
             after = calls[-1]
+
+    @asynccontextmanager
+    async def _reading_since(self, since: int) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection to read calls that ended from a moment on; raise DroppedPeriod if some were dropped.
+
+        Each page has a transaction of its own, and calls may be dropped between two pages.
+        """
+        async with self._database.reading(unhurried=True) as connection:
+            dropped = await dropped_before(connection)
+            check_there(max(dropped.calls, dropped.ledger), since - LONGEST_CALL_MS, "calls")
+            yield connection
 
     async def has_begun(self, account: str, until: int) -> bool:
         """Return whether an account of a file was there before ``until``, UTC milliseconds, as far as is known.

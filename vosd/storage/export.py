@@ -86,14 +86,13 @@ class SqlExport(SqlStore):
             DroppedPeriod: calls of then were dropped.
             StoreUnavailable: the pages yielded so far are correct.
         """
-        async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).calls, since, "calls")
         own = [_cdr[name] for name in dict.fromkeys(("call_id", *columns)) if name not in BESIDE]
         began = (_cdr.started_at >= since) & (_cdr.started_at < until)
         # By the ids, which begin with the time, no call of another month is read.
         after, end = first_id(since - _ID_OFF_MS), first_id(until + _ID_OFF_MS)
         while True:
             async with self._database.reading(unhurried=True) as connection:
+                check_there((await dropped_before(connection)).calls, since, "calls")  # they may go between two pages
                 query = select(*own).where(_cdr.call_id > after, _cdr.call_id < end, began)
                 rows = (await connection.execute(query.order_by(_cdr.call_id).limit(CALLS_AT_ONCE))).all()
                 page = await _with_the_rest(connection, rows, [column.name for column in own], columns)

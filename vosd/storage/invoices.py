@@ -471,15 +471,14 @@ class SqlInvoices(SqlStore):
             DroppedPeriod: calls or entries of its period were dropped.
             StoreUnavailable: what was yielded is correct, and is not all.
         """
-        async with self._database.reading() as connection:
-            dropped = await dropped_before(connection)
-            check_there(dropped.calls, invoice.since, "calls")
-            check_there(dropped.ledger, invoice.since, "ledger entries")
         span = InvoicedSpan(invoice.account, invoice.begin, invoice.until, invoice.end_seq, invoice.open_seq)
         after: int | None = None
         while True:
             query = calls_within(span, after)
             async with self._database.reading() as connection:
+                dropped = await dropped_before(connection)  # for each page: they may be dropped between two
+                check_there(dropped.calls, invoice.since, "calls")
+                check_there(dropped.ledger, invoice.since, "ledger entries")
                 rows = (await connection.execute(query.limit(_CALLS_AT_ONCE))).all()
                 without_cdr = [row.reference for row in rows if row.call_id is None]
                 charges = await charges_without_cdr(connection, without_cdr)

@@ -4,8 +4,8 @@ Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
 from operator import eq
 from sys import maxsize
@@ -309,8 +309,7 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        async with self._database.reading(unhurried=True) as connection:
-            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        async with self._reading_since(since) as connection:
             rows = await _closed_before(connection, since, accounts)
             starts = {row.id: row.seq for row in rows}
             counted = await _counted(connection, [since, until], accounts, by_kind=True, starts=starts)
@@ -342,7 +341,6 @@ class SqlLedger(SqlStore):
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: the pages yielded so far are correct.
         """
-        await self._check_there(since)
         account = ""
         while True:
             some = select(_account.id).where(_account.id > account).order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
@@ -351,7 +349,7 @@ class SqlLedger(SqlStore):
             for account in names:
                 last = 0
                 while True:
-                    async with self._database.reading(unhurried=True) as connection:
+                    async with self._reading_since(since) as connection:
                         points = await checkpoints_of(connection, account)
                         start = max((each.seq for each in points if each.closed_until <= since), default=0)
                         own = _fitting(EntryFilter(account=account)).where(_entry.seq > max(start, last))
@@ -377,7 +375,6 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        await self._check_there(since)
         found: list[KindSum] = []
         columns = _entry.account, _entry.currency, _entry.kind, _entry.amount
         async for names in self._accounts(accounts):
@@ -389,7 +386,7 @@ class SqlLedger(SqlStore):
             lines = select(*columns, number).where(*own, *dated).subquery().c
             keys = lines.account, lines.currency, lines.kind
             query = select(*keys, func.count(), money_sum(lines.amount), lines.number).group_by(*keys, lines.number)
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._reading_since(since) as connection:
                 found += [KindSum._make(row) for row in await connection.execute(query.order_by(*keys))]
         return sorted(found, key=_time_of_sum)
 
@@ -404,7 +401,6 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        await self._check_there(times[0][0])
         found: list[ChargedBeside] = []
         is_of_customer = func.substr(_entry.reference, -len(_OF_CUSTOMER)) == _OF_CUSTOMER
         wanted = or_(
@@ -424,7 +420,7 @@ class SqlLedger(SqlStore):
                     for number, (since, until) in enumerate(times[start : start + _TIMES_AT_ONCE], start)
                 ]
                 query = union_all(*(part.group_by(*keys) for part in parts))
-                async with self._database.reading(unhurried=True) as connection:
+                async with self._reading_since(times[0][0]) as connection:
                     found += [ChargedBeside._make(row) for row in await connection.execute(query)]
         return found
 
@@ -470,10 +466,15 @@ class SqlLedger(SqlStore):
                     known[row.account] = min(row.number, behind)
         return found
 
-    async def _check_there(self, since: int) -> None:
-        """Raise DroppedPeriod where entries that are dated from a moment on were dropped."""
-        async with self._database.reading() as connection:
+    @asynccontextmanager
+    async def _reading_since(self, since: int) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection to read entries that are dated from a moment on; raise DroppedPeriod if some were dropped.
+
+        Each page has a transaction of its own, and entries may be dropped between two pages.
+        """
+        async with self._database.reading(unhurried=True) as connection:
             check_there((await dropped_before(connection)).entries, since, "ledger entries")
+            yield connection
 
     async def _accounts(self, accounts: Collection[str] | None, after: str = "") -> AsyncGenerator[Sequence[str], None]:
         """Yield names of accounts, some at a time: those that are given, else all, or all behind one."""
@@ -511,10 +512,10 @@ class SqlLedger(SqlStore):
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: the balances yielded so far are correct, the rest is not known.
         """
-        await self._check_there(moment)
         async with aclosing(self._accounts(None, after)) as parts:
             async for names in parts:
-                rows = await self._database.rows(_balances_at(moment, names), unhurried=True)
+                async with self._reading_since(moment) as connection:
+                    rows = (await connection.execute(_balances_at(moment, names))).all()
                 for row in rows:
                     yield Balance(row.id, row.currency, (row.closed or ZERO) + (row.moved or ZERO))
 
@@ -528,10 +529,9 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        await self._check_there(moments[0])
         found: list[dict[str, Balance]] = [{} for _ in moments]
         async for names in self._accounts(accounts):
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._reading_since(moments[0]) as connection:
                 rows = await _closed_before(connection, moments[0], names)
                 counted = await _counted(connection, moments, names, by_kind=False)
             moved: dict[str, list[Decimal]] = {row.id: [ZERO] * len(moments) for row in rows}
@@ -556,12 +556,11 @@ class SqlLedger(SqlStore):
         Raises:
             DroppedPeriod: entries of then were dropped.
         """
-        await self._check_there(since)
         found: list[dict[str, Turnover]] = [{} for _ in ends]
         async for names in self._accounts(accounts):
             if sum(map(len, found)) > most:
                 break
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._reading_since(since) as connection:
                 rows = await _closed_before(connection, since, names)
                 counted = await _counted(connection, [since, *ends], names, by_kind=True)
             of_accounts: dict[str, list[list[_Counted]]] = {row.id: [[] for _ in (since, *ends)] for row in rows}

@@ -47,15 +47,14 @@ class SqlSpans(SqlStore):
             DroppedPeriod: the span begins with calls that were dropped, or whose numbers are masked.
             StoreUnavailable: the calls yielded so far are correct, the rest is not known.
         """
-        async with self._database.reading() as connection:
-            dropped = await dropped_before(connection)
-            check_there(dropped.calls, wanted.since or 0, "calls")
-            check_unmasked(dropped.numbers, wanted.since)
         columns = (*_COLUMNS, _cdr.fee_breakdown) if with_breakdown else _COLUMNS
         left = wanted.limit
         while left > 0:
             part = replace(wanted, limit=min(left, CALLS_AT_ONCE))
             async with self._database.reading() as connection:
+                dropped = await dropped_before(connection)  # for each page: calls may be dropped between two
+                check_there(dropped.calls, wanted.since or 0, "calls")
+                check_unmasked(dropped.numbers, wanted.since)
                 calls = list(starmap(PastCall, await _rows(connection, part, columns)))
                 if with_tried and calls:
                     calls = await _with_tried(connection, calls)

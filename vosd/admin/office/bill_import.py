@@ -225,6 +225,7 @@ class _Work:
                     if since <= call.at < until:
                         self._ours.add(call)
                 self._report(0.3 + 0.3 * (page[-1].started_at - since) / (until - since), self._ours.count)
+        await self._office.stores.reconciliations.check_kept(self.since)  # calls may be dropped between two pages
 
     async def compare(self, lacking: SortedCalls[BilledCall]) -> BillComparison:
         """Match the calls of both books, and explain those that differ.
