@@ -980,12 +980,15 @@ async def test_a_settlement_that_loses_against_another_person_books_nothing(site
     assert await credited(site) == []
 
 
-async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(site: Site, database: Database) -> None:
+@pytest.mark.parametrize("change", [{"state": DisputeState.SENT}, {"reference": "CN-1"}, {"memo": "By phone."}])
+async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(
+    site: Site, change: dict[str, Any]
+) -> None:
     made = await site.imported(faulty())
     await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
     store = site.office.stores.reconciliations
     read: StoredDispute = (await store.disputes([made.id]))[made.id]
-    await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, state=DisputeState.SENT))
+    await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, **change))
     line = site.office.audit_line(operator(), DisputeBill(id=made.id), "carrier")
     for before in (read, None):
         with pytest.raises(DisputeMovedError):

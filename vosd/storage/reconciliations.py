@@ -355,12 +355,7 @@ class SqlReconciliations:
             DisputeMovedError: another person has opened or changed it meanwhile; nothing was changed.
             ReferenceTaken, OtherCurrency, NoSuchAccount: nothing was booked or changed.
         """
-        values = msgspec.structs.asdict(wanted) | {
-            "state": wanted.state.value,
-            "operator": descriptive(wanted.operator, NAME_LENGTH),
-            "reference": None if wanted.reference is None else identifying(wanted.reference, schema.REFERENCE_LENGTH),
-            "memo": None if wanted.memo is None else descriptive(wanted.memo, schema.MEMO_LENGTH),
-        }
+        values = _values_of(wanted)
         moved = DisputeMovedError(f"the dispute of reconciliation {wanted.reconciliation} was changed meanwhile")
         try:
             async with self._database.writing() as connection:
@@ -372,10 +367,9 @@ class SqlReconciliations:
                 if before is None:
                     await connection.execute(insert(_dispute).values(values))
                 else:
-                    own = _dispute.c.reconciliation == before.reconciliation
-                    unchanged = own & (_dispute.c.state == before.state.value) & (_dispute.c.amount == before.amount)
-                    unchanged &= _dispute.c.undone == before.undone
-                    changed = await connection.execute(update(_dispute).where(unchanged).values(values))
+                    read = _values_of(before).items()
+                    unchanged = [_dispute.c[name].is_not_distinct_from(value) for name, value in read]
+                    changed = await connection.execute(update(_dispute).where(*unchanged).values(values))
                     if changed.rowcount != 1:
                         raise moved
                 await note(connection, audit)
@@ -387,6 +381,15 @@ async def _of_file(connection: AsyncConnection, account: str, digest: str) -> St
     own = (_reconciliation.c.account == account) & (_reconciliation.c.digest == digest)
     row = (await connection.execute(select(_reconciliation).where(own))).one_or_none()
     return None if row is None else _reconciliation_of(row)
+
+
+def _values_of(dispute: StoredDispute) -> dict[str, Any]:
+    return msgspec.structs.asdict(dispute) | {
+        "state": dispute.state.value,
+        "operator": descriptive(dispute.operator, NAME_LENGTH),
+        "reference": None if dispute.reference is None else identifying(dispute.reference, schema.REFERENCE_LENGTH),
+        "memo": None if dispute.memo is None else descriptive(dispute.memo, schema.MEMO_LENGTH),
+    }
 
 
 async def _written(connection: AsyncConnection, made: StoredReconciliation, number: int | None) -> int:
