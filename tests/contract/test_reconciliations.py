@@ -264,6 +264,20 @@ async def test_times_without_seconds_are_noticed_and_match_by_a_greater_toleranc
     assert not (await site.imported(whole, name="whole.csv", **span)).comparison.lacks_seconds
 
 
+async def test_calls_that_differ_are_not_read_of_two_comparisons(
+    site: Site, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vosd.admin.bill_comparison.CHUNK", 1)
+    made = await site.imported(faulty())
+    parts = read_differences(site.office, operator(), ReadDifferences(id=made.id))
+    await anext(parts), await anext(parts)
+    await site.imported(faulty(), again=True, tolerance=0.0, duration_tolerance=600.0)
+    async with database.writing() as connection:
+        await connection.execute(update(schema.reconciliation).values(made_at=NOW + 1))
+    with pytest.raises(NoSuchReconciliationError, match="was made again meanwhile"):
+        await anext(parts)
+
+
 @pytest.mark.parametrize("name", ["dropped_calls", "masked_calls"])
 async def test_a_comparison_that_cannot_be_made_again_does_not_ask_for_it(
     site: Site, database: Database, name: str
@@ -1024,7 +1038,7 @@ def with_store(url: str, number: int, steps: Steps | None = None) -> int:
             await store.add(made, [b"one", b"two"], line, again=False)
             return 0
         kept = await store.of_file("carrier", made.digest)
-        return -1 if kept is None else len([each async for each in store.chunks(kept.id)])
+        return -1 if kept is None else len([each async for each in store.chunks(kept)])
 
     async def run() -> int:
         async with Database(url) as database:

@@ -327,12 +327,19 @@ class SqlReconciliations:
             raise NoSuchReconciliationError(f"there is no reconciliation {number}: vosd reconcile list has them")
         return _reconciliation_of(row)
 
-    async def chunks(self, number: int) -> AsyncGenerator[bytes, None]:
-        """Yield the calls of a comparison that differ, compressed."""
-        position = 0
+    async def chunks(self, of: StoredReconciliation) -> AsyncGenerator[bytes, None]:
+        """Yield the calls of a comparison that differ, compressed.
+
+        Raises:
+            NoSuchReconciliationError: it was made again meanwhile; what was yielded is of the earlier one.
+        """
+        position, made_at = 0, select(_reconciliation.c.made_at).where(_reconciliation.c.id == of.id)
         while True:
-            own = (_chunk.c.reconciliation == number) & (_chunk.c.position == position)
-            found = await self._database.value(select(_chunk.c.compressed).where(own))
+            own = (_chunk.c.reconciliation == of.id) & (_chunk.c.position == position)
+            async with self._database.reading() as connection:
+                if await connection.scalar(made_at) != of.made_at:
+                    raise NoSuchReconciliationError(f"reconciliation {of.id} was made again meanwhile: read it again")
+                found = await connection.scalar(select(_chunk.c.compressed).where(own))
             if found is None:
                 return
             yield found

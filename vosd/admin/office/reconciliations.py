@@ -207,12 +207,12 @@ async def read_differences(office: Office, who: Principal, order: ReadDifference
     """Yield the calls that differ as CSV with a header, in parts: the file that a dispute is sent with.
 
     Raises:
-        NoSuchReconciliationError: there is none of the number.
+        NoSuchReconciliationError: there is none of the number, or it was made again meanwhile.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
-    await office.stores.reconciliations.one(order.id)
+    stored = await office.stores.reconciliations.one(order.id)
     yield csv_of([CSV_COLUMNS])
-    chunks = office.stores.reconciliations.chunks(order.id)
+    chunks = office.stores.reconciliations.chunks(stored)
     async with aclosing(chunks):
         async for compressed in chunks:
             calls = await asyncio.to_thread(read_chunk, compressed)
