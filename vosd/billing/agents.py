@@ -3,6 +3,7 @@
 An account is an agent as soon as another one names it; how deep the tree is, and that it has no loop, is checked here.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -57,9 +58,9 @@ class Hierarchy:
     def all_below(self, agent: str) -> Iterator[str]:
         """Yield every account below an agent, those of its sub-agents included."""
         seen = {agent}
-        waiting = list(self._below.get(agent, ()))
+        waiting = deque(self._below.get(agent, ()))
         while waiting:
-            account = waiting.pop(0)
+            account = waiting.popleft()
             if account not in seen:
                 seen.add(account)
                 yield account

@@ -109,7 +109,6 @@ class Excerpt:
         self._read_lists: frozenset[str] = frozenset()
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
-        self._agents: Mapping[str, str] | None = None
         self._hierarchy: Hierarchy | None = None
         self._search_texts: SearchTexts | None = None
         self._written_currencies: ReadCurrencies | None = None
@@ -193,20 +192,16 @@ class Excerpt:
         section = section_of(version, str(self._path.parent), self._environ, problems)
         return self.accounts().alone(problems.checked(section))
 
-    def agents(self) -> "Mapping[str, str]":
-        """Return the agent of each account that names one, as written; found once, since every agent's order asks."""
-        if self._agents is None:
-            self._agents = self.accounts().agents()
-        return self._agents
-
     def hierarchy(self) -> "Hierarchy":
-        """Return which accounts stand above which, as written; found once, too."""
+        """Return which accounts stand above which, as written; found once, since every agent's order asks."""
         from vosd.billing.agents import Hierarchy
 
-        if self._hierarchy is None:
-            agents = self.agents()
-            self._hierarchy = Hierarchy({name: agents.get(name) for name in self.accounts()})
-        return self._hierarchy
+        found = self._hierarchy  # another thread may read a further list, which forgets it
+        if found is None:
+            accounts = self.accounts()
+            agents = accounts.agents()
+            found = self._hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+        return found
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
@@ -661,7 +656,7 @@ class Excerpt:
         if any(each.severity is Severity.ERROR for each in found):
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
-        self._agents = self._hierarchy = self._written_currencies = None
+        self._hierarchy = self._written_currencies = None
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

@@ -1,5 +1,7 @@
 """Which accounts stand above others: chains, what is below an agent, and loops that are left after one turn."""
 
+import time
+
 from vosd.billing.agents import Hierarchy
 
 TREE = Hierarchy(
@@ -42,3 +44,10 @@ def test_a_loop_ends_where_it_comes_round():
     assert ring.above("b") == ("c", "b")
     assert ring.above("self") == ("self",)
     assert sorted(ring.all_below("b")) == ["a", "c"]
+
+
+def test_many_accounts_below_one_agent_take_as_much_time_as_they_are():
+    tree = Hierarchy({"master": None} | {f"c{number}": "master" for number in range(200_000)})
+    began = time.process_time()
+    assert sum(1 for _ in tree.all_below("master")) == 200_000
+    assert time.process_time() - began < 0.5  # 0.06 s; 2 s where each one moves all that wait

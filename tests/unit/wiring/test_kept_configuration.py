@@ -352,7 +352,7 @@ def test_before_one_could_be_read_the_last_good_one_of_the_switch_is_handed_out(
     before = kept.refuse(broken)
     assert before is not None
     assert kept.current(VERSION) is before
-    assert (accounts(before), before.excerpt.agents()) == (["acme", "more"], {"more": "acme"})
+    assert (accounts(before), before.excerpt.hierarchy().above("more")) == (["acme", "more"], ("acme",))
     assert before.database_url == f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
     assert before.load().catalogue.accounts.keys() == {"acme", "more"}
     assert before.load() is before.load()
