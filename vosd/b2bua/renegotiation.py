@@ -144,9 +144,9 @@ class Proposal:
                 self.call.end(EndReason.GEOFENCE_BLOCKED, now)
             else:
                 self._agreed(session, invite, now)
-        elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
+        elif self._may_be_sent_again and self._comes_too_early(event.response):
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
-        elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
+        elif status == 422 and self._may_be_sent_again and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         elif status == 481 and self._endpoint.dialogs.is_asked_elsewhere(self.far.dialog, event.transaction.peer):
             self._answered_by_another(event, now)
@@ -269,11 +269,16 @@ class Proposal:
     def _refused(self, status: int, now: Instant) -> None:
         """Go on without the change."""
 
+    @property
+    def _may_be_sent_again(self) -> bool:
+        """Whether a refusal may be followed by another try: its origin still wants the offer."""
+        return self.facts.tries < TRIES_MAX and not self.facts.is_cancelled
+
     def _answered_by_another(self, event: ResponseArrived, now: Instant) -> None:
         """Send the offer to another place of the far side's user, or go on without it: that side may have the call."""
         dialog = self.far.dialog
         has_moved = dialog is not None and dialog.peer != event.transaction.peer
-        if has_moved and self.facts.tries < TRIES_MAX and not self.facts.is_cancelled:
+        if has_moved and self._may_be_sent_again:
             self.begin(now)
         else:
             self._go_on_without(now)

@@ -319,6 +319,24 @@ def test_a_cancelled_proposal_is_cancelled_on_the_other_side_too(scene, side):
 
 
 @both_sides
+@pytest.mark.parametrize("status", [422, 488, 491])
+def test_a_cancelled_proposal_is_not_sent_again_after_a_refusal_that_crosses_the_cancel(scene, side, status):
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(status, after_ms=10, headers=("Min-SE: 3600",)))
+    asking.propose("a=sendonly")
+    scene.wire.run_until(lambda: asked.asked["INVITE"] != [])
+    scene.wire.run_for(9)
+    asking.asking[0].cancel()
+    scene.wire.run_for(10_000)
+    assert len(asked.asked["CANCEL"]) == 1
+    assert len(asked.asked["INVITE"]) == 1
+    assert asking.got == {"INVITE": [487]}
+    assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
 def test_a_proposal_of_a_call_that_ends_is_answered_and_withdrawn(scene, side):
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
