@@ -80,8 +80,9 @@ class Bridge:
         refresh, theirs = refresh_of(leg), refresh_of(far)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side. So it is where the other side
-        # made the last offer, which leg has answered: that may be no answer.
-        if change is None and not carries and self._is_refresh(leg, offer):
+        # made the last offer, which leg has answered: that may be no answer. One that crosses an offer of ours is
+        # refused as any other (RFC 3261 section 14.2).
+        if change is None and not carries and not has_open_offer(leg) and self._is_refresh(leg, offer):
             if refresh is not None:
                 refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)

@@ -18,6 +18,7 @@ from vosd.b2bua.keypad import Keypad, KeypadFacts, duration_in, key_in
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.renegotiation import may_be_offered
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import CallState
 from vosd.b2bua.takeover import in_place_of
@@ -282,8 +283,10 @@ def _asked_aside(leg: Leg, event: RequestArrived) -> None:
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if event.request.required_types:
         leg.respond(server, 415, event.at, accepting(()))  # there is no side that could be sent them
-    elif wants_session and leg.acceptance is not None:
-        leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
+    elif wants_session and not may_be_offered(leg):
+        # It crosses an offer of ours (RFC 3261 section 14.2, RFC 3311 section 5.2), or its 200 would take the place of
+        # one that waits for its ACK.
+        leg.respond(server, 491, event.at)
     elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
         leg.respond(server, 491, event.at)
     else:

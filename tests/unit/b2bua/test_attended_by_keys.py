@@ -194,6 +194,26 @@ def test_a_party_that_waits_asks_again_before_its_ack_has_arrived(scene, refresh
     assert reasons(scene) == ["Normal", "Normal"]
 
 
+@pytest.mark.parametrize("refreshes", [True, False])
+def test_a_party_that_asks_before_it_has_answered_our_hold_is_to_ask_later(scene, refreshes):
+    """RFC 3261 section 14.2: two offers would cross, and each side would take the other one's for the session."""
+    scene.vendor.by_number = {TARGET: answers(1_000)}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    party.will("INVITE", Reply(after_ms=1_000))
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_until(lambda: party.asked["INVITE"] != [])
+    asking = party.ask("INVITE", body=party.mine if refreshes else "")
+    scene.wire.run_for(100)
+    assert asking.final.status == 491
+    scene.wire.run_for(2_000)
+    assert "a=inactive" in party.mine
+    target = scene.vendor.calls[1]
+    scene.hang_up(call, wait_ms=3_000)
+    assert latest(party) == media_of(target.mine)
+    scene.expect_nothing_left(party)
+
+
 def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     call, party, target = consulting(scene)
     told = len(call.asked["INVITE"])

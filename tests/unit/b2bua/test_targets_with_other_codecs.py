@@ -58,6 +58,21 @@ def media_of(session: str) -> str:
     return session.partition("\r\nt=")[2]
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_party_that_refreshes_before_it_has_made_the_offer_is_to_do_so_later(scene, method):
+    """RFC 3261 section 14.2, RFC 3311 section 5.2: our INVITE is in progress."""
+    call, party = talking(scene)
+    party.will("INVITE", Reply(200, BOTH, after_ms=1_000))
+    transferred(scene, call)
+    scene.wire.run_until(lambda: party.asked["INVITE"] != [])
+    asking = party.ask(method, body=party.mine)
+    scene.wire.run_for(100)
+    assert asking.final.status == 491
+    scene.wire.run_for(10_000)
+    assert told(call)[-1] == "200 OK"
+    scene.expect_nothing_left(party)
+
+
 def expect_connected(scene: Scene, call: OutgoingCall, there: IncomingCall, *, asked: int = 2) -> None:
     """Check that the party was asked for an offer, which the target has got, and that both talk."""
     _, refused, target = scene.vendor.calls
