@@ -1,9 +1,13 @@
 """What a reload in the middle of a call changes: nothing for that call."""
 
+from decimal import Decimal
+
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CUSTOMER, usual_catalogue, vendor_gateway
-from doubles.virtual.vendor import SILENT, answers
+from doubles.virtual.scene import CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
+
+from vosd.billing.exchange import ExchangeRate
 
 NO_GATEWAYS = catalogue([])
 
@@ -49,3 +53,22 @@ def test_a_lower_limit_cuts_no_call_and_counts_the_running_ones(scene):
     second = scene.begun_call(after_ms=100)
     assert (first.final, first.is_over, second.final) == (200, False, 503)
     scene.expect_nothing_left(first, within_ms=100)
+
+
+def test_a_call_that_hunts_passes_over_a_vendor_whose_account_has_another_currency_now():
+    """The call has its price in the currency of before, in which the account takes no entry any more."""
+
+    def content(currency):
+        gateways = [vendor_gateway(index, account=f"carrier-{index}") for index in range(3)]
+        other = account("carrier-1", rate_group="buy", overdraft_limit=None, currency=currency)
+        euros = [ExchangeRate("EUR", "USD", Decimal("1.25")), ExchangeRate("USD", "EUR", Decimal("0.80"))]
+        customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+        return catalogue([customer, *gateways], accounts=[other], exchange_rates=euros)
+
+    scene = Scene(content("USD"))
+    scene.vendors[0].script = refuses(503, after_ms=1_000)
+    call = scene.begun_call(Intent(hang_up_after_ms=1_000), after_ms=500)
+    scene.exchange.swap_catalogue(content("EUR"))
+    record = scene.end_of(call)
+    assert (record.routing_gateway, record.end_reason) == ("vendor-2", "Normal")
+    assert {each.currency for each in record.postings} == {"USD"}

@@ -62,9 +62,10 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return None
         if choice.is_redirected and not self.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
-        # The block, or the Retry-After, may have come since the route was found.
+        # The block, the Retry-After, or another catalogue may have come since the route was found.
+        is_barred = self.is_of_earlier_catalogue and self._has_other_currency(choice)
         may_be_paused = live.rests.until or gateway.name in live.breakers.resting
-        if gateway.name in live.blocks.called or (may_be_paused and self.is_paused(next_hop, now)):
+        if is_barred or gateway.name in live.blocks.called or (may_be_paused and self.is_paused(next_hop, now)):
             return None
         if self.is_of_earlier_catalogue:
             choice = self._with_limits_in_force(choice)
@@ -128,7 +129,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         caller = call_request.caller_at(gateway)
         if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
-        if gateway.name in self._live_call.services.live.blocks.called or self.is_paused(next_hop, now):
+        is_barred = self.is_of_earlier_catalogue and self._has_other_currency(choice)
+        if is_barred or gateway.name in self._live_call.services.live.blocks.called or self.is_paused(next_hop, now):
             return False
         is_at_rest = choice.is_at_rest or self._has_asked_for_pause(next_hop, now)
         if is_at_rest and self._live_call.is_emergency and not leaving.is_at_rest:
@@ -332,6 +334,15 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             lines = admission.limits_of_line(call_request, choice.prefix, name)
         limits = (*gateway.shared_limits, *lines)
         return choice if limits == choice.limits else msgspec.structs.replace(choice, limits=limits)
+
+    def _has_other_currency(self, choice: RouteChoice) -> bool:
+        """Return whether a reload has given the account of a vendor another currency than that of the call's price.
+
+        The account takes no entry of the call then. One that is gone keeps its currency.
+        """
+        rate, accounts = buy_rate(choice), self._live_call.services.admission.catalogue.accounts
+        account = accounts.get(choice.gateway.account or "")
+        return rate is not None and account is not None and account.currency != (rate.paid_in or rate.currency)
 
     def _exchange_places(self, before: Iterable[SharedLimit], after: Iterable[SharedLimit]) -> None:
         """Release the places of limits that do not hold any more, and take those of others whatever they say."""
