@@ -191,6 +191,15 @@ def test_a_disk_that_is_full_refuses_a_sheet_and_keeps_nothing_of_it(tmp_path: P
         assert api.ask("GET", "/jobs").json["items"] == []
 
 
+def test_a_sheet_leaves_the_journal_its_part_of_the_disk(tmp_path: Path) -> None:
+    with mounted(tmp_path / "var", "200m"), Api(installed(tmp_path)) as api:
+        assert api.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
+        refused = upload(api, SHEET)
+        assert (refused.status, refused.json["code"], refused.json["remedy"]) == (507, "disk_full", "free some of it")
+        assert "has less than 256 MiB free" in refused.json["detail"]
+        assert not left_files(api)
+
+
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 
 

@@ -1,8 +1,10 @@
 """Declaration of an operation as a job: what it does in a process of its own, and when it is one."""
 
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,11 +13,14 @@ import msgspec
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
+from vosd.api.http import RequestError
 from vosd.catalogue.problems import ConfigError
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 DIRECTORY: Final = "jobs"
 """Directory of ``state_dir`` with the files of orders and results."""
+_DISK_LEFT: Final = 256 << 20
+"""Bytes of its disk that these files leave free."""
 
 
 class Work(NamedTuple):
@@ -28,6 +33,13 @@ class Work(NamedTuple):
     """File of the result, where the job writes one."""
     progress: Callable[[float], None]
     """Takes the part that is done, 0 to 1."""
+
+
+def check_disk(directory: Path) -> None:
+    """Raise RequestError where a further part of a file would take room on the disk of the journal that calls need."""
+    if shutil.disk_usage(directory).free < _DISK_LEFT:
+        said = f"the disk of state_dir has less than {_DISK_LEFT >> 20} MiB free, which calls need"
+        raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, "disk_full", said, remedy="free some of it")
 
 
 @contextmanager

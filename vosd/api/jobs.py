@@ -22,7 +22,7 @@ import msgspec
 
 from vosd.admin.office.jobs import KEPT_MS, JobKind, JobSheet, job_event
 from vosd.api.http import HttpRequest, RequestError
-from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress
+from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress, check_disk
 from vosd.api.offices import Offices
 from vosd.api.problems import problem
 from vosd.base.clock import Clock
@@ -298,7 +298,7 @@ async def kept_upload(request: HttpRequest, long: Long, directory: Path) -> Kept
     """Write the body of a request to a file; there is none where anything fails.
 
     Raises:
-        RequestError: the body is of another type, too long, comes too slowly, or the disk is full.
+        RequestError: the body is of another type, too long, comes too slowly, or the disk is nearly full.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in long.uploads:
@@ -314,6 +314,7 @@ async def kept_upload(request: HttpRequest, long: Long, directory: Path) -> Kept
             opened.callback(path.unlink, missing_ok=True)
             async for part in request.parts(long.upload_max):
                 digest.update(part)
+                check_disk(directory)
                 await asyncio.to_thread(_write, file, part)
             await asyncio.to_thread(os.fsync, file.fileno())
         except OSError as error:

@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -27,16 +26,14 @@ from vosd.admin.office.jobs import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
-from vosd.api.http import JSON, Answer, HttpRequest, RequestError, preferred
-from vosd.api.job import DIRECTORY, Long, Work
+from vosd.api.http import JSON, Answer, HttpRequest, preferred
+from vosd.api.job import DIRECTORY, Long, Work, check_disk
 from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Listing, Operation
 from vosd.base.csv_text import unneutralised
 
 BULK_BYTES_MAX: Final = 32 << 20
 _READ_BYTES: Final = 1 << 18
-_DISK_LEFT: Final = 256 << 20
-"""Bytes of the disk of ``state_dir`` that an export leaves free."""
 
 
 class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,9 +59,7 @@ async def export(office: Office, who: Principal, order: ExportCalls, work: Work)
     with work.out.open("wb") as file:
         async with aclosing(parts):
             async for part in parts:
-                if shutil.disk_usage(work.out.parent).free < _DISK_LEFT:
-                    said = f"the disk of state_dir has less than {_DISK_LEFT >> 20} MiB free, which calls need"
-                    raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, "disk_full", said, remedy="free some of it")
+                check_disk(work.out.parent)
                 file.write(part)
 
 
