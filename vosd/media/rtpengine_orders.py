@@ -239,7 +239,11 @@ def session_order(
 
 
 def naming_order(call: str, author: str, reader: str) -> RtpOffer | RtpAnswer:
-    """Return an answer without media to the offer of an author: it names the leg of the reader, and changes nothing."""
+    """Return an answer without media to the offer of an author: it names the leg of the reader.
+
+    It is for versions that know a leg from an answer on alone: behind the reader's own answer these change nothing by
+    it, where 10.5.3 ends one direction of the media.
+    """
     return session_order(RtpAnswer, call, _NO_MEDIA, author, reader)
 
 

@@ -19,6 +19,7 @@ from vosd.media.rtpengine_orders import (
     Done,
     EngineAnswer,
     RtpAnswerInAnyFamily,
+    RtpBlock,
     RtpDelete,
     RtpList,
     RtpOffer,
@@ -235,7 +236,7 @@ class RtpEnginePool:
         if engine.port != port or engine.host != host or (reply := reply_of(content)) is None:
             return
         del self._orders[cookie]
-        if reply.error and reply.is_about_name:
+        if isinstance(waiting.order, RtpBlock) and reply.is_about_name:
             waiting.engine.names_late = True
         family = missing_family(waiting.order, reply)
         if family and isinstance(waiting.order, RtpOffer | RtpAnswerInAnyFamily):
@@ -399,6 +400,7 @@ class RtpEnginePool:
             engine.started_ms = self._now - 1_000 * reply.uptime_s
             is_another = before is not None and asked - 1_000 * reply.uptime_s > before + LATER_START_MS
         if is_another:
+            engine.names_late = False  # it may be of another version
             engine.orphans.clear()
             if engine.is_up:
                 _log.warning("rtpengine_restarted", rtpengine=engine.config.name)

@@ -708,11 +708,16 @@ def test_the_form_of_an_offer(trust, seen_at, flags):
     }  # fmt: skip
 
 
-def test_a_leg_is_named_behind_the_offer_that_makes_it_where_an_order_about_one_was_refused(world):
+def refuse(world, order):
+    """Have an rtpengine refuse an order because it knows no leg of that tag."""
     world.results["one"] = {"result": "error", "error-reason": "From-tag given, but no such tag exists"}
-    world.ask(RtpBlock(call="vosd-1", leg="b"), engine="one")
+    world.ask(order, engine="one")
     world.run(0)
     del world.results["one"]
+
+
+def test_a_leg_is_named_behind_the_offer_that_makes_it_where_a_block_of_one_was_refused(world):
+    refuse(world, RtpBlock(call="vosd-1", leg="b"))
     for is_new in (True, False):
         world.ask(session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b", is_new=is_new), engine="one")
     world.ask(OFFER, engine="two")
@@ -722,6 +727,18 @@ def test_a_leg_is_named_behind_the_offer_that_makes_it_where_an_order_about_one_
     (named,) = [order for *_, order in world.sent if order["command"] == "answer"]
     assert (named["from-tag"], named["to-tag"], named["via-branch"]) == ("a", "b", "b")
     assert "m=" not in named["sdp"]
+
+
+@pytest.mark.parametrize(("kind", "is_new_start"), [(RtpBlock, True), (RtpUnblock, False)])
+def test_no_leg_is_named_where_a_later_start_has_refused_no_block(world, kind, is_new_start):
+    refuse(world, kind(call="vosd-1", leg="b"))
+    if is_new_start:
+        world.started["one"] = world.now
+        world.run(2 * PING_MS)
+    world.ask(session_order(RtpOffer, "vosd-2", b"v=0\r\n", "a", "b", is_new=True), engine="one")
+    world.run(0)
+    assert len(world.of("offer")) == 1
+    assert world.of("answer") == []
 
 
 def test_an_order_to_block_a_leg_says_that_it_is_about_that_leg_alone():
