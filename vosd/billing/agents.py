@@ -21,7 +21,10 @@ class Hierarchy:
     """The agents above each account, and the accounts below each agent."""
 
     def __init__(self, agent_of: Mapping[str, str | None]) -> None:
-        """``agent_of`` has the agent of each account, None for one at the top; an unknown agent counts as none."""
+        """``agent_of`` has the agent of each account, None for one at the top; an unknown agent counts as none.
+
+        An account that neither has an agent nor is one may be left out.
+        """
         self._agent_of = agent_of
         self._below: dict[str, list[str]] = {}
         for account, agent in agent_of.items():

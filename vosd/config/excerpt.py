@@ -199,8 +199,9 @@ class Excerpt:
         found = self._hierarchy  # another thread may read a further list, which forgets it
         if found is None:
             accounts = self.accounts()
-            agents = accounts.agents()
-            found = self._hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+            agents = accounts.agents()  # not all accounts: each command that shows one would pay for a walk over them
+            top = {agent: None for agent in agents.values() if agent not in agents and agent in accounts}
+            found = self._hierarchy = Hierarchy({**agents, **top})
         return found
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
