@@ -387,7 +387,7 @@ async def test_calls_of_an_earlier_switch_and_of_lost_answers_are_ended(
 
 
 async def test_the_answer_to_the_end_of_a_call_of_two_legs_has_its_figures(pool: Pool, peers: list[RtpPeer]) -> None:
-    """Where there are three legs the others would stay: the switch asks for them first. 10.5.3 has none without a leg.
+    """A third leg would stay: the switch asks for its figures first. 10.5.3 has none without a leg.
 
     The next version of rtpengine may do otherwise: this is what ``RtpEngineCalls`` relies on.
     """
