@@ -182,11 +182,16 @@ def alike_in(groups: Sequence[Sequence[Candidate]], criteria: Sequence[Criterion
 
 
 def rated_alike(candidates: Sequence[Candidate]) -> tuple[Places, ...]:
-    """Return which candidates are of one account with the same rates: a call costs the same through each of them."""
-    found: dict[tuple[str | None, ...], list[int]] = {}
+    """Return which candidates have the same rates: a call costs the same through each of them.
+
+    They are of one account, and sent the numbers of the same callers, by which rates may differ. An announcement has no
+    rates.
+    """
+    found: dict[tuple[object, ...], list[int]] = {}
     for place, candidate in enumerate(candidates):
         gateway = candidate.gateway
-        found.setdefault((gateway.account, gateway.rate_group, gateway.private_rate_group), []).append(place)
+        rates = gateway.account, gateway.rate_group, gateway.private_rate_group
+        found.setdefault((*rates, gateway.dialect.shows_number, gateway.sound is None), []).append(place)
     return tuple(map(tuple, found.values()))
 
 

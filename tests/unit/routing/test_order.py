@@ -17,6 +17,8 @@ from vosd.routing.quality_order import Blend, QualityTerms
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey, Turns
+from vosd.trunks.announcements import GatewaySound
+from vosd.trunks.dialect import CalleeDialect, Privacy
 
 NOW = Instant(60_000, 1_790_000_000_000)
 REQUEST = RouteRequest("4420", "", NOW)
@@ -109,6 +111,31 @@ def test_what_gateways_of_one_account_cost_is_looked_up_once_and_not_at_all_with
         vendors = Counted(dict.fromkeys("0123", "0.10"))
         assert tried(RouteTable(gateways, plan=plan(Criterion.COST)), vendors) == ["0", "1", "2", "3"]
         assert vendors.asked == asked
+
+
+def test_an_announcement_does_not_take_the_price_of_the_trunks_of_its_account_away():
+    sound = routing_gateway("sound", account="v1", sound=GatewaySound("closed", 1, 480))
+    gateways = [sound, routing_gateway("low", account="v1"), routing_gateway("dear", account="v2")]
+    assert tried(RouteTable(gateways, plan=plan(Criterion.COST)), Vendors({"low": "0.10", "dear": "0.30"})) == [
+        "low", "dear", "sound",
+    ]  # fmt: skip
+
+
+def test_gateways_of_one_account_have_prices_of_their_own_where_only_some_are_sent_the_number_of_the_caller():
+    class ByOrigin(Vendors):
+        def terms(self, gateway, callee, wall_ms, caller):
+            return applied_rate("0.20" if gateway.account == "v2" else "0.10" if caller else "0.30")
+
+    gateways = [
+        routing_gateway("not told", account="v1", dialect=CalleeDialect(privacy=Privacy.ANONYMISE)),
+        routing_gateway("other", account="v2"),
+        routing_gateway("told", account="v1"),
+    ]
+    table = RouteTable(gateways, plan=plan(Criterion.COST))
+    request, fit = RouteRequest("4420", "4930", NOW), table.fit("4420", NOW.wall)
+    ordering = Ordering(table.plan, "4420", request, Occupancy(), ByOrigin())
+    found = ordering.in_order(fit.groups, fit.criteria, fit.alike)
+    assert [each.gateway.name for each in found] == ["told", "other", "not told"]
 
 
 def test_cost_decides_within_a_priority_where_it_stands_behind_it():
