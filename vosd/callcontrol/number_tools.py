@@ -151,13 +151,16 @@ def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
 
 
 def _can_pay(admission: Admission, call: CallRequest) -> bool:
-    """Return whether the customer has the money that the call will hold; it is held later."""
+    """Return whether the customer has the money that ``Admission.take_hold`` will hold."""
     gateway, account, rate = call.mapping, call.account, call.rate
     if gateway is None or account is None or rate is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)
     if rate.group == FREE_NUMBER:
         return True
-    limits = (admission.catalogue.parameters.max_call_seconds, account.max_call_seconds, gateway.max_call_seconds)
+    catalogue = admission.catalogue
+    limits = [catalogue.parameters.max_call_seconds, account.max_call_seconds, gateway.max_call_seconds, call.longest_s]
+    agents = (catalogue.accounts.get(party.account) for party in call.agents)  # one may be gone behind a restart
+    limits += [agent.max_call_seconds for agent in agents if agent is not None]
     longest_s = min(limit_s for limit_s in limits if limit_s is not None)
     trial = admission.live.credits[account.id].copied()
     return not isinstance(trial.hold(rate, account.advance_s, longest_s), Refusal)

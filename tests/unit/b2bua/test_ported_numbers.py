@@ -159,8 +159,19 @@ def test_a_call_without_rate_or_money_is_not_looked_up():
             settled(scene)
 
 
-def test_a_call_is_looked_up_that_its_longest_duration_makes_affordable():
-    scene = scene_of(ported(), accounts=[account("acme", advance_s=3_600_000, max_call_seconds=60)])
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        [account("acme", advance_s=3_600_000, max_call_seconds=60)],
+        [
+            account("acme", advance_s=3_600_000, agent="reseller"),
+            account("reseller", max_call_seconds=60, overdraft_limit=None),
+        ],
+    ],
+    ids=["of its account", "of an agent"],
+)
+def test_a_call_is_looked_up_that_its_longest_duration_makes_affordable(accounts):
+    scene = scene_of(ported(), accounts=accounts)
     assert scene.dial().final == 200
     assert scene.tried() == [("recipient", CALLEE)]
     settled(scene)
