@@ -105,7 +105,7 @@ def test_a_call_keeps_the_version_of_the_table_that_rated_it(make):
     table = make(rates("44"), "deck-7")
     applied = group_of(table).find("+4420", NOW)
     assert (applied.version, applied.rate.prefix) == (table.version, "44")
-    steps = breakdown(applied, rate_call(applied, 61_000))
+    steps = breakdown(applied, 61_000)
     assert steps[0]["version"] == table.version
     assert recompute(json.loads(json.dumps(steps))) == rate_call(applied, 61_000)
 
@@ -250,7 +250,7 @@ def test_the_breakdown_tells_two_rates_of_one_prefix_apart(make_windowed):
         make_windowed([Window(rate("44", "0.01"), ends=NOW), Window(rate("44", "0.02"), begins=NOW)], "v1")
     )
     applied = [group.find("44", NOW + ms) for ms in (-1, 0, -1)]
-    prices = [breakdown(each, rate_call(each, 60_000))[0]["billing_rate"] for each in applied]
+    prices = [breakdown(each, 60_000)[0]["billing_rate"] for each in applied]
     assert list(map(Decimal, prices)) == [Decimal("0.01"), Decimal("0.02"), Decimal("0.01")]
 
 

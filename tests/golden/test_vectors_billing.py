@@ -44,7 +44,7 @@ def test_fee_is_begun_units_times_the_minute_price(given, expect):
     charge = rate_call(applied, given["duration_s"] * 1000)
     assert charge.billed_seconds == expect["billed_s"]
     assert charge.fee == Decimal(expect["fee_5dp"])
-    raw_fee = next(step["raw"] for step in breakdown(applied, charge) if step["step"] == "fee")
+    raw_fee = next(step["raw"] for step in breakdown(applied, 1_000 * charge.hold_time_s) if step["step"] == "fee")
     if expect["fee_exact"] == "repeating":
         assert len(raw_fee.partition(".")[2]) == 8
     else:
@@ -127,7 +127,7 @@ def test_first_period_is_a_lump_sum(given, expect):
 def test_first_period_cycles_and_tax_add_up(given, expect):
     applied = rate_of(given)
     charge = rate_call(applied, given["duration_s"] * 1000)
-    steps = {step["step"]: step for step in breakdown(applied, charge)}
+    steps = {step["step"]: step for step in breakdown(applied, 1_000 * charge.hold_time_s)}
     assert Decimal(steps["first_period"]["raw"]) == Decimal(expect["first_part"])
     assert steps["cycles"]["cycles"] == expect["cycles"]
     assert Decimal(steps["cycles"]["raw"]) == Decimal(expect["cycle_part"])
@@ -211,7 +211,7 @@ def test_cdr_keeps_measured_and_billed_seconds_apart(given, expect):
 def test_hold_time_comes_first_then_free_time_then_the_unit(given, expect):
     applied = rate_of(given | {"rate_per_min": "1"})
     charge = rate_call(applied, given["duration_ms"])
-    steps = {step["step"]: step for step in breakdown(applied, charge)}
+    steps = {step["step"]: step for step in breakdown(applied, 1_000 * charge.hold_time_s)}
     if "billed_s" in expect:
         assert charge.billed_seconds == expect["billed_s"]
     else:

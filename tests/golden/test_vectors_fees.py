@@ -37,7 +37,7 @@ def test_completed_sections_count_and_the_rest_is_billed_by_cycles(given, expect
     charge = rate_call(applied, given["duration_s"] * 1_000)
     assert charge.fee == Decimal(expect["fee"])
     if "completed_sections_fee" in expect:
-        steps = {step["step"]: step for step in breakdown(applied, charge)}
+        steps = {step["step"]: step for step in breakdown(applied, 1_000 * charge.hold_time_s)}
         assert Decimal(steps["sections"]["raw"]) == Decimal(expect["completed_sections_fee"])
         assert given["duration_s"] - steps["sections"]["seconds"] == expect["remainder_s"]
         assert Decimal(steps["cycles"]["raw"]) == Decimal(expect["remainder_fee"])

@@ -47,4 +47,4 @@ def test_no_call_costs_more_than_was_held_whichever_rate_prices_it(groups, exten
             each_alone = [rate_call(each, 1000 * duration_s).total for each in applied.candidates]
             assert charge.total == min(each_alone)
             assert total_at(applied, duration_s) == charge.total
-            assert recompute(breakdown(applied, charge)) == charge
+            assert recompute(breakdown(applied, 1_000 * charge.hold_time_s)) == charge

@@ -168,7 +168,7 @@ def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRa
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),
         currency=charged.paid_in,
-        steps=breakdown(applied, charge),
+        steps=breakdown(applied, duration_ms),
         candidates=tuple(_candidate(each, duration_ms, why if each == charged else "") for each in found),
     )
 

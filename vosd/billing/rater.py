@@ -196,9 +196,9 @@ def _itemise_choice(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str
     return charge, f"{_encode(lines).decode()[:-1]},{text[1:]}"
 
 
-def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
-    """Return the steps of ``charge`` as ``itemise`` writes them."""
-    return _decode(itemise(applied, 1000 * charge.hold_time_s)[1])
+def breakdown(applied: AppliedRate, duration_ms: int) -> list[Step]:
+    """Return the steps of the charge of a call as ``itemise`` writes them."""
+    return _decode(itemise(applied, duration_ms)[1])
 
 
 def total_at(applied: AppliedRate, seconds: int) -> Decimal:

@@ -17,6 +17,10 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, AccountType, WhileAway
+from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.billing.rates import Rate
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
@@ -43,6 +47,7 @@ from vosd.trunks.ringing import RingOrder
 from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
+SHORT = Rate("44", Decimal("0.06"), 1)
 RICH = {"acme": Standing(Decimal(100), 1)}
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1)
 FIRST = builders.routing_gateway("first", "44", max_concurrent=1)
@@ -317,6 +322,20 @@ def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
     assert (found.rate_group, found.rate_prefix, found.billed_seconds) == ("sell", "44", 61)
     assert (found.fee, found.tax) == ("0.61", "0.00")
     assert recompute(found.steps).fee == Decimal("0.61")
+
+
+def test_a_rate_of_several_is_explained_by_the_steps_of_the_one_that_prices_the_call() -> None:
+    begun = RateGroup("begun", "USD", builders.rating_policy(hold_time_precision_ms=0), RateRows([SHORT], "1"), "1")
+    dearer = msgspec.structs.replace(SHORT, billing_rate=Decimal("0.0601"))
+    whole = RateGroup("whole", "USD", builders.rating_policy(hold_time_precision_ms=999), RateRows([dearer], "1"), "1")
+    candidates = [RateCandidate(RateSource.ACCOUNT, begun), RateCandidate(RateSource.MAIN, whole)]
+    rates = RateChoice(candidates, RateSelection.CHEAPEST, 60)
+    found = explain_rate({"acme": builders.account("acme")}, lambda _: rates, "acme", "442012", 10_500, 0)
+    assert (found.rate_group, found.fee) == ("whole", "0.010017"), "11 seconds at 0.06 are more than 10 at 0.0601"
+    row = next(each for each in found.steps if each["step"] == "rate")
+    assert (row["group"], recompute(found.steps).fee) == ("whole", Decimal("0.010017"))
+    totals = [each["total"] for each in found.steps if each["step"] == "candidate"]
+    assert totals == [each.total for each in found.candidates] == ["0.011", "0.010017"]
 
 
 def test_separators_in_a_number_change_no_rate() -> None:

@@ -74,7 +74,7 @@ def test_an_exempt_account_pays_no_tax_and_its_breakdown_says_why():
     exempt = rounded_for(TAXED, AccountRounding(tax_exempt=True))
     charge = rate_call(exempt, 65_000)
     assert (charge.fee, charge.tax) == (rate_call(TAXED, 65_000).fee, 0)
-    steps = json.loads(json.dumps(breakdown(exempt, charge)))
+    steps = json.loads(json.dumps(breakdown(exempt, 1_000 * charge.hold_time_s)))
     assert (steps[0]["tax_rate"], steps[0]["tax_exempt"], steps[-1]["amount"]) == ("19", True, "0.00")
     assert recompute(steps) == charge
 

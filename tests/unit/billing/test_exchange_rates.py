@@ -70,7 +70,7 @@ def test_the_worked_example_of_the_manual():
     assert applied is not None
     charge = rate_call(applied, 61_000)
     assert charge == Charge(61, 61, Decimal("0.56"), Decimal("0.11"))
-    steps = breakdown(applied, charge)
+    steps = breakdown(applied, 1_000 * charge.hold_time_s)
     assert [step for step in steps if step["step"] in {"cycles", "exchange"}] == [
         {"step": "cycles", "cycles": 61, "cycle": 1, "raw": "0.61"},
         {"step": "exchange", "from": "USD", "to": "EUR", "rate": "0.9215", "raw": "0.562115"},
@@ -141,7 +141,7 @@ def test_candidates_of_several_currencies_are_compared_in_that_of_the_account():
     assert found is not None
     assert (found.currency, rate_call(found, 60_000).fee) == ("JPY", Decimal("0.576"))
     assert found.price_per_minute == Decimal("0.576")
-    steps = breakdown(found, rate_call(found, 60_000))
+    steps = breakdown(found, 60_000)
     assert [step["total"] for step in steps if step["step"] == "candidate"] == ["0.576", "0.594"]
 
 

@@ -103,7 +103,7 @@ def test_a_multiplied_price_keeps_every_digit_and_so_does_its_breakdown():
     applied = AppliedRate("g", "1", "USD", multiplied(base, Decimal("0.333")), rating_policy(fee_precision=6))
     charge = rate_call(applied, 7_200_000)
     assert (charge.fee, total_at(applied, 7_200)) == (Decimal("0.493306"), Decimal("0.493306"))
-    steps = breakdown(applied, charge)
+    steps = breakdown(applied, 1_000 * charge.hold_time_s)
     assert (steps[0]["billing_rate"], steps[-2]["raw"]) == ("0.004110885", "0.4933062")
     assert recompute(steps) == charge
 
@@ -116,7 +116,7 @@ def test_multiplied_sections_and_first_periods_are_read_again_with_every_digit()
         applied = AppliedRate("g", "1", "USD", multiplied(rate, factor), policy)
         charge = rate_call(applied, 60_000)
         assert charge.fee == Decimal("0.00000001"), "0.00000000617..."
-        assert recompute(breakdown(applied, charge)) == charge
+        assert recompute(breakdown(applied, 1_000 * charge.hold_time_s)) == charge
     with pytest.raises(ValueError, match="amounts and seconds"):
         read_sections("0.10;0.18@120")
 

@@ -124,7 +124,7 @@ def test_the_cheapest_is_found_again_at_the_end_of_the_call():
 
 def test_the_breakdown_names_every_candidate_and_rates_the_call_again():
     applied = choice(account=LUMP, main=STEADY).find("442012", 0)
-    steps = breakdown(applied, rate_call(applied, 600_000))
+    steps = breakdown(applied, 600_000)
     assert [(each["source"], each["group"], each["total"]) for each in steps if each["step"] == "candidate"] == [
         ("account", "lump", "0.60"),
         ("main", "steady", "3.00"),

@@ -121,7 +121,7 @@ def test_the_rounding_of_the_stored_charge_counts_and_not_that_of_now():
     now = applied_rate("0.0124")
     old = msgspec.structs.replace(now, policy=rating_policy(fee_precision=3))
     charge = rate_call(old, 61_000)
-    stored = rate_of_steps(breakdown(old, charge))
+    stored = rate_of_steps(breakdown(old, 1_000 * charge.hold_time_s))
     assert stored.policy.fee_precision == 3
     theirs = billed(61, by(now, 61))
     assert verdict(sent(61, old), theirs, stored) == (BillClass.ROUNDING_DIFFERS, "6 decimals, rounded half up")

@@ -117,7 +117,7 @@ def test_the_tax_on_an_unchanged_fee_is_the_one_that_was_charged(seconds, places
     policy = rating_policy(fee_precision=places, nonzero_floor=True, tax_exempt=tax_exempt)
     applied = applied_rate("0.0137", 6, tax_rate="7.7", policy=policy)
     charge = rate_call(applied, 1_000 * seconds)
-    assert tax_by(breakdown(applied, charge), charge.fee) == charge.tax
+    assert tax_by(breakdown(applied, 1_000 * charge.hold_time_s), charge.fee) == charge.tax
 
 
 def test_what_is_no_breakdown_has_no_tax():
