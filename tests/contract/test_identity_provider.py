@@ -257,14 +257,15 @@ async def test_a_token_that_the_provider_has_not_signed_opens_no_session(browser
         assert COOKIE not in browser.cookies, name
 
 
-async def test_new_keys_of_the_provider_are_read_when_a_token_names_one(
-    browser: Browser, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("named", [{"kid": "renewed"}, {}])
+async def test_new_keys_of_the_provider_are_read_when_a_token_is_signed_by_one(
+    browser: Browser, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
 ) -> None:
     assert (await browser.log_in()).status == 303
     monkeypatch.setattr("vosd.api.provider.RENEWED_S", 0.0)
     renewed = key_named("renewed")
     provider.published = [renewed]
-    provider.sign = lambda claims: jwt.encode({"alg": "RS256", "kid": "renewed"}, claims, renewed)
+    provider.sign = lambda claims: jwt.encode({"alg": "RS256", **named}, claims, renewed)
     assert (await browser.log_in()).status == 303
 
 

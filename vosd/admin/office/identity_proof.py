@@ -45,7 +45,7 @@ def claims_of(
     """Verify an ID token (OpenID Connect Core section 3.1.3.7), and return its claims.
 
     Raises:
-        UnknownKeyError: its key is not among ``keys``.
+        UnknownKeyError: no key of ``keys`` has signed it.
         LogInRefusedError: it proves nothing.
     """
     claims = _signed(keys, token)
@@ -116,7 +116,7 @@ def _refuse(faults: Mapping[str, bool]) -> None:
 def _signed(keys: Sequence[Mapping[str, Any]], token: str) -> dict[str, Any]:
     """Return the claims of a token that one of the keys has signed."""
     from joserfc import jwk, jwt
-    from joserfc.errors import JoseError
+    from joserfc.errors import BadSignatureError, JoseError
 
     usable = [each for each in keys if each.get("kty") in ("RSA", "EC", "OKP") and each.get("use", "sig") == "sig"]
 
@@ -127,11 +127,14 @@ def _signed(keys: Sequence[Mapping[str, Any]], token: str) -> dict[str, Any]:
             raise UnknownKeyError("the token of the identity provider was signed by a key that it does not publish")
         return jwk.import_key(fitting[0])
 
-    refused = LogInRefusedError("the token of the identity provider is not signed by it")
+    not_signed = "the token of the identity provider is not signed by it"
+    refused = LogInRefusedError(not_signed)
     if len(token) > _TOKEN_MAX:
         raise refused
     try:
         claims = jwt.decode(token, key_of, algorithms=list(ALGORITHMS)).claims
+    except BadSignatureError as error:  # the key may be new, where keys have no names
+        raise UnknownKeyError(not_signed) from error
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise refused from error
     if not isinstance(claims, dict):
