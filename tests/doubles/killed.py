@@ -62,8 +62,8 @@ class JournalSink(KeptSink):
 
     def ended(self, record: CallRecord) -> None:
         """Write an ended call."""
-        super().ended(record)
         self.journal.ended(record)
+        super().ended(record)
 
     def flush(self) -> None:
         """Write what waits."""

@@ -89,12 +89,14 @@ def test_what_is_proven_grows_with_the_refreshes_after_a_start(tmp_path, changes
 
 @CHANGES
 @pytest.mark.parametrize("boots", [1, 2])
-def test_what_is_proven_is_moved_to_the_clock_of_another_boot(tmp_path, monkeypatch, changes, boots):
+@pytest.mark.parametrize("mono", [5_000, 5_000_000], ids=["less on the clock", "more on the clock"])
+def test_what_is_proven_is_moved_to_the_clock_of_another_boot(tmp_path, monkeypatch, changes, boots, mono):
+    """The proof may be older than the boot."""
     scene = silenced(tmp_path, changes=changes)
     for number in range(boots):
         scene.kill(10**9)
         now = scene.exchange.clock.now()
-        monkeypatch.setattr(exchange, "ManualClock", partial(ManualClock, 5_000_000 * (1 + number), now.wall + 1_000))
+        monkeypatch.setattr(exchange, "ManualClock", partial(ManualClock, mono * (1 + number), now.wall + 60_000))
         scene = KilledScene(tmp_path, content_of(UNTIMED), boot=f"boot {number}")
         scene.wire.run_for(1_000)
     assert TALKED_MS - 2 * INTERVAL_MS < held_ms(scene) <= TALKED_MS

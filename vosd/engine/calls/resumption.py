@@ -281,7 +281,7 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
     for leg in call.conversation.parties:
         if leg.supervision is None:
             continue
-        proofs = [seen_mono]
+        proofs = [seen_mono] if seen_mono else [journey.answered_at.mono]
         silence_ms = leg.supervision.silence_ms
         if silence_ms is not None and remains.last_mono - silence_ms >= remains.ran_since:
             proofs.append(remains.last_mono - silence_ms)

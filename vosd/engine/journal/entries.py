@@ -209,10 +209,10 @@ def frame_of(entry: Entry, ended_mono: int = 0) -> bytes:
     call_id, at = None, 0
     match entry:
         case OpenCall():
-            # The clock of this boot may have begun after the answer: then the instant is negative.
+            # The clock of this boot may have begun after the answer, or the end: then the instant is negative.
             call_id, at = entry.record.call_id, max(0, entry.answered_mono)
         case Ended():
-            call_id, at = entry.record.call_id, ended_mono
+            call_id, at = entry.record.call_id, max(0, ended_mono)
         case PlacedCall() | KeptCall() | LeftOver():
             call_id = entry.call_id or None
         case TimeMark() | Kept():
