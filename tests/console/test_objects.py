@@ -478,7 +478,10 @@ def test_a_mistake_in_the_number_of_a_phone_stands_at_its_number(site: Watched, 
 def test_objects_of_files_are_shown_with_their_place_and_not_changed(visit: Visit) -> None:
     page = visit().go("/objects/routing_gateways/carrier-b", "carrier-b")
     page.get_by_text("vosd.yaml:").wait_for()
-    expect(page.get_by_role("textbox", name="address", exact=True)).to_be_disabled()
+    address = page.get_by_role("textbox", name="address", exact=True)
+    expect(address).to_be_disabled()
+    ink = "each => [getComputedStyle(each).color, getComputedStyle(each).opacity]"
+    assert address.evaluate(ink) == page.locator("main h1").evaluate(ink)  # one in a file is read here, too
     expect(page.get_by_role("button", name="Check the change")).to_have_count(0)
     expect(page.get_by_role("button", name="End it")).to_have_count(0)
 

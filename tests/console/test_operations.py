@@ -323,11 +323,14 @@ def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor)
 
 
 def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
+    page = boss.go("/compare", "Compare gateways")
+    page.get_by_text("Choose two gateways").wait_for()
     page = boss.go("/compare?one=carrier-b&two=carrier-c", "Compare gateways")
     page.get_by_role("columnheader", name="carrier-c").wait_for()
     page.get_by_role("row", name=re.compile(r"Offered, last day [1-9]\d* [1-9]")).wait_for()
     assert violations(page) == []
     page = boss.turn("/gateways/carrier-c", "carrier-c")
+    page.get_by_role("figure", name="ASR %").wait_for()
     expect(page.get_by_label("Margin of the last day")).to_contain_text("carrier-c")
 
 

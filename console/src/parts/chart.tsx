@@ -13,7 +13,7 @@ const SHORTEST_S = 60;
 /** Of hours and minutes at the end of a date and time. */
 const CLOCK_CHARACTERS = 5;
 
-/** A line over time; what it says is in its label for those who do not see it. */
+/** A line over time, below its label; its last figure is said to those who do not see it. */
 export function TimeChart({ label, points }: { label: string; points: readonly Point[] }) {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
@@ -64,5 +64,10 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
     chart.current?.setData([points.map((each) => each[0]), points.map((each) => each[1])]);
   }, [points, zone, colours]);
   const last = points.at(-1)?.[1];
-  return <div ref={place} role="img" aria-label={`${label}: ${last ?? "–"}`} className="quiet" />;
+  return (
+    <figure className="chart quiet">
+      <figcaption>{label}</figcaption>
+      <div ref={place} role="img" aria-label={`${label}: ${last ?? "–"}`} />
+    </figure>
+  );
 }

@@ -30,10 +30,7 @@ export function OverTime(props: {
     return <Bars rows={rows} figure={figure} label={words} />;
   }
   return lines.map(({ currency, points }) => (
-    <div key={currency}>
-      {lines.length > 1 && <span className="quiet">{currency}</span>}
-      <SpanChart label={`${label} ${currency}`.trim()} points={points} />
-    </div>
+    <SpanChart key={currency} label={`${label} ${currency}`.trim()} points={points} />
   ));
 }
 
@@ -66,7 +63,12 @@ function SpanChart({ label, points }: { label: string; points: Line["points"] })
     };
   }, [points, colours]);
   const extent = extentWords(points.map(([, value]) => value));
-  return <div ref={place} role="img" aria-label={`${label}: ${extent}`} className="quiet" />;
+  return (
+    <figure className="chart quiet">
+      <figcaption>{label}</figcaption>
+      <div ref={place} role="img" aria-label={`${label}: ${extent}`} />
+    </figure>
+  );
 }
 
 /** The rows with the largest figures, for each currency; what each is, and its figure as it was booked. */

@@ -12,6 +12,7 @@ import { Change, type Done } from "../parts/change";
 import { useRescue } from "../parts/focus";
 import { Go } from "../parts/go";
 import { MomentInput } from "../parts/minute";
+import { Note } from "../parts/note";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { ReportTable, reportOf, useSeesReport } from "../parts/reporttable";
@@ -469,45 +470,51 @@ export function CompareScreen() {
         ))}
       </Group>
       <ProblemText error={found.error ?? day.error} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard */}
-      <section className="table-frame" aria-label={t("nav.compare")} tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">{t("gateway.figure")}</th>
-              {sides.map((side, index) => (
-                <th key={index} scope="col" className="end">
-                  {side.name || "–"}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {gatewayColumns
-              .filter((column) => column.name !== "gateway" && column.name !== "kind")
-              .map((column) => (
-                <tr key={column.name}>
-                  <th scope="row">{t(`column.${column.name}`)}</th>
+      {sides.some((side) => side.name) ? (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
+        <section className="table-frame" aria-label={t("nav.compare")} tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{t("gateway.figure")}</th>
+                {sides.map((side, index) => (
+                  <th key={index} scope="col" className="end">
+                    {side.name || "–"}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {gatewayColumns
+                .filter((column) => column.name !== "gateway" && column.name !== "kind")
+                .map((column) => (
+                  <tr key={column.name}>
+                    <th scope="row">{t(`column.${column.name}`)}</th>
+                    {sides.map((side, index) => (
+                      <td key={index} className="end">
+                        <Value row={side.now ?? {}} name={column.name} kind={column.kind ?? "text"} />
+                      </td>
+                    ))}
+                  </tr>
+                ))}
+              {COMPARED.map((name) => (
+                <tr key={`day ${name}`}>
+                  <th scope="row">{t("gateway.of_day", { figure: t(`column.${name}`, { defaultValue: name }) })}</th>
                   {sides.map((side, index) => (
                     <td key={index} className="end">
-                      <Value row={side.now ?? {}} name={column.name} kind={column.kind ?? "text"} />
+                      {side.day?.[name] === null || side.day?.[name] === undefined
+                        ? "–"
+                        : amount(String(side.day[name]))}
                     </td>
                   ))}
                 </tr>
               ))}
-            {COMPARED.map((name) => (
-              <tr key={`day ${name}`}>
-                <th scope="row">{t("gateway.of_day", { figure: t(`column.${name}`, { defaultValue: name }) })}</th>
-                {sides.map((side, index) => (
-                  <td key={index} className="end">
-                    {side.day?.[name] === null || side.day?.[name] === undefined ? "–" : amount(String(side.day[name]))}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+            </tbody>
+          </table>
+        </section>
+      ) : (
+        <Note why="empty">{t("gateway.compare_choose")}</Note>
+      )}
     </Page>
   );
 }
