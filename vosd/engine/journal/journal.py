@@ -59,6 +59,8 @@ AT_ONCE: Final = 8
 """Open calls that are written to a new file in one turn: less than a millisecond."""
 AT_ONCE_MAX: Final = 8
 """Number of times that one call is written between two marks of time by changes that do not wait for the next."""
+CHANGED_AT_ONCE: Final = 100
+"""Changed calls that are written in one turn: one REGISTER moves all calls of a PBX, each of which takes 0.1 ms."""
 LOOK_TICKS: Final = 60
 """Interval in seconds at which it is looked whether older files were removed."""
 AT_TICK: Final = 100
@@ -98,7 +100,7 @@ class CallChanges:
 
     def __init__(self) -> None:
         self.now: dict[str, None] = {}
-        """Calls that are written before the datagrams of this turn are sent."""
+        """Calls that are written before the datagrams of this turn are sent, the latest change last."""
         self._later: dict[str, None] = {}
         """Calls that were written since the last mark of time, and wait for the next."""
         self._lately = Counter[str]()
@@ -109,8 +111,11 @@ class CallChanges:
 
         With ``at_once`` it is written in this turn up to ``AT_ONCE_MAX`` times between marks.
         """
-        most = AT_ONCE_MAX if at_once else 1
-        (self.now if self._lately[call_id] < most else self._later)[call_id] = None
+        if self._lately[call_id] < (AT_ONCE_MAX if at_once else 1):
+            self.now.pop(call_id, None)
+            self.now[call_id] = None
+        else:
+            self._later[call_id] = None
 
     def forget(self, call_id: str) -> None:
         """Forget a call that has ended."""
@@ -123,16 +128,17 @@ class CallChanges:
         self._later.clear()
 
     def due(self) -> Iterator[str]:
-        """Yield the calls to be written in this turn."""
-        now, self.now = self.now, {}
-        self._lately.update(now.keys())
-        yield from now
+        """Yield the calls to be written in this turn: those that changed last, the others follow in later turns."""
+        for _ in range(min(len(self.now), CHANGED_AT_ONCE)):
+            call_id, _none = self.now.popitem()
+            self._lately[call_id] += 1
+            yield call_id
 
     def due_at_mark(self) -> Iterator[str]:
-        """Yield the calls to be written with a mark of time."""
-        later, self._later = self._later, {}
+        """Yield the calls to be written with a mark of time, as many as in one turn."""
+        self.now, self._later = {**self._later, **self.now}, {}
+        yield from self.due()
         self._lately.clear()
-        yield from later
 
 
 class Carrying:
