@@ -447,6 +447,19 @@ async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(o
     assert node.ear.failures == 0
 
 
+async def test_a_response_whose_via_has_no_port_that_can_be_is_a_failure_like_any_other(opened, connect):
+    """A BYE is carried out in spite of such a Via."""
+    node = await opened()
+    peer = await connect(node.address())
+    peer.writer.write(OPTIONS)
+    _, _, source = await node.ear.message()
+    peer.writer.close()
+    await until(lambda: node.transports.connections == 0)
+    node.send(response(200, "BYE", "127.0.0.1:99999"), source)
+    assert await node.ear.failure() == (0, source)
+    assert node.transports._flows[0]._unsent == {}
+
+
 @pytest.mark.parametrize(("status", "method"), [(200, "OPTIONS"), (180, "INVITE"), (486, "INVITE"), (200, "INVITE")])
 async def test_a_response_over_a_lost_connection_that_we_had_opened_goes_to_where_we_had(
     opened, silent_vendor, status, method

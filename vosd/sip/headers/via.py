@@ -64,13 +64,15 @@ class Via(msgspec.Struct, frozen=True, gc=False):
 def sender_of(text: str) -> tuple[str, int | None, str] | None:
     """Return host, port and branch of the first element of a Via value without parsing the rest; None if it has none.
 
-    A quoted parameter before the branch may hide it.
+    Nor has one whose port is none. A quoted parameter before the branch may hide it.
     """
     match, branch = _SENT_BY.match(text), branch_of(text)
     if match is None or not branch:
         return None
-    host, port = match.groups()
-    return host, int(port) if port else None, branch
+    port = int(match[2]) if match[2] else None
+    if port is not None and not 0 < port < 65_536:
+        return None
+    return match[1], port, branch
 
 
 def branch_of(text: str) -> str:
