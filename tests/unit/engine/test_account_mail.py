@@ -376,6 +376,11 @@ async def test_without_a_mail_server_nothing_waits(postbox: Postbox) -> None:
     output.adjust(AlarmSettings(mail=settings_of(postbox)))
     low(output, "acme")
     assert waiting(output) == ["acme"], "as after a restart, since its mail was not sent"
+    without = AccountMail(ManualClock(), None, to_the_owner)
+    without.restore(output.kept())
+    without.adjust(AlarmSettings(mail=settings_of(postbox)))
+    low(without, "acme")
+    assert waiting(without) == ["acme"], "the server was taken out between a stop and the start"
 
 
 async def test_thousands_are_mailed_once_for_each_stage_also_over_a_restart(postbox: Postbox) -> None:

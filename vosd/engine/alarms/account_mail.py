@@ -97,18 +97,23 @@ class AccountMail(MailOutput):
         return msgspec.structs.replace(super().kept(), mailed=dict(self._mailed))
 
     def restore(self, kept: KeptOutput) -> None:
-        """Go on with the mails that were not sent before the start."""
+        """Go on with the mails that were not sent before the start; without a mail server they count as not mailed."""
         self._mailed = dict(kept.mailed)
         if self._settings is not None:
             self._queue(kept.changes)
+        else:
+            self._forget(_key(each.alarm.event, each.alarm.subject) for each in kept.changes)
 
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings; without a mail server, what waits counts as not mailed."""
         super().adjust(settings)
         if self._settings is None:
-            for key in self._waiting:
-                self._mailed.pop(key, None)
+            self._forget(self._waiting)
             self._waiting.clear()
+
+    def _forget(self, unsent: Iterable[str]) -> None:
+        for key in unsent:
+            self._mailed.pop(key, None)
 
     def _queue(self, changes: Iterable[AlarmChange]) -> None:
         for each in changes:
