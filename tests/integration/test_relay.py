@@ -128,6 +128,24 @@ async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
     assert (figures.latched_host, figures.latched_port) == (one.host, one.port)
 
 
+async def test_an_address_that_is_lost_is_logged_once_a_minute_also_after_it_was_back(stage, monkeypatch):
+    at_ns, refusing = [0], OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    monkeypatch.setattr(client, "monotonic_ns", lambda: at_ns[0])
+
+    def refuse(_host: str, _ports: Sequence[int]) -> None:
+        raise refusing
+
+    with capture_logs() as lines:
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(client, "bound_sockets", refuse)
+                for _ in range(3):
+                    assert stage.relay.open(HOST, PORTS, is_multiplexed=True, tos=0, now=now()) is None
+            stage.open()
+            at_ns[0] += 60_000_000_000
+    assert [(line["event"], line["address"]) for line in lines] == 2 * [("media_address_unusable", HOST)]
+
+
 async def test_the_kernel_is_asked_for_drops_only_of_ports_to_which_something_came(stage, peers, monkeypatch):
     asked = Counter[str]()
     monkeypatch.setattr("vosd.relay.client.drops_of", lambda _sock: asked.update(["drops"]) or 7)

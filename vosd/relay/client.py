@@ -155,8 +155,6 @@ class Relay:
         self._looking: asyncio.TimerHandle | None = None
         self._ending: list[asyncio.Task[None]] = []
         """Workers that end since they have no port any more."""
-        self._unusable: set[str] = set()
-        """Addresses of which the log says already that nothing can be opened at them."""
 
     # ---- life ----
 
@@ -283,9 +281,7 @@ class Relay:
                 sockets = bound_sockets(host, (rtp,) if port.rtcp is None else (rtp, port.rtcp))
             except OSError as error:
                 pool.rest(rtp, port.rtcp, now.mono)
-                if host not in self._unusable:
-                    self._unusable.add(host)
-                    _log.error("media_address_unusable", address=host, error=str(error))
+                self._log_unusable(host, error)
                 break
             if sockets is not None:
                 self._serve(port, tos, sockets, link, record)
@@ -322,7 +318,7 @@ class Relay:
         try:
             sockets = bound_sockets(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
         except OSError as error:
-            _log.error("media_address_unusable", address=port.host, error=str(error))
+            self._log_unusable(port.host, error)
             sockets = None
         if sockets is None:
             link.records.give_back(record)
@@ -703,6 +699,10 @@ class Relay:
         served = self._ports.get(port)
         if served is not None and served.playing is None:
             self.sound_failed(port)
+
+    def _log_unusable(self, host: str, error: OSError) -> None:
+        if self._log_limiter.admits(host, monotonic_ns() // 1_000_000):
+            _log.error("media_address_unusable", address=host, error=str(error))
 
     def _log_sound(self, port: int, error: str) -> None:
         if self._log_limiter.admits("sound", monotonic_ns() // 1_000_000):
