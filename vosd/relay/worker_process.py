@@ -109,6 +109,8 @@ def kill(pid: int) -> None:
 
 def reap(pid: int) -> bool:
     """Return whether a worker has ended; it is forgotten by the kernel, if it was a child of this process."""
+    if not pid:  # it ended before it said which it is; the kernel would take any child for that
+        return True
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

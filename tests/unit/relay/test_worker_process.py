@@ -15,6 +15,13 @@ def test_only_workers_are_killed():
     assert reap(os.getpid())
 
 
+def test_no_other_child_is_reaped_for_a_worker_whose_number_is_not_known():
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert reap(0)
+    assert process.wait(30) == 7
+
+
 def test_a_worker_is_killed_and_reaped():
     command = [sys.executable, "-c", "print(flush=True); input()", "vosd.relay.worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
