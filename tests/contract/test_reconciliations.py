@@ -394,6 +394,17 @@ async def test_the_period_of_the_bill_says_which_calls_must_be_in_it(site: Site)
     assert classes(everything)["missing_there", ""][0] == len(CALLS) - 1
 
 
+async def test_prices_with_more_decimals_than_amounts_have_are_rounded_half_up(site: Site) -> None:
+    by_spreadsheet, long = row(CALLS[0]), row(CALLS[1])
+    by_spreadsheet[3], long[3] = f"{by_spreadsheet[3]}00000000001", f"{long[3]}005000"
+    made = await site.imported([by_spreadsheet, long])
+    ours = [CALLS[0].cost, CALLS[1].cost]
+    assert made.theirs == format_amount(sum(ours, Decimal("0.00000001")))
+    assert classes(made)["matched", ""] == (1, format_amount(ours[0]), format_amount(ours[0]))
+    (differing,) = [each for each in await site.differing(made.id) if each["line"] == "3"]
+    assert (differing["difference"], Decimal(differing["their_price"]) - ours[1]) == ("0.00000001", Decimal("1E-8"))
+
+
 async def test_a_file_may_have_the_time_of_the_invite_and_billed_seconds_alone(site: Site) -> None:
     text = f"{MAP}start: {{of: invite}}\n".replace("price: price, ", "billed: price, ")
     rows = [[*row(each)[:1], iso_utc(each.started_at), "62", "62", ""] for each in CALLS[:1]]

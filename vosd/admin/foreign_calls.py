@@ -28,7 +28,7 @@ from vosd.base.csv_text import (
 )
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
-from vosd.base.money import LIMIT
+from vosd.base.money import LIMIT, in_places
 from vosd.base.number import without_separators
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -331,7 +331,7 @@ class _RowReader:
         return ms
 
     def _price(self, text: str) -> Decimal | None:
-        return self._number("price", text) if text else None
+        return in_places(self._number("price", text)) if text else None
 
     def _number(self, name: str, text: str) -> Decimal:
         try:
