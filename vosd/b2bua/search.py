@@ -500,6 +500,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
         failure, transfer = self.hunt.failure(), self._call.conversation.transfer
         if transfer is None or not transfer.asks_for_offer(failure.status, now):
             self._call.search_failed(failure, now)
+        elif self._call.journey.vendor_invited_at is not None:
+            self._call.journey.vendor_left(now)
 
     def _leave_place(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Note the outcome of an attempt (None = nothing learnt of the vendor), and release what it has occupied.

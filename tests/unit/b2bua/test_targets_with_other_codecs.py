@@ -413,3 +413,17 @@ def test_it_is_asked_no_more_once_it_has_left(reply, keys):
     assert not there.is_over
     assert not target.is_over
     scene.expect_nothing_left(there)
+
+
+def test_the_vendor_of_a_target_is_not_paid_while_the_party_is_asked():
+    content = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(catalogue(content, charges_ringing=True))
+    call, there = talking(scene)
+    there.will("INVITE", Reply(body=revised(PCMA), after_ms=9_000))
+    transferred(scene, call, refuses_after_ms=2_000)
+    scene.wire.run_until(lambda: told(call)[-1:] == ["488 Not Acceptable Here"])
+    record = scene.exchange.sink.records[-1]
+    assert (record.callee_in, record.attempts[-1].ms // 1_000) == (TARGET, 2)
+    assert record.vendor_billing_base_ms == record.attempts[-1].ms
+    assert record.billing_base_ms // 1_000 == 11
+    scene.expect_nothing_left(call)
