@@ -326,6 +326,8 @@ def conclude(
         bill.steps.append(
             f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
         )
+    if talked_s is None:
+        talked_s = _hold_time(customer or vendor, since_answer_ms, is_answered)
     loss = None if record.cost <= income and call.cost_rate is None else _loss(call, income, record.cost)
     return msgspec.structs.replace(
         record,
@@ -334,7 +336,7 @@ def conclude(
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
-        hold_time_s=_hold_time(customer or vendor, since_answer_ms, is_answered) if talked_s is None else talked_s,
+        hold_time_s=talked_s,
         billing_base_ms=None if call.charged_mono is None else customer_ms,
         vendor_billing_base_ms=None if call.charged_mono is None and ending.vendor_mono is None else vendor_ms,
         loss=loss,
@@ -351,11 +353,7 @@ def conclude(
         charges=tuple(bill.charges),
         recorded=(recorded or not is_answered)
         and not call.leaves_no_cdr
-        and (
-            zero_too
-            or bool(bill.postings)
-            or (is_answered and _has_talk(record.hold_time_s, customer, since_answer_ms))
-        ),
+        and (zero_too or bool(bill.postings) or (is_answered and _has_talk(talked_s, customer, since_answer_ms))),
     )
 
 

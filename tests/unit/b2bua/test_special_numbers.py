@@ -9,7 +9,7 @@ from doubles.recomputed import recompute
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
-from doubles.virtual.vendor import refuses
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.base.margin import LossGuard
 from vosd.routing.special_numbers import SpecialNumbers
@@ -197,6 +197,14 @@ class TestZeroHoldTime:
         assert (record.hold_time_s, record.recorded) == (0, False)
         (counted,) = scene.exchange.switch.notices.without_cdr.take()
         assert (counted.calls, counted.answered, counted.key.sip_code) == (1, 1, 0)
+
+    def test_ringing_that_is_charged_at_a_price_of_zero_is_no_talk(self):
+        free = [rate_group(name, applied_rate("0")) for name in ("sell", "buy")]
+        scene = Scene(usual_catalogue(record_zero_hold_time=False, charges_ringing=True, rate_groups=free))
+        scene.vendor.script = answers(5_000)
+        called(scene, intent=Intent(hang_up_after_ms=20))
+        record = scene.close()
+        assert (record.hold_time_s, record.billed_seconds, record.recorded) == (0, 5, False)
 
     def test_a_call_that_costs_something_leaves_one(self):
         scene = Scene(usual_catalogue(record_zero_hold_time=False))
