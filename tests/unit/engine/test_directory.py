@@ -155,6 +155,14 @@ async def test_hosts_are_those_of_all_gateways_with_names(desk):
     assert not desk.directory.names_at("192.0.2.77")
 
 
+async def test_names_of_dialogs_are_searched_by_their_addresses_without_their_servers(desk):
+    """A peer may use a thousand names with 160 addresses each; a connection is opened by what is found of them."""
+    await desk.locate(Hop("a.example.net", 5070, None))
+    [cached] = desk.directory._dialog_names.values()
+    cached.servers = ()
+    assert [*desk.directory.names_to("192.0.2.1")] == ["a.example.net"]
+
+
 async def test_the_most_impatient_gateway_of_all_names_of_an_address_limits_the_time_to_connect(desk):
     patience_ms = {"single.example.net": 8_000, "d.example.net": 2_000, "e.example.net": 5_000}
     gateways = {

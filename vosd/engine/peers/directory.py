@@ -110,9 +110,7 @@ class NameDirectory(Counting):
             if is_address(address.host):
                 return True
             cached = self._watched.get(Hop(*address[:3]))
-            if cached is not None and any(
-                is_reached_from(gateway.dialect.interface, host) for host in hosts_of(cached)
-            ):
+            if cached is not None and any(is_reached_from(gateway.dialect.interface, host) for host in cached.hosts):
                 return True
         return False
 
@@ -147,7 +145,7 @@ class NameDirectory(Counting):
     def sources(self, name: HostName) -> list[str]:
         """Return the addresses of a name that a customer's calls come from, in order, ``SOURCES_MAX`` at most."""
         cached = self._watched.get(Hop(name.name, name.port, None))
-        return [] if cached is None else sorted(hosts_of(cached))[:SOURCES_MAX]
+        return [] if cached is None else sorted(cached.hosts)[:SOURCES_MAX]
 
     def names_to(self, host: str) -> Collection[str]:
         """Return the names that resolved to an address: a certificate there must contain one (RFC 5922).
@@ -158,7 +156,7 @@ class NameDirectory(Counting):
         names = self.names_at(host)
         if names or host in self._without_name:
             return names
-        latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in hosts_of(cached)]
+        latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in cached.hosts]
         latest_first.sort(key=lambda cached: host not in cached.seen_at)
         return [cached.sought.host for cached in latest_first[:1]]
 
@@ -263,7 +261,7 @@ class NameDirectory(Counting):
         if cached.problem and not problem_before:
             _log_lost(cached)
         elif problem_before and not cached.problem:
-            _log.info(Event.GATEWAY_NAME_FOUND, name=cached.sought.host, addresses=sorted(hosts_of(cached)))
+            _log.info(Event.GATEWAY_NAME_FOUND, name=cached.sought.host, addresses=sorted(cached.hosts))
         self._gather_hosts()
         self.sources_moved()
 
@@ -279,7 +277,7 @@ class NameDirectory(Counting):
     def _gather_hosts(self) -> None:
         self._names_at = {}
         for hop in self._vendor_names:
-            for host in hosts_of(self._watched[hop]):
+            for host in self._watched[hop].hosts:
                 self._names_at.setdefault(host, {})[hop.host] = None
 
     def _dialog_name(self, sought: Hop, seen_at: str) -> CachedName | None:
@@ -288,8 +286,8 @@ class NameDirectory(Counting):
         cached = self._dialog_names.get(sought)
         if cached is not None:
             self._dialog_names.move_to_end(sought)
-            if seen_at not in cached.seen_at and seen_at in hosts_of(cached):
-                cached.seen_at = (cached.seen_at & hosts_of(cached)) | {seen_at}
+            if seen_at not in cached.seen_at and seen_at in cached.hosts:
+                cached.seen_at = (cached.seen_at & cached.hosts) | {seen_at}
             if cached.due > now:
                 return cached
         if self._may_look_up(now):
@@ -313,17 +311,12 @@ class NameDirectory(Counting):
         return True
 
 
-def hosts_of(cached: CachedName) -> Set[str]:
-    """Return the addresses of a name."""
-    return {hop.host for server in cached.servers for family in server.families for hop in family}
-
-
 def _ignored() -> None:
     pass
 
 
 def _log_lost(cached: CachedName) -> None:
-    still_used = sorted(hosts_of(cached))
+    still_used = sorted(cached.hosts)
     _log.warning(Event.GATEWAY_NAME_LOST, name=cached.sought.host, why=cached.problem, still_used=still_used)
 
 

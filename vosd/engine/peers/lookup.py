@@ -56,13 +56,15 @@ class Resolver(Protocol):
 class CachedName:
     """Cached state of one name; instants are milliseconds of the monotonic clock."""
 
-    __slots__ = ("answers", "due", "failures", "is_known", "lookup", "problem", "seen_at", "servers", "sought")
+    __slots__ = ("answers", "due", "failures", "hosts", "is_known", "lookup", "problem", "seen_at", "servers", "sought")
 
     def __init__(self, sought: Hop, due: int) -> None:
         self.sought = sought
         self.due = due
         """Time of the next lookup."""
         self.servers: tuple[SipServer, ...] = ()
+        self.hosts: frozenset[str] = frozenset()
+        """Addresses of all of them."""
         self.answers: Answers = {}
         """Answers that ``servers`` follow from."""
         self.is_known = False
@@ -74,6 +76,11 @@ class CachedName:
         self.lookup: asyncio.Task[None] | None = None
         self.seen_at: frozenset[str] = frozenset()
         """Addresses of the name at which a peer was seen that uses it in a dialog."""
+
+    def lead_to(self, servers: tuple[SipServer, ...], answers: Answers) -> None:
+        """Use these servers, which follow from the answers."""
+        self.servers, self.answers = servers, answers
+        self.hosts = frozenset(hop.host for server in servers for family in server.families for hop in family)
 
 
 class NameLookups:
@@ -174,7 +181,7 @@ class NameLookups:
             cached.failures += 1
         else:
             cached.failures = 0
-        cached.servers, cached.answers = found.servers, answers
+        cached.lead_to(found.servers, answers)
         # Renewed before it expires, so that calls never find an expired answer while the servers respond.
         cached.due = self._clock.now().mono + ttl_ms - ttl_ms // EARLY
         cached.is_known = True
@@ -193,13 +200,13 @@ class NameLookups:
         had_servers, is_some_expired = bool(cached.servers), len(last) < len(cached.answers)
         known = {question.name for question in last if question.kind in _ADDRESSES}
         families = {question.kind for question, (answer, _) in last.items() if answer.records}
-        cached.servers = ()
+        cached.lead_to((), cached.answers)
         for usable in (last | answers, last):
             found, used, failed = self._survey_by(usable, cached.sought)
             gaps = (question for question in failed if question.name not in known and question.kind in families)
             is_complete = bool(found.servers) or not any(gaps)
             if is_complete and all(question.kind in _ADDRESSES for question in failed):
-                cached.servers, cached.answers = found.servers, used
+                cached.lead_to(found.servers, used)
                 break
         if had_servers and not cached.servers:
             why = "the last answer is too old" if is_some_expired else "it has no address any more"
