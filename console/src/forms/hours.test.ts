@@ -22,6 +22,8 @@ test("hours that are drawn join the entry that has them, and no other", () => {
   const office = { weekdays: "tue", from: "09:00", to: "18:00" };
   const rest = { weekdays: ["sat"], from: "09:00", to: "18:00", working: "no" };
   expect(withHours([rest, office], "mon", "09:00", "18:00")).toEqual([rest, { ...office, weekdays: ["mon", "tue"] }]);
+  const capital = { ...office, weekdays: ["Mon", "TUE"] };
+  expect(withHours([capital], "wed", "09:00", "18:00")).toEqual([{ ...office, weekdays: ["mon", "tue", "wed"] }]);
   expect(withHours([rest], "sat", "09:00", "18:00")).toEqual([rest, { weekdays: ["sat"], from: "09:00", to: "18:00" }]);
 });
 

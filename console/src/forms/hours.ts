@@ -56,7 +56,8 @@ export function withHours(entries: readonly Keys[], weekday: string, from: strin
   if (at < 0) return [...entries, { weekdays: [weekday], from, to }];
   return entries.map((entry, index) => {
     if (index !== at) return entry;
-    const chosen = new Set([...itemsOf(entry.weekdays).map(String), weekday]);
+    // the switch takes them in capital letters, too
+    const chosen = new Set([...itemsOf(entry.weekdays).map((day) => String(day).toLowerCase()), weekday]);
     return { ...entry, weekdays: WEEKDAYS.filter((each) => chosen.has(each)) };
   });
 }
