@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 from api.watched import Watched
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -319,6 +319,39 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     assert keys_of(site, "/accounts/desk")["max_cps"] == "3", "the undo has taken back the change of another person"
 
 
+def test_the_question_is_about_what_was_typed_during_the_trial_too(site: Watched, visit: Visit) -> None:
+    """It named the limit that was tried first, and another one was saved."""
+    site.api.ask("PUT", "/accounts/typed", {"keys": {"currency": "USD", "overdraft_limit": "10"}})
+    page, held = visit().go("/objects/accounts/typed", "typed"), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/accounts/typed?dry_run=true", hold, times=1)
+    limit = page.get_by_role("textbox", name="overdraft_limit")
+    limit.fill("50")
+    with page.expect_request("**/accounts/typed?dry_run=true"):
+        page.get_by_role("button", name="Check the change").click()
+    limit.fill("5000")
+    held[0].continue_()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("overdraft_limit: from 10 to 5000")
+    asked.get_by_role("button", name="Save").click()
+    page.get_by_text("typed is changed: version 2").wait_for()
+    assert keys_of(site, "/accounts/typed")["overdraft_limit"] == "5000"
+
+    page = visit().go("/customers/new", "New customer")
+    page.route("**/customers?dry_run=true", hold, times=1)
+    page.get_by_role("textbox", name="Name of the account").fill("mistyped")
+    page.get_by_role("combobox", name="rate_group", exact=True).fill("sell")
+    with page.expect_request("**/customers?dry_run=true"):
+        page.get_by_role("button", name="Check the change").click()
+    page.get_by_role("textbox", name="Name of the account").fill("typed-2")
+    held[1].continue_()
+    asked = page.get_by_role("dialog", name="Make typed-2?")
+    expect(asked).to_contain_text("typed-2 (Account settings)")
+
+
 def test_a_version_of_the_same_keys_is_gone_back_to_without_an_undo(site: Watched, visit: Visit) -> None:
     for limit in ("10", "20", "10"):
         keys = {"currency": "USD", "overdraft_limit": limit}
@@ -530,14 +563,14 @@ def test_a_list_of_objects_is_narrowed_by_part_of_the_name_and_by_account(site: 
     page.get_by_label("Contains", exact=True).press("Enter")
     expect(page.get_by_role("link", name="7513")).to_have_count(0)
     expect(page.get_by_role("row").filter(has_text="7412").get_by_role("link", name="reseller")).to_be_visible()
-    account = page.get_by_role("textbox", name="Account", exact=True)
+    account = page.get_by_role("textbox", name="Name of the account")
     account.fill("acme")
     account.press("Enter")
     expect(page.get_by_role("link", name="7412")).to_have_count(0)
     expect(page.get_by_role("link", name="7411")).to_be_visible()
     for kind, title in (("routing_gateways", "Routing gateways"), ("dids", "Numbers of customers")):
         page = visit().go(f"/objects/{kind}?account=unknown", title)
-        expect(page.get_by_role("textbox", name="Account", exact=True)).to_have_value("unknown")
+        expect(page.get_by_role("textbox", name="Name of the account")).to_have_value("unknown")
         page.get_by_text("no account 'unknown' is configured").wait_for()
 
 

@@ -149,14 +149,20 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
         })
       : send<Change>("post", pathOf(kind), { query, body: { name, keys, ...terms }, headers });
   const order = useMutation({
-    mutationFn: (isTrial: boolean) =>
-      isTrial
+    /** `tried` is the text of what a trial is about; null = the order itself. */
+    mutationFn: (tried: string | null) =>
+      tried !== null
         ? ordered({ dry_run: true })
         : // running calls go on with what they began with: the trial has said how many
           orders.carryOut(text, (key) => ordered({ confirm: true }, { "Idempotency-Key": key })),
     onMutate: () => setMistakes(NONE),
-    onSuccess: (made, isTrial) => {
-      if (isTrial) {
+    onSuccess: (made, tried) => {
+      if (tried !== null) {
+        // the question is about all that will be saved, also what was typed during the trial
+        if (tried !== text) {
+          order.mutate(text);
+          return;
+        }
         setTrial(made);
         setAsks(true);
         return;
@@ -213,7 +219,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
     event.preventDefault();
     // a trial would find what the order has saved, if it was carried out, and take it for another person's: its repeat says so
     if (orders.mayBeDone(text)) setAsks(true);
-    else order.mutate(true);
+    else order.mutate(text);
   };
   const named = declared.named?.name ?? "";
   const unseen = ["", ...(sheet ? [named] : []), ...undeclared(declared.keys, values)];
@@ -286,7 +292,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
         isAtWork={order.isPending}
         error={order.error}
         mayBeDone={orders.mayBeDone(text)}
-        onAct={() => order.mutate(false)}
+        onAct={() => order.mutate(null)}
         onClose={() => setAsks(false)}
       />
       {theirs && (

@@ -113,15 +113,21 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   };
   const text = JSON.stringify(body);
   const order = useMutation({
-    mutationFn: (isTrial: boolean) =>
-      isTrial
+    /** `tried` is the text of what a trial is about; null = the order itself. */
+    mutationFn: (tried: string | null) =>
+      tried !== null
         ? send<Made>("post", "/customers", { query: { dry_run: true }, body })
         : orders.carryOut(text, (key) =>
             send<Made>("post", "/customers", { headers: { "Idempotency-Key": key }, body }),
           ),
     onMutate: () => setMistakes([]),
-    onSuccess: (made, isTrial) => {
-      if (isTrial) {
+    onSuccess: (made, tried) => {
+      if (tried !== null) {
+        // the question is about all that will be made, also what was typed during the trial
+        if (tried !== text) {
+          order.mutate(text);
+          return;
+        }
         setTrial(made);
         setAsks(true);
         return;
@@ -145,7 +151,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
     event.preventDefault();
     // a trial would find what the order has made, if it was carried out: its repeat says so
     if (orders.mayBeDone(text)) setAsks(true);
-    else order.mutate(true);
+    else order.mutate(text);
   };
   // `keys.password` is of one of the objects, which the words of the mistake name
   const placed = mistakes.filter(({ field }) => !field.startsWith("keys."));
@@ -282,7 +288,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
         isAtWork={order.isPending}
         error={order.error}
         mayBeDone={orders.mayBeDone(text)}
-        onAct={() => order.mutate(false)}
+        onAct={() => order.mutate(null)}
         onClose={() => setAsks(false)}
       />
     </form>
