@@ -36,7 +36,16 @@ from vosd.admin.office.people import (
     show_person,
 )
 from vosd.admin.office.principal import SHIPPED, Means, OrderError, Permission, Role
-from vosd.admin.office.roles import DropRole, ListRoles, SetRole, TooPowerfulError, drop_role, list_roles, set_role
+from vosd.admin.office.roles import (
+    DropRole,
+    ListRoles,
+    SetRole,
+    TooPowerfulError,
+    drop_role,
+    list_roles,
+    role_named,
+    set_role,
+)
 from vosd.admin.office.second_factor import code_at, new_secret
 from vosd.admin.office.sessions import (
     IDLE_MS,
@@ -62,7 +71,7 @@ from vosd.admin.office.sessions import (
 from vosd.admin.office.tokens import AddToken, ListTokens, UnauthorizedError, add_token, list_tokens
 from vosd.cdr.columns import iso_utc
 from vosd.storage import schema
-from vosd.storage.access import LastAdministratorError, NoSuchRoleError, RoleInUseError, SqlAccess
+from vosd.storage.access import LastAdministratorError, NoSuchRoleError, RoleChangedError, RoleInUseError, SqlAccess
 from vosd.storage.people import PersonExistsError, SqlPeople
 
 NOW = 1_790_000_010_000
@@ -736,6 +745,22 @@ async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
     with pytest.raises(RoleInUseError, match="ann"):
         await drop_role(house.office, operator(), DropRole("chief"))
     await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))
+
+
+async def test_a_role_keeps_what_another_order_has_changed_at_the_same_time(house, monkeypatch):
+    """Who demands a second factor of a role does not give it back a permission that was taken meanwhile."""
+    await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE, Permission.BLOCK)))
+    write = SqlAccess.set_role
+
+    async def write_behind_another(*terms):
+        monkeypatch.undo()
+        await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE,)))
+        await write(*terms)
+
+    monkeypatch.setattr(SqlAccess, "set_role", write_behind_another)
+    with pytest.raises(RoleChangedError, match="role desk was changed at the same time"):
+        await set_role(house.office, operator(), SetRole(name="desk", wants_totp=True))
+    assert (await role_named(house.office, "desk")).permissions == {Permission.CALLS_SEE}
 
 
 async def test_of_two_changes_at_once_that_together_leave_no_administrator_one_is_refused(house):

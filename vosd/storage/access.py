@@ -71,6 +71,12 @@ class RoleInUseError(VosError):
     """People or tokens have the role."""
 
 
+class RoleChangedError(VosError):
+    """Another order has changed the role at the same time."""
+
+    code = "changed_meanwhile"
+
+
 class NoSuchTokenError(VosError):
     """No token has the id, or it was revoked before."""
 
@@ -210,15 +216,21 @@ class SqlAccess(SqlStore):
         return [_role_of(row.name, row) for row in rows]
 
     @repeated
-    async def set_role(self, role: StoredRole, administering: Administering, audit: AuditLine | None = None) -> None:
-        """Add a role, or replace the one of its name; raises LastAdministratorError, too."""
+    async def set_role(
+        self, before: StoredRole | None, role: StoredRole, administering: Administering, audit: AuditLine | None = None
+    ) -> None:
+        """Add a role, or replace the one of its name, as it was ``before``; None = there was none.
+
+        Raises RoleChangedError where it is another one by now, and LastAdministratorError, too.
+        """
         values = msgspec.structs.asdict(role) | {
             "name": identifying(role.name, NAME_LENGTH),
             "permissions": json.dumps(role.permissions),
             "wants_totp": int(role.wants_totp),
         }
         async with self._database.writing() as connection:
-            await _keep_administrators(connection, administering, role.name, role)
+            if await _keep_administrators(connection, administering, role.name, role) != before:
+                raise RoleChangedError(f"role {role.name} was changed at the same time: do the same again")
             await connection.execute(delete(_role).where(_role.c.name == role.name))
             await connection.execute(insert(_role).values(**values))
             await note(connection, audit)
@@ -276,8 +288,10 @@ async def hold_administrators(
 
 async def _keep_administrators(
     connection: AsyncConnection, administering: Administering, name: str, role: StoredRole | None
-) -> None:
+) -> StoredRole | None:
     """Check that people have all permissions also with another role of a name; None = without it.
+
+    Return what is stored of the role now; None = nothing.
 
     Raises:
         LastAdministratorError: none would.
@@ -287,6 +301,7 @@ async def _keep_administrators(
     left = administering(others if role is None else [*others, role])
     if able and set(able.values()).isdisjoint(left):
         raise LastAdministratorError(name)
+    return next((each for each in roles if each.name == name), None)
 
 
 def maker_token_of(token: StoredToken) -> str | None:

@@ -48,8 +48,10 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         OrderError: the name is none, the role ships, or its kind may not have one of the permissions.
         TooPowerfulError: the role has permissions that the principal has not, before or after.
         LastAdministratorError: no person would have all permissions any more.
+        RoleChangedError: another order was faster; nothing was changed.
     """
-    known = _role_of(order.name, await office.stores.access.role(order.name))
+    before = await office.stores.access.role(order.name)
+    known = _role_of(order.name, before)
     if known is not None and known.ships and (order.permissions is not None or order.acts_for is not None):
         raise OrderError("name", f"{order.name} is a role that ships", "make one of another name")
     if known is None:
@@ -76,7 +78,7 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         permissions=None if role.ships else tuple(sorted(permissions)),
         wants_totp=role.wants_totp,
     )
-    await office.stores.access.set_role(stored, administering, office.audit_line(who, order, role.name))
+    await office.stores.access.set_role(before, stored, administering, office.audit_line(who, order, role.name))
     await office.stores.people.end_sessions([role.name])
     return role
 

@@ -194,7 +194,7 @@ _PEOPLE_AND_TOKENS: Final = (
         set_role,
         result=RoleDocument,
         shown=_document,
-        problems=("last_administrator", "too_powerful"),
+        problems=("changed_meanwhile", "last_administrator", "too_powerful"),
     ),
     Operation(
         "DELETE /roles/{name}",
