@@ -117,21 +117,23 @@ class RtpEngines:
         return int(self._loop.time() * 1_000)
 
     def _send(self, datagram: bytes, host: str, port: int) -> None:
-        sock = self._sockets.get(":" in host)
-        if sock is None:
-            if self._is_closed:
-                return
-            sock = self._open(is_version6=":" in host)
+        if self._is_closed:
+            return
         try:
+            sock = self._sockets.get(":" in host) or self._open(is_version6=":" in host)
             sock.sendto(datagram, (host, port))
         except OSError:
-            return  # as if it were lost on the way: it is sent again
+            return  # as if it were lost on the way: it is sent again, by a new socket where none could be opened
 
     def _open(self, *, is_version6: bool) -> socket.socket:
         family = socket.AF_INET6 if is_version6 else socket.AF_INET
         opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        opened.bind(("::" if is_version6 else "0.0.0.0", 0))
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            opened.bind(("::" if is_version6 else "0.0.0.0", 0))
+        except OSError:
+            opened.close()
+            raise
         self._sockets[is_version6] = opened
         self._loop.add_reader(opened, self._read, opened)
         return opened
