@@ -194,22 +194,28 @@ async def test_media_of_a_second_answer_pass_as_they_are_behind_the_offer_again(
         await pool.replied(offer, "one")
 
 
-async def test_media_of_a_leg_pass_to_the_reader_of_its_latest_description_alone(
-    pool: Pool, peers: list[RtpPeer]
-) -> None:
-    """The music of a side that waits during a consultation relies on that: who consults is not blocked."""
+async def test_a_leg_is_connected_with_the_author_of_its_latest_offer_alone(pool: Pool, peers: list[RtpPeer]) -> None:
+    """So it is for one that consults: the offer of the target is not followed by one to the side that waits."""
     caller, callee, target, _ = peers
-    await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", "b"))
-    of_caller = await pool.medium(session_order(RtpAnswer, "consults", offered_by(callee), "a", "b"), "one")
-    await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", "c"), "one")
-    await pool.replied(session_order(RtpOffer, "consults", offered_by(target), "c", "a"), "one")
-    for reader, listener, other in (("b", callee, target), ("c", target, callee)):
-        await pool.replied(session_order(RtpOffer, "consults", offered_by(caller), "a", reader), "one")
-        for peer in peers:
-            peer.taken()
-        caller.send((of_caller.host, of_caller.port), 5)
-        assert heard(listener) == {caller.ssrc}
-        assert streams(other) == set()
+    offer, answer = offered_by(caller), offered_by(callee)
+    await pool.replied(session_order(RtpOffer, "rings", offer, "a", "b"))
+    await pool.ask(RtpBlock(call="rings", leg="b"), "one")  # shows whether it knows its leg
+    await pool.replied(session_order(RtpOffer, "consults", offer, "a", "b"), "one")
+    of_caller = await pool.medium(session_order(RtpAnswer, "consults", answer, "a", "b"), "one")
+    of_target = await pool.medium(session_order(RtpOffer, "consults", offer, "a", "c"), "one")
+    of_callee = await pool.medium(session_order(RtpOffer, "consults", offer, "a", "b", is_new=False), "one")
+    await pool.replied(session_order(RtpAnswer, "consults", answer, "a", "b"), "one")
+    await pool.replied(session_order(RtpOffer, "consults", offered_by(target), "c", "a", is_new=False), "one")
+    again = session_order(RtpOffer, "consults", offer, "a", "c", is_new=False)
+    for order in (None, again):
+        if order is not None:
+            await pool.replied(order, "one")
+        await pool.replied(RtpBlock(call="consults", leg="b"), "one")
+        for peer, port in ((caller, of_caller), (callee, of_callee), (target, of_target)):
+            peer.send((port.host, port.port), 5)
+        assert heard(target) == {caller.ssrc}
+        assert heard(caller) == {target.ssrc}
+        assert streams(callee) == set()
 
 
 async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_side_has_turned_its_port(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count
+from itertools import chain, count, permutations
 
 import msgspec
 from msgspec import UNSET
@@ -78,6 +78,10 @@ class VirtualRtpEngines:
         """Files or their contents, and how often, by call and tag of the leg that hears them; no file has an end."""
         self.names_late = False
         """Whether a leg is known by its tag from its own description on alone, as in versions from 12.4 on."""
+        self.leaves_offerers = True
+        """Whether an offer leaves its author connected with others, as in versions from 13.1 on."""
+        self._connected: dict[tuple[str, str], set[frozenset[str]]] = {}
+        """Pairs of legs between which media are forwarded, of each call at each rtpengine."""
         self._named: set[tuple[str, str, str]] = set()
         self.cannot_play = False
         self.missing: set[str] = set()
@@ -205,6 +209,15 @@ class VirtualRtpEngines:
         sends, receives = key_in(mine), key_in(theirs)
         return sends == self.taken.get(leg, "") and receives == (self.given[leg] if sends else "")
 
+    def heard(self) -> set[tuple[str, str]]:
+        """Return pairs of tags: one whose media are forwarded, and one that they are sent to."""
+        return {
+            (speaker, listener)
+            for call, pairs in self._connected.items()
+            for speaker, listener in chain.from_iterable(map(permutations, pairs))
+            if call in self.calls and (*call, speaker) not in self.blocked
+        }
+
     def lose(self, engine: str) -> None:
         """Let one vanish with its calls."""
         self.up[engine] = False
@@ -255,6 +268,7 @@ class VirtualRtpEngines:
         if "\nm=" not in order.sdp:
             return RtpReply(OK)
         self.sessions.append(order)
+        self._connect(engine, order)
         self._tags.setdefault((engine, order.call), set()).update((order.author, order.reader))
         reader = order.reader if isinstance(order, RtpOffer) else order.author
         session = order.sdp.encode("latin-1")
@@ -280,6 +294,14 @@ class VirtualRtpEngines:
         if order.ice == "force":
             written += with_candidates({HOSTS[engine], HOSTS_6[engine]}, ports)
         return RtpReply(OK, sdp=written.decode("latin-1"))
+
+    def _connect(self, engine: str, order: RtpOffer | RtpAnswer) -> None:
+        """Forward media between two legs, and no more between either and a third one."""
+        assert isinstance(order.call, str)
+        pair = frozenset((order.author, order.reader))
+        left = {order.reader} if self.leaves_offerers and isinstance(order, RtpOffer) else pair
+        before = self._connected.get((engine, order.call), set())
+        self._connected[engine, order.call] = {each for each in before if not each & left} | {pair}
 
     def _refuses(self, order: RtpPlay | RtpPlayContent | RtpStopPlaying) -> bool:
         return self.cannot_play or (isinstance(order, RtpPlay) and order.file in self.missing)

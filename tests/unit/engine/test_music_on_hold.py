@@ -682,11 +682,11 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
     scene.expect_nothing_left(call, party)
 
 
-def scene_with_keys(engine: str):
+def scene_with_keys(engine: str, music: str = "busy"):
     """Return a scene whose customer transfers by keys, and relay and rtpengines, of which one is used."""
     relay, engines = VirtualRelay(), VirtualRtpEngines()
     sounds = {"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")}
-    media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold="busy")
+    media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold=music)
     by_engine = {"relay": relay} if engine == "relay" else {"rtpengines": engines}
     return keypad_scene(parameters={"media": media, "sounds": sounds}, **by_engine), relay, engines
 
@@ -776,6 +776,49 @@ def test_an_rtpengine_forwards_the_media_of_who_consults_to_the_target_alone(is_
     assert far not in {tag for *_, tag in engines.blocked}
     scene.expect_nothing_left(call, party, target)
     assert engines.calls == {}
+
+
+@pytest.mark.parametrize("change", ["", "same answer", "glare", "INVITE", "UPDATE", "our refresh", "held before"])
+@pytest.mark.parametrize("music", ["busy", ""])
+@pytest.mark.parametrize("engine", ["relay", "rtpengine", "rtpengine of before"])
+def test_two_that_consult_hear_each_other_alone_whatever_the_side_that_waits_is_sent(engine, music, change):
+    """Its description had their ports connected with it, and the two heard each other no more."""
+    scene, relay, engines = scene_with_keys(engine.partition(" ")[0], music)
+    engines.leaves_offerers = engine == "rtpengine"
+    scene.vendor.by_number = {TARGET: answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))}
+    timer = "Session-Expires: 90;refresher=uac" if change == "our refresh" else "X-None: 1"
+    scene.vendor.script = Script((Line(0, 200, ANSWER, headers=(timer,)),))
+    call = talking(scene)
+    party = scene.vendor.only_call
+    before = {each for pair in engines.heard() for each in pair}
+    if change == "held before":
+        scene.propose(call, "a=sendonly")
+    elif change == "same answer":
+        call.will("INVITE", Reply(200, call.mine))
+    elif change == "glare":
+        party.will("INVITE", Reply(491))
+    press(scene, call, f"*2{TARGET}#", 100)
+    run(scene, 6_000)
+    asked = len(party.asked["INVITE"])
+    if change in {"INVITE", "UPDATE"}:
+        party.ask(change, body=party.mine)
+    run(scene, 46_000 if change == "our refresh" else 1_000)
+    assert len(party.asked["INVITE"]) == asked + (change == "our refresh")
+    assert directions(party) == ("sendonly" if music else "inactive")
+    assert bool(playing(relay) or engines.playing) == bool(music)
+    if engine == "relay":
+        ports = relay.open_ports
+        heard = {(port.source.host, ports[port.other.id].source.host) for port in ports.values() if port.other}
+        assert heard == {("192.0.2.10", "192.0.2.30"), ("192.0.2.30", "192.0.2.10")}
+    else:
+        own, far = engines.sessions[0].author, engines.sessions[0].reader
+        (target,) = {each for pair in engines.heard() for each in pair} - {own}
+        assert before == {own, far}
+        assert target != far
+        assert engines.heard() == {(own, target), (target, own)}
+    call.hang_up()
+    run(scene, 2_000)
+    scene.expect_nothing_left(call, party, scene.vendor.calls[-1])
 
 
 @pytest.mark.parametrize("early", ["", EARLY])

@@ -14,6 +14,7 @@ from vosd.base.clock import Instant
 from vosd.engine.media.encryption import TerminatedMedia, digest_of, sealing_of
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
+from vosd.engine.media.music import waits
 from vosd.engine.media.passing_session import PassingSession, event_payload, expect_media, limited, note_author
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import begin_described, ring_back, ringing_callee
@@ -30,17 +31,7 @@ from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import SEVERAL, LegMedia, MediaBefore, MediaRefusal
 from vosd.sdp.direction import sending
-from vosd.sdp.media import (
-    BadSession,
-    Medium,
-    Place,
-    SessionFault,
-    media_of,
-    relayable,
-    takes_media,
-    with_codecs,
-    with_events,
-)
+from vosd.sdp.media import BadSession, Medium, Place, SessionFault, media_of, relayable, takes_media, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import (
@@ -148,9 +139,10 @@ class MediaKeeper:
             if media.is_over:  # it answers requests that come late: no port is opened for that
                 return without_session(message)
             passing = PassingSession(leg, media, author, theirs)
+            is_waiting = media.author == number and leg.facts.is_confirmed and self._waits(passing)
             if media.author != number:
                 note_author(passing, now, message)
-            verdict = self._rewritten(waiting, passing, now)
+            verdict = (self._of_one_that_waits if is_waiting else self._rewritten)(waiting, passing, now)
             if theirs.settings.local_ring and isinstance(verdict, MessageChange):
                 self._ring_back_beside(message, passing, bytes(verdict.body or b""))
             return verdict
@@ -552,13 +544,34 @@ class MediaKeeper:
         body = with_events(body, event_payload(passing.media), has_flash=passing.theirs.settings.dtmf is KeyWay.INFO)
         return body, media_of(body)
 
-    def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
+    def _waits(self, passing: PassingSession) -> bool:
+        """Return whether a reader waits at ports that work while the author consults the target of a transfer."""
+        media, rtpengines = passing.media, self._parts.rtpengines
+        if not (media.is_at_ports and waits(passing.leg, passing.author)):
+            return False
+        return media.rtp_call is None or (rtpengines is not None and rtpengines.is_anchored(media))
+
+    def _of_one_that_waits(
+        self, waiting: WaitingMessage, passing: PassingSession, now: Instant
+    ) -> MessageChange | MessageWait | None:
+        """Put the leg's own ports into a description of an author that consults: its media go to the target.
+
+        Connecting the two again would take these from the target.
+        """
+        if self._parts.music.sounds:
+            self._parts.music.wait(passing.leg, passing.theirs, self._parts.parameters, now)
+        return self._of_one_that_left(waiting.message, passing.leg, passing.media, passing.theirs)
+
+    def _of_one_that_left(
+        self, message: Outgoing, leg: Leg, media: LegMedia, theirs: LegMedia | None = None
+    ) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer.
 
-        It follows the one that the leg was sent by the door, whose author's terms are not known any more.
+        It follows the one that the leg was sent by the door. The terms of an author that has left are not known any
+        more.
         """
         session = sending(bytes(message.body)) if media.has_softened else bytes(message.body)
-        body = with_codecs(session, media.settings.codecs) if media.settings.codecs else session
+        body = limited(session, theirs or media, media)
         if body is None:
             return unfit(message, media, MediaRefusal.NO_COMMON_CODEC)
         # One that talks has ports at most for the target of the transfer.
@@ -581,6 +594,7 @@ class MediaKeeper:
             return self._sealed_again(message, leg, media, body, given)
         if given and is_repeated(body, given):
             body, media.is_moved = succeeding(body, given), True
+        if given:
             media.said = body
         return MessageChange(body=body)
 

@@ -51,18 +51,13 @@ class HoldMusic:
         ``sides`` are the reader and the author. Music begins with the answer, because an offer may be refused, or with
         the answer of one side that is offered to the other: that side holds even where the offer is refused. A side
         that is offered ``inactive`` would play nothing: it is offered ``sendonly``, and its answer is put back. The
-        offer of a newcomer (INVITE with Replaces) ends no music: the leg before it holds on until it is accepted.
+        offer of a newcomer (INVITE with Replaces) ends no music: the leg before it holds on until it is accepted. Of
+        two that consult, neither is blocked any more for a third one that is played music.
         """
         reader, author = sides
         own, theirs = reader.facts.media, author.facts.media
         if own is None or theirs is None:
             return body
-        if _waits(reader, author):
-            if self._found(reader, theirs, parameters) is None:
-                return body
-            self._begin(reader, theirs, parameters, now)
-            own.has_softened = True
-            return sending(body)
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
         is_consultation = _consults(reader) or _consults(author)
         may_begin = (is_answer or _has_answered(author)) and not is_consultation
@@ -71,6 +66,7 @@ class HoldMusic:
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         if self._rtpengines is not None and is_consultation:
             self._rtpengines.let_consult(theirs, own)
+            self._rtpengines.let_consult(own, theirs)
         elif self._rtpengines is not None and is_answer and may_begin:
             self._end_of_replaced((own, theirs), now)
         theirs.is_softened = False
@@ -83,6 +79,17 @@ class HoldMusic:
             return body
         own.is_moved = True  # the answer that is put back has the version of another one
         return receiving(body)
+
+    def wait(self, waiting: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
+        """Play music to a side that waits while the other one consults, and note whether it is to be sent ``sendonly``.
+
+        That other one is blocked until it is offered the media of the target alone.
+        """
+        media = waiting.facts.media
+        if media is None:
+            return
+        media.has_softened = self._found(waiting, holder, parameters) is not None
+        self._begin(waiting, holder, parameters, now, blocks=holder.author == media.number)
 
     def go_on(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin music again where one of two legs holds the other, and a third one has come between them and ended.
@@ -252,7 +259,9 @@ class HoldMusic:
         self.over(media, now)
         self._begin(held, holder, parameters, now)
 
-    def _begin(self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
+    def _begin(
+        self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant, *, blocks: bool = True
+    ) -> None:
         media, found = held.facts.media, self._found(held, holder, parameters)
         if media is None or media.music is not None or found is None:
             return
@@ -260,13 +269,13 @@ class HoldMusic:
         port = media.audio_port
         if port is None:
             return
-        blocked = holder.number if port.id < 0 else 0
+        at_rtpengine = holder.number if port.id < 0 else 0
         if media.early_of == 0:
             self._stop_ring_back(media)
         media.early_of = None
-        media.music = MusicOnHold(name, codec, payload, now.mono, blocked, port)
+        media.music = MusicOnHold(name, codec, payload, now.mono, at_rtpengine, port)
         if port.id < 0:
-            is_played = self._is_played_by_rtpengine(media, media.music, sound, blocked)
+            is_played = self._is_played_by_rtpengine(media, media.music, sound, at_rtpengine if blocks else 0)
         else:
             is_played = self._relay is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload)
         if not is_played:
@@ -357,7 +366,7 @@ def _has_answered(leg: Leg) -> bool:
     return isinstance(proposal, ChangedAnswer) and proposal.far is not leg
 
 
-def _waits(reader: Leg, author: Leg) -> bool:
+def waits(reader: Leg, author: Leg) -> bool:
     """Return whether a side waits while the other one consults: the switch holds it, in the name of the other one.
 
     Its answer goes to no other side, and the other one holds nothing by a description of its own.

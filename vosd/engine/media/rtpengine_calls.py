@@ -421,7 +421,7 @@ class RtpEngineCalls:
     def let_consult(self, author: LegMedia, reader: LegMedia) -> None:
         """Let media of a leg pass to another one while a third one is played music in place of them.
 
-        An rtpengine forwards them to the reader of its latest description alone.
+        One of the two was offered the media of the other one: an rtpengine forwards to that one alone from then on.
         """
         call = author.rtp_call
         if call is not None and call == reader.rtp_call:
