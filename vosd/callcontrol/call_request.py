@@ -16,6 +16,7 @@ from vosd.callcontrol.taken import Taken
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import LeftOut, RouteChoice, RouteRequest
+from vosd.sip.headers.portability import Portability
 from vosd.stir.verification import SignedCall
 from vosd.trunks.dialect import CalleeSource, CallerPrivacy, CallerSource
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -83,6 +84,10 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The agents above the account, from level 1 on, each with its rate."""
     signed: SignedCall | None = None
     """The signature of the INVITE and what it covers, until it is verified."""
+    is_forwarded: bool = False
+    """Whether it was meant for another number before, as its INVITE says: of a call that waits for certificates."""
+    portability: Portability = Portability()
+    """Portability of the called number by its Request-URI, likewise."""
     verstat: str = ""
     """Result of the verification of the caller's signature; empty = it was not looked at."""
     attestation: str = ""

@@ -35,6 +35,6 @@ def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
     pattern = numbers.free_by(call.callee_billing, dialled)
     if pattern is not None:
         call.rate = free_rate(pattern, account, parameters.free_policy)
-    elif numbers.forward_prefix and call.numbers is not None and call.numbers.is_forwarded():
+    elif numbers.forward_prefix and (call.is_forwarded if call.numbers is None else call.numbers.is_forwarded()):
         call.forward_prefix = "" if call.callee_billing in numbers.emergency else numbers.forward_prefix
     return None

@@ -103,8 +103,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
         if refusal is not None:
             return refusal
     is_emergency = call.callee_billing in parameters.special_numbers.emergency
-    if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers) and not is_emergency:
-        sent = call.numbers.portability()
+    if gateway.accept_routing_number and not is_emergency:
+        sent = call.numbers.portability() if isinstance(call.numbers, InviteNumbers) else call.portability
         if sent.is_looked_up and not sent.is_unusable:
             route_by(sent.routing_number, terms, call)
             return None

@@ -88,6 +88,8 @@ def verify_caller(admission: Admission, call: CallRequest) -> Outcome:
         if not isinstance(call.numbers, InviteNumbers):
             return None  # a transfer has no INVITE of its caller
         call.signed = _signed_call(call.numbers, call)
+        # The steps behind the answer have no INVITE any more.
+        call.is_forwarded, call.portability = call.numbers.is_forwarded(), call.numbers.portability()
     rules = terms.verify
     try:
         signature = read_signature(call.signed, call.at.wall, rules, terms.numbering)

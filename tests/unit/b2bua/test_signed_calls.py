@@ -2,11 +2,12 @@
 
 import re
 from base64 import urlsafe_b64encode
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, phone, rate_group
 from doubles.killed import KilledScene
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
@@ -21,6 +22,7 @@ from doubles.sti import (
     numbers,
     usual,
 )
+from doubles.successor import replace_node
 from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -902,6 +904,26 @@ def test_a_call_waits_no_longer_than_the_deadline(fail_open, code):
     assert made.final == code
     assert len(asker.cancelled) == 1
     assert scene.close().verstat == "No-TN-Validation"
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_else_the_invite_of_a_signed_call_says_of_its_number_counts_behind_the_verification(waits):
+    rates = [rate_group("sell", applied_rate("0.60"), applied_rate("6.00", prefix="9944"))]
+    asker = known()
+    asker.answers_at_once = not waits
+    more = {"rate_groups": rates, "special_numbers": SpecialNumbers(forward_prefix="99")}
+    scene = verifying(asker=asker, rules={"accept_routing_number": True}, more=more)
+    diversion = "Diversion: <sip:442070000000@acme.example>;reason=no-answer"
+    intent = Intent(headers=(signed_by(usual()[1], scene), diversion), hang_up_after_ms=500)
+    made = scene.begun_call(intent, after_ms=200, callee=f"{CALLEE};npdi;rn=4499")
+    if waits:
+        replace_node(scene)
+        ticket, question = asker.asked[-1]
+        scene.exchange.take_answer(ticket, asker.answer(question))
+    scene.wire.run_until(lambda: made.is_over)
+    record = scene.close()
+    assert (record.verstat, record.routing_number) == ("TN-Validation-Passed", "4499")
+    assert (record.forward_prefix, record.rate_prefix, record.fee) == ("99", "9944", Decimal("0.10"))
 
 
 def test_a_caller_that_hangs_up_meanwhile_has_cost_nothing():
