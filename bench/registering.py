@@ -48,8 +48,7 @@ class RegisterPath:
         self.writer = RegistrationWriter(MemoryRegistrations(), self.endpoint.flows, self.clock)
         self.table = Registrations(RegistrarSettings(), self.endpoint.flows, self.writer, self.clock)
         auth_gate.registered = self.table
-        self.registrar = Registrar(self.endpoint, self.table)
-        self.registrar.adopt(content)
+        self.registrar = Registrar(self.endpoint, self.table, content)
 
     def receive(self, packets: list[tuple[bytes, Peer]]) -> tuple[float, list[bytes]]:
         """Process packets; return microseconds of processor time for each, and the answers."""

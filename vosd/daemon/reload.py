@@ -235,7 +235,8 @@ class Configuration:
                 KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
             except OSError as error:
                 _log.warning("last_good_catalogue_not_kept", why=str(error), do="make room in state_dir")
-        is_whole = loaded.catalogue.changes is None
+        changes = loaded.catalogue.changes
+        is_whole = changes is None or changes.is_whole
         _free(replaced, is_whole=is_whole)
         if is_whole:
             give_back()

@@ -177,7 +177,7 @@ class Node:
             sip.registrar, flows, self.registration_writer, around.clock, self.endpoint.dialogs, around.presence
         )
         self.authenticator.registered = self.registrations
-        self.registrar = Registrar(self.endpoint, self.registrations, around.country_of)
+        self.registrar = Registrar(self.endpoint, self.registrations, catalogue, around.country_of)
         self.switch = Switch(
             node=name,
             endpoint=self.endpoint,
@@ -202,7 +202,7 @@ class Node:
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
-        self.messages = MessageRelay(self.endpoint, lambda: self.switch.admission, self.switch.closed)
+        self.messages = MessageRelay(self.endpoint, catalogue, lambda: self.switch.admission, self.switch.closed)
         self.messages.adopt(catalogue)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:

@@ -488,7 +488,7 @@ class SwitchService:
         """
         named = _named_gateways(catalogue)
         await self.directory.look_up(named)
-        other = catalogue.accounts_changed_since(self._configured)
+        other = catalogue.changes_since(self._configured).accounts
         changed = await self._accounts_with_other_terms(catalogue, other)
         await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()), other)
         self.directory.keep_to(named)  # from here on nothing is awaited: no call begins in an old currency
@@ -521,13 +521,13 @@ class SwitchService:
         """Raise the errors with which ``swap_catalogue`` would refuse a catalogue, and change nothing."""
         await self.balances.check_currencies(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
 
-    async def _accounts_with_other_terms(self, catalogue: Catalogue, other: Set[str] | None) -> list[Account]:
+    async def _accounts_with_other_terms(self, catalogue: Catalogue, other: Set[str]) -> list[Account]:
         """Return the accounts that are not in the configured catalogue, or have another limit there.
 
-        ``other`` has all that may differ from the configured ones; None = any may.
+        ``other`` has all that may differ from the configured ones.
         """
         before, changed = self._configured.accounts, []
-        for count, name in enumerate(catalogue.accounts if other is None else other & catalogue.accounts.keys(), 1):
+        for count, name in enumerate(other & catalogue.accounts.keys(), 1):
             account, was = catalogue.accounts[name], before.get(name)
             if was is not account and (
                 was is None or was.overdraft_limit != account.overdraft_limit or was.low_terms != account.low_terms

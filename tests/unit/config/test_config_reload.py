@@ -26,6 +26,22 @@ def test_a_changed_catalogue_is_taken(site):
     assert outcome.in_force.catalogue.version != running.catalogue.version
 
 
+def test_a_reload_names_all_that_differs_from_the_running_catalogue_and_not_from_one_that_was_never_taken(site):
+    phones = (
+        "phones:\n  - {number: '1001', account: acme, password: a}\n  - {number: '1002', account: acme, password: a}\n"
+    )
+    remembered, running = Remembered(), site.load(site.minimal + phones)
+    first = phones.replace("password: a", "password: b", 1)
+    reload(site.write("vosd.yaml", site.minimal + first), running, remembered=remembered)
+    both = site.write("vosd.yaml", site.minimal.replace("id: acme,", "id: acme, max_cps: 3,") + first)
+
+    changes = reload(both, running, remembered=remembered).in_force.catalogue.changes
+
+    assert changes is not None
+    assert (changes.since, changes.accounts) == (running.catalogue.version, {"acme"})
+    assert (changes.mapping_gateways, changes.phones, changes.routing_gateways) == ({"1001"}, {"1001"}, set())
+
+
 def test_a_bad_file_leaves_the_old_configuration_in_force(site):
     running = site.load(site.minimal)
     path = site.write("vosd.yaml", site.minimal.replace("id: acme,", "id: acme, max_cps: lots,"))

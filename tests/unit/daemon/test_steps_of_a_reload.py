@@ -13,8 +13,9 @@ from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.load import Loaded, load
+from vosd.config.load import load
 from vosd.config.reader import whole_files
+from vosd.config.reload import reload
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.reload import _beside_calls
 from vosd.daemon.start import Started
@@ -25,6 +26,13 @@ CHANGES = {
     "a price": ('"0.012"', '"0.013"'),
     "a limit of an account": ("id: a3,", "id: a3, max_cps: 5,"),
     "a limit of a trunk": ("name: t3,", "name: t3, max_cps: 5,"),
+    "a password of a phone": ("number: '1003', account: a0, password: x", "number: '1003', account: a0, password: y"),
+    "a mailbox of a phone": ("number: '1003',", "number: '1003', mailbox: other,"),
+    "an address of a vendor": ("198.51.100.1", "198.51.100.2"),
+    "a setting by which all is read again": (
+        "rate_groups:",
+        "parameters: {SS_GATEWAY_SWITCH_UNTIL_CONNECT: 1}\nrate_groups:",
+    ),
 }
 
 
@@ -41,8 +49,9 @@ def written(directory: Path, number: int) -> str:
             f"  - {{name: t{each}, account: a{each}, hosts: 10.0.0.{each}, auth: {{username: u{each}, password: x}}}}\n"
             for each in numbers
         )
+        + "routing_gateways:\n  - {name: v, account: a0, address: 198.51.100.1}\n"
         + "phones:\n"
-        + "".join(f"  - {{number: '{1_000 + each}', account: a0, password: x}}\n" for each in numbers)
+        + "".join(f"  - {{number: '{1_000 + each}', account: a0, password: x, voicemail: v}}\n" for each in numbers)
     )
 
 
@@ -70,21 +79,19 @@ class Lines:
 async def lines_by_change(directory: Path, number: int) -> dict[str, int]:
     file, text, remembered = directory / "vosd.yaml", written(directory, number), Remembered()
 
-    def loaded() -> Loaded:
-        file.write_text(text)
-        return load(file, remembered=remembered)
-
-    daemon = Daemon(file, Started(loaded(), remembered), Notifier(None))
+    file.write_text(text)
+    running = load(file, remembered=remembered)
+    daemon = Daemon(file, Started(running, remembered), Notifier(None))
     steps = up_to(daemon, "switch")
     for step in steps:
         await step.start()
     found = {}
     for what, (before, after) in CHANGES.items():
-        text = text.replace(before, after, 1)
-        catalogue = loaded().catalogue
+        file.write_text(text := text.replace(before, after, 1))
+        running = reload(file, running, remembered=remembered).in_force
         with Lines() as lines:
-            await daemon.service.swap_catalogue(catalogue)
-        assert daemon.service.switch.catalogue is catalogue
+            await daemon.service.swap_catalogue(running.catalogue)
+        assert daemon.service.switch.catalogue is running.catalogue
         found[what] = lines.number
     for step in reversed(steps):
         await step.stop()

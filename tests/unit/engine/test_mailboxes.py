@@ -207,3 +207,26 @@ def test_a_voicemail_gateway_that_is_disabled_takes_and_tells_nothing():
     assert (answer.status, answer["Retry-After"]) == (503, "60")
     assert office.notify(office.voicemail).answer.status == 481
     office.close()
+
+
+@pytest.mark.parametrize(
+    ("phones", "statuses"),
+    [
+        ([phone("7001", voicemail="vendor-0", mailbox="box8")], {"box7": 481, "box8": 200, "7001": 200}),
+        ([phone("7001")], {"box7": 481, "7001": 481}),
+        ([], {"box7": 481, "7001": 481}),
+        ([phone("7001", voicemail="vendor-0", mailbox="box7"), phone("7003", voicemail="vendor-0", mailbox="box7")],
+         {"box7": 200, "7003": 480}),
+    ],
+)  # fmt: skip
+def test_a_reload_changes_the_mailboxes_of_the_phones_that_differ(phones, statuses):
+    office = Office()
+    before = office.exchange.switch.catalogue
+    others = [each for each in before.phones.values() if each.number != "7001"]
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), vendor_gateway(1)]
+    office.exchange.swap_catalogue(catalogue(known, phones=[*others, *phones]))
+    assert {user: office.notify(office.voicemail, user).answer.status for user in statuses} == statuses
+    office.exchange.swap_catalogue(before)
+    assert office.notify(office.voicemail, "box8").answer.status == 481
+    assert office.notify(office.voicemail, "7009").answer.status == 480
+    office.close()

@@ -530,7 +530,7 @@ def test_a_reload_compares_only_the_users_that_have_changed(monkeypatch):
     phones, compared = [phone(number, password="secret") for number in ("1001", "1002", "1003")], []
     switch = exchange(*phones)
     register(switch, "1002", "sip:1002@h", Peer(0, *HOME))
-    monkeypatch.setattr(registrar, "_proves_as", lambda before, _now: compared.append(before.username) is not None)
+    monkeypatch.setattr(registrar, "_proves_as", lambda before, _now: compared.append(before.name) is not None)
     phones[1:] = [phone("1002", password="other"), phones[2], phone("1004")]
     switch.swap_catalogue(catalogue(KNOWN, phones=phones))
     assert compared == ["1002"]

@@ -80,8 +80,8 @@ class FraudWatch:
         self._past = past
         self._store = blocks
         self.past_days = past_days
-        self._catalogue: Catalogue | None = None
-        """The catalogue whose calls were attached."""
+        self._version = ""
+        """Version of the catalogue whose calls were attached; to hold it would free a large one here, in one turn."""
         self._raised: dict[DestinationUse, int] = {}
         """Uses with an alarm and no block, and the hour in which it was raised."""
         self._blocked: dict[str, Override] = {}
@@ -111,8 +111,8 @@ class FraudWatch:
     async def tick(self) -> None:
         """Compare what is used with what is allowed; calls have their turns in between."""
         now = self._clock.now()
-        if self._catalogue is not self._switch.catalogue:
-            self._catalogue = self._switch.catalogue
+        if self._version != self._switch.catalogue.version:
+            self._version = self._switch.catalogue.version
             await self._switch.attach(now)
             now = self._clock.now()
         self._follow_blocks(now)

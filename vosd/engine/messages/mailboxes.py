@@ -6,14 +6,13 @@ it, so both ends share one dialog, which outlives the process. A NOTIFY without 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
 
 from vosd.base.number import SEPARATORS
 from vosd.callcontrol.admission import Admission
-from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.messages.delivery import RelayPlace
 from vosd.engine.messages.destinations import GROUPS_MAX, contacts_of, is_reachable
 from vosd.sip.events import StandaloneArrived
@@ -35,26 +34,27 @@ _OFFLINE: Final[Refused] = (480, "")
 
 
 class Mailboxes:
-    """The mailboxes of the phones of one catalogue."""
+    """The mailboxes of all phones."""
 
-    def __init__(self) -> None:
-        self._phones: dict[str, list[Phone]] = {}
+    def __init__(self, phones: Iterable[Phone]) -> None:
+        self._phones: defaultdict[str, list[Phone]] = defaultdict(list)
         """By mailbox, and by number."""
-        self._owners: dict[str, list[Phone]] = {}
+        self._owners: defaultdict[str, list[Phone]] = defaultdict(list)
         """By names as ``_folded`` writes them."""
+        for phone in phones:
+            self.replace(None, phone)
 
     def __bool__(self) -> bool:
         return bool(self._phones)
 
-    def adopt(self, catalogue: Catalogue) -> None:
-        """Take the mailboxes of another catalogue."""
-        found, owners = defaultdict(list), defaultdict(list)
-        for phone in catalogue.phones.values():
-            if phone.voicemail is not None and phone.enabled:
-                for name in dict.fromkeys((phone.mailbox or phone.number, phone.number)):
-                    found[name].append(phone)
-                    owners[_folded(name)].append(phone)
-        self._phones, self._owners = dict(found), dict(owners)
+    def replace(self, before: Phone | None, now: Phone | None) -> None:
+        """Take the mailbox of a phone in place of the one that it had; None = there is no such phone."""
+        for phones, name, phone in self._entries(before):
+            phones[name].remove(phone)
+            if not phones[name]:
+                del phones[name]
+        for phones, name, phone in self._entries(now):
+            phones[name].append(phone)
 
     def of_subscription(
         self, event: StandaloneArrived, admission: Admission
@@ -103,6 +103,13 @@ class Mailboxes:
                 if owners is not None and all(each.number != phone.number for each in owners):
                     return True
         return False
+
+    def _entries(self, phone: Phone | None) -> Iterator[tuple[defaultdict[str, list[Phone]], str, Phone]]:
+        """Yield the indexes and the names under which a phone is in them."""
+        if phone is not None and phone.enabled and phone.voicemail is not None:
+            for name in dict.fromkeys((phone.mailbox or phone.number, phone.number)):
+                yield self._phones, name, phone
+                yield self._owners, _folded(name), phone
 
     def _named_by(self, request: Request) -> Sequence[Phone]:
         """Return the phones that a NOTIFY is for, by its Request-URI, else by its To."""

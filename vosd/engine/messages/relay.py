@@ -4,7 +4,7 @@ A MESSAGE is admitted like a call, but costs nothing and leaves a line in the lo
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -64,19 +64,22 @@ class MessageRelay(Counting):
     """Takes the requests outside of dialogs that go on to another party."""
 
     def __init__(
-        self, endpoint: Endpoint, admission: Callable[[], Admission], closed: Callable[[], Refusal | None]
+        self,
+        endpoint: Endpoint,
+        catalogue: Catalogue,
+        admission: Callable[[], Admission],
+        closed: Callable[[], Refusal | None],
     ) -> None:
         """``closed`` returns why nothing new is taken."""
         self._endpoint = endpoint
         self._admission = admission
         self._closed = closed
-        self._mailboxes = Mailboxes()
+        self._catalogue = catalogue
+        self._mailboxes = Mailboxes(catalogue.phones.values())
         self._senders: dict[str, Bucket] = {}
         """Messages that each sender may still send, by name of its trunk or phone."""
-        self._with_messages: set[str] = set()
+        self._with_messages = {name for name, each in catalogue.mapping_gateways.items() if each.messages_per_minute}
         """Trunks and phones that may send any."""
-        self._version = ""
-        """Version of the catalogue that they are of."""
         self._open: set[RequestDelivery] = set()
         self._open_of: Counter[str] = Counter()
         """Number of them by user who has authenticated."""
@@ -84,15 +87,12 @@ class MessageRelay(Counting):
         self._delivered = self._refused = self._notified = 0
 
     def adopt(self, catalogue: Catalogue) -> None:
-        """Relay what the trunks and phones of another catalogue send and are sent."""
-        gateways, changes = catalogue.mapping_gateways, catalogue.changes
-        if changes is not None and changes.since == self._version:
-            changed: Set[str] = changes.mapping_gateways
-        else:
-            self._mailboxes.adopt(catalogue)
-            changed = gateways.keys() | self._with_messages
-        self._version = catalogue.version
-        for name in changed:
+        """Relay what the trunks and phones of another catalogue send and are sent; it costs what has changed."""
+        before, self._catalogue = self._catalogue, catalogue
+        gateways, changes = catalogue.mapping_gateways, catalogue.changes_since(before)
+        for name in changes.phones:
+            self._mailboxes.replace(before.phones.get(name), catalogue.phones.get(name))
+        for name in changes.mapping_gateways:
             if name in gateways and gateways[name].messages_per_minute:
                 self._with_messages.add(name)
             elif name in self._with_messages:

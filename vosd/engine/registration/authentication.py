@@ -157,12 +157,11 @@ class Authenticator(Counting):
 
     def _doubtful(self, before: Catalogue) -> Iterable[tuple[str, _Proof]]:
         """Return the proofs of users that may not be in the catalogue any more."""
-        changes = self._catalogue.changes
-        if changes is None or changes.since != before.version:
-            return self._proven.items()
-        gateways = [before.mapping_gateways.get(name) for name in changes.mapping_gateways]
-        known = [each.credentials for each in gateways if each is not None and each.credentials is not None]
-        users = {(each.domain, each.username) for each in known}
+        changes = self._catalogue.changes_since(before)
+        callers = [before.mapping_gateways.get(name) for name in changes.mapping_gateways]
+        vendors = [before.routing_gateways.get(name) for name in changes.routing_gateways]
+        known = [each.credentials for each in (*callers, *vendors) if each is not None]
+        users = {(each.domain, each.username) for each in known if each is not None}
         return [item for item in self._proven.items() if (item[1].domain, item[1].username) in users] if users else ()
 
     # -- the door -----------------------------------------------------------------------------------------------

@@ -33,12 +33,7 @@ class TrunkCertificates:
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; it costs what has changed."""
         before, self.catalogue = self.catalogue, catalogue
-        changes = catalogue.changes
-        if changes is None or changes.since != before.version:
-            self._trunks.clear()
-            self._enter(catalogue.mapping_gateways.values())
-            return
-        for name in changes.mapping_gateways:
+        for name in catalogue.changes_since(before).mapping_gateways:
             gone, come = before.mapping_gateways.get(name), catalogue.mapping_gateways.get(name)
             for each in () if gone is None else gone.certificate_names:
                 trunks = self._trunks.get(each, {})
