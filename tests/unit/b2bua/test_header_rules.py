@@ -3,6 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, answers, refuses
@@ -201,6 +202,28 @@ def test_the_number_of_a_hidden_caller_is_no_fact_of_the_call():
     assert "X-In" not in invite
     assert f"X-To: {CALLEE}\r\n" in invite
     scene.close()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("leaves_by", ["transfer", "takeover"])
+def test_a_withheld_number_stays_so_when_its_caller_has_left(leaves_by, is_restarted):
+    scene = scene_of(HeaderRules(adds=(("X-From", "{caller}"), ("X-To", "{callee}"))))
+    call = scene.answered_call(Intent(headers=("Privacy: id",)), talk_ms=1_000)
+    taker = None
+    if leaves_by == "transfer":
+        call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    else:
+        taker = scene.begun_call(Intent(headers=(f"Replaces: {call.replaces}",)))
+    scene.wire.run_until(lambda: call.is_over)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(2_000)
+    (taker or scene.vendor.calls[-1]).hang_up()
+    scene.wire.run_until(lambda: scene.vendor.calls[0].is_over)
+    to_vendor = [each for each in messages_to(scene, VENDORS[0].host, "") if "X-To: " in each]
+    assert {each.partition(" ")[0] for each in to_vendor} >= {"INVITE", "BYE"}
+    assert [each for each in to_vendor if "X-From: " in each] == []
+    scene.expect_nothing_left()
 
 
 CALLERS_OWN = (

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.outgoing.connected import show_connected, withholds_sender
 from vosd.b2bua.outgoing.headers import SDP
-from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.session_ids import line_of, session_id_line
 from vosd.b2bua.states import OVER
-from vosd.routing.pipeline import RouteChoice
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -142,7 +140,7 @@ def types_sent(leg: "Leg") -> frozenset[str]:
         return frozenset()
     types, choice = leg.sent_as.bodies, leg.route_choice
     if LOCATION in types and choice is not None and not leg.call.board.is_emergency:
-        return choice.gateway.dialect.bodies_of(leg.call.caller.caller_identity.privacy)
+        return types - {LOCATION} if choice.hides_caller else types
     return types
 
 
@@ -203,15 +201,12 @@ class CallFacts:
         choice = self._leg.route_choice
         if choice is None:
             return isinstance(self._received, Response) and withholds_sender(self._received)
-        return self._drops_caller() or not self._shows_number(choice)
+        return choice.hides_caller or self._drops_caller()
 
     def _drops_caller(self) -> bool:
         """Return whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
         customer = self._call.board.customer
         return customer is not None and customer.drops_caller
-
-    def _shows_number(self, choice: RouteChoice) -> bool:
-        return shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
 
     def _gateway(self) -> str:
         callee = self._call.callee
@@ -225,7 +220,7 @@ class CallFacts:
             return arrival.callee_in if choice is None or name == "callee_in" else choice.callee_out
         if choice is None:
             return arrival.caller_in
-        if not self._shows_number(choice):
+        if choice.hides_caller:
             return ""
         if name == "caller":
             return choice.caller_out
