@@ -394,6 +394,26 @@ async def test_the_period_of_the_bill_says_which_calls_must_be_in_it(site: Site)
     assert classes(everything)["missing_there", ""][0] == len(CALLS) - 1
 
 
+async def test_an_attempt_without_a_start_is_no_begin_of_the_period(site: Site) -> None:
+    in_unix = f"{MAP}start: {{format: unix}}\n"
+    rows = [row(each) for each in CALLS[5:]]
+    for each in rows:
+        each[1] = str(int(datetime.fromisoformat(each[1]).timestamp()))
+    made = await site.imported([*rows, ["+447700900111", "0", "0", "0", ""]], map_text=in_unix)
+    first = iso_utc(min(int(each[1]) for each in rows) * 1_000)
+    assert (made.since, made.comparison.attempts) == (first, 1)
+    assert [key for key in classes(made) if key[0] == "missing_there"] == []
+    with pytest.raises(NoUsableRowError, match="none with a start"):
+        await site.imported([["+447700900111", "0", "0", "0", ""]], name="attempts.csv", map_text=in_unix)
+
+
+@pytest.mark.parametrize(("bound", "said"), [("since", "behind the last"), ("until", "not behind the first")])
+async def test_a_period_that_has_no_call_of_the_file_on_its_side_is_refused(site: Site, bound: str, said: str) -> None:
+    moment = {"since": NOW, "until": STARTED}[bound]
+    with pytest.raises(OrderError, match=said):
+        await site.imported([row(each) for each in CALLS], **{bound: moment})
+
+
 async def test_prices_with_more_decimals_than_amounts_have_are_rounded_half_up(site: Site) -> None:
     by_spreadsheet, long = row(CALLS[0]), row(CALLS[1])
     by_spreadsheet[3], long[3] = f"{by_spreadsheet[3]}00000000001", f"{long[3]}005000"

@@ -70,6 +70,8 @@ TRIED_MAX_MS: Final = 600_000
 _TRIED_AT_ONCE_MS: Final = 3_600_000
 TOLERANCE_MAX: Final = 600
 """Seconds."""
+_NO_TIME_MS: Final = 86_400_000
+"""Starts before this are no times: files have a 0 for the answer of an attempt that had none, by their clock."""
 _REPORTED_EVERY: Final = 1_000
 _EXPLAINED_AT_ONCE: Final = 500
 
@@ -186,7 +188,12 @@ class _Work:
         self.since = self.until = 0
 
     async def read_bill(self) -> None:
-        """Read the file; the period is that of its calls unless the order says it."""
+        """Read the file; the period is that of its calls unless the order says it.
+
+        Raises:
+            NoUsableRowError: no row can be read.
+            OrderError: all calls are before the begin that the order says, or behind the end.
+        """
         first, last = None, 0
         with opened(Path(self._order.file), self._wanted.layout) as file:
             for line, call in file.rows():
@@ -196,17 +203,22 @@ class _Work:
                     if len(self._bad_rows) < BAD_ROWS_SHOWN:
                         self._bad_rows.append(BadRowSheet(line, str(call)))
                 else:
-                    first = call.started_at if first is None else min(first, call.started_at)
-                    last = max(last, call.started_at)
+                    if call.started_at >= _NO_TIME_MS:
+                        first = call.started_at if first is None else min(first, call.started_at)
+                        last = max(last, call.started_at)
                     self._theirs.add(billed_call(line, call))
                 if self._rows % _REPORTED_EVERY == 0:
                     self._report(file.part * 0.3, self._rows)
                     await asyncio.sleep(0)
         if first is None:
-            why = self._bad_rows[0].reason if self._bad_rows else "it has none"
+            why = self._bad_rows[0].reason if self._bad_rows else "it has none with a start"
             raise NoUsableRowError(f"no row of {_name_of(self._order)} can be read: {why}")
         self.since = first if self._order.since is None else self._order.since
         self.until = last + 1 if self._order.until is None else self._order.until
+        if self.since >= self.until:
+            if self._order.since is None:
+                raise OrderError("until", "is not behind the first call of the file")
+            raise OrderError("since", "is behind the last call of the file")
 
     async def count_unbooked(self) -> None:
         """Count calls that cannot be compared: before ours are read, so that none is booked in between."""
