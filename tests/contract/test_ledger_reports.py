@@ -140,6 +140,13 @@ async def test_days_of_a_report_are_of_the_zone_of_the_account_that_asks_and_of_
         assert (await show_report(office, who, ShowReport(name="revenue", zone="Asia/Tokyo"))).zone == "Asia/Tokyo"
 
 
+async def test_a_report_until_midnight_is_of_the_day_that_ends_then(office: Office) -> None:
+    for name in ("revenue", "payments"):
+        for until in (SINCE + 5 * DAY, SINCE + 5 * DAY - 1):
+            sheet = await show_report(office, operator(), ShowReport(name=name, until=until))
+            assert (sheet.since, sheet.until) == (iso_utc(SINCE + 4 * DAY), iso_utc(SINCE + 5 * DAY))
+
+
 async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
     moment = SINCE + 9 * DAY
     for name in ("acme", "peer", "reseller", "shop"):

@@ -553,7 +553,8 @@ def _check_rows(count: int) -> None:
 
 def _ordered_spans(order: ShowReport, group: Grouping, zone: ZoneInfo, now: int) -> list[ReportSpan]:
     until = now if order.until is None else min(order.until, _LATEST)
-    return spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
+    # A report until midnight is of the day that ends then.
+    return spans_of(begin_of(Grouping.DAY, until - 1, zone) if order.since is None else order.since, until, group, zone)
 
 
 async def _ledger_report(
