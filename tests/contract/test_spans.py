@@ -197,6 +197,9 @@ async def test_an_agent_is_rated_again_for_its_own_calls_and_for_those_below_it(
     assert [(row.account, row.role) for row in found.accounts] == [("agent", AGENT), ("agent", CUSTOMER)]
     assert found.differ == sum(row.fee > 0 for row in charges) > len(charges) / 2
     assert (await rated(account="agent", limit=3)).calls == 3
+    newest = of_agent[-1].callee_billing or ""
+    earlier = next(number for record in of_agent if (number := record.callee_billing or "")[:4] != newest[:4])
+    assert [(await rated(account=of, prefix=earlier[:4], limit=1)).calls for of in ("agent", None)] == [1, 1]
     with_deck = await rated(account="agent", deck="by-cycle")
     assert (with_deck.charges, with_deck.differ > 0) == (len(charges), True)
     booked = await rated(account="agent", book=True, memo="a wrong price")

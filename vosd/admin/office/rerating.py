@@ -156,7 +156,8 @@ async def _rate(
     """Rate the calls of an order again, and hand their changes to ``bookings``."""
     stores = office.stores
     left = order.limit or maxsize
-    wanted = CallFilter(limit=left, since=order.since, until=order.until, account=order.account)
+    read_at_most = maxsize if order.prefix else left  # the listing knows no beginnings of rated numbers
+    wanted = CallFilter(limit=read_at_most, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
         catalogue,
         account=order.account,
@@ -172,11 +173,10 @@ async def _rate(
     pages = stores.spans.pages(read, with_breakdown=order.compares_steps)
     async with aclosing(pages):
         async for calls in pages:
-            charged = [call for call in calls if order.account is None or order.account in call.accounts][:left]
-            left -= len(charged)
-            for call in charged:
-                if not (call.callee_billing or "").startswith(order.prefix):
-                    continue
+            charged = [call for call in calls if order.account is None or order.account in call.accounts]
+            fitting = [call for call in charged if (call.callee_billing or "").startswith(order.prefix)][:left]
+            left -= len(fitting)
+            for call in fitting:
                 changes = rerating.add(call)
                 if bookings is not None:
                     await bookings.add(call.call_id, changes)
