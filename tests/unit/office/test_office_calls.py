@@ -355,6 +355,27 @@ async def test_of_the_running_calls_those_are_explained_that_were_asked_for(
     assert [each.shown.call_id for each in page.running] == [call_id(number) for number in expected]
 
 
+@pytest.mark.parametrize(
+    ("criteria", "is_meant"),
+    [
+        ({}, True),
+        ({"account": "shop", "gateway": "carrier-a"}, True),
+        ({"account": "carrier"}, True),
+        ({"account": "acme"}, False),
+        ({"callee": "999"}, False),
+        ({"caller": "999"}, False),
+        ({"until": 1}, False),
+        ({"since": NOW + 1_000_000_000_000}, False),
+    ],
+)
+async def test_a_call_that_is_named_is_explained_where_it_fits_all_the_rest(
+    office: Office, switch: FakeSwitch, criteria: dict[str, Any], is_meant: bool
+) -> None:
+    switch.answers(ListCalls, [])
+    page = await explain_calls(office, operator(), ExplainCalls(call_id=call_id(1), **criteria))
+    assert [each.record.call_id for each in page.ended] == ([call_id(1)] if is_meant else [])
+
+
 async def test_a_hang_up_leaves_a_line_in_the_audit_if_it_ended_a_call(office: Office, switch: FakeSwitch) -> None:
     switch.answers(Hangup, HangupOutcome(2, 2))
     order = msgspec.json.decode('{"selection": {"account": "shop", "prefix": "44"}, "ends_many": true}', type=HangUp)
