@@ -57,6 +57,11 @@ async def test_a_file_fills_the_inventory_with_given_and_free_numbers(office):
     assert [row.number for row in await list_dids(office, operator(), ListDids(account="shop"))] == ["493055"]
 
 
+async def test_a_file_of_a_spreadsheet_may_begin_with_its_mark(office):
+    await import_dids(office, operator(), ImportDids(text="\ufeffnumber,account\n493077,shop\n"))
+    assert [row.number for row in await list_dids(office, operator(), ListDids(account="shop"))] == ["493055", "493077"]
+
+
 async def test_a_number_that_is_given_away_and_taken_back_keeps_its_past(office):
     await assign_did(office, operator(), AssignDid(number=RANGE, account="shop", phones=("7002",), memo="contract 7"))
     await free_did(office, operator(), FreeDid(number=RANGE, memo="cancelled"))

@@ -27,6 +27,7 @@ DIDS: Final = "dids"
 COLUMNS: Final = ("number", "account", "trunk", "phones", "ring", "ring_timeout", "calendar", "otherwise")
 """Columns of a file; the first is needed. Several phones stand in one cell with blanks between."""
 _TIMES: Final = ("ring_timeout", "calendar", "otherwise")
+_BOM: Final = "\ufeff"
 IMPORT_MAX: Final = 100_000
 """Most lines of one file."""
 
@@ -191,7 +192,7 @@ def _row(number: str, keys: Mapping[str, Any], since: str | None, operator: str 
 
 
 def _read(text: str) -> list[WantedObject]:
-    lines = csv.DictReader(io.StringIO(text), strict=True)
+    lines = csv.DictReader(io.StringIO(text.removeprefix(_BOM)), strict=True)
     try:
         return _wanted(lines)
     except csv.Error as error:
