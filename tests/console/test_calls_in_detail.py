@@ -233,6 +233,9 @@ def test_the_next_such_call_is_traced(site: Watched, boss: Visitor, refused: str
     # ten messages, and more where one was repeated on a busy machine
     page.get_by_role("region", name="Ladder").get_by_role("button").nth(9).wait_for()
     assert violations(page) == []
+    page.go_back()
+    page.get_by_text(re.compile("Waiting for calls.*; 0 so far")).wait_for()  # that call was of the other search
+    expect(page.get_by_role("link", name=f"→ {call['callee_in']}")).to_have_count(0)
 
 
 def test_a_customer_sees_its_charge_and_nothing_of_vendors(visit: Visit, refused: str, answered: str) -> None:

@@ -1,6 +1,6 @@
 import { Alert, Switch } from "@mantine/core";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { pageOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
+import { allOf, queryText, type Row, send, unlessChanged, unlessOther } from "../api/client";
 import { present } from "../api/clock";
 import { moment } from "../format";
 import { Act } from "../parts/act";
@@ -149,8 +149,8 @@ function Confirmation({ row }: { row: Row }) {
   // one that has ended and was raised again is another alarm
   const confirmationOf = (each: Row) => [each.since, each.confirmed_by, each.note, each.silent_until];
   const confirmation = async () => {
-    const { items } = await pageOf("/alarms", { limit: ALARMS_MAX });
-    const found = items.find((each) => each.alarm === row.alarm && each.subject === row.subject);
+    const raised = await allOf("/alarms");
+    const found = raised.find((each) => each.alarm === row.alarm && each.subject === row.subject);
     return found && confirmationOf(found);
   };
   return (

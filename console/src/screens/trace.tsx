@@ -36,6 +36,7 @@ export function TraceScreen() {
     .join("&");
   // biome-ignore lint/correctness/useExhaustiveDependencies: a further round asks for the same again
   useEffect(() => {
+    setCalls([]);
     if (!asked) return;
     const end = new AbortController();
     const query = Object.fromEntries(FIELDS.map((field) => [field, search[field]]));
@@ -53,7 +54,6 @@ export function TraceScreen() {
   }, [asked, round]);
   const begin = (event: FormEvent) => {
     event.preventDefault();
-    setCalls([]);
     setRound(round + 1);
     void go({ search: wanted });
   };
