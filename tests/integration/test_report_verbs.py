@@ -75,6 +75,15 @@ def test_a_time_that_is_widened_to_quarters_of_an_hour_is_said(installation: Ins
     assert installation.vosd("report", "revenue", *exact).stderr == ""
 
 
+def test_a_report_is_asked_for_in_one_form(installation: Installation, tmp_path: Path) -> None:
+    page, sheet = tmp_path / "revenue.pdf", tmp_path / "revenue.xlsx"
+    for forms in (("--csv", "--json"), ("--xlsx", str(sheet), "--pdf", str(page)), ("--csv-raw", "--xlsx", str(sheet))):
+        refused = installation.vosd("report", "revenue", *SPAN, *forms)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "one of them" in refused.stderr
+    assert [*tmp_path.glob("revenue.*")] == []
+
+
 def test_all_reports_have_the_same_calls(installation: Installation) -> None:
     for name, report in REPORTS.items():
         sheet = installation.document("report", name, *SPAN, "--group", "whole")

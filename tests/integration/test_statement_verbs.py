@@ -81,6 +81,7 @@ def test_the_list_of_invoices_shows_the_day_until_which_each_is_paid_in_time(ins
         shown = installation.vosd("invoice", *words).stdout
         assert (listed["due_on"] in shown, listed["due_at"][:10] in shown) == (True, False), shown
     (row,) = csv.DictReader(io.StringIO(installation.vosd("invoice", "list", "--csv").stdout))
+    assert installation.vosd("invoice", "list", "--csv", "--json").exit_code == 2
     assert (row["due_on"], row["due_at"]) == (listed["due_on"], listed["due_at"])
 
 

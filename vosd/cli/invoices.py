@@ -68,13 +68,15 @@ def run(invocation: Invocation, /, **wanted: Any) -> None:
 @json_verb
 def list_all(invocation: Invocation, /, as_csv: str | None, **wanted: Any) -> None:
     """List invoices and credit notes, the newest first, with what is paid."""
+    if as_csv and output.wants_json():
+        raise click.UsageError("--csv or --json, not both")
     from vosd.admin.office.invoices import ListInvoices, list_invoices
     from vosd.invoicing.settlement import InvoiceState
 
     state = wanted.pop("state")
     order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
     found = ordered(invocation, list_invoices, order)
-    if as_csv and not output.wants_json():
+    if as_csv:
         names = _CSV_COLUMNS
         rows = [[each.state.value if name == "state" else getattr(each, name) for name in names] for each in found]
         csv_writer(as_csv).rows([names, *rows])

@@ -113,6 +113,8 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
         from vosd.admin.office.reports import ShowReport
 
         forms = {name: given.pop(name) for name in ("as_csv", "xlsx", "pdf")}
+        if sum(map(bool, (*forms.values(), output.wants_json()))) > 1:
+            raise click.UsageError("--csv, --xlsx, --pdf or --json: one of them")
         order = ShowReport(name=shown.name, zone="" if zone is None else zone.key, **given)
         made = _made(invocation, order)
         _print(made, **forms)
