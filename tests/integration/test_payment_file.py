@@ -39,6 +39,14 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     assert "booked before: 2, 1244.50 USD" in installation.vosd(*words).stdout
 
 
+def test_a_file_of_another_encoding_than_was_said_is_refused(installation: Installation) -> None:
+    file = installation.config.with_name("bank.csv")
+    for said, written in (("utf-8", "utf-16"), ("utf-16", "utf-16-le"), ("hex", "utf-8")):
+        file.write_text("account,amount,reference\ncustomer-1,1,a\n", encoding=written)
+        refused = installation.vosd("payment", "import", str(file), "--encoding", said)
+        assert (refused.exit_code, f"is not {said}" in refused.stderr) == (2, True)
+
+
 def test_an_import_says_how_far_it_is(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_S", 0.0)
     file = installation.config.with_name("bank.csv")

@@ -172,7 +172,7 @@ class ForeignFile:
                 line = self._above + self._reader.line_num + 1
                 if row:
                     yield line, read.call(row)
-        except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        except (csv.Error, UnicodeError, OSError, EOFError, zlib.error) as error:
             raise ForeignFileError(
                 f"line {line + 1} or one soon after it cannot be read ({error}); the map says {self._layout.encoding}"
             ) from error
@@ -190,7 +190,7 @@ def opened(path: Path, layout: ForeignLayout) -> Iterator[ForeignFile]:
             content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             lines = io.TextIOWrapper(content, encoding=layout.encoding, newline="")
             yield ForeignFile(raw, path.stat().st_size, lines, layout)
-    except (OSError, EOFError, csv.Error, UnicodeDecodeError, LookupError, zlib.error) as error:
+    except (OSError, EOFError, csv.Error, UnicodeError, LookupError, zlib.error) as error:
         raise ForeignFileError(f"{path} cannot be read: {error}") from error
 
 

@@ -91,7 +91,7 @@ def _payments_in(
     try:
         with file.open(encoding=encoding, newline="") as lines:
             return read_payment_file(lines, PaymentColumns(**titles), has_decimal_comma=has_decimal_comma)
-    except (LookupError, UnicodeDecodeError) as error:
+    except (LookupError, UnicodeError) as error:
         remedy = "say --encoding, such as cp1252, or save a workbook as CSV UTF-8"
         raise click.UsageError(f"{file} is not {encoding}: {error}; {remedy}") from error
 

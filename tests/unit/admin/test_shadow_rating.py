@@ -418,6 +418,8 @@ def test_a_file_that_does_not_fit_the_map_is_refused_with_what_it_has(site: Site
         opened(site.directory / "latin.csv", read_cdr_map(site.write("map.yaml", MAP)).layout) as file,
     ):
         list(file.rows())
+    with pytest.raises(ForeignFileError, match="UTF-16"):  # which has no mark at its beginning
+        site.calls(f"{MAP}encoding: utf-16\n", FILE)
 
 
 @pytest.mark.parametrize("ahead", ["", FILE])

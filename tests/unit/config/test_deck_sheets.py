@@ -565,3 +565,16 @@ def test_a_cell_that_no_spreadsheet_has_is_refused(tmp_path):
     path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 32_768]])
     with pytest.raises(SheetError, match=r"rates\.xlsx:2: expected cells of at most 32767 characters"):
         Read(path)
+
+
+def test_text_of_another_encoding_than_the_map_says_is_refused(sheet, mapped):
+    keys = mapped("columns: {prefix: Code, billing_rate: Rate}\nencoding: utf-16\n")
+    for written in ("utf-8", "utf-16-le"):  # the latter has no mark, without which no byte is the first
+        with pytest.raises(SheetError, match="expected text in utf-16"):
+            [*lines_of(sheet("Code,Rate\n44,0.1\n", written), encoding=keys.encoding)]
+
+
+@pytest.mark.parametrize("name", ["hex", "base64", "rot13"])
+def test_an_encoding_of_a_map_is_one_of_text(mapped, name):
+    with pytest.raises(ConfigError, match="encoding of text"):
+        mapped(f"columns: {{prefix: Code, billing_rate: Rate}}\nencoding: {name}\n")

@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Mapping
 from datetime import tzinfo
 from enum import Enum
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -83,7 +84,7 @@ def text_encoding() -> FromText:
 
     def read(text: str) -> str:
         try:
-            return codecs.lookup(text).name
+            return TextIOWrapper(BytesIO(), codecs.lookup(text).name).encoding  # refuses others than of text, as hex
         except LookupError:
             raise ValueError from None
 

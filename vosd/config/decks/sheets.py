@@ -201,7 +201,7 @@ def _lines_of_csv(
             progress(whole, whole)
     except OSError as error:
         raise SheetError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # UTF-16 without its mark is no UnicodeDecodeError
         message = f"{path}: behind line {number}: expected text in {encoding}: save it again as CSV UTF-8"
         raise SheetError(message) from error
     except csv.Error as error:
