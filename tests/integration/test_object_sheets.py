@@ -244,6 +244,11 @@ def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(inst
     [
         ("    max_concurrent: Line", "    lineLimit: Line", "'lineLimit'; did you mean 'max_concurrent'?"),
         ("    id: Account ID\n", "", "a column for id, the name of each object"),
+        (
+            "    max_concurrent: Line",
+            "    auth.username: Balance\n    auth: Line",
+            "either 'auth.username' or 'auth': ",
+        ),
         ("amount: Balance", "amount: Blance", "one column 'Blance', as the map says; did you mean 'Balance'?"),
     ],
 )

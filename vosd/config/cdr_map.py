@@ -3,6 +3,7 @@
 For ``vosd rate cdr-file --map`` and ``vosd reconcile import --map``.
 """
 
+import re
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,7 @@ from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.fields import (
     ONE_OR_MANY,
+    ExpectedError,
     FromText,
     KeyProblemError,
     Keys,
@@ -39,10 +41,14 @@ def _start_form() -> FromText:
             return words[text]
         if "%" not in text:
             raise ValueError
-        datetime.strptime(_SAMPLE.strftime(text), text)  # noqa: DTZ007 - only whether the format is one
+        try:
+            datetime.strptime(_SAMPLE.strftime(text), text)  # noqa: DTZ007 - only whether the format is one
+        except re.error:
+            raise ExpectedError(f"{expected}, with each directive once") from None
         return text
 
-    return FromText(f"one of {', '.join(words)}, or a format such as %d.%m.%Y %H:%M:%S", read)
+    expected = f"one of {', '.join(words)}, or a format such as %d.%m.%Y %H:%M:%S"
+    return FromText(expected, read)
 
 
 class ColumnKeys(Keys):

@@ -122,6 +122,8 @@ class ObjectMapKeys(Keys):
                     raise KeyProblemError(
                         kind, f"keys of {kind}, not {key!r}; {hint(key, known, model.names_elsewhere)}"
                     )
+                if outer := {*_outer(key)} & {*each.columns, *each.constants}:
+                    raise KeyProblemError(kind, f"either {key!r} or {min(outer)!r}: the one is inside of the other")
             if name_key not in each.columns:
                 raise KeyProblemError(kind, f"a column for {name_key}, the name of each object")
             for key in (*each.words, *each.lists):
@@ -304,6 +306,11 @@ class _SheetReading:
         earlier = self.balances.setdefault(account, made)
         if earlier.amount != amount:
             self._problems.error(place, keys.amount, f"the balance of {account} as on line {earlier.line}", text)
+
+
+def _outer(key: str) -> Iterator[str]:
+    """Yield the keys that a key is inside of."""
+    return (key[:at] for at, letter in enumerate(key) if letter == ".")
 
 
 def _plain(header: str) -> str:

@@ -459,6 +459,7 @@ def test_a_file_of_which_no_row_can_be_read_fails(site: Site) -> None:
         ("columns: {callee: a, start: b}\naccount: acme\n", "columns.duration: expected this key"),
         (f"{MAP}start: {{zone: Europe/Berlim}}\n", "did you mean 'Europe/Berlin'"),
         (f"{MAP}start: {{format: dd.mm}}\n", "or a format such as"),
+        (f"{MAP}start: {{format: '%d.%m.%Y %H:%M:%M'}}\n", "with each directive once"),
         (f"{MAP}duration_unit: hours\n", "one of seconds, milliseconds, minutes, clock"),
         (f"{MAP}delimiter: ab\n", "one character, or tab"),
         (f"{MAP}colour: red\n", "expected a known key"),

@@ -297,6 +297,7 @@ def test_messages_name_the_columns_of_the_sheet(sheet, mapped):
         ("columns: {prefix: Code, billing_rate: Rate}\ndecimal: ';'", "decimal"),
         ("columns: {prefix: Code, billing_rate: Rate}\ndate_format: '%d.%m'", "date_format"),
         ("columns: {prefix: Code, billing_rate: Rate}\ndate_format: '%d.%q.%Y'", "date_format"),
+        ("columns: {prefix: Code, billing_rate: Rate}\ndate_format: '%d.%m.%Y %H:%M:%M'", "date_format"),
         ("columns: {prefix: Code, billing_rate: Rate}\nconstants: {billing_rate: '1'}", "constants"),
         ("columns: {prefix: Code, billing_rate: Rate}\ncolour: red", "colour"),
         ("", "columns"),

@@ -10,10 +10,10 @@ from vosd.cdr.columns import iso_utc
 from vosd.config.reader.fields import LAST_MS, ExpectedError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, such as %d.%m.%Y"
+DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, each once, such as %d.%m.%Y"
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
 _DIRECTIVES: Final = re.compile(r"%(.)")
-_KNOWN: Final = frozenset("dmbBYyHMSfzIp%")
+_KNOWN: Final = frozenset("dmbBYyHMSfzIp")
 _DATES: Final = frozenset("dmbByY")
 _MONTHS: Final = 12
 _EXPECTED: Final = "a date such as 2026-12-31 or a time such as 2026-12-31T18:00:00Z"
@@ -23,9 +23,16 @@ _AMBIGUOUS: Final = (
 
 
 def is_date_format(text: str) -> bool:
-    """Return whether a format of ``strptime`` has day, month and year, and nothing unknown."""
-    found = set(_DIRECTIVES.findall(text))
-    return found <= _KNOWN and "d" in found and bool(found & set("mbB")) and bool(found & set("yY"))
+    """Return whether a format of ``strptime`` has day, month and year, nothing unknown, and nothing twice."""
+    directives = [each for each in _DIRECTIVES.findall(text) if each != "%"]
+    found = {*directives}
+    return (
+        len(found) == len(directives)
+        and found <= _KNOWN
+        and "d" in found
+        and bool(found & set("mbB"))
+        and bool(found & set("yY"))
+    )
 
 
 class DateForms:
