@@ -12,12 +12,13 @@ from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.host_claims import without_prefix
 from vosd.routing.routes import RouteChoice
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UseIdentityError
 from vosd.stir.settings import StirTerms
@@ -174,6 +175,8 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
         shows = verifies(mapping, terms) in {VerifyAction.MARK, VerifyAction.REFUSE}
     number = terms.numbering.canonical(caller)
     verstat = call.verstat if shows else ""
+    dialled = without_separators(call.callee_in)
+    called = "" if mapping is None else without_prefix(dialled, mapping.tech_prefix) or ""
     if verstat and number != terms.numbering.canonical(call.caller_in):
         verstat = Verstat.NONE.value  # another number goes out than that which was verified
     signer = terms.signer
@@ -187,7 +190,7 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
         _attestation(call, caller, number, catalogue),
         "" if mapping is None else mapping.name,
         verstat,
-        "" if mapping is None else terms.numbering.canonical(call.callee_in.removeprefix(mapping.tech_prefix)),
+        terms.numbering.canonical(called),
         is_forged=call.verstat == Verstat.FAILED.value,
         freshness_s=(terms.verify or VerifyTerms()).freshness_s,
     )

@@ -255,9 +255,10 @@ FORWARDED: Final = "442079469999"
 FORWARDS: Final = {"numbers": IncomingNumbers(callee_rewrite=((FORWARDED, CALLEE),))}
 
 
-def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_was_called_before():
-    scene = scene_of(rules=FORWARDS)
-    call(scene, FORWARDED, signed_by(usual()[1], scene, callee=FORWARDED, age_s=5))
+@pytest.mark.parametrize("before", ["", "99", "+99", "9-9"])
+def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_was_called_before(before):
+    scene = scene_of(rules={**FORWARDS, "tech_prefix": "99" if before else ""})
+    call(scene, before + FORWARDED, signed_by(usual()[1], scene, callee=FORWARDED, age_s=5))
     tokens = sent(scene)
     assert [each.ppt for each in tokens] == ["shaken", "div"]
     base, div = (each.claims for each in tokens)
