@@ -7,7 +7,7 @@ not read is disconnected.
 import asyncio
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from socket import IPPROTO_TCP, SO_RCVBUF, SOL_SOCKET, TCP_INFO
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -228,6 +228,17 @@ class Connection(asyncio.Protocol):
         self.has_answered = False
         """Whether the peer has answered a keep-alive of ours."""
 
+    async def set_up(self, work: Coroutine[Any, Any, object]) -> None:
+        """Have the event loop set it up; where that is given up, it is lost, also if it was made a moment before.
+
+        uvloop closes such a connection without a call of ``connection_lost``.
+        """
+        try:
+            await work
+        except BaseException:
+            self.connection_lost(None)
+            raise
+
     @property
     def is_open(self) -> bool:
         """Return whether bytes sent now can still arrive."""
@@ -391,6 +402,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner that the connection is gone, after the messages of a known source that were received."""
+        if self._transport is None:  # it was never made, or ``set_up`` has seen its end
+            return
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

@@ -271,8 +271,11 @@ class StreamFlow:
             self._tune(sock)
             if origin is ConnectionOrigin.UNKNOWN and context is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNKNOWN_BYTES)
-            await self._loop.connect_accepted_socket(
-                lambda: connection, sock, ssl=context, ssl_handshake_timeout=None if context is None else HANDSHAKE_S
+            patience_s = None if context is None else HANDSHAKE_S
+            await connection.set_up(
+                self._loop.connect_accepted_socket(
+                    lambda: connection, sock, ssl=context, ssl_handshake_timeout=patience_s
+                )
             )
         except OSError as error:  # ssl.SSLError and time-outs are such
             self._warn(peer, f"no connection: {_reason(error)}")
@@ -381,12 +384,11 @@ class StreamFlow:
             async with asyncio.timeout(min(CONNECT_S, within_s)):
                 await self._loop.sock_connect(sock, peer)
             left_s = max(within_s / 2, WITH_HANDSHAKE * within_s - (self._loop.time() - began))
-            await self._loop.create_connection(
-                lambda: connection,
-                sock=sock,
-                ssl=context,
-                server_hostname=name,
-                ssl_handshake_timeout=None if context is None else min(HANDSHAKE_S, left_s),
+            patience_s = None if context is None else min(HANDSHAKE_S, left_s)
+            await connection.set_up(
+                self._loop.create_connection(
+                    lambda: connection, sock=sock, ssl=context, server_hostname=name, ssl_handshake_timeout=patience_s
+                )
             )
         finally:
             if not connection.was_made:

@@ -12,6 +12,7 @@ from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience, entrance, stream_turns, tcp
+from vosd.net.connection import Connection
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.sockets import named
@@ -615,6 +616,35 @@ async def test_the_core_sets_the_time_limit_for_connecting(opened):
     with filtered() as address:
         node.send(INVITE, address)
         assert await node.ear.failure() == (0, address)
+
+
+async def test_a_connection_that_is_given_up_as_it_is_made_keeps_no_slot(opened, vendor, monkeypatch):
+    """uvloop closes it without a word, and what is sent to its place later was lost."""
+    node = await opened()
+    node.ear.elsewhere.add(vendor.address.host)
+    made = Connection.connection_made
+
+    def made_and_given_up(connection, transport):
+        node.transports._slots._give_up_attempt(vendor.address.host)
+        made(connection, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", made_and_given_up)
+    node.send(OPTIONS, vendor.address)
+    assert await node.ear.failure() == (0, vendor.address)
+    monkeypatch.undo()
+    assert node.transports.connections == 0
+    await vendor.arrival()
+    node.send(INVITE, vendor.address)
+    assert await (await vendor.arrival()).read(len(INVITE)) == INVITE
+
+
+@pytest.mark.parametrize("later", range(8))
+async def test_a_stop_does_not_wait_for_a_connection_that_was_just_made(opened, vendor, later):
+    node = await opened()
+    node.send(OPTIONS, vendor.address)
+    await turns(later)
+    await asyncio.wait_for(node.transports.close(), PATIENCE_S)
+    assert node.transports.connections == 0
 
 
 async def test_a_connection_that_breaks_is_reported(opened, vendor):
