@@ -226,6 +226,18 @@ def test_a_withheld_number_stays_so_when_its_caller_has_left(leaves_by, is_resta
     scene.expect_nothing_left()
 
 
+def test_headers_of_a_party_that_withholds_who_it_is_pass_no_more_once_it_has_taken_the_call_over():
+    scene = scene_of(HeaderRules(passes=("organization", "x-rack")))
+    call = scene.answered_call(Intent(headers=("Organization: Acme",)), talk_ms=1_000)
+    taker = scene.begun_call(Intent(headers=(f"Replaces: {call.replaces}", "Privacy: id")), after_ms=2_000)
+    taker.hang_up("Organization: Acme", "X-Rack: 7")
+    scene.wire.run_until(lambda: scene.vendor.calls[0].is_over)
+    assert "Organization: Acme\r\n" in messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    (bye,) = messages_to(scene, VENDORS[0].host, "BYE")
+    assert ("X-Rack: 7\r\n" in bye, "Organization" in bye) == (True, False)
+    scene.expect_nothing_left()
+
+
 CALLERS_OWN = (
     "P-Asserted-Identity: <sip:+442079460123@pbx.example>",
     "P-Served-User: <sip:+442079460123@pbx.example>;sescase=orig",

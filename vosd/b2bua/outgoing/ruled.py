@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.outgoing.connected import show_connected, withholds_sender
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.session_ids import line_of, session_id_line
 from vosd.b2bua.states import OVER
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -140,8 +142,13 @@ def types_sent(leg: "Leg") -> frozenset[str]:
         return frozenset()
     types, choice = leg.sent_as.bodies, leg.route_choice
     if LOCATION in types and choice is not None and not leg.call.board.is_emergency:
-        return types - {LOCATION} if choice.hides_caller else types
+        return types - {LOCATION} if _hides_caller(leg.call, choice) else types
     return types
+
+
+def _hides_caller(call: "CallPort", choice: RouteChoice) -> bool:
+    """Return whether the peer of a route must not see who has made the call, or who is in it in place of that one."""
+    return choice.hides_caller or not shows_number(call.caller.caller_identity, choice.gateway.dialect)
 
 
 def with_enclosed(message: Outgoing) -> None:
@@ -201,7 +208,7 @@ class CallFacts:
         choice = self._leg.route_choice
         if choice is None:
             return isinstance(self._received, Response) and withholds_sender(self._received)
-        return choice.hides_caller or self._drops_caller()
+        return self._drops_caller() or _hides_caller(self._call, choice)
 
     def _drops_caller(self) -> bool:
         """Return whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
@@ -220,7 +227,7 @@ class CallFacts:
             return arrival.callee_in if choice is None or name == "callee_in" else choice.callee_out
         if choice is None:
             return arrival.caller_in
-        if choice.hides_caller:
+        if _hides_caller(self._call, choice):
             return ""
         if name == "caller":
             return choice.caller_out
