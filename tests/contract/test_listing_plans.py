@@ -16,7 +16,7 @@ from doubles.api import ADMINISTRATOR, identify
 from doubles.asgi import answered
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.migrated import migrate_on_server, migrated
-from sqlalchemy import event, func, insert, select
+from sqlalchemy import Row, event, func, insert, select
 
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs
@@ -227,13 +227,16 @@ async def test_pages_one_after_the_other_are_the_whole_listing(database, criteri
 async def test_a_long_listing_holds_few_calls_at_a_time(database, monkeypatch):
     monkeypatch.setattr(queries_module, "KEYS_AT_ONCE", 1_500)
     seen: list[str] = []
-    most = 0
+    most = keys = 0
     async for call in SqlQueries(database).stream(CallFilter(limit=LONG)):
         seen.append(call.record.call_id)
         if len(seen) % 1_000 == 0:
-            most = max(most, sum(isinstance(each, CallRecord) for each in gc.get_objects()))
+            found = gc.get_objects()
+            most = max(most, sum(isinstance(each, CallRecord) for each in found))
+            keys = max(keys, sum(isinstance(each, Row) for each in found))
     assert seen == [call_id(CALLS - 1 - index) for index in range(LONG)]
     assert most <= LONG / 3
+    assert keys < 10, "keys of calls that a slow reader has not reached are kept as rows"
 
 
 # -- the lists of the management API -----------------------------------------------------------------------------------
