@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from vosd.sdp.media import ended
+from vosd.sdp.media import ended, parted
 
 _DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*(?:\n|\Z)", re.MULTILINE)
 _ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)[ \t]*\r*(?:\n|\Z)", re.MULTILINE)
@@ -18,7 +18,6 @@ _RECEIVES: Final = frozenset({b"sendrecv", b"recvonly"})
 _CONNECTION: Final = re.compile(rb"^c=IN IP[46] [^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP(?:4 0\.0\.0\.0|6 ::)(?=[/\s]|\Z)[^\r\n]*", re.MULTILINE)
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
-_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 
 
 def has_zero_address(session: bytes) -> bool:
@@ -35,7 +34,7 @@ def active(session: bytes, before: bytes = b"") -> bytes:
     session = _DIRECTION.sub(b"", session)
     if not has_zero_address(session):
         return session
-    parts, places = _MEDIUM.split(session), _connections(before)
+    parts, places = parted(session), _connections(before)
     return b"".join(
         _NOWHERE.sub(lambda held, place=place: place or held[0], part)
         for part, place in zip(parts, _padded(places, len(parts)), strict=True)
@@ -48,7 +47,7 @@ def may_answer(session: bytes, offer: bytes) -> bool:
     No side sends what the other one does not receive (RFC 3264 section 6.1), and one key (RFC 4568 section 5.1.2) and
     the role in a handshake (RFC 5763 section 5) have been chosen.
     """
-    if _OPEN_ROLE in session or (_KEY in session and any(part.count(_KEY) > 1 for part in _MEDIUM.split(session))):
+    if _OPEN_ROLE in session or (_KEY in session and any(part.count(_KEY) > 1 for part in parted(session))):
         return False
     if _DIRECTION.search(session) is None and _DIRECTION.search(offer) is None:
         return True
@@ -57,7 +56,7 @@ def may_answer(session: bytes, offer: bytes) -> bool:
 
 def inactive(session: bytes) -> bytes:
     """Return a description with all its media on hold in both directions (RFC 3264 section 8.4)."""
-    above, *media = _MEDIUM.split(_ANY_DIRECTION.sub(b"", session))
+    above, *media = parted(_ANY_DIRECTION.sub(b"", session))
     return above + b"".join(map(_held, media))
 
 
@@ -73,7 +72,7 @@ def receiving(session: bytes) -> bytes:
 
 def _directions(session: bytes) -> list[bytes]:
     """Return the direction of each medium; empty if it is not used."""
-    above, *media = _MEDIUM.split(session)
+    above, *media = parted(session)
     common = found[1] if (found := _WORD.search(above)) else b"sendrecv"
     return [b"" if _UNUSED.match(part) else found[1] if (found := _WORD.search(part)) else common for part in media]
 
@@ -91,7 +90,7 @@ def _held(medium: bytes) -> bytes:
 
 def _connections(session: bytes) -> list[bytes]:
     """Return the effective connection line of the session, then of each medium; empty if there is none."""
-    above, *media = _MEDIUM.split(session)
+    above, *media = parted(session)
     own = [found[0] if (found := _CONNECTION.search(part)) else b"" for part in media]
     common = found[0] if (found := _CONNECTION.search(above)) else next(filter(None, own), b"")
     return [common, *(each or common for each in own)]

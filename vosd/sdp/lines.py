@@ -4,10 +4,9 @@ import re
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import ended, in_usual_form
+from vosd.sdp.media import ended, in_usual_form, parted
 from vosd.sdp.origin import address_of_origin
 
-_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _PORT: Final = re.compile(rb"(m=\S+ )\d+(?:/\d+)?( [^\r\n]*)")
 _KEPT: Final = re.compile(rb"^(?:c=|a=mid:)[^\r\n]*", re.MULTILINE)
 """Lines of a rejected medium that some peers want all the same."""
@@ -24,10 +23,10 @@ def fitted(session: bytes, before: bytes) -> bytes:
     """
     if session.count(b"\nm=") == before.count(b"\nm="):
         return session
-    above, *media = _MEDIUM.split(in_usual_form(session))
+    above, *media = parted(in_usual_form(session))
     if not media and not address_of_origin(session):
         return session
-    former = _MEDIUM.split(in_usual_form(before))[1:]
+    former = parted(in_usual_form(before))[1:]
     while len(media) > len(former) and _REJECTED.match(media[-1]):
         media.pop()
     if len(media) >= len(former):

@@ -4,7 +4,7 @@ A description that a relay cannot use has a fault with a name. Lines that are no
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -37,7 +37,10 @@ _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 takes_media: Final = re.compile(rb"^m=(?![ \t]*\S+[ \t]+0+[/ \t\r\n])", re.MULTILINE).search
 """Finds a medium that is not rejected, however it is written; None = there is none. No function: each call asks it."""
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
-_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+lines_of: Final[Callable[[bytes], list[bytes]]] = re.compile(rb"[^\n]*\n|[^\n]+").findall
+"""Returns lines with their ends; a carriage return alone ends none."""
+parted: Final = re.compile(rb"(?=^m=)", re.MULTILINE).split
+"""Returns the lines above all media, which may be none, and those of each medium, byte for byte."""
 _DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})
 _STATIC_CLOCKS: Final = {
     6: 16_000, 10: 44_100, 11: 44_100, 14: 90_000, 16: 11_025, 17: 22_050, 25: 90_000, 26: 90_000, 28: 90_000,
@@ -458,7 +461,7 @@ def _lists(listed: bytes, event: int) -> bool:
 
 
 def _with_map(part: bytes, payload: int, clock: int, last: int) -> bytes:
-    first, *rest = _lines(part)
+    first, *rest = lines_of(part)
     first = ended(first)
     end = end_of(first)
     lines = [b"%b %d%b" % (first.rstrip(), payload, end), *rest]
@@ -677,7 +680,7 @@ def _lines_at(lines: bytes, announced: str | None) -> bytes:
     return b"".join(
         [
             line if announced is None or line[:2] != b"c=" else _connection_like(line, announced)
-            for line in _lines(lines)
+            for line in lines_of(lines)
             if not line.lower().startswith(_REMOVED)
         ]
     )
@@ -689,7 +692,7 @@ def _without_place(part: bytes, host: str) -> bytes:
         return part
     return b"".join(
         _connection_like(line, host) if line.startswith(b"c=") else line
-        for line in _lines(part)
+        for line in lines_of(part)
         if not line.lower().startswith(_REMOVED)
     )
 
@@ -702,7 +705,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
     if place.rtcp == place.rtp + 1 and place.host == announced and b"\n" in part and _PLACE.search(part) is None:
         return _with_port(part, place.rtp)
     has_connection = b"\nc=" in part
-    first, *rest = _lines(part)
+    first, *rest = lines_of(part)
     first = ended(first)
     end = end_of(first)
     lines = [_with_port(first, place.rtp)]
@@ -740,11 +743,6 @@ def _named(host: str) -> bytes:
     return b"IN IP%d %b" % (6 if ":" in host else 4, host.encode())
 
 
-def _lines(part: bytes) -> list[bytes]:
-    """Return lines with their ends; a carriage return alone ends none."""
-    return _LINE.findall(part)
-
-
 def end_of(line: bytes) -> bytes:
     """Return what ends a line; blanks before that belong to its text."""
     return line[len(line.rstrip(b"\r\n")) :]
@@ -775,7 +773,7 @@ def _chosen(payloads: list[bytes], maps: dict[int, tuple[str, int]], order: Sequ
 
 def _limited(part: bytes, kept: list[bytes]) -> bytes:
     """Return a medium with those payload types alone."""
-    first, *rest = _lines(part)
+    first, *rest = lines_of(part)
     if first.split()[3:] == kept:
         return part
     head = b" ".join([*first.split()[:3], *kept]) + first[len(first.rstrip()) :]

@@ -10,10 +10,9 @@ from typing import Final
 
 from vosd.sdp.codec import payload_names
 from vosd.sdp.direction import has_zero_address
-from vosd.sdp.media import in_usual_form
+from vosd.sdp.media import in_usual_form, parted
 from vosd.sdp.rewrite import Authored
 
-_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)[ \t]*\r*$", re.MULTILINE)
 _OF_PAYLOAD: Final = re.compile(r"a=(?:rtpmap|fmtp|rtcp-fb):(\d+) ")
 _KEYS: Final = re.compile(r"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|[at]cap:|[apl]cfg:)")
@@ -51,7 +50,7 @@ def _parts(session: bytes) -> list[list[str]]:
     # Split as bytes: text has more ends of lines (U+2028, U+0085), which may stand within a line of a description.
     parts = [
         [line.decode("utf-8", "surrogateescape") for line in part.splitlines() if line]
-        for part in _MEDIUM.split(in_usual_form(session))
+        for part in parted(in_usual_form(session))
     ]
     return [parts[0], *(part for part in parts[1:] if len(part[0].split(" ")) > 3)]
 

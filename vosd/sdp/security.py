@@ -9,10 +9,8 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Final
 
-from vosd.sdp.media import BadSession, SessionFault, end_of, ended, media_of, rejected
+from vosd.sdp.media import BadSession, SessionFault, end_of, ended, lines_of, media_of, parted, rejected
 
-_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
-_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _CRYPTO: Final = re.compile(
     rb"^a=crypto:\d{1,9} (\S+) inline:([A-Za-z0-9+/]+)(={0,2})"
     rb"(?:\|(?:2\^0?([1-9]\d?)|0{0,9}[1-9]\d{0,13}))?(?:\|\d{1,9}:(\d{1,3}))?((?: [^\r\n]*)?)\r*$",
@@ -144,7 +142,7 @@ def without_plain_twins(session: bytes) -> bytes:
     except BadSession:
         return session
     encrypted = {place for place, kind in zip(places, kinds, strict=True) if kind not in {None, Protection.NONE}}
-    above, *parts = _MEDIUM.split(session)
+    above, *parts = parted(session)
     return above + b"".join(
         rejected(part) if kind is Protection.NONE and place in encrypted else part
         for part, place, kind in zip(parts, places, kinds, strict=True)
@@ -154,7 +152,7 @@ def without_plain_twins(session: bytes) -> bytes:
 def _kinds(session: bytes) -> list[Protection | None]:
     """Return the encryption of each medium, None where it is not used; raises ``BadSession``."""
     described = media_of(session)
-    above, *parts = _MEDIUM.split(session)
+    above, *parts = parted(session)
     kinds: list[Protection | None] = []
     for part, medium in zip(parts, described, strict=True):
         if not medium.port:
@@ -178,7 +176,7 @@ def has_unread_keys(session: bytes) -> bool:
 
     It has none of those that DTLS makes, nor of suites that it does not know.
     """
-    return b"a=fingerprint:" in session or any(map(_is_unread, _LINE.findall(session)))
+    return b"a=fingerprint:" in session or any(map(_is_unread, lines_of(session)))
 
 
 def has_read_keys(session: bytes) -> bool:
@@ -188,7 +186,7 @@ def has_read_keys(session: bytes) -> bool:
 
 def without_unread_keys(session: bytes) -> bytes:
     """Return a description without the keys that an rtpengine between its author and the peer does not know."""
-    return b"".join(line for line in _LINE.findall(session) if not (_OF_DTLS.match(line) or _is_unread(line)))
+    return b"".join(line for line in lines_of(session) if not (_OF_DTLS.match(line) or _is_unread(line)))
 
 
 def with_read_keys(session: bytes, *, are_in_use: bool) -> bytes:
@@ -233,7 +231,7 @@ def with_usable_keys(session: bytes) -> bytes:
     """Return a description without keys of suites that do not encrypt, and without those that cannot be read."""
     if b"a=crypto:" not in session:
         return session
-    return b"".join(line for line in _LINE.findall(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
+    return b"".join(line for line in lines_of(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
 
 
 def with_chosen_keys(session: bytes, other: bytes) -> bytes:
@@ -244,13 +242,13 @@ def with_chosen_keys(session: bytes, other: bytes) -> bytes:
     """
     if b"a=crypto:" not in session and _OPEN_ROLE not in session:
         return session
-    above, *media = _MEDIUM.split(session)
-    _, *described = _MEDIUM.split(other)
+    above, *media = parted(session)
+    _, *described = parted(other)
     written = [above]
     for part, theirs in zip_longest(media, described[: len(media)], fillvalue=b""):
-        lines = _LINE.findall(part)
+        lines = lines_of(part)
         keys = [line for line in lines if line.startswith(b"a=crypto:")]
-        chosen = _chosen_key(keys, [found for line in _LINE.findall(theirs) if (found := _NAMED_KEY.match(line))])
+        chosen = _chosen_key(keys, [found for line in lines_of(theirs) if (found := _NAMED_KEY.match(line))])
         role = b"a=setup:active" if b"a=setup:passive" in theirs else b"a=setup:passive"
         for line in lines:
             if line.startswith(_OPEN_ROLE):
@@ -283,12 +281,12 @@ def with_bounded_mki(session: bytes) -> bytes:
     """
     if session.find(b"a=crypto:") < 0:
         return session
-    return b"".join(line for line in _LINE.findall(session) if not _has_long_mki(line))
+    return b"".join(line for line in lines_of(session) if not _has_long_mki(line))
 
 
 def mids_of(session: bytes) -> list[bytes]:
     """Return the identification of each medium (RFC 5888), empty where there is none."""
-    _, *parts = _MEDIUM.split(session)
+    _, *parts = parted(session)
     return [b"" if (found := _MID.search(part)) is None else found[1] for part in parts]
 
 
@@ -301,12 +299,12 @@ def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
     Raises:
         ValueError: they have not as many media.
     """
-    above, *media = _MEDIUM.split(session)
-    given_above, *given_media = _MEDIUM.split(given)
+    above, *media = parted(session)
+    given_above, *given_media = parted(given)
     is_web = _WEB_TRANSPORT in given
     written = [_without(above, is_web=is_web), *_own(given_above)]
     for index, (part, own) in enumerate(zip(media, given_media, strict=True)):
-        first, *rest = _LINE.findall(_without(part, is_web=is_web))
+        first, *rest = lines_of(_without(part, is_web=is_web))
         end = end_of(ended(first))
         words, transport = first.split(), own.split(maxsplit=3)[2:3]
         lines = [b" ".join([*words[:2], *transport, *words[3:]]) + end, *rest]
@@ -341,9 +339,9 @@ def _has_long_mki(line: bytes) -> bool:
 def _without(part: bytes, *, is_web: bool) -> bytes:
     """Return lines without keys, and without those of browsers where the reader is none."""
     return b"".join(
-        line for line in _LINE.findall(part) if not _KEYS.match(line) and (is_web or not _OF_THE_WEB.match(line))
+        line for line in lines_of(part) if not _KEYS.match(line) and (is_web or not _OF_THE_WEB.match(line))
     )
 
 
 def _own(part: bytes) -> list[bytes]:
-    return [line for line in _LINE.findall(part) if _OF_HOP.match(line)]
+    return [line for line in lines_of(part) if _OF_HOP.match(line)]
