@@ -103,8 +103,9 @@ def explain_routes(
         if is_live:
             caller = request.caller_at(gateway)
             quality = vendors.quality(gateway, choice.prefix, callee, caller, request.at, least)
-        # a phone and what takes its calls have their places whatever their quality is
-        if is_compared and not (phone or gateway.is_phone) and quality is not None and quality.attempts < least:
+        # a phone and what takes its calls have their places whatever their quality is, and an announcement has none
+        has_place = phone or gateway.is_phone or gateway.sound is not None
+        if is_compared and not has_place and quality is not None and quality.attempts < least:
             quality, too_few = QualityFigures(), (quality.attempts, least)
         is_doubted = gateway.name in vendors.doubted
         return Offered(

@@ -131,10 +131,13 @@ class Ordering:
         return [weight if is_taking else 0 for weight, is_taking in zip(weights, takes, strict=True)]
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
-        """Return each candidate with its rank; by quality it depends on the others that are there for the call."""
+        """Return each candidate with its rank; by quality it depends on the others that are there for the call.
+
+        An announcement has none, and is last.
+        """
         if criterion not in BY_QUALITY:
             return ((self._rank(each, criterion), each) for each in candidates)
-        there = [self._is_there(each) for each in candidates]
+        there = [each.gateway.sound is None and self._is_there(each) for each in candidates]
         compared = list(compress(candidates, there))
         ranked = zip(self._quality_ranks(compared, criterion), compared, strict=True)
         return chain(ranked, ((_LAST, each) for each, is_there in zip(candidates, there, strict=True) if not is_there))

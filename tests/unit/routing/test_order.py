@@ -173,6 +173,17 @@ def test_a_gateway_that_the_call_cannot_use_does_not_part_others_by_its_quality(
     assert tried(table, vendors) == (["best", "a", "b"] if why == "none" else ["b", "a", "best"])
 
 
+@pytest.mark.parametrize("criterion", [Criterion.QUALITY, Criterion.BLEND])
+def test_an_announcement_comes_behind_vendors_of_any_quality(criterion):
+    sound = routing_gateway("sound", sound=GatewaySound("closed", 1, 480), allow_unrated=True)
+    by_quality = RoutingPlan("test", order=(criterion, Criterion.PRIORITY), blend=Blend(asr=100))
+    table = RouteTable(
+        [sound, routing_gateway("bad", priority=2), routing_gateway("good", priority=2)], plan=by_quality
+    )
+    vendors = Vendors(dict.fromkeys(("bad", "good"), "0.10"), {"good": 60, "bad": 20})
+    assert tried(table, vendors) == ["good", "bad", "sound"]
+
+
 def test_equal_quality_and_unknown_quality_leave_the_choice_to_the_next_criterion():
     table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.QUALITY, Criterion.COST))
     vendors = Vendors({"a": "0.30", "b": "0.20", "c": "0.10"}, {"a": 50, "b": 47})
