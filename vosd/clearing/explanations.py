@@ -73,13 +73,15 @@ class Judge:
         self._fruitless: dict[str, int] = {}
 
     def is_equal(self, ours: SentCall, theirs: BilledCall) -> bool:
-        """Return whether length, billed seconds and price agree, as far as the vendor's file says them."""
-        if theirs.price is not None and theirs.price != ours.cost:
+        """Return whether length, billed seconds and price agree, as far as the vendor's file says them.
+
+        Its length may be the billed one, where either of the others says that this is ours.
+        """
+        if theirs.price not in {None, ours.cost} or theirs.billed_seconds not in {None, ours.billed_seconds}:
             return False
-        if theirs.billed_seconds is not None:
-            return theirs.billed_seconds == ours.billed_seconds and self._is_as_long(ours, theirs)
+        is_billed_as_ours = theirs.price is not None or theirs.billed_seconds is not None
         return self._is_as_long(ours, theirs) or (
-            theirs.price is not None and theirs.duration_ms == 1_000 * ours.billed_seconds
+            is_billed_as_ours and theirs.duration_ms == 1_000 * ours.billed_seconds
         )
 
     def verdict(self, ours: SentCall, theirs: BilledCall, rate: AppliedRate | None) -> RowVerdict:

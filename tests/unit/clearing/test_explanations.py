@@ -191,6 +191,9 @@ def test_equal_lengths_seconds_and_prices_are_equal():
     judge, ours = Judge(2_000), sent(60)
     assert judge.is_equal(ours, billed(61.9, ours.cost, 60))
     assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, "1.2")), "the file has billed seconds alone"
+    assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, "1.2", 120)), "in both columns"
+    assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, None, 120))
+    assert not judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, None))
     assert not judge.is_equal(ours, billed(62.1, ours.cost))
     assert not judge.is_equal(ours, billed(60, ours.cost, 61))
 
