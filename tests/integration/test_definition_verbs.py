@@ -323,6 +323,9 @@ def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: 
     assert names(installation) == [("accounts", "shop", 1)]
     now = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 6\n")
     assert now["changes"][0]["planned"] == [2]
+    define(installation, "accounts", "shop", BASIC + "overdraft_limit: 8\n", "--at", NOW_AND_LATER)
+    now = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 7\n")
+    assert now["changes"][0]["planned"] == [4]
 
 
 def test_passwords_are_hidden_but_in_an_export(installation: Installation) -> None:

@@ -118,7 +118,7 @@ class DifferenceSheet(msgspec.Struct, frozen=True, kw_only=True):
     Secrets are ``(hidden)``; in the value after, those that differ are ``(changed)``.
     """
     planned: tuple[int, ...] = ()
-    """Versions that begin later and replace this one then."""
+    """Versions that begin later and replace this one then; of several for one moment the one that will hold."""
     calls: CallsUsing | None = None
     """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
     users: tuple[TemplateUsers, ...] = ()
@@ -364,6 +364,7 @@ def _changed(
         raise _not_defined(wanted.kind, wanted.name)
     action = _action(before, body)
     number = None if action is Action.UNCHANGED else max((each.version for each in versions), default=0) + 1
+    newest = {each.begins_at: each.version for each in sorted(versions, key=lambda each: each.version)}
     change = DifferenceSheet(
         kind=wanted.kind,
         name=wanted.name,
@@ -371,7 +372,7 @@ def _changed(
         version=number,
         begins_at=iso_utc(begins_at),
         keys=differing(None if before is None else before.body, body),
-        planned=tuple(each.version for each in versions if each.begins_at > begins_at),
+        planned=tuple(newest[begins] for begins in sorted(newest) if begins > begins_at),
     )
     if number is None:
         return change, None
