@@ -194,7 +194,7 @@ def records(columns: Sequence[str], rows: Sequence[object], *, empty: str) -> No
     """
     if printed_as_json(rows):
         return
-    table(columns, [[_listed(getattr(row, column, None)) for column in columns] for row in rows], empty=empty)
+    table(columns, [[getattr(row, column, None) for column in columns] for row in rows], empty=empty)
 
 
 def _print_unfolded(rows: Sequence[Sequence[str]], are_figures: Sequence[bool]) -> None:
@@ -275,11 +275,9 @@ def _width(cell: str) -> int:
     return len(cell) if cell.isascii() else cell_len(cell)
 
 
-def _listed(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
 def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return printable(", ".join(map(str, value)))
     said = value.value if isinstance(value, Enum) else value
     return "" if said is None or said is msgspec.UNSET else printable(str(said))
 

@@ -65,8 +65,7 @@ def show(invocation: Invocation, token_id: str) -> None:
 
     found = ordered(invocation, show_token, ShowToken(token_id))
     if not output.printed_as_json(found):
-        values = to_builtins(found)
-        output.sheet({name: ", ".join(each) if isinstance(each, list) else each for name, each in values.items()})
+        output.sheet(to_builtins(found))
 
 
 @token.command("revoke")
