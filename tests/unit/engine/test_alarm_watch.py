@@ -218,19 +218,19 @@ async def test_a_gateway_is_judged_by_enough_attempts(scene: Scene):
     assert told(logs) == [("asr_recovered", "a"), ("asr_recovered", "b"), ("pdd_recovered", "b")]
 
 
-def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
+async def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
     measured = scene.measured
     with capture_logs() as logs:
         for percent, lost in ((None, None), (89, 2.9), (90, 3), (85, 2.8), (80, 2.6), (95, 5), (None, None)):
             measured.ports_used = [] if percent is None else [PortsUsed(percent, ports="10000,39999")]
             measured.losses = {} if lost is None else {"a": lost, "b": None}
-            scene.watch.check_media()
+            await scene.watch.check_media()
     names = [line["event"] for line in logs]
     assert names == ["rtp_ports_low", "media_loss_high", "rtp_ports_recovered", "media_loss_recovered"] * 2
     assert {line.get("gateway") for line in logs} == {None, "a"}
 
 
-def test_each_range_of_ports_and_each_rtpengine_is_reported_by_itself(scene: Scene):
+async def test_each_range_of_ports_and_each_rtpengine_is_reported_by_itself(scene: Scene):
     measured = scene.measured
     ours, vendors, engine = ("10000,39999", ""), ("12000,12999", ""), ("", "one")
     with capture_logs() as logs:
@@ -241,7 +241,7 @@ def test_each_range_of_ports_and_each_rtpengine_is_reported_by_itself(scene: Sce
             {ours: 50},
         ):
             measured.ports_used = [PortsUsed(percent, *subject) for subject, percent in used.items()]
-            scene.watch.check_media()
+            await scene.watch.check_media()
     assert [(line["event"], line.get("ports"), line.get("rtpengine")) for line in logs] == [
         ("rtp_ports_low", "12000,12999", None),
         ("rtp_ports_low", None, "one"),
@@ -250,14 +250,14 @@ def test_each_range_of_ports_and_each_rtpengine_is_reported_by_itself(scene: Sce
     ]
 
 
-def test_lost_packets_of_a_customer_are_an_alarm_of_their_own(scene: Scene):
+async def test_lost_packets_of_a_customer_are_an_alarm_of_their_own(scene: Scene):
     measured = scene.measured
     with capture_logs() as logs:
         for lost in (4.9, 5, 4.6, 4.4, 30):
             measured.losses, measured.customer_losses = {"a": 1.0}, {"a": lost, "b": None}
-            scene.watch.check_media()
+            await scene.watch.check_media()
         measured.customer_losses = {}
-        scene.watch.check_media()
+        await scene.watch.check_media()
     raised, cleared = ("customer_media_loss_high", "a"), ("customer_media_loss_recovered", "a")
     assert told(logs) == [raised, cleared] * 2
     assert logs[-1]["why"] == "gone"
@@ -568,15 +568,16 @@ async def test_an_account_that_expires_is_reported_again_three_days_and_one_day_
     ]  # fmt: skip
 
 
-async def test_of_many_calls_and_accounts_some_are_reported_in_a_turn():
+async def test_of_many_calls_accounts_and_gateways_some_are_reported_in_a_turn():
     scene, many = Scene(expiry_days=7), 10 * SUBJECTS_AT_ONCE
     now = scene.clock.now().wall
-    checks = scene.watch.check_calls, scene.watch.check_overdrafts, lambda: scene.watch.check_expiries(now)
+    watch = scene.watch
+    checks = watch.check_calls, watch.check_overdrafts, lambda: watch.check_expiries(now), watch.check_media
     with capture_logs() as logs:
         for are_there in (True, False):
             names = [f"a{number}" for number in range(many)] if are_there else []
             scene.measured.calls = [LongCall(name, 20_000, name, "4420", "carrier") for name in names]
-            scene.measured.used = dict.fromkeys(names, 99.0)
+            scene.measured.used = scene.measured.losses = dict.fromkeys(names, 99.0)
             scene.measured.ends = dict.fromkeys(names, now + 1)
             for check in checks:
                 task, told_before, at_once = asyncio.create_task(check()), len(logs), []
@@ -866,64 +867,64 @@ async def test_memory_in_use_is_an_alarm(tmp_path: Path, monkeypatch: pytest.Mon
 HOUR_MS = 3_600_000
 
 
-def tell_call_rate(scene: Scene, at_ms: int, **rates: int) -> None:
+async def tell_call_rate(scene: Scene, at_ms: int, **rates: int) -> None:
     """Let gateways have so many calls in a second, five times at an interval of five seconds."""
     scene.measured.rates = rates
     for sample in range(5):
-        scene.watch.check_call_rates(at_ms + 5_000 * sample)
+        await scene.watch.check_call_rates(at_ms + 5_000 * sample)
 
 
-def test_far_more_calls_a_second_than_in_the_past_hours_are_an_alarm_and_the_floor_is_not():
+async def test_far_more_calls_a_second_than_in_the_past_hours_are_an_alarm_and_the_floor_is_not():
     scene = Scene(cps_factor=3, cps_floor=10)
     with capture_logs() as logs:
-        tell_call_rate(scene, 0, quiet=1, busy=20)
-        tell_call_rate(scene, HOUR_MS, quiet=9, busy=50)
+        await tell_call_rate(scene, 0, quiet=1, busy=20)
+        await tell_call_rate(scene, HOUR_MS, quiet=9, busy=50)
         assert logs == []
-        tell_call_rate(scene, HOUR_MS + 60_000, quiet=15, busy=90)
-        tell_call_rate(scene, HOUR_MS + 120_000, quiet=0, busy=20)
+        await tell_call_rate(scene, HOUR_MS + 60_000, quiet=15, busy=90)
+        await tell_call_rate(scene, HOUR_MS + 120_000, quiet=0, busy=20)
     found = [(line["event"], line["gateway"]) for line in logs]
     assert found[:2] == [("cps_high", "busy"), ("cps_high", "quiet")]
     assert sorted(found[2:]) == [("cps_recovered", "busy"), ("cps_recovered", "quiet")]
 
 
-def test_a_reload_that_takes_the_factor_away_ends_its_alarms_at_once_and_raises_none():
+async def test_a_reload_that_takes_the_factor_away_ends_its_alarms_at_once_and_raises_none():
     scene = Scene(cps_factor=3, cps_floor=10)
     with capture_logs() as logs:
-        tell_call_rate(scene, 0, quiet=5, busy=50)
-        tell_call_rate(scene, HOUR_MS, quiet=40, busy=100)
+        await tell_call_rate(scene, 0, quiet=5, busy=50)
+        await tell_call_rate(scene, HOUR_MS, quiet=40, busy=100)
         scene.watch.settings = AlarmSettings(cps_factor=0, cps_floor=10)
-        tell_call_rate(scene, HOUR_MS + 60_000, quiet=40, busy=100)
+        await tell_call_rate(scene, HOUR_MS + 60_000, quiet=40, busy=100)
     assert [(line["event"], line["gateway"], line.get("why")) for line in logs] == [
         ("cps_high", "quiet", None),
         ("cps_recovered", "quiet", "gone"),
     ]
 
 
-def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm():
+async def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm():
     with capture_logs() as logs:
         started = Scene()
-        tell_call_rate(started, 0, first=5_000)
-        tell_call_rate(started, HOUR_MS, later=19, phone=1)
+        await tell_call_rate(started, 0, first=5_000)
+        await tell_call_rate(started, HOUR_MS, later=19, phone=1)
         scene = Scene(cps_factor=0)
         for hour in range(3):
-            tell_call_rate(scene, hour * HOUR_MS, off=10 ** (hour + 1))
+            await tell_call_rate(scene, hour * HOUR_MS, off=10 ** (hour + 1))
         burst = Scene(cps_factor=2, cps_floor=10)
-        tell_call_rate(burst, 0, calm=5)
+        await tell_call_rate(burst, 0, calm=5)
         burst.measured.rates = {"calm": 17}
-        burst.watch.check_call_rates(HOUR_MS)
+        await burst.watch.check_call_rates(HOUR_MS)
     assert logs == []
 
 
 async def test_calls_a_second_of_gateways_that_reloads_have_removed_are_forgotten_with_their_alarm():
     """A name that returns is another gateway, which has no past."""
     scene = Scene(cps_factor=3, cps_floor=10)
-    tell_call_rate(scene, 0, gone=20, stays=20)
+    await tell_call_rate(scene, 0, gone=20, stays=20)
     with capture_logs() as logs:
-        tell_call_rate(scene, HOUR_MS, gone=90, stays=90)
+        await tell_call_rate(scene, HOUR_MS, gone=90, stays=90)
         scene.measured.configured = {"stays", "new"}
         scene.clock.move_to(HOUR_MS + 30_000)
         await scene.watch.check_switch()
-        tell_call_rate(scene, HOUR_MS + 60_000, gone=20, stays=90)
+        await tell_call_rate(scene, HOUR_MS + 60_000, gone=20, stays=90)
     assert [(line["event"], line["gateway"], line.get("why")) for line in logs] == [
         ("cps_high", "gone", None),
         ("cps_high", "stays", None),
@@ -932,11 +933,11 @@ async def test_calls_a_second_of_gateways_that_reloads_have_removed_are_forgotte
     ]
 
 
-def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():
+async def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():
     scene = Scene(cps_floor=20)
-    tell_call_rate(scene, 0, other=1)
+    await tell_call_rate(scene, 0, other=1)
     with capture_logs() as logs:
-        tell_call_rate(scene, HOUR_MS, night=40)
+        await tell_call_rate(scene, HOUR_MS, night=40)
     assert [(line["event"], line["gateway"], line["limit"]) for line in logs] == [("cps_high", "night", 20)]
 
 

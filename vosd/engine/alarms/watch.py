@@ -373,9 +373,9 @@ class Watch:
         self.check_books()
         await self.check_calls()
         now = self._clock.now()
-        self.check_call_rates(now.mono)
+        await self.check_call_rates(now.mono)
         self.check_setups()
-        self.check_media()
+        await self.check_media()
         if self._checks % MARGIN_CHECKS == 0:
             self.check_short_calls()
             self.check_margins()
@@ -433,11 +433,12 @@ class Watch:
                 gateway=each.gateway,
             )
 
-    def check_call_rates(self, mono_ms: int) -> None:
-        """Look at the calls a second of the mapping gateways."""
+    async def check_call_rates(self, mono_ms: int) -> None:
+        """Look at the calls a second of the mapping gateways; other calls get their turn in between."""
         settings = self.settings
         counted = self._measures.calls_a_second() if settings.cps_factor else ()
-        for gateway, rate, limit in self._rates.note(counted, mono_ms, settings.cps_factor, settings.cps_floor):
+        fast = self._rates.note(counted, mono_ms, settings.cps_factor, settings.cps_floor)
+        async for gateway, rate, limit in _in_turns(fast):
             if limit is not None and settings.cps_factor:
                 self._cps.judge(rate, limit, settings.hysteresis, subject=gateway, gateway=gateway)
         if not settings.cps_factor:
@@ -457,8 +458,11 @@ class Watch:
         mean_ms = total_ms / calls if calls >= settings.min_calls else None
         self._setup.judge(mean_ms, settings.setup_ms, settings.hysteresis, unit="ms")
 
-    def check_media(self) -> None:
-        """Look at the ports for media that are in use, and at the packets that gateways lose."""
+    async def check_media(self) -> None:
+        """Look at the ports for media that are in use, and at the packets that gateways lose.
+
+        Calls get their turn in between: where our own network loses packets, all gateways do.
+        """
         settings, measures = self.settings, self._measures
         used = {each.subject: each for each in measures.media_ports_used()}
         self._ports.keep(frozenset(used))
@@ -470,8 +474,8 @@ class Watch:
             (self._loss, settings.media_loss, dict(measures.media_losses())),
             (self._customer_loss, settings.customer_media_loss, dict(measures.customer_media_losses())),
         ):
-            threshold.keep(frozenset(losses))
-            for gateway, percent in losses.items():
+            await threshold.keep_of_many(losses)
+            async for gateway, percent in _in_turns(losses.items()):
                 threshold.judge(percent, limit, settings.hysteresis, subject=gateway, gateway=gateway, unit="%")
 
     def check_short_calls(self) -> None:
