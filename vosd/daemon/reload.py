@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from sys import getrefcount
 from traceback import clear_frames
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +49,11 @@ REFUSED: Final = "the configuration was not taken, the old one stays in force"
 
 _TURN_S: Final = 0.0005
 """Longest time that a thread keeps the interpreter while the event loop waits for it, instead of Python's 5 ms."""
+UNUSED_LOOK_S: Final = 1.0
+UNUSED_LOOKS: Final = 300
+"""Looks for calls that are still set up by a replaced catalogue."""
+_OWN_REFERENCES: Final = 3
+"""References to a part of it by itself and by the functions that count them."""
 READERS_MAX: Final = 3
 """Tries of a version whose reader of files is killed: for want of memory the next would be, too, beside calls."""
 
@@ -92,6 +98,23 @@ def _free(replaced: list[Loaded], *, is_whole: bool) -> None:
         del loaded, catalogue
     _free_parts(parts)
     free(things)
+
+
+async def _free_unused(replaced: list[Loaded], *, is_whole: bool) -> None:
+    """Free what is no longer in force by a thread, once no call is being set up by it: the last one would free it here.
+
+    ``is_whole`` is as in ``_free``; what is replaced by difference is small.
+    """
+    accounts = replaced[0].catalogue.accounts
+    for _ in range(UNUSED_LOOKS if is_whole else 0):
+        if getrefcount(accounts) <= _OWN_REFERENCES:
+            break
+        await asyncio.sleep(UNUSED_LOOK_S)
+    del accounts
+    with giving_way(ThreadPace().rest):
+        await asyncio.to_thread(_free, replaced, is_whole=is_whole)
+    if is_whole:
+        await asyncio.to_thread(give_back)
 
 
 def _free_parts(parts: list[object]) -> None:
@@ -177,6 +200,7 @@ class Configuration:
         """Tables of the reload that goes on."""
         self._keeping: asyncio.Task[None] | None = None
         """Keeps what the start has loaded."""
+        self._freeing: set[asyncio.Task[None]] = set()
 
     @property
     def stored(self) -> Stored:
@@ -223,23 +247,18 @@ class Configuration:
         finally:
             self._one_at_a_time.release()
 
-    async def _keep(self, replaced: list[Loaded] | None = None) -> None:
-        """Tidy up after a load; ``replaced`` is emptied."""
+    async def _keep(self) -> None:
+        """Tidy up after a load."""
         with giving_way(ThreadPace().rest):
-            await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
+            await asyncio.to_thread(self._tidy, self.loaded)
         self.loaded = replace(self.loaded, texts={})
 
-    def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
+    def _tidy(self, loaded: Loaded) -> None:
         if not self._is_fallback:
             try:
                 KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
             except OSError as error:
                 _log.warning("last_good_catalogue_not_kept", why=str(error), do="make room in state_dir")
-        changes = loaded.catalogue.changes
-        is_whole = changes is None or changes.is_whole
-        _free(replaced, is_whole=is_whole)
-        if is_whole:
-            give_back()
         sweep(loaded.settings.state_dir, loaded.rate_files)
 
     async def end(self) -> None:
@@ -248,6 +267,8 @@ class Configuration:
         if self._keeping is not None:
             await self._keeping
             self._stop_reload()  # the next one may have begun behind it
+        for freeing in self._freeing:
+            freeing.cancel()
 
     def _stop_reload(self) -> None:
         if self._tables is not None:
@@ -348,6 +369,8 @@ class Configuration:
         replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
         were_unread = self.loaded.stored.unread is not None
         self.loaded = reloaded.in_force
+        changes = self.loaded.catalogue.changes
+        is_whole = changes is None or changes.is_whole
         if stored.unread is None:
             self._settled_doubts = doubts
             if is_in_doubt or (before is not None and stored.version is not None and stored.version < before):
@@ -355,7 +378,9 @@ class Configuration:
         self.loaded_at = self._clock.now().wall
         self.last_error = None
         self._is_fallback = False
-        await self._keep(replaced)
+        await self._keep()
+        self._freeing.add(freeing := asyncio.create_task(_free_unused(replaced, is_whole=is_whole)))
+        freeing.add_done_callback(self._freeing.discard)
         log.configure(self.loaded.settings.log_level.value)
         report_warnings(reloaded.problems)
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)

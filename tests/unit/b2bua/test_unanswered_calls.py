@@ -1,11 +1,12 @@
 """Unanswered calls: cancelled by the caller, with early media, ended by order."""
 
 import re
+from sys import getrefcount
 
 import pytest
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, usual_catalogue
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -203,3 +204,16 @@ def test_the_offer_is_the_same_for_every_gateway(scene):
     scene.whole_call(Intent(hang_up_after_ms=1_000), script=refuses(503))
     assert [vendor.only_call.invite.body for vendor in scene.vendors[:2]] == [OFFER, OFFER]
     scene.close()
+
+
+def test_a_call_that_rings_over_a_reload_holds_the_catalogue_of_before_until_it_talks(scene):
+    """A large catalogue takes memory, and 50 ms to free."""
+    scene.vendors[0].script = Script((Line(200, 180), Line(3_000, 200)))
+    call = scene.begun_call(after_ms=500)
+    before = scene.exchange.switch.catalogue
+    scene.exchange.swap_catalogue(usual_catalogue())
+    ringing = getrefcount(before)
+    scene.wire.run_until(lambda: call.final == 200)
+    talking = getrefcount(before)
+    assert ringing - talking == 1
+    scene.finish(call)

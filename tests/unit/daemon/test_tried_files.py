@@ -1,11 +1,14 @@
-"""A file that the switch tries for ``vosd check --diff``: nothing of it is left, and it is freed beside the calls."""
+"""Files that were tried for ``vosd check --diff`` or replaced: nothing is left, and calls do not wait for it."""
 
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from doubles.kept_log import log_as_it_was
+from doubles.turns import until
 
 from vosd.base import parts
 from vosd.catalogue.catalogue import Catalogue
@@ -65,7 +68,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     assemble = loading.assemble
 
     def with_part(*arguments: Any) -> Catalogue:
@@ -76,7 +79,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(loading, "assemble", with_part)
     monkeypatch.setattr(reload, "read_by_a_process", read_here)
     monkeypatch.setattr(Part, "freed_in", [])
-    return Site(tmp_path)
+    with log_as_it_was():  # a reload configures the log
+        yield Site(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["vosd.yaml", "next.yaml"])
@@ -105,6 +109,20 @@ async def test_a_file_is_tried_while_that_of_the_switch_is_away(site: Site) -> N
     assert tried.version == site.configuration.loaded.catalogue.version
     with pytest.raises(ConfigError, match="no such file"):
         await site.configuration.tried(site.file)
+
+
+async def test_what_a_reload_replaces_is_freed_in_a_thread_once_the_last_call_is_set_up_by_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "UNUSED_LOOK_S", 0.001)
+    monkeypatch.setattr(reload, "UNUSED_LOOKS", 1_000_000)
+    held = [site.configuration.loaded.catalogue]
+    site.file.write_text(site.text + "phones: [{number: '1001', account: acme, password: secret}]\n")
+    await site.configuration.reload()
+    assert Part.freed_in == []
+    held.clear()
+    await until(lambda: Part.freed_in)
+    assert (len(Part.freed_in), threading.get_ident() in Part.freed_in) == (1, False)
 
 
 class Thing:
