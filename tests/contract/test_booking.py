@@ -32,6 +32,18 @@ async def test_opening_an_account_again_leaves_its_balance(store):
     assert await store.queries.standing("acme") == Standing(-FEE, 1)
 
 
+async def test_the_standings_of_many_accounts_are_taken_some_in_a_turn(database, monkeypatch):
+    """A hundred thousand at once kept the event loop for a quarter of a second."""
+    held, at_once, add = SqlBooks(database), [], books._Standings.add
+    await held.book([answered_call(index, customer_account=f"account-{index}") for index in range(7)])
+    before = await held.standings()
+    monkeypatch.setattr(books, "_OPENED_AT_ONCE", 3)
+    monkeypatch.setattr(books._Standings, "add", lambda found, rows: add(found, rows) or at_once.append(len(rows)))
+    assert await held.standings() == before
+    assert (sum(at_once), max(at_once)) == (len(before.standings), 3)
+    assert await held.standings(before.mark) == books.ChangedStandings({}, before.mark)
+
+
 async def test_a_booked_call_comes_back_with_every_column(store):
     record = answered_call(1, tax=Decimal("0.00123450"), cost_tax=Decimal("0.00000001"))
     await store.books.book([record])

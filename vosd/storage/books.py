@@ -169,35 +169,36 @@ class SqlBooks:
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row; the mark is 0."""
         wanted = sorted(set(accounts))
-        rows: list[Any] = []
+        found = _Standings()
         async with self._database.reading() as connection:
             for start in range(0, len(wanted), _OPENED_AT_ONCE):
                 some = _account.id.in_(wanted[start : start + _OPENED_AT_ONCE])
-                rows += (await connection.execute(_standing.where(some))).all()
-        return _changes(rows, 0)
+                found.add((await connection.execute(_standing.where(some))).all())
+        return found.changed(0)
 
     async def standings_between(self, first: str, last: str | None) -> ChangedStandings:
         """Return the standing of every account behind one, and up to another, by name; the mark is 0."""
         query = _standing if last is None else _standing.where(_account.id <= last)
         query = query.order_by(_account.id).limit(_OPENED_AT_ONCE)
-        standings: dict[str, Standing] = {}
-        expiries: dict[str, int] = {}
-        currencies: dict[str, str] = {}
+        found = _Standings()
         async with self._database.reading() as connection:
             while True:  # a hundred thousand at once would keep the event loop for half a second
                 part = (await connection.execute(query.where(_account.id > first))).all()
-                some = _changes(part, 0)
-                standings |= some.standings
-                expiries |= some.expiries
-                currencies |= some.currencies
+                found.add(part)
                 if len(part) < _OPENED_AT_ONCE:
-                    return ChangedStandings(standings, 0, expiries, currencies)
+                    return found.changed(0)
                 first = part[-1].id
 
     async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
-        rows = await self._database.rows(_standing.where(_account.changed > after))
-        return _changes(rows, max(map(_COMMIT_OF_STANDING, rows), default=after))
+        found = _Standings()
+        async with self._database.reading() as connection:
+            result = await connection.execute(_standing.where(_account.changed > after))
+            for part in result.partitions(_OPENED_AT_ONCE):
+                found.add(part)
+                after = max(after, *map(_COMMIT_OF_STANDING, part))
+                await asyncio.sleep(0)
+        return found.changed(after)
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []
@@ -430,14 +431,23 @@ def _is_there(record: CallRecord, with_cdr: Collection[str], taken: Mapping[tupl
     return any((posting.account, posting.reference) in taken for posting in record.postings)
 
 
-def _changes(rows: Sequence[Any], mark: int) -> ChangedStandings:
-    standings: dict[str, Standing] = {}
-    expiries: dict[str, int] = {}
-    currencies: dict[str, str] = {}
-    for account, balance, seq, _, expires_at, currency in rows:
-        standings[account] = Standing(balance, seq)
-        if expires_at is not None:
-            expiries[account] = expires_at
-        if currency is not None:
-            currencies[account] = currency
-    return ChangedStandings(standings, mark, expiries, currencies)
+class _Standings:
+    """Standings that are read part by part."""
+
+    def __init__(self) -> None:
+        self._standings: dict[str, Standing] = {}
+        self._expiries: dict[str, int] = {}
+        self._currencies: dict[str, str] = {}
+
+    def add(self, rows: Sequence[Any]) -> None:
+        """Take some more rows."""
+        for account, balance, seq, _, expires_at, currency in rows:
+            self._standings[account] = Standing(balance, seq)
+            if expires_at is not None:
+                self._expiries[account] = expires_at
+            if currency is not None:
+                self._currencies[account] = currency
+
+    def changed(self, mark: int) -> ChangedStandings:
+        """Return all of them."""
+        return ChangedStandings(self._standings, mark, self._expiries, self._currencies)
