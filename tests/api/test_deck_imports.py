@@ -128,6 +128,37 @@ def test_a_number_has_the_areas_of_its_calls_in_every_rate_group(decks: Api) -> 
         assert decks.ask("DELETE", f"/rate-groups/{name}").status == 200
 
 
+@pytest.mark.parametrize(
+    ("columns", "interval"),
+    [
+        ({}, "6/6"),
+        ({"billing_cycle": "60"}, "60/60"),
+        ({"first_rate": "0.20", "first_duration": "30"}, "30/6"),
+        ({"first_rate": "0.20", "first_duration": "30", "billing_cycle": "60"}, "30/60"),
+        ({"interval": "30/1"}, "30/1"),
+    ],
+)
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_number_has_the_interval_of_its_calls_in_a_deck_and_in_written_rates(
+    decks: Api, columns: dict[str, str], interval: str, is_closed: bool
+) -> None:
+    rate = {"prefix": "44", "billing_rate": "0.012", **columns}
+    row = rate | {"billing_rate": ""} if is_closed else rate
+    other = rate | {"prefix": "1"}  # a sheet that closes everything is refused
+    sheet = "\n".join(map(",".join, (row, row.values(), other.values()))).encode()
+    rate |= {"locked": "yes"} if is_closed else {}
+    groups: dict[str, Any] = {"by-sheet": {"deck": True}, "by-hand": {"rates": [rate]}}
+    for name, keys in groups.items():
+        assert decks.ask("PUT", f"/rate-groups/{name}", {"keys": {**keys, "billing_unit": "6"}}).status in {200, 201}
+    job = decks.wait_for(decks.ask("POST", "/decks/by-sheet/imports?file=acme.csv&force=true", sheet, headers=CSV))
+    assert job["state"] == "done", job
+    found = {each["rate_group"]: each for each in decks.ask("GET", "/rates/lookup?number=447700").json["items"]}
+    for name in groups:
+        assert (found[name]["interval"], found[name]["closed"]) == (interval, is_closed)
+        assert found[name]["billing_rate"] == (None if is_closed else "0.012")
+        assert decks.ask("DELETE", f"/rate-groups/{name}").status == 200
+
+
 def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
     def prices(query: str) -> dict[str, Any]:
         found = decks.ask("GET", f"/rates/lookup?number={query}")

@@ -139,8 +139,8 @@ class Defined:
         return read_cdr_map(file, price, vendor)
 
     def deck(self, _rate_group: str) -> ConfiguredDeck:
-        """Return a week of notice for every group, and nothing that names its areas."""
-        return ConfiguredDeck(7, lambda _tables: None)
+        """Return a week of notice and a unit of a second for every group, and nothing that names its areas."""
+        return ConfiguredDeck(7, lambda _tables: None, lambda: 1)
 
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""

@@ -189,8 +189,9 @@ class _Configured:
         from vosd.admin.office.ports import ConfiguredDeck
 
         excerpt = self._switch.excerpt
-        notice_days = excerpt.deck_group(rate_group).notice_days or 0
-        return ConfiguredDeck(notice_days, partial(excerpt.area_names_of_deck, rate_group))
+        group = excerpt.deck_group(rate_group)
+        names = partial(excerpt.area_names_of_deck, rate_group)
+        return ConfiguredDeck(group.notice_days or 0, names, partial(excerpt.billing_unit, group))
 
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of

@@ -517,10 +517,20 @@ async def _in_deck(office: Office, who: Principal, order: LookUpRate, tables: di
     if rate is None:
         return {"version": looked_up.version}
     return {
-        **{name: rate.get(name) or None for name in ("prefix", "area", "billing_rate", "interval")},
+        **{name: rate.get(name) or None for name in ("prefix", "area")},
+        "billing_rate": None if looked_up.closed else rate["billing_rate"],
+        "interval": await _interval_of(office, order.rate_group, rate),
         "closed": looked_up.closed,
         "version": looked_up.version,
     }
+
+
+async def _interval_of(office: Office, rate_group: str, rate: Mapping[str, str | int]) -> str:
+    """Return the interval of a row of a deck, as the rate has it that is made of it."""
+    if "interval" in rate:
+        return str(rate["interval"])
+    cycle = rate.get("billing_cycle") or await asyncio.to_thread(office.definitions.deck(rate_group).billing_unit)
+    return f"{rate.get('first_duration') or cycle}/{cycle}"
 
 
 def _in_table(group: "RateGroup | None", number: str, at: int) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class ConfiguredDeck(NamedTuple):
 
     They are those in the tables that it is given, by their groups; else they are read, and put there.
     """
+    billing_unit: "Callable[[], int]"
+    """Returns the seconds of one increment of rates that have none of their own."""
 
 
 class WrittenGateway(msgspec.Struct, frozen=True):
