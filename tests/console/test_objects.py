@@ -563,14 +563,14 @@ def test_a_list_of_objects_is_narrowed_by_part_of_the_name_and_by_account(site: 
     page.get_by_label("Contains", exact=True).press("Enter")
     expect(page.get_by_role("link", name="7513")).to_have_count(0)
     expect(page.get_by_role("row").filter(has_text="7412").get_by_role("link", name="reseller")).to_be_visible()
-    account = page.get_by_role("textbox", name="Name of the account")
+    account = page.get_by_role("textbox", name="Account", exact=True)
     account.fill("acme")
     account.press("Enter")
     expect(page.get_by_role("link", name="7412")).to_have_count(0)
     expect(page.get_by_role("link", name="7411")).to_be_visible()
     for kind, title in (("routing_gateways", "Routing gateways"), ("dids", "Numbers of customers")):
         page = visit().go(f"/objects/{kind}?account=unknown", title)
-        expect(page.get_by_role("textbox", name="Name of the account")).to_have_value("unknown")
+        expect(page.get_by_role("textbox", name="Account", exact=True)).to_have_value("unknown")
         page.get_by_text("no account 'unknown' is configured").wait_for()
 
 
