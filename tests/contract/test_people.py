@@ -748,7 +748,7 @@ async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
 
 
 async def test_a_role_keeps_what_another_order_has_changed_at_the_same_time(house, monkeypatch):
-    """Who demands a second factor of a role does not give it back a permission that was taken meanwhile."""
+    """To demand a second factor of a role does not give it back a permission that was taken meanwhile."""
     await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE, Permission.BLOCK)))
     write = SqlAccess.set_role
 

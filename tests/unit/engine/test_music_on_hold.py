@@ -782,7 +782,7 @@ def test_an_rtpengine_forwards_the_media_of_who_consults_to_the_target_alone(is_
 @pytest.mark.parametrize("music", ["busy", ""])
 @pytest.mark.parametrize("engine", ["relay", "rtpengine", "rtpengine of before"])
 def test_two_that_consult_hear_each_other_alone_whatever_the_side_that_waits_is_sent(engine, music, change):
-    """Its description had their ports connected with it, and the two heard each other no more."""
+    """A description of that side had their ports connected with it, and the two heard each other no more."""
     scene, relay, engines = scene_with_keys(engine.partition(" ")[0], music)
     engines.leaves_offerers = engine == "rtpengine"
     scene.vendor.by_number = {TARGET: answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))}
