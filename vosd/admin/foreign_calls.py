@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, NamedTuple
 import msgspec
 
 from vosd.base.csv_text import (
+    BOM,
     bounded_lines,
     has_joined_rows,
     is_shortened,
@@ -38,7 +39,6 @@ _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = 86_400_000
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Calls begin from 1970 to before this; seconds that are milliseconds in truth, for one, come after it."""
-_BOM: Final = "\ufeff"
 _FRACTION: Final = re.compile(r"(\+?\d{5,})[.,]0", re.ASCII)
 """A long number as programs write it that take a column with empty cells for fractions."""
 _UNSEEN: Final = {
@@ -140,7 +140,7 @@ class ForeignFile:
     def __init__(self, raw: BinaryIO, size: int, lines: io.TextIOWrapper, layout: ForeignLayout) -> None:
         self._raw, self._size, self._layout = raw, max(size, 1), layout
         source = bounded_lines(lines)
-        first, self._above = next(source, "").removeprefix(_BOM), 0
+        first, self._above = next(source, "").removeprefix(BOM), 0
         said = named_separator(first)
         if said is not None:
             first, self._above = next(source, ""), 1

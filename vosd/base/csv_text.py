@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+BOM: Final = "\ufeff"
+"""Mark with which spreadsheets begin a file in UTF-8."""
 _BOTH: Final = "\r\n"
 LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""

@@ -71,7 +71,7 @@ _TRIED_AT_ONCE_MS: Final = 3_600_000
 TOLERANCE_MAX: Final = 600
 """Seconds."""
 _NO_TIME_MS: Final = 86_400_000
-"""Starts before this are no times: files have a 0 for the answer of an attempt that had none, by their clock."""
+"""Starts before this are no times: files have a 0, in their time zone, for the answer of an attempt that had none."""
 _REPORTED_EVERY: Final = 1_000
 _EXPLAINED_AT_ONCE: Final = 500
 

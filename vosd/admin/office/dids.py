@@ -20,6 +20,7 @@ from vosd.admin.office.office import Office, needs
 from vosd.admin.office.planned_change import ObjectOrder, WantedObject
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.shown_objects import ListObjects, list_definitions
+from vosd.base.csv_text import BOM
 from vosd.catalogue.stored_objects import in_force_at
 from vosd.trunks.ringing import RingOrder
 
@@ -27,7 +28,6 @@ DIDS: Final = "dids"
 COLUMNS: Final = ("number", "account", "trunk", "phones", "ring", "ring_timeout", "calendar", "otherwise")
 """Columns of a file; the first is needed. Several phones stand in one cell with blanks between."""
 _TIMES: Final = ("ring_timeout", "calendar", "otherwise")
-_BOM: Final = "\ufeff"
 IMPORT_MAX: Final = 100_000
 """Most lines of one file."""
 
@@ -192,7 +192,7 @@ def _row(number: str, keys: Mapping[str, Any], since: str | None, operator: str 
 
 
 def _read(text: str) -> list[WantedObject]:
-    lines = csv.DictReader(io.StringIO(text.removeprefix(_BOM)), strict=True)
+    lines = csv.DictReader(io.StringIO(text.removeprefix(BOM)), strict=True)
     try:
         return _wanted(lines)
     except csv.Error as error:

@@ -31,7 +31,7 @@ from vosd.admin.office.payments import (
     payees,
 )
 from vosd.admin.office.principal import OrderError, Permission, Principal, Scope
-from vosd.base.csv_text import has_joined_rows, is_shortened, named_separator
+from vosd.base.csv_text import BOM, has_joined_rows, is_shortened, named_separator
 from vosd.base.errors import VosError
 from vosd.base.iso4217 import unit_of_currency
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
@@ -169,7 +169,7 @@ def read_payment_file(
             zero, or the file is no text.
     """
     rows, number = iter(lines), 1
-    header = next(rows, "").removeprefix("\ufeff")
+    header = next(rows, "").removeprefix(BOM)
     if _NO_TEXT.search(header):
         raise BadPaymentFile(["the file is no text in UTF-8, but a workbook or another one: save it as CSV UTF-8"])
     separator = named_separator(header)

@@ -223,7 +223,8 @@ class LiveCall:
         self.money.ringing = None
         # What is left of the search would stay for the whole call.
         self.call_request.choices, self.call_request.searched = NO_ROUTES, None
-        self.gateways.vendors = self.services.admission.vendors  # those of a catalogue that a reload has replaced
+        # Those of the search keep a catalogue in memory that a reload may have replaced since.
+        self.gateways.vendors = self.services.admission.vendors
         if self.gateways.sent_to:
             self.services.running.forget_sent(self)
         if self.call_request.watched is not None or self.services.reporter is not None:

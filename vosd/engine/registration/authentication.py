@@ -160,7 +160,7 @@ class Authenticator(Counting):
         changes = self._catalogue.changes_since(before)
         callers = [before.mapping_gateways.get(name) for name in changes.mapping_gateways]
         vendors = [before.routing_gateways.get(name) for name in changes.routing_gateways]
-        known = [each.credentials for each in (*callers, *vendors) if each is not None]
+        known = (each.credentials for each in (*callers, *vendors) if each is not None)
         users = {(each.domain, each.username) for each in known if each is not None}
         return [item for item in self._proven.items() if (item[1].domain, item[1].username) in users] if users else ()
 

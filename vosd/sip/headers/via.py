@@ -62,9 +62,9 @@ class Via(msgspec.Struct, frozen=True, gc=False):
 
 
 def sender_of(text: str) -> tuple[str, int | None, str] | None:
-    """Return host, port and branch of the first element of a Via value without parsing the rest; None if it has none.
+    """Return host, port and branch of the first element of a Via value without parsing the rest.
 
-    Nor has one whose port is none. A quoted parameter before the branch may hide it.
+    None = it has no host or branch, or its port cannot be one. A quoted parameter before the branch may hide it.
     """
     match, branch = _SENT_BY.match(text), branch_of(text)
     if match is None or not branch:
