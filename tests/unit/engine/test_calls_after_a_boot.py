@@ -15,6 +15,8 @@ from doubles.virtual.clock import ManualClock
 from doubles.virtual.scene import usual_catalogue
 
 from vosd.callcontrol.bookkeeping import lost
+from vosd.engine.journal import journal
+from vosd.engine.journal.journal import CHANGED_AT_ONCE
 from vosd.engine.journal.replay import moved_by
 
 TALKED_MS, GOES_ON_MS, MARK_MS = 20_000, 10_000, 1_000
@@ -26,13 +28,14 @@ SOON_MS, HOUR_MS = 5_000, 3_600_000
 def booted(tmp_path, monkeypatch):
     """Return what makes a call talk, boots the machine, and starts the next switch."""
 
-    def boot(*, mono, wall_later_ms, balance="100", is_changed=False, boot="another boot"):
+    def boot(*, mono, wall_later_ms, balance="100", is_changed=False, boot="another boot", at_once=CHANGED_AT_ONCE):
         before = KilledScene(tmp_path, balance=balance)
         call, _ = before.talk()
         if is_changed:
             call.propose("a=sendonly")
         before.wire.run_for(TALKED_MS - 1_000)
         before.kill(10**9)
+        monkeypatch.setattr(journal, "CHANGED_AT_ONCE", at_once)
         now = before.exchange.clock.now()
         monkeypatch.setattr(exchange, "ManualClock", partial(ManualClock, mono, now.wall + wall_later_ms))
         return KilledScene(tmp_path, usual_catalogue(), balance=balance, boot=boot)
@@ -60,6 +63,16 @@ def test_the_call_has_lasted_as_long_as_the_wall_clock_says_or_the_journal_prove
     assert record.ended_at - record.answered_at == record.hold_time_ms
     assert record.fee == Decimal(record.billed_seconds) / 100
     assert (record.vendor_billed_seconds, record.cost) == (record.billed_seconds, record.fee / 2)
+
+
+@pytest.mark.parametrize("is_changed", [False, True], ids=["as it was answered", "after a change"])
+def test_a_kill_right_behind_the_start_changes_no_duration(booted, is_changed):
+    """Such a start has more calls to write again than fit into one turn."""
+    scene = booted(mono=SOON_MS, wall_later_ms=30_000, is_changed=is_changed, at_once=0)
+    scene.kill(1_000, then_ms=GOES_ON_MS)
+    scene.exchange.end_all(exchange.EndReason.ADMINISTRATIVE)
+    lasted_ms = TALKED_MS + 30_000 + GOES_ON_MS
+    assert lasted_ms - 2 * MARK_MS <= scene.record.hold_time_ms <= lasted_ms + 100
 
 
 def test_a_call_ends_as_lost_where_the_clock_was_set_far_ahead(booted):

@@ -238,7 +238,7 @@ def test_a_start_that_fails_while_it_takes_calls_over_has_none_and_leaves_all_of
     other = scene.begun_call(callee=TARGET, after_ms=100)
     seen = []
 
-    def resumed(journal, call):
+    def resumed(journal, call, **_how):
         seen.append(call)
         raise OSError("a fault of the disk")
 

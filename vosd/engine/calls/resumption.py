@@ -52,7 +52,7 @@ class Resumed(NamedTuple):
 
     calls: list[OpenCall]
     """Calls that go on, as they are to be journalled again."""
-    changed: list[str]
+    changed: set[str]
     """Ids of calls whose description is to be written anew."""
 
 
@@ -90,11 +90,11 @@ class Resumption:
         self._each(described, lambda saved: saved.parts.connect(calls))
         restoration.finish()
         awaited = self._each(described, lambda saved: self._go_on(saved, remains))
-        resumed = Resumed([], [])
+        resumed = Resumed([], set())
         for call_id in described:
             resumed.calls.append(_counted_on(remains.open_calls.pop(call_id), self._services.running.get(call_id)))
             if awaited[call_id] or remains.shifts.get(call_id):
-                resumed.changed.append(call_id)
+                resumed.changed.add(call_id)
         return resumed
 
     def _each(self, described: dict[str, SavedCall], do: Callable[[SavedCall], Result]) -> dict[str, Result]:

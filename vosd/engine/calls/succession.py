@@ -62,9 +62,7 @@ def _resume(remains: Remains, journal: Journal, continuation: Continuation, now:
     """Go on as after a crash with the answered calls that can be continued; return how many there are."""
     resumed = continuation.resume(remains, now)
     for call in resumed.calls:
-        journal.resumed(call)
-    for call_id in resumed.changed:
-        journal.moved(call_id)
+        journal.resumed(call, has_changed=call.record.call_id in resumed.changed)
     for call_id, mono in remains.acknowledged.items():
         journal.acknowledged(call_id, mono)
     return len(resumed.calls)

@@ -325,11 +325,15 @@ class Journal(Counting):
         self._began = began
         self._output.append(frame_of(began))
 
-    def resumed(self, call: OpenCall) -> None:
-        """Write a call of an earlier run that this one goes on with, as it was described there."""
-        self._output.append(frame_of(call))
+    def resumed(self, call: OpenCall, *, has_changed: bool = False) -> None:
+        """Write a call of an earlier run that this one goes on with, as it was described there, or as it is now.
+
+        One that ``has_changed`` does not wait for a later turn: its instants may be those of another boot.
+        """
+        call_id = call.record.call_id
+        self._output.append(answered_frame(call, self.describe(call_id)) if has_changed else frame_of(call))
         self._ends += END_BYTES + AGENT_BYTES * len(call.agents)
-        self._open_calls[call.record.call_id] = call.alone
+        self._open_calls[call_id] = call.alone
 
     def keep(self, now: Instant, answered: Mapping[str, Description], others: Mapping[str, bytes], rest: bytes) -> bool:
         """Write all calls exactly when the process stops, and sync; return False if the disk takes it not.
