@@ -52,8 +52,8 @@ _TURN_S: Final = 0.0005
 UNUSED_LOOK_S: Final = 1.0
 UNUSED_LOOKS: Final = 300
 """Looks for calls that are still set up by a replaced catalogue."""
-_OWN_REFERENCES: Final = 3
-"""References to a part of it by itself and by the functions that count them."""
+_OWN_REFERENCES: Final = 2
+"""References to a catalogue, or to a part of one, by what it belongs to and by the function that counts them."""
 READERS_MAX: Final = 3
 """Tries of a version whose reader of files is killed: for want of memory the next would be, too, beside calls."""
 
@@ -105,16 +105,20 @@ async def _free_unused(replaced: list[Loaded], *, is_whole: bool) -> None:
 
     ``is_whole`` is as in ``_free``; what is replaced by difference is small.
     """
-    accounts = replaced[0].catalogue.accounts
     for _ in range(UNUSED_LOOKS if is_whole else 0):
-        if getrefcount(accounts) <= _OWN_REFERENCES:
+        if not _is_in_use(replaced[0]):
             break
         await asyncio.sleep(UNUSED_LOOK_S)
-    del accounts
     with giving_way(ThreadPace().rest):
         await asyncio.to_thread(_free, replaced, is_whole=is_whole)
     if is_whole:
         await asyncio.to_thread(give_back)
+
+
+def _is_in_use(replaced: Loaded) -> bool:
+    """Return whether a call is being set up by a catalogue, or by one that was made of it with overrides."""
+    catalogues, accounts = getrefcount(replaced.catalogue), getrefcount(replaced.catalogue.accounts)
+    return max(catalogues, accounts) > _OWN_REFERENCES
 
 
 def _free_parts(parts: list[object]) -> None:

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from doubles.kept_log import log_as_it_was
-from doubles.turns import until
+from doubles.turns import turns, until
 
 from vosd.base import parts
 from vosd.catalogue.catalogue import Catalogue
@@ -111,17 +112,28 @@ async def test_a_file_is_tried_while_that_of_the_switch_is_away(site: Site) -> N
         await site.configuration.tried(site.file)
 
 
+@pytest.mark.parametrize("overridden", [{}, {"overridden": {}}], ids=["catalogue", "catalogue with overrides"])
 async def test_what_a_reload_replaces_is_freed_in_a_thread_once_the_last_call_is_set_up_by_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, overridden: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(reload, "UNUSED_LOOK_S", 0.001)
+    monkeypatch.setattr(reload, "UNUSED_LOOK_S", 0)
     monkeypatch.setattr(reload, "UNUSED_LOOKS", 1_000_000)
-    held = [site.configuration.loaded.catalogue]
+    free, held_then = reload._free, []
+
+    def freed(replaced: list[Loaded], *, is_whole: bool) -> None:
+        held_then.append(len(held))
+        free(replaced, is_whole=is_whole)
+
+    monkeypatch.setattr(reload, "_free", freed)
+    before = site.configuration.loaded.catalogue
+    held = [replace(before, **overridden) if overridden else before]
+    del before
     site.file.write_text(site.text + "phones: [{number: '1001', account: acme, password: secret}]\n")
     await site.configuration.reload()
-    assert Part.freed_in == []
+    await turns(100)
     held.clear()
     await until(lambda: Part.freed_in)
+    assert held_then == [0]
     assert (len(Part.freed_in), threading.get_ident() in Part.freed_in) == (1, False)
 
 
