@@ -99,6 +99,8 @@ class RtpSession(RtpOrder, frozen=True, kw_only=True):
     transport: str | UnsetType = msgspec.field(default=UNSET, name="transport protocol")
     dtls: str | UnsetType = msgspec.field(default=UNSET, name="DTLS")
     dtls_of_author: str | UnsetType = msgspec.field(default=UNSET, name="DTLS-reverse")
+    digest: str | UnsetType = msgspec.field(default=UNSET, name="DTLS-fingerprint")
+    """Hash function of the fingerprint that the reader of an offer is sent from this one on."""
     sdes: tuple[str, ...] | UnsetType = msgspec.field(default=UNSET, name="SDES")
     opportunistic: tuple[str, ...] | UnsetType = msgspec.field(default=UNSET, name="OSRTP")
     ice_lite: str | UnsetType = msgspec.field(default=UNSET, name="ICE-lite")

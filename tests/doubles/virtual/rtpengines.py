@@ -103,6 +103,8 @@ class VirtualRtpEngines:
         """Key that each leg of a call is sent by, which it keeps."""
         self.taken: dict[tuple[str, str], str] = {}
         """Key that each leg of a call sends by, as far as it was told."""
+        self._digests: dict[tuple[str, str], str] = {}
+        """Hash function of the fingerprint that each leg of a call is sent: that of the first order."""
         self.ignored: list[str] = []
         """Tags of legs whose addresses were of another family than their ports, as real ones ignore them."""
         self._hosts: dict[tuple[str, str], str] = {}
@@ -224,6 +226,7 @@ class VirtualRtpEngines:
         gone = {name for where, name in self.calls if where == engine}
         self.playing = {leg: played for leg, played in self.playing.items() if leg[0] not in gone}
         self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
+        self._digests = {leg: digest for leg, digest in self._digests.items() if leg[0] not in gone}
         self._tags = {call: tags for call, tags in self._tags.items() if call[0] != engine}
         for cookie, (asked, done, _) in list(self._open.items()):
             if asked == engine:
@@ -322,10 +325,13 @@ class VirtualRtpEngines:
             transport = self.transports.get((order.call, order.author), "")
             if not transport or not isinstance(order.dtls, str):
                 return session
-        lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
+        keys = (b"a=crypto:", b"a=fingerprint:", b"a=setup:")
+        lines = [line for line in session.split(b"\r\n") if line and not line.startswith(keys)]
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
         if transport.startswith("UDP/TLS") and self.gives_keys:
-            lines += [b"a=fingerprint:sha-256 " + b":".join([b"EE"] * 32), b"a=setup:actpass"]
+            digest = self._digests.setdefault((order.call, reader), order.digest or "SHA-256").lower()
+            octets = int(digest.rpartition("-")[2]) // 8
+            lines += [f"a=fingerprint:{digest} {':'.join(['EE'] * octets)}".encode(), b"a=setup:actpass"]
         elif "SAVP" in transport and self.gives_keys:
             key = self.given.setdefault((order.call, reader), f"key{len(self.given):037d}")
             lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key.encode())

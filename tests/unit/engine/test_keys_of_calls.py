@@ -1,6 +1,7 @@
 """Keys of calls that an rtpengine encrypts: through refreshes, transfers, and the loss of the rtpengine."""
 
 import json
+import re
 from functools import partial
 
 import pytest
@@ -24,6 +25,7 @@ from vosd.trunks.media import Encryption, EncryptionKind, MediaEngine, MediaMode
 
 SEALED = MediaSettings(encryption=Encryption.REQUIRED, timeout_ms=30_000)
 OPEN = MediaSettings(timeout_ms=30_000)
+BY_DTLS = MediaSettings(encryption=Encryption.REQUIRED, encryption_by=EncryptionKind.DTLS, timeout_ms=30_000)
 KEY = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
 
 
@@ -190,33 +192,52 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
 
 
-@pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
-def test_a_party_by_dtls_keeps_its_port_where_two_calls_are_joined(numbers):
-    """A browser makes no other handshake with an end point of the certificate that it knows."""
-    by_dtls = MediaSettings(encryption=Encryption.REQUIRED, encryption_by=EncryptionKind.DTLS, timeout_ms=30_000)
+def joined(media: tuple[MediaSettings, MediaSettings], numbers: tuple[str, str]):
+    """Return scene, rtpengines, and the parties of two vendors whose calls were joined, with their ports before."""
     engines = VirtualRtpEngines()
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", media=OPEN),
-        vendor_gateway(0, prefixes=(CALLEE[:6],), media=OPEN),
-        vendor_gateway(1, prefixes=(TARGET[:6],), media=by_dtls),
+        vendor_gateway(0, prefixes=(CALLEE[:6],), media=media[0]),
+        vendor_gateway(1, prefixes=(TARGET[:6],), media=media[1]),
     ]
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
-    answer = (
-        ANSWER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP")
-        + f"a=fingerprint:sha-256 {':'.join(['AA'] * 32)}\r\na=setup:active\r\n"
-    )
-    scene.vendors[0].script = Script((Line(0, 180), Line(200, 200, ANSWER)))
-    scene.vendors[1].script = Script((Line(0, 180), Line(200, 200, answer)))
+    fingerprint = f"a=fingerprint:sha-256 {':'.join(['AA'] * 32)}\r\na=setup:active\r\n"
+    for vendor, settings in zip(scene.vendors, media, strict=False):
+        by_dtls = ANSWER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + fingerprint
+        vendor.script = Script((Line(0, 180), Line(200, 200, by_dtls if settings is BY_DTLS else ANSWER)))
     first, second = [scene.answered_call(Intent(offer=OFFER), callee=number, talk_ms=1_000) for number in numbers]
-    party, browser = (vendor.calls[-1] for vendor in scene.vendors[:2])
-    before = media_of(browser.theirs.encode())[0].port
+    parties = [vendor.calls[-1] for vendor in scene.vendors[:2]]
+    before = [media_of(party.theirs.encode())[0].port for party in parties]
     first.ask("REFER", headers=[f"Refer-To: <sip:{numbers[1]}@192.0.2.1?Replaces={second.replaces_in_uri}>"])
     scene.wire.run_for(3_000)
     assert first.is_over
     assert len(engines.calls) == 1
-    assert media_of(browser.theirs.encode())[0].port == before
+    return scene, engines, parties, before
+
+
+@pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
+def test_a_party_by_dtls_keeps_its_port_where_two_calls_are_joined(numbers):
+    """A browser makes no other handshake with an end point of the certificate that it knows."""
+    scene, engines, (party, browser), before = joined((OPEN, BY_DTLS), numbers)
+    assert media_of(browser.theirs.encode())[0].port == before[1]
+    engines.lose("one")  # the next one has another certificate
+    poll(scene)
+    assert "a=fingerprint:sha-256" in browser.theirs
     scene.hang_up(party, wait_ms=3_000)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
+def test_of_two_parties_by_dtls_the_one_that_moves_gets_another_fingerprint_and_keeps_it(numbers):
+    scene, engines, parties, before = joined((BY_DTLS, BY_DTLS), numbers)
+    for _ in range(2):
+        hashes = [re.findall("a=fingerprint:(\\S+)", party.theirs) for party in parties]
+        moved = [media_of(party.theirs.encode())[0].port != port for party, port in zip(parties, before, strict=True)]
+        assert sorted(moved) == [False, True]
+        assert hashes == [["sha-512" if has_moved else "sha-256"] for has_moved in moved]
+        scene.propose(parties[moved.index(False)], "a=sendonly")
+    scene.hang_up(parties[0], wait_ms=3_000)
     assert engines.calls == {}
 
 

@@ -203,6 +203,9 @@ class RtpEngineCalls:
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None, is_new=is_new)
 
         if call is not None:
+            before = reader.rtp_call
+            if is_new and before is not None and before in self._legs and before.engine == call.engine:
+                order = _with_new_handshake(order, wanted)
             self._count_given(call)
             if wanted.is_offer:
                 self._answered.pop(call, None)
@@ -659,6 +662,19 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: b
     return order
 
 
+def _with_new_handshake(order: RtpOffer | RtpAnswer, wanted: RtpSessionWanted) -> RtpOffer | RtpAnswer:
+    """Return the order for a reader that comes from another call of its rtpengine; it makes a new handshake if by DTLS.
+
+    All calls of an rtpengine have one certificate, and a browser makes a new handshake where the fingerprint is another
+    one: so it is that of another hash function.
+    """
+    said = wanted.reader.said
+    if wanted.form is None or wanted.form.protection is not Protection.DTLS or b"a=fingerprint:" not in said:
+        return order
+    digest = "SHA-256" if b"a=fingerprint:sha-512" in said else "SHA-512"
+    return msgspec.structs.replace(order, digest=digest)
+
+
 def _ignore(_answer: EngineAnswer | None) -> None:
     """Wait for no answer."""
 
@@ -666,7 +682,7 @@ def _ignore(_answer: EngineAnswer | None) -> None:
 def _keeps_dtls_of_reader(wanted: RtpSessionWanted, form: MediaForm) -> bool:
     """Return whether it is the author of an offer that leaves its call where two calls are joined.
 
-    All calls of an rtpengine have one certificate, and a browser makes no other handshake with one that it knows.
+    A reader by DTLS goes on with its handshake then.
     """
     is_by_dtls = wanted.is_offer and form.protection is Protection.DTLS
     return is_by_dtls and protection_of(wanted.session) is not Protection.DTLS
