@@ -19,7 +19,8 @@ from doubles.identity_provider import BACK, CLIENT, SECRET, IdentityProvider, ke
 from doubles.migrated import migrated
 from doubles.office import operator
 from doubles.quick_hashes import QUICK
-from joserfc import jwt
+from joserfc import jwk, jwt
+from joserfc.jwk import Key
 
 from vosd.admin.office import passwords
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -257,15 +258,21 @@ async def test_a_token_that_the_provider_has_not_signed_opens_no_session(browser
         assert COOKIE not in browser.cookies, name
 
 
-@pytest.mark.parametrize("named", [{"kid": "renewed"}, {}])
+@pytest.mark.parametrize(
+    ("header", "renewed"),
+    [
+        ({"alg": "RS256", "kid": "renewed"}, key_named("renewed")),
+        ({"alg": "RS256"}, key_named("renewed")),
+        ({"alg": "ES256"}, jwk.ECKey.generate_key("P-256")),
+    ],
+)
 async def test_new_keys_of_the_provider_are_read_when_a_token_is_signed_by_one(
-    browser: Browser, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+    browser: Browser, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, header: dict[str, str], renewed: Key
 ) -> None:
     assert (await browser.log_in()).status == 303
     monkeypatch.setattr("vosd.api.provider.RENEWED_S", 0.0)
-    renewed = key_named("renewed")
     provider.published = [renewed]
-    provider.sign = lambda claims: jwt.encode({"alg": "RS256", **named}, claims, renewed)
+    provider.sign = lambda claims: jwt.encode(header, claims, renewed)
     assert (await browser.log_in()).status == 303
 
 

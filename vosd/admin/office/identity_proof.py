@@ -116,7 +116,7 @@ def _refuse(faults: Mapping[str, bool]) -> None:
 def _signed(keys: Sequence[Mapping[str, Any]], token: str) -> dict[str, Any]:
     """Return the claims of a token that one of the keys has signed."""
     from joserfc import jwk, jwt
-    from joserfc.errors import BadSignatureError, JoseError
+    from joserfc.errors import JoseError
 
     usable = [each for each in keys if each.get("kty") in ("RSA", "EC", "OKP") and each.get("use", "sig") == "sig"]
 
@@ -133,10 +133,9 @@ def _signed(keys: Sequence[Mapping[str, Any]], token: str) -> dict[str, Any]:
         raise refused
     try:
         claims = jwt.decode(token, key_of, algorithms=list(ALGORITHMS)).claims
-    except BadSignatureError as error:  # the key may be new, where keys have no names
-        raise UnknownKeyError(not_signed) from error
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise refused from error
+        # where keys have no names, the key may be new: the one before signed otherwise, or was of another kind
+        raise UnknownKeyError(not_signed) from error
     if not isinstance(claims, dict):
         raise refused
     return claims
