@@ -161,20 +161,33 @@ async def test_a_listing_goes_on_among_calls_of_the_same_millisecond(store):
 async def test_calls_are_found_by_the_beginning_of_their_ids(store):
     await store.books.book([answered_call(index) for index in (1, 2, 300)])
     whole, minute = call_id(2), call_id(2)[:8]
-    assert [call.record.call_id for call in await store.queries.calls_beginning(whole[:13], 5)] == [whole]
-    assert [call.record.call_id for call in await store.queries.calls_beginning(whole, 5)] == [whole]
-    found = await store.queries.calls_beginning(minute, 2)
+    assert [call.record.call_id for call in await store.queries.calls_beginning(whole[:13], CallFilter())] == [whole]
+    assert [call.record.call_id for call in await store.queries.calls_beginning(whole, CallFilter())] == [whole]
+    found = await store.queries.calls_beginning(minute, CallFilter(limit=2))
     assert [call.record.call_id for call in found] == [call_id(1), call_id(2)]
-    assert await store.queries.calls_beginning("0000", 5) == []
+    assert await store.queries.calls_beginning("0000", CallFilter()) == []
 
 
-async def test_calls_of_some_customers_alone_are_found_by_the_beginning_of_their_ids(store):
+@pytest.mark.parametrize(
+    ("criteria", "found"),
+    [
+        ({"customers": frozenset({"shop", "south"})}, [3]),
+        ({"account": "shop", "gateway": "shop-pbx", "since": STARTED + 3, "until": STARTED + 4}, [3]),
+        ({"caller": "+1"}, [3]),
+        ({"callee": "3", "customers": frozenset({"shop", "other"})}, [3]),
+        ({"since": STARTED + 3}, [3]),
+        ({"until": STARTED + 2}, [1]),
+        ({"account": "shop", "until": STARTED + 3}, []),
+        ({"customers": frozenset()}, []),
+    ],
+)
+async def test_the_first_calls_that_fit_are_found_by_the_beginning_of_their_ids(store, criteria, found):
     customers = {1: "acme", 2: "acme", 3: "shop", 4: "other"}
-    await store.books.book([answered_call(index, customer_account=name) for index, name in customers.items()])
-    found = await store.queries.calls_beginning(call_id(3)[:8], 1, frozenset({"shop", "south"}))
-    assert [call.record.call_id for call in found] == [call_id(3)]
-    assert await store.queries.calls_beginning(call_id(3), 5, frozenset({"acme"})) == []
-    assert await store.queries.calls_beginning(call_id(3), 5, frozenset()) == []
+    rest = {3: {"mapping_gateway": "shop-pbx", "caller_in": "1555", "callee_in": "3312"}}
+    calls = [answered_call(index, customer_account=name, **rest.get(index, {})) for index, name in customers.items()]
+    await store.books.book(calls)
+    fitting = await store.queries.calls_beginning(call_id(3)[:8], CallFilter(limit=1, **criteria))
+    assert [call.record.call_id for call in fitting] == [call_id(index) for index in found]
 
 
 async def test_short_ids_are_as_long_as_it_takes_to_be_the_only_one(store):
@@ -190,7 +203,7 @@ async def test_short_ids_are_as_long_as_it_takes_to_be_the_only_one(store):
     short = await store.queries.short_ids([alone, twins[0]])
     assert short == {alone: alone[:13], twins[0]: twins[0]}
     for beginning in short.values():
-        assert len(await store.queries.calls_beginning(beginning, 2)) == 1
+        assert len(await store.queries.calls_beginning(beginning, CallFilter(limit=2))) == 1
 
 
 async def test_more_calls_than_one_query_takes_keep_their_attempts(store):

@@ -21,7 +21,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, true, union, union_all
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.number import for_matching
@@ -82,9 +82,13 @@ def keys_among_first(wanted: CallFilter) -> Select[Any] | None:
         .with_hint(table, _BY_TIME, "mysql")
         .subquery("recent")
     )
-    fitting = or_(*(and_(*conditions) for conditions in _alternatives(wanted, recent)))
-    found = select(recent.c.started_at, recent.c.call_id).where(fitting)
+    found = select(recent.c.started_at, recent.c.call_id).where(_has_all(wanted, recent))
     return found.order_by(*in_order(wanted, recent)).limit(wanted.limit)
+
+
+def fits(wanted: CallFilter, table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a call fits, where another one says by which index calls are read."""
+    return and_(true(), *_at_the_time(wanted, table), _has_all(wanted, table))
 
 
 def are_many(wanted: CallFilter) -> bool:
@@ -193,6 +197,10 @@ def _after(position: CallPosition, table: FromClause, *, oldest_first: bool) -> 
     if oldest_first:
         return [started_at >= position.started_at, or_(started_at > position.started_at, call_id > position.call_id)]
     return [started_at <= position.started_at, or_(started_at < position.started_at, call_id < position.call_id)]
+
+
+def _has_all(wanted: CallFilter, table: FromClause) -> ColumnElement[bool]:
+    return or_(*(and_(true(), *conditions) for conditions in _alternatives(wanted, table)))
 
 
 def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElement[bool]]]:

@@ -23,6 +23,7 @@ from vosd.storage.listing import (
     are_many,
     as_stored,
     first_of_each,
+    fits,
     keys_among_first,
     last_of_each,
     listed_keys,
@@ -106,16 +107,10 @@ class SqlQueries(SqlStore):
         found = {name: [each for each in moments if each is not None] for name, *moments in rows}
         return {name: max(moments) for name, moments in found.items() if moments}
 
-    async def calls_beginning(
-        self, beginning: str, limit: int, customers: frozenset[str] | None = None
-    ) -> Sequence[StoredCall]:
-        """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
-
-        ``customers``: only calls that one of these accounts pays for.
-        """
-        query = select(schema.cdr).where(_begins(beginning)).order_by(_cdr.call_id).limit(limit)
-        if customers is not None:
-            query = query.where(_cdr.customer_account.in_([as_stored(name) for name in sorted(customers)]))
+    async def calls_beginning(self, beginning: str, wanted: CallFilter) -> Sequence[StoredCall]:
+        """Return calls that fit and whose id begins with ``beginning`` (of ``ids.beginning_of``), ordered by id."""
+        fitting = _begins(beginning), fits(wanted, schema.cdr)
+        query = select(schema.cdr).where(*fitting).order_by(_cdr.call_id).limit(wanted.limit)
         async with self._database.reading() as connection:
             return await _stored_calls(connection, query)
 

@@ -265,13 +265,10 @@ class MemoryStore:
         """Return whether more calls fit than so many."""
         return len(await self.calls(replace(wanted, limit=count + 1))) > count
 
-    async def calls_beginning(
-        self, beginning: str, limit: int, customers: frozenset[str] | None = None
-    ) -> Sequence[StoredCall]:
-        """Return calls whose id begins with ``beginning``, in the order of their ids, of all or some customers."""
+    async def calls_beginning(self, beginning: str, wanted: CallFilter) -> Sequence[StoredCall]:
+        """Return calls that fit and whose id begins with ``beginning``, ordered by id."""
         calls = [self._calls[call_id] for call_id in sorted(self._calls) if call_id.startswith(beginning)]
-        paid = [call for call in calls if customers is None or call.record.customer_account in customers]
-        return paid[:limit]
+        return [call for call in calls if _fits(call.record, wanted)][: wanted.limit]
 
     async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
         """Return for each call the shortest beginning of its id that no other has."""

@@ -376,6 +376,17 @@ async def test_a_call_that_is_named_is_explained_where_it_fits_all_the_rest(
     assert [each.record.call_id for each in page.ended] == ([call_id(1)] if is_meant else [])
 
 
+async def test_the_beginning_of_many_ids_names_the_call_among_them_that_fits(
+    office: Office, switch: FakeSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight digits are the calls of a minute, and the first of them alone were read."""
+    monkeypatch.setattr("vosd.admin.office.why.MORE_COUNTED", 0)
+    switch.answers(ListCalls, [])
+    order = ExplainCalls(call_id=call_id(1)[:8], account="acme", limit=1)
+    page = await explain_calls(office, operator(), order)
+    assert [each.record.customer_account for each in page.ended] == ["acme"]
+
+
 async def test_a_hang_up_leaves_a_line_in_the_audit_if_it_ended_a_call(office: Office, switch: FakeSwitch) -> None:
     switch.answers(Hangup, HangupOutcome(2, 2))
     order = msgspec.json.decode('{"selection": {"account": "shop", "prefix": "44"}, "ends_many": true}', type=HangUp)

@@ -384,7 +384,7 @@ async def booked_call(queries: "SqlQueries", beginning: str, scope: Scope | None
 async def _the_one(queries: "SqlQueries", beginning: str, scope: Scope | None = None) -> StoredCall | None:
     call_id_of(beginning)
     visible = None if scope is None else scope.visible
-    found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1, visible)
+    found = await queries.calls_beginning(beginning, CallFilter(limit=_CANDIDATES_SHOWN + 1, customers=visible))
     if len(found) <= 1:
         return (found[0] if scope is None else _seen(found[0], scope)) if found else None
     listed = [

@@ -24,7 +24,7 @@ from vosd.cdr.record import CallRecord
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError, RunningSwitch
 from vosd.obs.traced import TracedCall
-from vosd.storage.ports import CallFilter, StoredCall
+from vosd.storage.ports import CallFilter
 
 MORE_COUNTED: Final = 100
 """Calls beyond the limit that are counted."""
@@ -103,11 +103,10 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         is_live = True
     except DaemonUnreachableError:
         running, is_live = [], False
-    most = wanted.limit + MORE_COUNTED
-    named = await queries.calls_beginning(beginning, most) if beginning else ()
-    found: Sequence[StoredCall] = [each for each in named if _fits(each.record, wanted)]
+    counted = replace(wanted, limit=wanted.limit + MORE_COUNTED)
+    found = await queries.calls_beginning(beginning, counted) if beginning else ()
     if not found:
-        found = await queries.calls(replace(wanted, limit=most, sip_call_id=call_id))
+        found = await queries.calls(replace(counted, sip_call_id=call_id))
     over = {call.record.call_id for call in found}
     ended = [
         EndedCall(call.record, await _messages(switch, call.record) if is_live and may_trace else None)
@@ -142,17 +141,6 @@ async def _running(
     ]
     shown = fitting[: -wanted.limit - 1 : -1]
     return [GoingOn(row, await running_call(switch, row.call_id) if may_trace else None) for row in shown]
-
-
-def _fits(record: CallRecord, wanted: CallFilter) -> bool:
-    return (
-        _is_one(wanted.account, record.customer_account, record.vendor_account)
-        and _is_one(wanted.gateway, record.mapping_gateway, record.routing_gateway)
-        and _begins(record.callee_in, wanted.callee)
-        and _begins(record.caller_in, wanted.caller)
-        and (wanted.since is None or record.started_at >= wanted.since)
-        and (wanted.until is None or record.started_at < wanted.until)
-    )
 
 
 def _is_one(wanted: str | None, *names: str | None) -> bool:
