@@ -19,7 +19,6 @@ from typing import BinaryIO, Final, NamedTuple
 import msgspec
 
 from vosd.base.csv_text import (
-    BOM,
     bounded_lines,
     has_joined_rows,
     is_shortened,
@@ -140,7 +139,7 @@ class ForeignFile:
     def __init__(self, raw: BinaryIO, size: int, lines: io.TextIOWrapper, layout: ForeignLayout) -> None:
         self._raw, self._size, self._layout = raw, max(size, 1), layout
         source = bounded_lines(lines)
-        first, self._above = next(source, "").removeprefix(BOM), 0
+        first, self._above = next(source, ""), 0
         said = named_separator(first)
         if said is not None:
             first, self._above = next(source, ""), 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 BOM: Final = "\ufeff"
-"""Mark with which spreadsheets begin a file in UTF-8."""
+"""Mark with which spreadsheets begin a file of Unicode."""
 _BOTH: Final = "\r\n"
 LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
@@ -37,13 +37,17 @@ class TextInput(Protocol):
 def bounded_lines(text: TextInput) -> Iterator[str]:
     """Yield the lines of a file for ``csv.reader``, none of them without end: a compressed one may be a few kilobytes.
 
+    The mark of a spreadsheet before the first one is left out.
+
     Raises:
         csv.Error: a line is too long.
     """
+    mark = BOM
     while line := text.readline(LINE_MAX):
         if len(line) == LINE_MAX:
             raise csv.Error(f"lines of at most {LINE_MAX} characters")
-        yield line
+        yield line.removeprefix(mark)
+        mark = ""
 
 
 def named_separator(line: str) -> str | None:

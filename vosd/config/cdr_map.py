@@ -163,7 +163,7 @@ def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None
         billed=columns.billed,
         has_header=keys.header,
         delimiter=keys.delimiter,
-        encoding="utf-8-sig" if keys.encoding.lower() in {"utf-8", "utf8"} else keys.encoding,
+        encoding=keys.encoding,
         start_form=keys.start.format,
         zone=keys.start.zone,
         duration_unit=keys.duration_unit,

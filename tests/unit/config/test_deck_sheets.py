@@ -575,6 +575,13 @@ def test_text_of_another_encoding_than_the_map_says_is_refused(sheet, mapped):
             [*lines_of(sheet("Code,Rate\n44,0.1\n", written), encoding=keys.encoding)]
 
 
+@pytest.mark.parametrize("name", ["utf-8", "utf-16le", "utf-16be"])
+def test_text_of_the_encoding_that_a_map_says_may_begin_with_its_mark(sheet, mapped, name):
+    keys = mapped(f"columns: {{prefix: Code, billing_rate: Rate}}\nencoding: {name}\n")
+    path = sheet("\ufeffsep=;\r\nCode;Rate\r\n44;0.1\r\n", name)
+    assert [line.cells for line in lines_of(path, encoding=keys.encoding)] == [["Code", "Rate"], ["44", "0.1"]]
+
+
 @pytest.mark.parametrize("name", ["hex", "base64", "rot13"])
 def test_an_encoding_of_a_map_is_one_of_text(mapped, name):
     with pytest.raises(ConfigError, match="encoding of text"):
