@@ -46,6 +46,7 @@ async def test_a_payment_extends_the_validity_of_its_account(given, expect):
         (6, 5, 1, 6 + DAY_MS),
         (NEVER - 1, 5, 1, NEVER),
         (6, 5, 0, 6),
+        (4, 5, 0, 4),
     ],
 )
 def test_the_later_of_now_and_the_expiry_is_extended(expires_at, paid_at, days, expected):

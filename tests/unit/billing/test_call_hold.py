@@ -235,6 +235,16 @@ def test_one_account_may_be_customer_and_vendor_of_a_call(has_agent):
     assert both.reserved == 0
 
 
+def test_both_sides_are_granted_a_cycle_that_is_paid_although_their_account_fell_below_its_limit():
+    both = credit("both", "1.00")
+    call = CallHold([both.hold(applied_rate("0.60", 7), 60, HOUR)], 60, HOUR)
+    assert call.join(both, applied_rate("0.30", 7), 60) is None
+    both.committed(Decimal("-3.00"), seq=1)
+    assert call.extend()
+    assert call.granted_s == 63
+    assert not call.extend()
+
+
 def test_one_account_that_can_pay_for_one_side_alone_is_no_vendor_of_the_call():
     both = credit("both", "0.89")
     call = held(both)

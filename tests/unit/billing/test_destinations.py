@@ -116,6 +116,7 @@ def test_the_calls_of_an_hour_add_up_and_the_first_of_the_next_one_begins_anew()
     assert use.used(0) == (2, 120_000, Decimal("1.20"))
     use.ended(30_000, Decimal("0.30"), NOON + HOUR_MS)
     assert use.used(0) == (1, 30_000, Decimal("0.30"))
+    assert not use.is_idle
 
 
 def test_what_is_forgiven_does_not_count_until_the_hour_ends():

@@ -406,6 +406,13 @@ def test_a_hold_that_was_written_down_goes_on_as_it_stood():
     assert again.reserved == 0
 
 
+def test_a_hold_that_was_written_down_takes_nothing_of_what_calls_may_cost_in_an_outage():
+    acme = credit("1.00", limit="10")
+    acme.bound(Decimal("0.60"))
+    acme.resume(CENT_A_SECOND, Decimal("0.80"), 80)
+    assert (acme.left_in_bound, acme.available) == (Decimal("0.60"), Decimal("0.60"))
+
+
 def test_an_account_is_low_by_hours_of_its_average_use_from_when_that_is_known():
     acme, reported = credit("10"), []
     acme.lows = reported
