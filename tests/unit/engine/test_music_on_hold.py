@@ -1,5 +1,6 @@
 """Music on hold: who hears it, from when to when, and what both sides are told."""
 
+import json
 from functools import partial
 
 import pytest
@@ -11,6 +12,8 @@ from doubles.keypad_scene import keypad_scene, press, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
+from doubles.virtual import exchange
+from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
@@ -680,6 +683,24 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
     run(scene, 2_000)
     assert {number: port.other for number, port in relay.open_ports.items()} == before
     scene.expect_nothing_left(call, party)
+
+
+@pytest.mark.parametrize("mono", [5_000, 100_000_000], ids=["less on the clock", "more on the clock"])
+def test_music_over_a_boot_of_the_machine_is_as_long_as_it_was_played(tmp_path, monkeypatch, mono):
+    """Its beginning is an instant of the clock of before."""
+    before, _ = scene_with(kind=partial(KilledScene, tmp_path))
+    call, _ = before.talk()
+    before.propose(call, "a=sendonly")
+    run(before, 10_000)
+    before.kill(10**9)
+    wall = before.exchange.clock.now().wall
+    monkeypatch.setattr(exchange, "ManualClock", partial(ManualClock, mono, wall + 30_000))
+    scene, relay = scene_with(kind=partial(KilledScene, tmp_path, boot="another boot"))
+    run(scene, 5_000)
+    assert playing(relay) == {"192.0.2.20": ("busy", 0, 0)}
+    scene.exchange.end_all(exchange.EndReason.ADMINISTRATIVE)
+    [played] = json.loads(scene.record.media)["played"]
+    assert 44_000 < played["ms"] < 47_000
 
 
 def scene_with_keys(engine: str, music: str = "busy"):

@@ -18,6 +18,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.engine.calls.saved import SavedCall
+from vosd.media.leg_media import MusicOnHold
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 
 Thing = TypeVar("Thing")
@@ -130,6 +131,8 @@ def _leg(leg: LegSnapshot) -> LegSnapshot:
 def _moved(value: Any, ms: int) -> Any:
     if isinstance(value, Instant):
         return replace(value, mono=value.mono + ms)
+    if isinstance(value, MusicOnHold):
+        return replace(value, began_ms=value.began_ms + ms)
     if isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
         changes = {name: _moved(each, ms) for name, each in fields.items()}
