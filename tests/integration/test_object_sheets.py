@@ -231,6 +231,27 @@ def test_a_merged_balance_is_refused_and_the_sheet_that_is_read_is_named(install
     assert "assumed: sheet 'Customers': the first visible one of 2 sheets" in said
 
 
+@pytest.mark.parametrize(("is_workbook", "decimal"), [(True, "."), (True, ","), (False, "."), (False, ",")])
+def test_a_balance_that_a_spreadsheet_has_computed_is_what_it_shows(
+    installation: Installation, is_workbook: bool, decimal: str
+) -> None:
+    map_ = changed_map(installation, 'decimal: "."', f'decimal: "{decimal}"')
+    written, debt = "234.55999999999995", "-0.30000000000000004"
+    rows = [NORTH.replace("1250.5", written), SOUTH.replace("-20", debt)]
+    if is_workbook:
+        path = installation.config.with_name("customers.xlsx")
+        cells = [row.strip().split(",") for row in (HEADER, *rows)]
+        file = str(xlsx(path, [[Decimal(each) if each in {written, debt} else each for each in row] for row in cells]))
+    else:
+        text = "".join((HEADER, *rows)).replace(",", "\t")
+        for each in (written, debt):
+            text = text.replace(each, each.replace(".", decimal))
+        file = sheet(installation, text)
+    said = installation.vosd("definitions", "import", file, "--map", map_, "--dry-run").stderr
+    assert f"assumed: line 2, Balance '{written}': 234.56, the 15 digits that a spreadsheet shows" in said
+    assert [each["amount"] for each in imported(installation, file, map_=map_)["balances"]] == ["234.56", "-0.30"]
+
+
 def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(installation: Installation) -> None:
     file = sheet(installation, HEADER, NORTH.replace(",100,", ",99.50,"))
     said = sorted(refused(installation, file, changed_map(installation, 'decimal: "."', 'decimal: ","')))

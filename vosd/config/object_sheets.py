@@ -15,6 +15,7 @@ from vosd.base.csv_text import is_shortened
 from vosd.base.money import comma_to_point, parse_amount
 from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
+from vosd.config.decks.amounts import shown_digits
 from vosd.config.decks.assumptions import Assumption, Assumptions
 from vosd.config.decks.merged_cells import MERGED
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
@@ -153,7 +154,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
     found = lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding, assumed=assumed)
     with closing(found) as lines:
         header = next(lines, SheetLine(keys.header_line, ()))
-        reading = _SheetReading(path, keys, header, problems)
+        reading = _SheetReading(path, keys, header, problems, assumed)
         if not problems.has_errors:
             for line in lines:
                 reading.read(line)
@@ -170,10 +171,13 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
 class _SheetReading:
     """Objects and balances of the lines that were read so far."""
 
-    def __init__(self, path: Path, keys: ObjectMapKeys, header: SheetLine, problems: ProblemList) -> None:
+    def __init__(
+        self, path: Path, keys: ObjectMapKeys, header: SheetLine, problems: ProblemList, assumed: Assumptions
+    ) -> None:
         self._path = path
         self._keys = keys
         self._problems = problems
+        self._assumed = assumed
         self.objects: dict[tuple[str, str], SheetObject] = {}
         self.balances: dict[str, OpeningBalance] = {}
         self._width = len(header.cells)
@@ -201,7 +205,7 @@ class _SheetReading:
         """Read one line; mistakes go to the problems."""
         if not any(map(str.strip, line.cells)):
             return
-        place = SourceLine(str(self._path), line.number)
+        place, self._assumed.line = SourceLine(str(self._path), line.number), line.number
         if len(line.cells) != self._width:  # a balance of 1,250.50 without quotes may be one more cell
             self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
             return
@@ -272,15 +276,17 @@ class _SheetReading:
                 yield key, [part.strip() for part in text.split(keys.lists[key]) if part.strip()]
             elif kind == "accounts" and key in _AMOUNTS:
                 try:
-                    yield key, self._amount(text)
+                    yield key, self._amount(title, text)
                 except ValueError:
                     self._is_no_amount(place, title, text)
             else:
                 yield key, text
 
-    def _amount(self, text: str) -> str:
+    def _amount(self, title: str, text: str) -> str:
         """Return an amount with a point; a text without marks, such as ``unlimited``, is left to its field."""
-        return comma_to_point(text) if self._keys.decimal == "," and {*text} & {",", "."} else text
+        if self._keys.decimal == "," and {*text} & {",", "."}:
+            text = comma_to_point(text)
+        return shown_digits(text, title, self._assumed)
 
     def _is_no_amount(self, place: SourceLine, title: str, text: str) -> None:
         expected = "an amount of at most 12 digits and 8 decimals, such as 1234.50"
@@ -298,7 +304,7 @@ class _SheetReading:
             self._problems.error(place, keys.account, "the account of the balance")
             return
         try:
-            amount = parse_amount(self._amount(text))
+            amount = parse_amount(self._amount(keys.amount, text))
         except ValueError:
             self._is_no_amount(place, keys.amount, text)
             return

@@ -32,7 +32,7 @@ _SYMBOLS: Final = {
 }
 _CURRENCY: Final = r"US\$|[€£$¥₹₽₺₦]|[A-Za-z]{3}"
 _MARKED: Final = re.compile(rf"(?P<before>{_CURRENCY})?\s*(?P<amount>\+?[\d.,]+)\s*(?P<after>{_CURRENCY})?\Z", re.ASCII)
-_MANY_DIGITS: Final = re.compile(rf"\d{{1,12}}\.\d{{{PLACES + 1},}}\Z", re.ASCII)
+_MANY_DIGITS: Final = re.compile(rf"[+-]?\d{{1,12}}\.\d{{{PLACES + 1},}}\Z", re.ASCII)
 _FLOAT_DIGITS: Final = 15
 """Significant digits that a spreadsheet shows; behind them are those of its binary fractions."""
 _NAMED_CURRENCY: Final = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(US\$|[€£$¥₹₽₺₦])")
@@ -41,6 +41,20 @@ _NAMED_CURRENCY: Final = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(US\$|
 def is_closed_word(text: str) -> bool:
     """Return whether a text in place of a price says that calls to the prefix are not taken."""
     return " ".join(text.lower().split()) in _CLOSED_WORDS
+
+
+def shown_digits(amount: str, column: str, assumed: Assumptions) -> str:
+    """Return the digits that a spreadsheet shows for a float: 0.0079 for 0.0079000000000000008."""
+    if not _MANY_DIGITS.match(amount):
+        return amount
+    exact = Decimal(amount)
+    shown = Context(prec=_FLOAT_DIGITS).plus(exact).normalize()
+    exponent = shown.as_tuple().exponent
+    if shown == exact or not isinstance(exponent, int) or exponent < -PLACES:
+        return amount
+    text = f"{shown:f}"
+    assumed.note("float", f"{text}, the {_FLOAT_DIGITS} digits that a spreadsheet shows", column, amount)
+    return text
 
 
 class DeckAmounts:
@@ -73,7 +87,7 @@ class DeckAmounts:
             if "." in amount:
                 raise ValueError
             amount = amount.replace(self._mark, ".")
-        return self._shown(amount, column)
+        return shown_digits(amount, column, self._assumed)
 
     def is_ours(self, written: str) -> bool:
         """Return whether a symbol or code may stand for the currency of the rate group."""
@@ -90,16 +104,3 @@ class DeckAmounts:
         for code, symbol in _NAMED_CURRENCY.findall(header):
             if (symbol or code in CODES) and not self.is_ours(code or symbol):
                 raise ExpectedError(f"prices in {self._currency}, the currency of the rate group")
-
-    def _shown(self, amount: str, column: str) -> str:
-        """Return the digits that a spreadsheet shows for a float: 0.0079 for 0.0079000000000000008."""
-        if not _MANY_DIGITS.match(amount):
-            return amount
-        exact = Decimal(amount)
-        shown = Context(prec=_FLOAT_DIGITS).plus(exact).normalize()
-        exponent = shown.as_tuple().exponent
-        if shown == exact or not isinstance(exponent, int) or exponent < -PLACES:
-            return amount
-        text = f"{shown:f}"
-        self._assumed.note("float", f"{text}, the {_FLOAT_DIGITS} digits that a spreadsheet shows", column, amount)
-        return text
