@@ -20,6 +20,7 @@ from vosd.base.undecodable import UNDECODABLE
 from vosd.catalogue.decks import DeckVersion
 from vosd.config.reader.texts import absolute, digest_of
 from vosd.config.stored import Stored, Wanted
+from vosd.processes.whole_file import sync_file
 from vosd.storage.kept_objects import KeptObjects, KeptState
 
 DIRECTORY: Final = "last-good"
@@ -190,7 +191,7 @@ def kept_definitions(state_dir: Path, wanted: Wanted) -> Stored:
 
 
 class _Writing:
-    """A file that exists as a whole or not at all."""
+    """A file that exists as a whole or not at all, also after a power loss: one that is there is not written again."""
 
     def __init__(self, directory: Path, name: str) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -204,6 +205,7 @@ class _Writing:
 
     def finish(self) -> None:
         """Give the file its name."""
+        sync_file(self._file)
         self._file.close()
         self._temporary.replace(self._path)
 

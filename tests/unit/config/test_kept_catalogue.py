@@ -91,6 +91,21 @@ async def test_damaged_rows_leave_nothing(site, catalogue):
     assert [*(site.directory / "var" / kept.DIRECTORY).iterdir()] == []
 
 
+async def test_a_file_is_on_the_disk_before_it_has_its_name(site, catalogue, monkeypatch):
+    synced = {}
+
+    def fsync(descriptor):
+        found = os.fstat(descriptor)
+        synced[found.st_ino] = found.st_size
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await catalogue.fetch(DECK, parts(ROWS))
+    keep(catalogue, site.load("node: a"), Stored(1, (DECK,)))
+    found = [path.stat() for path in (site.directory / "var" / kept.DIRECTORY).iterdir()]
+    assert synced == {each.st_ino: each.st_size for each in found}
+    assert len(found) == 3  # the rows, the file of YAML, the manifest
+
+
 def test_nothing_is_stored_without_a_database():
     assert nothing_stored(None) == Stored()
 
