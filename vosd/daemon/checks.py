@@ -144,7 +144,8 @@ class Checks:
                 self._checking = asyncio.create_task(self._asked(pickle.dumps((config, question))), name="check")
                 return await asyncio.shield(self._checking)
             except (OSError, EOFError) as error:
-                message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
+                why = str(error) or f"no answer within {CHECK_S:.0f} s"
+                message = f"the process that checks changes has ended ({why}), and nothing was changed: free memory"
                 raise CheckEndedError(message) from error
             finally:
                 if self._idle_s < math.inf:
