@@ -142,16 +142,25 @@ def test_a_number_of_the_customer_is_attested_fully_and_a_gateway_as_one(custome
 
 
 @pytest.mark.parametrize(
-    ("shown", "signed"), [("12125550007", "12125550007"), ("12125550008", "12125550008"), ("1999", "12125550007")]
+    ("shown", "rewrite", "signed", "attestation"),
+    [
+        ("12125550007", (), "12125550007", "A"),
+        ("12125550008", (), "12125550008", "A"),
+        ("1999", (), "12125550007", "A"),
+        ("12125550007", (("1212555", "1646555"),), "16465550007", "B"),
+    ],
 )
-def test_a_call_of_a_phone_under_a_number_of_its_own_is_attested_fully(shown, signed):
+def test_a_call_of_a_phone_under_a_number_of_its_own_is_attested_fully(shown, rewrite, signed, attestation):
+    """And partially under one that a vendor's rules have put in its place."""
     mine = CallerNumbers("12125550007", frozenset({"12125550008"}))
     desk = phone("12125550007", f"{CUSTOMER.host}/32", caller_numbers=mine)
-    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    vendor = vendor_gateway(
+        0, dialect=CalleeDialect(stir=VendorSignatures(sign=True)), numbers=OutgoingNumbers(caller_rewrite=rewrite)
+    )
     terms = StirTerms(Signer(usual()[1].key, OURS))
-    scene = Scene(catalogue([vendor_gateway(0, dialect=dialect)], phones=[desk], stir=terms))
+    scene = Scene(catalogue([vendor], phones=[desk], stir=terms))
     call(scene, login=Login("12125550007", "secret"), caller=shown)
-    assert [(each.claims.orig.tn, each.claims.attestation) for each in sent(scene)] == [(signed, "A")]
+    assert [(each.claims.orig.tn, each.claims.attestation) for each in sent(scene)] == [(signed, attestation)]
 
 
 def test_calls_of_one_trunk_have_one_origin_identifier_without_its_name_and_no_two_signatures():

@@ -157,6 +157,7 @@ P_AI, RPID, DIV = "P-Asserted-Identity", "Remote-Party-ID", "Diversion"
         (f'{P_AI}: "Acme Ltd" <sip:acme@h>, <tel:+4420>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme Ltd"'),
         (f'{P_AI}: "Anonymous" <sip:anonymous@h>\r\n', '"Alice" <sip:1001@h>;tag=1', None),
         (f'{RPID}: "Bob" <sip:1@h>;party=called, "Acme" <sip:4420@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme"'),
+        (f'{RPID}: "Trunk" <sip:h>, "Acme" <sip:4420@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Acme"'),
         (f'{DIV}: "Desk" <sip:4420@h>, "Other" <sip:4421@h>\r\n', '"Alice" <sip:1001@h>;tag=1', '"Desk"'),
     ],
 )
