@@ -51,6 +51,8 @@ SIGHUP; a file with a mistake changes nothing.
 - `${NAME}` in a value is replaced by the environment variable; a missing one is an error. Use it for
   passwords, which appear in no message.
 - Files that are read are relative to the file that names them, files that are written to the working directory.
+- A program that makes such a file again writes it under another name and renames it (`mv`): each change of a definition
+  loads the configuration again, and a file that is half written then stays in force until the next load.
 - YAML anchors, aliases and `<<` merges work. Values may be quoted or not.
 """
 
