@@ -328,6 +328,12 @@ def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: 
     assert now["changes"][0]["planned"] == [4]
 
 
+def test_an_account_of_the_database_is_defined_at_its_version(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    said = installation.vosd("account", "add", "shop").stderr
+    assert "account shop is defined at accounts shop (version 1) in the database" in said
+
+
 def test_passwords_are_hidden_but_in_an_export(installation: Installation) -> None:
     define(installation, "phones", "7001", "account: customer-1\npassword: '%very-Secret 1'\n")
     changed = define(installation, "phones", "7001", "account: customer-1\npassword: other-Secret-2\n")

@@ -75,15 +75,18 @@ def account() -> None:
 @click.argument("account_id", metavar="ID")
 @pass_invocation
 def add(invocation: Invocation, account_id: str) -> None:
-    """Say where account ID is to be defined: accounts are in the configuration files."""
+    """Say where account ID is to be defined, or where it is."""
+    from vosd.config.stored_text import named_place
+
     path = invocation.config_path()
     place = invocation.excerpt.accounts().place_of(account_id)
     if place is not None:
-        raise OperationError(f"account {account_id} is defined at {place}")
+        raise OperationError(f"account {account_id} is defined at {named_place(place, path)}")
     raise OperationError(
-        f"accounts are defined in the configuration: add these lines to {path}, or to a file that it includes, then "
-        f"say vosd check and vosd reload\n\naccounts:\n  - id: {account_id}\n    rate_group: NAME      # one of"
-        " rate_groups\n    overdraft_limit: 0    # how far below zero its calls may go"
+        "accounts are defined in the database (vosd definitions set accounts) or in the configuration: add these lines "
+        f"to {path}, or to a file that it includes, then say vosd check and vosd reload\n\naccounts:\n"
+        f"  - id: {account_id}\n    rate_group: NAME      # one of rate_groups\n"
+        "    overdraft_limit: 0    # how far below zero its calls may go"
     )
 
 
