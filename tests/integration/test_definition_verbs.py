@@ -328,10 +328,13 @@ def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: 
     assert now["changes"][0]["planned"] == [4]
 
 
-def test_an_account_of_the_database_is_defined_at_its_version(installation: Installation) -> None:
+def test_an_object_of_the_database_is_defined_at_its_version(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC)
     said = installation.vosd("account", "add", "shop").stderr
     assert "account shop is defined at accounts shop (version 1) in the database" in said
+    define(installation, "rate_groups", "retail", "currency: USD\nrates: [{prefix: '44', billing_rate: '1'}]\n")
+    said = installation.vosd("rates", "versions", "retail").stderr
+    assert said.startswith("Error: rate_groups retail (version 1) in the database: rate group retail has its rates")
 
 
 def test_passwords_are_hidden_but_in_an_export(installation: Installation) -> None:

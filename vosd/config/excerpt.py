@@ -462,7 +462,10 @@ class Excerpt:
             near = suggestion(name, groups) if groups else "there is none"
             raise NoDeckGroupError(f"no rate group {name!r} is configured; {near}")
         if name not in deck_names([section]):
-            message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
+            from vosd.config.stored_text import named_place
+
+            place = named_place(section.place, self._path)
+            message = f"{place}: rate group {name} has its rates in the configuration: say deck: true instead"
             raise NoDeckGroupError(message)
         return self._group_keys(section)
 

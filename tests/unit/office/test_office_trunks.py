@@ -70,7 +70,7 @@ async def test_trunks_and_phones_are_for_operators(
 async def test_a_phone_is_shown_as_written_and_as_it_runs(office: Office, tmp_path: Path) -> None:
     sheet = await show_trunk(office, operator(), ShowTrunk("7001"))
     assert ([each.list for each in sheet.defined], sheet.running) == (["phones"], None)
-    with pytest.raises(NoSuchTrunkError, match="no gateway or phone 'other'"):
+    with pytest.raises(NoSuchTrunkError, match=r"a gateway or phone 'other'.*vosd definitions list"):
         await show_trunk(office, operator(), ShowTrunk("other"))
     async with FakeSwitch(tmp_path / "vosd.sock").answers(ListGateways, [ROW]):
         assert (await show_trunk(office, operator(), ShowTrunk("7001"))).running == [ROW]

@@ -125,8 +125,10 @@ async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkS
     rows = await office.switch.ask_if_running(ListGateways())
     running = None if rows is None else [row for row in rows if row.gateway == order.name]
     if not defined and not running:
-        message = f"there is no gateway or phone {order.name!r}; vosd gateway list names those of the running switch"
-        raise NoSuchTrunkError(message)
+        raise NoSuchTrunkError(
+            f"neither the files nor the running switch have a gateway or phone {order.name!r}; vosd gateway list names "
+            "those of the switch, vosd definitions list those of the database"
+        )
     return TrunkSheet(defined, running)
 
 
