@@ -9,17 +9,21 @@ from weakref import ref
 
 import pytest
 from doubles.forked_program import Subprocesses
+from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 
+from vosd.catalogue.losses import Busy
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.load import load
+from vosd.config.load import Loaded, load
 from vosd.config.reader import whole_files
 from vosd.config.reload import reload
+from vosd.config.stored import Stored, Wanted, nothing_stored
 from vosd.daemon.bootstrap import Daemon
-from vosd.daemon.reload import _beside_calls
+from vosd.daemon.reload import Configuration, _beside_calls
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
+from vosd.engine.clock import SystemClock
 from vosd.storage.separate_books import SeparateBooks
 
 CHANGES = {
@@ -136,3 +140,30 @@ def test_garbage_of_before_a_reload_is_freed_and_not_put_out_of_sight_for_good()
     left = ref(Ring())
     with _beside_calls():
         assert left() is None
+
+
+@pytest.mark.usefixtures("without_collections")
+async def test_no_collection_while_the_database_is_read_looks_at_what_the_files_have_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop stands still meanwhile: 0.1 to 0.3 s where 50,000 phones have changed."""
+    monkeypatch.setattr(whole_files, "subprocess", Subprocesses)
+    looked_at: list[int] = []
+
+    def definitions(wanted: Wanted) -> Stored:
+        looked_at.append(len(gc.get_objects(generation=0)))
+        return nothing_stored(wanted)
+
+    async def take(_loaded: Loaded) -> None:
+        return
+
+    file, remembered = tmp_path / "vosd.yaml", Remembered()
+    file.write_text(text := written(tmp_path, 100))
+    started = Started(load(file, remembered=remembered), remembered)
+    configuration = Configuration(
+        file, started, take, take, Notifier(None), SystemClock(), lambda: Busy([], []), definitions
+    )
+    file.write_text(text.replace("password: x", "password: y"))
+    with log_as_it_was():  # a reload configures the log
+        await configuration.reload()
+    assert [number < 100 for number in looked_at] == [True], looked_at
