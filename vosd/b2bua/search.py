@@ -502,6 +502,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._call.search_failed(failure, now)
         elif self._call.journey.vendor_invited_at is not None:
             self._call.journey.vendor_left(now)
+            self._board.money.vendor_left()
 
     def _leave_place(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Note the outcome of an attempt (None = nothing learnt of the vendor), and release what it has occupied.

@@ -427,3 +427,18 @@ def test_the_vendor_of_a_target_is_not_paid_while_the_party_is_asked():
     assert record.vendor_billing_base_ms == record.attempts[-1].ms
     assert record.billing_base_ms // 1_000 == 11
     scene.expect_nothing_left(call)
+
+
+def test_nor_is_it_where_the_switch_is_killed_meanwhile(tmp_path):
+    content = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = KilledScene(tmp_path, catalogue(content, charges_ringing=True))
+    call, there = talking(scene)
+    there.will("INVITE", Reply(body=revised(PCMA), after_ms=9_000))
+    transferred(scene, call, refuses_after_ms=2_000)
+    scene.wire.run_until(lambda: there.asked["INVITE"] != [])
+    scene.wire.run_for(5_000)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    (record,) = (each for each in scene.sink.all_records if each.callee_in == TARGET)
+    assert (record.end_reason, record.vendor_billing_base_ms // 1_000) == ("Lost", 2)
+    assert record.billing_base_ms // 1_000 in {6, 7}

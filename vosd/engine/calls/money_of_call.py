@@ -67,9 +67,11 @@ class MoneyOfCall(msgspec.Struct, eq=False):
         search, journey = call.search, copy(call.journey)
         if search is not None and search.has_unsent:
             journey.note_not_sent(search.latest_sent)
-            kept = opened_now(self._live_call, call, journey)
-            if kept is not None:
-                self._live_call.services.sink.answered(kept, UNDESCRIBED)
+        elif journey.vendor_left_at is None:
+            return
+        kept = opened_now(self._live_call, call, journey)
+        if kept is not None:
+            self._live_call.services.sink.answered(kept, UNDESCRIBED)
 
     def announced(self) -> None:
         """Journal that a call which is charged before its answer is charged no further: its end is announced."""
