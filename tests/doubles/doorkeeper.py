@@ -112,7 +112,7 @@ class ScriptedDoorkeeper:
         """Refuse no description (``Doorkeeper``)."""
         return False
 
-    def answer_kept(self, author: DoorOwner, reader: DoorOwner) -> None:
+    def answer_kept(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
         """Nothing is given an answer that its reader is not sent."""
 
     def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:

@@ -140,12 +140,12 @@ class Bridge:
             change.facts.is_last, change.facts.is_after_doubt = is_last, bool(other.sessions.given_up)
             change.begin_when_free(now)
         elif is_last:
-            self.answer_kept(leg)
+            self.answer_kept(leg, now)
 
-    def answer_kept(self, leg: Leg) -> None:
+    def answer_kept(self, leg: Leg, now: Instant) -> None:
         """Note that an answer of a leg goes no further."""
         if leg.door is not None and self.holds(leg):
-            leg.door.keeper.answer_kept(leg, self.opposite(leg))
+            leg.door.keeper.answer_kept(leg, self.opposite(leg), now)
 
     def offer_again(self, leg: Leg, now: Instant) -> None:
         """Offer the session in force to a leg that may have taken another one (RFC 3261 section 14.1).

@@ -105,7 +105,7 @@ class ChangedAnswer(Proposal):
         if not session or self._bridge is None:
             return
         if self.facts.is_last:
-            self._bridge.answer_kept(self.far)
+            self._bridge.answer_kept(self.far, now)
         else:
             self._bridge.answer_changed(self.far, session, now, is_last=True)
 

@@ -1,5 +1,7 @@
 """Media of two sides that a transfer connects, of which one was relayed and the other was not."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from doubles.announcing import SOUNDS
@@ -541,4 +543,31 @@ def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_
     assert (one.is_over, other.is_over) == (False, False)
     assert [each.codecs[0] for side in (one, other) for each in media_of(side.theirs.encode())] == ["PCMU", "PCMU"]
     one.hang_up()
+    settle(scene)
+
+
+def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one():
+    """Its third answer goes to no other side: that one is sent the same port of the relay in any case."""
+    relay = VirtualRelay()
+    scene = stage((ON, ON, ON), relay=relay)
+    calls = [talking(scene, number) for number in NUMBERS]
+    (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
+    for side in (party, target):
+        ports = media_of(side.mine.encode())[0].port, *(31_000 + 2 * number for number in range(3))
+        answered = [side.mine]
+        for before, now in pairwise(ports):
+            answered.append(revised(answered[-1]).replace(f"m=audio {before} ", f"m=audio {now} "))
+        side.will("INVITE", *(Reply(200, answer) for answer in answered[1:]))
+    attended(*calls)
+    scene.wire.run_for(3_000)
+    assert [len(side.asked["INVITE"]) for side in (party, target)] == [2, 1]
+
+    def expected(side):
+        return relay.at(media_of(side.theirs.encode())[0].port).source.rtp
+
+    assert [expected(party), expected(target)] == [31_002, 31_000]
+    target.ask("INVITE", body=target.mine)  # a refresh, which is answered by the description that it has
+    scene.wire.run_for(1_000)
+    assert [expected(party), expected(target)] == [31_002, 31_000]
+    party.hang_up()
     settle(scene)

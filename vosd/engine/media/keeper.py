@@ -386,12 +386,17 @@ class MediaKeeper:
         if not is_terminated or (caller.progress.is_settled and has_returned):  # else the latest answer has its keys
             self._go_on(author, reader)
 
-    def answer_kept(self, author: DoorOwner, reader: DoorOwner) -> None:
-        """Give an rtpengine an answer that its reader is not sent: it has the keys of its author (``Doorkeeper``)."""
-        if self._at_rtpengines is None or not isinstance(author, Leg) or not isinstance(reader, Leg):
+    def answer_kept(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
+        """Take an answer that its reader is not sent: it has the place or the keys of its author (``Doorkeeper``)."""
+        if not isinstance(author, Leg) or not isinstance(reader, Leg):
             return
         theirs, media = author.facts.media, reader.facts.media
-        if theirs is None or media is None or not theirs.is_terminated:
+        if theirs is None or media is None:
+            return
+        if self._at_rtpengines is None or PassingSession(reader, media, author, theirs).is_at_relay:
+            self.session_returned(author, reader, now)
+            return
+        if not theirs.is_terminated:
             return
         body = limited(bytes(author.sessions.remote), theirs, media)
         if not body or (theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said)):

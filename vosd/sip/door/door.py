@@ -108,8 +108,8 @@ class Doorkeeper(Protocol):
         Early dialogs with others have ended, and what was agreed there is not in force any more.
         """
 
-    def answer_kept(self, author: "DoorOwner", reader: "DoorOwner") -> None:
-        """Note that the other leg is not sent the latest answer of a leg, which changes nothing for it."""
+    def answer_kept(self, author: "DoorOwner", reader: "DoorOwner", now: Instant) -> None:
+        """Note that the other leg is not sent the latest answer of a leg."""
 
     def offer_forgotten(self, owner: "DoorOwner", now: Instant) -> None:
         """Note that an offer of a leg, if it has one that is open, gets no final response."""
