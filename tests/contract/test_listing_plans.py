@@ -153,6 +153,24 @@ async def test_every_filter_has_an_index(database):
         assert used <= expected, (criteria, plan)
 
 
+@pytest.mark.parametrize(
+    "criteria", [{}, {"customers": frozenset({"customer-7"})}, {"account": "customer-7", "gateway": "vendor-3-trunk"}]
+)
+@pytest.mark.parametrize("digits", [8, 36])
+async def test_a_call_that_is_named_by_its_beginning_is_read_by_that_alone(database, criteria, digits):
+    """The databases would read all calls of the account, or of the gateway."""
+    asked: list[tuple[str, Any]] = []
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *terms: asked.append(terms[2:4]))
+    await SqlQueries(database).calls_beginning(call_id(5)[:digits], CallFilter(**criteria))
+    text, parameters = next(terms for terms in asked if "ORDER BY cdr.call_id" in terms[0])
+    words = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL"
+    async with database.reading() as connection:
+        (step,) = (await connection.exec_driver_sql(f"{words} {text}", parameters)).mappings()
+    used = step["detail"].partition("INDEX ")[2].partition(" ")[0] if database.is_sqlite else step["key"]
+    assert used == ("sqlite_autoindex_cdr_1" if database.is_sqlite else "PRIMARY"), dict(step)
+
+
 @pytest.mark.parametrize("filled", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 async def test_a_listing_reads_little_more_rows_than_it_prints(database, monkeypatch):
     monkeypatch.setattr(listing, "FIRST_SEARCHED", NEWEST)
