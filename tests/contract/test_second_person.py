@@ -143,6 +143,14 @@ async def test_payments_of_one_reference_wait_for_each_of_their_accounts(databas
     assert await by_hand.waiting() == []
 
 
+async def test_payments_that_are_asked_for_at_once_under_one_reference_wait_once(by_hand):
+    for number in range(10):  # two of them find none before either has written it
+        orders = [by_hand.pay(101, reference=f"bank-{number}") for _ in range(3)]
+        waiting = await asyncio.gather(*orders)
+        assert len({each.id for each in waiting}) == 1
+        assert [each.repeated for each in waiting].count(False) == 1
+
+
 async def test_a_transfer_between_two_currencies_is_refused_and_does_not_wait(database, by_hand):
     """The account that gets the money would be held in the other currency, and the configuration be refused."""
     euros = {"acme": "EUR", "other": "USD"}

@@ -16,6 +16,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import SqlStore, repeated
+from vosd.storage.driver_errors import AlreadyThere
 from vosd.storage.ports import EntryKind, ReferenceTaken, Settlement
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.waiting_values import BOOKED, REFUSED, WAITING, NotWaiting, WaitingPayment
@@ -38,11 +39,20 @@ class SqlWaitingPayments(SqlStore):
         Raises:
             ReferenceTaken: that one is another payment.
         """
+        try:
+            asked, is_repeated = await self._asked(wanted, audit, is_trial=is_trial)
+        except AlreadyThere:  # the same order has written it since
+            asked, is_repeated = await self._asked(wanted, audit, is_trial=is_trial)
+        return (asked._replace(id=0) if is_trial and not is_repeated else asked), is_repeated
+
+    async def _asked(
+        self, wanted: WaitingPayment, audit: AuditLine | None, *, is_trial: bool
+    ) -> tuple[WaitingPayment, bool]:
         async with self._database.writing() as connection:
-            asked, is_repeated = await ask(connection, wanted, audit)
+            asked = await ask(connection, wanted, audit)
             if is_trial:
                 await connection.rollback()
-        return (asked._replace(id=0) if is_trial and not is_repeated else asked), is_repeated
+        return asked
 
     async def was_asked(self, account: str, kind: EntryKind, reference: str) -> bool:
         """Return whether a payment was ever written down, whatever became of it."""
