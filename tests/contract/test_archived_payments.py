@@ -15,6 +15,7 @@ from doubles.statements import statements_of
 from sqlalchemy import func, select, update
 
 from vosd.admin.invoice_pdf import form_of, words_of
+from vosd.admin.office.invoice_changes import IssueInvoice, issue_invoice
 from vosd.admin.office.invoice_run import InvoiceOutcome, RunInvoices, run_invoices
 from vosd.admin.office.invoices import (
     ReadInvoicedCalls,
@@ -307,6 +308,21 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run,
     with pytest.raises(DroppedPeriod, match="ledger entries from before"):
         await lines_of(made[0])
     assert len((await lines_of(made[3])).splitlines()) == 2
+
+
+async def test_a_first_draft_is_not_issued_behind_payments_that_were_dropped(database, run):
+    """They would count for no invoice, and this one would be overdue."""
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office = office_on(database, account, now=NOW)
+    call = answered_call(DAY_MS, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
+    await SqlBooks(database).book([call])
+    (draft,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7], draft=True))
+    await pay(database, 62, amount=Decimal(10))
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    assert (await run()).months
+    assert draft.id is not None
+    with pytest.raises(DroppedPeriod, match="ledger entries from before"):
+        await issue_invoice(office, operator(), IssueInvoice(id=draft.id))
 
 
 async def test_the_rest_of_money_that_was_taken_away_is_left_out_of_payments_that_were_dropped_too(database, run):

@@ -351,6 +351,7 @@ class SqlInvoices(SqlStore):
 
         Raises:
             InvoiceMovedError: it does not follow the last invoice of the account any more; nothing was written.
+            DroppedPeriod: it is the first one of the account, and payments behind its begin were dropped.
         """
         async with self._database.writing() as connection:
             await _check_follows(connection, draft)
@@ -368,6 +369,7 @@ class SqlInvoices(SqlStore):
 
         Raises:
             InvoiceMovedError: it was issued or removed meanwhile, or does not follow the last invoice of the account.
+            DroppedPeriod: it is the first one of the account, and payments behind its begin were dropped.
         """
         async with self._database.writing() as connection:
             await _check_follows(connection, draft)
@@ -738,6 +740,9 @@ async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> N
     if await _newest(connection, draft.account) != draft.follows:
         message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
         raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
+    if draft.follows is None:
+        # Sums of dropped payments are kept for the first issued invoice alone (``keep_credits``).
+        check_there((await dropped_before(connection)).payments, draft.begin_until, "ledger entries")
 
 
 async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:
