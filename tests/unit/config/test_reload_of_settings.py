@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
 
@@ -32,6 +33,7 @@ ASIDE = (
 DECISIVE = (
     "parameters: {SS_GATEWAY_SWITCH_UNTIL_CONNECT: 1}\n",
     "preset: vos3000\n",
+    "radius: {servers: [{address: 198.51.100.8, secret: abcdefghijklmnop}], authenticate: all}\n",
     "routing: {loss_guard: off}\n",
     "sip: {realm: example.net}\n",
     "templates: {big: {max_cps: 3}}\n",
@@ -66,3 +68,13 @@ def test_what_may_decide_about_an_item_has_all_read_again(tmp_path, added):
     assert after.catalogue.mapping_gateways["t1"] is not before.catalogue.mapping_gateways["t1"]
     for field in FIELDS:
         assert getattr(after.catalogue, field) == getattr(alone.catalogue, field)
+
+
+def test_a_currency_that_accounts_have_cannot_be_taken_out(tmp_path):
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    accounts = "accounts: [{id: points, currency: PTS}]\n"
+    path.write_text(accounts + "currencies: [{code: PTS, fee_precision: 0}]\n")
+    load(path, {}, remembered=remembered)
+    path.write_text(accounts)
+    with pytest.raises(ConfigError, match="value 'PTS': expected a code of ISO 4217"):
+        load(path, {}, remembered=remembered)

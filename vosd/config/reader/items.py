@@ -17,8 +17,9 @@ from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
 LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
 """Lists whose items are compared, and the key with the name."""
-_DECIDE: Final = ("media", "parameters", "preset", "routing", "sip", "stir", "templates")
-"""Parts of the document on which an item depends before all are put together: defaults, the realm, sounds."""
+_DECIDE: Final = ("currencies", "media", "parameters", "preset", "radius", "routing", "sip", "stir", "templates")
+"""Parts of the document on which an item depends before all are put together: defaults, the realm, who judges its
+password, sounds."""
 _TEMPLATES: Final = "templates"
 _DIGEST_BYTES: Final = 16
 _BETWEEN: Final = "\0"
