@@ -9,7 +9,7 @@ from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.odd_sessions import ODD, written
 from doubles.data.sessions import follows, revised, with_ice
-from doubles.keypad_scene import TARGET, keypad_scene, talking
+from doubles.keypad_scene import TARGET, keypad_scene, press, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -772,6 +772,35 @@ def test_a_call_that_loses_the_next_one_as_well_is_moved_again():
     ports = engines.calls[engine, next(iter(engines.calls))[1]].values()
     assert {place(call.theirs)[1], place(there.theirs)[1]} == {port for each in ports for port in each}
     scene.finish(call)
+
+
+@pytest.mark.parametrize("offers", ["call", "target"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_side_that_waits_while_its_rtpengine_starts_anew_is_at_its_ports_when_the_consultation_ends(offers, times):
+    """Those who consult are at that rtpengine again before the side that waits is, which has no part of their call."""
+    engines = VirtualRtpEngines()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = keypad_scene(parameters={"media": parameters}, rtpengines=engines)
+    call = talking(scene)
+    party = scene.vendor.only_call
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_for(1_000)
+    target = scene.vendor.calls[-1]
+    for _ in range(times):
+        engines.lose("one")
+        engines.up |= {"one": True, "two": False}
+        for _ in range(10):
+            scene.poll_rtpengines(wait_ms=500)
+    side = {"call": call, "target": target}[offers]
+    scene.propose(side, "a=sendonly")
+    scene.propose(side)
+    press(scene, call, "*0")
+    for _ in range(10):
+        scene.poll_rtpengines(wait_ms=500)
+    assert target.is_over
+    open_ports = {port for legs in engines.calls.values() for ports in legs.values() for port in ports}
+    assert {place(each.theirs)[1] for each in (call, party)} <= open_ports
+    scene.expect_nothing_left(call)
 
 
 def test_calls_move_to_the_relay_where_no_other_works_and_that_is_wanted():

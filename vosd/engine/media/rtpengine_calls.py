@@ -269,8 +269,10 @@ class RtpEngineCalls:
         Not the answer where it gets another description meanwhile: the latest one says which legs are connected.
         """
         call = offer.author.rtp_call
-        if call is None or call not in self._legs or call != answer.author.rtp_call:
+        if call is None or call != answer.author.rtp_call:
             return
+        if not {offer.author.number, answer.author.number} <= self._legs.get(call, set()):
+            return  # one of them was there before that rtpengine was started anew, and is moved later
         number = self._count_given(call)
         self._answered.pop(call, None)
         for author in (offer.author, answer.author):
