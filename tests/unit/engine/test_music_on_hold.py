@@ -162,6 +162,19 @@ def test_it_goes_on_where_the_holder_is_refused_what_it_proposes_next(status):
     scene.finish(call)
 
 
+def test_a_side_that_has_refused_the_audio_of_the_holder_is_played_nothing():
+    """It takes video alone; the record names no music that it has heard."""
+    scene, relay = scene_with()
+    video = "m=video 30002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    answer = ANSWER.replace("m=audio 30000", "m=audio 0") + video
+    call, there = scene.talk(Intent(OFFER + video), answers(body=answer))
+    call.will("INVITE", Reply(200, revised(OFFER + video).replace("m=video", "a=sendonly\r\nm=video")))
+    there.ask("INVITE")  # it is sent the offer of the holder
+    run(scene)
+    assert playing(relay) == {}
+    assert json.loads(scene.finish(call).media)["played"] == []
+
+
 def test_the_latest_description_says_which_side_holds():
     scene, relay = scene_with()
     call, party = scene.talk()

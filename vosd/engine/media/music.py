@@ -419,10 +419,11 @@ def _formats(medium: Medium) -> set[tuple[int, str, int]]:
 
 
 def _audio(session: bytes) -> Medium | None:
-    """Return the audio of a description, if it has some without encryption."""
+    """Return the audio of a description, if it uses some without encryption."""
     try:
         described = media_of(session)
     except BadSession:
         return None
     found = described[audio_place(described)] if described else None
-    return found if found is not None and found.kind == "audio" and found.transport in _PLAIN else None
+    is_plain = found is not None and found.kind == "audio" and found.port and found.transport in _PLAIN
+    return found if is_plain else None
