@@ -350,6 +350,29 @@ def test_a_side_that_comes_to_another_family_gets_a_port_of_it_once_that_is_agre
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("used", ["audio", "image"])
+def test_a_side_that_comes_to_another_family_without_its_first_medium_gets_a_port_of_it(used):
+    """What it has described of a medium that it does not use any more, or never has, is of the family before."""
+    above, audio = OFFER.split("m=audio", 1)
+    fax = "m=image 20002 udptl t38\r\n"
+    if used == "audio":
+        first = f"{above}m=video 0 RTP/AVP 96\r\nm=audio{audio}"
+        then = revised(in_version_6(first))
+    else:
+        first = OFFER + fax.replace("20002", "0")
+        then = revised(in_version_6(OFFER.replace("m=audio 20000", "m=audio 0"))) + fax
+    scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
+    answer = ANSWER if used == "image" else first.replace("192.0.2.10", "192.0.2.20")
+    call, there = scene.talk(Intent(first), answers(body=answer))
+    there.mine = answer if used == "audio" else ANSWER + fax
+    call.ask("INVITE", body=then)
+    scene.wire.run_for(1_000)
+    medium = media_of(call.theirs.encode())[1]
+    assert (medium.kind, medium.host) == (used, SIX)
+    assert relay.at(medium.port).port.host == SIX
+    scene.finish(call)
+
+
 def test_a_vendor_that_offers_first_gets_a_port_of_its_family():
     """The caller leaves its description for the ACK."""
     scene, _ = scene_with(media_addresses=BOTH_FAMILIES)

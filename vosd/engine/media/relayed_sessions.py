@@ -74,7 +74,7 @@ class RelayedSessions:
         assert ports is not None
         places: list[Place | None] = []
         listeners, addresses = self._parts.listeners, self._parts.addresses
-        address = address_of(passing.leg, listeners, addresses)
+        usual = address_of(passing.leg, listeners, addresses)
         before = own.ports, own.sources, theirs.ports, theirs.sources
         own.audio = theirs.audio = audio_place(described) if len(described) > 1 else 0
         is_first = passing.is_first
@@ -85,6 +85,10 @@ class RelayedSessions:
                 continue
             port = own.ports[index] if index < len(own.ports) else None
             far = theirs.ports[index] if index < len(theirs.ports) else None
+            other = own.sources[index] if index < len(own.sources) else None
+            host = "" if other is None else other.host
+            is_usual = not host or (":" in host) is (":" in usual.bind)
+            address = usual if is_usual else address_of(passing.leg, listeners, addresses, host)
             if port is None:
                 port = ports.open(own, index, address, now)
             elif (port.rtcp is None or port.host != address.bind) and message is not None and not proposes(message):
@@ -94,7 +98,6 @@ class RelayedSessions:
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
             if port is None or far is None:
                 return None
-            other = own.sources[index] if index < len(own.sources) else None
             is_multiplexed = medium.is_multiplexed and far.rtcp is None  # it is answered without at a pair of ports
             was = theirs.sources[index] if index < len(theirs.sources) else None
             # The author may have a later description than one that the reader is sent again.

@@ -91,7 +91,7 @@ def address_of(
     own = addresses[flow] if flow < len(addresses) else ()
     media, host, opened = leg.facts.media, described, ""
     if media is not None and not host:
-        source = media.sources[0] if media.sources else None
+        source = media.sources[media.audio] if media.audio < len(media.sources) else None
         host = "" if source is None else source.host
     if len(own) == 1 and (":" in own[0].announced) is (":" in (host or leg.host)):
         return own[0]
