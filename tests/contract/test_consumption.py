@@ -371,6 +371,18 @@ async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_sho
     assert await owed({"acme": own}) == {"acme": ("50.00", "30.00", "booked before")}
 
 
+async def test_a_minimum_that_late_calls_have_reached_since_is_shown_as_booked(database):
+    office = office_on(database, account("acme", minimum_consumption=Decimal(5)), now=STARTED + 60 * DAY_MS)
+    parties = {"customer_account": "acme", "fee": Decimal(4)}
+    await SqlBooks(database).book([answered_call(1, **parties)])
+    month = BookMinimums(Month(2026, 9))
+    (booked,) = await book_minimums(office, operator(), month)
+    await SqlBooks(database).book([answered_call(2, **parties)])
+    (again,) = await book_minimums(office, operator(), month)
+    shown = [(each.consumed, each.charged, each.outcome) for each in (booked, again)]
+    assert shown == [("4.00", "1.00", "booked"), ("8.00", "1.00", "booked before")]
+
+
 async def test_an_account_that_was_in_a_file_between_two_times_in_the_database_owes_its_minimum(owed, database):
     """Calls that began behind its end say so, not those that went on over it."""
 

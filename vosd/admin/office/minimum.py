@@ -149,26 +149,26 @@ async def book_for(
             sheets.append(before or _sheet(defined, month, None, "0.00", minimum))
             continue
         account = msgspec.structs.replace(defined, minimum_consumption=minimum)
+        before = await _booked_before(account, month, stores.payments, payment, other)
         try:
             consumed = await stores.consumption.consumed(account.id, roles_of(account), since, until)
         except DroppedPeriod:
-            before = await _booked_before(account, month, stores.payments, payment, other)
             if before is None:
                 raise
             sheets.append(before)
             continue
-        missing = shortfall(minimum, consumed)
         shown = format_amount(consumed)
-        if not missing:
+        if before is not None:  # whatever calls were booked or corrected since: the entry stays
+            sheets.append(msgspec.structs.replace(before, consumed=shown))
+            continue
+        if not (missing := shortfall(minimum, consumed)):
             sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
             continue
         if waiting is not None:
             sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.WAITING, unbooked=waiting))
             continue
-        receipt = await stores.payments.earlier(replace(payment, reference=other))
-        if receipt is None:
-            memo = f"minimum {format_amount(minimum)}, consumed {shown}"
-            receipt = await stores.payments.add(replace(payment, amount=-missing, memo=memo))
+        memo = f"minimum {format_amount(minimum)}, consumed {shown}"
+        receipt = await stores.payments.add(replace(payment, amount=-missing, memo=memo))
         outcome = MinimumOutcome.BOOKED_BEFORE if receipt.repeated else MinimumOutcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
     if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
