@@ -226,6 +226,8 @@ class Proposal:
     ) -> None:
         """Acknowledge the far side's 200 to a re-INVITE."""
         answer = self.far.as_sent(answer, self.far.sessions.remote)
+        if answer:
+            self.far.moved()  # after a transfer it is of another call than the side that has answered
         headers, dialog = SDP if answer else "", self.far.usable_dialog
         self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 

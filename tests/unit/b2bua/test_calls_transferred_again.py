@@ -1,6 +1,7 @@
 """Two sides that a transfer has connected: either of them transfers the other one once more (ADR 193)."""
 
 import pytest
+from doubles.data.sessions import follows, revised
 from doubles.desk_scene import (
     DESK,
     MATE,
@@ -20,6 +21,7 @@ from doubles.killed import KilledScene, interrupt
 from doubles.virtual.customer import OutgoingCall
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.scene import Scene
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -256,6 +258,29 @@ def test_the_phone_connects_its_caller_with_one_that_it_has_called(scene):
     records = by_number(scene)
     assert records[MATE].hangup_source == "callee"
     assert records[DESK].ended_at == records[TARGET].ended_at > records[MATE].ended_at
+
+
+def test_a_side_that_was_sent_the_answer_of_another_call_in_an_ack_is_sent_a_later_version_after_a_kill(scene):
+    """RFC 3264 section 8: one of the same version is the same description, and this side would keep that of before."""
+    desk, _ = registered(scene)
+    first, second = dialled(scene, desk, TARGET), dialled(scene, desk, SECOND)
+    attended(first, second)
+    scene.wire.run_for(3_000)
+    party, target = scene.vendor.calls
+    party.will("INVITE", Reply(200, revised(party.mine, "a=sendonly")))
+    target.ask("INVITE")  # its answer to the party's offer is in its ACK
+    scene.wire.run_for(3_000)
+    before = party.theirs
+    interrupt(scene)
+    scene.wire.run_for(3_000)
+    target.propose()
+    scene.wire.run_for(1_000)
+    assert target.got["INVITE"] == [200, 200]
+    assert party.theirs != before
+    assert follows(before, party.theirs)
+    target.hang_up()
+    scene.wire.run_for(3_000)
+    scene.expect_nothing_left()
 
 
 @pytest.mark.parametrize("is_first", [True, False])
