@@ -153,6 +153,20 @@ def test_a_trunk_that_did_not_change_is_checked_again_when_sounds_change(site):
         load(path, {}, remembered=remembered)
 
 
+def test_a_trunk_that_did_not_change_is_checked_again_when_a_file_is_too_long_for_its_announcement(site, files):
+    media = "media: {engine: relay, sounds: {busy: sounds/busy.g729}}"
+    path, remembered = site.write("vosd.yaml", with_trunk(site, "announcements: {Busy: busy}", media)), Remembered()
+    (files / "busy.g729").write_bytes(bytes(30_000))
+    before = load(path, {}, remembered=remembered).catalogue.mapping_gateways["acme-pbx"]
+    (files / "busy.g729").write_bytes(bytes(31_000))
+    with pytest.raises(
+        ConfigError, match=r"announcements\.Busy: value 'busy, 31 seconds': expected a sound of at most 30"
+    ):
+        load(path, {}, remembered=remembered)
+    (files / "busy.g729").write_bytes(bytes(20_000))
+    assert load(path, {}, remembered=remembered).catalogue.mapping_gateways["acme-pbx"] is before
+
+
 def test_values_are_written_as_they_are_read():
     assert sound_name().write(sound_name().read("NONE")) == "none"
     assert sounds_by_reason().read({"user-busy".replace("user-", ""): "a"}) == {"Busy": "a"}

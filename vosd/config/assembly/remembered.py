@@ -66,6 +66,8 @@ class Remembered:
         self.chosen: Mapping[tuple[str, Chooses], Mapping[str, Definition[Any]]] = {}
         """Definitions of a list that a function has chosen, by name."""
         self.where = Whereabouts()
+        self.long_sounds: Set[str] = frozenset()
+        """Sounds that no item may announce."""
         self.templates: frozenset[str] = frozenset()
         """Templates on which items of files are built, and perhaps others on which some were."""
         self.shapes: dict[Shape, Shape] = {}
@@ -134,6 +136,7 @@ class Remembered:
         self.templates = frozenset(read.templates)
         self.whole = {name: whole._replace(change=None) for name, whole in read.whole.items()}
         self.reaches = read.reaches
+        self.long_sounds = read.long_sounds
         self.chosen = read.chosen_by
         self.reused.renew()
         free(replaced)
@@ -151,6 +154,7 @@ class ReadItems:
         self.templates: set[str] = {*remembered.templates} if uses_known else set()
         """As in ``Remembered``."""
         self.whole: dict[str, Whole] = {}
+        self.long_sounds: Set[str] = frozenset()
         self.reaches: Mapping[str, Reach] = {}
         self.reaches_read: dict[str, Reach] = {}
         """Reach of each routing gateway that was read, with the section that it was read from."""
@@ -222,6 +226,16 @@ class ReadItems:
             found = edited(last, whole.change.gone | read.keys(), now)
         self.chosen_by[list_name, chooses] = found
         return found.values()
+
+    def note_long_sounds(self, names: Set[str]) -> None:
+        """Note which sounds no item may announce.
+
+        Raises:
+            DoubtfulError: with other files under the same names, items that are known might be refused.
+        """
+        if self.uses_known and names != self._remembered.long_sounds:
+            raise DoubtfulError
+        self.long_sounds = names
 
     def note_reaches(self, read: Mapping[str, Reach]) -> Iterable[Reach]:
         """Return where all routing gateways are; those of ``read`` were read."""

@@ -41,6 +41,7 @@ from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.keys.trunks import MappingGatewayKeys, PhoneKeys, RoutingGatewayKeys
 from vosd.config.reader.items import names_file
+from vosd.media.sounds import ANNOUNCEMENT_MS_MAX
 from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
@@ -115,10 +116,12 @@ def source_of(
     Raises:
         DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
+    sounds = read_sounds(keys.media.sounds or {}, settings, problems)
+    items.note_long_sounds({name for name, each in sounds.items() if each.duration_ms > ANNOUNCEMENT_MS_MAX})
     call_parameters = replace(
         _call_parameters(keys, parameters, currencies.decimals),
         destination_classes=destination_classes,
-        sounds=read_sounds(keys.media.sounds or {}, settings, problems),
+        sounds=sounds,
         stir=stir,
     )
     check_played(call_parameters, settings, problems)
