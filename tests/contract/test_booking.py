@@ -341,3 +341,34 @@ async def test_the_standings_of_some_accounts_are_those_of_all(store):
     some = await store.books.standings_of(["a", "c", "unknown"])
     assert some.standings == {name: everything[name] for name in ("a", "c")}
     assert (await store.books.standings_of([])).standings == {}
+
+
+async def test_a_new_account_takes_the_first_currency_that_a_batch_names(store):
+    plain, named = answered_call(1, customer_account="acme"), answered_call(2, customer_account="acme")
+    without = tuple(msgspec.structs.replace(each, currency=None) for each in plain.postings)
+    await store.books.book([msgspec.structs.replace(plain, postings=without), named])
+    assert await store.books.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_a_record_in_another_currency_leaves_its_accounts_with_their_rows(store):
+    await store.books.book([answered_call(1, customer_account="acme")])
+    mark = (await store.books.standings()).mark
+    other = answered_call(2, customer_account="acme", vendor_account="globex")
+    euros = tuple(msgspec.structs.replace(each, currency="EUR") for each in other.postings)
+    with pytest.raises(RejectedRecords) as refused:
+        await store.books.book([msgspec.structs.replace(other, postings=euros)])
+    assert refused.value.booked.standings == {"acme": Standing(-FEE, 1), "globex": Standing(Decimal(0), 0)}
+    changed = await store.books.standings(mark)
+    assert (changed.standings, changed.currencies) == ({"globex": Standing(Decimal(0), 0)}, {"globex": "EUR"})
+
+
+async def test_a_balance_that_no_column_holds_is_refused_with_its_call(store):
+    most = Decimal(90000000000)
+    paid = Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=most)
+    await store.payments.add(paid)
+    large = answered_call(1, customer_account="acme", vendor_account="globex", fee=Decimal(-999999999999))
+    with pytest.raises(RejectedRecords) as refused:
+        await store.books.book([large])
+    assert refused.value.booked.standings == {}
+    assert await store.queries.standing("globex") is None
+    assert await store.queries.standing("acme") == Standing(most, 1)

@@ -1,6 +1,7 @@
 """Promises of ``SqlPayments``, over memory, SQLite and MariaDB."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from vosd.storage import payments as payments_module
 from vosd.storage.driver_errors import BalanceTooLarge, ContentRefused
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
+    BalanceMoved,
     EntryKind,
     MoneyTransfer,
     NoSuchAccount,
@@ -107,10 +109,48 @@ async def test_hostile_memos_and_references_are_only_text(store):
     assert (await store.payments.add(payment("5", reference=text))).repeated
 
 
-async def test_an_amount_that_no_column_holds_is_refused_and_books_nothing(database):
-    with pytest.raises(ContentRefused):
-        await SqlPayments(database).add(payment("9999999999999"))
-    assert await SqlQueries(database).standing("acme") is None
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        (payment("9999999999999"), BalanceTooLarge),
+        (payment("0.000000001"), ContentRefused),
+        (payment(account="a" * 65), ContentRefused),
+        (payment(account="acme "), ContentRefused),
+        (payment(reference="r" * 300), ContentRefused),
+        (payment("-1", kind=EntryKind.REFUND, least_left=Decimal(0), currency="USD"), TooLittleLeft),
+    ],
+)
+async def test_a_payment_that_is_refused_leaves_nothing(store, refused, error):
+    with pytest.raises(error):
+        await store.payments.add(refused)
+    assert (await store.books.standings()).standings == {}
+
+
+async def test_zero_beyond_what_was_asked_for_is_refused(store):
+    await store.payments.add(payment("5"))
+    zeroing = Payment(
+        account="acme", kind=EntryKind.ZERO, reference="close", made_at=STARTED, at_most=Decimal(-4), currency="USD"
+    )
+    with pytest.raises(BalanceMoved):
+        await store.payments.add(zeroing)
+    assert await store.books.currencies(["acme"]) == {"acme": None}
+    assert (await store.payments.add(replace(zeroing, at_most=Decimal(-5)))).after == 0
+
+
+async def test_receipts_have_the_number_of_their_entry_and_the_currency_of_the_account(store):
+    first = await store.payments.add(payment("5", currency="USD"))
+    numbers = await store.numbers()
+    assert (first.entry, first.currency) == (numbers["bank-1"], "USD")
+    assert await store.payments.add(payment("5")) == first._replace(repeated=True)
+    sent, received = await store.payments.transfer(transfer("3"))
+    assert received.entry == (await store.numbers())["move-1"]
+    assert (sent.currency, received.currency) == ("USD", "USD")
+
+
+async def test_a_repeated_payment_in_another_currency_is_refused(store):
+    await store.payments.add(payment("5", currency="USD"))
+    with pytest.raises(OtherCurrency):
+        await store.payments.add(payment("5", currency="EUR"))
 
 
 async def test_a_balance_that_no_column_holds_is_refused_by_its_amount_and_books_nothing(database):

@@ -1,6 +1,7 @@
 """Calls, ledger and balances in dictionaries; no method awaits, so each is one transaction."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,7 +16,9 @@ from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
 from vosd.cdr.ports import BookedBatch, ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage import schema
+from vosd.storage.books import check_size
 from vosd.storage.currencies import other_currency
+from vosd.storage.driver_errors import ContentRefused
 from vosd.storage.ports import (
     CallFilter,
     EntryKind,
@@ -26,6 +29,7 @@ from vosd.storage.ports import (
     StoredCall,
     UndoneEntry,
     both_or_none,
+    check_at_most,
     check_currency,
     check_rest,
     check_same_currency,
@@ -33,9 +37,11 @@ from vosd.storage.ports import (
 )
 from vosd.storage.queries import stored_attempt, stored_call, stored_charge
 from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
-from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
+from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, largest_money, moment_text
 from vosd.storage.validity import PaymentEntry, ValidityChange, memo_of, without_undone
 
+_AS_IN: Final = "mysql"
+"""Dialect whose columns limit amounts here."""
 _CDR_COLUMNS: Final = tuple(column.name for column in schema.cdr.columns)
 
 
@@ -67,6 +73,10 @@ class _Account:
     def set_expiry(self, expires_at: int | None, payment: Payment) -> None:
         self.expires_at = expires_at
         self.changes.append(ValidityChange(payment.made_at, memo_of(payment.reference), expires_at))
+
+
+class _OtherCurrencyHeld(Unstorable):
+    """A posting is in another currency than its account, which has its row all the same."""
 
 
 class MemoryStore:
@@ -124,16 +134,27 @@ class MemoryStore:
             RejectedRecords: the named records cannot be stored as they are; all others are booked.
         """
         refused: list[RejectedRecord] = []
-        touched: set[str] = set()
-        repeated: set[str] = set()
+        calls: list[PreparedCall] = []
+        currencies: dict[str, str | None] = {}
         for record in {each.call_id: each for each in records}.values():
             try:
-                if not self._book(record):
-                    repeated.add(record.call_id)
+                calls.append(_prepared(record))
             except Unstorable as fault:
                 refused.append(RejectedRecord(record, str(fault)))
             else:
-                touched |= {posting.account for posting in record.postings}
+                for posting in record.postings:
+                    currencies[posting.account] = currencies.get(posting.account) or posting.currency
+        touched: set[str] = set()
+        repeated: set[str] = set()
+        for call in calls:
+            try:
+                if not self._book(call, currencies):
+                    repeated.add(call.record.call_id)
+            except Unstorable as fault:
+                refused.append(RejectedRecord(call.record, str(fault)))
+                if not isinstance(fault, _OtherCurrencyHeld):
+                    continue  # its transaction was rolled back
+            touched |= {posting.account for posting in call.record.postings}
         standings = {account: self._accounts[account].standing for account in sorted(touched)}
         booked = BookedBatch(standings, frozenset(repeated))
         if refused:
@@ -178,16 +199,20 @@ class MemoryStore:
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
             TooLittleLeft: less than ``least_left`` would be left.
+            BalanceMoved: ``ZERO`` needs more than ``at_most``.
+            ContentRefused: the amount has too many digits, or account or reference is too long.
         """
         if is_trial:
             return await deepcopy(self).add(payment)
+        self._check(payment)
+        currency = self._settled(payment)
         earlier = self._earlier(payment)
         if earlier is not None:
-            return earlier
-        self._check_exists(payment)
-        check_rest(payment, self._settled(payment).standing.balance)
+            self._accounts[payment.account].currency = currency
+            return earlier._replace(currency=currency)
+        amount = self._amount_of(payment)
         self.commits += 1
-        receipt = self._pay(payment)
+        receipt = self._pay(payment, amount, currency)
         row = self._accounts[payment.account]
         if payment.kind is EntryKind.PAYMENT:
             row.payments.append(PaymentEntry(len(self.entries), payment.reference, payment.made_at))
@@ -222,22 +247,25 @@ class MemoryStore:
             NoSuchAccount: an account that is not configured has never been opened.
             OtherCurrency: the accounts have different currencies.
             TooLittleLeft: less than ``least_left`` would be left on the source.
+            ContentRefused: the amount has too many digits, or an account or the reference is too long.
         """
         if is_trial:
             return await deepcopy(self).transfer(transfer)
         source, target = transfer.payments
         for each in (source, target):
-            self._check_exists(each)
-        rows = [self._settled(each) for each in (source, target)]
-        check_same_currency(transfer, *(row.currency for row in rows))
+            self._check(each)
+        currencies = [self._settled(each) for each in (source, target)]
+        check_same_currency(transfer, *currencies)
         earlier = both_or_none(transfer, [self._earlier(each) for each in (source, target)])
         if earlier is not None:
-            return earlier
-        check_rest(source, rows[0].standing.balance)
+            for each, currency in zip((source, target), currencies, strict=True):
+                self._accounts[each.account].currency = currency
+            return earlier[0]._replace(currency=currencies[0]), earlier[1]._replace(currency=currencies[1])
+        amounts = [self._amount_of(each) for each in (source, target)]
         self.commits += 1
         receipts = []
-        for each in (source, target):
-            receipts.append(self._pay(each))
+        for each, amount, currency in zip((source, target), amounts, currencies, strict=True):
+            receipts.append(self._pay(each, amount, currency))
             made = PaymentEntry(len(self.entries), each.reference, each.made_at)
             self._accounts[each.account].payments.append(made)
         taken, given = receipts
@@ -283,18 +311,12 @@ class MemoryStore:
         row = self._accounts.get(account)
         return None if row is None else row.standing
 
-    def _book(self, record: CallRecord) -> bool:
-        """Book a call; return False where it is booked already."""
-        call = prepare(record, _AS_IT_IS)
-        postings = [
-            (
-                identifying(posting.account, ACCOUNT_LENGTH),
-                exact_money(posting.amount),
-                identifying(posting.reference, schema.REFERENCE_LENGTH),
-            )
-            for posting in record.postings
-        ]
+    def _book(self, call: PreparedCall, currencies: Mapping[str, str | None]) -> bool:
+        """Book a call; return False where it is booked already. Accounts without a row get one in any case."""
+        record = call.record
+        postings = [(each.account, each.amount, each.reference) for each in record.postings]
         if record.recorded and record.call_id in self._calls:
+            self._open_for(record, currencies)
             return False
         if len({(account, reference) for account, _, reference in postings}) < len(postings):
             message = f"two postings of call {record.call_id} have the same account and reference"
@@ -303,23 +325,26 @@ class MemoryStore:
             earlier = self._by_reference.get((account, CALL_KIND, reference))
             if earlier is not None:
                 if not record.recorded and earlier.call_id is None:
+                    self._open_for(record, currencies)
                     return False
                 message = f"reference {reference} of account {account} is booked for another call"
                 raise Unstorable(message)
-        held: dict[str, str | None] = {}
-        for posting in record.postings:
-            row = self._accounts.get(posting.account)
-            held.setdefault(posting.account, posting.currency if row is None else row.currency)
-        fault = other_currency(record, held)
+        after: dict[str, Decimal] = {}
+        for account, amount, _ in postings:
+            row = self._accounts.get(account)
+            after[account] = after.get(account, ZERO if row is None else row.standing.balance) + amount
+            if max(abs(amount), abs(after[account])) > largest_money(_AS_IN):
+                message = f"account {account} would have more than its column holds"
+                raise Unstorable(message)
+        self._open_for(record, currencies)
+        fault = other_currency(record, {account: self._accounts[account].currency for account, _, _ in postings})
         if fault is not None:
-            raise Unstorable(fault)
-        self.commits += 1
+            raise _OtherCurrencyHeld(fault)
         if call.cdr is not None:
             self._calls[record.call_id] = _stored(call, self.commits)
         elif call.charges:
             self.charges_without_cdr[record.call_id] = tuple(map(stored_charge, call.charges))
         for account, amount, reference in postings:
-            self._open(account, held[account])
             if amount:
                 self._append(account, amount, CALL_KIND, reference, call.ledger_key, record.ended_at)
         return True
@@ -331,31 +356,59 @@ class MemoryStore:
         here = (self._by_reference.get((each.account, CALL_KIND, each.reference)) for each in record.postings)
         return bool(postings) and not any(here)
 
+    def _open_for(self, record: CallRecord, currencies: Mapping[str, str | None]) -> None:
+        self.commits += 1
+        for posting in record.postings:
+            self._open(posting.account, currencies[posting.account])
+
     def _open(self, account: str, currency: str | None = None) -> _Account:
         return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self.commits, currency))
 
     def _earlier(self, payment: Payment) -> Receipt | None:
+        with _refused():
+            identifying(payment.reference, schema.REFERENCE_LENGTH)
         found = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
-        return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after, found.memo)
+        if found is None:
+            return None
+        number = self.entries.index(found) + 1
+        return receipt_of_earlier(payment, found.amount, found.balance_after, found.memo, number)
 
-    def _check_exists(self, payment: Payment) -> None:
+    def _check(self, payment: Payment) -> None:
+        """Check the name of an account, and whether it must exist and does not."""
+        with _refused():
+            identifying(payment.account, ACCOUNT_LENGTH)
         if payment.must_exist and payment.account not in self._accounts:
             message = f"account {payment.account} is in no ledger"
             raise NoSuchAccount(message)
 
-    def _settled(self, payment: Payment) -> _Account:
-        """Return the row of an account, in the currency of the payment where it had none."""
-        row = self._open(payment.account)
-        if row.currency is None or not row.standing.seq:
-            row.currency = payment.currency or row.currency
-        check_currency(payment, row.currency, has_entries=bool(row.standing.seq))
-        return row
+    def _settled(self, payment: Payment) -> str | None:
+        """Return the currency of an account: that of the payment where it had none."""
+        row = self._accounts.get(payment.account)
+        if row is None or row.currency is None or not row.standing.seq:
+            return payment.currency or (None if row is None else row.currency)
+        check_currency(payment, row.currency, has_entries=True)
+        return row.currency
 
-    def _pay(self, payment: Payment) -> Receipt:
-        before = self._accounts[payment.account].standing.balance
-        amount = -before if payment.kind is EntryKind.ZERO else payment.amount
-        self._append(payment.account, amount, payment.kind.value, payment.reference, None, memo=payment.memo)
-        return Receipt(before, before + amount, repeated=False)
+    def _amount_of(self, payment: Payment) -> Decimal:
+        """Return the amount of an entry, or refuse it; nothing is changed yet."""
+        row = self._accounts.get(payment.account)
+        before = ZERO if row is None else row.standing.balance
+        check_rest(payment, before)
+        amount = payment.amount
+        if payment.kind is EntryKind.ZERO:
+            amount = -before
+            check_at_most(payment, amount)
+        check_size(payment.account, amount, before + amount, _AS_IN)
+        with _refused():
+            return exact_money(amount)
+
+    def _pay(self, payment: Payment, amount: Decimal, currency: str | None) -> Receipt:
+        row = self._open(payment.account)
+        row.currency = currency
+        before = row.standing.balance
+        memo = None if payment.memo is None else descriptive(payment.memo, schema.MEMO_LENGTH)
+        self._append(payment.account, amount, payment.kind.value, payment.reference, None, memo=memo)
+        return Receipt(before, before + amount, repeated=False, entry=len(self.entries), currency=currency)
 
     def _append(
         self,
@@ -373,6 +426,15 @@ class MemoryStore:
         entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id, ended_at, memo)
         self.entries.append(entry)
         self._by_reference[account, kind, reference] = entry
+
+
+def _prepared(record: CallRecord) -> PreparedCall:
+    call = prepare(record, _AS_IT_IS)
+    for posting in record.postings:
+        identifying(posting.account, ACCOUNT_LENGTH)
+        exact_money(posting.amount)
+        identifying(posting.reference, schema.REFERENCE_LENGTH)
+    return call
 
 
 def _fits(record: CallRecord, wanted: CallFilter) -> bool:
@@ -411,6 +473,15 @@ def _stored(call: PreparedCall, export_seq: int) -> StoredCall:
     assert call.cdr is not None, "only a call with a row is stored"
     row = dict(zip(_CDR_COLUMNS, (export_seq, *call.cdr), strict=True))
     return stored_call(row, map(stored_attempt, call.attempts), map(stored_charge, call.charges))
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Raise ContentRefused where a value is Unstorable."""
+    try:
+        yield
+    except Unstorable as error:
+        raise ContentRefused(str(error)) from error
 
 
 def _optional(check: Any) -> Any:
