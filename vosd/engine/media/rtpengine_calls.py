@@ -665,13 +665,15 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: b
 
 
 def _with_new_handshake(order: RtpOffer | RtpAnswer, wanted: RtpSessionWanted) -> RtpOffer | RtpAnswer:
-    """Return the order for a reader that comes from another call of its rtpengine; it makes a new handshake if by DTLS.
+    """Return the order for a reader that comes from another call of its rtpengine; a browser makes a new handshake.
 
     All calls of an rtpengine have one certificate, and a browser makes a new handshake where the fingerprint is another
-    one: so it is that of another hash function.
+    one: so it is that of another hash function. Telephones have no ICE as a rule: they make one for another port, and
+    many, such as those of PJSIP, read fingerprints by SHA-1 and SHA-256 alone.
     """
-    said = wanted.reader.said
-    if wanted.form is None or wanted.form.protection is not Protection.DTLS or b"a=fingerprint:" not in said:
+    said, form = wanted.reader.said, wanted.form
+    is_browser = form is not None and form.protection is Protection.DTLS and wanted.reader.has_ice
+    if not is_browser or b"a=fingerprint:" not in said:
         return order
     digest = "SHA-256" if b"a=fingerprint:sha-512" in said else "SHA-512"
     return msgspec.structs.replace(order, digest=digest)
