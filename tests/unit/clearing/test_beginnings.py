@@ -99,8 +99,17 @@ def test_a_row_may_have_the_length_or_the_billed_seconds() -> None:
 
 
 def test_a_call_that_had_ended_before_a_row_is_not_its_call() -> None:
-    ours = [sent(0, "44", 5, setup_ms=1_000), sent(1, "44", 5, setup_ms=60_000)]
-    assert paired(ours, [row(30_000, "4420", 5, 1)], early_ms=3_600_000) == {1: 1}
+    short, long = 1_000, 60_000
+    for setups, place in (((short, long), 1), ((long, short), 0)):
+        ours = [sent(at, "44", 5, setup_ms=setup_ms) for at, setup_ms in enumerate(setups)]
+        assert paired(ours, [row(30_000, "4420", 5, 1)], early_ms=3_600_000) == {place: 1}
+
+
+@pytest.mark.parametrize(("first", "second", "place"), [(0, 3_000, 1), (1_000, 3_500, 0), (2_500, 3_000, 0)])
+@pytest.mark.parametrize("seconds", [60, 61])
+def test_a_row_takes_the_nearest_call_before_or_after_it(first: int, second: int, place: int, seconds: int) -> None:
+    ours = [sent(first, "44", 60), sent(second, "44", seconds)]
+    assert paired(ours, [row(2_000, "4420", 60, 1)]) == {place: 1}
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -108,19 +117,27 @@ def test_as_many_rows_as_possible_have_a_call(seed: int) -> None:
     random = Random(seed)
     ours = sorted(
         (
-            sent(random.randrange(12_000), random.choice(("", "4", "44", "442")), random.choice((60, 61, 63)))
-            for _ in range(random.randrange(2, 14))
+            sent(
+                1_000 * random.randrange(12),
+                random.choice(("", "4", "44", "442")),
+                random.choice((1, 4)),
+                6,
+                1_000 * random.randrange(4),
+            )
+            for _ in range(random.randrange(2, 24))
         ),
         key=lambda call: call.at,
     )
     rows = sorted(
         (
-            row(random.randrange(12_000), random.choice(("441", "4421", "33", "45")), random.choice((60, 62, 65)), line)
-            for line in range(random.randrange(2, 14))
+            row(
+                1_000 * random.randrange(12), random.choice(("441", "4421", "33", "45")), random.choice((1, 3, 6)), line
+            )
+            for line in range(random.randrange(2, 24))
         ),
         key=lambda call: call.at,
     )
-    found = paired(ours, rows)
+    found = paired(ours, rows, early_ms=8_000)
     by_line = {each.line: each for each in rows}
     assert all(_fits(ours[place], by_line[line]) for place, line in found.items())
     assert len(found) == len(set(found.values())) == _most(ours, rows)
@@ -129,8 +146,9 @@ def test_as_many_rows_as_possible_have_a_call(seed: int) -> None:
 def _fits(ours: SentCall, theirs: BilledCall) -> bool:
     return (
         theirs.number.startswith(ours.number)
-        and -4_000 <= ours.at - theirs.at <= 4_000
-        and abs(ours.duration_ms - theirs.duration_ms) <= 2_000
+        and -8_000 <= ours.at - theirs.at <= 4_000
+        and theirs.at <= ours.started_at + ours.from_invite_ms + TOLERANCE_MS
+        and (abs(ours.duration_ms - theirs.duration_ms) <= 2_000 or theirs.duration_ms == 1_000 * ours.billed_seconds)
     )
 
 

@@ -102,7 +102,7 @@ def test_a_small_share_of_each_period_is_found_in_the_sum_of_the_hour():
     assert (one.since, one.until) == (BEGIN, HOUR)
 
 
-@pytest.mark.parametrize(("share", "deviates"), [("1.005", False), ("1.02", True)])
+@pytest.mark.parametrize(("share", "deviates"), [("1.005", False), ("1.0101", False), ("1.02", True)])
 def test_less_than_the_percentage_is_none(share, deviates):
     calls = [each._replace(amount=each.amount * 100) for each in CALLS]
     dearer = [each._replace(amount=each.amount * Decimal(share)) for each in calls]
@@ -130,7 +130,7 @@ def test_seconds_are_compared_where_the_currencies_differ():
 
 @pytest.mark.parametrize(("seconds", "at", "deviates"), [(60, 7_000, False), (61, 7_000, True), (90, 0, False)])
 def test_of_two_currencies_more_than_a_minute_counts_that_is_not_at_a_border(seconds: int, at: int, deviates: bool):
-    more = call(LAST + at, "50", seconds=seconds)
+    more = call(LAST + at, "0.50", seconds=seconds)
     assert bool(found(add_up([more]), {}, has_money=False)) is deviates
 
 

@@ -89,6 +89,26 @@ def test_a_price_alone_tells_the_unit(seconds, rate, text):
     assert verdict(sent(seconds), billed(seconds, by(rate, seconds))) == (BillClass.UNIT_DIFFERS, text)
 
 
+def test_the_unit_is_told_from_a_rate_whose_price_is_that_of_a_cycle():
+    ours = applied_rate("0.0246", 120, per_cycle=True)
+    theirs = billed(65, by(applied_rate("0.0123", 1), 65))
+    assert verdict(sent(65, ours), theirs, ours) == (BillClass.UNIT_DIFFERS, "their unit is 1 s")
+
+
+def test_the_seconds_that_a_vendor_bills_say_its_price_where_the_file_says_none():
+    theirs = billed(65, None, 120)
+    assert Judge(2_000).verdict(sent(65), theirs, RATE).amount == by(applied_rate("0.0123", 60), 65)
+
+
+def test_a_unit_explains_no_other_length():
+    theirs = billed(90, by(applied_rate("0.0123", 60), 65))
+    assert verdict(sent(65), theirs) == (BillClass.DURATION_DIFFERS, "")
+
+
+def test_a_call_of_no_seconds_that_costs_something_has_another_rate():
+    assert verdict(sent(0), billed(0, "0.01")) == (BillClass.RATE_DIFFERS, "")
+
+
 def test_of_several_units_that_fit_that_of_the_call_before_holds():
     judge, rate = Judge(2_000), applied_rate("0.0123", 30)
     for seconds in (65, 20):
@@ -136,6 +156,8 @@ def test_a_begun_second_may_count_as_a_whole_one():
 def test_another_duration_explains_the_price_also_within_the_tolerance():
     assert verdict(sent(60), billed(90, by(RATE, 90))) == (BillClass.DURATION_DIFFERS, "their duration")
     assert verdict(sent(60), billed(61, by(RATE, 61))) == (BillClass.DURATION_DIFFERS, "their duration")
+    rate = applied_rate("0.0123", 60)
+    assert verdict(sent(60, rate), billed(130, by(rate, 130)), rate) == (BillClass.DURATION_DIFFERS, "their duration")
 
 
 def test_the_beginning_of_the_billing_is_recognised():
@@ -143,6 +165,8 @@ def test_the_beginning_of_the_billing_is_recognised():
     assert verdict(sent(60), theirs) == (BillClass.DURATION_DIFFERS, "billed from the INVITE")
     theirs = billed(60, by(RATE, 80), 80)
     assert verdict(sent(60), theirs) == (BillClass.DURATION_DIFFERS, "billed from the INVITE")
+    at_once = sent(60, from_invite_ms=60_000)
+    assert verdict(at_once, billed(60, by(RATE, 61), 61)) == (BillClass.UNIT_DIFFERS, ""), "it has not rung"
 
 
 def test_another_price_is_another_rate_and_its_minute_is_said():
@@ -160,6 +184,9 @@ def test_prices_with_tax_are_compared_with_tax():
     assert found == (BillClass.RATE_DIFFERS, "price of 0.02 a minute")
     without = verdict(sent(600, taxed, cost=charge.fee), billed(600, "0.237"), taxed)
     assert without == (BillClass.RATE_DIFFERS, "price of 0.0237 a minute")
+    exempt = msgspec.structs.replace(taxed, policy=rating_policy(tax_exempt=True))
+    untaxed = verdict(sent(600, exempt), billed(600, "0.237"), exempt, includes_tax=True)
+    assert untaxed == (BillClass.RATE_DIFFERS, "price of 0.0237 a minute")
 
 
 def test_the_price_of_before_a_correction_is_named_and_no_rounding_that_fits_it_by_chance():
@@ -189,7 +216,7 @@ def test_without_steps_the_class_follows_from_what_differs():
 
 def test_equal_lengths_seconds_and_prices_are_equal():
     judge, ours = Judge(2_000), sent(60)
-    assert judge.is_equal(ours, billed(61.9, ours.cost, 60))
+    assert judge.is_equal(ours, billed(62, ours.cost, 60))
     assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, "1.2")), "the file has billed seconds alone"
     assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, "1.2", 120)), "in both columns"
     assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, None, 120))

@@ -102,6 +102,13 @@ def test_a_row_that_the_vendor_has_twice_is_said_to_be_repeated():
     assert {(each.theirs and each.theirs.line, each.is_repeated) for each in pairs} == {(2, False), (3, True)}
 
 
+@pytest.mark.parametrize(("at_s", "is_repeated"), [(100, True), (3_700, True), (9_999, False)])
+def test_a_row_of_the_hour_that_comes_twice_is_repeated_where_the_other_has_a_call(at_s, is_repeated):
+    rows = [BilledCall(100_000, NUMBER, line, "", 60_000, None, Decimal(1), 3_600_000) for line in (2, 3)]
+    pairs = list(Matcher(3_000, 2_000).pairs([sent(at_s)], rows))
+    assert [each.is_repeated for each in pairs if each.ours is None] == [is_repeated] * (1 if is_repeated else 2)
+
+
 @pytest.mark.parametrize(
     ("number", "strip", "expected"),
     [
