@@ -742,7 +742,11 @@ async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> N
         raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
     if draft.follows is None:
         # Sums of dropped payments are kept for the first issued invoice alone (``keep_credits``).
-        check_there((await dropped_before(connection)).payments, draft.begin_until, "ledger entries")
+        try:
+            check_there((await dropped_before(connection)).payments, draft.begin_until, "ledger entries")
+        except DroppedPeriod as error:
+            message = f"the first invoice of account {draft.account} cannot begin there any more: {error}"
+            raise DroppedPeriod(f"{message}; begin with a later period (vosd invoice run --anew)") from error
 
 
 async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:
