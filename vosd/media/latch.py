@@ -166,15 +166,15 @@ class Latch:
                 return None
         elif ssrc == candidate.ssrc and candidate.sequence - sequence & SEQUENCE - 1 < len(candidate.held):
             return []  # a copy of a held packet: some networks deliver each packet twice
-        if not candidate.held or (sequence, ssrc) != (candidate.sequence + 1 & SEQUENCE - 1, candidate.ssrc):
+        if (sequence, ssrc) != (candidate.sequence + 1 & SEQUENCE - 1, candidate.ssrc):
             candidate.held.clear()
             candidate.begun_ns = now_ns
         candidate.held.append((data, now_ns))
         candidate.sequence, candidate.ssrc, candidate.seen_ns = sequence, ssrc, now_ns
         if len(candidate.held) < PACKETS:
             return []
-        if not (verdict := self._verdict(address[0])):
-            return self._kept(address, candidate, is_refused=verdict is False)
+        if not self._verdict(address[0]):
+            return self._kept(address, candidate)
         if self.believed is not None and last_ns >= candidate.begun_ns and address[:2] != self._announced:
             del self._candidates[address]  # the believed source sends, too
             return None
@@ -192,13 +192,12 @@ class Latch:
             return self._believe(address, [*held, (data, now_ns)])
         return self.consider(address, candidate.sequence + 1 if candidate else 0, 0, data, last_ns, now_ns)
 
-    def _kept(self, address: Address, candidate: _Candidate, *, is_refused: bool) -> list[Arrived] | None:
-        """Keep the packets of a source that is judged, as long as that may take; those of a refused one are dropped."""
-        if not is_refused and len(candidate.held) < HELD_MAX:
+    def _kept(self, address: Address, candidate: _Candidate) -> list[Arrived] | None:
+        """Keep the packets of a source that is judged, as long as that may take."""
+        if len(candidate.held) < HELD_MAX:
             return []
         del self._candidates[address]
-        if not is_refused:
-            self._verdicts.pop(address[0], None)  # the switch has not answered: it may have been started again
+        self._verdicts.pop(address[0], None)  # the switch has not answered: it may have been started again
         return None
 
     def _is_eligible(self, address: Address, last_ns: int, now_ns: int) -> bool:

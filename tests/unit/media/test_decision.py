@@ -34,7 +34,7 @@ def test_with_the_defaults(caller, callee, decision):
 
 
 def test_behind_nat_alone():
-    assert step(HOME, PUBLIC, between_networks=False) == 7
+    assert step(HOME, PUBLIC, between_networks=False) == step(PUBLIC, HOME, between_networks=False) == 7
     assert step(HOME, PUBLIC, between_networks=False, behind_nat=False) == 8
     assert step(HOME, HOME, between_networks=False, same_nat=True) == 7
     assert step(HOME, HOME._replace(is_private=False), between_networks=False) == 7, (

@@ -265,10 +265,17 @@ def test_what_is_no_rtp_is_believed_from_the_announced_address_at_once():
     assert one.consider_unread(UNKNOWN, b"c", 0, 1) is None
 
 
+def test_control_packets_are_of_the_believed_source_or_else_of_an_announced_one():
+    one = latch(trust=MediaTrust.ANY)
+    assert (one.is_of_peer(PEER[0]), one.is_of_peer(UNKNOWN[0])) == (True, False)
+    sends(one, UNKNOWN, (1, 2, 3))
+    assert (one.is_of_peer(PEER[0]), one.is_of_peer(UNKNOWN[0])) == (False, True)
+
+
 def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     one = latch()
-    assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((b"a", b"b", b"c"))] == [
-        [], [], [(b"a", 0), (b"b", 1), (b"c", 2)],
+    assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((FAX, b"b", b"c"))] == [
+        [], [], [(FAX, 0), (b"b", 1), (b"c", 2)],
     ]  # fmt: skip
 
 
@@ -348,6 +355,7 @@ class TestJudgedSources:
         assert sends(one, PEER, range(3, 9)) == [None] * 6
         assert sends(one, OTHER_PORT, range(3)) == [None] * 3
         assert not one.is_of_peer(PEER[0])
+        assert asked == [(7, PEER[0])]
         one.expect(msgspec.structs.replace(description(), judged_for=7))
         sends(one, PEER, range(3))
         assert asked == [(7, PEER[0])] * 2
