@@ -5,8 +5,11 @@ import email
 from collections.abc import Sequence
 from email import policy
 from email.message import EmailMessage
+from typing import Final
 
 from e2e.conditions import a_moment
+
+_LINE_MAX: Final = 998
 
 
 class Postbox:
@@ -69,11 +72,15 @@ class Postbox:
             elif wanted == "data":
                 writer.write(b"354 go on\r\n")
                 text = await reader.readuntil(b"\r\n.\r\n")
+                if fault := _fault_of(text):
+                    self.faults.append(fault)
+                    writer.write(b"554 5.6.0 no mail\r\n")
+                    continue
                 if not text.isascii():  # RFC 5321 section 2.4: it does not offer 8BITMIME
                     self.faults.append("8-bit text")
                     writer.write(b"554 5.6.3 conversion required but not supported\r\n")
                     continue
-                message = email.message_from_bytes(text[:-3], policy=policy.default)
+                message = email.message_from_bytes(text[:-3].replace(b"\r\n..", b"\r\n."), policy=policy.default)
                 assert isinstance(message, EmailMessage)
                 self.mails.put_nowait(message)
                 await a_moment()  # real servers scan a mail before they answer
@@ -96,3 +103,10 @@ class Postbox:
         left = self.put_off.get(recipient, 0)
         self.put_off[recipient] = max(left - 1, 0)
         return left > 0
+
+
+def _fault_of(text: bytes) -> str:
+    """Return why a server refuses a mail by its form (RFC 5321 sections 2.3.8 and 4.5.3.1.6)."""
+    if b"\n" in text.replace(b"\r\n", b"") or b"\r" in text.replace(b"\r\n", b""):
+        return "the end of a line by half"
+    return "a line too long" if max(map(len, text.split(b"\r\n"))) > _LINE_MAX else ""

@@ -97,6 +97,8 @@ class Asking:
 
     def _agreed(self, response: Message) -> None:
         side, answer = self._side, ""
+        if self.method == "UPDATE":
+            assert self._body or not response.body, "a 2xx has the answer to an offer in the UPDATE alone"
         if response.body and self.method in {"INVITE", "UPDATE"}:
             if side.minds_origins and not follows(side.theirs, response.body):
                 raise UnexpectedError(f"a session description that cannot follow:\n{side.theirs}\n{response.body}")

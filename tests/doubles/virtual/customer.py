@@ -150,7 +150,7 @@ class OutgoingCall(Side):
     def acknowledge(self, body: str | None = None) -> None:
         """Send the ACK of the 200, with the answer if the 200 was the offer; repeat it for repeated 200s."""
         if body is None:
-            body = "" if self.mine else ANSWER
+            body = ANSWER if self.theirs and not self.mine else ""
         self.mine = body or self.mine
         self._ack = self._ack or self.request("ACK", self._invited, new_branch(), body=body)
         self.agent.send(self._ack)

@@ -89,6 +89,7 @@ class KeptSink:
 
     def acknowledged(self, call_id: str, mono: int) -> None:
         """Keep when a caller has acknowledged its 200."""
+        assert call_id in self.open, "acknowledged before it was answered"
         self.acknowledgements[call_id] = mono
 
     def answered_in_vain(self, call_id: str, sip_call_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
 from vosd.media.g711 import PAYLOADS
+from vosd.media.port_pool import QUARANTINE_MS
 from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
@@ -58,6 +60,8 @@ class VirtualRelay:
         self.can_warn = True
         """Whether its workers are of a release that warns."""
         self.opened = 0
+        self._resting: dict[tuple[str, int], int] = {}
+        """End of the rest of closed ports on the monotonic clock, by address."""
         self.recordings: list[Path] = []
         self.receiving_since_ms = 0
         self.spared: set[tuple[str, PortRange]] = set()
@@ -75,8 +79,14 @@ class VirtualRelay:
         """Open a port (``MediaRelay``)."""
         if len(self.open_ports) >= self.free:
             return None
+        taken = {each.port.rtp for each in self.open_ports.values() if each.port.host == host}
+        taken |= {rtp for (at, rtp), until in self._resting.items() if at == host and until > now.mono}
+        first = ports.first + 2 * (self.opened + 1)
+        pairs = chain(range(first, ports.last, 2), range(ports.first, ports.last, 2))
+        rtp = next((each for each in pairs if each not in taken), None)
+        if rtp is None:
+            return None
         self.opened += 1
-        rtp = ports.first + 2 * self.opened
         port = RelayPort(self.opened, host, rtp, None if is_multiplexed else rtp + 1)
         self.open_ports[port.id] = OpenPort(port, tos, PortFigures(port.id))
         return port
@@ -118,6 +128,7 @@ class VirtualRelay:
     def expect(self, port: RelayPort, source: MediaSource) -> None:
         """Note the source of a port (``MediaRelay``)."""
         assert len(source.payloads) == len(source.clocks) == len(source.codecs)
+        assert len({*source.payloads}) == len(source.payloads)
         self.open_ports[port.id].source = source
 
     def widen(self, port: RelayPort, source: MediaSource) -> None:
@@ -129,6 +140,8 @@ class VirtualRelay:
 
     def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
         """Note a verdict about a source (``MediaRelay``)."""
+        if port.id not in self.open_ports:
+            return  # a verdict may come late
         self.open_ports[port.id].verdicts[host] = may_send
 
     def connect(self, one: RelayPort, other: RelayPort) -> None:
@@ -181,7 +194,7 @@ class VirtualRelay:
         assert payload in opened.source.payloads
         if not self.has_memory:
             return False
-        opened.playing = sound, payload, times
+        opened.playing, opened.rings_after_ms = (sound, payload, times), None
         return True
 
     def retain_sounds(self, digests: Collection[str]) -> None:
@@ -221,6 +234,7 @@ class VirtualRelay:
     def close(self, port: RelayPort, now: Instant) -> PortFigures:
         """Close a port, which must be open (``MediaRelay``)."""
         closed = self.open_ports.pop(port.id)
+        self._resting[port.host, port.rtp] = now.mono + QUARANTINE_MS
         self._part(closed)
         return closed.figures
 

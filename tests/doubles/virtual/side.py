@@ -310,7 +310,9 @@ class Side:
         if repeat is None:
             return
         repeat.stop()
-        if self._offered is not None and self._offered_in == _number(ack):
+        if self._offered is None or self._offered_in != _number(ack):
+            assert not ack.body, "an ACK has the answer to an offer in the 2xx alone"
+        else:
             if ack.body:
                 self.mine, self.theirs = self._offered, ack.body
             self._offered = None

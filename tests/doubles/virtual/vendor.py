@@ -239,6 +239,7 @@ class IncomingCall(Side):
             self.wire.after(self.script.hang_up_after_ms, self.hang_up)
 
     def _acknowledged(self, ack: Message) -> None:
+        assert not ack.body or self._offers_in_answer or self.acks, "an ACK has the answer to an offer in the 2xx alone"
         self.acks.append(ack)
         if self._final_repeat is not None:
             self._final_repeat.stop()
