@@ -218,6 +218,29 @@ async def test_a_leg_is_connected_with_the_author_of_its_latest_offer_alone(pool
         assert streams(callee) == set()
 
 
+@pytest.mark.parametrize("is_refreshed", [False, True])
+async def test_media_go_to_the_place_of_a_last_answer_behind_offers_of_both_sides(
+    pool: Pool, peers: list[RtpPeer], is_refreshed: bool
+) -> None:
+    """Behind a transfer either side is offered the answer of the other; a refresh gives the last answer once more."""
+    party, target, moved, _ = peers
+    call = f"moves-{is_refreshed}"
+    await pool.replied(session_order(RtpOffer, call, offered_by(party), "a", "b"))
+    of_party = await pool.medium(session_order(RtpAnswer, call, offered_by(target), "a", "b"), "one")
+    for author, legs in ((target, "ba"), (party, "ab"), (target, "ba"), (target, "ba")):
+        offer = session_order(RtpOffer, call, offered_by(author), *legs, is_new=False)
+        of_reader = await pool.medium(offer, "one")
+    assert of_reader == of_party
+    answer = session_order(RtpAnswer, call, offered_by(moved), "b", "a")
+    for _ in range(1 + is_refreshed):
+        of_target = await pool.medium(answer, "one")
+    target.send((of_target.host, of_target.port), 5)
+    assert heard(moved) == {target.ssrc}
+    assert streams(party) == set()
+    moved.send((of_party.host, of_party.port), 5)
+    assert heard(target) == {moved.ssrc}
+
+
 async def test_a_party_of_another_family_is_reached_once_an_offer_of_the_other_side_has_turned_its_port(
     pools: Pools, peers: list[RtpPeer], tmp_path: Path
 ) -> None:

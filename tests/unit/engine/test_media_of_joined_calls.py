@@ -77,7 +77,11 @@ def is_direct(side) -> bool:
 
 
 def host_of(side) -> str:
-    return media_of(side.theirs.encode())[0].host
+    return host_in(side.theirs)
+
+
+def host_in(session: str) -> str:
+    return media_of(session.encode())[0].host
 
 
 def settle(scene: Scene) -> None:
@@ -546,10 +550,11 @@ def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_
     settle(scene)
 
 
-def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one(engine):
     """Its third answer goes to no other side: that one is sent the same port of the relay in any case."""
-    relay = VirtualRelay()
-    scene = stage((ON, ON, ON), relay=relay)
+    relay, engines = VirtualRelay(), VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = stage((ON, ON, ON), engine, relay=relay, engines=engines)
     calls = [talking(scene, number) for number in NUMBERS]
     (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
     for side in (party, target):
@@ -563,11 +568,16 @@ def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_
     assert [len(side.asked["INVITE"]) for side in (party, target)] == [2, 1]
 
     def expected(side):
-        return relay.at(media_of(side.theirs.encode())[0].port).source.rtp
+        if engines is None:
+            return relay.at(media_of(side.theirs.encode())[0].port).source.rtp
+        given = [media_of(each.sdp.encode())[0] for each in engines.sessions]
+        return next(each.port for each in reversed(given) if each.host == host_in(side.mine))
 
     assert [expected(party), expected(target)] == [31_002, 31_000]
+    before = target.theirs
     target.ask("INVITE", body=target.mine)  # a refresh, which is answered by the description that it has
     scene.wire.run_for(1_000)
+    assert (target.got["INVITE"], target.theirs) == ([200], before)
     assert [expected(party), expected(target)] == [31_002, 31_000]
     party.hang_up()
     settle(scene)

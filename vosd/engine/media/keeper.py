@@ -393,17 +393,19 @@ class MediaKeeper:
         theirs, media = author.facts.media, reader.facts.media
         if theirs is None or media is None:
             return
-        if self._at_rtpengines is None or PassingSession(reader, media, author, theirs).is_at_relay:
+        passing = PassingSession(reader, media, author, theirs)
+        if self._at_rtpengines is None or passing.is_at_relay:
             self.session_returned(author, reader, now)
-            return
-        if not theirs.is_terminated:
             return
         body = limited(bytes(author.sessions.remote), theirs, media)
         if not body or (theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said)):
             return
+        if not theirs.is_terminated:
+            self._at_rtpengines.keep_place(passing, body, now)
+            return
         form = self._terminating.form(reader, author, body, is_offer=False)
         if form is not None:
-            self._at_rtpengines.keep_keys(PassingSession(reader, media, author, theirs), body, form)
+            self._at_rtpengines.keep_keys(passing, body, form)
 
     def _rewritten(
         self, waiting: WaitingMessage, passing: PassingSession, now: Instant

@@ -23,6 +23,7 @@ from vosd.sdp.family import families_of_ice, host_of_ice
 from vosd.sdp.media import BadSession, Medium, Place, SessionFault, audio_place, in_usual_form, media_of, relayable
 from vosd.sdp.ordered import IN_ORDER, ordered
 from vosd.sdp.origin import is_repeated, succeeding
+from vosd.sdp.rewrite import Authored
 from vosd.sdp.security import (
     has_keys,
     has_read_keys,
@@ -129,9 +130,11 @@ class SessionsAtRtpEngines:
         parts = self._parts
         passing.media.refusal = passing.media.fault = None  # of a description before, such as that of early media
         is_offer = passing.is_offer(waiting.message)
-        session = body
+        session, sent = body, waiting.message.body
+        if form is None and isinstance(sent, Authored) and sent.is_repeated:
+            session, described = _latest(passing, body, described)
         if parts.music.sounds and is_offer:
-            session = parts.music.for_engine(body, passing.leg, passing.theirs, parts.parameters)
+            session = parts.music.for_engine(session, passing.leg, passing.theirs, parts.parameters)
         host = described[0].host if described else ""
         wanted = self._wanted(passing, session, host, is_offer=is_offer, form=form)
         asked = _AskedSession(waiting, passing, body, described, host, is_offer, passing.is_first, form, digest)
@@ -327,6 +330,20 @@ class SessionsAtRtpEngines:
         self._rtpengines.blocked.described(call, passing.theirs, passing.media)
         return True
 
+    def keep_place(self, passing: PassingSession, body: bytes, now: Instant) -> None:
+        """Connect two legs by the offer of one and the answer to it, which the author of that offer is not sent."""
+        theirs, media = passing.theirs, passing.media
+        if theirs.rtp_call is None or theirs.rtp_call != media.rtp_call:
+            return
+        if theirs.before_offer is not None or media.before_offer is not None:
+            return  # the answer to that offer connects them
+        try:
+            described = media_of(relayable(body))
+        except BadSession:
+            return
+        self.note(described, passing, now)
+        self.go_on(passing.leg, passing.author)
+
     def keep_keys(self, passing: PassingSession, body: bytes, form: MediaForm) -> None:
         """Give an rtpengine an answer with the keys of its author, which its reader is not sent."""
         try:
@@ -386,6 +403,24 @@ class SessionsAtRtpEngines:
             self._parts.parameters.traffic_class,
             form,
         )
+
+
+def _latest(passing: PassingSession, body: bytes, described: Sequence[Medium]) -> tuple[bytes, Sequence[Medium]]:
+    """Return the latest description of an author, whose reader is sent one again, and its media.
+
+    The author may have answered otherwise since, which its reader was not sent (``keep_place``). Where it has an offer
+    that is open, that one is sent again.
+    """
+    latest = limited(bytes(passing.author.sessions.remote), passing.theirs, passing.media)
+    if not latest or passing.theirs.before_offer is not None:
+        return body, described
+    try:
+        latest = relayable(latest)
+        media = media_of(latest)
+    except BadSession:
+        return body, described
+    are_same = [bool(each.port) for each in media] == [bool(each.port) for each in described]
+    return (latest, media) if are_same else (body, described)
 
 
 def _withhold(
