@@ -581,3 +581,19 @@ def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_
     assert [expected(party), expected(target)] == [31_002, 31_000]
     party.hang_up()
     settle(scene)
+
+
+def test_an_offer_that_is_sent_again_has_the_place_that_it_names():
+    engines = VirtualRtpEngines()
+    scene = stage((ON, ON, ON), "rtpengine", engines=engines)
+    call = talking(scene, NUMBERS[0])
+    (party,) = scene.vendors[0].calls
+    party.will("INVITE", Reply(491))
+    port = media_of(call.mine.encode())[0].port
+    call.ask("INVITE", body=revised(call.mine).replace(f"m=audio {port} ", "m=audio 31000 "))
+    scene.wire.run_for(6_000)
+    assert (len(party.asked["INVITE"]), call.got["INVITE"]) == (2, [200])
+    given = [media_of(each.sdp.encode())[0] for each in engines.sessions]
+    assert next(each.port for each in reversed(given) if each.host == host_in(call.mine)) == 31_000
+    call.hang_up()
+    settle(scene)
