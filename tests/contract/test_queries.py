@@ -2,11 +2,13 @@
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.migrated import migrated
+from sqlalchemy import event
 
 from vosd.base.ids import uuid7
 from vosd.storage import queries
@@ -188,6 +190,19 @@ async def test_the_first_calls_that_fit_are_found_by_the_beginning_of_their_ids(
     await store.books.book(calls)
     fitting = await store.queries.calls_beginning(call_id(3)[:8], CallFilter(limit=1, **criteria))
     assert [call.record.call_id for call in fitting] == [call_id(index) for index in found]
+
+
+@pytest.mark.parametrize("criteria", [{"customers": frozenset({"acme"})}, {"account": "acme", "gateway": "trunk"}])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_sqlite_without_statistics_reads_calls_by_the_beginning_of_their_ids(database, criteria):
+    """An installation has none: SQLite would rather read all calls of the account."""
+    asked: list[tuple[str, Any]] = []
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *terms: asked.append(terms[2:4]))
+    await SqlQueries(database).calls_beginning(call_id(5)[:8], CallFilter(**criteria))
+    text, parameters = next(terms for terms in asked if "ORDER BY cdr.call_id" in terms[0])
+    async with database.reading() as connection:
+        (step,) = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)).mappings()
+    assert "INDEX sqlite_autoindex_cdr_1 " in step["detail"]
 
 
 async def test_short_ids_are_as_long_as_it_takes_to_be_the_only_one(store):
