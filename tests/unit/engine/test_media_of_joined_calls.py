@@ -552,7 +552,7 @@ def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one(engine):
-    """Its third answer goes to no other side: that one is sent the same port of the relay in any case."""
+    """No other side is sent the third answer: it has the same port of the relay in any case."""
     relay, engines = VirtualRelay(), VirtualRtpEngines() if engine == "rtpengine" else None
     scene = stage((ON, ON, ON), engine, relay=relay, engines=engines)
     calls = [talking(scene, number) for number in NUMBERS]

@@ -700,7 +700,7 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
 
 @pytest.mark.parametrize("mono", [5_000, 100_000_000], ids=["less on the clock", "more on the clock"])
 def test_music_over_a_boot_of_the_machine_is_as_long_as_it_was_played(tmp_path, monkeypatch, mono):
-    """Its beginning is an instant of the clock of before."""
+    """The music began at an instant of the clock of before."""
     before, _ = scene_with(kind=partial(KilledScene, tmp_path))
     call, _ = before.talk()
     before.propose(call, "a=sendonly")

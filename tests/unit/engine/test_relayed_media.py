@@ -352,7 +352,7 @@ def test_a_side_that_comes_to_another_family_gets_a_port_of_it_once_that_is_agre
 
 @pytest.mark.parametrize("used", ["audio", "image"])
 def test_a_side_that_comes_to_another_family_without_its_first_medium_gets_a_port_of_it(used):
-    """What it has described of a medium that it does not use any more, or never has, is of the family before."""
+    """A medium that it does not use any more, or never has, was described in the family before."""
     above, audio = OFFER.split("m=audio", 1)
     fax = "m=image 20002 udptl t38\r\n"
     if used == "audio":
