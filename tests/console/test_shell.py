@@ -410,7 +410,7 @@ def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> 
     page = boss.go("/found?q=")
     expect(page.get_by_role("status")).to_have_text("Enter a number, a name or an address in the search above.")
     page = boss.go("/gateways/no-such-thing", "no-such-thing")
-    page.get_by_role("alert").filter(has_text="no gateway").wait_for()
+    page.get_by_role("alert").filter(has_text="gateway or phone").wait_for()
     expect(page.get_by_role("button", name="Set", exact=True)).to_have_count(0)
     boss.go(f"/found?q={'a' * 250}")
     fits_a_telephone(page)

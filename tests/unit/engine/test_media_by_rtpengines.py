@@ -777,7 +777,7 @@ def test_a_call_that_loses_the_next_one_as_well_is_moved_again():
 @pytest.mark.parametrize("offers", ["call", "target"])
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_side_that_waits_while_its_rtpengine_starts_anew_is_at_its_ports_when_the_consultation_ends(offers, times):
-    """The two who consult are at that rtpengine again before the side that waits is, which has no part of their call."""
+    """The two who consult are at that rtpengine again before the side that waits, which has no part of their call."""
     engines = VirtualRtpEngines()
     parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     scene = keypad_scene(parameters={"media": parameters}, rtpengines=engines)
