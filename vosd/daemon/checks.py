@@ -144,7 +144,7 @@ class Checks:
                 self._checking = asyncio.create_task(self._asked(pickle.dumps((config, question))), name="check")
                 return await asyncio.shield(self._checking)
             except (OSError, EOFError) as error:
-                why = str(error) or f"no answer within {CHECK_S:.0f} s"
+                why = f"no answer within {CHECK_S:.0f} s" if isinstance(error, TimeoutError) else str(error)
                 message = f"the process that checks changes has ended ({why}), and nothing was changed: free memory"
                 raise CheckEndedError(message) from error
             finally:
