@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.ledger_entries import entries_of
@@ -15,7 +16,7 @@ from doubles.statements import statements_of
 from sqlalchemy import func, select, update
 
 from vosd.admin.invoice_pdf import form_of, words_of
-from vosd.admin.office.invoice_changes import IssueInvoice, issue_invoice
+from vosd.admin.office.invoice_changes import CancelInvoice, IssueInvoice, cancel_invoice, issue_invoice
 from vosd.admin.office.invoice_run import InvoiceOutcome, RunInvoices, run_invoices
 from vosd.admin.office.invoices import (
     ReadInvoicedCalls,
@@ -37,6 +38,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.drop_history import drop_history
 from vosd.storage.dropped import note_dropped
+from vosd.storage.invoices import SqlInvoices
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, ReferenceTaken
@@ -310,21 +312,69 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run,
     assert len((await lines_of(made[3])).splitlines()) == 2
 
 
-async def test_a_first_draft_is_not_issued_behind_payments_that_were_dropped(database, run):
-    """They would count for no invoice, and this one would be overdue."""
+@pytest.mark.parametrize("is_again", [False, True])
+async def test_the_draft_of_a_first_invoice_is_paid_by_payments_that_were_dropped_before_its_issue(
+    database, run, is_again
+):
+    """One of another account changes nothing for it, nor does one from before its begin, which its opening contains."""
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office, stores = office_on(database, account, now=NOW), SqlStores(database)
+    call = answered_call(DAY_MS, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
+    await pay(database, -40, amount=Decimal(1))
+    await SqlBooks(database).book([call])
+    month = RunInvoices(period=iso_utc(call.ended_at)[:7])
+    if is_again:
+        (first,) = await run_invoices(office, operator(), month)
+        await cancel_invoice(office, operator(), CancelInvoice(id=first.id))
+    (draft,) = await run_invoices(office, operator(), msgspec.structs.replace(month, draft=True))
+    await pay(database, 62, amount=Decimal(7))
+    await pay(database, 63, amount=Decimal(10), account="other")
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    assert (await run()).months
+    assert await payments_left(database) == 0
+    issued = await issue_invoice(office, operator(), IssueInvoice(id=draft.id))
+    assert await paid_by_invoice(stores, ["acme"]) == {issued.id: Decimal(8)}
+
+
+async def test_a_draft_leaves_no_dropped_payments_to_the_one_in_its_place(database, run):
+    """They are in the opening balance of that one, which has the same id in SQLite."""
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office, stores = office_on(database, account, now=NOW), SqlStores(database)
+    calls = [
+        answered_call(DAY_MS * day, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
+        for day in (1, 250)
+    ]
+    await SqlBooks(database).book(calls[:1])
+    periods = [iso_utc(each.ended_at)[:7] for each in calls]
+    await run_invoices(office, operator(), RunInvoices(period=periods[0], draft=True))
+    await pay(database, 62, amount=Decimal(12))
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    assert (await run()).months
+    await SqlBooks(database).book(calls[1:])
+    (made,) = await run_invoices(office, operator(), RunInvoices(period=periods[1], anew=True))
+    assert await paid_by_invoice(stores, ["acme"]) == {made.id: Decimal(2)}
+
+
+async def test_a_first_invoice_is_not_made_of_entries_of_which_payments_are_dropped_meanwhile(
+    database, run, monkeypatch
+):
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
     office = office_on(database, account, now=NOW)
     call = answered_call(DAY_MS, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
     await SqlBooks(database).book([call])
-    (draft,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7], draft=True))
     await pay(database, 62, amount=Decimal(10))
     await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
-    assert (await run()).months
-    assert draft.id is not None
+    add = SqlInvoices.add
+
+    async def late(self, *terms):
+        await run()
+        return await add(self, *terms)
+
+    monkeypatch.setattr(SqlInvoices, "add", late)
     with pytest.raises(
         DroppedPeriod, match=r"of account acme cannot begin there any more: ledger entries .*; begin with"
     ):
-        await issue_invoice(office, operator(), IssueInvoice(id=draft.id))
+        await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7]))
 
 
 async def test_the_rest_of_money_that_was_taken_away_is_left_out_of_payments_that_were_dropped_too(database, run):

@@ -30,12 +30,13 @@ from vosd.admin.office.payments import BookPayment, book_payment
 from vosd.admin.retention import Retention
 from vosd.billing.accounts import AccountType
 from vosd.cdr.ports import RowsLocked
-from vosd.cdr.retention import DAY_MS, Age
+from vosd.cdr.retention import DAY_MS, Age, RecordKind
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, work_of_the_night
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
+from vosd.storage.dropped import note_dropped
 from vosd.storage.verify import verify_ledger
 
 OCTOBER = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1_000)
@@ -139,6 +140,16 @@ async def test_invoices_of_a_period(held: Held) -> None:
     issued = await list_invoices(held.office, operator(), ListInvoices(oldest_first=True))
     assert [each.account for each in issued] == [*NAMES]
     assert [int((each.number or "")[-4:]) for each in issued] == [1, 2, 3]
+
+
+async def test_first_invoices_while_payments_are_dropped(held: Held) -> None:
+    """None is made between the look at what is kept for the account and the drop."""
+    async with held.database.writing() as connection:
+        await note_dropped(connection, RecordKind.PAYMENTS, 1)
+    mark = "SELECT value FROM counter WHERE name = 'dropped_payments' FOR UPDATE"
+    drafts = RunInvoices(period=str(MONTH), draft=True)
+    made = await held.until_told(mark, run_invoices(held.office, operator(), drafts))
+    assert (held.told.is_set(), [each.account for each in made]) == (True, [*NAMES])
 
 
 async def test_the_close_of_a_period(held: Held) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy.engine import Row
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
-from vosd.cdr.retention import DroppedPeriod
+from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, braced, named_invoice, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -39,7 +39,7 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import SqlStore, repeated
 from vosd.storage.driver_errors import AlreadyThere
-from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.dropped import check_there, dropped_before, hold_off_drops
 from vosd.storage.invoice_sums import (
     CHARGES,
     InvoiceBegin,
@@ -355,7 +355,11 @@ class SqlInvoices(SqlStore):
         """
         async with self._database.writing() as connection:
             await _check_follows(connection, draft)
+            if draft.follows is None:
+                await _check_begin(connection, draft)
             drafts = _invoice.c.account == draft.account, _invoice.c.state == StoredState.DRAFT.value
+            # SQLite gives the ids of removed drafts to other invoices.
+            await connection.execute(delete(_gone).where(_gone.c.invoice.in_(select(_invoice.c.id).where(*drafts))))
             await connection.execute(delete(_invoice).where(*drafts))
             made = await _written(connection, draft)
             if plan is not None:
@@ -369,7 +373,6 @@ class SqlInvoices(SqlStore):
 
         Raises:
             InvoiceMovedError: it was issued or removed meanwhile, or does not follow the last invoice of the account.
-            DroppedPeriod: it is the first one of the account, and payments behind its begin were dropped.
         """
         async with self._database.writing() as connection:
             await _check_follows(connection, draft)
@@ -640,10 +643,13 @@ def _by_kind(query: Select[Any]) -> Select[Any]:
 async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]]) -> None:
     """Add entries that are dropped in this transaction to the sums that ``SqlInvoices.credits`` counts.
 
-    They belong to the first invoice of the account. While that is issued its begin stays; one that is made when it was
-    cancelled begins behind all dropped entries, and has them in its opening balance.
+    They belong to the first invoice of the account, or to its draft. While that is there its begin stays; one that is
+    made behind it begins behind all dropped entries, and has them in its opening balance.
     """
-    firsts = select(func.min(_invoice.c.id)).where(*_LIVE, _invoice.c.account.in_({each.account for each in entries}))
+    is_draft = and_(_invoice.c.state == StoredState.DRAFT.value, _invoice.c.follows.is_(None))
+    is_first = _invoice.c.kind == INVOICE, or_(_invoice.c.state == StoredState.ISSUED.value, is_draft)
+    accounts = {each.account for each in entries}
+    firsts = select(func.min(_invoice.c.id)).where(*is_first, _invoice.c.account.in_(accounts))
     begins = select(*_BEGIN).where(_invoice.c.id.in_(firsts.group_by(_invoice.c.account)))
     first_of = {row.account: row for row in await connection.execute(begins)}
     counted = [
@@ -740,13 +746,19 @@ async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> N
     if await _newest(connection, draft.account) != draft.follows:
         message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
         raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
-    if draft.follows is None:
-        # Sums of dropped payments are kept for the first issued invoice alone (``keep_credits``).
-        try:
-            check_there((await dropped_before(connection)).payments, draft.begin_until, "ledger entries")
-        except DroppedPeriod as error:
-            message = f"the first invoice of account {draft.account} cannot begin there any more: {error}"
-            raise DroppedPeriod(f"{message}; begin with a later period (vosd invoice run --anew)") from error
+
+
+async def _check_begin(connection: AsyncConnection, draft: StoredInvoice) -> None:
+    """Check that no payment behind the begin of a first invoice was dropped since its entries were read.
+
+    Their sums are kept for an invoice that is stored (``keep_credits``); until this one is, none is dropped.
+    """
+    await hold_off_drops(connection, RecordKind.PAYMENTS)
+    try:
+        check_there((await dropped_before(connection)).payments, draft.begin_until, "ledger entries")
+    except DroppedPeriod as error:
+        message = f"the first invoice of account {draft.account} cannot begin there any more: {error}"
+        raise DroppedPeriod(f"{message}; begin with a later period (vosd invoice run --anew)") from error
 
 
 async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:

@@ -66,7 +66,6 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
     Raises:
         NoSuchInvoiceError, InvoiceMovedError: there is no such draft, or it does not follow the last invoice any more.
         DraftEarlyError: its period had not ended when it was made.
-        DroppedPeriod: it is the first invoice of its account, and payments behind its begin were dropped.
         InvoiceAlteredError: its document was changed since.
         ClockAhead: the clock of this machine is ahead of the database's.
         OutcomeUnknown: it may be issued.
