@@ -231,7 +231,9 @@ class Leg:
         """
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
-            is_repeated = session is self.sessions.said
+            is_repeated, given_up = session is self.sessions.said, self.sessions.given_up
+            if given_up and not offer and given_up.count(b"\nm=") > before.count(b"\nm="):
+                before = given_up  # perhaps taken
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
             if self.route_choice is not None and self.route_choice.gateway.dialect.privacy is _ANONYMISE:

@@ -73,6 +73,21 @@ def test_a_2xx_without_an_answer_is_taken_for_one_to_a_refresh_alone(scene, ends
 
 
 @both_sides
+def test_a_side_that_may_have_taken_a_medium_is_offered_it_rejected_when_it_is_taken_back(
+    scene, ends_that_update, side
+):
+    """RFC 3264 section 8: the next offer has no fewer media, and a strict peer refuses one that has."""
+    call, there = ends_that_update
+    asking, asked = sides(side, call, there)
+    asked.will("INVITE", Reply(200, ""))
+    asking.ask("INVITE", body=revised(asking.mine) + "m=video 4002 RTP/AVP 96\r\n")
+    scene.wire.run_for(5_000)
+    assert (asking.got, asked.theirs.count("m="), "m=video 0 " in asked.theirs) == ({"INVITE": [488]}, 2, True)
+    assert asking.theirs.count("m=") == 1
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@both_sides
 @both_methods
 def test_after_a_refusal_a_refresh_of_the_other_side_is_answered_with_what_was_agreed_upon(
     scene, ends_that_update, side, method
