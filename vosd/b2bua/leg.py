@@ -19,7 +19,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.anonymous import anonymous
-from vosd.sdp.lines import fitted
+from vosd.sdp.lines import MEDIUM, fitted, without_foreign
 from vosd.sdp.origin import raised
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
@@ -232,14 +232,14 @@ class Leg:
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
             is_repeated, given_up = session is self.sessions.said, self.sessions.given_up
-            if given_up and not offer and given_up.count(b"\nm=") > before.count(b"\nm="):
+            if given_up and not offer and given_up.count(MEDIUM) > before.count(MEDIUM):
                 before = given_up  # perhaps taken
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
             if self.route_choice is not None and self.route_choice.gateway.dialect.privacy is _ANONYMISE:
                 session = anonymous(session)
-            media, offered = session.count(b"\nm="), self.sessions.remote.count(b"\nm=")
-            if before and media != before.count(b"\nm="):
+            media, offered = session.count(MEDIUM), self.sessions.remote.count(MEDIUM)
+            if before and media != before.count(MEDIUM):
                 session = fitted(session, before)
             elif not before and 0 < media < offered:  # the first answer: it is left as it is where it has more
                 session = fitted(session, self.sessions.remote)
@@ -492,6 +492,8 @@ class Leg:
             rule(message, self, self.sent_as)
         if self.door is not None and not is_examined and not self.door.take(message, self, now):
             return
+        if message.body and message.body.count(MEDIUM) > (known := self.sessions.remote).count(MEDIUM) > 0:
+            message.body = without_foreign(message.body, known)
         if message.enclosed:
             with_enclosed(message)
         endpoint = self._endpoint

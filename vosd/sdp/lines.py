@@ -7,6 +7,8 @@ from typing import Final
 from vosd.sdp.media import ended, in_usual_form, parted
 from vosd.sdp.origin import address_of_origin
 
+MEDIUM: Final = b"\nm="
+"""Beginning of a medium, but of one without any line above it."""
 _PORT: Final = re.compile(rb"(m=\S+ )\d+(?:/\d+)?( [^\r\n]*)")
 _KEPT: Final = re.compile(rb"^(?:c=|a=mid:)[^\r\n]*", re.MULTILINE)
 """Lines of a rejected medium that some peers want all the same."""
@@ -21,7 +23,7 @@ def fitted(session: bytes, before: bytes) -> bytes:
     kinds of media tell; rejected ones at its end that ``before`` does not have are left out.
     Text with neither an origin nor a medium is no description, and stays as its author has sent it.
     """
-    if session.count(b"\nm=") == before.count(b"\nm="):
+    if session.count(MEDIUM) == before.count(MEDIUM):
         return session
     above, *media = parted(in_usual_form(session))
     if not media and not address_of_origin(session):
@@ -34,6 +36,19 @@ def fitted(session: bytes, before: bytes) -> bytes:
     needs_address = b"\nc=" not in above
     written = [above, *(own or _rejected(each, needs_address=needs_address) for own, each in _placed(media, former))]
     return b"".join(map(ended, written))
+
+
+def without_foreign(session: bytes, known: bytes) -> bytes:
+    """Return a description without the rejected media before those that its reader has described (``known``).
+
+    They are of the dialog with its author alone: an answer has no more media than the offer, and the next offer has
+    each at its place of before (RFC 3264 sections 6 and 8). Rejected ones behind them stay.
+    """
+    above, *media = parted(in_usual_form(session))
+    placed = _placed(parted(in_usual_form(known))[1:], media)
+    if not placed or placed[0][0]:
+        return session
+    return b"".join([above, *(medium for own, medium in placed if own or not _REJECTED.match(medium))])
 
 
 def _placed(media: list[bytes], former: list[bytes]) -> list[tuple[bytes, bytes]]:

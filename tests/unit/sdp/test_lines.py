@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sdp.lines import fitted
+from vosd.sdp.lines import fitted, without_foreign
 
 ABOVE = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
 BARE = ABOVE.replace(b"c=IN IP4 192.0.2.1\r\n", b"")
@@ -60,3 +60,20 @@ REJECTED = b"m=image 0 udptl t38\r\n"
 )
 def test_a_description_has_the_media_of_the_one_before(session, before, expected):
     assert fitted(session, before) == expected
+
+
+@pytest.mark.parametrize(
+    ("session", "known", "expected"),
+    [
+        (ABOVE + REJECTED + AUDIO, ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + REJECTED + AUDIO + REJECTED, ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + AUDIO.replace(b" 4000 ", b" 0 ") + SECURE, ABOVE + SECURE, ABOVE + SECURE),
+        (ABOVE + AUDIO + REJECTED, ABOVE + AUDIO, ABOVE + AUDIO + REJECTED),
+        (ABOVE + VIDEO + AUDIO, ABOVE + AUDIO, ABOVE + VIDEO + AUDIO),
+        (ABOVE + REJECTED + AUDIO + VIDEO, ABOVE + AUDIO, ABOVE + AUDIO + VIDEO),
+        (ABOVE + REJECTED + REJECTED, ABOVE + AUDIO, ABOVE + REJECTED + REJECTED),
+    ],
+    ids=["before", "on both sides", "of another transport", "behind", "in use", "another in use", "of no kind known"],
+)
+def test_a_side_is_not_sent_the_rejected_media_of_another_dialog_before_its_own(session, known, expected):
+    assert without_foreign(session, known) == expected
