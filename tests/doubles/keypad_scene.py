@@ -1,6 +1,6 @@
 """A scene whose customer transfers by keys, and what its tests do again and again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from doubles.data.builders import catalogue, mapping_gateway
@@ -23,12 +23,13 @@ def keypad_scene(
     parameters: Mapping[str, Any] | None = None,
     relay: MediaRelay | None = None,
     rtpengines: MediaEngines | None = None,
+    kind: Callable[..., Scene] = Scene,
     **terms: Any,
 ) -> Scene:
     """Make a customer with these keys and a vendor; ``terms`` are others of the customer's dialect."""
     dialect = CallerDialect(transfer_keys=keys, **terms)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
-    return Scene(
+    return kind(
         catalogue([trunk, vendor_gateway(0)], **(parameters or {})), balance=balance, relay=relay, rtpengines=rtpengines
     )
 

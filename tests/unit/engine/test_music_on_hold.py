@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 from doubles.announcing import SOUNDS
@@ -391,6 +392,36 @@ def test_it_goes_on_where_the_target_is_busy_and_who_transfers_has_stayed(early)
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("early", ["", EARLY])
+@pytest.mark.parametrize("engine", ["relay", "rtpengine"])
+def test_it_goes_on_where_the_switch_is_killed_while_the_target_rings_and_who_transfers_has_stayed(
+    tmp_path, engine, early
+):
+    scene, relay, engines = scene_with_keys(engine, directory=tmp_path)
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(60_000, 200, EARLY)))}
+    call = talking(scene)
+    scene.propose(call, "a=sendonly")
+
+    def state():
+        others = {number: port.other for number, port in relay.open_ports.items()}
+        return playing(relay), dict(engines.playing), engines.heard(), others
+
+    before = state()
+    assert len(before[0]) + len(before[1]) == 1
+    refer(scene, call)
+    run(scene, 1_000)
+    assert bool(playing(relay) or engines.playing) == (engine == "rtpengine" and not early)
+    scene.kill()
+    run(scene, 2_000)
+    assert state() == before
+    assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    scene.propose(call)
+    assert (playing(relay), engines.playing) == ({}, {})
+    call.hang_up()
+    run(scene, 2_000)
+    assert (relay.open_ports, engines.calls) == ({}, {})
+
+
 def test_early_media_of_the_target_are_heard_in_place_of_it():
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, ANSWER.replace("192.0.2.20", "192.0.2.30")),))}
@@ -716,13 +747,14 @@ def test_music_over_a_boot_of_the_machine_is_as_long_as_it_was_played(tmp_path, 
     assert 44_000 < played["ms"] < 47_000
 
 
-def scene_with_keys(engine: str, music: str = "busy"):
+def scene_with_keys(engine: str, music: str = "busy", directory: Path | None = None):
     """Return a scene whose customer transfers by keys, and relay and rtpengines, of which one is used."""
     relay, engines = VirtualRelay(), VirtualRtpEngines()
     sounds = {"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")}
     media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold=music)
     by_engine = {"relay": relay} if engine == "relay" else {"rtpengines": engines}
-    return keypad_scene(parameters={"media": media, "sounds": sounds}, **by_engine), relay, engines
+    kind = Scene if directory is None else partial(KilledScene, directory)
+    return keypad_scene(parameters={"media": media, "sounds": sounds}, kind=kind, **by_engine), relay, engines
 
 
 def test_a_transfer_without_music_is_as_it_was():

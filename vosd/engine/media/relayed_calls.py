@@ -297,6 +297,7 @@ class RelayedCalls:
         if has_media and media.rtp_call is not None and self._parts.rtpengines is not None:
             self._parts.rtpengines.blocked.replaced(media.rtp_call, media.early_of or 0, theirs.number)
         self._parts.music.target_rings(media, theirs.number, now, has_media=has_media)
+        held.moved()
 
     def _has_ringing(self, media: LegMedia) -> bool:
         """Return whether a side has the ringing of a target in place of music: who transfers has left, or holds it."""
@@ -425,20 +426,22 @@ class RelayedCalls:
                 rtpengines.blocked.replaced(media.rtp_call, media.number, theirs.early_of)
 
     def _give_back(self, now: Instant) -> None:
-        """Connect legs again of which one was sent the description of a third leg, which has ended with the process.
+        """Connect legs again one of which has the media of a third leg, which has ended with the process.
 
-        That is a newcomer whose INVITE with Replaces the other side had not answered.
+        That is a newcomer whose INVITE with Replaces the other side had not answered, or the target of a transfer, of
+        which a side that was held had the ringing in place of music.
         """
         all_media, by_number = self._parts.legs.all_media(), self._parts.legs.by_number
         readers = {media.author: media.number for media in all_media}
         for media in all_media:
-            if not media.author or media.author in by_number or media.number not in readers:
+            third = media.early_of if media.author in by_number else media.author
+            if not media.author or third is None or third in by_number or media.number not in readers:
                 continue
             call = by_number[media.number].call
             # a side that a transfer has left behind waits for the target, with music or ring-back
             if not isinstance(call, Call) or call.conversation.transfer is not None:
                 continue
-            gone = LegMedia(media.author, parted=(media.number, readers[media.number]))
+            gone = LegMedia(third, parted=(media.number, readers[media.number]))
             pair = self._sessions.give_back(gone, now)
             if pair is not None and self._at_rtpengines is not None and not self._at_rtpengines.go_on(*pair):
                 self._moves.add(call)
