@@ -122,7 +122,6 @@ class KilledScene(Scene):
         sip, listeners = SipSettings(product="vosd/test"), old.endpoint.flows.listeners
         content = self.content or old.switch.catalogue
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
-        node.registrar.adopt(content)
         exchange.take_node(node)
         placements.services = node.switch.services
         journal.describe = node.switch.continuation.describe

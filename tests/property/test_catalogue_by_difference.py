@@ -219,6 +219,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "routes": routes,
     "parameters": lambda parameters: parameters,
     "phones": in_order,
+    "mailboxes": as_set,
     "calendars": list,
     "plans": lambda plans: {name: routes(table) for name, table in plans.items()},
     "users": as_set,

@@ -11,6 +11,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_groups, with_groups, with_members, with_named_groups
+from vosd.catalogue.mailboxes import mailboxes_of
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.problems import ProblemList
@@ -161,6 +162,7 @@ def _whole(
         routes=tables.routes,
         parameters=parameters,
         phones=phones,
+        mailboxes=mailboxes_of(phones.values()),
         calendars=calendars,
         dids=dids,
         called_trunks=called_trunks,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
@@ -12,6 +12,7 @@ from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.typical import TypicalPrices
+from vosd.catalogue.mailboxes import MailboxIndex
 from vosd.catalogue.parameters import CallParameters
 from vosd.catalogue.users import UserSources
 from vosd.routing.calendar import Calendar
@@ -27,6 +28,37 @@ from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.phone import Phone
 
 
+class RegistrationChanges(NamedTuple):
+    """Users whose registrations may end: a user is a phone or gateway that may register, or might before."""
+
+    names: Mapping[str, None]
+    """All of the following, in order."""
+    gone: Set[str]
+    """Users that are no longer configured, or are of another kind."""
+    other_credentials: Set[str]
+    other_hosts: Set[str]
+    other_countries: Set[str]
+
+
+class UserChanges(NamedTuple):
+    """Differences from an earlier catalogue in what registrations, authentications and messages go by."""
+
+    registrations: RegistrationChanges
+    ended_logins: Set[tuple[str, str]]
+    """Domains and user names that were those of a user, and are not any more."""
+    other_certificates: Set[str]
+    """Mapping gateways with other names of certificates."""
+    with_messages: Set[str]
+    """Mapping gateways and phones that may send messages, and might not before."""
+    without_messages: Set[str]
+
+
+NO_USER_CHANGES: Final = UserChanges(
+    RegistrationChanges({}, frozenset(), frozenset(), frozenset(), frozenset()),
+    frozenset(), frozenset(), frozenset(), frozenset(),
+)  # fmt: skip
+
+
 class Changes(NamedTuple):
     """Parts of a catalogue that may differ from an earlier one, by name: they are new, have changed or are gone."""
 
@@ -39,6 +71,8 @@ class Changes(NamedTuple):
     routing_gateways: Set[str] = frozenset()
     is_whole: bool = False
     """Whether the catalogue was put together as a whole: all else may differ, too, and not only rates."""
+    users: UserChanges | None = None
+    """None = not compared yet (``user_changes``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +91,7 @@ class Catalogue:
     parameters: CallParameters
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
+    mailboxes: MailboxIndex = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     dids: DidTable | None = field(default=None, compare=False)

@@ -11,6 +11,7 @@ from typing import Final
 
 from vosd.catalogue.losses import Loss, Ordered, losses
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
+from vosd.catalogue.user_changes import compared_users
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
@@ -87,7 +88,8 @@ def reload(
     if loaded.api_problems:
         kept["api"] = running.settings.api
     changes = loaded.catalogue.changes_since(running.catalogue)  # compared here, and not while calls wait
-    catalogue = replace(loaded.catalogue, changes=changes)
+    users = compared_users(running.catalogue, loaded.catalogue, changes)
+    catalogue = replace(loaded.catalogue, changes=changes._replace(users=users))
     in_force = replace(loaded, catalogue=catalogue, settings=replace(loaded.settings, **kept))
     lost = losses(running.catalogue, catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
     problems = (*loaded.problems, *loaded.api_problems, *waiting)

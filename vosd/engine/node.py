@@ -17,7 +17,8 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.questions import Asker, Step
 from vosd.callcontrol.setup import STEPS
-from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.catalogue import NO_USER_CHANGES, Catalogue
+from vosd.catalogue.user_changes import user_changes
 from vosd.engine.calls.switch import Switch
 from vosd.engine.counting import Counting
 from vosd.engine.media.switch_media import SwitchMedia
@@ -203,10 +204,11 @@ class Node:
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
         self.messages = MessageRelay(self.endpoint, catalogue, lambda: self.switch.admission, self.switch.closed)
-        self.messages.adopt(catalogue)
+        self.messages.adopt(catalogue, NO_USER_CHANGES)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
         """Put another catalogue in force; its accounts have credits by now (``TermsInForce.swap``)."""
+        users = user_changes(self.switch.catalogue, catalogue)
         self.switch.terms.swap(catalogue, changed)
         self._judge_media(catalogue)
         if self.media is not None:
@@ -214,9 +216,9 @@ class Node:
             self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds, ranged)
         if self.hep is not None:
             self.hep.adopt(catalogue)
-        self.authenticator.adopt(catalogue)
-        self.registrar.adopt(catalogue)
-        self.messages.adopt(catalogue)
+        self.authenticator.adopt(catalogue, users)
+        self.registrar.adopt(catalogue, users.registrations)
+        self.messages.adopt(catalogue, users)
         self.vendors.adopt(catalogue, now)
 
     def relocate(self, catalogue: Catalogue) -> None:

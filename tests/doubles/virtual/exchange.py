@@ -219,7 +219,6 @@ class Exchange:
         sip = sip or SipSettings(product="vosd/test")
         self.take_node(Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, self.surroundings))
         node = self.node
-        node.registrar.adopt(catalogue)
         node.vendors.adopt(catalogue, self.clock.now())
         self.flush()
         self.wire.attach(SWITCH, self._receive)

@@ -19,11 +19,11 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.payers import payers_objection
-from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue, UserChanges
 from vosd.engine.counting import Counting
 from vosd.engine.messages.delivery import TOO_LARGE, DeliveryOutcome, RelayPlace, RequestDelivery
 from vosd.engine.messages.destinations import places_of
-from vosd.engine.messages.mailboxes import ALLOW_EVENTS, Mailboxes
+from vosd.engine.messages.mailboxes import ALLOW_EVENTS, places_of_notification, places_of_subscription
 from vosd.engine.messages.writing import (
     BODY_MAX,
     MessageSender,
@@ -74,8 +74,6 @@ class MessageRelay(Counting):
         self._endpoint = endpoint
         self._admission = admission
         self._closed = closed
-        self._catalogue = catalogue
-        self._mailboxes = Mailboxes(catalogue.phones.values())
         self._senders: dict[str, Bucket] = {}
         """Messages that each sender may still send, by name of its trunk or phone."""
         self._with_messages = {name for name, each in catalogue.mapping_gateways.items() if each.messages_per_minute}
@@ -86,20 +84,14 @@ class MessageRelay(Counting):
         self._log_limiter = LogLimiter()
         self._delivered = self._refused = self._notified = 0
 
-    def adopt(self, catalogue: Catalogue) -> None:
+    def adopt(self, catalogue: Catalogue, changes: UserChanges) -> None:
         """Relay what the trunks and phones of another catalogue send and are sent; it costs what has changed."""
-        before, self._catalogue = self._catalogue, catalogue
-        gateways, changes = catalogue.mapping_gateways, catalogue.changes_since(before)
-        for name in changes.phones:
-            self._mailboxes.replace(before.phones.get(name), catalogue.phones.get(name))
-        for name in changes.mapping_gateways:
-            if name in gateways and gateways[name].messages_per_minute:
-                self._with_messages.add(name)
-            elif name in self._with_messages:
-                self._with_messages.discard(name)
-                self._senders.pop(name, None)
+        self._with_messages |= changes.with_messages
+        self._with_messages -= changes.without_messages
+        for name in self._senders.keys() & changes.without_messages:
+            del self._senders[name]
         methods = {"MESSAGE"} if self._with_messages else set[str]()
-        self._endpoint.relay(frozenset(methods | {"SUBSCRIBE", "NOTIFY"} if self._mailboxes else methods))
+        self._endpoint.relay(frozenset(methods | {"SUBSCRIBE", "NOTIFY"} if catalogue.mailboxes else methods))
 
     def take(self, event: StandaloneArrived) -> None:
         """Relay a request, or answer it; raises ParseError where a header that is needed is malformed."""
@@ -203,7 +195,7 @@ class MessageRelay(Counting):
     # -- mailboxes ----------------------------------------------------------------------------------------------
 
     def _take_subscription(self, event: StandaloneArrived) -> None:
-        found, hops = self._mailboxes.of_subscription(event, self._admission()), hops_left(event.request)
+        found, hops = places_of_subscription(event, self._admission()), hops_left(event.request)
         if isinstance(found[0], int):
             self._answer(event, found[0], found[1])
         elif hops < 0:
@@ -225,7 +217,7 @@ class MessageRelay(Counting):
         self._answer(event, _OF_OUR_REQUEST.get(status, status), headers, response, now=now)
 
     def _take_notification(self, event: StandaloneArrived) -> None:
-        found, hops = self._mailboxes.of_notification(event, self._admission()), hops_left(event.request)
+        found, hops = places_of_notification(event, self._admission()), hops_left(event.request)
         if isinstance(found, tuple):
             self._answer(event, *found)
         elif hops < 0 or len(event.request.body) > BODY_MAX:

@@ -6,7 +6,7 @@ calls; of registrations it asks who is registered at an address.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.credentials import Credentials
 from vosd.callcontrol.invite_numbers import InviteNumbers
-from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.catalogue import NO_USER_CHANGES, Catalogue, UserChanges
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
 from vosd.engine.registration.bindings import Registrations
@@ -135,34 +135,27 @@ class Authenticator(Counting):
         """Ends of the times of held requests that have a verdict, in monotonic milliseconds, the earliest first."""
         self._log_limiter = LogLimiter()
         self._catalogue = catalogue
-        self.adopt(catalogue)
+        self.adopt(catalogue, NO_USER_CHANGES)
 
     def relocate(self, catalogue: Catalogue) -> None:
         """Use the catalogue in force with other addresses of customers' names: nothing else of it differs."""
         self._catalogue = self.certificates.catalogue = catalogue
 
-    def adopt(self, catalogue: Catalogue) -> None:
+    def adopt(self, catalogue: Catalogue, changes: UserChanges) -> None:
         """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
-        before, self._catalogue = self._catalogue, catalogue
+        self._catalogue = catalogue
         self.has_users = catalogue.has_users
         """Whether there are phones, or trunks with credentials."""
-        self.certificates.adopt(catalogue)
+        self.certificates.adopt(catalogue, changes.other_certificates)
         self.examines = self.has_users or self.certificates.has_trunks
         """Whether requests are examined: there are users, or trunks that are known by their certificate."""
         self.refusal_of = self._refusal_of if catalogue.parameters.access.may_block else None
-        for host in [host for host, proof in self._doubtful(before) if not self._is_user(proof)]:
+        ended = changes.ended_logins
+        proven = self._proven.items() if ended else ()
+        for host in [host for host, proof in proven if (proof.domain, proof.username) in ended]:
             del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
         self._guesses.adopt(catalogue.parameters.lock_out)
-
-    def _doubtful(self, before: Catalogue) -> Iterable[tuple[str, _Proof]]:
-        """Return the proofs of users that may not be in the catalogue any more."""
-        changes = self._catalogue.changes_since(before)
-        callers = [before.mapping_gateways.get(name) for name in changes.mapping_gateways]
-        vendors = [before.routing_gateways.get(name) for name in changes.routing_gateways]
-        known = (each.credentials for each in (*callers, *vendors) if each is not None)
-        users = {(each.domain, each.username) for each in known if each is not None}
-        return [item for item in self._proven.items() if (item[1].domain, item[1].username) in users] if users else ()
 
     # -- the door -----------------------------------------------------------------------------------------------
 
@@ -432,10 +425,6 @@ class Authenticator(Counting):
         """Return why new requests of a source get 403: a rule of access blocks it."""
         decision = self._catalogue.parameters.access.signalling(source.host, self._country_of)
         return SourceRefusal(decision.why, _BLOCKED) if decision.action is AccessAction.BLOCK else None
-
-    def _is_user(self, proof: _Proof) -> bool:
-        gateway = self._catalogue.users_in(proof.domain).get(proof.username)
-        return gateway is not None and gateway.enabled
 
     def _challenge(
         self,

@@ -6,7 +6,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import count, islice
 from operator import attrgetter
@@ -117,14 +117,32 @@ class Presence(Protocol):
         """Called with a phone and its address, or last address; None if that is not known any more."""
 
 
+class BindingExaminer(Protocol):
+    """Says which bindings of users end because the configuration has changed."""
+
+    def end_of(self, name: str, /) -> Departure | None:
+        """Return why all bindings of a user end; None = those that have an objection."""
+
+    def objection(self, name: str, host: str, port: int | None, /) -> Departure | None:
+        """Return why a binding from an address ends, None = it stays; the port is None where it is unknown."""
+
+
+class _Examination:
+    """Users whose bindings are to be examined."""
+
+    def __init__(self, names: Collection[str], examiner: BindingExaminer) -> None:
+        self.names = names
+        self.rest = iter(names)
+        self.examined: set[str] = set()
+        self.examiner = examiner
+
+
 class _Removal(NamedTuple):
-    """Bindings of one user that are to be removed."""
+    """Bindings of one user on a lost connection: those that are reached without it stay."""
 
     name: str
     bindings: Bindings
-    why: Departure
-    connection: Peer | None = None
-    """The lost connection that they are on: those that are reached without it stay; None = all of them go."""
+    connection: Peer
 
 
 class Registrations(Counting):
@@ -165,7 +183,8 @@ class Registrations(Counting):
         """Users whose bindings have all ended meanwhile, those of the database too, as by ``Contact: *``."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self._removals: deque[_Removal] = deque()
-        """Bindings that are to be removed, user by user."""
+        """Bindings on lost connections, user by user."""
+        self._examinations: deque[_Examination] = deque()
         self._ending: Iterator[str] | None = None
         """Users that are left of the last turn of ``expire``; None = it had all that were due.
 
@@ -221,9 +240,8 @@ class Registrations(Counting):
             live = tuple(binding for binding in user.bindings if binding.is_live(now))
             self._change(name, user.kind, live, Departure.EXPIRED)
         self._ending = ending if ended == AT_ONCE else None
-        if self._removals:
-            self.remove_some()
-        return self._ending is not None or len(self._removals) > 0
+        are_left = self.remove_some() if self._removals or self._examinations else False
+        return self._ending is not None or are_left
 
     def connection_lost(self, peer: Peer) -> bool:
         """Remove the bindings on a lost connection; return whether some are left for ``remove_some``."""
@@ -241,7 +259,7 @@ class Registrations(Counting):
             user = self._users.get(name)
             if user is not None:
                 on_it = tuple(each for each in user.bindings if each.peer == peer)
-                self._removals.append(_Removal(name, on_it, Departure.CONNECTION_LOST, peer))
+                self._removals.append(_Removal(name, on_it, peer))
 
     def remove_some(self) -> bool:
         """Remove bindings of ``AT_ONCE`` users that are to be removed; return whether others are left.
@@ -249,25 +267,27 @@ class Registrations(Counting):
         A proxy may have 20,000 users on one connection. Those of a user that has registered again meanwhile stay.
         """
         for _ in range(min(len(self._removals), AT_ONCE)):
-            name, removed, why, connection = self._removals.popleft()
+            name, removed, connection = self._removals.popleft()
             user = self._users.get(name)
             if user is not None:
                 kept = []
                 for binding in user.bindings:
                     place: Peer | None = binding.peer
-                    if any(_moved(binding, each.peer) == each for each in removed):  # its connection may be lost, too
+                    if binding in removed:
                         is_flow = bool(binding.instance and binding.reg_id) and not binding.path
-                        place = None if connection is None or is_flow else self._without_connection(binding)
+                        place = None if is_flow else self._without_connection(binding)
                     if place is not None:
                         kept.append(_moved(binding, place))
-                self._change(name, user.kind, tuple(kept), why)
-                if self._dialogs is not None and connection is not None:
+                self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
+                if self._dialogs is not None:
                     self._dialogs.connection_lost(name, connection, self._clock.now())
-            if why is Departure.REMOVED and name not in self._users:
-                kind = self._departed.pop(name, None)
-                if kind is not None:
-                    _log.info(_EVENTS[kind][1], name=name, reason=why.value, why=GONE)
-        return bool(self._removals)
+        if self._examinations:
+            some = [*islice(self._examinations[0].rest, AT_ONCE)]
+            for name in some:
+                self._examine(name)
+            if len(some) < AT_ONCE:
+                self._examinations.popleft()
+        return bool(self._removals or self._examinations)
 
     def forget(self, name: str) -> int:
         """Remove the bindings of a user until it registers again; return how many there were."""
@@ -279,24 +299,12 @@ class Registrations(Counting):
         self._change(name, user.kind, (), Departure.FORGOTTEN)
         return count
 
-    def remove(self, gone: Iterable[str], changed: Iterable[str]) -> None:
-        """Have ``remove_some`` remove users that the configuration no longer has, and those with other credentials."""
-        for names, why in ((gone, Departure.REMOVED), (changed, Departure.OTHER_CREDENTIALS)):
-            for name in names:
-                self._note_all_ended(name)
-                user = self._users.get(name)
-                if user is not None or name in self._departed:
-                    self._removals.append(_Removal(name, () if user is None else user.bindings, why))
+    def examine(self, names: Collection[str], examiner: BindingExaminer) -> None:
+        """Have ``remove_some`` remove the present bindings of these users that have an objection.
 
-    def keep_at(self, name: str, may_send: Callable[[str, int | None], bool], departure: Departure) -> None:
-        """Have ``remove_some`` remove the bindings of a user from addresses that may not send its requests.
-
-        ``may_send`` is asked for host and port; None = any port.
+        Before they are asked for, and before their user registers, those of one user are examined at once.
         """
-        user = self._users.get(name)
-        elsewhere = () if user is None else tuple(each for each in user.bindings if not may_send(*self._origin(each)))
-        if elsewhere:
-            self._removals.append(_Removal(name, elsewhere, departure))
+        self._examinations.append(_Examination(names, examiner))
 
     async def restore(self, kind_of: Callable[[str], RegistrantKind | None], may_send: MaySend = from_anywhere) -> None:
         """Restore the stored bindings of users that have a kind, at addresses that may send its requests.
@@ -414,6 +422,8 @@ class Registrations(Counting):
         return ((name, self._present_bindings(name)) for name in tuple(self._users))
 
     def _present_bindings(self, name: str) -> Bindings:
+        if self._examinations:
+            self._examine(name)
         user = self._users.get(name)
         return () if user is None else user.bindings
 
@@ -496,6 +506,27 @@ class Registrations(Counting):
         }
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _examine(self, name: str) -> None:
+        """Remove the bindings of a user to which there are objections, where they have not been examined yet."""
+        for each in self._examinations:
+            if name in each.names and name not in each.examined:
+                each.examined.add(name)
+                self._remove_by(each.examiner, name)
+
+    def _remove_by(self, examiner: BindingExaminer, name: str) -> None:
+        why, user = examiner.end_of(name), self._users.get(name)
+        if why is not None:
+            self._note_all_ended(name)
+        if user is not None:
+            found = [(why or examiner.objection(name, *self._origin(each)), each) for each in user.bindings]
+            ends = [end for end, _ in found if end is not None]
+            if ends:
+                self._change(name, user.kind, tuple(each for end, each in found if end is None), ends[-1])
+        if why is Departure.REMOVED:
+            kind = self._departed.pop(name, None)
+            if kind is not None:
+                _log.info(_EVENTS[kind][1], name=name, reason=why.value, why=GONE)
 
     def _note_removals(self, name: str, request: Request, source: Peer) -> None:
         """Note what a REGISTER has removed, for the database may have bindings of it that the copy lacks."""
@@ -608,7 +639,7 @@ class Registrations(Counting):
 
     def _log_departure(self, name: str, kind: RegistrantKind, why: Departure) -> None:
         self._departed[name] = kind
-        if why is not Departure.REMOVED:  # that is logged by ``remove``
+        if why is not Departure.REMOVED:  # that is logged when it is removed
             _log.info(_EVENTS[kind][1], name=name, reason=why.value)
 
     def _address(self, binding: Binding) -> Address:

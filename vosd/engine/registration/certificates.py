@@ -30,10 +30,10 @@ class TrunkCertificates:
         """Return whether any trunk is known by its certificate."""
         return bool(self._trunks)
 
-    def adopt(self, catalogue: Catalogue) -> None:
-        """Apply another catalogue; it costs what has changed."""
+    def adopt(self, catalogue: Catalogue, changed: Iterable[str]) -> None:
+        """Apply another catalogue, in which these trunks have other names of certificates."""
         before, self.catalogue = self.catalogue, catalogue
-        for name in catalogue.changes_since(before).mapping_gateways:
+        for name in changed:
             gone, come = before.mapping_gateways.get(name), catalogue.mapping_gateways.get(name)
             for each in () if gone is None else gone.certificate_names:
                 trunks = self._trunks.get(each, {})

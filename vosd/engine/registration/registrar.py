@@ -5,10 +5,10 @@ in front of us, and all mean this switch. Its user part must be the authenticate
 """
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Final
 
-from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.catalogue import Catalogue, RegistrationChanges
+from vosd.catalogue.user_changes import countries_of, registrant
 from vosd.engine.counting import Counting
 from vosd.engine.registration.bindings import Departure, RegistrantKind, Registrations
 from vosd.routing.access import CountryOf, country_objection, nowhere
@@ -17,7 +17,7 @@ from vosd.sip.events import RegisterArrived
 from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.registration.registrar import user_of
 from vosd.sip.screening import ALLOW
-from vosd.trunks.gateways import MappingGateway, registering_half
+from vosd.trunks.gateways import MappingGateway
 
 _FORBIDDEN: Final = (403, "")
 _NO_USERS: Final = (404, "")
@@ -35,38 +35,16 @@ class Registrar(Counting):
         self._catalogue = catalogue
         self._country_of = country_of
 
-    def adopt(self, catalogue: Catalogue) -> None:
-        """Set the users that may register; bindings of all others are removed. It costs what has changed.
+    def adopt(self, catalogue: Catalogue, changes: RegistrationChanges) -> None:
+        """Set the users that may register, and have bindings looked at that those may no longer have.
 
-        So are those of users with other credentials, or in another domain: a thief of the phone, or of its old
-        password, or the customer that had its number before, would otherwise still receive its calls. A changed realm
-        alone is no other password. And so are bindings from addresses that are not among the hosts of their user any
-        more, or not in its countries.
+        These are bindings of users that are gone, or have other credentials, or from addresses that are not among the
+        hosts of their user any more, or not in its countries. Many are removed in several turns; what asks for the
+        bindings of a user meanwhile finds those alone that stay.
         """
-        earlier, self._catalogue = self._catalogue, catalogue
-        changes = catalogue.changes_since(earlier)
-        gone: list[str] = []
-        replaced: list[tuple[MappingGateway, MappingGateway]] = []
-        for name in sorted(changes.mapping_gateways | changes.phones | changes.routing_gateways):
-            was, user = _user(name, earlier), _user(name, catalogue)
-            if was is not None:
-                if user is None or _kind_of(name, earlier) is not _kind_of(name, catalogue):
-                    gone.append(name)
-                if user is not None:
-                    replaced.append((was, user))
-        self._registrations.remove(gone, [user.name for was, user in replaced if not _proves_as(was, user)])
-        for was, user in replaced:
-            if _hosts(was) != _hosts(user) and not user.named_hosts:  # names may not be resolved yet
-                may_send = partial(catalogue.sources.may_send, user)
-                self._registrations.keep_at(user.name, may_send, Departure.OTHER_HOSTS)
-        abroad = [user for was, user in replaced if _origin(was) != _origin(user)]
-        moved = {each for each in changes.accounts if _countries(catalogue, each) != _countries(earlier, each)}
-        if moved:
-            abroad += [user for _, user in catalogue.all_users() if user.enabled and user.account in moved]
-        for user in abroad:
-            countries = user.countries or _countries(catalogue, user.account)
-            if countries:
-                self._registrations.keep_at(user.name, partial(self._is_in, countries), Departure.OTHER_COUNTRIES)
+        self._catalogue = catalogue
+        if changes.names:
+            self._registrations.examine(changes.names, _Examiner(changes, catalogue, self._country_of))
         self._registrations.remove_some()
 
     async def restore(self, catalogue: Catalogue) -> None:
@@ -111,23 +89,19 @@ class Registrar(Counting):
     def _may_send(self, name: str, host: str, port: int | None) -> bool:
         """Return whether a user may have a registration at an address: it is among its hosts, and in its countries."""
         catalogue = self._catalogue
-        user = _user(name, catalogue)
+        user = registrant(name, catalogue)
         if user is None:
             return False
-        countries = user.countries or _countries(catalogue, user.account)
         is_host = bool(user.named_hosts) or catalogue.sources.may_send(user, host, port)
-        return is_host and (not countries or self._is_in(countries, host, port))
-
-    def _is_in(self, countries: frozenset[str], host: str, _port: int | None) -> bool:
-        return not country_objection(host, countries, self._country_of)
+        return is_host and _is_in_countries(user, host, catalogue, self._country_of)
 
     def _kind_of(self, name: str) -> RegistrantKind | None:
         catalogue = self._catalogue
-        return None if _user(name, catalogue) is None else _kind_of(name, catalogue)
+        return None if registrant(name, catalogue) is None else _kind_of(name, catalogue)
 
     def _carry_out(self, event: RegisterArrived) -> tuple[int, str]:
         catalogue = self._catalogue
-        user = _user(event.user, catalogue)
+        user = registrant(event.user, catalogue)
         if user is None:
             return _FORBIDDEN if catalogue.has_users else _NOT_HERE
         request = event.request
@@ -143,45 +117,34 @@ class Registrar(Counting):
         return outcome.status, outcome.headers
 
 
-def _user(name: str, catalogue: Catalogue) -> MappingGateway | None:
-    """Return the phone or gateway that may register under a name; it has credentials."""
-    user = catalogue.mapping_gateways.get(name)
-    if user is None or user.credentials is None:
-        vendor = catalogue.routing_gateways.get(name)
-        user = None if vendor is None or vendor.credentials is None else registering_half(vendor)
-    return None if user is None or not user.enabled else user
+class _Examiner:
+    """Says which bindings end because of a reload (``BindingExaminer``)."""
+
+    def __init__(self, changes: RegistrationChanges, catalogue: Catalogue, country_of: CountryOf) -> None:
+        self._changes = changes
+        self._catalogue = catalogue
+        self._country_of = country_of
+
+    def end_of(self, name: str) -> Departure | None:
+        if name in self._changes.gone:
+            return Departure.REMOVED
+        return Departure.OTHER_CREDENTIALS if name in self._changes.other_credentials else None
+
+    def objection(self, name: str, host: str, port: int | None) -> Departure | None:
+        catalogue, user = self._catalogue, registrant(name, self._catalogue)
+        if user is None:
+            return Departure.REMOVED
+        if name in self._changes.other_hosts and not catalogue.sources.may_send(user, host, port):
+            return Departure.OTHER_HOSTS
+        is_there = name not in self._changes.other_countries
+        is_there = is_there or _is_in_countries(user, host, catalogue, self._country_of)
+        return None if is_there else Departure.OTHER_COUNTRIES
 
 
-def _hosts(user: MappingGateway) -> tuple[object, ...]:
-    """Return what says from which addresses a user may register."""
-    return user.hosts, user.named_hosts
-
-
-def _origin(user: MappingGateway) -> tuple[frozenset[str], str]:
-    """Return what says from which countries a user may register."""
-    return user.countries, user.account
-
-
-def _countries(catalogue: Catalogue, account_id: str) -> frozenset[str]:
-    """Return the only countries that users of an account may come from; empty = any."""
-    account = catalogue.accounts.get(account_id)
-    return frozenset() if account is None else account.countries
-
-
-def _proves_as(before: MappingGateway, now: MappingGateway) -> bool:
-    """Return whether a user has the same password as before; added or removed algorithms do not matter.
-
-    In another domain it is another user, whose registration the device of before cannot refresh. A user that had no
-    domain, or has none any more, may have named that domain all the time.
-    """
-    was, will_be = before.credentials, now.credentials
-    if was is None or will_be is None:
-        return True
-    if was.username != will_be.username:
-        return False
-    if was.realm != will_be.realm:
-        return not (was.domain and will_be.domain)
-    return all(was.ha1[name] == will_be.ha1[name] for name in was.ha1.keys() & will_be.ha1.keys())
+def _is_in_countries(user: MappingGateway, host: str, catalogue: Catalogue, country_of: CountryOf) -> bool:
+    """Return whether an address is in the countries of a user, if it has any."""
+    countries = user.countries or countries_of(catalogue, user.account)
+    return not countries or not country_objection(host, countries, country_of)
 
 
 def _kind_of(name: str, catalogue: Catalogue) -> RegistrantKind:
