@@ -135,8 +135,11 @@ class Daily:
         self._made_up_ms = made_up_ms
         self._clock = SteadyClock(clock)
         self._run = run
-        self._done = KeptFile(state_dir / f"{name}.json", KeptTime, f"last_run_of_{name}")
-        """Time up to which nothing is left to make up for, UTC milliseconds."""
+        self._done = KeptFile(state_dir / f"{name}.json", KeptTime, f"last_run_of_{name}", synced=False)
+        """Time up to which nothing is left to make up for, UTC milliseconds; written in the loop, and so not synced.
+
+        A start without it makes up for nothing, and behind a run nothing is left to make up for.
+        """
         self._due: int | None = None
         self._is_owed = False
         """Whether a run was missed, or was ended before its own end."""

@@ -161,13 +161,13 @@ class ScheduledReportPart:
         self._kept = delivered_reports(settings.state_dir)
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
-        self._is_done_kept = self._are_states_kept = True
-        """Whether the files have the last periods, and the states of the reports, of now."""
         self._kept_states = KeptFile(
             Path(settings.state_dir) / "report_states.json", dict[str, ReportState], "report_states"
         )
         self._states: dict[str, ReportState] = {}
         """States of the reports by name, for a while also of those that were taken out."""
+        self._written_done: dict[str, int] = {}
+        self._written_states: dict[str, ReportState] = {}
         self._failed: dict[str, FailedDelivery] = {}
         """Reports that have failed, by name."""
         self._awaited: dict[str, str] = {}
@@ -185,12 +185,13 @@ class ScheduledReportPart:
     def read_kept(self) -> None:
         """Read what was delivered before the start, and compare the reports with those of then."""
         self._done, self._states = self._kept.read() or {}, self._kept_states.read() or {}
+        self._written_done, self._written_states = dict(self._done), dict(self._states)
         self._compare()
 
     async def end(self) -> None:
         """End work that goes on; its report is made again after the next start."""
         await self._tasks.stop()
-        self._keep_again()
+        await self._write()
 
     def adjust(self, settings: Settings) -> None:
         """Apply other settings from the next report on; one that is taken out has no alarm."""
@@ -236,12 +237,7 @@ class ScheduledReportPart:
                 # else each day since the last month, or since another report of that name was taken out, would be sent
                 first = first_period(now, each.every, each.at_s, ZoneInfo(each.zone))
                 done[each.name] = max(done[each.name], first.since)
-        if done != self._done:
-            self._done = done
-            self._keep_done()
-        if states != self._states:
-            self._states = states
-            self._keep_states()
+        self._done, self._states = done, states
 
     def _forget(self, name: str) -> None:
         self._awaited.pop(name, None)
@@ -251,22 +247,18 @@ class ScheduledReportPart:
     def _await_calls(self, name: str, why: str) -> None:
         self._awaited[name] = why
 
-    def _keep_done(self) -> None:
-        self._is_done_kept = self._kept.write(self._done)
-
-    def _keep_states(self) -> None:
-        self._are_states_kept = self._kept_states.write(self._states)
-
-    def _keep_again(self) -> None:
-        """Write what a full disk has not taken: else a report would be delivered again after the next start."""
-        if not self._is_done_kept:
-            self._keep_done()
-        if not self._are_states_kept:
-            self._keep_states()
+    async def _write(self) -> None:
+        """Write what has changed, again until there is room: else a report would be delivered again."""
+        done, states = dict(self._done), dict(self._states)
+        if done != self._written_done and await asyncio.to_thread(self._kept.write, done):
+            self._written_done = done
+        if states != self._written_states and await asyncio.to_thread(self._kept_states.write, states):
+            self._written_states = states
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
+            await self._write()
             for name in [each.name for each in self._reports]:
                 wanted = self._named(name)  # the one before it may have taken long enough for a reload
                 if wanted is not None:
@@ -277,13 +269,15 @@ class ScheduledReportPart:
 
     async def look(self, wanted: ScheduledReport) -> None:
         """Make a report if one of its periods is due."""
-        self._keep_again()
+        await self._look(wanted)
+        await self._write()
+
+    async def _look(self, wanted: ScheduledReport) -> None:
         now = self._steady.now()
         if now is None:
             return
         if self._done.get(wanted.name, now) > now + AHEAD_MS:
             self._done[wanted.name] = period_at(now, wanted.every, wanted.at_s, ZoneInfo(wanted.zone)).since
-            self._keep_done()
         period = self._next(wanted, now)
         failed = self._failed.get(wanted.name)
         # a wall clock that was ahead when the delivery failed has left a time that is further away than the pause
@@ -323,11 +317,9 @@ class ScheduledReportPart:
         if self._is_all_of(wanted):
             # a reload may have given it another rhythm meanwhile, which begins later
             self._done[wanted.name] = max(period.until, self._done.get(wanted.name, 0))
-            self._keep_done()
             state = self._states.get(wanted.name)
             if state is not None and state.until:
                 self._states[wanted.name] = msgspec.structs.replace(state, until=0, sent=())
-                self._keep_states()
         else:
             self._note_sent(wanted, period, order, ())
         _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name, running=outside.running)
@@ -354,7 +346,6 @@ class ScheduledReportPart:
         sent = tuple(each for each in has_it if each not in refused)
         noted = msgspec.structs.replace(delivered, until=period.until, sent=sent)
         self._states[wanted.name] = noted if delivered is state else msgspec.structs.replace(state, before=noted)
-        self._keep_states()
 
     async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:
         """List the reports with what was delivered of each, and what comes next."""
@@ -377,7 +368,6 @@ class ScheduledReportPart:
         coming = next_period(wanted, last, now)
         if last is None:
             self._done[wanted.name] = coming.since
-            self._keep_done()
         return coming
 
     async def _delivered(self, order: ReportOrder) -> ReportDelivery:

@@ -1,6 +1,7 @@
 """One value in a small file of ``state_dir``, so that it outlives the process."""
 
 from pathlib import Path
+from threading import Lock
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -13,14 +14,21 @@ T = TypeVar("T")
 
 
 class KeptFile(Generic[T]):
-    """The file, replaced as a whole; one that cannot be read or written is logged, and nothing stops for it."""
+    """The file, replaced as a whole; one that cannot be read or written is logged, and nothing stops for it.
 
-    def __init__(self, path: Path, kept: type[T], name: str) -> None:
-        """``name`` names the content in the log."""
+    To be written in a thread: it is on the disk before it has its name. XFS gives the name at once, and a power loss
+    within the half minute until the content follows would leave the file empty.
+    """
+
+    def __init__(self, path: Path, kept: type[T], name: str, *, synced: bool = True) -> None:
+        """``name`` names the content in the log; ``synced=False``: the loss of the content does no harm."""
         self.path: Final = path
         self._kept = kept
         self._name = name
+        self._synced = synced
         self._failed = False
+        self._lock = Lock()
+        """Held by one writer at a time: a stop writes in the loop, and the thread before it may wait for the disk."""
 
     def load(self) -> T | None:
         """Return the value; None if there is none.
@@ -46,7 +54,8 @@ class KeptFile(Generic[T]):
     def write(self, value: T) -> bool:
         """Replace the value; return whether that was possible. A failure is logged once."""
         try:
-            replace_file(self.path, msgspec.json.encode(value))
+            with self._lock:
+                replace_file(self.path, msgspec.json.encode(value), synced=self._synced)
         except OSError as error:
             if not self._failed:
                 _log.error(

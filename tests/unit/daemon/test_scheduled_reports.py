@@ -254,6 +254,7 @@ async def test_a_reload_holds_for_the_reports_behind_one_that_is_being_made(
     monkeypatch.setattr(scheduled_reports, "answer_of", answer)
     monkeypatch.setattr(scheduled_reports, "LOOK_S", 0)
     assert [row.name for row in await stage.part.listed(ListScheduledReports())] == ["a", "b", "c"]
+    await stage.part.end()
     stage.clock.move_to(stage.clock.now().mono + DAY)
     with capture_logs() as log:
         await stage.part.begin()
@@ -379,34 +380,35 @@ async def test_a_report_that_comes_back_goes_on_for_35_days_and_begins_anew_late
     wanted = replace(WANTED, mail=both)
     stage = Stage(tmp_path, monkeypatch, wanted, other)
 
-    def change_to(*reports: ScheduledReport) -> None:
+    async def change_to(*reports: ScheduledReport) -> None:
         stage.reports = reports
         if by_reload:
             stage.part.adjust(stage.settings(*reports))
         else:
             stage.part = stage.started()
+        await stage.part.end()
 
     stage.answers, stage.refused = ["b@example.com is refused"], ("b@example.com",)
     assert await looked(stage) == []
     assert await stage.pass_time(5.5, step_ms=19_800_000) == [day(-1)] * 2  # one has failed for b
-    change_to(other)
+    await change_to(other)
     stage.clock.move_to(stage.clock.now().mono + 60_000)
     assert await looked(stage) == []
-    change_to(wanted, other)
+    await change_to(wanted, other)
     (order,) = await looked(stage)
     assert order.mail is not None
     assert (order.period, order.mail.recipients) == (day(-1), ("b@example.com",))
-    change_to(other)
+    await change_to(other)
     stage.clock.move_to(stage.clock.now().mono + DAY)
-    change_to(wanted, other)
+    await change_to(wanted, other)
     assert [(order.name, order.period) for order in await looked(stage)] == [("m", day(0)), ("other", day(0))]
 
-    change_to(other)
+    await change_to(other)
     assert stage.part._kept.read() == {"m": MIDNIGHT + DAY, "other": MIDNIGHT + DAY}
     stage.clock.move_to(stage.clock.now().mono + MADE_UP_MS + DAY)
-    change_to(other)
+    await change_to(other)
     assert stage.part._kept.read() == {"other": MIDNIGHT + DAY}
-    change_to(wanted, other)
+    await change_to(wanted, other)
     assert [order.name for order in await looked(stage)] == ["other"]
 
 
@@ -417,7 +419,7 @@ async def test_a_report_that_becomes_daily_sends_no_day_that_was_over_before(
 ) -> None:
     stage = Stage(tmp_path, monkeypatch, replace(WANTED, every=before))
     stage.part._done["m"] = period_at(MIDNIGHT, before, 0, UTC).since
-    stage.part._keep_done()
+    await stage.part.end()
     stage.clock.move_to(stage.clock.now().mono + 3 * DAY + 6 * 3_600_000)
     stage.reports = (WANTED,)
     if by_reload:

@@ -492,7 +492,7 @@ def test_a_memo_that_cannot_be_written_is_logged_once(tmp_path):
 
 
 def test_a_memo_without_a_free_descriptor_asks_for_more_files(tmp_path, monkeypatch):
-    def refuse(_path, _content):
+    def refuse(_path, _content, **_settings):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr("vosd.engine.kept_file.replace_file", refuse)
