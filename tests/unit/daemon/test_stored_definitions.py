@@ -206,6 +206,19 @@ def test_a_start_reads_the_decks_and_fetches_only_what_is_new(site: Site) -> Non
     assert site.decks.fetched == 2
 
 
+def test_a_start_fetches_the_rows_again_that_a_failing_disk_has_damaged(site: Site) -> None:
+    site.decks.put("sell", "44,0.01\n4420,0.02\n")
+    load_at_start(site.file, site.definitions.read)
+    path = KeptCatalogue(site.file.parent / "var").path_of(hashlib.sha256(site.decks.contents["sell"]).hexdigest())
+    assert path is not None
+    path.write_text(HEADER + "44,0.01\n")  # cut off between two lines
+    site.definitions = StoredDefinitions(lambda _database: site.decks, SqlObjects)
+    load_at_start(site.file, site.definitions.read)
+    assert (path.read_bytes(), site.decks.fetched) == (site.decks.contents["sell"], 2)
+    load_at_start(site.file, site.definitions.read)
+    assert site.decks.fetched == 2
+
+
 def test_a_load_with_decks_asks_the_database_once(site: Site) -> None:
     site.decks.put("sell", "44,0.012\n")
     load_at_start(site.file, site.definitions.read)
