@@ -648,8 +648,11 @@ class Daemon:
             await self._traffic.log_in_anew()
         try:
             await self.service.swap_catalogue(loaded.catalogue)
-        except CurrencyChangedError as error:
-            raise as_mistakes(error, loaded) from error
+        except (CurrencyChangedError, StoreUnavailable) as error:
+            await self.service.countries.adjust(self.configuration.loaded.settings.country_file)
+            if isinstance(error, CurrencyChangedError):
+                raise as_mistakes(error, loaded) from error
+            raise
         allow_files(loaded, relays=self._media.relay is not None)
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)

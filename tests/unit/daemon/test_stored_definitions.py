@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from doubles.countries import write_countries
 from doubles.data.builders import account
 from doubles.forked_program import Subprocesses
 from doubles.kept_log import log_as_it_was
@@ -103,8 +104,8 @@ class Site:
         )
         self.write("deck: true")
 
-    def write(self, rates: str) -> None:
-        self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n")
+    def write(self, rates: str, more: str = "") -> None:
+        self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n{more}")
 
     def define(
         self, version: int, body: str | None, *, at: int = 0, made_at: int | None = None, name: str = "shop"
@@ -380,6 +381,31 @@ def test_definitions_whose_accounts_could_not_be_opened_are_tried_again_after_a_
         assert limit_of(daemon) == "5"
         await stop(daemon, "reloads")
 
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_reload_whose_accounts_could_not_be_opened_leaves_the_countries_of_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable("cannot reach it")
+
+        site.write("deck: true")
+        with monkeypatch.context() as patched:
+            patched.setattr(daemon.service.balances, "adopt", away)
+            with pytest.raises(StoreUnavailable):
+                await daemon.configuration.reload()
+        assert daemon.service.countries.of("5.0.0.9") == "DE"
+        await daemon.configuration.reload()
+        assert daemon.service.countries.of("5.0.0.9") == ""
+        await stop(daemon, "reloads")
+
+    write_countries(tmp_path / "countries.mmdb")
+    site.write("deck: true", f"access: {{database: {tmp_path}/countries.mmdb}}\n")
     daemon = site.daemon()
     asyncio.run(run())
 
