@@ -653,7 +653,7 @@ class Daemon:
             if isinstance(error, CurrencyChangedError):
                 raise as_mistakes(error, loaded) from error
             raise
-        allow_files(loaded, relays=self._media.relay is not None)
+        allow_files(loaded, relays=self._media.relay is not None, before=self.configuration.loaded)
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)

@@ -14,25 +14,29 @@ COPIES: Final = 2
 """Files for each media port at most: a worker that is started in the place of another one is sent a copy of each."""
 
 
-def allow_files(loaded: Loaded, *, relays: bool) -> None:
+def allow_files(loaded: Loaded, *, relays: bool, before: Loaded | None = None) -> None:
     """Let this process open what a configuration may need, and warn where the operator's limit is lower.
 
-    ``relays`` says whether the switch relays media itself: then each port is a file, and for moments two.
+    ``relays`` says whether the switch relays media itself: then each port is a file, and for moments two. Behind a
+    reload, ``before`` was in force: a limit that was too low for as much is not warned of again.
     """
-    connections, ports = loaded.transports.connections.most, media_ports(loaded) if relays else 0
-    wanted = connections + COPIES * ports + FILES_BESIDE
+    wanted = _wanted(loaded, relays=relays)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
-    if hard < wanted:
+    if hard < wanted and (before is None or wanted > _wanted(before, relays=relays)):
         _log.warning(
             "file_limit_low",
             may_open=hard,
             wanted=wanted,
-            connections=connections,
-            media_ports=ports,
+            connections=loaded.transports.connections.most,
+            media_ports=media_ports(loaded) if relays else 0,
             change="LimitNOFILE or ulimit -n",
         )
+
+
+def _wanted(loaded: Loaded, *, relays: bool) -> int:
+    return loaded.transports.connections.most + COPIES * (media_ports(loaded) if relays else 0) + FILES_BESIDE
 
 
 def media_ports(loaded: Loaded) -> int:
