@@ -144,8 +144,14 @@ class Checks:
                 self._checking = asyncio.create_task(self._asked(pickle.dumps((config, question))), name="check")
                 return await asyncio.shield(self._checking)
             except (OSError, EOFError) as error:
-                why = f"no answer within {CHECK_S:.0f} s" if isinstance(error, TimeoutError) else str(error)
-                message = f"the process that checks changes has ended ({why}), and nothing was changed: free memory"
+                if isinstance(error, TimeoutError):
+                    message = (
+                        f"the check took over {CHECK_S:.0f} s, and nothing was changed: try again when less runs here"
+                    )
+                else:
+                    message = (
+                        f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
+                    )
                 raise CheckEndedError(message) from error
             finally:
                 if self._idle_s < math.inf:

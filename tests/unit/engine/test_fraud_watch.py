@@ -17,6 +17,7 @@ from vosd.billing.spending import SpendAction
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.alarms import fraud
 from vosd.engine.alarms.fraud import OPERATOR
+from vosd.obs.events import GONE
 
 
 async def test_an_event_is_raised_once_and_cleared_in_an_hour_that_is_within_the_limit():
@@ -335,6 +336,7 @@ async def test_a_limit_that_a_reload_removes_ends_its_alarm():
     assert await scene.pass_minutes(6) == ["fraud_suspected"]
     scene.catalogue = catalogue_of(Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"))
     assert await scene.pass_minutes(1) == ["fraud_over"]
+    assert scene.lines[0]["why"] == GONE  # its use is what it was, above the limit of before
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,8 @@ class FraudWatch:
         if limit is None or found is None:
             if raised_in is not None and (limit is None or raised_in != use.hour):
                 del self._raised[use]
-                _log.info(BACK[Event.FRAUD_SUSPECTED].value, **_facts(use), why="within the limit again")
+                why = GONE if limit is None else "within the limit again"
+                _log.info(BACK[Event.FRAUD_SUSPECTED].value, **_facts(use), why=why)
             return is_hung_up
         if is_blocked or name in self._blocked:  # one that was lifted since ``_follow_blocks`` is forgiven by that
             return is_hung_up
