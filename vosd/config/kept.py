@@ -95,19 +95,17 @@ class KeptCatalogue:
         found = {deck.group: self.path_of(deck.digest) for deck in decks if deck.group in names}
         return {group: path for group, path in found.items() if path is not None}
 
-    def remove_damaged(self, digest: str) -> None:
-        """Remove the rows of a deck that a failing disk has damaged, so that they are fetched again.
+    def remove_damaged(self, digests: Iterable[str]) -> None:
+        """Remove the rows of decks that a failing disk has damaged, so that they are fetched again.
 
         Raises:
-            OSError: they cannot be read, or not be removed.
+            OSError: some cannot be read, or not be removed.
         """
-        path = self.path_of(digest)
-        if path is None:
-            return
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != digest:
-            path.unlink()
+        for path in filter(None, map(self.path_of, digests)):
+            with path.open("rb") as file:
+                is_whole = hashlib.file_digest(file, "sha256").hexdigest() == path.name
+            if not is_whole:
+                path.unlink()
 
     async def fetch(self, deck: DeckVersion, rows: AsyncIterable[bytes]) -> None:
         """Write the rows of a deck, unless they are there.

@@ -131,19 +131,15 @@ class StoredDefinitions:
         """Read what is defined; write the rows of decks that are wanted and not there yet."""
         known = wanted.known
         if known is not None and wanted.decks:
-            self._remove_damaged(known.decks, wanted, kept)
+            needed = {deck.digest for deck in known.decks if deck.group in wanted.decks}
+            if not self._trusts_switch:
+                kept.remove_damaged(needed - self._compared)
+                self._compared |= needed
             missing = [deck for deck in known.decks if deck.group in wanted.decks and kept.path_of(deck.digest) is None]
             if missing:
                 await self._with(wanted, lambda database: self._fetch(missing, self._decks(database), kept))
             return known._replace(files=kept.files_of(known.decks, wanted.decks))
         return await self._with(wanted, lambda database: self._defined(wanted, database, kept))
-
-    def _remove_damaged(self, decks: Iterable[DeckVersion], wanted: Wanted, kept: KeptCatalogue) -> None:
-        """Remove damaged rows, at the first load of each deck: a command trusts the switch here, too."""
-        needed = {deck.digest for deck in decks if deck.group in wanted.decks}
-        for digest in () if self._trusts_switch else needed - self._compared:
-            kept.remove_damaged(digest)
-            self._compared.add(digest)
 
     async def _with(self, wanted: Wanted, read: Callable[[Database], Awaitable[Read]]) -> Read:
         url = wanted.database_url
