@@ -124,7 +124,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.ALARM_REFUSED: "the receiver's log: it takes no report of this kind",
     Event.CALL_REPORTS_DOWN: "look at the server of the receiver of webhooks, if one is named, else of call_reports",
     Event.CALL_REPORTS_DROPPED: "why counts the causes; look at the server, as for call_reports_down",
-    Event.CALL_REPORTS_UNWRITTEN: "room and rights in state_dir/call-reports",
+    Event.CALL_REPORTS_UNWRITTEN: "room and rights in state_dir: its call-reports, or webhooks",
     Event.RADIUS_UNREACHABLE: "look at that server: its log names a wrong secret or an unknown client",
     Event.RADIUS_ACCOUNTING_DOWN: "look at the servers of radius; records wait, radius.accounting.queue of them",
     Event.RADIUS_ACCOUNTING_DROPPED: "why counts the causes; bill those calls from the CDRs",
