@@ -40,6 +40,8 @@ TRIES_MAX: Final = 5
 """Number of times that an offer is sent to a side that answers 491 or 422, an INVITE to a gateway that answers 422."""
 FREE_MS: Final = 200
 """Wait before a side that has an INVITE in progress is looked at again."""
+PORTS_MS: Final = 1_000
+"""Wait before ports are asked for again: the loss of an rtpengine is noticed before the last of ``TRIES_MAX``."""
 RETRY_AFTER_MAX_S: Final = 10
 """Longest wait that a side asks for which has not answered an INVITE before ours (RFC 3261 section 14.2)."""
 OTHER_CODECS: Final = frozenset({488, 606})
@@ -616,11 +618,19 @@ class Introduction(Proposal):
         """End the call: without the offer the two sides have no session with each other.
 
         A description that the side may not be sent, as one without a codec of its trunk, is taken for a refused one.
+        One for which there are no ports is offered again: an rtpengine may be lost for seconds before that is noticed.
         """
+        media = self.far.facts.media
+        has_no_port = media is not None and media.refusal is MediaRefusal.NO_MEDIA_PORT
         if self._is_unfit():
             self._refused(488, now)
-        else:
+        elif not has_no_port:
             self._not_answered(now)
+        elif self._may_be_sent_again:
+            self.alarm = self._endpoint.set_alarm(self, now.plus(PORTS_MS))
+        else:
+            self._refused(408, now)
+            self.far.call.lost(self.far, 488, now, EndReason.NO_MEDIA_PORT)
 
     def _refused(self, status: int, now: Instant) -> None:
         if status not in {408, 481, 487} and not self.facts.has_turned:

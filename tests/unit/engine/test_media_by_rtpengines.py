@@ -661,6 +661,38 @@ def test_a_call_whose_rtpengine_is_silent_between_an_offer_and_its_answer_ends_f
     assert (record.end_reason, record.hangup_source) == ("No Media Port", "switch")
 
 
+@pytest.mark.parametrize("end", ["target", "join"])
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_sides_that_are_connected_while_their_rtpengine_is_silent_are_once_its_loss_is_noticed(is_lost, end):
+    engines = VirtualRtpEngines()
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = keypad_scene(parameters={"media": media}, rtpengines=engines)
+    scene.vendor.by_number = {TARGET: answers(500, body=OTHER_ANSWER)}
+    call = talking(scene)
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_for(2_000)
+    party, target = scene.vendor.calls
+    engines.is_silent = True
+    leaving, other = (call, target) if end == "join" else (target, call)
+    leaving.hang_up()
+    scene.wire.run_for(4_500)
+    assert not party.is_over
+    assert not other.is_over
+    if is_lost:
+        engines.is_silent = False
+        engines.lose("one")
+    for _ in range(8):
+        scene.poll_rtpengines(wait_ms=1_000)
+    assert party.is_over == other.is_over == (not is_lost)
+    if is_lost:
+        assert {place(side.theirs)[0] for side in (party, other)} == {HOSTS["two"]}
+        assert len(engines.heard()) == 2
+        party.hang_up()
+        scene.wire.run_for(1_000)
+    ends = [record.end_reason for record in scene.exchange.sink.records]
+    assert sorted(ends) == ["Normal" if is_lost else "No Media Port", "Normal"]
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_without_an_answer_a_call_is_refused(is_there):
     engines = VirtualRtpEngines()
