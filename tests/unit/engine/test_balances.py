@@ -1,5 +1,7 @@
 """What the running switch knows of accounts' money (ADR 3), of configured accounts and of others."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from decimal import Decimal
 
 import pytest
@@ -117,6 +119,50 @@ async def test_balances_that_were_known_before_are_read_by_the_first_look(monkey
     balances.adopt_last_known({"gone": account("gone")}, ())
     await balances.adopt_anew({**TEN, "other": account("other")}, frozenset)
     assert balances.mark == 0
+
+
+async def most_in_a_turn(work: Awaitable[object], known: Callable[[], Collection[object]]) -> int:
+    """Return how many more are known behind one turn of the event loop, at most."""
+    task, found, most = asyncio.ensure_future(work), len(known()), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        most, found = max(most, len(known()) - found), len(known())
+    await task
+    return most
+
+
+async def test_the_balances_of_many_accounts_are_taken_some_in_each_turn(monkeypatch):
+    """Of 50,000 accounts, calls waited 0.1 to 0.2 s for that."""
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 2)
+    store, many = MemoryStore(), {name: account(name) for name in "abcdefg"}
+    balances = Balances(store)
+    assert await most_in_a_turn(balances.adopt(many), lambda: balances.credits) == 2
+    assert balances.take_changed(7)
+    for name in many:
+        await store.add(Payment(account=name, kind=EntryKind.PAYMENT, reference=name, made_at=0, amount=Decimal(5)))
+    assert await most_in_a_turn(balances.refresh(), lambda: [*range(balances.changed)]) == 2
+    assert [each.balance for each in balances.credits.values()] == [5] * 7
+    assert balances.take_changed(7)
+    assert await most_in_a_turn(balances.read_anew(), lambda: [*range(balances.changed)]) == 2
+    assert [each.balance for each in balances.credits.values()] == [5] * 7
+
+
+async def test_a_look_that_is_cancelled_before_its_last_turn_leaves_the_rest_to_the_next(monkeypatch):
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 2)
+    store, many = MemoryStore(), {name: account(name) for name in "abcdefg"}
+    balances = Balances(store)
+    await balances.adopt(many)
+    for name in many:
+        await store.add(Payment(account=name, kind=EntryKind.PAYMENT, reference=name, made_at=0, amount=Decimal(5)))
+    look = asyncio.ensure_future(balances.refresh())
+    for _ in range(100):
+        if not any(each.balance for each in balances.credits.values()):
+            await asyncio.sleep(0)
+    look.cancel()
+    await asyncio.wait({look})
+    assert not all(each.balance for each in balances.credits.values())
+    await balances.refresh()
+    assert [each.balance for each in balances.credits.values()] == [5] * 7
 
 
 class SlowStore(MemoryStore):

@@ -169,7 +169,7 @@ class Balances(Counting):
         all accounts that may differ from those adopted last; None = any may.
 
         Raises:
-            CurrencyChangedError: some have money in another currency; the credits are not changed.
+            CurrencyChangedError: some have money in another currency; the terms in force are not changed.
             StoreUnavailable: rows may be inserted, and no terms are changed; try again.
         """
         async with self._adopting:
@@ -177,8 +177,11 @@ class Balances(Counting):
             unread, currencies, limits = await self._to_settle(accounts, names)
             are_first = not self._mark and self.credits.keys() <= set(unread)
             changes = ChangedStandings({}, 0)
+            known: list[str] = []
             if unread:
                 changes = await self._opened(unread, currencies)
+                known = [name for name in unread if name in self.credits]
+                await self._enter([accounts[name] for name in unread], changes)
             limited = [name for name in limits if accounts[name].spend_limits]
             counting: list[AccountCredit] = []
             try:
@@ -190,8 +193,8 @@ class Balances(Counting):
                     credit.spending = None  # with a part of its sums it would never be read again
                 raise
             # From here on nothing can fail and nothing is awaited: what is refused changes no terms that are in force.
-            for name in unread:
-                self._adopt(accounts[name], changes.standings[name], changes.expiries.get(name))
+            for name in known:
+                self.credits[name].set_terms(accounts[name].overdraft_limit, *accounts[name].low_terms)
             if are_first:  # else the first look would read all balances a second time, while calls wait
                 self._mark = changes.mark
             for name in self.credits if other is None else other & self.credits.keys():
@@ -213,19 +216,24 @@ class Balances(Counting):
             self._limited -= self._limited.difference(limited) if other is None else other
             self._limited.update(limited, going_on)
 
-    def _adopt(self, account: Account, standing: Standing, expires_at: int | None) -> None:
-        """Give an account the standing that was read, and its terms."""
-        name, limit, low = account.id, account.overdraft_limit, account.low_terms
-        credit = self.credits.get(name)
-        if credit is not None:
-            credit.committed(*standing)
-            credit.set_terms(limit, *low)
-        else:  # as of each account at a start
-            credit = self.credits[name] = AccountCredit(name, limit, *standing, lows=self._lows)
-            if low != (None, None):
-                credit.set_terms(limit, *low)
-        credit.expires_at = expires_at
-        self._changed[name] = None
+    async def _enter(self, accounts: Iterable[Account], found: ChangedStandings) -> None:
+        """Give accounts the standings that were read, and those without a credit one with their terms; let calls run.
+
+        No call uses the credit of a new account before its catalogue is in force.
+        """
+        for count, account in enumerate(accounts, 1):
+            name, credit, standing = account.id, self.credits.get(account.id), found.standings[account.id]
+            if credit is not None:
+                credit.committed(*standing)
+            else:  # as of each account at a start
+                credit = AccountCredit(name, account.overdraft_limit, *standing, lows=self._lows)
+                if account.low_terms != (None, None):
+                    credit.set_terms(account.overdraft_limit, *account.low_terms)
+                self.credits[name] = credit
+            credit.expires_at = found.expiries.get(name)
+            self._changed[name] = None
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def adopt_last_known(self, accounts: Mapping[str, Account], standings: Sequence[LastStanding]) -> None:
         """Give every account the balance that was known last, zero where none is: the database is away.
@@ -445,9 +453,8 @@ class Balances(Counting):
         async with self._refreshing:
             mark, withdrawn = self._mark, self.withdrawals.over(self._clock.now().mono)
             changes = await self._books.standings(mark)
-            self._mark = changes.mark
             newer: dict[str, int] = {}
-            for name, standing in changes.standings.items():
+            for count, (name, standing) in enumerate(changes.standings.items(), 1):
                 credit = self.credits.get(name)
                 if credit is not None:
                     if self._currencies.get(name) not in {None, changes.currencies.get(name)}:
@@ -459,6 +466,9 @@ class Balances(Counting):
                     credit.committed(standing.balance, standing.seq)
                     credit.expires_at = changes.expiries.get(name)
                     self._changed[name] = None
+                if count % ACCOUNTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # let calls run
+            self._mark = changes.mark  # not before: one that is cancelled has not read the rest
             self.withdrawals.put_back(withdrawn)
             if newer:
                 # Calls booked during the query are usually why. A query that begins later must have their entries; to
@@ -507,11 +517,13 @@ class Balances(Counting):
             if gone:
                 await self._books.open_accounts(gone, self._currencies)
                 changes = await self._books.standings()
-            self._mark = changes.mark
-            for name in known:
+            for count, name in enumerate(known, 1):
                 self.credits[name].restore(*changes.standings[name])
                 self.credits[name].expires_at = changes.expiries.get(name)
                 self._changed[name] = None
+                if count % ACCOUNTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # let calls run
+            self._mark = changes.mark
             return changes.standings
 
     def add_owed(self, postings: Iterable[Posting], ended_at: int | None = None) -> None:

@@ -59,8 +59,9 @@ class TermsInForce:
         for account in accounts if live.credits else ():  # at the start there are none
             credit = live.credits.get(account.id)
             if credit is not None:
-                credit.set_terms(overrides.overdraft_limit(account), *overrides.low_terms(account))
-        self._set_overdraft_limits(overrides.accounts())
+                credit.set_terms(account.overdraft_limit, *account.low_terms)
+        closed = overrides.closed().intersection(account.id for account in accounts)
+        self._set_overdraft_limits(overrides.accounts() | closed)
 
     def recount(self) -> Iterator[None]:
         """Have the running calls occupy the shared limits of the catalogue in force; yield between parts of them."""
