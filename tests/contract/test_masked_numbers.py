@@ -158,6 +158,24 @@ async def test_nothing_is_left_of_the_numbers_of_old_calls(booked, run):
     assert again["numbers"].months == ()
 
 
+async def test_the_numbers_of_phones_go_where_the_call_has_other_numbers(database, run):
+    """A phone shows another number, is rung by one of the inventory, or has transferred the call of another caller."""
+    made = msgspec.structs.replace(
+        call(1, 5), mapping_gateway="493077001122", routing_gateway="7002",
+        verdicts=json.dumps({"refusal": "493077001122 has its 3 calls"}), reason_text="7001 is busy",
+        attempts=(Attempt("7001", 486, 100, None, "Busy"), Attempt("carrier-2", 503, 100, None, "Busy"),
+                  Attempt("7002", 200, 900, 300, "Answered")),
+    )  # fmt: skip
+    await SqlBooks(database).book([made])
+    await SqlCheckpoints(database).close(CLOSED, "ann", None, NOW)
+    await run()
+    (row,) = await rows(database, "mapping_gateway", "routing_gateway", "verdicts", "reason_text")
+    assert row[1:] == ("4930xxxxxxxx", "xxxx", '{"refusal":"4930xxxxxxxx has its 3 calls"}', "xxxx is busy")
+    (listed,) = await SqlQueries(database).calls(CallFilter())
+    assert [each.gateway for each in listed.record.attempts] == ["xxxx", "carrier-2", "xxxx"]
+    assert (await run())["numbers"].months == ()
+
+
 async def test_a_run_that_is_killed_goes_on_where_it_was(booked, run, monkeypatch):
     steps = masking.SqlMasking.mask_calls
     looked_at = []

@@ -23,6 +23,8 @@ _LAST: Final = 8
 """Number of last digits: another notation of the number, such as the national one, ends in them, too."""
 _WITHHELD: Final = "anonymous"
 """In place of the number of a caller who withholds it."""
+_PHONE: Final = re.compile(r"\+?[0-9*#]+\Z")
+"""Name of a phone: its number, which need not be one that the call shows or was made to."""
 
 
 def masked(number: str, prefixes: Iterable[str] = ()) -> str:
@@ -39,10 +41,13 @@ def masked(number: str, prefixes: Iterable[str] = ()) -> str:
 class Mask:
     """The mask for the texts of one call."""
 
-    def __init__(self, numbers: Iterable[str | None], prefixes: Iterable[str | None]) -> None:
-        """Take the numbers of the call in all their forms, and the prefixes of the rates that it was priced by."""
+    def __init__(
+        self, numbers: Iterable[str | None], prefixes: Iterable[str | None], gateways: Iterable[str | None] = ()
+    ) -> None:
+        """Take the numbers of the call in all their forms, the prefixes of its rates, and the names of its gateways."""
         self._prefixes = tuple(filter(None, prefixes))
-        self._by_number = {each: self.number(each) for each in numbers if each}
+        phones = filter(_PHONE.match, filter(None, gateways))
+        self._by_number = {each: self.number(each) for each in (*numbers, *phones) if each}
         searched = sorted(
             (each for each in self._by_number.items() if each[0] != each[1]), key=lambda each: -len(each[0])
         )

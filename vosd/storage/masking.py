@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy import Column, Row, Select, bindparam, insert, select, update
 
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
@@ -28,12 +28,14 @@ _PROGRESS: Final = "masked_until"
 _HOW: Final = {column.name: column.masking for column in RECORD_COLUMNS if column.masking is not Masking.NONE}
 _CHANGED: Final = tuple(_HOW)
 _NUMBERS: Final = tuple(name for name, how in _HOW.items() if how is Masking.NUMBER)
+_GATEWAYS: Final = tuple(name for name, how in _HOW.items() if how is Masking.NAME)
 _PREFIXES: Final = ("rate_prefix", "vendor_rate_prefix")
 
 _cdr: Final = schema.cdr
 _attempt: Final = schema.cdr_attempt
 _charge: Final = schema.cdr_charge.c
 _counter: Final = schema.counter
+_TRIED: Final[tuple[Column[Any], ...]] = (_attempt.c.call_id, _attempt.c.position, _attempt.c.gateway)
 _READ: Final = tuple(_cdr.c[name] for name in ("call_id", "started_at", "forward_prefix", *_PREFIXES, *_CHANGED))
 _MASK_CALL: Final = (
     update(_cdr)
@@ -82,13 +84,14 @@ async def _mask(
 ) -> Sequence[Row[Any]]:
     """Mask the numbers of some calls; return those that were looked at."""
     rows: Sequence[Row[Any]] = (await connection.execute(query if drops.is_trial else query.with_for_update())).all()
-    masks = await _masks(connection, rows)
+    attempts = await _attempts(connection, rows)
+    masks = await _masks(connection, rows, attempts)
     there = [row for row in rows if not drops.is_trial or _stays(row.call_id, drops, gone_before)]
     calls = [(row, values) for row in there if (values := _changes(row, masks[row.call_id]))]
     if not drops.is_trial:
         if calls:
             await connection.execute(_MASK_CALL, [values for _, values in calls])
-        await _mask_attempts(connection, masks)
+        await _mask_attempts(connection, attempts, masks)
         await _note(connection, began(rows[-1].call_id) if len(rows) == AT_ONCE else plan.until)
     drops.add_masked(row for row, _ in calls)
     return rows
@@ -98,8 +101,15 @@ def _stays(call_id: str, drops: Drops, gone_before: int) -> bool:
     return call_id >= first_id(gone_before) or call_id in drops.kept_calls
 
 
-async def _masks(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[str, Mask]:
-    """Return what masks each of these calls: its numbers, and the prefixes that anyone paid for it by."""
+async def _attempts(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    query = select(*_TRIED).where(_attempt.c.call_id.in_([row.call_id for row in rows]))
+    return (await connection.execute(query)).all() if rows else ()
+
+
+async def _masks(
+    connection: AsyncConnection, rows: Sequence[Row[Any]], attempts: Sequence[Row[Any]]
+) -> Mapping[str, Mask]:
+    """Return what masks each of these calls: its numbers, its phones, and the prefixes that anyone paid for it by."""
     prefixes: dict[str, list[str | None]] = {row.call_id: [getattr(row, name) for name in _PREFIXES] for row in rows}
     found = select(_charge.call_id, _charge.rate_prefix).where(_charge.call_id.in_(prefixes))
     if rows:
@@ -109,7 +119,13 @@ async def _masks(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mappi
         in_front = row.forward_prefix
         if in_front:  # the number was sold with these digits in front of it
             prefixes[row.call_id] += [each.removeprefix(in_front) for each in prefixes[row.call_id] if each]
-    return {row.call_id: Mask([getattr(row, name) for name in _NUMBERS], prefixes[row.call_id]) for row in rows}
+    gateways = {row.call_id: [getattr(row, name) for name in _GATEWAYS] for row in rows}
+    for attempt in attempts:
+        gateways[attempt.call_id].append(attempt.gateway)
+    return {
+        row.call_id: Mask([getattr(row, name) for name in _NUMBERS], prefixes[row.call_id], gateways[row.call_id])
+        for row in rows
+    }
 
 
 def _changes(row: Row[Any], mask: Mask) -> dict[str, Any]:
@@ -121,14 +137,11 @@ def _changes(row: Row[Any], mask: Mask) -> dict[str, Any]:
     return {"key": row.call_id, **{f"new_{name}": value for name, value in after.items()}}
 
 
-async def _mask_attempts(connection: AsyncConnection, masks: Mapping[str, Mask]) -> None:
+async def _mask_attempts(connection: AsyncConnection, attempts: Sequence[Row[Any]], masks: Mapping[str, Mask]) -> None:
     """Mask the names of phones that were tried."""
-    if not masks:
-        return
-    query = select(_attempt.c.call_id, _attempt.c.position, _attempt.c.gateway).where(_attempt.c.call_id.in_(masks))
     changes = [
         {"key": row.call_id, "place": row.position, "new_gateway": name}
-        for row in await connection.execute(query)
+        for row in attempts
         if (name := masks[row.call_id].name(row.gateway)) != row.gateway
     ]
     if changes:
