@@ -3,6 +3,7 @@
 import asyncio
 from copy import deepcopy
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -11,7 +12,7 @@ from doubles.data.records import answered_call, partner_call
 from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, Server
 from msgspec.structs import replace
 
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.engine.booking import comparison
 from vosd.storage.ports import EntryKind, Payment
 
@@ -243,6 +244,24 @@ async def test_calls_of_the_run_before_that_the_database_has_are_no_lost_payment
     assert {name: shown.split(", ")[-1] for name, shown in balances.items()} == ({"acme": "70.00 less"} if paid else {})
     assert [alarm["less"] for alarm in alarms] == (["70.00 USD"] if paid else [])
     after.journal.close()
+
+
+async def test_what_a_start_expects_of_many_accounts_is_taken_some_in_each_turn(tmp_path, server, monkeypatch):
+    """Of 100,000 accounts, calls waited 60 ms for that behind each start."""
+    monkeypatch.setattr(comparison, "ACCOUNTS_AT_ONCE", 2)
+    names = "abcdefg"
+    copy = MemoryStandings()
+    await copy.note([LastStanding(name, Decimal(5), 9, None, "USD") for name in names])
+    switch = Installation(tmp_path, server, copy=copy)
+    await switch.balances.adopt({name: account(name) for name in names})
+    recall, known = asyncio.ensure_future(switch.watch._comparison.recall(is_left=False)), [0]
+    for _ in range(30):
+        await asyncio.sleep(0)
+        known.append(len(switch.recorder.expected))
+    await recall
+    assert max(after - before for before, after in pairwise(known)) == 2
+    assert switch.recorder.expected == dict.fromkeys(names, Decimal(5))
+    switch.journal.close()
 
 
 class ProcessEndsError(Exception):

@@ -11,9 +11,10 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.base.parts import in_parts
 from vosd.cdr.ports import Books, LastStanding, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.last_standings import NOTED_AT_ONCE, LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
@@ -77,10 +78,16 @@ class JournalComparison:
             return
         async with self._recorder.turn:
             # Before the copy is read: payments that are read meanwhile raise the number of entries.
-            read = {name: credit.seq for name, credit in self._balances.credits.items() if credit.is_read}
-            for name, known in (await self._earlier()).items():
-                if name in read and (is_left or known.seq > read[name]):
-                    self._recorder.expected[name] = known.balance
+            read: dict[str, int] = {}
+            for part in in_parts([*self._balances.credits.items()], ACCOUNTS_AT_ONCE):
+                read |= {name: credit.seq for name, credit in part if credit.is_read}
+                await asyncio.sleep(0)  # let calls run
+            for some in in_parts((await self._earlier()).items(), ACCOUNTS_AT_ONCE):
+                found = {name: known for name, known in some if name in read}
+                self._recorder.expected.update(
+                    (name, each.balance) for name, each in found.items() if is_left or each.seq > read[name]
+                )
+                await asyncio.sleep(0)
             self._is_recalled = True
 
     def accounts_in_doubt(self) -> Collection[str]:
@@ -195,11 +202,16 @@ class JournalComparison:
 
     async def _earlier(self) -> dict[str, LastStanding]:
         """Return what the copy has: this process may have read no balance before the loss."""
+        found: dict[str, LastStanding] = {}
         try:
-            return {each.account: each for each in await self._copy.standings()}
+            standings = await self._copy.standings()
         except StoreUnavailable as error:
             _log.error("last_known_unreadable", error=str(error), means="accounts with lost payments are not named")
-            return {}
+            return found
+        for part in in_parts(standings, ACCOUNTS_AT_ONCE):
+            found |= {each.account: each for each in part}
+            await asyncio.sleep(0)  # let calls run
+        return found
 
     async def _book_again(
         self, place: JournalPlace, note: Callable[[JournalPlace], Awaitable[None]]
