@@ -23,7 +23,7 @@ from vosd.b2bua.takeover import Takeover
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.sdp.direction import may_answer
-from vosd.sdp.media import BadSession, begins_hold, sends_elsewhere
+from vosd.sdp.media import BadSession, sends_elsewhere, takes_less
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -125,7 +125,8 @@ class Bridge:
         So it is where that one may have taken another description than the one that holds.
 
         ``is_last``: it is the answer to an offer that follows another answer. It goes on only where media have to go
-        elsewhere, or are held, and what the other leg answers to it goes no further, for the two might go on for ever.
+        elsewhere, or are held or rejected, and what the other leg answers to it goes no further, for the two might go
+        on for ever.
         """
         if not self.holds(leg):
             return
@@ -279,6 +280,6 @@ def _is_of(proposal: Proposal | None, leg: Leg) -> bool:
 def _matters(session: bytes, before: bytes, offered: bytes) -> bool:
     """Return whether the reader of a description ``before`` has to know the answer to what was ``offered`` to it."""
     try:
-        return sends_elsewhere(session, before) or begins_hold(session, before, offered)
+        return sends_elsewhere(session, before) or takes_less(session, before, offered)
     except BadSession:
         return False

@@ -266,17 +266,16 @@ def sends_elsewhere(session: bytes, before: bytes) -> bool:
     return False
 
 
-def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
-    """Return whether an answer holds a medium that neither its author's description before nor the offer did.
+def takes_less(answer: bytes, before: bytes, offered: bytes) -> bool:
+    """Return whether an answer holds, or rejects, a medium; neither its author's description before nor the offer did.
 
     Raises:
         BadSession: as ``media_of``.
     """
     return any(
-        medium.port
-        and medium.is_held
-        and not (known.is_held or proposed.is_held)
-        and not medium.only_sends_to(proposed)
+        medium.is_held and not (known.is_held or proposed.is_held) and not medium.only_sends_to(proposed)
+        if medium.port
+        else known.port and proposed.port
         for medium, known, proposed in zip(media_of(answer), media_of(before), media_of(offered), strict=False)
     )
 

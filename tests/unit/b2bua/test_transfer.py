@@ -413,6 +413,22 @@ def test_the_first_party_is_offered_a_hold_that_the_second_one_answers_with(hold
     scene.expect_nothing_left(target)
 
 
+def test_the_first_party_is_offered_without_video_the_session_of_a_second_one_that_answers_without(scene):
+    """Else its camera goes on, and sends to a side that takes none."""
+    answer = ANSWER + VIDEO.replace("4002", "6002")
+    call, party = scene.talk(Intent(offer=OFFER + VIDEO), answers(500, body=answer))
+    blind(call)
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
+    _, target = both(scene)
+    party.will("INVITE", Reply(200, revised(answer.replace("30000", "30010"))))
+    target.will("INVITE", Reply(200, revised(answer.replace("6002", "0"))))
+    scene.wire.run_for(5_000)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (2, 1)
+    assert "m=video 0 " in party.theirs
+    assert "m=audio 0 " not in party.theirs
+    scene.expect_nothing_left(target)
+
+
 @pytest.mark.parametrize("hold", HOLDS)
 def test_the_side_that_was_refreshed_is_offered_a_hold_that_the_other_one_answers_with(scene, hold):
     intent = Intent(headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))

@@ -10,13 +10,13 @@ from vosd.sdp.media import (
     Medium,
     Place,
     SessionFault,
-    begins_hold,
     in_usual_form,
     media_of,
     names_flash,
     relayable,
     relayed,
     sends_elsewhere,
+    takes_less,
     with_codecs,
     with_events,
 )
@@ -117,17 +117,21 @@ def test_an_answer_begins_a_hold_that_neither_the_offer_nor_the_description_befo
     held = active.replace(b"m=video", hold.encode() + b"m=video")
     if not hold:
         held = active.replace(b"192.0.2.7", b"0.0.0.0")
-    assert begins_hold(held, active, active)
+    assert takes_less(held, active, active)
     assert not sends_elsewhere(held, active)
-    assert not begins_hold(held, held, active)
-    assert not begins_hold(held, active, held)
-    assert not begins_hold(active, active, active)
-    assert not begins_hold(active + b"a=inactive\r\n", active, active), "of a medium that is rejected"
-    assert not begins_hold(active.replace(b"m=video", b"a=recvonly\r\nm=video"), active, active)
+    assert not takes_less(held, held, active)
+    assert not takes_less(held, active, held)
+    assert not takes_less(active, active, active)
+    assert not takes_less(active + b"a=inactive\r\n", active, active), "of a medium that is rejected"
+    assert not takes_less(active.replace(b"m=video", b"a=recvonly\r\nm=video"), active, active)
     listening = active.replace(b"m=video", b"a=recvonly\r\nm=video")
-    assert begins_hold(held, active, listening) == (b"a=sendonly" not in held), "the full answer to recvonly"
+    assert takes_less(held, active, listening) == (b"a=sendonly" not in held), "the full answer to recvonly"
     if b"a=sendonly" in held:
-        assert begins_hold(held.replace(b"192.0.2.7", b"0.0.0.0"), active, listening)
+        assert takes_less(held.replace(b"192.0.2.7", b"0.0.0.0"), active, listening)
+    rejected = active.replace(b"4000", b"0")
+    assert takes_less(rejected, active, active)
+    assert not takes_less(rejected, rejected, active)
+    assert not takes_less(rejected, active, rejected)
 
 
 @pytest.mark.parametrize("line", ["a=fingerprint:SHA-256 4A:4A\r\n", "a=acap:12 fingerprint:SHA-256 4A:4A\r\n"])
