@@ -225,15 +225,13 @@ class Leg:
     def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
         """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).
 
-        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before; a
-        first answer has no fewer than the offer (RFC 3264 section 6). A gateway that all calling numbers are withheld
-        from is sent no names either.
+        It has the next version of the same origin, and as many media as ``offer``, which it answers or follows, or as
+        before; a first answer has no fewer than the offer (RFC 3264 section 6). A gateway that all calling numbers are
+        withheld from is sent no names either.
         """
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
-            is_repeated, given_up = session is self.sessions.said, self.sessions.given_up
-            if given_up and not offer and given_up.count(MEDIUM) > before.count(MEDIUM):
-                before = given_up  # perhaps taken
+            is_repeated = session is self.sessions.said
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
             if self.route_choice is not None and self.route_choice.gateway.dialect.privacy is _ANONYMISE:

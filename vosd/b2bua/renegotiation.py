@@ -16,7 +16,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import OURS_TO_SETTLE
-from vosd.sdp.lines import fitted
+from vosd.sdp.lines import MEDIUM, fitted
 from vosd.sdp.origin import alike
 from vosd.sdp.rewrite import Hidden
 from vosd.sdp.security import has_ice, has_keys
@@ -212,7 +212,8 @@ class Proposal:
         far, endpoint, session = self.far, self._endpoint, self.offer
         dialog = far.usable_dialog
         if session:
-            session = far.as_sent(session)
+            sessions = far.sessions  # an offer that was given up may have been taken, with all its media
+            session = far.as_sent(session, max(sessions.said, sessions.given_up, key=_media))
         offered = "" if far.supervision is None else far.timer.offer()
         headers, parts = of_proposal(endpoint, dialog, session, far.timer, offered), self.parts
         if self.facts.method == "INVITE":
@@ -669,6 +670,11 @@ def as_reached(session: bytes, leg: "Leg") -> bytes:
     """Return a description as this leg would be offered it: with addresses that it reaches, and media as before."""
     session = session.for_one_at(leg.host) if isinstance(session, Hidden) else session
     return fitted(session, leg.sessions.said) if leg.sessions.said else session
+
+
+def _media(session: bytes) -> int:
+    """Return the number of media of a description."""
+    return session.count(MEDIUM)
 
 
 def status_for_origin(status: int) -> int:
