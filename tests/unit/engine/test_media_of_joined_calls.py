@@ -597,3 +597,26 @@ def test_an_offer_that_is_sent_again_has_the_place_that_it_names():
     assert next(each.port for each in reversed(given) if each.host == host_in(call.mine)) == 31_000
     call.hang_up()
     settle(scene)
+
+
+@pytest.mark.parametrize("when", ["as it moves", "before it moves"])
+def test_a_party_that_moves_while_it_is_transferred_is_sent_media_at_its_new_place(when):
+    """The gateways of the target are sent the session of before; where none answers, the two go on."""
+    relay = VirtualRelay()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(vendor_gateway(index) for index in range(2))]
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RELAY, mode=ON)), relay=relay)
+    call, party = scene.talk()
+    moved = revised(party.mine).replace("m=audio 30000 ", "m=audio 31000 ")
+    scene.vendor.script, scene.vendors[1].script = refuses(503, 3_000), refuses(503)
+    if when == "as it moves":
+        party.ask("INVITE", body=moved)
+        scene.wire.run_for(1)
+    blind(call, TARGET)
+    scene.wire.run_for(1_000)
+    if when == "before it moves":
+        party.ask("INVITE", body=moved)
+    scene.wire.run_for(5_000)
+    assert (len(scene.vendor.calls), len(scene.vendors[1].calls)) == (2, 1)
+    assert (party.mine, party.got, call.is_over, party.is_over) == (moved, {"INVITE": [200]}, False, False)
+    assert relay.at(media_of(party.theirs.encode())[0].port).source.rtp == 31_000
+    scene.expect_nothing_left(call)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.renegotiation import as_reached
 from vosd.base.clock import Instant
 from vosd.base.host import UNSPECIFIED
 from vosd.engine.media.sides import is_behind_nat
@@ -14,6 +15,7 @@ from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource
 from vosd.sdp.media import BadSession, Medium, SessionFault, audio_place, media_of, with_codecs
+from vosd.sdp.origin import alike
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
 from vosd.trunks.media import MediaTrust
@@ -52,6 +54,14 @@ class PassingSession(msgspec.Struct, frozen=True):
         if type(message) is OutgoingAck:
             return False
         return self.theirs.offered_by != self.media.number
+
+    def is_earlier(self, invite: OutgoingInvite) -> bool:
+        """Return whether the author has another description by now than the target of a transfer is sent.
+
+        That is what it had said last when it was transferred; an offer of it may be open.
+        """
+        latest = as_reached(self.author.sessions.active_remote(), self.leg)
+        return self.theirs.before_offer is not None or not alike(invite.body, latest)
 
     def source(
         self, medium: Medium, other: MediaSource | None, before: MediaSource | None, *, is_multiplexed: bool

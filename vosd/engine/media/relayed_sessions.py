@@ -21,7 +21,7 @@ from vosd.sdp.media import Medium, Place, audio_place, relayed
 from vosd.sdp.origin import address_of_origin, from_address, succeeding
 from vosd.sdp.rewrite import Authored
 from vosd.sdp.security import without_alternatives
-from vosd.sip.door.messages import Outgoing, OutgoingSuccess
+from vosd.sip.door.messages import Outgoing, OutgoingInvite, OutgoingSuccess
 from vosd.trunks.media import MediaAddress
 
 
@@ -78,7 +78,11 @@ class RelayedSessions:
         before = own.ports, own.sources, theirs.ports, theirs.sources
         own.audio = theirs.audio = audio_place(described) if len(described) > 1 else 0
         is_first = passing.is_first
-        is_repeated = message is not None and isinstance(message.body, Authored) and message.body.is_repeated
+        # The author may have a later description than one that the reader is sent again, or the target of a transfer.
+        is_earlier = message is not None and (
+            (isinstance(message.body, Authored) and message.body.is_repeated)
+            or (type(message) is OutgoingInvite and passing.author.facts.is_confirmed and passing.is_earlier(message))
+        )
         for index, medium in enumerate(described):
             if not medium.port or not medium.is_relayable:
                 places.append(None)
@@ -100,8 +104,7 @@ class RelayedSessions:
                 return None
             is_multiplexed = medium.is_multiplexed and far.rtcp is None  # it is answered without at a pair of ports
             was = theirs.sources[index] if index < len(theirs.sources) else None
-            # The author may have a later description than one that the reader is sent again.
-            source = (was if is_repeated else None) or passing.source(medium, other, was, is_multiplexed=is_multiplexed)
+            source = (was if is_earlier else None) or passing.source(medium, other, was, is_multiplexed=is_multiplexed)
             if self.is_ignored is not None or self.are_sources_judged:
                 source = self._judged(source, theirs)
             theirs.note_source(index, source)
