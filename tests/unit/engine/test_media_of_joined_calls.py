@@ -29,7 +29,7 @@ from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_timed, refuses
 
-from vosd.sdp.media import media_of
+from vosd.sdp.media import Medium, media_of
 from vosd.sdp.origin import address_of_origin
 from vosd.sip.flows import Listener
 from vosd.trunks.dialect import CallerDialect
@@ -74,6 +74,10 @@ def talking(scene: Scene, number: str) -> OutgoingCall:
 def is_direct(side) -> bool:
     """Return whether a side was sent the place of another party, not of the switch."""
     return host_of(side) in {"192.0.2.10", "192.0.2.20", "192.0.2.30"}
+
+
+def audio_of(session: str) -> Medium:
+    return next(each for each in media_of(session.encode()) if each.kind == "audio")
 
 
 def host_of(side) -> str:
@@ -550,15 +554,24 @@ def test_a_side_that_may_not_be_sent_the_codec_that_the_other_has_chosen_before_
     settle(scene)
 
 
+@pytest.mark.parametrize("video", ["", "m=video 0 RTP/AVP 31\r\n"], ids=["audio alone", "video before the audio"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one(engine):
-    """No other side is sent the third answer: it has the same port of the relay in any case."""
+def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_one(engine, video):
+    """No other side is sent the third answer: it has the same port of the relay in any case.
+
+    The other side may have rejected video before its audio, which the first one never had.
+    """
     relay, engines = VirtualRelay(), VirtualRtpEngines() if engine == "rtpengine" else None
     scene = stage((ON, ON, ON), engine, relay=relay, engines=engines)
-    calls = [talking(scene, number) for number in NUMBERS]
+    calls = [talking(scene, NUMBERS[0])]
+    scene.vendors[1].script = answers(
+        body=ANSWER.replace("192.0.2.20", "192.0.2.30").replace("m=audio", f"{video}m=audio")
+    )
+    with_video = Intent(OFFER.replace("m=audio", f"{video.replace(' 0 ', ' 4002 ')}m=audio"))
+    calls.append(scene.answered_call(with_video, callee=NUMBERS[1], talk_ms=1_000))
     (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
     for side in (party, target):
-        ports = media_of(side.mine.encode())[0].port, *(31_000 + 2 * number for number in range(3))
+        ports = audio_of(side.mine).port, *(31_000 + 2 * number for number in range(3))
         answered = [side.mine]
         for before, now in pairwise(ports):
             answered.append(revised(answered[-1]).replace(f"m=audio {before} ", f"m=audio {now} "))
@@ -569,8 +582,8 @@ def test_a_side_that_has_another_place_in_each_answer_is_sent_media_at_the_last_
 
     def expected(side):
         if engines is None:
-            return relay.at(media_of(side.theirs.encode())[0].port).source.rtp
-        given = [media_of(each.sdp.encode())[0] for each in engines.sessions]
+            return relay.at(audio_of(side.theirs).port).source.rtp
+        given = [audio_of(each.sdp) for each in engines.sessions]
         return next(each.port for each in reversed(given) if each.host == host_in(side.mine))
 
     assert [expected(party), expected(target)] == [31_002, 31_000]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.renegotiation import as_reached
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import TerminatedMedia, digest_of, sealing_of
 from vosd.engine.media.media_parts import MediaParts
@@ -360,13 +361,12 @@ class MediaKeeper:
         """Take media of a caller by its latest description, and connect it with its reader (``Doorkeeper``)."""
         if not isinstance(author, Leg) or not isinstance(reader, Leg):
             return
-        theirs, media, session = author.facts.media, reader.facts.media, author.sessions.remote
+        theirs, media = author.facts.media, reader.facts.media
         if theirs is None or media is None or not (theirs.ports and media.ports):
             return
         if theirs.before_offer is not None:
             return  # its UPDATE, which has no response yet, has a later description, and connects the two
-        if isinstance(session, Hidden):
-            session = session.for_one_at(reader.host)
+        session = bytes(as_reached(author.sessions.remote, reader))
         body, passing = limited(session, theirs, media), PassingSession(reader, media, author, theirs)
         if not body:
             return
@@ -397,7 +397,7 @@ class MediaKeeper:
         if self._at_rtpengines is None or passing.is_at_relay:
             self.session_returned(author, reader, now)
             return
-        body = limited(bytes(author.sessions.remote), theirs, media)
+        body = limited(bytes(as_reached(author.sessions.remote, reader)), theirs, media)
         if not body or (theirs.settings.encryption is _REQUIRED and is_unprotected(body, theirs.said)):
             return
         if not theirs.is_terminated:

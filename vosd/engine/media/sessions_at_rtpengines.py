@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.renegotiation import as_reached
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import digest_of
 from vosd.engine.media.media_parts import MediaParts
@@ -411,7 +412,7 @@ def _latest(passing: PassingSession, body: bytes, described: Sequence[Medium]) -
     The author may have answered otherwise since, which its reader was not sent (``keep_place``). Where it has an offer
     that is open, that one is sent again.
     """
-    latest = limited(bytes(passing.author.sessions.remote), passing.theirs, passing.media)
+    latest = limited(bytes(as_reached(passing.author.sessions.remote, passing.leg)), passing.theirs, passing.media)
     if not latest or passing.theirs.before_offer is not None:
         return body, described
     try:
