@@ -8,8 +8,10 @@ from zlib import crc32
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.desk_scene import attended
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -116,6 +118,25 @@ def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
     assert [port.recording for port in relay.open_ports.values()] == [file, file]
     scene.hang_up(party, wait_ms=40_000)
     assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_two_recorded_calls_that_a_transfer_joins_go_on_in_the_file_of_the_earlier_one(is_restarted):
+    """Whichever side offers something then: a talk in parts of two files is of no use."""
+    scene, relay = scene_with(trunk=100)
+    calls = [scene.answered_call(callee=f"{CALLEE[:-1]}{number}", talk_ms=1_000) for number in range(2)]
+    first, second = relay.recordings
+    attended(*calls)
+    scene.wire.run_for(3_000)
+    if is_restarted:
+        replace_node(scene)
+        scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    party, target = scene.vendor.calls
+    for side in (party, target, party):
+        scene.propose(side)
+        assert [port.recording for port in relay.open_ports.values()] == [first, first]
+    assert relay.recordings == [first, second, first]
+    scene.expect_nothing_left(party)
 
 
 @pytest.mark.parametrize("named", [{}, {"trunk": 100, "mode": MediaMode.OFF}])

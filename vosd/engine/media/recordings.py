@@ -17,6 +17,12 @@ from vosd.obs.log import LogLimiter
 _PERCENT: Final = 100
 
 
+def file_of(one: LegMedia, other: LegMedia) -> str:
+    """Return the file of two connected legs, empty where they have none; of two files that of the earlier leg."""
+    earlier, later = (one, other) if one.number < other.number else (other, one)
+    return earlier.recording or later.recording
+
+
 class CallRecordings:
     """Begins recordings under one directory."""
 
@@ -37,8 +43,8 @@ class CallRecordings:
         first, second = caller.facts.media, callee.facts.media
         if first is None or second is None:
             return
-        if first.recording or second.recording:
-            self.resume(*ports, first.recording or second.recording)
+        if file := file_of(first, second):
+            self.resume(*ports, file)
             return
         share = max(first.settings.record, first.recorded_share, second.settings.record, second.recorded_share)
         call_id = callee.call.arrival.call_id

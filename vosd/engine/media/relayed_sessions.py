@@ -13,7 +13,7 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, note_kind, proposes, unannounced
-from vosd.engine.media.recordings import CallRecordings
+from vosd.engine.media.recordings import CallRecordings, file_of
 from vosd.engine.media.sides import address_of, announced_at, is_alike
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
@@ -171,7 +171,7 @@ class RelayedSessions:
         ports, own, theirs = self._parts.leg_ports, one.facts.media, other.facts.media
         if ports is None or own is None or theirs is None:
             return
-        file = own.recording or theirs.recording
+        file = file_of(own, theirs)
         for index, (port, far) in enumerate(zip(own.ports, theirs.ports, strict=False)):
             if port is not None and far is not None and port.id >= 0 and far.id >= 0:
                 ports.relay.connect(port, far)
