@@ -499,6 +499,21 @@ def test_roots_that_end_and_a_list_that_is_out_of_date_are_reported_until_there_
     ]  # fmt: skip
 
 
+async def test_the_next_certificate_for_signing_and_the_next_roots_end_their_alarms_within_a_minute():
+    scene = Scene(memory=0, disk_free=0, cpu=0)
+    scene.watch.serves_calls = True
+    now, day_ms = scene.clock.now().wall, 86_400_000
+    with capture_logs() as logs:
+        for days in (3, 90):
+            scene.measured.certificate = ("https://a", now + days * day_ms)
+            scene.measured.trusted = [TrustedFile("roots.pem", now + days * day_ms, is_list=False)]
+            for _ in range(watch.MARGIN_CHECKS):
+                await scene.watch.check()
+    assert [line["event"] for line in logs] == [
+        "signing_certificate_ends", "trust_ends", "signing_certificate_lasts", "trust_lasts",
+    ]  # fmt: skip
+
+
 def test_a_calendar_without_holidays_in_the_coming_year_is_reported_until_it_has_some():
     scene, zone = Scene(), ZoneInfo("Europe/Berlin")
     kept, none = Calendar("kept", zone, holidays=frozenset({date(2027, 1, 1)})), Calendar("none", zone)

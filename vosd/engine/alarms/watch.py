@@ -382,14 +382,14 @@ class Watch:
             self.check_prefix_margins()
             self.check_without_cdr()
             self.check_certificates(now.wall)
+            self.check_signing_certificate(now.wall)
+            self.check_trust(now.wall)
             self.check_closes(now.wall)
             await self.check_overdrafts()
             await self.check_customers()
         if self._checks % CALENDAR_CHECKS == 0:
             self.keep_call_rates()
             self.check_calendars(now.wall)
-            self.check_signing_certificate(now.wall)
-            self.check_trust(now.wall)
             await self.check_expiries(now.wall)
         self._checks += 1
         await self.check_gateways()
