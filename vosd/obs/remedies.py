@@ -26,7 +26,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.CDR_QUEUE_LONG: "is the database slow or away? spool_rows in vosd status",
     Event.BOOKING_LATE: "is the database slow or away? spool_rows in vosd status",
     Event.CATALOGUE_FALLBACK: "correct the file or the deck that the why names, then vosd reload",
-    Event.RTP_PORT_EXHAUSTED: "media_ports in vosd status; a wider range of ports, here or at the rtpengine",
+    Event.RTP_PORT_EXHAUSTED: "media_ports in vosd status; a wider range, here or at the rtpengine; or LimitNOFILE",
     Event.DISK_LOW: "df -h and df -i of state_dir (room, files), du in it: old logs, backups, journal.keep_files",
     Event.ADDRESS_GONE: "ip addr: give the address back to this machine, or see which one has it now",
     Event.JOURNAL_RECORD_UNREADABLE: "vosd spool check FILE, then vosd spool salvage FILE",
