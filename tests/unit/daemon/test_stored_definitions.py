@@ -428,10 +428,11 @@ def test_a_version_for_which_the_reader_of_the_files_was_killed_is_tried_again_b
 
         with monkeypatch.context() as patched:
             patched.setattr(whole_files, "subprocess", subprocess)  # executes a program
-            patched.setattr(sys, "executable", "/bin/false")
             await asyncio.to_thread(change, 1, "5")
-            assert await look_after_a_while() is None
-            assert "the process that reads it has ended" in (daemon.configuration.last_error or "")
+            for executable, said in (("/bin/false", "has ended"), ("/missing", "cannot be started")):
+                patched.setattr(sys, "executable", executable)
+                assert await look_after_a_while() is None
+                assert f"the process that reads it {said}" in (daemon.configuration.last_error or "")
         assert await look_after_a_while() == "5"
         with monkeypatch.context() as patched:
             patched.setattr(whole_files, "subprocess", subprocess)  # executes a program

@@ -34,7 +34,7 @@ _readers: Final[set["subprocess.Popen[bytes]"]] = set()
 
 
 class ReaderEndedError(VosError):
-    """The process that reads the files was killed: the files may be right, and reading them again may succeed."""
+    """The process that reads the files was killed, or not started: they may be right, and the next one may succeed."""
 
 
 def read_here(path: Path, environ: Mapping[str, str], texts: Texts, known: Known) -> ReadFiles:
@@ -93,13 +93,21 @@ def read_by_a_process(path: Path, environ: Mapping[str, str], texts: Texts, know
     """Read the files of the disk in a process of its own.
 
     Raises:
-        ReaderEndedError: the process has ended before it was done.
+        ReaderEndedError: the process could not be started, or has ended before it was done.
     """
     command = (sys.executable, "-P", "-m", entry.__name__, __name__)
     environment = {**os.environ, "PYTHONPATH": search_path()}
-    with subprocess.Popen(  # noqa: S603 - this interpreter
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as process:
+    try:
+        started = subprocess.Popen(  # noqa: S603 - this interpreter
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+    except OSError as error:
+        message = (
+            f"{path}: the process that reads it cannot be started ({error}): LimitNOFILE, TasksMax, memory? Say vosd"
+            " reload again"
+        )
+        raise ReaderEndedError(message) from error
+    with started as process:
         _readers.add(process)
         try:
             assert process.stdin is not None
