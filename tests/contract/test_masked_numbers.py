@@ -12,6 +12,7 @@ from doubles.data.records import STARTED, answered_call, charge_row
 from sqlalchemy import String, Text, select
 
 from vosd.admin.retention import Retention
+from vosd.callcontrol.verdicts import Excluded, Verdicts, verdicts_in
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
 from vosd.cdr.record import AGENT, Attempt
@@ -174,6 +175,19 @@ async def test_the_numbers_of_phones_go_where_the_call_has_other_numbers(databas
     (listed,) = await SqlQueries(database).calls(CallFilter())
     assert [each.gateway for each in listed.record.attempts] == ["xxxx", "carrier-2", "xxxx"]
     assert (await run())["numbers"].months == ()
+
+
+async def test_the_number_of_a_phone_that_was_not_called_goes_from_the_verdicts(database, run):
+    left = [Excluded("493077001122", "unregistered"), Excluded("carrier-2", "no route")]
+    verdicts = Verdicts(refusal="493077001122 (phone not registered)", left=tuple(left))
+    made = msgspec.structs.replace(call(1, 5), verdicts=msgspec.json.encode(verdicts).decode())
+    await SqlBooks(database).book([made])
+    await SqlCheckpoints(database).close(CLOSED, "ann", None, NOW)
+    await run()
+    ((_, kept),) = await rows(database, "verdicts")
+    assert verdicts_in(kept) == Verdicts(
+        refusal="4930xxxxxxxx (phone not registered)", left=(Excluded("4930xxxxxxxx", "unregistered"), left[1])
+    )
 
 
 async def test_a_run_that_is_killed_goes_on_where_it_was(booked, run, monkeypatch):

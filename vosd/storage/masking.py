@@ -13,7 +13,7 @@ from sqlalchemy import Column, Row, Select, bindparam, insert, select, update
 
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
-from vosd.cdr.masking import Mask
+from vosd.cdr.masking import Mask, phones_in
 from vosd.cdr.retention import DropPlan
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -119,7 +119,9 @@ async def _masks(
         in_front = row.forward_prefix
         if in_front:  # the number was sold with these digits in front of it
             prefixes[row.call_id] += [each.removeprefix(in_front) for each in prefixes[row.call_id] if each]
-    gateways = {row.call_id: [getattr(row, name) for name in _GATEWAYS] for row in rows}
+    gateways = {
+        row.call_id: [*(getattr(row, name) for name in _GATEWAYS), *phones_in(row.verdicts or "")] for row in rows
+    }
     for attempt in attempts:
         gateways[attempt.call_id].append(attempt.gateway)
     return {
