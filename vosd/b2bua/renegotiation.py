@@ -230,7 +230,7 @@ class Proposal:
         """Acknowledge the far side's 200 to a re-INVITE."""
         answer = self.far.as_sent(answer, self.far.sessions.remote)
         if answer:
-            self.far.moved()  # after a transfer it is of another call than the side that has answered
+            self.far.call.board.moved(at_once=True)  # no other description is to have its version
         headers, dialog = SDP if answer else "", self.far.usable_dialog
         self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 
@@ -493,9 +493,14 @@ class Renegotiation(Proposal):
             super()._far_is_gone(status, now)
 
     def _note_settled(self, server: Server | InviteServer) -> None:
-        """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it."""
+        """Journal the call before the response to a re-INVITE leaves: it was written while that one waited for it.
+
+        After a transfer the far side is of another call, which has the media that it was offered.
+        """
         if isinstance(server, InviteServer):
             self.origin.call.board.moved(at_once=True)
+        if self.far.call is not self.origin.call:
+            self.far.call.board.moved(at_once=True)
 
     def _restore_said(self, status: int) -> None:
         """Describe the far side as before the offer: the session in force is that one (RFC 3261 section 14.1).

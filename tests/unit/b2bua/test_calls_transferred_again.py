@@ -20,12 +20,15 @@ from doubles.keypad_scene import passed_on, press
 from doubles.killed import KilledScene, interrupt
 from doubles.virtual.customer import OutgoingCall
 from doubles.virtual.phone import VirtualPhone
-from doubles.virtual.scene import Scene
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import Scene, usual_catalogue
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
+from doubles.virtual.vendor import RINGS, IncomingCall, answers, answers_timed, refuses
 
 from vosd.base.cause import EndReason
 from vosd.cdr.record import CallRecord
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 SECOND = "442072222222"
 
@@ -260,27 +263,57 @@ def test_the_phone_connects_its_caller_with_one_that_it_has_called(scene):
     assert records[DESK].ended_at == records[TARGET].ended_at > records[MATE].ended_at
 
 
-def test_a_side_that_was_sent_the_answer_of_another_call_in_an_ack_is_sent_a_later_version_after_a_kill(scene):
-    """RFC 3264 section 8: one of the same version is the same description, and this side would keep that of before."""
+@pytest.mark.parametrize("wait_ms", [3_000, 100], ids=["late", "at once"])
+def test_a_side_that_was_sent_the_answer_of_another_call_in_an_ack_is_sent_a_later_version_after_a_kill(scene, wait_ms):
+    """RFC 3264 section 8: one of the same version is the same description, and this side would keep that of before.
+
+    Both calls have been written for another change a moment ago.
+    """
     desk, _ = registered(scene)
     first, second = dialled(scene, desk, TARGET), dialled(scene, desk, SECOND)
     attended(first, second)
     scene.wire.run_for(3_000)
     party, target = scene.vendor.calls
+    scene.propose(target, wait_ms=100)
     party.will("INVITE", Reply(200, revised(party.mine, "a=sendonly")))
     target.ask("INVITE")  # its answer to the party's offer is in its ACK
-    scene.wire.run_for(3_000)
+    scene.wire.run_for(wait_ms)
     before = party.theirs
     interrupt(scene)
     scene.wire.run_for(3_000)
     target.propose()
     scene.wire.run_for(1_000)
-    assert target.got["INVITE"] == [200, 200]
+    assert target.got["INVITE"] == [200, 200, 200]
     assert party.theirs != before
     assert follows(before, party.theirs)
     target.hang_up()
     scene.wire.run_for(3_000)
     scene.expect_nothing_left()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_medium_that_a_side_of_another_call_was_offered_just_before_a_kill_is_relayed_after_it(tmp_path, method):
+    """The call of that side has been written for another change a moment ago, and has a port more since."""
+    relay = VirtualRelay()
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = KilledScene(tmp_path, usual_catalogue(media=media), relay=relay)
+    scene.vendor.script = answers_timed()
+    first, second = (scene.answered_call(callee=number, talk_ms=1_000) for number in (TARGET, SECOND))
+    attended(first, second)
+    scene.wire.run_for(3_000)
+    party, target = scene.vendor.calls
+    scene.propose(target, wait_ms=100)
+    video = "m=video 6002 RTP/AVP 96\r\n"
+    party.will(method, Reply(200, revised(party.mine) + video))
+    target.ask(method, body=revised(target.mine) + video)
+    scene.wire.run_for(100)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    for side, other in ((party, target), (target, party)):
+        ports = [each.port for each in media_of(side.theirs.encode())]
+        opposite = [each.port for each in media_of(other.theirs.encode())]
+        assert [relay.at(port).other.rtp for port in ports] == opposite
+    scene.expect_nothing_left(target)
 
 
 @pytest.mark.parametrize("is_first", [True, False])
