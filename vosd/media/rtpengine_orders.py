@@ -268,9 +268,20 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
         dtls=_NO_DTLS if form.protection is Protection.SDES else _WAITING,
         dtls_of_author=_WAITING,
         sdes=sdes,
-        opportunistic=("accept",) if not is_offer else ("offer",) if form.is_opportunistic else UNSET,
+        opportunistic=_opportunistic(order, form),
         ice_lite=UNSET if lite is None else lite,
     )
+
+
+def _opportunistic(order: RtpOffer | RtpAnswer, form: MediaForm) -> tuple[str, ...] | UnsetType:
+    """Return which keys beside plain media (RFC 8643) are offered, or taken from the offer though the answer is plain.
+
+    An encrypted answer needs none. rtpengine 12.5 would leave the rejected plain media out that were offered beside
+    encrypted ones.
+    """
+    if isinstance(order, RtpOffer):
+        return ("offer",) if form.is_opportunistic else UNSET
+    return UNSET if "/SAVP" in order.sdp else ("accept",)
 
 
 def _with_lasting_dtls(session: str) -> str:

@@ -1,6 +1,7 @@
 """The form of descriptions whose encryption or ICE ends at an rtpengine."""
 
 import pytest
+from msgspec import UNSET
 
 from vosd.media.decision import MediaSide, decide
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, session_order
@@ -107,6 +108,17 @@ def test_orders_to_terminate():
     assert "no-NULL_HMAC_SHA1_80" in to_trunk.sdes
     willing = order(RtpOffer, MediaForm(PLAIN, SDES, author_ice=False, reader_ice=False, is_opportunistic=True))
     assert (willing.transport, willing.opportunistic) == (PLAIN, ("offer",))
+
+
+@pytest.mark.parametrize(
+    ("transport", "is_taken"), [("RTP/AVP", True), ("RTP/SAVP", False), ("UDP/TLS/RTP/SAVPF", False)]
+)
+def test_keys_beside_plain_media_are_taken_by_a_plain_answer_alone(transport, is_taken):
+    """rtpengine 12.5 would leave rejected plain media out that were offered beside encrypted ones."""
+    session = f"v=0\r\nm=audio 9 {transport} 0\r\nm=audio 0 RTP/AVP 0\r\n".encode()
+    form = MediaForm(None, SDES, author_ice=False, reader_ice=False)
+    answer = session_order(RtpAnswer, "c", session, "a", "b", form=form)
+    assert answer.opportunistic == (("accept",) if is_taken else UNSET)
 
 
 def test_dtls_of_a_party_that_does_not_name_it_is_told_to_last_where_ice_is_restarted():
