@@ -332,6 +332,28 @@ async def test_masked_numbers_are_not_counted_again(booked):
     assert sorted(after[0]) == sorted(before[0])
 
 
+async def test_sums_of_phones_agree_with_calls_whose_numbers_are_masked(database):
+    phones = [answered_call(index, mapping_gateway=name, routing_gateway="7002") for index, name in enumerate(
+        ("493077001122", "493077001133", "7001", "7002", "pbx"))]  # fmt: skip
+    await SqlBooks(database).book(phones)
+    await advance(database)
+    assert await differences(database) == []
+    async with database.writing() as connection:
+        rows = schema.cdr.c
+        await connection.execute(
+            update(schema.cdr).where(rows.mapping_gateway.startswith("49")).values(mapping_gateway="4930xxxxxxxx")
+        )
+        await connection.execute(
+            update(schema.cdr).where(rows.mapping_gateway.startswith("70")).values(mapping_gateway="xxxx")
+        )
+        await connection.execute(update(schema.cdr).values(routing_gateway="xxxx"))
+        await connection.execute(insert(schema.counter).values(name="masked_calls", value=BEGIN + 3 * DAY))
+    assert await differences(database) == []
+    async with database.writing() as connection:
+        await connection.execute(update(schema.cdr).where(rows.mapping_gateway == "pbx").values(billed_seconds=7))
+    assert {each.measure for each in await differences(database)} == {"billed_seconds"}
+
+
 async def test_a_planted_difference_is_found_and_mended(booked):
     await advance(booked)
     table = schema.traffic

@@ -27,6 +27,7 @@ _PHONE: Final = re.compile(r"\+?[0-9*#]+\Z")
 """Name of a phone: its number, which need not be one that the call shows or was made to."""
 
 
+_PHONE_OR_MASKED: Final = re.compile(rf"\+?[0-9*#]*{MASK}*\Z")
 _NAMED_PHONE: Final = re.compile(r'"routing_gateway":"(\+?[0-9*#]+)"')
 """Phone in a JSON document, such as one that was left out."""
 
@@ -34,6 +35,11 @@ _NAMED_PHONE: Final = re.compile(r'"routing_gateway":"(\+?[0-9*#]+)"')
 def phones_in(document: str) -> list[str]:
     """Return the phones that a JSON document names as gateways, as msgspec writes it."""
     return _NAMED_PHONE.findall(document)
+
+
+def without_phone(name: str) -> str:
+    """Return the name of a gateway, and the same for all phones, whether their numbers are masked or not."""
+    return MASK if name and _PHONE_OR_MASKED.match(name) else name
 
 
 def masked(number: str, prefixes: Iterable[str] = ()) -> str:
