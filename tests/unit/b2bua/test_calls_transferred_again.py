@@ -18,10 +18,11 @@ from doubles.desk_scene import (
 )
 from doubles.keypad_scene import passed_on, press
 from doubles.killed import KilledScene, interrupt
-from doubles.virtual.customer import OutgoingCall
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import Scene, usual_catalogue
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, IncomingCall, answers, answers_timed, refuses
 
@@ -313,6 +314,32 @@ def test_a_medium_that_a_side_of_another_call_was_offered_just_before_a_kill_is_
         ports = [each.port for each in media_of(side.theirs.encode())]
         opposite = [each.port for each in media_of(other.theirs.encode())]
         assert [relay.at(port).other.rtp for port in ports] == opposite
+    scene.expect_nothing_left(target)
+
+
+@pytest.mark.parametrize("after_ms", range(1, 8))
+@pytest.mark.parametrize("transport", ["RTP/AVP 0", "RTP/SAVP 0"])
+def test_two_sides_have_the_session_of_each_other_where_a_kill_was_while_a_transfer_introduced_them(
+    tmp_path, transport, after_ms
+):
+    """Else one goes on sending to the side that has left, or by its key, to the end of the call."""
+    scene = KilledScene(tmp_path, usual_catalogue())
+    key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" if "SAVP" in transport else "a=x-of:"
+    calls = []
+    for number in range(2):
+        offer, answer = (
+            f"{session.replace('RTP/AVP 0', transport)}{key}{f'{side}{number}'.ljust(40, 'A')}\r\n"
+            for session, side in ((OFFER, "caller"), (ANSWER.replace("30000", f"300{number}0"), "callee"))
+        )
+        script = answers(500, body=answer)
+        calls.append(scene.answered_call(Intent(offer), script=script, callee=f"{CALLEE[:-1]}{number}", talk_ms=3_000))
+    party, target = scene.vendor.calls
+    attended(*calls)
+    scene.wire.run_for(after_ms)
+    scene.kill()
+    scene.wire.run_for(40_000)
+    assert [call.is_over for call in (*calls, party, target)] == [True, True, False, False]
+    assert are_connected(party, target)
     scene.expect_nothing_left(target)
 
 

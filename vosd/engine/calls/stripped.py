@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from vosd.b2bua.snapshot.call import CallPartsSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
-from vosd.b2bua.snapshot.references import NoSnapshotError
+from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, NoSnapshotError
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
+from vosd.b2bua.snapshot.session import NO_SESSION
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, TransferSnapshot
 from vosd.b2bua.states import CallState
 from vosd.b2bua.transfer import Stage
@@ -39,6 +40,7 @@ def stripped(saved: SavedCall) -> SavedCall:
     if (parts.caller is None or parts.callee.has_left) and transfer is None and not parts.joined:
         raise NoSnapshotError("a side has left, and the target of the transfer had not answered")
     bridge = None if parts.bridge is None else replace(parts.bridge, proposal=_left(parts.bridge))
+    offer = None if parts.bridge is None else _given_up(parts.bridge)
     parts = replace(
         parts,
         newcomer=None,
@@ -46,8 +48,8 @@ def stripped(saved: SavedCall) -> SavedCall:
         given_up=(),
         transfer=transfer,
         bridge=bridge,
-        caller=None if parts.caller is None else _caller(parts.caller),
-        callee=replace(parts.callee, leg=_leg(parts.callee.leg), early=None, keypad=None),
+        caller=None if parts.caller is None else _caller(parts.caller, offer),
+        callee=replace(parts.callee, leg=_leg(parts.callee.leg, CALLEE, offer), early=None, keypad=None),
     )
     return replace(saved, parts=parts, deadline=None, setup=None)
 
@@ -100,10 +102,16 @@ def _left(bridge: BridgeSnapshot) -> ProposalSnapshot | None:
     )
 
 
-def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
+def _given_up(bridge: BridgeSnapshot) -> ProposalSnapshot | None:
+    """Return an offer of the switch itself: each side is offered the session of the other again, if it has another."""
+    proposal = bridge.proposal
+    return None if proposal is None or proposal.kind not in {"introduction", "changed answer"} else proposal
+
+
+def _caller(caller: CallerLegSnapshot, offer: ProposalSnapshot | None) -> CallerLegSnapshot:
     return replace(
         caller,
-        leg=_leg(caller.leg),
+        leg=_leg(caller.leg, CALLER, offer),
         invite=None,
         keypad=None,
         unacknowledged=None,
@@ -117,10 +125,15 @@ def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
     )
 
 
-def _leg(leg: LegSnapshot) -> LegSnapshot:
+def _leg(leg: LegSnapshot, own: LegReference, offer: ProposalSnapshot | None) -> LegSnapshot:
+    """Return a leg without its requests; ``offer`` is one of the switch that was open, and ``own`` the leg's name."""
     supervision = leg.supervision
     if supervision is not None:
         supervision = replace(supervision, refresh=None, options=None, tried_at=None, failures=0)
+        if offer is not None:
+            supervision = replace(supervision, owed_ms=0)
+    if offer is not None and offer.far == own and offer.offer != NO_SESSION:
+        leg = replace(leg, given_up=leg.said)
     acceptance = None if leg.is_confirmed else leg.acceptance
     moving = leg.moving  # a re-INVITE is refused by the next process: its peer has a 100, and repeats it no more
     if moving is not None and not isinstance(moving.transaction, InviteServerSnapshot):
