@@ -40,9 +40,10 @@ _OF_DTLS: Final = re.compile(rb"a=(?:fingerprint:|setup:|tls-id:)")
 LASTING: Final = "a=tls-id:vosd-keeps-the-association"
 """Says to rtpengine that an author's DTLS is the one of before (RFC 8842 section 4); the other side is not sent it."""
 _OF_HOP: Final = re.compile(
-    rb"(?!%s)a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)" % LASTING.encode()
+    rb"(?!%s)a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:(?!(?:\S+ ){5}0 )|end-of-candidates)"
+    % LASTING.encode()
 )
-"""Lines about keys and ICE that the terminating end point says of itself."""
+"""Lines about keys and ICE that the terminating end point says of itself; rtpengine 26.3 has candidates with port 0."""
 _ALTERNATIVES: Final = re.compile(rb"^a=(?:[at]cap|[apl]cfg):[^\n]*\n?", re.MULTILINE)
 """Lines by which an answer may choose another transport and keys than those that are offered (RFC 5939, RFC 6871)."""
 _DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_(?!SRTCP\b)|UNAUTHENTICATED_", re.IGNORECASE)

@@ -272,6 +272,13 @@ def test_a_rejected_medium_has_the_transport_of_its_offer_and_no_keys():
     assert terminated(author, given, []) == HEAD + audio(b"RTP/SAVP", GIVEN_KEY) + audio(b"RTP/SAVP", port=0)
 
 
+def test_a_candidate_of_the_end_point_without_a_port_is_left_out():
+    used = b"a=candidate:x0 1 UDP 2130706431 192.0.2.1 30000 typ host\r\n"
+    unused = b"a=candidate:x0 2 UDP 2130706430 192.0.2.1 0 typ host\r\n"
+    given = HEAD + audio(b"UDP/TLS/RTP/SAVP", PRINT, used, unused)
+    assert terminated(HEAD + audio(), given, []) == HEAD + audio(b"UDP/TLS/RTP/SAVP", PRINT, used)
+
+
 def test_what_the_end_point_is_told_of_an_authors_dtls_does_not_reach_the_reader():
     """One that does not know the line, as rtpengine 10.5, leaves it where it is."""
     its_own = b"a=tls-id:of-the-end-point-itself\r\n"
