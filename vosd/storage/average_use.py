@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from vosd.base.money import ZERO
 from vosd.storage import schema
+from vosd.storage.among import among
 from vosd.storage.database import SqlStore
 from vosd.storage.sums import money_sum
 from vosd.traffic.counted import KIND_NUMBERS, SLOTS_OF_DAY, TrafficKind
@@ -52,7 +53,7 @@ class SqlAverageUse(SqlStore):
         ):
             if not names:
                 continue
-            of_days = query.where(_sums.slot >= end - days * SLOTS_OF_DAY, _sums.slot < end, name.in_(sorted(names)))
+            of_days = query.where(_sums.slot >= end - days * SLOTS_OF_DAY, _sums.slot < end, among(name, names))
             for row in await self._database.rows(of_days, unhurried=True):
                 if row.currency == currencies[row.name]:
                     before = found.get(row.name, UseOfDays(ZERO, row.since))

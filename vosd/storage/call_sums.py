@@ -9,6 +9,7 @@ from sqlalchemy.sql.selectable import Select
 from vosd.base.cause import EndReason
 from vosd.cdr.masking import KEPT, MASK
 from vosd.storage import schema
+from vosd.storage.among import among
 from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.listing import area_of
@@ -113,7 +114,7 @@ def _statement(span: ReportSpan, query: PrefixQuery, masked_until: int) -> Selec
         if begin:
             where.append(func.substr(number, 1, len(begin)) == begin)
     for names, values in query.where:
-        where.append(or_(*(_COMMON[name].in_(values) for name in names)))
+        where.append(or_(*(among(_COMMON[name], values) for name in names)))
     return select(*by, *(_MEASURES[name] for name in query.measures)).where(*where).group_by(*by)
 
 

@@ -34,6 +34,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, braced, named_invoice, reference_of_undo, undone_entry
 from vosd.storage import schema
+from vosd.storage.among import among
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
@@ -242,9 +243,9 @@ class InvoicesSeen(NamedTuple):
         account, issuer = _invoice.c.account, _invoice.c.issuer
         seen = [account == self.own] if self.sees_own else []
         if self.sees_below:
-            seen.append(and_(issuer.in_(self.visible), account != self.own))
+            seen.append(and_(among(issuer, self.visible), account != self.own))
             # Not by an empty issuer: SQLite would take the index of that, where most invoices of an installation are.
-            seen.append(and_(func.length(issuer) == 0, account.in_({*self.visible} - {self.own})))
+            seen.append(and_(func.length(issuer) == 0, among(account, {*self.visible} - {self.own})))
         return or_(false(), *seen)
 
 

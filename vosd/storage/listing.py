@@ -27,6 +27,7 @@ from sqlalchemy.sql.selectable import FromClause
 from vosd.base.number import for_matching
 from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
+from vosd.storage.among import among
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.types import descriptive
 
@@ -249,7 +250,7 @@ def _paid_by(customers: frozenset[str] | None, column: ColumnElement[Any]) -> li
     if customers is None:
         return [None]
     names = [as_stored(name) for name in sorted(customers)]
-    return [column == name for name in names] if 0 < len(names) <= CUSTOMERS_APART else [column.in_(names)]
+    return [column == name for name in names] if 0 < len(names) <= CUSTOMERS_APART else [among(column, names)]
 
 
 def _beginning(number: str | None, column: ColumnElement[Any]) -> list[ColumnElement[bool] | None]:

@@ -1,6 +1,6 @@
 """Sums of calls as reports read them: of spans, by what calls have in common (ADR 133)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from sys import maxsize
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from vosd.storage import schema
+from vosd.storage.among import NAMED_APART, as_list, values_of
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SqlStore
 from vosd.storage.dropped import check_sums_there
@@ -34,6 +35,8 @@ _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
 _PIECES_BY_DIGITS: Final = 10
 """Pieces of one statement where each may have ten thousand rows."""
+_VALUES_AT_ONCE: Final = 10_000
+"""Most values of conditions in one statement that has them for each piece; SQLite takes 32,766 parameters."""
 _NUMBERS: Final = {"sip_code", "wait_ms", "minute"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
 _COUNTERS: Final = select(schema.counter).where(schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS]))
@@ -172,7 +175,12 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
     found: dict[tuple[int, tuple[str | int, ...]], list[Any]] = {}
     names = {*query.by, *(name for some, _ in query.where for name in some)}
     assert names.issubset(TrafficKey._fields), "else they are no names of our own"
-    values: dict[str, Any] = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
+    is_sqlite = connection.dialect.name == "sqlite"
+    values: dict[str, Any] = {
+        f"in_{number}": as_list(some) if is_sqlite and len(some) > NAMED_APART else list(some)
+        for number, (_, some) in enumerate(query.where)
+    }
+    lists = {name for name, some in values.items() if isinstance(some, str)}
     if query.area_begins:
         values["begins"] = query.area_begins
     width = len(query.by) + 1
@@ -184,7 +192,7 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
             at_once = some[start : start + count]
             if len(found) > rows_max:
                 break
-            statement = _statement(table, at_once, query, is_sqlite=connection.dialect.name == "sqlite")
+            statement = _statement(table, at_once, query, lists, is_sqlite=is_sqlite)
             for row in await connection.execute(statement, values):
                 sums = [
                     value if is_money else int(value) for value, is_money in zip(row[width:], are_money, strict=True)
@@ -224,15 +232,23 @@ def _summed_by_key(name: str, *, is_sqlite: bool) -> str:
     return f"{high} AS {name}_high, {low} AS {name}_low"
 
 
-def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery, *, is_sqlite: bool) -> TextualSelect:
-    """Return one statement for some pieces: each adds its rows up by key, and then by what they have in common."""
+def _statement(
+    table: str, pieces: Sequence[Piece], query: TrafficQuery, lists: Set[str], *, is_sqlite: bool
+) -> TextualSelect:
+    """Return one statement for some pieces: each adds its rows up by key, and then by what they have in common.
+
+    ``lists`` are the parameters of values that are one each (``as_list``).
+    """
+    is_long_list = sum(len(some) * len(names) for names, some in query.where) * len(pieces) > _VALUES_AT_ONCE
     stored = sorted({*query.measures, "calls", "answered", "progressed", "pdd_calls"} - {REACHED})
     inner = ", ".join(_summed_by_key(name, is_sqlite=is_sqlite) for name in stored)
     area = "k.area" if query.area_digits is None else f"SUBSTR(k.area, 1, {query.area_digits:d})"
     by = ", ".join(area if name == "area" else f"k.{name}" for name in query.by)
+    given = [f"in_{number}" for number in range(len(query.where))]
+    found_in = [values_of(f":{name}") if name in lists else f":{name}" for name in given]
     filters = "".join(
-        f" AND ({' OR '.join(f'k.{name} IN :in_{number}' for name in names)})"
-        for number, (names, _) in enumerate(query.where)
+        f" AND ({' OR '.join(f'k.{name} IN {some}' for name in names)})"
+        for (names, _), some in zip(query.where, found_in, strict=True)
     )
     if query.area_begins:
         filters += f" AND SUBSTR(k.area, 1, {len(query.area_begins)}) = :begins"
@@ -240,14 +256,23 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery, *, is_s
     parts = []
     for number, piece in enumerate(pieces):
         where = f"s.kind = {kind} AND s.slot >= {piece.first} AND s.slot < {piece.end}"
+        if is_long_list:
+            parts.append(f"SELECT {number} AS piece, key_id, {inner} FROM {table} s WHERE {where} GROUP BY key_id")  # noqa: S608 - ours
+            continue
         is_long = piece.end - piece.first > SLOTS_OF_DAY
         # Over many days a key has many rows: they are added up before they are looked up.
         rows = f"(SELECT key_id, {inner} FROM {table} s WHERE {where} GROUP BY key_id)" if is_long else table  # noqa: S608 - ours
         sums = ", ".join(_summed(name, is_sqlite=is_sqlite, by_key=is_long) for name in query.measures)
         found = f"{rows} s JOIN traffic_key k ON k.id = s.key_id WHERE {'TRUE' if is_long else where}{filters}"
         parts.append(f"SELECT {number}{', ' * bool(by)}{by}, {sums} FROM {found} GROUP BY {by or 'k.kind'}")  # noqa: S608 - ours
-    values: list[BindParameter[str]] = [bindparam(f"in_{number}", expanding=True) for number in range(len(query.where))]
+    statement = " UNION ALL ".join(parts)
+    if is_long_list:  # which is in the statement once
+        sums = ", ".join(_summed(name, is_sqlite=is_sqlite, by_key=True) for name in query.measures)
+        common = f"s.piece{', ' * bool(by)}{by}"
+        found = f"({statement}) s JOIN traffic_key k ON k.id = s.key_id WHERE TRUE{filters}"
+        statement = f"SELECT {common}, {sums} FROM {found} GROUP BY {common}"  # noqa: S608 - ours
+    values: list[BindParameter[str]] = [bindparam(name, expanding=name not in lists) for name in given]
     kinds: list[TypeEngine[Any]] = [Integer(), *(Integer() if name in _NUMBERS else String() for name in query.by)]
     kinds += [Money() if name in AMOUNTS else Integer() for name in query.measures]
     columns = [column(f"c{place}", kind) for place, kind in enumerate(kinds)]
-    return text(" UNION ALL ".join(parts)).bindparams(*values).columns(*columns)
+    return text(statement).bindparams(*values).columns(*columns)
