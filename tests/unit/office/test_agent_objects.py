@@ -849,6 +849,7 @@ async def test_a_first_payment_is_for_those_who_book_money_and_is_booked_at_once
         ("a name or a network, such as 192.0.2.0/24", "a name or a network, such as 192.0.2.0/24"),
         ("a network such as 2001:db8::/32, not a name", "a network such as 2001:db8::/32, not a name"),
         ("a file that is not read at partners/a.yaml:7", "a file that is not read"),
+        ("a list: lines that begin with '- '", "a list: lines that begin with '- '"),
     ],
 )
 def test_a_mistake_that_an_agent_reads_has_networks_and_no_files(office: Office, expected: str, shown: str) -> None:

@@ -65,6 +65,8 @@ MISTAKES_MAX: Final = 100
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\S*?(?=:?(?:\s|$))")
 """Place in a file; a network such as 192.0.2.0/24 is none."""
+_DASH: Final = "- "
+"""Beginning of the lines of a list, and no name: none ends in a space."""
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
 _KEY: Final = re.compile(r"\.(\w+)")
 _IN_ANOTHER: Final = "a change that fits all other objects: one that you do not see is in the way"
@@ -341,7 +343,8 @@ class AgentObjects:
             return problem._replace(file=file, line=0, key=label[0], value=None, expected=_IN_HIDDEN_KEY)
 
         def known(match: re.Match[str]) -> str:
-            return match[0] if match[1] in own or match[1] == problem.value else "another"
+            is_shown = match[1] in own or match[1] in {problem.value, _DASH}
+            return match[0] if is_shown else "another"
 
         expected = _PATH.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0]))
         return problem._replace(file=f"{label[1]} {label[2]}", line=0, expected=expected)
