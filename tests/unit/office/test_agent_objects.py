@@ -850,6 +850,10 @@ async def test_a_first_payment_is_for_those_who_book_money_and_is_booked_at_once
         ("a network such as 2001:db8::/32, not a name", "a network such as 2001:db8::/32, not a name"),
         ("a file that is not read at partners/a.yaml:7", "a file that is not read"),
         ("a list: lines that begin with '- '", "a list: lines that begin with '- '"),
+        (
+            "hosts that differ from 'foreign' at mapping_gateways foreign (version 1) in the database",
+            "hosts that differ from another",
+        ),
     ],
 )
 def test_a_mistake_that_an_agent_reads_has_networks_and_no_files(office: Office, expected: str, shown: str) -> None:

@@ -65,6 +65,8 @@ MISTAKES_MAX: Final = 100
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\S*?(?=:?(?:\s|$))")
 """Place in a file; a network such as 192.0.2.0/24 is none."""
+_VERSION: Final = re.compile(rf" at (?:{'|'.join(KINDS)}) .* \(version \d+\) in the database")
+"""Place in the database; it names an object."""
 _DASH: Final = "- "
 """Beginning of the lines of a list, and no name: none ends in a space."""
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -346,5 +348,5 @@ class AgentObjects:
             is_shown = match[1] in own or match[1] in {problem.value, _DASH}
             return match[0] if is_shown else "another"
 
-        expected = _PATH.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0]))
+        expected = _PATH.sub("", _VERSION.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0])))
         return problem._replace(file=f"{label[1]} {label[2]}", line=0, expected=expected)
