@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -21,6 +21,7 @@ from doubles.data.records import answered_call, call_id
 from doubles.forked import forked
 from doubles.migrated import migrated
 
+from vosd.admin.office.invoice_run import RunInvoices, run_invoices
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import ALL, SHIPPED, Means, Principal, Role
 from vosd.admin.office.tokens import principal_of
@@ -31,9 +32,11 @@ from vosd.api.operation import Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.record import CallRecord
 from vosd.daemon import checks
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.traffic import SqlTraffic
 
 CONFIGURATION: Final = """\
 database: {url: '$url'}
@@ -229,13 +232,23 @@ def furnish(site: Site) -> None:
     for name, caller in (("JOB", "finance"), ("OTHER-JOB", "setup")):
         site.made[name] = str(site.make("/cdrs/export", {}, caller)["id"])
 
-    async def book() -> None:
+    book(site, [answered_call(1, customer_account="shop"), answered_call(2, customer_account="rival")])
+    office = site.run(site.offices.open(needs_database=True))
+    order = RunInvoices(period="2026-09", accounts=("shop", "rival"))
+    for sheet in site.run(run_invoices(office, site.callers["setup"], order)):
+        site.made["INVOICE" if sheet.account == "shop" else "OTHER-INVOICE"] = str(sheet.id)
+
+
+def book(site: Site, records: Sequence[CallRecord]) -> None:
+    """Book calls, and add them up for reports."""
+
+    async def booked() -> None:
         database = Database(site.url)
-        records = [answered_call(1, customer_account="shop"), answered_call(2, customer_account="rival")]
         await SqlBooks(database).book(records)
+        await SqlTraffic(database).advance()
         await database.close()
 
-    site.run(book())
+    site.run(booked())
 
 
 def add_caller(site: Site, caller: str, role: str, **more: Any) -> None:
@@ -248,14 +261,16 @@ def add_caller(site: Site, caller: str, role: str, **more: Any) -> None:
     site.callers[caller] = site.run(proved())
 
 
+WRITING: Final = Database.writing
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("verdicts"))
-    writing = Database.writing
 
     @asynccontextmanager
     async def tried(self: Database, **more: Any) -> AsyncIterator[Any]:
-        async with writing(self, **more) as connection:
+        async with WRITING(self, **more) as connection:
             yield connection
             raise StoreUnavailable("the test keeps nothing")
 
@@ -298,7 +313,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/payments": ("998", "", "999"),
     "/reports": ("daily", "profit", "absent"),
     "/reconciliations": ("998", "", "999"),
-    "/invoices": ("998", "", "999"),
+    "/invoices": ("INVOICE", "OTHER-INVOICE", "999"),
     "/bilateral": ("shop", "rival", "absent"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
@@ -348,6 +363,7 @@ REQUESTS: Final[dict[str, Any]] = {
     "POST /reconciliations/{account}/imports": "map=callee",
     "POST /invoices/runs": {"period": "2026-02", "accounts": ["shop"]},
     "GET /invoices": "account=ACCOUNT",
+    "POST /invoices/{id}/payments": {"amount": "0.01"},
     "GET /bilateral/{account}": "since=2026-03-01T00:00:00Z&until=2026-03-01T01:00:00Z",
     "DELETE /overrides": "name=shop-in",
     "POST /gateways/{name}/overrides": {"values": {"max_concurrent": "2"}},
@@ -381,13 +397,8 @@ BEHIND: Final[dict[str, str]] = {
     "GET /reconciliations/{id}/calls": "no_such_reconciliation",
     "GET /reconciliations/{id}/letter": "no_such_reconciliation",
     "PUT /reconciliations/{id}/dispute": "no_such_reconciliation",
-    "GET /invoices/{id}": "no_such_invoice",
-    "GET /invoices/{id}/pdf": "no_such_invoice",
-    "GET /invoices/{id}/calls": "no_such_invoice",
-    "POST /invoices/{id}/issue": "no_such_invoice",
-    "POST /invoices/{id}/payments": "no_such_invoice",
-    "POST /invoices/{id}/mail": "no_such_invoice",
-    "POST /invoices/{id}/cancel": "no_such_invoice",
+    "POST /invoices/{id}/issue": "not_adraft",
+    "POST /invoices/{id}/mail": "order",
 }
 """Errors that come behind permission and scope, where the objects of the test allow no success."""
 
@@ -497,11 +508,11 @@ VERDICTS: Final = """
     GET    /reconciliations/{id}/letter                ...xx.x...
     POST   /invoices/runs                              ...xx.....
     GET    /invoices                                   x..xxxxxoo
-    GET    /invoices/{id}                              x..xxxxxxx
-    GET    /invoices/{id}/pdf                          x..xxxxxxx
-    GET    /invoices/{id}/calls                        x..xxxxxxx
+    GET    /invoices/{id}                              x..xxxxxoo
+    GET    /invoices/{id}/pdf                          x..xxxxxoo
+    GET    /invoices/{id}/calls                        x..xxxxxoo
     POST   /invoices/{id}/issue                        ...xx.....
-    POST   /invoices/{id}/payments                     ...xxx.xx.
+    POST   /invoices/{id}/payments                     ...xxx.xo.
     POST   /invoices/{id}/mail                         ...xx.....
     POST   /invoices/{id}/cancel                       ...xx.....
     GET    /bilateral/{account}                        x..xx.x.oo
@@ -641,6 +652,58 @@ def test_nothing_is_open_to_those_of_an_agent_that_is_disabled_or_gone(
         if verdicts()[named(operation)][CALLERS.index(caller)] in "xo" and site.ask(caller, own).status in DONE:
             let_in.add(named(operation))
     assert let_in == set()
+
+
+def questions(site: Site, caller: str) -> list[str]:
+    """Return all readings of a caller whose answer does not depend on the running switch: of reports with groups."""
+    found = []
+    for operation in CASES:
+        is_open = verdicts()[named(operation)][CALLERS.index(caller)] != "."
+        if operation.method == "GET" and is_open and not operation.is_live:
+            own, _, _ = site.requests(operation)
+            assert own is not None
+            found.append(own.path.replace("2026-03", "2026-09"))
+    for report in json.loads(site.ask(caller, Asked("GET", "/reports", None)).content)["items"]:
+        span = "since=2026-09-21T00:00:00Z&until=2026-09-22T00:00:00Z"
+        found += [f"/reports/{report['name']}?{span}&group={group}" for group in ("hour", "whole")]
+    return [*found, "/cdrs", "/ledger", "/payments", "/balances", "/invoices", "/balances?counts=true&last_call=true"]
+
+
+def test_no_answer_to_an_agent_or_a_customer_depends_on_what_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "started", forked_child.started)
+    monkeypatch.setattr(Database, "writing", WRITING)
+    forked(os.getpid).join()  # as for ``site``
+    site = Site(tmp_path)
+    furnish(site)
+    asked = {caller: questions(site, caller) for caller in SCOPED}
+
+    def answers() -> dict[tuple[str, str], Reply]:
+        return {
+            (caller, path): site.ask(caller, Asked("GET", path, None)) for caller in SCOPED for path in asked[caller]
+        }
+
+    before = answers()
+    book(site, [answered_call(index, customer_account="rival") for index in range(20, 60)])
+    site.make("/accounts/rival/payments", {"amount": "3"})
+    site.make("/transfers", {"source": "another", "target": "rival", "amount": "1"})
+    site.make("/accounts/rival/overrides", {"overdraft_limit": "7"})
+    site.make("/gateways/rival-in/block", {})
+    site.make("/accounts/rival/block", {})
+    site.make("/bulk", {"objects": [
+        {"action": "create", "kind": "accounts", "name": "rival-2", "keys": {"agent": "another", "rate_group": "sell"}},
+        {"action": "create", "kind": "phones", "name": "493022", "keys": KEYS["phones"] | {"account": "rival"}},
+        {"action": "create", "kind": "mapping_gateways", "name": "rival-in-2", "keys": {
+            "hosts": ["192.0.2.92"], "account": "rival"}},
+        {"action": "merge", "kind": "accounts", "name": "rival", "keys": {"max_cps": 3}},
+    ]})  # fmt: skip
+    site.make("/tokens", {"name": "rival-token", "role": "customer", "account": "rival"})
+    after = answers()
+    site.close()
+    assert {reply.status for reply in after.values()} <= {200, 404, 422, 503}
+    assert len([reply for reply in after.values() if reply.status == 200]) > len(before) / 2
+    assert {question for question, reply in after.items() if reply != before[question]} == set()
 
 
 def test_every_operation_has_a_verdict() -> None:
