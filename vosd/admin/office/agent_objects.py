@@ -67,8 +67,6 @@ _PATH: Final = re.compile(r"(?: at)? (?![\da-fA-F.:]+/\d{1,3}[:,]?(?:\s|$))\S*/\
 """Place in a file; a network such as 192.0.2.0/24 is none."""
 _VERSION: Final = re.compile(rf" at (?:{'|'.join(KINDS)}) .* \(version \d+\) in the database")
 """Place in the database; it names an object."""
-_DASH: Final = "- "
-"""Beginning of the lines of a list, and no name: none ends in a space."""
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
 _KEY: Final = re.compile(r"\.(\w+)")
 _IN_ANOTHER: Final = "a change that fits all other objects: one that you do not see is in the way"
@@ -345,7 +343,7 @@ class AgentObjects:
             return problem._replace(file=file, line=0, key=label[0], value=None, expected=_IN_HIDDEN_KEY)
 
         def known(match: re.Match[str]) -> str:
-            is_shown = match[1] in own or match[1] in {problem.value, _DASH}
+            is_shown = match[1] in own or match[1] in {problem.value, "- "}  # the dash of a list is no name
             return match[0] if is_shown else "another"
 
         expected = _PATH.sub("", _VERSION.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0])))
