@@ -1,6 +1,8 @@
 """Operational overrides and calls: the next call follows them, a running one goes on."""
 
-from doubles.data.builders import override
+from decimal import Decimal
+
+from doubles.data.builders import account, override
 from doubles.virtual.scene import VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import Line, Script, answers, refuses
 
@@ -166,4 +168,16 @@ def test_a_block_survives_a_reload_and_what_is_gone_stays_blocked_when_it_return
     call = dial(scene)
     assert [len(vendor.calls) for vendor in scene.vendors[:2]] == [0, 1]
     hang_up(scene, call)
+    assert scene.exchange.leftovers() == {}
+
+
+def test_an_account_that_is_low_by_its_overridden_limit_is_not_reported_again_by_a_reload():
+    scene = Scene(balance="1")
+    reported = scene.exchange.credits["acme"].lows = []
+    scene.exchange.override(override(Target.ACCOUNT, "acme", Setting.OVERDRAFT_LIMIT, "2"))
+    for limit in ("20", "30"):
+        acme = account("acme", overdraft_limit=Decimal(limit), balance_low=Decimal(10))
+        scene.exchange.swap_catalogue(usual_catalogue(accounts=[acme]))
+    assert len(reported) == 1
+    assert scene.exchange.credits["acme"].is_low
     assert scene.exchange.leftovers() == {}

@@ -55,13 +55,14 @@ class TermsInForce:
         vendors = (*gateways.values(), *catalogue.called_trunks.values())
         self._endpoint.pass_bodies(frozenset[str]().union(*(each.dialect.bodies for each in vendors)))
         self._set_call_settings(catalogue)
-        overrides, accounts = self._overrides, catalogue.accounts.values() if changed is None else changed
+        accounts = catalogue.accounts.values() if changed is None else changed
+        overridden = self._overrides.accounts() | self._overrides.closed().intersection(each.id for each in accounts)
         for account in accounts if live.credits else ():  # at the start there are none
             credit = live.credits.get(account.id)
-            if credit is not None:
+            # Between two terms an account would be reported as low once more, or be low by those that do not hold.
+            if credit is not None and account.id not in overridden:
                 credit.set_terms(account.overdraft_limit, *account.low_terms)
-        closed = overrides.closed().intersection(account.id for account in accounts)
-        self._set_overdraft_limits(overrides.accounts() | closed)
+        self._set_overdraft_limits(overridden)
 
     def recount(self) -> Iterator[None]:
         """Have the running calls occupy the shared limits of the catalogue in force; yield between parts of them."""
