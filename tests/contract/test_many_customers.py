@@ -127,3 +127,7 @@ async def test_what_their_calls_cost(office: Office) -> None:
     currencies = dict.fromkeys([*CUSTOMERS, "carrier"], "USD")
     used = await SqlAverageUse(office.stores.database).used(currencies, ["carrier"], NOW // 900_000, 50)
     assert {*used} == {*CALLING[:-1], "carrier"}
+
+
+async def test_when_they_called_last(office: Office) -> None:
+    assert {*await office.stores.queries.last_calls(CUSTOMERS, as_vendors=False)} == {*CALLING[:-1]}

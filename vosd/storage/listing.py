@@ -158,7 +158,7 @@ def last_of_each(accounts: Collection[str], *, as_vendors: bool) -> Select[Any]:
         .scalar_subquery()
         for role in roles
     ]
-    return select(account.id, *last).where(account.id.in_([*accounts]))
+    return select(account.id, *last).where(among(account.id, accounts))
 
 
 def area_of(cdr: FromClause) -> ColumnElement[str]:
