@@ -89,7 +89,7 @@ async def test_its_invoices(office: Office) -> None:
 
 @pytest.mark.parametrize("name", [*REPORTS])
 async def test_a_report_is_that_of_few_customers(office: Office, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that do not call make no difference; the names are in a statement once or for each of its spans."""
+    """Customers that do not call make no difference; all names are in a statement once or for each of its spans."""
     few = [account(each, agent="reseller") for each in CALLING[:-1]]
     others = (
         account("elsewhere"),

@@ -132,7 +132,7 @@ async def most_in_a_turn(work: Awaitable[object], known: Callable[[], Collection
 
 
 async def test_the_balances_of_many_accounts_are_taken_some_in_each_turn(monkeypatch):
-    """Of 50,000 accounts, calls waited 0.1 to 0.2 s for that."""
+    """Calls waited 0.1 to 0.2 s for 50,000 accounts."""
     monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 2)
     store, many = MemoryStore(), {name: account(name) for name in "abcdefg"}
     balances = Balances(store)

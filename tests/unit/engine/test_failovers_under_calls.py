@@ -247,7 +247,7 @@ async def test_calls_of_the_run_before_that_the_database_has_are_no_lost_payment
 
 
 async def test_what_a_start_expects_of_many_accounts_is_taken_some_in_each_turn(tmp_path, server, monkeypatch):
-    """Of 100,000 accounts, calls waited 60 ms for that behind each start."""
+    """Calls waited 60 ms for 100,000 accounts behind each start."""
     monkeypatch.setattr(comparison, "ACCOUNTS_AT_ONCE", 2)
     names = "abcdefg"
     copy = MemoryStandings()

@@ -162,7 +162,7 @@ def test_registrations_of_many_users_that_a_reload_ends_are_removed_in_several_t
     ids=["other credentials", "other hosts", "another account", "removed", "renamed"],
 )
 def test_between_two_turns_no_call_reaches_a_device_whose_registration_a_reload_ends(others, status, monkeypatch):
-    """Its number is that of a new phone by then, or goes to a vendor; a thief may have the old password."""
+    """The number of a removed one may be that of a new phone, or go to a vendor; a thief may have the old password."""
     monkeypatch.setattr(bindings, "AT_ONCE", 1)
     numbers = ["4401", "4402", "4403"]
     switch = exchange(*map(phone, numbers))
