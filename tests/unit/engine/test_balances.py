@@ -188,6 +188,20 @@ async def slowly_asked():
     return store, balances
 
 
+async def test_new_accounts_whose_balances_are_taken_before_their_currencies_are_known_are_taken_again(monkeypatch):
+    """The copy on the disk would have none of them, by which a start without the database refuses another one."""
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 1)
+    balances = Balances(MemoryStore())
+    task = asyncio.ensure_future(balances.adopt({name: account(name, currency="EUR") for name in "ab"}))
+    taken = {}
+    while not task.done():
+        await asyncio.sleep(0)
+        taken |= {each.account: each.currency for each in balances.take_changed(10)}
+    await task
+    taken |= {each.account: each.currency for each in balances.take_changed(10)}
+    assert taken == {"a": "EUR", "b": "EUR"}
+
+
 async def test_an_account_that_was_booked_while_the_database_was_asked_has_lost_nothing():
     store, balances = await slowly_asked()
 

@@ -195,6 +195,7 @@ class Balances(Counting):
             # From here on nothing can fail and nothing is awaited: what is refused changes no terms that are in force.
             for name in known:
                 self.credits[name].set_terms(accounts[name].overdraft_limit, *accounts[name].low_terms)
+            self._changed |= dict.fromkeys(currencies)  # their balances may have been taken before these were known
             if are_first:  # else the first look would read all balances a second time, while calls wait
                 self._mark = changes.mark
             for name in self.credits if other is None else other & self.credits.keys():
