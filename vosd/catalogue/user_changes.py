@@ -37,19 +37,22 @@ def compared_users(earlier: Catalogue, catalogue: Catalogue, changes: Changes) -
     """Compare the users among ``changes``, which are those of two catalogues."""
     ended: set[tuple[str, str]] = set()
     certificates: set[str] = set()
-    senders: tuple[set[str], set[str]] = set(), set()
+    with_messages: set[str] = set()
+    without_messages: set[str] = set()
     for part in in_parts(changes.mapping_gateways, _AT_ONCE):
         for name in part:
             was, gateway = earlier.mapping_gateways.get(name), catalogue.mapping_gateways.get(name)
             if _certificate_names(was) != _certificate_names(gateway):
                 certificates.add(name)
-            may_send, might = gateway and gateway.messages_per_minute, was and was.messages_per_minute
-            if bool(may_send) is not bool(might):
-                senders[not may_send].add(name)
+            if _may_send(gateway) and not _may_send(was):
+                with_messages.add(name)
+            elif _may_send(was) and not _may_send(gateway):
+                without_messages.add(name)
             ended.update(_ended_login(was, catalogue))
     for name in changes.routing_gateways:
         ended.update(_ended_login(earlier.routing_gateways.get(name), catalogue))
-    return UserChanges(_registrations(earlier, catalogue, changes), ended, certificates, *senders)
+    registrations = _registrations(earlier, catalogue, changes)
+    return UserChanges(registrations, ended, certificates, with_messages, without_messages)
 
 
 def _registrations(earlier: Catalogue, catalogue: Catalogue, changes: Changes) -> RegistrationChanges:
@@ -91,6 +94,10 @@ def _ended_login(was: MappingGateway | RoutingGateway | None, catalogue: Catalog
         user = catalogue.users_in(domain).get(username)
         if user is None or not user.enabled:
             yield domain, username
+
+
+def _may_send(gateway: MappingGateway | None) -> bool:
+    return gateway is not None and bool(gateway.messages_per_minute)
 
 
 def _certificate_names(gateway: MappingGateway | None) -> frozenset[str]:

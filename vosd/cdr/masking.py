@@ -25,9 +25,8 @@ _WITHHELD: Final = "anonymous"
 """In place of the number of a caller who withholds it."""
 _PHONE: Final = re.compile(r"\+?[0-9*#]+\Z")
 """Name of a phone: its number, which need not be one that the call shows or was made to."""
-
-
 _PHONE_OR_MASKED: Final = re.compile(rf"\+?[0-9*#]*{MASK}*\Z")
+"""Name of a phone whose last digits, or all of them, may be masked."""
 _NAMED_PHONE: Final = re.compile(r'"routing_gateway":"(\+?[0-9*#]+)"')
 """Phone in a JSON document, such as one that was left out."""
 

@@ -79,9 +79,8 @@ class MemoFile:
 
     def __init__(self, path: Path, url: str = "") -> None:
         """``url`` is that of the database."""
-        self._file = KeptFile(
-            path, Memo, "database_memo", synced=False
-        )  # written each second; without it all is compared
+        # Not synced: it is written each second, and without it all is compared.
+        self._file = KeptFile(path, Memo, "database_memo", synced=False)
         self._kind = kind_of(url)
         self._lock = Lock()
         self._latest: Memo | None = None
