@@ -9,10 +9,13 @@ from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import Scene
 from doubles.virtual.side import Side
 from doubles.virtual.vendor import RINGS
 from doubles.virtual.wire import Packet
+
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 AFTER_MS = pytest.mark.parametrize("after_ms", [2_000, 33_000, 900_000])
 
@@ -93,3 +96,24 @@ def test_a_newcomer_whose_ack_was_lost_in_the_kill_is_waited_for_no_longer_than_
     scene.wire.delays = delays
     scene.wire.run_for(80_000)
     assert (call.is_over, newcomer.is_over) == (False, False)
+
+
+@pytest.mark.parametrize("after_ms", [0, 60, 2_000])
+def test_a_newcomer_whose_200_had_waited_for_an_rtpengine_when_it_was_written_may_hang_up_and_be_hung_up(
+    tmp_path: Path, after_ms: int
+) -> None:
+    """The next process does not have that 200, and waited for its ACK for ever: the BYE behind it was never sent."""
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = KilledScene(tmp_path, office(media=media), rtpengines=VirtualRtpEngines())
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
+    scene.wire.run_until(lambda: newcomer.final == 200)
+    scene.wire.run_for(after_ms)
+    scene.kill(then_ms=40_000)
+    newcomer.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert newcomer.got["INVITE"] == [200]
+    scene.hang_up(call, wait_ms=2_000)
+    assert newcomer.is_over
+    scene.expect_nothing_left()

@@ -241,11 +241,15 @@ class Resumption:
         store.finished.keep(key, dialog.local_tag, store.timers.transaction_ms, self._now, also=merging)
 
     def _take_as_acknowledged(self, leg: Leg) -> None:
-        """Wait no more for the ACK of a 200 whose time is over, as that of the caller: nothing says that none came."""
+        """Wait no more for the ACK of a 200 whose time is over, as that of the caller: nothing says that none came.
+
+        Nor for that of a 200 that had not left when it was written: it cannot be sent again.
+        """
         acceptance, timers = leg.acceptance, self._endpoint.store.timers
-        if acceptance is None or acceptance.retry is None:
+        if acceptance is None:
             return
-        if acceptance.retry.ends_at - self._now.mono < timers.transaction_ms // LEFT_FOR_ACK:
+        retry = acceptance.retry
+        if retry is None or retry.ends_at - self._now.mono < timers.transaction_ms // LEFT_FOR_ACK:
             acceptance.acknowledged()
             leg.acceptance, leg.facts.is_confirmed = None, True
 
