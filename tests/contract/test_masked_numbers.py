@@ -162,7 +162,7 @@ async def test_nothing_is_left_of_the_numbers_of_old_calls(booked, run):
 async def test_the_numbers_of_phones_go_where_the_call_has_other_numbers(database, run):
     """A phone shows another number, is rung by one of the inventory, or has transferred the call of another caller."""
     made = msgspec.structs.replace(
-        call(1, 5), mapping_gateway="493077001122", routing_gateway="7002",
+        call(1, 5), mapping_gateway="493077001122", routing_gateway="7002", vendor_account=None,
         verdicts=json.dumps({"refusal": "493077001122 has its 3 calls"}), reason_text="7001 is busy",
         attempts=(Attempt("7001", 486, 100, None, "Busy"), Attempt("carrier-2", 503, 100, None, "Busy"),
                   Attempt("7002", 200, 900, 300, "Answered")),
@@ -175,6 +175,48 @@ async def test_the_numbers_of_phones_go_where_the_call_has_other_numbers(databas
     (listed,) = await SqlQueries(database).calls(CallFilter())
     assert [each.gateway for each in listed.record.attempts] == ["xxxx", "carrier-2", "xxxx"]
     assert (await run())["numbers"].months == ()
+
+
+async def test_trunks_whose_names_are_digits_keep_them(database, run):
+    """Also one that was deleted since, where a call has only tried it, or does not say who pays."""
+    left = Excluded("2001", "no route"), Excluded("7002", "unregistered")
+    verdicts = Verdicts(refusal="7002 (phone not registered)", left=left)
+    tried = Attempt("2001", 503, 100, None, "Busy"), Attempt("7001", 486, 90, 50, "Busy")
+    first, second, third = (
+        msgspec.structs.replace(call(day, day), mapping_gateway="1001", billing_method="gateway") for day in (5, 6, 7)
+    )
+    made = [
+        msgspec.structs.replace(first, routing_gateway="2001"),
+        msgspec.structs.replace(
+            second, routing_gateway="7001", vendor_account=None, attempts=tried, reason_text="no answer of 2001",
+            verdicts=msgspec.json.encode(verdicts).decode(),
+        ),
+        msgspec.structs.replace(third, routing_gateway="2002", billing_method=None),
+    ]  # fmt: skip
+    await SqlBooks(database).book(made)
+    while await SqlTraffic(database).advance():
+        pass
+    await SqlCheckpoints(database).close(CLOSED, "ann", None, NOW)
+    await run()
+    first, second, third = await rows(database, "mapping_gateway", "routing_gateway", "verdicts", "reason_text")
+    assert (first[1:3], second[1:3], third[1:3]) == (("1001", "2001"), ("1001", "xxxx"), ("1001", "2002"))
+    assert second.reason_text == "no answer of 2001"
+    assert verdicts_in(second.verdicts) == Verdicts(
+        refusal="xxxx (phone not registered)", left=(left[0], Excluded("xxxx", "unregistered"))
+    )
+    listed = await SqlQueries(database).calls(CallFilter())
+    assert ["2001", "xxxx"] in [[each.gateway for each in call.record.attempts] for call in listed]
+
+
+async def test_the_name_of_a_trunk_that_was_deleted_is_masked_where_a_phone_has_it_since(database, run):
+    trunk = msgspec.structs.replace(call(1, 5), mapping_gateway="1001", billing_method="gateway")
+    phone = msgspec.structs.replace(call(2, 6), mapping_gateway="1001", billing_method="phone")
+    await SqlBooks(database).book([trunk, phone])
+    while await SqlTraffic(database).advance():
+        pass
+    await SqlCheckpoints(database).close(CLOSED, "ann", None, NOW)
+    await run()
+    assert [row.mapping_gateway for row in await rows(database, "mapping_gateway")] == ["1001", "xxxx"]
 
 
 async def test_the_number_of_a_phone_that_was_not_called_goes_from_the_verdicts(database, run):

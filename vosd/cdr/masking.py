@@ -58,7 +58,10 @@ class Mask:
     def __init__(
         self, numbers: Iterable[str | None], prefixes: Iterable[str | None], gateways: Iterable[str | None] = ()
     ) -> None:
-        """Take the numbers of the call in all their forms, the prefixes of its rates, and the names of its gateways."""
+        """Take the numbers of the call in all their forms, the prefixes of its rates, and the names of its gateways.
+
+        Of ``gateways`` those of digits alone are phones; trunks that are named so are left out.
+        """
         self._prefixes = tuple(filter(None, prefixes))
         phones = filter(_PHONE.match, filter(None, gateways))
         self._by_number = {each: self.number(each) for each in (*numbers, *phones) if each}

@@ -5,11 +5,11 @@ that a kill between two steps leaves nothing undone and the next run does not be
 is masked, and up to when.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Column, Row, Select, bindparam, insert, select, update
+from sqlalchemy import Column, Row, Select, bindparam, insert, select, union, update
 
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
@@ -20,6 +20,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SqlStore
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, first_id
+from vosd.traffic.counted import TrafficKind
 
 AT_ONCE: Final = 500
 """Calls of a step."""
@@ -35,8 +36,13 @@ _cdr: Final = schema.cdr
 _attempt: Final = schema.cdr_attempt
 _charge: Final = schema.cdr_charge.c
 _counter: Final = schema.counter
+_key: Final = schema.traffic_key.c
+_PAID_BY: Final = ("billing_method", "vendor_account")
+_BY_TRUNK: Final = "gateway"
 _TRIED: Final[tuple[Column[Any], ...]] = (_attempt.c.call_id, _attempt.c.position, _attempt.c.gateway)
-_READ: Final = tuple(_cdr.c[name] for name in ("call_id", "started_at", "forward_prefix", *_PREFIXES, *_CHANGED))
+_READ: Final = tuple(
+    _cdr.c[name] for name in ("call_id", "started_at", "forward_prefix", *_PAID_BY, *_PREFIXES, *_CHANGED)
+)
 _MASK_CALL: Final = (
     update(_cdr)
     .where(_cdr.c.call_id == bindparam("key"))
@@ -67,12 +73,13 @@ class SqlMasking(SqlStore):
         """
         async with self._database.reading() as connection:
             done = await _progress(connection) or 0
+            trunks = await _trunks(connection)
         after = ""
         while True:
             query = select(*_READ).where(_cdr.c.call_id >= first_id(done), _cdr.c.call_id < first_id(plan.until))
             query = query.where(_cdr.c.call_id > after) if after else query
             query = query.order_by(_cdr.c.call_id).limit(AT_ONCE)
-            rows = await drops.step(self._database, partial(_mask, query, plan, drops, gone_before))
+            rows = await drops.step(self._database, partial(_mask, query, plan, drops, gone_before, trunks))
             if not rows:
                 break
             after = rows[-1].call_id
@@ -80,12 +87,12 @@ class SqlMasking(SqlStore):
 
 
 async def _mask(
-    query: Select[Any], plan: DropPlan, drops: Drops, gone_before: int, connection: AsyncConnection
+    query: Select[Any], plan: DropPlan, drops: Drops, gone_before: int, trunks: Set[str], connection: AsyncConnection
 ) -> Sequence[Row[Any]]:
     """Mask the numbers of some calls; return those that were looked at."""
     rows: Sequence[Row[Any]] = (await connection.execute(query if drops.is_trial else query.with_for_update())).all()
     attempts = await _attempts(connection, rows)
-    masks = await _masks(connection, rows, attempts)
+    masks = await _masks(connection, rows, attempts, trunks)
     there = [row for row in rows if not drops.is_trial or _stays(row.call_id, drops, gone_before)]
     calls = [(row, values) for row in there if (values := _changes(row, masks[row.call_id]))]
     if not drops.is_trial:
@@ -106,8 +113,28 @@ async def _attempts(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Se
     return (await connection.execute(query)).all() if rows else ()
 
 
+async def _trunks(connection: AsyncConnection) -> Set[str]:
+    """Return the names of all trunks that the sums of reports have, also of those that were deleted since.
+
+    A call of a trunk says so in its billing method, and a vendor alone has an account: phones have none.
+    """
+    is_call = _key.kind == TrafficKind.CALL.value
+    found = union(
+        select(_key.mapping_gateway).where(is_call, _key.billing_method == _BY_TRUNK),
+        select(_key.routing_gateway).where(is_call, _key.vendor_account != ""),
+    )
+    return frozenset(await connection.scalars(found))
+
+
+def _is_trunk(name: str | None, row: Row[Any], trunks: Set[str]) -> bool:
+    """Return whether a name is a trunk's where a call has it."""
+    if name == row.mapping_gateway and row.billing_method is not None:
+        return bool(row.billing_method == _BY_TRUNK)
+    return name in trunks or (name == row.routing_gateway and row.vendor_account is not None)
+
+
 async def _masks(
-    connection: AsyncConnection, rows: Sequence[Row[Any]], attempts: Sequence[Row[Any]]
+    connection: AsyncConnection, rows: Sequence[Row[Any]], attempts: Sequence[Row[Any]], trunks: Set[str]
 ) -> Mapping[str, Mask]:
     """Return what masks each of these calls: its numbers, its phones, and the prefixes that anyone paid for it by."""
     prefixes: dict[str, list[str | None]] = {row.call_id: [getattr(row, name) for name in _PREFIXES] for row in rows}
@@ -124,10 +151,11 @@ async def _masks(
     }
     for attempt in attempts:
         gateways[attempt.call_id].append(attempt.gateway)
-    return {
-        row.call_id: Mask([getattr(row, name) for name in _NUMBERS], prefixes[row.call_id], gateways[row.call_id])
-        for row in rows
-    }
+    masks = {}
+    for row in rows:
+        phones = [each for each in gateways[row.call_id] if not _is_trunk(each, row, trunks)]
+        masks[row.call_id] = Mask([getattr(row, name) for name in _NUMBERS], prefixes[row.call_id], phones)
+    return masks
 
 
 def _changes(row: Row[Any], mask: Mask) -> dict[str, Any]:
