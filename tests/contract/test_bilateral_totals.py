@@ -60,6 +60,18 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
         await show_totals(office, customer("other"), ORDER)
 
 
+async def test_a_call_that_the_partner_alone_has_answered_is_as_long_as_the_partner_has_it(database: Database) -> None:
+    """The CDR has no hold time, that of the partner has one; in two currencies seconds are compared."""
+    at = {"vendor_answered_at": BEGIN + 10_000, "ended_at": BEGIN + 40_100, "hold_time_s": 0}
+    sent = answered_call(1, vendor_account="peer", answered_at=None, fee=Decimal(0), cost=Decimal(2), **at)
+    late = answered_call(2, customer_account="peer", answered_at=None, fee=Decimal(1), **at)  # the ringing is charged
+    await SqlBooks(database).book([sent, late])
+    found = await SqlEndedCalls(database).of("peer", BEGIN, BEGIN + PERIOD_MS)
+    assert {(each.direction, each.seconds) for each in found} == {
+        (PartnerDirection.SENT, 31), (PartnerDirection.RECEIVED, 0),
+    }  # fmt: skip
+
+
 async def test_calls_that_a_replica_lacks_are_in_the_totals(tmp_path: Path) -> None:
     database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
     without_cdr = unrecorded(1, BEGIN, BEGIN + 70_000)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import case, null, select
 
+from vosd.billing.rates import PRECISION_MS, hold_seconds
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import AGENT, VENDOR
 from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
@@ -22,6 +23,9 @@ _cdr: Final = schema.cdr.c
 _long: Final = schema.long_call.c
 _sent: Final = _cdr.vendor_answered_at.is_not(None) | ((_cdr.cost != 0) & ~PAID_REST.exists())
 """Calls of which the partner has one: a late answer has what the CDR of its call has charged (ADR 213)."""
+
+_vendor_alone_answered: Final = case((_cdr.answered_at.is_(None), _cdr.vendor_answered_at))
+"""When the partner has answered a call whose caller was not answered."""
 
 
 class TooManyPartnerCallsError(StoreUnavailable):
@@ -44,12 +48,13 @@ class SqlEndedCalls(SqlStore):
         columns = {
             PartnerDirection.SENT: (
                 sent,
+                _vendor_alone_answered,
                 _cdr.routing_gateway,
                 _cdr.callee_out,
                 with_paid("cost"),
                 with_paid("cost_tax"),
             ),
-            PartnerDirection.RECEIVED: (received, _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
+            PartnerDirection.RECEIVED: (received, null(), _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
         }
         found: list[PartnerCall] = []
         for direction, (own, *values) in columns.items():
@@ -86,10 +91,13 @@ def _with_cdr(
     direction: PartnerDirection,
     ended_at: int,
     seconds: int,
+    vendor_alone_answered_at: int | None,
     gateway: str | None,
     number: str | None,
     amount: Decimal,
     tax: Decimal,
 ) -> PartnerCall:
+    if vendor_alone_answered_at is not None:  # the CDR has no hold time then, the partner's has one
+        seconds = hold_seconds(max(0, ended_at - vendor_alone_answered_at), PRECISION_MS)
     prefix = comparable(number or "")[:PREFIX_DIGITS]
     return PartnerCall(direction, ended_at, gateway or "", prefix, seconds, amount + tax)
