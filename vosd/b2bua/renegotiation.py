@@ -212,8 +212,11 @@ class Proposal:
         far, endpoint, session = self.far, self._endpoint, self.offer
         dialog = far.usable_dialog
         if session:
-            sessions = far.sessions  # an offer that was given up may have been taken, with all its media
-            session = far.as_sent(session, max(sessions.said, sessions.given_up, key=_media))
+            sessions, before = far.sessions, far.sessions.said
+            # an offer that was given up may have been taken, with all its media
+            session = far.as_sent(session, max(before, sessions.given_up, key=_media))
+            if session != before:
+                far.call.board.moved(at_once=True)  # no other description is to have its version
         offered = "" if far.supervision is None else far.timer.offer()
         headers, parts = of_proposal(endpoint, dialog, session, far.timer, offered), self.parts
         if self.facts.method == "INVITE":

@@ -7,6 +7,7 @@ import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import follows, revised
+from doubles.desk_scene import attended, called, dialled, office, registered
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -14,7 +15,7 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, answers
+from doubles.virtual.vendor import RINGS, Line, Script, answers
 
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
@@ -286,4 +287,85 @@ def test_a_version_that_a_party_has_is_not_sent_again_where_the_switch_is_killed
     had = call.theirs
     scene.propose(call, f"a={last}", method="UPDATE")
     assert follows(had, call.theirs)
+    scene.expect_nothing_left(call)
+
+
+def transferred(scene: KilledScene, call):
+    """Let the customer transfer its callee; return the callee and the target, 100 ms after they were connected."""
+    scene.vendor.script = answers(body=ANSWER.replace("30000", "44000"))
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    return scene.vendor.calls
+
+
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_music_of_two_that_a_transfer_has_connected_ends_with_the_hold_though_the_switch_was_killed_as_it_began(
+    tmp_path, engine
+):
+    """It was played over what the other one said, to the end of the call."""
+    scene, relay = scene_with(tmp_path, engine)
+    call, _ = scene.talk()
+    party, target = transferred(scene, call)
+    run(scene, 5_000)
+    scene.propose(target, "a=sendonly", wait_ms=100)
+    assert is_playing(relay)
+    scene.kill(20, then_ms=10_000)
+    scene.propose(target)
+    assert not is_playing(relay)
+    scene.expect_nothing_left(party)
+
+
+def is_playing(relay: VirtualRelay | VirtualRtpEngines) -> bool:
+    return bool(relay.playing if isinstance(relay, VirtualRtpEngines) else playing(relay))
+
+
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_a_version_that_a_target_was_offered_is_not_sent_again_where_the_switch_is_killed(tmp_path, engine):
+    """The side that it is connected with has answered from another place, which it is offered then."""
+    media = MediaParameters(engine=engine, mode=MediaMode.ON)
+    engines = VirtualRtpEngines() if engine is MediaEngine.RTPENGINE else None
+    scene = KilledScene(tmp_path, office(media=media), relay=VirtualRelay(), rtpengines=engines)
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk, offer=OFFER.replace("- 1 1", "- 7 1"))
+    consulted = dialled(scene, desk, TARGET)
+    (target,) = scene.vendor.calls
+    call.will("INVITE", Reply(200, revised(call.mine).replace("20000", "20010")))
+    attended(at_desk, consulted)
+    run(scene, 100)
+    scene.kill(20, then_ms=100)
+    had = target.theirs
+    scene.propose(target, "a=sendonly")
+    assert "a=recvonly" in target.theirs
+    assert follows(had, target.theirs)
+    scene.expect_nothing_left(call)
+
+
+def test_a_version_that_had_the_ports_of_another_rtpengine_is_not_sent_again_where_the_switch_is_killed(tmp_path):
+    scene, engines = scene_with(tmp_path, MediaEngine.RTPENGINE)
+    call, party = scene.talk()
+    run(scene, 5_000)
+    engines.lose("one")
+    for _ in range(8):
+        scene.poll_rtpengines()
+    assert "198.51.100.2" in party.theirs
+    scene.kill(20, then_ms=100)
+    had = party.theirs
+    scene.propose(call, "a=sendonly")
+    assert "a=sendonly" in party.theirs
+    assert follows(had, party.theirs)
+    scene.expect_nothing_left(call)
+
+
+def test_a_hold_has_its_music_again_where_the_switch_is_killed_while_the_target_of_a_transfer_rings(tmp_path):
+    """The ring-back that the side on hold had in place of it had begun since the journal was written."""
+    scene, relay = scene_with(tmp_path)
+    scene.vendor.by_number = {TARGET: RINGS}
+    call, _ = scene.talk()
+    scene.propose(call, "a=sendonly", wait_ms=10)
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    run(scene, 100)
+    assert (playing(relay), [port.rings_after_ms for port in relay.open_ports.values()].count(0)) == ({}, 1)
+    scene.kill(20, then_ms=5_000)
+    assert playing(relay) == {30_000: ("PCMU", 0)}
     scene.expect_nothing_left(call)

@@ -220,6 +220,7 @@ class HoldMusic:
             own.early_of = None
             if own.music is not None:
                 self._end(own, now)
+                held.call.board.moved(at_once=True)
         elif may_begin and own.music is not None:
             self._go_on_as_agreed(held, theirs, own.music, parameters, now)
         elif may_begin and own.early_of != 0:
@@ -280,7 +281,7 @@ class HoldMusic:
             is_played = self._relay is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload)
         if not is_played:
             media.music = None
-        held.moved()
+        held.call.board.moved(at_once=True)  # its rtpengine, or the relay, plays it on where the switch is killed
 
     def play_from_start(self, media: LegMedia) -> None:
         """Play a leg its music again from the start, in place of which its rtpengine has played another sound.

@@ -297,7 +297,7 @@ class RelayedCalls:
         if has_media and media.rtp_call is not None and self._parts.rtpengines is not None:
             self._parts.rtpengines.blocked.replaced(media.rtp_call, media.early_of or 0, theirs.number)
         self._parts.music.target_rings(media, theirs.number, now, has_media=has_media)
-        held.moved()
+        held.call.board.moved(at_once=True)
 
     def _has_ringing(self, media: LegMedia) -> bool:
         """Return whether a side has the ringing of a target in place of music: who transfers has left, or holds it."""

@@ -185,7 +185,7 @@ class SessionsAtRtpEngines:
         if said and is_repeated(session, said):  # its author says the same as the one before, and the port is another
             session, media.is_moved = succeeding(session, said), True
         media.said, media.said_for, media.is_direct = session, asked.digest, False
-        if passing.leg.facts.is_confirmed and not asked.is_offer:  # no other description is to have its version
+        if passing.leg.facts.is_confirmed and session != said:  # no other description is to have its version
             passing.leg.call.board.moved(at_once=True)
         waiting.answer(MessageChange(body=session), now)
 
