@@ -310,7 +310,11 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
             self.played = (*self.played, sound)
 
     def take_place_of(self, other: "LegMedia") -> None:
-        """Have the figures and sounds of a leg that has ended for the record: this one is in its place."""
+        """Have the figures and sounds of a leg that has ended for the record: this one is in its place.
+
+        It was connected as that one was, relayed or not, and stays so.
+        """
+        self.step, self.is_relayed = other.step, other.is_relayed
         replaced = (*other.replaced, ReplacedLeg(other.number, other.ended))
         if len(replaced) > REPLACED_MAX:
             first, second, *later = replaced

@@ -412,6 +412,35 @@ def test_a_phone_whose_media_cannot_reach_the_far_side_takes_no_running_call_ove
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("who", ["caller", "newcomer"])
+@pytest.mark.parametrize("modes", [(MUST_ON, OFF), (OFF, MUST_ON)], ids=["relayed", "direct"])
+def test_a_call_that_another_phone_has_taken_over_stays_relayed_or_direct_as_it_was(modes, who, engine):
+    """Its next offer was decided by the terms of that phone: with another origin, which both sides refuse."""
+    rtpengines = VirtualRtpEngines() if engine == "rtpengine" else None
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        phones=[
+            phone(name, account="office", media=MediaSettings(mode=mode))
+            for name, mode in zip((DESK, MATE), modes, strict=True)
+        ],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=ENGINES[engine], mode=AUTO),
+    )
+    scene = Scene(content, relay=None if rtpengines else VirtualRelay(), rtpengines=rtpengines)
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
+    scene.wire.run_for(1_000)
+    hosts = host_of(call), host_of(newcomer)
+    assert (newcomer.final, is_direct(call), is_direct(newcomer)) == (200, modes[0] is OFF, modes[0] is OFF)
+    holder = call if who == "caller" else newcomer
+    scene.propose(holder, "a=sendonly")
+    assert (holder.got["INVITE"], host_of(call), host_of(newcomer)) == ([200], *hosts)
+    scene.hang_up(call)
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("holds", [(), ("inactive",), ("inactive", "sendrecv")])
 def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(holds, engine):
     """RFC 3264 section 8: it refuses a description that has the version of another one."""
