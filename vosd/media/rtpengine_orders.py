@@ -33,6 +33,8 @@ _NO_MEDIA: Final = b"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\
 BEHIND_COOKIE: Final = b" "
 _PLACES: Final = re.compile(r"\n(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp(?::(\d+)|-mux(?=\r?(?:\n|\Z))))")
 """Lines of a description that name a place; its first one does not."""
+_ENCRYPTED: Final = re.compile(r"\nm=\S+ (?!0 )\S+ \S*/SAVP")
+"""``m=`` line of encrypted media that are not rejected."""
 _CANDIDATE: Final = "\na=candidate:"
 _HOST_OF, _PORT_OF = attrgetter("host"), attrgetter("rtp")
 
@@ -281,7 +283,7 @@ def _opportunistic(order: RtpOffer | RtpAnswer, form: MediaForm) -> tuple[str, .
     """
     if isinstance(order, RtpOffer):
         return ("offer",) if form.is_opportunistic else UNSET
-    return UNSET if "/SAVP" in order.sdp else ("accept",)
+    return UNSET if _ENCRYPTED.search(order.sdp) else ("accept",)
 
 
 def _with_lasting_dtls(session: str) -> str:

@@ -113,9 +113,10 @@ def test_orders_to_terminate():
 @pytest.mark.parametrize(
     ("transport", "is_taken"), [("RTP/AVP", True), ("RTP/SAVP", False), ("UDP/TLS/RTP/SAVPF", False)]
 )
-def test_keys_beside_plain_media_are_taken_by_a_plain_answer_alone(transport, is_taken):
+@pytest.mark.parametrize("rejected", ["RTP/AVP", "RTP/SAVP"])
+def test_keys_beside_plain_media_are_taken_by_a_plain_answer_alone(transport, rejected, is_taken):
     """rtpengine 12.5 would leave rejected plain media out that were offered beside encrypted ones."""
-    session = f"v=0\r\nm=audio 9 {transport} 0\r\nm=audio 0 RTP/AVP 0\r\n".encode()
+    session = f"v=0\r\nm=audio 9 {transport} 0\r\nm=audio 0 {rejected} 0\r\n".encode()
     form = MediaForm(None, SDES, author_ice=False, reader_ice=False)
     answer = session_order(RtpAnswer, "c", session, "a", "b", form=form)
     assert answer.opportunistic == (("accept",) if is_taken else UNSET)
