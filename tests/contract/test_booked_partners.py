@@ -50,7 +50,7 @@ async def test_the_balance_of_a_partner_moves_both_ways_and_the_audit_agrees(boo
 
 
 async def test_what_a_partner_earned_counts_for_no_spend_limit(booked):
-    assert await SqlBooks(booked).spent_since("peer", 0) == 2 * FEE
+    assert await SqlBooks(booked).spent_since([("peer", 0)]) == [2 * FEE]
 
 
 async def test_a_statement_of_a_partner_has_what_it_paid_and_what_it_earned_apart(booked):

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from doubles.collisions import colliding
 from doubles.data.records import answered_call, call_id, refused_call
+from doubles.statements import statements_of
 
 from vosd.cdr.ports import Collided, RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
@@ -321,17 +322,26 @@ async def test_a_batch_of_many_accounts_is_booked_whole(store):
     assert len(await store.queries.calls(CallFilter(limit=1000))) == 600
 
 
-async def test_what_calls_of_an_account_cost_since_a_moment_is_added_up(store, monkeypatch):
+async def test_what_calls_of_accounts_cost_since_a_moment_is_added_up(store, monkeypatch):
     calls = [answered_call(number, customer_account="acme", ended_at=1_000 * number) for number in range(1, 8)]
-    await store.books.book(calls)
+    await store.books.book([*calls, answered_call(8, customer_account="bingo", ended_at=6_000)])
     await store.payments.add(
         Payment(account="acme", kind=EntryKind.PAYMENT, reference="p", made_at=9_000, amount=Decimal(5))
     )
-    for size in (2_000, 2):
-        monkeypatch.setattr(books, "_ENTRIES_AT_ONCE", size)
-        assert await store.books.spent_since("acme", 5_000) == 3 * FEE
-        assert await store.books.spent_since("acme", 0) == 7 * FEE
-        assert await store.books.spent_since("idle", 0) == 0
+    wanted = [("acme", 5_000), ("acme", 0), ("bingo", 5_000), ("bingo", 7_000), ("idle", 0)]
+    for page, accounts in ((2_000, 50), (2, 50), (2, 1), (1, 50)):
+        monkeypatch.setattr(books, "_ENTRIES_AT_ONCE", page)
+        monkeypatch.setattr(books, "_ADDED_AT_ONCE", accounts)
+        assert await store.books.spent_since(wanted) == [3 * FEE, 7 * FEE, FEE, 0, 0]
+
+
+async def test_what_calls_of_many_accounts_cost_is_asked_together(database):
+    """A start asks for the hour and the day of each account with limits: it took longer than the lease."""
+    held, names = SqlBooks(database), [f"account-{number}" for number in range(100)]
+    await held.book([answered_call(number, customer_account=name) for number, name in enumerate(names)])
+    with statements_of(database, "ledger_entry") as asked:
+        assert await held.spent_since([(name, since) for name in names for since in (0, 1)]) == [FEE] * 200
+    assert len(asked) == 4
 
 
 async def test_the_standings_of_some_accounts_are_those_of_all(store):

@@ -151,8 +151,8 @@ class Books(Protocol):
     def newest_commit(self) -> int:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
 
-    async def spent_since(self, account: str, since: int) -> Decimal:
-        """Return what the calls of an account have cost that ended since then (UTC milliseconds)."""
+    async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
+        """Return what the calls of accounts have cost that ended since a time of each (UTC milliseconds), in order."""
 
     async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row; the mark is 0."""

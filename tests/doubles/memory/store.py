@@ -170,8 +170,11 @@ class MemoryStore:
         newest, self._reported = (0 if self.commits == self._reported else self.commits), self.commits
         return newest
 
-    async def spent_since(self, account: str, since: int) -> Decimal:
-        """Return what the calls of an account have cost that ended since then (UTC milliseconds)."""
+    async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
+        """Return what the calls of accounts have cost that ended since a time of each (UTC milliseconds)."""
+        return [self._spent_since(*each) for each in wanted]
+
+    def _spent_since(self, account: str, since: int) -> Decimal:
         of_calls = (each for each in self.entries if each.account == account and each.kind == CALL_KIND)
         return -sum((each.amount for each in of_calls if each.ended_at >= since and each.amount < 0), ZERO)
 

@@ -1,6 +1,7 @@
 """Spend limits of accounts in the running switch: what they count, and what reloads and outages do to them."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -185,16 +186,16 @@ async def test_the_calls_of_a_limit_that_a_reload_sets_are_looked_at_in_steps_wi
 
 
 async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it_is():
-    class FailsAfterTheHour(MemoryStore):
+    class FailsOnce(MemoryStore):
         failures = 1
 
-        async def spent_since(self, account: str, since: int) -> Decimal:
-            if since % (24 * HOUR_MS) == 0 and self.failures:
+        async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
+            if self.failures:
                 self.failures -= 1
                 raise StoreUnavailable("away")
-            return Decimal("0.95")
+            return [Decimal("0.95") for _ in wanted]
 
-    balances = Balances(FailsAfterTheHour(), ManualClock(wall=NOW))
+    balances = Balances(FailsOnce(), ManualClock(wall=NOW))
     limited = {"acme": account("acme", spend_limits=(PER_HOUR,))}
     with pytest.raises(StoreUnavailable):
         await balances.adopt(limited)
@@ -237,10 +238,10 @@ class AwayForSums(MemoryStore):
 
     is_away = False
 
-    async def spent_since(self, account: str, since: int) -> Decimal:
+    async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
         if self.is_away:
             raise StoreUnavailable("away")
-        return await super().spent_since(account, since)
+        return await super().spent_since(wanted)
 
 
 def with_limits(**limits: SpendLimit | None) -> dict[str, Account]:
@@ -284,10 +285,11 @@ async def test_a_reload_that_is_refused_changes_no_spend_limit(amount):
 
 async def test_a_limit_that_is_being_set_refuses_nothing_and_counts_the_calls_that_end_meanwhile():
     class Slow(MemoryStore):
-        async def spent_since(self, account: str, since: int) -> Decimal:
-            balances.add_owed([Posting("acme", Decimal("-0.40"), f"call-{since}/customer")])
-            assert may_call(balances, "acme")
-            return await super().spent_since(account, since)
+        async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
+            for number in (1, 2):
+                balances.add_owed([Posting("acme", Decimal("-0.40"), f"call-{number}/customer")])
+                assert may_call(balances, "acme")
+            return await super().spent_since(wanted)
 
     balances = Balances(Slow(), ManualClock(wall=NOW))
     await balances.adopt(with_limits(acme=None))
@@ -298,8 +300,8 @@ async def test_a_limit_that_is_being_set_refuses_nothing_and_counts_the_calls_th
 
 async def test_a_call_that_ends_while_a_limit_is_being_set_counts_with_its_cost_of_the_present_hour(monkeypatch):
     class Slow(MemoryStore):
-        async def spent_since(self, account: str, since: int) -> Decimal:
-            found = await super().spent_since(account, since)
+        async def spent_since(self, wanted: Sequence[tuple[str, int]]) -> list[Decimal]:
+            found = await super().spent_since(wanted)
             while calls:
                 credit.release(calls.pop())
                 credit.post(Decimal(-6))

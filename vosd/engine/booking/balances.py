@@ -337,15 +337,15 @@ class Balances(Counting):
 
         Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
         """
+        if not past:
+            return []
         if self.owed_of is None:
             owed = [-self._credit(each.account).unbooked for each in past]
         else:
             since = {began: await self.owed_of(began, _LATEST) for began in sorted({each.began for each in past})}
             owed = [since[each.began].get(each.account, ZERO) for each in past]
-        return [
-            await self._books.spent_since(each.account, each.began) + waiting - each.counted
-            for each, waiting in zip(past, owed, strict=True)
-        ]
+        spent = await self._books.spent_since([(each.account, each.began) for each in past])
+        return [booked + waiting - each.counted for each, booked, waiting in zip(past, spent, owed, strict=True)]
 
     async def _opened(self, names: Collection[str], currencies: Mapping[str, str]) -> ChangedStandings:
         """Return the standings of accounts; those that have no row get one in their currency."""
