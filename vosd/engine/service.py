@@ -297,9 +297,14 @@ class SwitchService:
     async def learn(self) -> None:
         """Read what the database knows, before ``start``; call it again where it raises ``StoreUnavailable``."""
         await self.database.look()  # while an attempt waited, another switch may have taken the lease
-        await self.balances.adopt(self.switch.catalogue.accounts)
-        await self.overrides.refresh()  # sets limits of accounts, which must be known by now
-        await self.node.registrar.restore(self.switch.catalogue)
+        renewing = BackgroundTasks()
+        renewing.run("lease", self.database.keep)  # what many accounts have spent is read for longer than it holds
+        try:
+            await self.balances.adopt(self.switch.catalogue.accounts)
+            await self.overrides.refresh()  # sets limits of accounts, which must be known by now
+            await self.node.registrar.restore(self.switch.catalogue)
+        finally:
+            await renewing.stop()
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""

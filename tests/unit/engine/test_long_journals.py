@@ -1,4 +1,4 @@
-"""A journal that takes long to read: the lease is renewed meanwhile, and the calls are no older for it."""
+"""A start that takes long: the lease is renewed meanwhile, and calls of a long journal are no older for it."""
 
 import asyncio
 import threading
@@ -14,6 +14,7 @@ from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.lease import Claimant, DatabaseState
 from vosd.engine.booking import database_watch
 from vosd.engine.journal import JournalUnusableError
@@ -84,6 +85,24 @@ async def test_the_lease_is_renewed_while_the_journal_is_read(service, lease, mo
     renewed = []
     await started(service, lambda: renewed.append(lease.is_renewed.wait(10)))
     assert renewed == [True]
+
+
+async def test_the_lease_is_renewed_while_the_database_is_read(service, lease, monkeypatch):
+    """To read what 5,000 accounts with limits had spent took longer than it holds: another switch might take it."""
+    monkeypatch.setattr(database_watch, "RENEW_S", 0.001)
+    renewed, restore = [], service.node.registrar.restore
+
+    async def restore_slowly(content: Catalogue) -> None:
+        renewed.append(await asyncio.to_thread(lease.is_renewed.wait, 10))
+        await restore(content)
+
+    service.node.registrar.restore = restore_slowly
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    before = asyncio.all_tasks()
+    await service.learn()
+    assert renewed == [True]
+    assert asyncio.all_tasks() == before
+    await service.database.end()
 
 
 @pytest.mark.parametrize(("killed_before_ms", "continues"), [(20_000, True), (LONG_MS, False)])
