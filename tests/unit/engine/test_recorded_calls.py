@@ -8,13 +8,14 @@ from zlib import crc32
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
-from doubles.desk_scene import attended
+from doubles.desk_scene import DESK, attended, called, office, registered
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers
 from structlog.testing import capture_logs
 
@@ -118,6 +119,43 @@ def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
     assert [port.recording for port in relay.open_ports.values()] == [file, file]
     scene.hang_up(party, wait_ms=40_000)
     assert relay.open_ports == {}
+
+
+def office_with(desk: int) -> tuple[Scene, VirtualRelay]:
+    """Return a customer, and an office of whose first telephone so many calls are recorded."""
+    relay, media = VirtualRelay(), MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = Scene(office(media=media, desk={"media": MediaSettings(record=desk)}), relay=relay)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    return scene, relay
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_recording_goes_on_with_a_phone_that_takes_over_the_called_side(accepts):
+    """It had the caller alone from then on, and ended with the next offer: that phone itself is not recorded."""
+    scene, relay = office_with(100)
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    (file,) = relay.recordings
+    call.will("INVITE", Reply(200 if accepts else 488))
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
+    scene.wire.run_for(1_000)
+    assert (newcomer.is_over, at_desk.is_over) == (not accepts, accepts)
+    assert [port.recording for port in relay.open_ports.values()] == [file, file]
+    scene.propose(call, "a=sendonly")
+    assert [port.recording for port in relay.open_ports.values()] == [file, file]
+    assert names(scene.finish(call), file)
+
+
+def test_a_recording_goes_on_where_the_called_side_connects_two_callers():
+    scene, relay = office_with(100)
+    desk, _ = registered(scene)
+    (call, at_desk), (other, also_at_desk) = called(scene, desk), called(scene, desk)
+    first, _ = relay.recordings
+    attended(at_desk, also_at_desk)
+    scene.wire.run_for(3_000)
+    assert (call.is_over, other.is_over, at_desk.is_over, also_at_desk.is_over) == (False, False, True, True)
+    assert [port.recording for port in relay.open_ports.values()] == [first, first]
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

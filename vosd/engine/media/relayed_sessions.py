@@ -165,6 +165,23 @@ class RelayedSessions:
             recordings.begin(leg, author, ports, now)
         elif leg.route_choice is not None:  # the callee has made the offer, which the caller answers
             recordings.begin(author, leg, ports[::-1], now)
+        else:
+            self._record_on(recordings, passing, ports)
+
+    def _record_on(
+        self, recordings: CallRecordings, passing: PassingSession, ports: tuple[RelayPort, RelayPort]
+    ) -> None:
+        """Go on with the recording of a call neither of whose two legs is that of an attempt.
+
+        They are two callers, connected by their callee, or one of them takes the place of the callee: it is in the
+        file of that one.
+        """
+        media, theirs = passing.media, passing.theirs
+        replaced = None if theirs.parted is None else self._parts.legs.by_number.get(theirs.parted[1])
+        if replaced is not None and replaced.facts.media is not None and not passing.author.facts.is_confirmed:
+            theirs.recording = theirs.recording or replaced.facts.media.recording
+        if file := file_of(media, theirs):
+            recordings.resume(*ports, file)
 
     def connect_again(self, one: Leg, other: Leg) -> None:
         """Connect the ports of two legs that were parted, or were opened again, as their descriptions have it."""
