@@ -10,6 +10,7 @@ from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.desk_scene import DESK, MATE, TARGET, attended, blind, called, dialled, registered
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
 from doubles.virtual.relay import OpenPort, VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
@@ -175,6 +176,32 @@ def test_keys_in_the_media_of_the_called_phone_transfer_the_call():
     (target,) = mate.calls
     assert (at_desk.is_over, call.is_over, target.is_over) == (True, False, False)
     call.hang_up()
+    settle(scene, relay)
+
+
+@pytest.mark.parametrize("side", ["called", "calling"])
+def test_keys_in_the_media_of_a_phone_that_has_taken_a_side_over_transfer_the_call(side):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON))
+    exchange = scene.exchange
+    desk, mate = registered(scene)
+    if side == "called":
+        other, replaced = called(scene, desk)
+    else:
+        replaced = dialled(scene, desk, "442072222222")
+        (other,) = scene.vendor.calls
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {replaced.replaces}",)))
+    scene.wire.run_for(1_000)
+    own = port_of(relay, newcomer.theirs)
+    assert (own.keys, port_of(relay, other.theirs).keys) == ((True, False), (False, False))
+    for key in f"*1{TARGET}#":
+        exchange.switch.media_events.key_pressed(own.port.id, key, 100, exchange.clock.now())
+        exchange.flush()
+        scene.wire.run_for(300)
+    scene.wire.run_for(4_000)
+    target = scene.vendor.calls[-1]
+    assert (newcomer.is_over, other.is_over, target.is_over, target is other) == (True, False, False, False)
+    other.hang_up()
     settle(scene, relay)
 
 

@@ -56,7 +56,9 @@ class KeyConversion:
                 continue
             if leg.route_choice is None:
                 inviter = leg.call.caller.inviter
-                may_transfer = inviter is not None and inviter.leg is leg and inviter.dialect.transfer_keys is not None
+                # a newcomer (INVITE with Replaces) takes the place of a side as soon as it is answered
+                is_newcomer = inviter is None or inviter.leg is not leg
+                may_transfer = is_newcomer or (inviter is not None and inviter.dialect.transfer_keys is not None)
             else:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
