@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
@@ -203,6 +205,24 @@ async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it
     await balances.adopt(limited)
     spending = balances.credits["acme"].spending
     assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("0.95"))
+
+
+async def test_limits_of_many_accounts_are_set_some_in_each_turn_and_calls_that_end_meanwhile_count_once(monkeypatch):
+    """A limit of 20,000 accounts that a reload had set in a template kept the event loop for a second."""
+    monkeypatch.setattr("vosd.engine.booking.balances.LIMITED_AT_ONCE", 2)
+    balances = Balances(MemoryStore(), ManualClock(wall=NOW))
+    balances.owed_of = owed_of = AsyncMock(return_value={"a": Decimal("0.40")})
+    await balances.adopt(with_limits(**dict.fromkeys("abcdefg")))
+    setting = asyncio.ensure_future(balances.adopt(with_limits(**dict.fromkeys("abcdefg", PER_HOUR))))
+    counting = [0]
+    while not owed_of.called:
+        await asyncio.sleep(0)
+        counting.append(sum(each.spending is not None for each in balances.credits.values()))
+        if counting[-1] == 2 != counting[-2]:
+            balances.add_owed([Posting("a", Decimal("-0.40"), "call-1/customer")])
+    await setting
+    assert max(after - before for before, after in pairwise(counting)) == 2
+    assert balances.credits["a"].spending.spent(SpendPeriod.HOUR) == Decimal("0.40")
 
 
 async def test_a_reload_without_spend_limits_lifts_them():

@@ -14,6 +14,7 @@ from uuid import uuid4
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
@@ -185,7 +186,7 @@ class Balances(Counting):
             limited = [name for name in limits if accounts[name].spend_limits]
             counting: list[AccountCredit] = []
             try:
-                past = [each for name in limited for each in self._to_count(accounts[name], counting)]
+                past = await self._to_count([accounts[name] for name in limited], counting)
                 spent = await self._spent_before(past)
                 await self._settle_currencies(currencies, in_calls, changes.currencies)
             except BaseException:
@@ -316,21 +317,29 @@ class Balances(Counting):
                 await asyncio.sleep(0)  # let calls run
         return unread, currencies, sorted(limits)
 
-    def _to_count(self, account: Account, counting: list[AccountCredit]) -> list[_Past]:
-        """Return the present periods of an account whose calls of before are not counted yet.
+    async def _to_count(self, accounts: Iterable[Account], counting: list[AccountCredit]) -> list[_Past]:
+        """Return the present periods of accounts whose calls of before are not counted yet; let calls run.
 
         A credit without ``Spending`` gets one without limits, which counts what ends from here on, and is added to
         ``counting``.
         """
-        credit, wall_ms = self._credit(account.id), self._clock.now().wall
-        spending = credit.spending
-        if spending is None:
-            spending = credit.spending = Spending((), account.timezone, wall_ms, credit)
-            counting.append(credit)
-        elif account.id in self._limited and account.id not in self._partly_counted:
-            return []
-        spending.roll(wall_ms)
-        return [_Past(account.id, spending, per, spending.began(per), spending.spent(per)) for per in SpendPeriod]
+        wanted: list[tuple[str, Spending]] = []
+        for some in in_parts(accounts, LIMITED_AT_ONCE):
+            for account in some:
+                credit = self._credit(account.id)
+                if credit.spending is None:
+                    credit.spending = Spending((), account.timezone, self._clock.now().wall, credit)
+                    counting.append(credit)
+                elif account.id in self._limited and account.id not in self._partly_counted:
+                    continue
+                wanted.append((account.id, credit.spending))
+            await asyncio.sleep(0)
+        # In the turn in which it is asked what is owed: calls that have ended meanwhile are in both.
+        past, wall_ms = [], self._clock.now().wall
+        for name, spending in wanted:
+            spending.roll(wall_ms)
+            past += [_Past(name, spending, per, spending.began(per), spending.spent(per)) for per in SpendPeriod]
+        return past
 
     async def _spent_before(self, past: Sequence[_Past]) -> list[Decimal]:
         """Return what calls have cost in each of these periods and is not counted yet.
