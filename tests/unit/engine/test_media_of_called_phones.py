@@ -14,7 +14,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.relay import OpenPort, VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import Line, Script, answers
+from doubles.virtual.vendor import RINGS, Line, Script, answers
 
 from vosd.engine.media.recordings import CallRecordings
 from vosd.sdp.media import media_of
@@ -132,6 +132,22 @@ def test_calls_to_a_phone_are_recorded_where_its_account_wants_it(recorded):
     scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
     desk, _ = registered(scene)
     call, _ = called(scene, desk)
+    assert len(relay.recordings) == (recorded > 0)
+    call.hang_up()
+    settle(scene, relay)
+
+
+@pytest.mark.parametrize("recorded", [0, 100])
+def test_a_call_that_a_phone_picks_up_is_recorded_where_its_account_wants_it(recorded):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), recorded=recorded)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    call = scene.begun_call(callee=DESK, after_ms=1_000)
+    pickup = mate.call(DESK, Intent(headers=(f"Replaces: {desk.only_call.replaces}",)))
+    scene.wire.run_for(1_000)
+    assert (call.final, pickup.final) == (200, 200)
     assert len(relay.recordings) == (recorded > 0)
     call.hang_up()
     settle(scene, relay)

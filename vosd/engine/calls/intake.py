@@ -533,6 +533,8 @@ class Intake:
         if media is not None:
             media.settings = newcomer.media
             media.customer = "" if newcomer.is_phone else newcomer.name
+            account = self._services.admission.catalogue.accounts.get(newcomer.account)
+            media.recorded_share = 0 if account is None else account.record
         caller.progress.newcomer = Newcomer(
             newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes, event.longest_s
         )
