@@ -126,7 +126,7 @@ class BeginningPairing:
                 first = bisect_left(lines, row.duration_ms - self._length_tolerance, key=_length)
                 last = bisect_right(lines, row.duration_ms + self._length_tolerance, key=_length)
                 billed = self._by_billed.get((beginning, row.duration_ms), ())
-                yield [*lines[first:last], *(each for each in billed if each not in lines[first:last])]
+                yield [*lines[first:last], *billed]
 
     def _span(self, row: BilledCall, alike: _Alike) -> tuple[int, int]:
         """Return the first and the last moment at which a call of a line may begin that is the one of a row."""

@@ -292,7 +292,7 @@ def _is_something(sums: Sequence[ChargedSum]) -> bool:
 
 def _line(sums: Sequence[ChargedSum], by: InvoiceLines) -> InvoiceLine:
     first = sums[0]
-    prices = {(each.price, each.per) for each in sums if each.calls}
+    prices = {(each.price, each.per) for each in sums}
     # A correction is no price times minutes: neither where it is in the line of its call, nor in a line of its own.
     is_corrected = first.section is InvoiceSection.CORRECTIONS or any(not each.calls for each in sums)
     price, per = prices.pop() if len(prices) == 1 and not is_corrected else (None, None)

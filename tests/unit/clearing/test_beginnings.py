@@ -81,6 +81,7 @@ def test_a_row_that_may_mean_two_times_is_told_by_either() -> None:
 
 def test_a_row_takes_the_call_of_the_longest_beginning_however_near_another_is() -> None:
     ours = [sent(0, ""), sent(0, "44"), sent(900, "4420")]
+    assert [paired(ours, [row(0, number, line=9)]) for number in ("4420794", "447700")] == [{2: 9}, {1: 9}]
     assert paired(ours, [row(0, "4420794", line=1), row(0, "447700", line=2), row(0, "33", line=3)]) == {
         2: 1,
         1: 2,

@@ -77,6 +77,11 @@ def test_lines_are_by_area_or_prefix_and_name_the_price_that_all_their_calls_hav
     assert [each.per for each in found.lines] == [price and "minute" for *_, price in lines]
 
 
+def test_calls_of_rates_without_area_are_told_apart_by_their_prefixes_on_lines_by_area() -> None:
+    found = sums_of(*(CALLS._replace(area="", prefix=prefix) for prefix in ("98", "99", "99")), by=InvoiceLines.AREA)
+    assert [(each.prefix, each.calls, each.net) for each in found.lines] == [("98", 1, "1.00"), ("99", 2, "2.00")]
+
+
 def test_of_one_prefix_the_calls_by_a_price_of_another_currency_come_first() -> None:
     dear, converted = CALLS._replace(price=Decimal(2)), CALLS._replace(price=None, per=None)
     found = sums_of(dear, CALLS, converted).lines
