@@ -91,7 +91,7 @@ class Latch:
         self._candidates.clear()
         self._verdicts.clear()
         self._is_open = is_same
-        if not is_same or not source.rtp:
+        if not is_same:
             self.believed = believed if source.rtp else None
 
     def judge(self, host: str, *, may_send: bool) -> None:
@@ -146,8 +146,7 @@ class Latch:
 
     def is_translated(self, address: Address) -> bool:
         """Return whether a source that is allowed has another host than the announced one: that of its NAT."""
-        is_named = self.may_be(address) and address[0] in self._hosts
-        return is_named and self._announced is not None and address[0] != self._announced[0]
+        return self._announced is not None and self._announced[0] != address[0] in self._hosts
 
     def consider(
         self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int

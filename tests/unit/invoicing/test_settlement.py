@@ -221,6 +221,9 @@ def test_the_undo_of_money_that_was_taken_away_leaves_no_rest_of_it() -> None:
 def test_a_refund_below_a_unit_takes_its_amount_from_a_named_payment_once() -> None:
     credits = [Credit("invoice/1", Decimal(10)), Credit("", Decimal("-0.005"), is_refund=True)]
     assert paid_of(ZERO, [owes("1", 10)], credits) == [Decimal("9.995")]
+    credits = [Credit("invoice/1", Decimal(10)), Credit("bank", Decimal("0.004")),
+               Credit("", Decimal("-1.004"), is_refund=True)]  # fmt: skip
+    assert paid_of(ZERO, [owes("1", 10)], credits) == [Decimal("9.004")], "the rest of what was paid back comes last"
 
 
 @given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8))
@@ -288,7 +291,7 @@ def test_the_reference_of_an_undo_names_the_entry_and_its_invoice(reference: str
 
 
 @pytest.mark.parametrize(
-    "reference", ["undo ", "undo x", "undo 7 again", "undo7", "Undo 7", "my undo 7", "undo \u0667"]
+    "reference", ["7", "invoice/1 7", "undo ", "undo x", "undo 7 again", "undo7", "Undo 7", "my undo 7", "undo \u0667"]
 )
 def test_other_references_undo_nothing(reference: str) -> None:
     assert undone_entry(reference) is None

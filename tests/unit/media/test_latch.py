@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from vosd.media.latch import CANDIDATES_MAX, HELD_MAX, LEFT_NS, MOVED_NS, REPEATED_NS, Latch
+from vosd.media.latch import CANDIDATES_MAX, HELD_MAX, HOSTS_MAX, LEFT_NS, MOVED_NS, REPEATED_NS, Latch
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
 
@@ -124,8 +124,16 @@ def test_behind_nat_the_source_of_sip_is_believed_whatever_is_announced():
 
 
 def test_nothing_is_believed_before_a_session_description_nor_where_the_medium_is_refused():
-    for one in (Latch(), latch(rtp=0)):
+    for one in (Latch(), *(latch(rtp=0, trust=trust) for trust in MediaTrust)):
         assert sends(one, PEER, (1, 2, 3)) == [None, None, None]
+        assert not one.may_shake_hands(PEER)
+
+
+def test_keys_are_agreed_with_a_source_that_the_description_allows_and_then_with_the_believed_one_alone():
+    one = latch()
+    assert [one.may_shake_hands(each) for each in (PEER, OTHER_PORT, UNKNOWN)] == [True, True, False]
+    sends(one, PEER, (1, 2, 3))
+    assert [one.may_shake_hands(each) for each in (PEER, OTHER_PORT, UNKNOWN)] == [True, False, False]
 
 
 def test_only_the_first_source_is_believed():
@@ -181,6 +189,8 @@ def test_the_place_that_a_peer_has_left_is_heard_for_a_second_and_not_believed()
     assert not one.is_left(("198.51.100.7", 4_200), 100 * MS), "it was not believed before"
     sends(one, OTHER_PORT, (1, 2, 3))
     assert not one.is_left(PEER, 200 * MS), "the peer is where it said"
+    one.expect(description())
+    assert one.is_left(OTHER_PORT, 2 * LEFT_NS), "each place has its own second"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +238,8 @@ def test_a_repeated_session_description_keeps_the_source_until_another_one_takes
     assert sends(one, OTHER_PORT, (4,), last_ns=60 * MS, at_ns=early) == [None]
     sends(one, OTHER_PORT, (5, 6, 7), last_ns=60 * MS, at_ns=early + 1)
     assert one.believed == OTHER_PORT
+    silent_from = early + 60 * MS
+    assert sends(one, PEER, (8, 9, 10), last_ns=silent_from, at_ns=silent_from + REPEATED_NS) == [None] * 3
 
 
 def test_sources_that_send_a_little_do_not_keep_the_announced_one_out():
@@ -357,8 +369,17 @@ class TestJudgedSources:
         assert not one.is_of_peer(PEER[0])
         assert asked == [(7, PEER[0])]
         one.expect(msgspec.structs.replace(description(), judged_for=7))
+        one.judge(PEER[0], may_send=True)
         sends(one, PEER, range(3))
-        assert asked == [(7, PEER[0])] * 2
+        assert (asked, one.believed) == ([(7, PEER[0])] * 2, None), "the answer was about the description before"
+
+    def test_verdicts_are_kept_of_as_many_hosts_as_are_counted(self):
+        one, asked = self.judged()
+        one.expect(msgspec.structs.replace(description(trust=MediaTrust.ANY), judged_for=7))
+        hosts = [f"203.0.113.{number}" for number in range(HOSTS_MAX + 1)]
+        for host in (*hosts[:-1], hosts[0], hosts[-1], hosts[0]):
+            one.may_shake_hands((host, 4_000))
+        assert [host for _, host in asked] == [*hosts, hosts[0]]
 
     def test_a_switch_that_does_not_answer_is_asked_again(self):
         one, asked = self.judged()
