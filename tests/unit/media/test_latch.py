@@ -127,6 +127,9 @@ def test_nothing_is_believed_before_a_session_description_nor_where_the_medium_i
     for one in (Latch(), *(latch(rtp=0, trust=trust) for trust in MediaTrust)):
         assert sends(one, PEER, (1, 2, 3)) == [None, None, None]
         assert not one.may_shake_hands(PEER)
+    refused = Latch()
+    refused.expect(description(rtp=0), PEER)
+    assert refused.believed is None, "who was believed before a restart is not, either"
 
 
 def test_keys_are_agreed_with_a_source_that_the_description_allows_and_then_with_the_believed_one_alone():
@@ -156,7 +159,8 @@ def test_a_port_is_not_followed_while_the_believed_one_sends_nor_with_an_exact_o
     one = latch()
     sends(one, PEER, (1, 2, 3))
     sends(one, OTHER_PORT, (4, 5), last_ns=60 * MS, at_ns=60 * MS + MOVED_NS)
-    assert sends(one, OTHER_PORT, (6,), last_ns=90 * MS + MOVED_NS, at_ns=100 * MS + 2 * MOVED_NS) == [None]
+    last_ns, at_ns = 90 * MS + MOVED_NS, 100 * MS + 2 * MOVED_NS
+    assert sends(one, OTHER_PORT, (6, 7, 8, 9), last_ns=last_ns, at_ns=at_ns) == [None, [], [], [b"7", b"8", b"9"]]
     exact = latch(trust=MediaTrust.SDP)
     sends(exact, PEER, (1, 2, 3))
     assert sends(exact, OTHER_PORT, (4, 5, 6), last_ns=60 * MS, at_ns=2 * MOVED_NS) == [None] * 3
@@ -289,6 +293,7 @@ def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((FAX, b"b", b"c"))] == [
         [], [], [(FAX, 0), (b"b", 1), (b"c", 2)],
     ]  # fmt: skip
+    assert one.consider_unread(PEER, FAX, 2, 3) == [], "the announced one takes its place by three, too"
 
 
 @pytest.mark.parametrize(("trust", "is_believed"), [(MediaTrust.LEARN, True), (MediaTrust.SDP, False)])
