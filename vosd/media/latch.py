@@ -146,7 +146,8 @@ class Latch:
 
     def is_translated(self, address: Address) -> bool:
         """Return whether a source that is allowed has another host than the announced one: that of its NAT."""
-        return self._announced is not None and self._announced[0] != address[0] in self._hosts
+        host = address[0]
+        return self._announced is not None and host in self._hosts and host != self._announced[0]
 
     def consider(
         self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int
