@@ -25,7 +25,7 @@ _sent: Final = _cdr.vendor_answered_at.is_not(None) | ((_cdr.cost != 0) & ~PAID_
 """Calls of which the partner has one: a late answer has what the CDR of its call has charged (ADR 213)."""
 
 _vendor_alone_answered: Final = case((_cdr.answered_at.is_(None), _cdr.vendor_answered_at))
-"""When the partner has answered a call whose caller was not answered."""
+"""The answer of the partner to a call whose caller was not answered."""
 
 
 class TooManyPartnerCallsError(StoreUnavailable):

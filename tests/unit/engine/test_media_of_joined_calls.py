@@ -415,7 +415,7 @@ def test_a_phone_whose_media_cannot_reach_the_far_side_takes_no_running_call_ove
 @pytest.mark.parametrize("who", ["caller", "newcomer"])
 @pytest.mark.parametrize("modes", [(MUST_ON, OFF), (OFF, MUST_ON)], ids=["relayed", "direct"])
 def test_a_call_that_another_phone_has_taken_over_stays_relayed_or_direct_as_it_was(modes, who, engine):
-    """Its next offer was decided by the terms of that phone: with another origin, which both sides refuse."""
+    """The terms of that phone decided its next offer: with another origin, which both sides refuse."""
     rtpengines = VirtualRtpEngines() if engine == "rtpengine" else None
     content = catalogue(
         [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
