@@ -484,3 +484,14 @@ async def test_a_report_until_the_end_of_the_calendar_ends_within_it(office: Off
             ends = {"until": november + 61 * DAY - 1, "since": november, "zone": zone, "group": group}
             sheet = await shown(office, name, **ends)
             assert sheet.until == "9999-11-29T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_a_report_of_a_time_before_1970_is_one_of_no_calls(office: Office, zone: str) -> None:
+    first = -62_135_596_800_000
+    for name in ("revenue", "payments"):
+        for group in ("whole", "day", "week", "month"):
+            of_a_day = await shown(office, name, since=None, until=first, zone=zone, group=group)
+            of_days = await shown(office, name, since=first, until=40 * DAY, zone=zone, group=group)
+            assert (of_a_day.until, of_days.since) == ("1970-01-03T00:00:00.000Z", "1970-01-01T00:00:00.000Z")
+            assert (of_a_day.rows, of_days.rows) == ([], [])

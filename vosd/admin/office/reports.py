@@ -64,6 +64,8 @@ _AREA: Final = "area"
 _UTC: Final = "UTC"
 _LATEST: Final = 253_402_300_800_000 - 33 * 86_400_000
 """End of the calendar that is known here, less than a month and a zone before the year 10000; UTC milliseconds."""
+_EARLIEST: Final = 2 * 86_400_000
+"""Earliest end of a report, UTC milliseconds: in every zone the day that ends then begins in 1970, as quarters do."""
 _AREA_PREFIX: Final = "area_prefix"
 _OF_WAITS: Final = frozenset({"customer_account", "mapping_gateway", "routing_gateway"})
 """Names that sums of waits know."""
@@ -552,9 +554,10 @@ def _check_rows(count: int) -> None:
 
 
 def _ordered_spans(order: ShowReport, group: Grouping, zone: ZoneInfo, now: int) -> list[ReportSpan]:
-    until = now if order.until is None else min(order.until, _LATEST)
+    until = now if order.until is None else max(_EARLIEST, min(order.until, _LATEST))
     # A report until midnight is of the day that ends then.
-    return spans_of(begin_of(Grouping.DAY, until - 1, zone) if order.since is None else order.since, until, group, zone)
+    since = begin_of(Grouping.DAY, until - 1, zone) if order.since is None else max(0, order.since)
+    return spans_of(since, until, group, zone)
 
 
 async def _ledger_report(
