@@ -218,7 +218,7 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     recorded_share: int = 0
     """Percent of the calls of its account that are recorded."""
     recording: str = ""
-    """File of the recording of its call, for the leg of an attempt; empty = there is none."""
+    """File of the recording of its call, for the leg of an attempt and for one in its place; empty = there is none."""
     is_ringing: bool = False
     """Whether it is played the ring-back of the switch."""
     rings_for: int = 0
@@ -310,11 +310,12 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
             self.played = (*self.played, sound)
 
     def take_place_of(self, other: "LegMedia") -> None:
-        """Have the figures and sounds of a leg that has ended for the record: this one is in its place.
+        """Have the figures, sounds and recording of a leg that has ended for the record: this one is in its place.
 
         It was connected as that one was, relayed or not, and stays so.
         """
         self.step, self.is_relayed = other.step, other.is_relayed
+        self.recording = self.recording or other.recording
         replaced = (*other.replaced, ReplacedLeg(other.number, other.ended))
         if len(replaced) > REPLACED_MAX:
             first, second, *later = replaced

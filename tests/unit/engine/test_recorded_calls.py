@@ -129,15 +129,16 @@ def office_with(desk: int) -> tuple[Scene, VirtualRelay]:
     return scene, relay
 
 
-@pytest.mark.parametrize("accepts", [True, False])
-def test_a_recording_goes_on_with_a_phone_that_takes_over_the_called_side(accepts):
+@pytest.mark.parametrize(("accepts", "has_offer"), [(True, True), (True, False), (False, True)])
+def test_a_recording_goes_on_with_a_phone_that_takes_over_the_called_side(accepts, has_offer):
     """It had the caller alone from then on, and ended with the next offer: that phone itself is not recorded."""
     scene, relay = office_with(100)
     desk, mate = registered(scene)
     call, at_desk = called(scene, desk)
     (file,) = relay.recordings
     call.will("INVITE", Reply(200 if accepts else 488))
-    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.replaces}",)))
+    intent = Intent(headers=(f"Replaces: {at_desk.replaces}",))
+    newcomer = mate.call(DESK, intent if has_offer else intent._replace(offer=""))
     scene.wire.run_for(1_000)
     assert (newcomer.is_over, at_desk.is_over) == (not accepts, accepts)
     assert [port.recording for port in relay.open_ports.values()] == [file, file]
