@@ -335,6 +335,15 @@ async def test_what_calls_of_accounts_cost_since_a_moment_is_added_up(store, mon
         assert await store.books.spent_since(wanted) == [3 * FEE, 7 * FEE, FEE, 0, 0]
 
 
+async def test_costs_that_fit_in_no_balance_are_added_up(store):
+    fee = Decimal(60_000_000_000)
+    for number in range(2):
+        await store.books.book([answered_call(number, customer_account="acme", fee=fee, ended_at=1_000)])
+        payment = Payment(account="acme", kind=EntryKind.PAYMENT, reference=f"p{number}", made_at=1_000, amount=fee)
+        await store.payments.add(payment)
+    assert await store.books.spent_since([("acme", 0)]) == [2 * fee]
+
+
 async def test_what_calls_of_many_accounts_cost_is_asked_together(database):
     """A start asks for the hour and the day of each account with limits: it took longer than the lease."""
     held, names = SqlBooks(database), [f"account-{number}" for number in range(100)]

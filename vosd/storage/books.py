@@ -29,6 +29,7 @@ from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
+from vosd.storage.sums import money_sum
 from vosd.storage.types import Unstorable, largest_money, moment_text
 from vosd.storage.writers import CommitOrder, writer_for
 
@@ -171,7 +172,7 @@ class SqlBooks:
         entry, total = schema.ledger_entry.c, dict.fromkeys(accounts, ZERO)
         is_fresh = entry.created_at >= since
         is_cost = and_(is_fresh, entry.kind == EntryKind.CALL.value, entry.amount < 0)
-        sums = (func.sum(case((is_cost, entry.amount))).label("amount"), func.max(entry.created_at).label("latest"))
+        sums = (money_sum(case((is_cost, entry.amount))).label("amount"), func.max(entry.created_at).label("latest"))
         rows = await self._database.rows(select(_account.id, _account.seq).where(_account.id.in_(accounts)))
         newest: dict[str, int] = {row.id: row.seq for row in rows}
         while newest:
