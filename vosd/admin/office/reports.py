@@ -65,7 +65,7 @@ _UTC: Final = "UTC"
 _LATEST: Final = 253_402_300_800_000 - 33 * 86_400_000
 """End of the calendar that is known here, less than a month and a zone before the year 10000; UTC milliseconds."""
 _EARLIEST: Final = 2 * 86_400_000
-"""Earliest end of a report, UTC milliseconds: in every zone the day that ends then begins in 1970, as quarters do."""
+"""Earliest end of a report, UTC milliseconds: in every zone the day that ends then begins in 1970."""
 _AREA_PREFIX: Final = "area_prefix"
 _OF_WAITS: Final = frozenset({"customer_account", "mapping_gateway", "routing_gateway"})
 """Names that sums of waits know."""

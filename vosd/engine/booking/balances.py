@@ -334,7 +334,7 @@ class Balances(Counting):
                     continue
                 wanted.append((account.id, credit.spending))
             await asyncio.sleep(0)
-        # In the turn in which it is asked what is owed: calls that have ended meanwhile are in both.
+        # The periods are read in the turn in which it is asked what is owed: a call that ended before is in both.
         past, wall_ms = [], self._clock.now().wall
         for name, spending in wanted:
             spending.roll(wall_ms)

@@ -57,8 +57,7 @@ class KeyConversion:
             if leg.route_choice is None:
                 inviter = leg.call.caller.inviter
                 # a newcomer (INVITE with Replaces) takes the place of a side as soon as it is answered
-                is_newcomer = inviter is None or inviter.leg is not leg
-                may_transfer = is_newcomer or (inviter is not None and inviter.dialect.transfer_keys is not None)
+                may_transfer = inviter is None or inviter.leg is not leg or inviter.dialect.transfer_keys is not None
             else:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
