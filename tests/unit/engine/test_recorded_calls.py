@@ -7,8 +7,8 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from doubles.data.builders import account, catalogue, mapping_gateway
-from doubles.desk_scene import DESK, attended, called, office, registered
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.desk_scene import DESK, MATE, attended, called, dialled, office, registered
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -157,6 +157,29 @@ def test_a_recording_goes_on_where_the_called_side_connects_two_callers():
     assert (call.is_over, other.is_over, at_desk.is_over, also_at_desk.is_over) == (False, False, True, True)
     assert [port.recording for port in relay.open_ports.values()] == [first, first]
     scene.expect_nothing_left(call)
+
+
+@pytest.mark.parametrize("side", ["called", "calling"])
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_call_is_recorded_for_a_phone_that_takes_a_side_over_as_soon_as_it_is_accepted(accepts, side):
+    """On the called side it was from the next offer on, on the calling side although the newcomer was refused."""
+    relay, media = VirtualRelay(), MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    of_mate = phone(MATE, account="office", media=MediaSettings(record=100))
+    scene = Scene(office(media=media, phones=(phone(DESK, account="office"), of_mate)), relay=relay)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    desk, mate = registered(scene)
+    if side == "called":
+        other, replaced = called(scene, desk)
+    else:
+        replaced = dialled(scene, desk, CALLEE)
+        (other,) = scene.vendor.calls
+    other.will("INVITE", Reply(200 if accepts else 488))
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {replaced.replaces}",)))
+    scene.wire.run_for(1_000)
+    assert (newcomer.is_over, replaced.is_over) == (not accepts, accepts)
+    assert [port.recording for port in relay.open_ports.values()] == (relay.recordings if accepts else [None]) * 2
+    record = scene.finish(other)
+    assert json.loads(record.media)["recording"] is None if not accepts else names(record, relay.recordings[0])
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

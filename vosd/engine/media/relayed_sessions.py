@@ -159,22 +159,25 @@ class RelayedSessions:
     def _record(
         self, recordings: CallRecordings, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant
     ) -> None:
-        """Have a call recorded, where that is wanted."""
+        """Have a call recorded, where that is wanted.
+
+        What a newcomer (INVITE with Replaces) wants recorded begins with the answer to it: its offer may be refused.
+        """
         leg, author = passing.leg, passing.author
+        is_newcomer = author.route_choice is None and leg.facts.is_confirmed and not author.facts.is_confirmed
         if author.route_choice is not None:
             recordings.begin(leg, author, ports, now)
-        elif leg.route_choice is not None:  # the callee has made the offer, which the caller answers
-            recordings.begin(author, leg, ports[::-1], now)
+        elif leg.route_choice is not None and not is_newcomer:
+            recordings.begin(author, leg, ports[::-1], now)  # the callee has made the offer, which the caller answers
         else:
-            self._record_on(recordings, passing, ports)
+            self._record_on(recordings, passing, ports, now)
 
     def _record_on(
-        self, recordings: CallRecordings, passing: PassingSession, ports: tuple[RelayPort, RelayPort]
+        self, recordings: CallRecordings, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant
     ) -> None:
-        """Go on with the recording of a call neither of whose two legs is that of an attempt.
+        """Go on with the recording of a call that a newcomer takes over, or of two callers connected by their callee.
 
-        They are two callers, connected by their callee, or one of them takes the place of the callee: it is in the
-        file of that one.
+        A newcomer in the place of the callee is in the file of that one. It may be the first that wants one.
         """
         media, theirs = passing.media, passing.theirs
         replaced = None if theirs.parted is None else self._parts.legs.by_number.get(theirs.parted[1])
@@ -182,6 +185,8 @@ class RelayedSessions:
             theirs.recording = theirs.recording or replaced.facts.media.recording
         if file := file_of(media, theirs):
             recordings.resume(*ports, file)
+        elif not passing.leg.facts.is_confirmed:
+            recordings.begin(passing.author, passing.leg, ports[::-1], now)
 
     def connect_again(self, one: Leg, other: Leg) -> None:
         """Connect the ports of two legs that were parted, or were opened again, as their descriptions have it."""
