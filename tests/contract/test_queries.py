@@ -233,6 +233,12 @@ async def test_an_unknown_call_or_account_is_none(store):
     assert await store.queries.standing("unknown") is None
 
 
+async def test_a_space_behind_a_name_makes_another_name(store, listed):
+    assert await store.queries.standing("acme ") is None
+    for criteria in ({"account": "acme "}, {"gateway": "acme-pbx "}, {"customer": "acme "}, {"vendor": "carrier-a "}):
+        assert await listed(**criteria) == []
+
+
 async def test_a_number_of_bytes_that_are_no_text_is_found_by_the_same_bytes(store):
     torn = b"\xff\0caller".decode("utf-8", "surrogateescape")
     await store.books.book([answered_call(1, caller_in=torn), answered_call(2)])

@@ -21,7 +21,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true, union, union_all
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, or_, select, true, union, union_all
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.number import for_matching
@@ -242,7 +242,11 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
 
 
 def _either(value: str | None, *columns: ColumnElement[Any]) -> list[ColumnElement[bool] | None]:
-    return [None] if value is None else [column == as_stored(value) for column in columns]
+    if value is None:
+        return [None]
+    if value.endswith(" "):  # MySQL ignores it, and what is stored in these columns ends in none
+        return [false()]
+    return [column == as_stored(value) for column in columns]
 
 
 def _paid_by(customers: frozenset[str] | None, column: ColumnElement[Any]) -> list[ColumnElement[bool] | None]:

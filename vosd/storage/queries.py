@@ -129,9 +129,11 @@ class SqlQueries(SqlStore):
     async def standing(self, account: str) -> Standing | None:
         """Return the account's standing, or None when it has no row."""
         table = schema.account.c
-        query = select(table.balance, table.seq).where(table.id == as_stored(account))
+        query = select(table.id, table.balance, table.seq).where(table.id == as_stored(account))
         row = await self._database.row(query)
-        return None if row is None else Standing(row.balance, row.seq)
+        if row is None or row.id != account:  # MySQL ignores spaces at the end
+            return None
+        return Standing(row.balance, row.seq)
 
 
 async def calls_with_ids(connection: AsyncConnection, call_ids: Iterable[str]) -> list[StoredCall]:
