@@ -298,6 +298,8 @@ class Leg:
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
             is_agreed = forwarded is not None
             self.send(OutgoingSuccess(headers, session, transaction, self.acceptance, is_agreed, enclosed=parts), now)
+            if transaction.state is TransactionState.PROCEEDING:
+                self.moving = moving  # its 200 waits: after a kill the next process refuses it
         else:
             agreed_in = None if forwarded is None else self.call.conversation.bridge
             self.send(OutgoingResponse(headers, session, transaction, 200, "", agreed_in, enclosed=parts), now)

@@ -133,6 +133,24 @@ def test_a_re_invite_that_has_a_100_is_refused_by_the_next_switch_and_accepted_w
     scene.ends_well()
 
 
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_re_invite_whose_200_waits_for_an_rtpengine_at_the_kill_is_refused_by_the_next_switch(
+    tmp_path: Path, side: str
+) -> None:
+    """It got no final response: its peer could offer nothing else until its own time-out."""
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = SceneOfKill(tmp_path, side, catalogue(trunks, media=media), rtpengines=VirtualRtpEngines(60))
+    scene.propose(scene.asking, "a=sendonly", wait_ms=90)
+    assert (len(scene.other.asked["INVITE"]), "INVITE" in scene.asking.got) == (1, False)
+    scene.kill(20, then_ms=100)
+    assert scene.asking.got["INVITE"] == [500]
+    scene.propose(scene.asking, "a=sendonly", wait_ms=1_000)
+    assert scene.asking.got["INVITE"] == [500, 200]
+    assert "a=recvonly" in scene.asking.theirs
+    scene.ends_well()
+
+
 @pytest.mark.parametrize("status", [200, 488])
 @pytest.mark.parametrize(("after_ms", "until_ms"), [(50, 100), (1_500, 4_000)])
 def test_a_re_invite_that_had_its_response_before_the_kill_gets_nothing_more(
