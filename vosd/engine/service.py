@@ -305,6 +305,8 @@ class SwitchService:
             await self.node.registrar.restore(self.switch.catalogue)
         finally:
             await renewing.stop()
+        if self.switch.live.is_database_away:  # since before all accounts were known
+            await self._away_terms.set_away(True)
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""

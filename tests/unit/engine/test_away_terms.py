@@ -153,6 +153,19 @@ async def test_a_database_that_comes_and_goes_before_balances_are_read_ends_no_o
     assert minutes_held(credit) == 0
 
 
+async def test_accounts_that_become_known_in_an_outage_have_their_caps(live, terms):
+    """The database may go away while a start reads the balances: the outage has begun when the copy's are taken."""
+    later = live.credits.pop("careful")
+    await terms.set_away(True)
+    assert minutes_held(live.credits["prepaid"]) == 5
+    live.credits["careful"] = later
+    await terms.set_away(True)
+    assert minutes_held(later) == 2
+    assert minutes_held(live.credits["prepaid"]) == 0
+    await comes_back(terms)
+    assert minutes_held(later) == 8
+
+
 async def test_what_an_earlier_run_owes_counts_in_an_outage_soon_after_the_start(live, terms, bookings, clock):
     credit = live.credits["prepaid"]
     credit.post(Decimal(-4))

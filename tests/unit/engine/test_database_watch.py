@@ -7,6 +7,7 @@ import threading
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
@@ -185,6 +186,16 @@ async def test_the_database_is_away_until_the_balances_are_read_again(switch, se
     server.is_away = False
     await switch.watch.look()
     assert (states, switch.watch.report().state) == (["away"], "well")
+
+
+async def test_terms_of_an_outage_that_a_start_has_cancelled_are_set_by_the_next_look(switch, server):
+    set_away = switch.watch.set_away = AsyncMock(side_effect=[asyncio.CancelledError, None])
+    server.is_away = True
+    with pytest.raises(asyncio.CancelledError):
+        await switch.watch.look()
+    await switch.watch.look()
+    await switch.watch.look()
+    assert [each.args for each in set_away.await_args_list] == [(True,), (True,)]
 
 
 async def test_a_start_without_the_database_is_away_until_it_has_caught_up(tmp_path, server):

@@ -2,20 +2,24 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from doubles.data.builders import catalogue, switch_settings
+from doubles.data.builders import account, catalogue, switch_settings
 from doubles.journals import open_call, opened
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
+from doubles.turns import until
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
+from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.lease import Claimant, DatabaseState
+from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking import database_watch
 from vosd.engine.journal import JournalUnusableError
 from vosd.engine.journal.earlier import Earlier
@@ -34,8 +38,11 @@ class CountedLease(MemoryLease):
         super().__init__(store, has_ended=lambda _: True)
         self.left = 4
         self.is_renewed = threading.Event()
+        self.is_away = False
 
     async def hold(self, claimant: Claimant) -> DatabaseState:
+        if self.is_away:
+            raise StoreUnavailable("can only be read")
         self.left -= 1
         if not self.left:
             self.is_renewed.set()
@@ -57,7 +64,8 @@ def service(tmp_path: Path, clock: ManualClock, lease: CountedLease) -> SwitchSe
     settings = switch_settings(tmp_path)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
     store, resolver = MemoryStore(), NameServerResolver((), 1, 1)
-    return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
+    content = catalogue([], accounts=[account("acme", database_away_cap=Decimal(2))])
+    return SwitchService(settings, content, store, MemoryRegistrations(), lease, clock, listeners, resolver)
 
 
 async def started(service: SwitchService, while_reading: Callable[[], None]) -> list[str]:
@@ -103,6 +111,23 @@ async def test_the_lease_is_renewed_while_the_database_is_read(service, lease, m
     assert renewed == [True]
     assert asyncio.all_tasks() == before
     await service.database.end()
+
+
+async def test_an_outage_that_begins_while_the_database_is_read_has_the_caps_of_all_accounts(
+    service, lease, monkeypatch
+):
+    monkeypatch.setattr(database_watch, "RENEW_S", 0.001)
+    adopt = service.balances.adopt
+
+    async def adopt_in_an_outage(accounts: Mapping[str, Account]) -> None:
+        lease.is_away = True
+        await until(lambda: service.switch.live.is_database_away)
+        await adopt(accounts)
+
+    service.balances.adopt = adopt_in_an_outage
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    await service.learn()
+    assert service.balances.credits["acme"].left_in_bound == 2
 
 
 @pytest.mark.parametrize(("killed_before_ms", "continues"), [(20_000, True), (LONG_MS, False)])

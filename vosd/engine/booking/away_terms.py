@@ -40,12 +40,15 @@ class AwayTerms:
         """Number of calls that have to be booked for that, and the earliest time."""
 
     async def set_away(self, is_away: bool) -> None:
-        """Begin or end an outage; call ``note_used`` before balances are read at its end."""
-        if is_away and self._live.is_database_away:
-            return  # a start without the database, which came and went before balances could be read: one outage
-        self._live.is_database_away = is_away
+        """Begin or end an outage; call ``note_used`` before balances are read at its end.
+
+        One that goes on has no further cap for accounts that have theirs: a start without the database, which came and
+        went before balances could be read, is one outage. Accounts that were not known yet as it began get theirs.
+        """
+        was_away, self._live.is_database_away = self._live.is_database_away, is_away
         if is_away:
-            self._rearm()
+            if not was_away:
+                self._rearm()
             catalogue = self._catalogue()
             await self._bound(caps_of(catalogue.accounts.values(), catalogue.parameters.away_cap))
         else:
@@ -89,7 +92,7 @@ class AwayTerms:
     async def _bound(self, caps: dict[str, Decimal]) -> None:
         for count, (name, cap) in enumerate(caps.items(), 1):
             credit = self._live.credits.get(name)
-            if credit is not None:
+            if credit is not None and name not in self._caps:
                 credit.bound(cap - self._used.get(name, ZERO))
                 self._caps[name] = cap
             if count % ACCOUNTS_AT_ONCE == 0:

@@ -376,8 +376,8 @@ class DatabaseWatch(Counting):
 
     async def _note_away(self, *, is_away: bool) -> None:
         if self._is_away != is_away:
-            self._is_away = is_away
             await self.set_away(is_away)
+            self._is_away = is_away  # where a start cancels this before, the next look does it again
 
     def _notice(self, why: str | None, known: DatabaseState, seen: DatabaseState) -> None:
         if why is not None:
