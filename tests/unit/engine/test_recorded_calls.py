@@ -8,7 +8,8 @@ from zlib import crc32
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
-from doubles.desk_scene import DESK, MATE, attended, called, dialled, office, registered
+from doubles.desk_scene import DESK, MATE, TARGET, attended, called, dialled, office, registered
+from doubles.keypad_scene import press
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -180,6 +181,24 @@ def test_a_call_is_recorded_for_a_phone_that_takes_a_side_over_as_soon_as_it_is_
     assert [port.recording for port in relay.open_ports.values()] == (relay.recordings if accepts else [None]) * 2
     record = scene.finish(other)
     assert json.loads(record.media)["recording"] is None if not accepts else names(record, relay.recordings[0])
+
+
+def test_nothing_of_a_call_is_recorded_behind_a_recorded_consultation_of_one_side():
+    """The words of its other side went on into the file of the target."""
+    relay, media = VirtualRelay(), MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    accounts = [account("office", overdraft_limit=None), account("carriers", record=100, overdraft_limit=None)]
+    scene = Scene(office(media=media, accounts=accounts), relay=relay)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    press(scene, at_desk, f"*2{TARGET}#")
+    scene.wire.run_for(4_000)
+    (target,) = scene.vendor.calls
+    assert [port.recording for port in relay.open_ports.values()].count(None) == 1
+    target.hang_up()
+    scene.wire.run_for(2_000)
+    assert [port.recording for port in relay.open_ports.values()] == [None, None]
+    scene.expect_nothing_left(call)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

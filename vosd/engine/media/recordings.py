@@ -49,7 +49,7 @@ class CallRecordings:
         share = max(first.settings.record, first.recorded_share, second.settings.record, second.recorded_share)
         call_id = callee.call.arrival.call_id
         if crc32(call_id.encode()) % _PERCENT >= share:
-            self._relay.record_no_more(ports[0])  # early media of an attempt that has failed since were recorded
+            self.resume(*ports, "")  # early media of an attempt that has failed since were recorded
             return
         day = datetime.fromtimestamp(now.wall / 1_000, UTC).date().isoformat()
         file = callee.call.journey.recording or f"{day}/{call_id}.pcap"
@@ -73,8 +73,12 @@ class CallRecordings:
             self.keep(media)
 
     def resume(self, one: RelayPort, other: RelayPort, file: str) -> None:
-        """Go on with the recording of a call between two ports."""
-        self._relay.record(one, other, self._directory / file)
+        """Go on with the recording of a call between two ports; where it has no ``file``, end that of another call."""
+        if file:
+            self._relay.record(one, other, self._directory / file)
+            return
+        for port in (one, other):
+            self._relay.record_no_more(port)
 
     def leg_over(self, leg: Leg, media: LegMedia) -> None:
         """Note that a leg has ended, while its ports are known; its call is recorded in that file, too.

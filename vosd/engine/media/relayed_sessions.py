@@ -183,9 +183,10 @@ class RelayedSessions:
         replaced = None if theirs.parted is None else self._parts.legs.by_number.get(theirs.parted[1])
         if replaced is not None and replaced.facts.media is not None and not passing.author.facts.is_confirmed:
             theirs.recording = theirs.recording or replaced.facts.media.recording
-        if file := file_of(media, theirs):
+        file = file_of(media, theirs)
+        if file or passing.leg.facts.is_confirmed:
             recordings.resume(*ports, file)
-        elif not passing.leg.facts.is_confirmed:
+        else:
             recordings.begin(passing.author, passing.leg, ports[::-1], now)
 
     def connect_again(self, one: Leg, other: Leg) -> None:
@@ -197,7 +198,7 @@ class RelayedSessions:
         for index, (port, far) in enumerate(zip(own.ports, theirs.ports, strict=False)):
             if port is not None and far is not None and port.id >= 0 and far.id >= 0:
                 ports.relay.connect(port, far)
-                if file and index == own.audio and self._parts.recordings is not None:
+                if index == own.audio and self._parts.recordings is not None:
                     self._parts.recordings.resume(port, far, file)
 
     def is_with_another(self, leg: Leg, partner: Leg) -> bool:
