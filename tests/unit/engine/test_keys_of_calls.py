@@ -254,6 +254,13 @@ def test_of_two_parties_by_dtls_the_one_that_moves_gets_another_fingerprint_if_a
     assert engines.calls == {}
 
 
+@pytest.mark.parametrize("media", [BY_DTLS, BROWSER])
+def test_an_rtpengine_is_given_the_offer_once_by_which_two_calls_are_joined(media):
+    """From a second one rtpengine 26.3 takes RTCP to be multiplexed before the answer, and closes its port."""
+    _, engines, _, _ = joined((media, media), (CALLEE, TARGET))
+    assert [type(order) for order in engines.orders].count(RtpOffer) == 3
+
+
 @pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
 @pytest.mark.parametrize("key", ["*9", "*0"])
 def test_a_transfer_by_keys_with_a_consultation_of_an_encrypted_call(customer, vendor, key):

@@ -1,6 +1,7 @@
 """Descriptions whose encryption and ICE end at an rtpengine (ADR 178)."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from vosd.sip.flows import Listener
 from vosd.sip.wire.uri import WEBSOCKETS
 
 _DIGEST_BYTES: Final = 12
+_ORIGIN: Final = re.compile(rb"^o=[^\n]*\n", re.MULTILINE)
 
 
 class TerminatedMedia:
@@ -62,8 +64,10 @@ def digest_of(author: int, body: bytes) -> str:
     """Return the digest of an author's description, by which a refresh is recognised.
 
     A refresh repeats what the leg was sent: its answer does not get to the rtpengine, which would have made keys anew.
+    The origin line says nothing about media, and is another one for a reader that comes from another call.
     """
-    return hashlib.blake2b(body, key=b"%d" % author, digest_size=_DIGEST_BYTES).hexdigest()
+    described = _ORIGIN.sub(b"", body, count=1)
+    return hashlib.blake2b(described, key=b"%d" % author, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def has_keys(media: LegMedia | None) -> bool:
