@@ -195,6 +195,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True, gc=False):
     been at none, or a journal of an earlier version has it."""
     has_ice: bool = False
     """Whether its latest description has ICE that ends at an rtpengine."""
+    ice_user: str = ""
+    """Username fragment of its ICE, as its rtpengine has it; empty = none, or a journal of a version before has it."""
     is_moved: bool = False
     """Whether it is sent other ports since: versions of its descriptions follow that one's."""
     offered_by: int = 0

@@ -1,4 +1,4 @@
-"""Address families of a session description (RFC 8866 section 5.7, RFC 6947)."""
+"""Address families and ICE of a session description (RFC 8866 section 5.7, RFC 6947, RFC 8839)."""
 
 import re
 from typing import Final
@@ -11,6 +11,7 @@ _HAS_CANDIDATES: Final = b"\na=candidate:"
 """Begins the lines of ICE; most descriptions have none, and to search for a pattern costs a call."""
 _CANDIDATE: Final = re.compile(rb"\na=candidate:\S+ \d+ (?i:udp) \d+ (\S+)")
 """Host of an ICE candidate (RFC 8839 section 5.1); media are sent by UDP alone."""
+_ICE_USER: Final = re.compile(rb"\na=ice-ufrag:(\S+)")
 _ALTERNATIVE: Final = b"\na=altc:"
 """Begins the lines by which, as by ICE candidates, parties find addresses of the other family, too (RFC 6947)."""
 
@@ -29,6 +30,12 @@ def families_of_ice(session: bytes) -> set[int]:
     for host in _CANDIDATE.findall(session):
         families |= ({6} if b":" in host else {4}) if is_valid_address(host.decode("latin-1")) else {4, 6}
     return families
+
+
+def user_of_ice(session: bytes) -> str:
+    """Return the first username fragment of ICE, which is another one after a restart (RFC 8839); empty = no ICE."""
+    found = _ICE_USER.search(session)
+    return "" if found is None else found[1].decode("latin-1")
 
 
 def host_of_ice(session: bytes) -> str:

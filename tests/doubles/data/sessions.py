@@ -64,6 +64,12 @@ def rekeyed(session: str) -> str:
     return _KEY.sub(lambda _: f" inline:own{next(_keys):037d}", session)
 
 
+def begun_anew(session: str) -> str:
+    """Return an offer with a user of ICE that no other one has, and with an open role in DTLS."""
+    session = re.sub("(?m)^a=ice-ufrag:.*$", lambda _: f"a=ice-ufrag:own{next(_keys)}", session)
+    return re.sub("(?m)^a=setup:.*$", "a=setup:actpass", session)
+
+
 def with_ice(session: str, *hosts: str) -> str:
     """Return a description whose last medium has a candidate of ICE for each host."""
     candidates = (

@@ -330,7 +330,7 @@ class VirtualRtpEngines:
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
         if transport.startswith("UDP/TLS") and self.gives_keys:
             digest = self._digests.setdefault((order.call, reader), order.digest or "SHA-256").lower()
-            octets = int(digest.rpartition("-")[2]) // 8
+            octets = int(digest.rpartition("-")[2]) // 8 or 20  # SHA-1
             lines += [f"a=fingerprint:{digest} {':'.join(['EE'] * octets)}".encode(), b"a=setup:actpass"]
         elif "SAVP" in transport and self.gives_keys:
             key = self.given.setdefault((order.call, reader), f"key{len(self.given):037d}")

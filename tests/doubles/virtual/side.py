@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from doubles.data.sessions import answering, follows, rekeyed, reuses_version, revised
+from doubles.data.sessions import answering, begun_anew, follows, rekeyed, reuses_version, revised
 from doubles.sockets.peer import Message, compose
 from doubles.virtual.asking import Asking
 from doubles.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
@@ -270,6 +270,8 @@ class Side:
                 body = answering(request.body, self.mine)
                 if self.agent.renews_keys:
                     body = rekeyed(body)
+                if self.agent.begins_anew and not request.body:
+                    body = begun_anew(body)
             self._agree(request, body)
         if reply.status:
             headers = (*reply.headers, *self._timer_agreed(request, reply.status))

@@ -67,6 +67,8 @@ class UserAgent:
         """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
         self.renews_keys = False
         """Whether each answer within a dialog has another key (RFC 4568 section 7.1.4)."""
+        self.begins_anew = False
+        """Whether an offer that it is asked for within a dialog has other media, as by PJSIP (``begun_anew``)."""
         self.via = f"SIP/2.0/UDP {address};rport"
         """Via of its requests, without the branch."""
         self._said: dict[tuple[str, str], Callable[[], None]] = {}

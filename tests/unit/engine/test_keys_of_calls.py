@@ -202,7 +202,7 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
 
 
-def joined(media: tuple[MediaSettings, MediaSettings], numbers: tuple[str, str]):
+def joined(media: tuple[MediaSettings, MediaSettings], numbers: tuple[str, str], *, begins_anew: bool = False):
     """Return scene, rtpengines, and the parties of two vendors whose calls were joined, with their ports before."""
     engines = VirtualRtpEngines()
     trunks = [
@@ -217,6 +217,7 @@ def joined(media: tuple[MediaSettings, MediaSettings], numbers: tuple[str, str])
         by_dtls = ANSWER.replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + fingerprint
         answers = {OPEN: ANSWER, BY_DTLS: by_dtls, BROWSER: with_ice(by_dtls, "192.0.2.20")}
         vendor.script = Script((Line(0, 180), Line(200, 200, answers[settings])))
+        vendor.begins_anew = begins_anew
     first, second = [scene.answered_call(Intent(offer=OFFER), callee=number, talk_ms=1_000) for number in numbers]
     parties = [vendor.calls[-1] for vendor in scene.vendors[:2]]
     before = [media_of(party.theirs.encode())[0].port for party in parties]
@@ -239,10 +240,10 @@ def test_a_party_by_dtls_keeps_its_port_where_two_calls_are_joined(numbers):
     assert engines.calls == {}
 
 
-@pytest.mark.parametrize(("media", "digest"), [(BROWSER, "sha-512"), (BY_DTLS, "sha-256")], ids=["browser", "phone"])
+@pytest.mark.parametrize(("media", "digest"), [(BROWSER, "sha-1"), (BY_DTLS, "sha-256")], ids=["ice", "no ice"])
 @pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
-def test_of_two_parties_by_dtls_the_one_that_moves_gets_another_fingerprint_if_a_browser(numbers, media, digest):
-    """It keeps that. A telephone may read no other hash, and makes a new handshake for the other port."""
+def test_of_two_parties_by_dtls_the_one_that_moves_gets_another_fingerprint_if_it_has_ice(numbers, media, digest):
+    """It keeps that. Without ICE it makes a new handshake for the other port."""
     scene, engines, parties, before = joined((media, media), numbers)
     for _ in range(2):
         hashes = [re.findall("a=fingerprint:(\\S+)", party.theirs) for party in parties]
@@ -259,6 +260,23 @@ def test_an_rtpengine_is_given_the_offer_once_by_which_two_calls_are_joined(medi
     """From a second one rtpengine 26.3 takes RTCP to be multiplexed before the answer, and closes its port."""
     _, engines, _, _ = joined((media, media), (CALLEE, TARGET))
     assert [type(order) for order in engines.orders].count(RtpOffer) == 3
+
+
+@pytest.mark.parametrize("numbers", [(CALLEE, TARGET), (TARGET, CALLEE)])
+def test_a_party_that_begins_its_media_anew_where_two_calls_are_joined_gets_another_port_as_the_one_that_moves_does(
+    numbers,
+):
+    """At the port of before an rtpengine would not answer its handshake."""
+    scene, engines, parties, before = joined((BROWSER, BROWSER), numbers, begins_anew=True)
+    for _ in range(2):
+        ports = [media_of(party.theirs.encode())[0].port for party in parties]
+        assert set(ports).isdisjoint(before)
+        assert sorted(re.findall("a=fingerprint:(\\S+)", party.theirs)[0] for party in parties) == ["sha-1", "sha-256"]
+        (call,) = engines.calls.values()
+        assert {port for leg in call.values() for port in leg} == set(ports)
+        scene.propose(parties[0], "a=sendonly")
+    scene.hang_up(parties[0], wait_ms=3_000)
+    assert engines.calls == {}
 
 
 @pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])

@@ -34,11 +34,12 @@ from vosd.media.rtpengine_orders import (
     session_order,
 )
 from vosd.media.source import RelayPort
-from vosd.media.termination import MediaForm
+from vosd.media.termination import BY_DTLS_OF_THE_WEB, MediaForm
 from vosd.obs.events import log as _log
 from vosd.obs.log import LogLimiter
+from vosd.sdp.family import user_of_ice
 from vosd.sdp.media import Medium, Place, media_of
-from vosd.sdp.security import Protection, has_keys, has_unread_keys, protection_of
+from vosd.sdp.security import Protection, has_keys, has_unread_keys, protection_of, transport_of
 from vosd.sip.door.door import WaitingMessage
 
 POLL_MS: Final = 5_000
@@ -193,18 +194,23 @@ class RtpEngineCalls:
         call = self._call_of(wanted)
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
-        name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
         author, reader = wanted.author, wanted.reader
+        name = f"{self.prefix}{author.number:x}" if call is None else call.name
         if call is None:
             author.passes_keys = reader.passes_keys = False
         marks = author.passes_keys, reader.passes_keys
         # an rtpengine that does not know the call has no offer to answer
         is_new = call is None or reader.number not in self._legs[call]
+        before = reader.rtp_call
+        has_moved = (
+            is_new and call is not None and before is not None and before in self._legs and before.engine == call.engine
+        )
+        if has_moved and _has_new_media(wanted):
+            name = f"{self.prefix}{author.number:x}.{reader.number:x}"  # its first author may have another call there
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None, is_new=is_new)
 
         if call is not None:
-            before = reader.rtp_call
-            if is_new and before is not None and before in self._legs and before.engine == call.engine:
+            if has_moved:
                 order = _with_new_handshake(order, wanted)
             self._count_given(call)
             if wanted.is_offer:
@@ -657,6 +663,8 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: b
         is_new=is_new,
         turns=wanted.turns,
     )
+    if wanted.form is not None and wanted.form.author_ice:
+        wanted.author.ice_user = user_of_ice(wanted.session)
     if PASSING in order.flags:
         wanted.author.passes_keys = wanted.reader.passes_keys = True
     elif READING in order.flags:
@@ -664,18 +672,33 @@ def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool, is_new: b
     return order
 
 
+def _has_new_media(wanted: RtpSessionWanted) -> bool:
+    """Return whether the author of an offer by DTLS has begun its media anew: its next handshake is with a new peer.
+
+    Telephones of PJSIP do where they are asked for an offer: their ICE has a new user, their role in DTLS is open. An
+    rtpengine would leave that handshake unanswered, as it goes on with the DTLS of the leg (10.5.3, and later ones by
+    ``a=tls-id``): so both legs come to another call there. Browsers are left out, which keep their DTLS.
+    """
+    if not wanted.is_offer or wanted.form is None or not wanted.form.author_ice:
+        return False
+    is_of_the_web = transport_of(wanted.session) == BY_DTLS_OF_THE_WEB
+    is_open = b"a=setup:actpass" in wanted.session
+    return is_open and not is_of_the_web and wanted.author.ice_user not in ("", user_of_ice(wanted.session))
+
+
 def _with_new_handshake(order: RtpOffer | RtpAnswer, wanted: RtpSessionWanted) -> RtpOffer | RtpAnswer:
     """Return the order for a reader that comes from another call of its rtpengine; a browser makes a new handshake.
 
     All calls of an rtpengine have one certificate, and a browser makes a new handshake where the fingerprint is another
-    one: so it is that of another hash function. Telephones have no ICE as a rule: they make one for another port, and
-    many, such as those of PJSIP, read fingerprints by SHA-1 and SHA-256 alone.
+    one: so it is that of another hash function, as is needed by telephones with ICE, too. SHA-1 and SHA-256 are the
+    ones that all of them read, PJSIP no others; SHA-1 suffices, as forgers would need a certificate for the given hash.
+    Telephones without ICE make a new handshake for another port.
     """
     said, form = wanted.reader.said, wanted.form
-    is_browser = form is not None and form.protection is Protection.DTLS and wanted.reader.has_ice
-    if not is_browser or b"a=fingerprint:" not in said:
+    is_by_ice = form is not None and form.protection is Protection.DTLS and wanted.reader.has_ice
+    if not is_by_ice or b"a=fingerprint:" not in said:
         return order
-    digest = "SHA-256" if b"a=fingerprint:sha-512" in said else "SHA-512"
+    digest = "SHA-1" if b"a=fingerprint:sha-256" in said else "SHA-256"
     return msgspec.structs.replace(order, digest=digest)
 
 
