@@ -219,6 +219,8 @@ class Call:
         leg = self.caller.leg
         if leg is None or leg.door is None or leg.acceptance is None or leg.facts.is_confirmed:
             return False
+        if self.caller.progress.newcomer is not None:
+            return False  # the call was answered before
         answer = leg.door.withdraw(leg.acceptance, now)
         if isinstance(answer, OutgoingSuccess):
             self._undo_answer(answer, now)
@@ -559,7 +561,7 @@ class Call:
 
     def _is_answer(self, leg: Leg, message: OutgoingSuccess) -> bool:
         """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
-        if self.state is states.OVER or leg is not self.caller.leg:
+        if self.state is states.OVER or leg is not self.caller.leg or self.caller.progress.newcomer is not None:
             return False
         return message.acceptance is leg.acceptance and not leg.facts.is_confirmed
 

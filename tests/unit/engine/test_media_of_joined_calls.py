@@ -16,6 +16,7 @@ from doubles.desk_scene import (
     attended,
     blind,
     called,
+    dialled,
     notified,
     registered,
 )
@@ -438,6 +439,46 @@ def test_a_call_that_another_phone_has_taken_over_stays_relayed_or_direct_as_it_
     assert (holder.got["INVITE"], host_of(call), host_of(newcomer)) == ([200], *hosts)
     scene.hang_up(call)
     settle(scene)
+
+
+@pytest.mark.parametrize("what", ["is cancelled", "has no ports", "is not for it", "far side hangs up"])
+def test_a_call_is_paid_for_whatever_becomes_of_the_200_to_who_takes_its_calling_side_over(what):
+    """It was recorded as never answered, and the customer did not pay for the minutes before."""
+    rtpengines = VirtualRtpEngines(60)
+    takes = MediaSettings(encryption=Encryption.REQUIRED) if what == "is not for it" else MediaSettings()
+    content = catalogue(
+        [vendor_gateway(0)],
+        phones=[phone(DESK, account="office"), phone(MATE, account="office", media=takes)],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=OFF if what == "is not for it" else MUST_ON),
+    )
+    scene = Scene(content, rtpengines=rtpengines)
+    desk, mate = registered(scene)
+    replaced = dialled(scene, desk, TARGET)
+    (other,) = scene.vendor.calls
+    scene.wire.run_for(19_000)
+    encrypted = f"{OFFER.replace('RTP/AVP', 'RTP/SAVP')}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}\r\n"
+    offer = encrypted if what == "is not for it" else OFFER
+    newcomer = mate.call(DESK, Intent(offer=offer, headers=(f"Replaces: {replaced.replaces}",)))
+    scene.wire.run_until(lambda: replaced.is_over)
+    assert newcomer.final is None
+    match what:
+        case "is cancelled":
+            newcomer.cancel()
+        case "has no ports":
+            for engine in tuple(rtpengines.up):
+                rtpengines.lose(engine)
+        case "far side hangs up":
+            other.hang_up()
+    scene.wire.run_for(5_000)
+    assert (newcomer.final == 200) is (what == "is cancelled")
+    if not other.is_over:
+        other.hang_up()
+    scene.expect_nothing_left()
+    (record,) = scene.exchange.sink.records
+    assert record.answered_at is not None
+    assert record.billed_seconds >= 20
+    assert record.fee > 0
 
 
 @pytest.mark.parametrize("engine", ENGINES)
