@@ -2,16 +2,21 @@
 
 import pytest
 
+from vosd.sdp.media import BadSession
 from vosd.sdp.security import (
     LASTING,
     Protection,
+    expect_keys,
+    is_unprotectable,
     is_unprotected,
     mids_of,
     protection_of,
     reachable_by_ice,
     terminated,
+    transport_of,
     with_bounded_mki,
     with_chosen_keys,
+    with_read_keys,
     with_usable_keys,
     without_alternatives,
     without_plain_twins,
@@ -44,6 +49,8 @@ def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> by
         (PRINT + audio(b"RTP/SAVP", b"a=setup:actpass\r\n"), Protection.DTLS),
         (audio(b"UDP/TLS/RTP/SAVP", PRINT, b"a=setup:active\r\n"), Protection.DTLS),
         (audio(b"RTP/SAVP", PRINT, b"a=setup:passive\r\n"), Protection.DTLS),  # answers an offer of that form
+        (audio(b"UDP/TLS/RTP/SAVP", KEY, PRINT), Protection.DTLS),
+        (audio(b"UDP/TLS/RTP/SAVP", KEY), Protection.NONE),
         (audio(b"RTP/AVP", PRINT), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(), Protection.NONE),
         (audio(b"RTP/SAVP", KEY) + audio(port=0), Protection.SDES),
@@ -57,12 +64,20 @@ def test_kinds_of_encryption(session, protection):
 
 @pytest.mark.parametrize(
     ("role", "offered", "expected"),
-    [(b"active", KEY, True), (b"active", PRINT, False), (b"active", b"", False), (b"actpass", KEY, False)],
-    ids=["keys of SDES", "DTLS", "nothing", "it offers itself"],
+    [
+        (b"active", KEY, True),
+        (b"active", PRINT, False),
+        (b"active", KEY + PRINT, False),
+        (b"active", b"", False),
+        (b"actpass", KEY, False),
+    ],
+    ids=["keys of SDES", "DTLS", "both", "nothing", "it offers itself"],
 )
 def test_an_answer_by_dtls_agrees_on_no_keys_of_sdes(role, offered, expected):
     answer = HEAD + audio(b"RTP/SAVP", PRINT, b"a=setup:%b\r\n" % role)
     assert is_unprotected(answer, HEAD + audio(b"RTP/SAVP", offered)) is expected
+    by_keys_as_well = HEAD + audio(b"RTP/SAVP", KEY, PRINT, b"a=setup:%b\r\n" % role)
+    assert not is_unprotected(by_keys_as_well, HEAD + audio(b"RTP/SAVP", offered))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +92,31 @@ def test_an_answer_by_dtls_agrees_on_no_keys_of_sdes(role, offered, expected):
 )
 def test_media_that_are_not_encrypted_are_found_and_fax_is_one_of_them(session, expected):
     assert is_unprotected(HEAD + session) is expected
+
+
+def test_media_that_are_rejected_say_nothing_of_the_others():
+    fax = b"m=image %d udptl t38\r\n"
+    assert is_unprotectable(HEAD + audio() + fax % 4_002)
+    assert not is_unprotectable(HEAD + audio() + fax % 0)
+    assert transport_of(HEAD + audio(port=0) + audio(b"RTP/SAVP", KEY)) == "RTP/SAVP"
+    expect_keys(HEAD + audio(b"RTP/SAVP", port=0))
+
+
+def test_an_offer_needs_a_medium_that_can_be_answered():
+    expect_keys(HEAD + audio(b"RTP/SAVP") + audio(b"RTP/SAVP", KEY))
+    expect_keys(HEAD + audio(b"RTP/SAVP") + audio())
+    with pytest.raises(BadSession):
+        expect_keys(HEAD + audio(b"RTP/SAVP", NULL_KEY) + audio(port=0))
+
+
+def test_keys_that_an_rtpengine_does_not_know_are_left_out_where_others_may_be_chosen():
+    unread = b"a=crypto:2 AEAD_AES_256_GCM_8 inline:%b\r\n" % SECRET
+    read = HEAD + audio(b"RTP/SAVP", KEY)
+    alone, beside_dtls = HEAD + audio(b"RTP/SAVP", unread), HEAD + audio(b"RTP/SAVP", unread, KEY, PRINT)
+    for are_in_use in (False, True):
+        assert with_read_keys(HEAD + audio(b"RTP/SAVP", unread, KEY), are_in_use=are_in_use) == read
+        assert with_read_keys(alone, are_in_use=are_in_use) == alone
+        assert with_read_keys(beside_dtls, are_in_use=are_in_use) == (read if are_in_use else beside_dtls)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +171,7 @@ def test_a_key_of_the_length_of_its_suite_encrypts(suite, text):
         KEY.replace(b"80 inline", b"80  inline"),
         KEY.replace(b"80 inline", b"80\tinline"),
         KEY.replace(b"\r\n", b";inline:" + SECRET + b"\r\n"),
-        KEY.replace(b"\r\n", b"|2^99\r\n"),
+        KEY.replace(b"\r\n", b"|2^49\r\n"),
         KEY.replace(b"\r\n", b"|day\r\n"),
         KEY.replace(b"\r\n", b"|2^0\r\n"),
         KEY.replace(b"\r\n", b"|0\r\n"),
@@ -245,6 +285,7 @@ def test_a_rejected_medium_without_a_transport_gets_that_of_its_offer():
         (((4, "AES_CM_128_HMAC_SHA1_32"), (2, "AES_CM_128_HMAC_SHA1_80")), 2, "AES_CM_128_HMAC_SHA1_80"),
         (((3, "F8_128_HMAC_SHA1_80"), (4, "AES_CM_128_HMAC_SHA1_80")), 4, "AES_CM_128_HMAC_SHA1_80"),
         (((3, "F8_128_HMAC_SHA1_80"),), 1, "AEAD_AES_256_GCM"),
+        (((2, "AES_CM_128_HMAC_SHA1_8"),), 1, "AEAD_AES_256_GCM"),
         ((), 1, "AEAD_AES_256_GCM"),
     ],
 )
