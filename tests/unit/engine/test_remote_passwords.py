@@ -17,6 +17,7 @@ from vosd.engine.registration.guesses import OPEN_AT_ONE_PLACE_MAX
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.settings import DigestForm
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged
+from vosd.sip.digest.nonce import NonceStatus
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.drops import Drop
 
@@ -109,6 +110,9 @@ def test_a_wrong_password_is_challenged_again_counts_as_a_guess_and_leaves_nothi
         judges.judge(verdict)
         judges.stage.wire.run_for(100)
         assert client.heard[-1].status == 401
+    proof, uses = judges.asked[0].proof, authenticator._verifier._uses
+    status = uses.status_of(proof.claim.nonce, 9, "another guess", proof.issued_at, judges.exchange.clock.now().mono)
+    assert status is NonceStatus.USED
     assert judges.exchange.endpoint.dropped[Drop.WRONG_CREDENTIALS] == 1
     assert judges.exchange.endpoint.dropped[Drop.LOCKED_OUT] == 1, "from the second on nothing is answered"
     assert [each.source for each in authenticator.locked_out(judges.exchange.clock.now())] == [DESK.host]

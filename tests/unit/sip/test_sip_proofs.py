@@ -103,6 +103,12 @@ class TestUses:
         assert uses.status_of("e", 1, "r", NOW + LIFE + 9, NOW + LIFE + 9) is NonceStatus.OPEN
         assert len(uses) == 0
 
+    def test_a_nonce_that_was_issued_earlier_and_used_later_makes_no_forgotten_one_good_again(self):
+        uses = Uses(used_max=1)
+        for nonce, issued_at in (("a", NOW + 5), ("b", NOW), ("c", NOW + 6)):
+            uses.proved(nonce, 1, issued_at, issued_at + LIFE)
+        assert uses.status_of("a", 1, "r", NOW + 5, NOW + 7) is NonceStatus.USED
+
     def test_the_largest_count_costs_no_memory(self):
         uses = Uses()
         uses.proved("n", 1, NOW, NOW + LIFE)

@@ -111,6 +111,7 @@ def test_a_refresh_renews_and_stays_the_same_binding(desk):
 def test_a_fetch_lists_what_is_left_of_everything_and_changes_nothing(desk):
     desk.ask("<sip:a@h>;q=1, <sip:b@h>;expires=600;q=0.25")
     before = desk.bindings
+    assert [each.slot for each in before] == [0, 1]
     desk.later(100)
     outcome = desk.ask()
     assert lines(outcome, "Contact") == ["<sip:a@h>;expires=1700", "<sip:b@h>;expires=500;q=0.250"]
@@ -288,6 +289,9 @@ def test_two_devices_with_one_private_contact_are_kept_apart_unless_one_has_take
     assert [each.instance[-3] for each in desk.bindings] == ["1"]
     desk.ask(third, call_id="started anew with another name")
     assert [each.instance[-3] for each in desk.bindings] == ["3"]
+    desk.ask("<sip:b@10.0.0.1:1>")
+    desk.ask('<sip:b@10.0.0.1:1>;+sip.instance="<urn:uuid:4>"', source=elsewhere, call_id="it says its name now")
+    assert [each.instance[-3] for each in desk.bindings] == ["3", "4"]
 
 
 def test_a_request_with_too_many_contacts_is_refused(desk):
@@ -308,12 +312,20 @@ def test_a_path_is_kept_and_returned_to_a_client_that_supports_it(desk):
     assert lines(outcome, "Path") == ["<sip:edge.example.com;lr>, <sip:inner.example.com;lr>;x=y"]
     assert lines(desk.ask("<sip:a@h>", headers=[*path, "Require: path"]), "Path")
     assert lines(desk.ask("<sip:a@h>", headers=path), "Path") == []
-    desk.ask("<sip:a@h>")
+    assert lines(desk.ask("<sip:a@h>", headers=["Supported: path"]), "Path") == []
     assert desk.bindings[0].path == ()
 
 
 @pytest.mark.parametrize(
-    "path", ["sip:edge", "<tel:1>", "<nonsense>", ", ".join(["<sip:h;lr>"] * 9), f"<sip:{'h' * 1_100};lr>"]
+    "path",
+    [
+        "sip:edge",
+        "<tel:1>",
+        "<nonsense>",
+        "<sip:h;lr>;x=\x01",
+        ", ".join(["<sip:h;lr>"] * 9),
+        f"<sip:{'h' * 1_100};lr>",
+    ],
 )
 def test_a_path_that_cannot_be_walked_or_kept_is_refused(desk, path):
     with pytest.raises(ParseError):

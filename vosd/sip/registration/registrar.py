@@ -307,8 +307,6 @@ def _line(binding: Binding, now: Instant) -> str:
 
 def _path_of(request: Request) -> tuple[str, ...]:
     """Return the path of a REGISTER; raises ParseError if it cannot be used, or is too long to keep."""
-    if request.header("path") is None:
-        return ()
     path = tuple(request.headers("path"))
     if len(path) > PATH_HOPS_MAX or sum(map(len, path)) > PATH_CHARS_MAX:
         raise ParseError(400, Flaw.PATH_TOO_LONG, request)
