@@ -20,6 +20,7 @@ from vosd.admin.office.planned_change import WantedObject
 from vosd.admin.office.principal import OrderError, Principal
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
+from vosd.catalogue.stored_objects import DefinitionsMoved
 from vosd.cdr.columns import iso_utc
 from vosd.storage.database import Database
 
@@ -186,6 +187,7 @@ _ACCOUNT: Final = SetObjects(objects=(WantedObject("accounts", "acme", {"max_cps
         (_CHANGED, "south", {"top": {"rights": frozenset()}}, RightLackingError),
         (_CHANGED, "south", {"acme": {"agent": "top"}}, OutOfScopeError),
         (_ACCOUNT, "south", {"acme": {"agent": "top"}}, OutOfScopeError),
+        (_CHANGED, "south", {"acme": {"agent": "new"}, "new": {"agent": "south"}}, DefinitionsMoved),
         (_CHANGED, "south", {"top": {"enabled": False}}, MayNotActError),
         (new(1), "acme", {"south": {"enabled": False}}, MayNotActError),
         (_CHANGED, "south", {}, None),
@@ -211,7 +213,7 @@ async def test_a_change_of_an_agent_that_waits_is_made_by_the_rights_that_hold_w
     change = await _waiting_in_turn(office, order, agent(who) if who == "south" else customer(who))
     definitions = office.definitions
     assert isinstance(definitions, Defined)
-    definitions.put(*(builders.account(name, **keys[name] | each) for name, each in lost.items()))
+    definitions.put(*(builders.account(name, **keys.get(name, {}) | each) for name, each in lost.items()))
     office.changing.leave()
     if refused is None:
         await change

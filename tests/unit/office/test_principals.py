@@ -41,6 +41,7 @@ from vosd.admin.office.payments import (
     move_money,
 )
 from vosd.admin.office.principal import ALL, Means, OperatorsOnlyError, OrderError, Principal, Role, scope_of
+from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.storage.books import SqlBooks
@@ -232,9 +233,10 @@ def test_an_agent_or_a_customer_without_account_may_do_nothing_nor_an_operator_w
     def principal(role: Role, account: str | None = None) -> Principal:
         return Principal(role=role, name="c", login="c", means=Means.TOKEN, permissions=ALL, account=account)
 
+    accounts = {"acme": builders.account("acme")}
     for who in (principal(Role.CUSTOMER), principal(Role.AGENT), principal(Role.OPERATOR, "acme")):
         with pytest.raises(MayNotActError):
-            scope_of(who, {}, {})
+            scope_of(who, accounts, Hierarchy.of(accounts))
     scope_of(principal(Role.PROGRAM), {}, {}).require_operator()
 
 

@@ -12,6 +12,7 @@ from vosd.admin.office.second_factor import (
     SealedElsewhereError,
     code_at,
     digest_of_recovery,
+    is_used,
     opened,
     recovery_codes,
     sealed,
@@ -38,6 +39,10 @@ def test_a_code_holds_one_step_before_and_behind_and_never_again() -> None:
         assert found == (step + off if is_right else None)
     assert step_of(SECRET, code_at(SECRET, step), now, after=step) is None
     assert step_of(SECRET, code_at(SECRET, step - 1), now, after=step) is None, "nor an earlier one"
+    assert step_of(SECRET, code_at(SECRET, step + 1), now, after=step) == step + 1
+    assert [is_used(SECRET, code_at(SECRET, each), now, step) for each in (step - 1, step, step + 1)] == [
+        False, True, False,
+    ]  # fmt: skip
     for wrong in ("", "12345", "abcdef", "\uff11\uff12\uff13\uff14\uff15\uff16", code_at(SECRET, step) + "0"):
         assert step_of(SECRET, wrong, now, None) is None
 
