@@ -92,7 +92,8 @@ async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(dat
         [answered_call(index, **parties, fee=fee, ended_at=STARTED + index) for index, fee in fees.items()]
     )
     later = answered_call(7, **parties, fee=Decimal(0), ended_at=STARTED + DAY_MS)  # its INVITE came the day before
-    await SqlBooks(database).book([later])
+    own = answered_call(8, **parties | {"vendor_account": "acme"}, fee=Decimal(0), cost=COST, ended_at=STARTED)
+    await SqlBooks(database).book([later, own])
     corrections = SqlCorrections(database)
     for index, reference, fee in (
         (0, "dearer", 1),
@@ -101,6 +102,7 @@ async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(dat
         (5, "free again", 5),
         (5, "free", 0),
         (7, "next day", 7),
+        (8, "its own vendor has an entry", 2),
     ):
         change = ChargeChange(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
         made = Correction(call_id(index), (change,), reference, "ann", "was free", STARTED + 2 * DAY_MS)
@@ -110,9 +112,9 @@ async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(dat
     read = SqlConsumption(database)
     for size in (5_000, 1):
         monkeypatch.setattr(consumption, "_ENTRIES_AT_ONCE", size)
-        assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 3 * FEE + 1 + 5
+        assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 3 * FEE + 1 + 5 + 2
         assert await read.consumed("acme", BUYER, STARTED + DAY_MS, STARTED + 2 * DAY_MS) == 7
-        assert await read.consumed("acme", (VENDOR,), STARTED, STARTED + DAY_MS) == 0
+        assert await read.consumed("acme", (VENDOR,), STARTED, STARTED + DAY_MS) == COST
 
 
 @pytest.mark.parametrize("kind", [RecordKind.CALLS, RecordKind.LEDGER])
@@ -372,15 +374,19 @@ async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_sho
 
 
 async def test_a_minimum_that_late_calls_have_reached_since_is_shown_as_booked(database):
-    office = office_on(database, account("acme", minimum_consumption=Decimal(5)), now=STARTED + 60 * DAY_MS)
-    parties = {"customer_account": "acme", "fee": Decimal(4)}
+    kinds = {"acme": AccountType.DIRECT, "carrier": AccountType.CLEARING}
+    accounts = [account(name, type=kind, minimum_consumption=Decimal(5)) for name, kind in kinds.items()]
+    office = office_on(database, *accounts, now=STARTED + 60 * DAY_MS)
+    parties = {"customer_account": "acme", "fee": Decimal(4), "vendor_account": "carrier", "cost": Decimal(3)}
     await SqlBooks(database).book([answered_call(1, **parties)])
     month = BookMinimums(Month(2026, 9))
-    (booked,) = await book_minimums(office, operator(), month)
+    booked = await book_minimums(office, operator(), month)
     await SqlBooks(database).book([answered_call(2, **parties)])
-    (again,) = await book_minimums(office, operator(), month)
-    shown = [(each.consumed, each.charged, each.outcome) for each in (booked, again)]
-    assert shown == [("4.00", "1.00", "booked"), ("8.00", "1.00", "booked before")]
+    again = await book_minimums(office, operator(), month)
+    assert [(each.consumed, each.charged, each.outcome) for each in (*booked, *again)] == [
+        ("4.00", "1.00", "booked"), ("3.00", "2.00", "booked"),
+        ("8.00", "1.00", "booked before"), ("6.00", "2.00", "booked before"),
+    ]  # fmt: skip
 
 
 async def test_an_account_that_was_in_a_file_between_two_times_in_the_database_owes_its_minimum(owed, database):
@@ -442,7 +448,9 @@ async def test_an_account_that_moves_between_files_and_the_database_owes_its_min
     }
 
 
-async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not_of_minimums_and_payments(database):
+async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not_of_minimums_and_payments(
+    database, monkeypatch
+):
     midnight = STARTED // DAY_MS * DAY_MS
     now, parties = midnight + 20 * HOUR_MS, {"customer_account": "acme", "vendor_account": "carrier", "cost": COST}
     plain = answered_call(1, **parties, fee=Decimal(1), tax=Decimal("0.2"), started_at=midnight)
@@ -469,6 +477,7 @@ async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not
     ]  # fmt: skip
     found = await charged_today(SqlStores(database), accounts, now)
     assert found == {"acme": "0.60", "reseller": "0.80", "idle": "0.00", "peer": "0.00", "east": "0.00"}
+    assert await charged_today(SqlStores(database), accounts[:1], midnight) == {"acme": "0.60"}, "it began just now"
     shop = [account("acme", timezone="Etc/GMT+3")]  # its day begins three hours later
     assert await charged_today(SqlStores(database), shop, midnight + 2 * HOUR_MS) == {"acme": "5.60"}
 
@@ -477,6 +486,8 @@ async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not
     assert {each.id: each.charged_today for each in listed} == found | {"carrier": msgspec.UNSET}
     plainly = await list_accounts(office, operator(), ListAccounts())
     assert all(each.charged_today is msgspec.UNSET for each in plainly)
+    monkeypatch.setattr("vosd.admin.consumption._NAMED_AT_MOST", 0)
+    assert await charged_today(SqlStores(database), accounts[:1], now) == {"acme": "0.60"}
 
 
 @pytest.fixture

@@ -57,6 +57,9 @@ def test_with_unchanged_rates_every_charge_and_every_step_is_as_it_was(tmp_path,
     again = catalogue_of(tmp_path)  # of another process, as it were: nothing is shared with the one that rated
     rerating = rerated(calls, again, compares_steps=True)
     assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(calls), 0, 0)
+    charged = next(each for each in calls if each.fee)
+    of_another_rate = charged._replace(fee_breakdown=charged.fee_breakdown.replace("0", "1"))  # as long as the own one
+    assert rerated([of_another_rate], again, compares_steps=True).steps_differ == 1
     document = rerating.to_json(10)
     assert document["charges"] > 2_000
     for row in document["accounts"]:
