@@ -57,7 +57,7 @@ class ByHand:
         self._database = database
 
     def at(self, now=NOW, currency="USD"):
-        accounts = (account("acme", currency=currency), account("other"))
+        accounts = (account("acme", currency=currency), account("other"), account("third"))
         limits = {"confirm_above": Decimal(100), "confirm_above_by": LIMITS}
         return office_on(self._database, *accounts, now=now, **limits)
 
@@ -215,6 +215,10 @@ async def test_two_who_confirm_at_once_book_once_and_one_who_refuses_meanwhile_e
         await by_hand.confirm(other.id, BOB)
     with pytest.raises(WasRefusedError, match="refused by bob: not on the statement"):
         await by_hand.pay("500", reference="bank-2")
+    transfer = await by_hand.move("500")
+    await by_hand.refuse(transfer.id)
+    with pytest.raises(NotWaiting):
+        await by_hand.confirm(transfer.id, BOB)
     assert len(await entries(database)) == 1
 
 
@@ -256,12 +260,15 @@ async def test_an_undo_that_was_refused_stays_so(database, by_hand):
 async def test_what_is_taken_is_checked_when_it_is_confirmed_and_waits_on_where_too_little_is_left(database, by_hand):
     moved = MoveMoney(source="acme", target="other", amount=Decimal(150), reference="move-1")
     waits = await move_money(by_hand.at(), ANN, moved)
+    with pytest.raises(ReferenceTaken):
+        await move_money(by_hand.at(), ANN, msgspec.structs.replace(moved, target="third"))
     with pytest.raises(TooLittleLeft):
         await by_hand.confirm(waits.id, BOB)
     for number in range(2):
         await by_hand.pay("100", reference=f"bank-{number}")
     source, target = await by_hand.confirm(waits.id, BOB)
     assert (source.after, target.after) == ("50.00", "150.00")
+    assert await by_hand.waiting() == []
     refund = await by_hand.pay("120", PaymentType.REFUND, account="other", reference="r")
     assert (await by_hand.confirm(refund.id, BOB))[0].after == "30.00"
     await by_hand.pay("100", reference="bank-3")
