@@ -326,6 +326,8 @@ class Application:
             lambda: self._sender(office, operation, request, is_use=False),
         )
         _require_permission(operation, who)
+        if who.account is not None:  # which may be disabled, or gone
+            office.scope_of(who, was_agent=True)
         return office, who
 
     async def _queued(

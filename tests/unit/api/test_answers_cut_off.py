@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.api import ADMINISTRATOR, AGENT, identify
-from doubles.unasked import UnaskedJobs, UnaskedOffices
+from doubles.unasked import UnaskedJobs, UnaskedOffice, UnaskedOffices
 from structlog.testing import capture_logs
 
 from vosd.admin.agents import MayNotActError
@@ -126,7 +126,7 @@ async def followed(*_: object) -> Trace:
 
 
 def endless_in(operation: Operation) -> Operation:
-    run = {"/audit": endless, "/calls/trace": followed}.get(operation.path)
+    run = {"/audit": endless, "/cdrs": endless, "/calls/trace": followed}.get(operation.path)
     return operation if run is None else msgspec.structs.replace(operation, run=run)
 
 
@@ -164,6 +164,33 @@ async def test_an_answer_ends_when_its_sender_may_not_have_it_any_more_and_not_w
     expect_cut_off(answer)
     assert states == []
     assert [(each["event"], each["path"], each["why"]) for each in log] == [("answer_cut_off", f"/api/v1{path}", why)]
+
+
+class OfficeOfEndedAccount(UnaskedOffice):
+    """An office in which the account of the sender was disabled."""
+
+    def scope_of(self, _who: Principal, **_: object) -> None:
+        raise MayNotActError("account acme is disabled")
+
+
+class OfficesOfEndedAccount(UnaskedOffices):
+    """Opens that office."""
+
+    async def open(self, *_: object, **__: object) -> UnaskedOffice:
+        return OfficeOfEndedAccount()
+
+
+@pytest.mark.parametrize("form", [NDJSON, CSV])
+async def test_an_answer_ends_when_the_account_of_its_sender_is_disabled(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CHECK_S", 0.01)
+    application = Application(OfficesOfEndedAccount(), identify, Routes(map(endless_in, OPERATIONS)), UnaskedJobs())
+    headers = {"Authorization": f"Bearer {AGENT}acme", "Accept": form}
+    with capture_logs() as log:
+        (answer,) = await answers(application, "/cdrs", headers)
+    expect_cut_off(answer)
+    assert [(each["event"], each["why"]) for each in log] == [("answer_cut_off", "may_not_act")]
 
 
 async def test_the_streams_of_one_sender_share_its_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
