@@ -648,6 +648,32 @@ async def test_a_payment_between_the_last_look_of_a_close_and_its_refund_is_told
         assert (await close_account(later, operator(), order)).paid_out == "5.00"
 
 
+async def test_an_account_that_a_colleague_pays_out_meanwhile_is_closed_and_no_refund_of_more_is_advised(
+    office: Office, socket: Path
+) -> None:
+    await pay(office)
+    order = CloseAccount(account="acme", pay_out=True)
+    asked: list[int] = []
+
+    async def withdrawn(_order: BeginWithdrawal) -> Withdrawal:
+        asked.append(1)
+        if len(asked) == 1:
+            later = office_on(office.stores.database, *ACCOUNTS, now=NOW + 1, socket=socket)
+            assert (await close_account(later, operator("bob"), order)).paid_out == "10.00"
+        return Withdrawal()
+
+    switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, {})
+    async with (
+        switch.answers(RefreshOverrides, OrderDone())
+        .answers(RefreshBalances, OrderDone())
+        .answers(BeginWithdrawal, withdrawn)
+    ):
+        with pytest.raises(MoneyLeftError, match=r"acme is closed, .* 10\.00 was not paid out") as raised:
+            await close_account(office, operator(), order)
+        assert "force" not in str(raised.value)
+        assert (await close_account(office, operator(), order)).balance == "0.00"
+
+
 async def test_an_account_that_was_closed_before_stays_closed_where_it_gets_more_than_one_person_pays_out(
     with_accounts: Callable[..., Office], socket: Path
 ) -> None:

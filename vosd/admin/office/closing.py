@@ -26,7 +26,7 @@ from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
 from vosd.invoicing.settlement import whole_units
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import EntryKind, Payment, TooLittleLeft
 
 
 class AccountInUseError(VosError):
@@ -77,7 +77,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         AboveLimitError: a second person has to confirm such a refund.
         MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.
         MoneyLeftError: its balance is below zero, or above and not to be paid out, or a payment waits for a second
-            person; or a payment came between the last look and the refund, and the account is closed.
+            person; or money came or left between the last look and the refund, and the account is closed.
         BalanceMoved: money came between the refund and the rest, and is left on it; try the same again.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
@@ -127,7 +127,13 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
             at_most=-rest if is_zero else None,
             audit=office.audit_line(who, booked, name),
         )
-        receipt = await add_payment(accounts, stores.payments, switch, movement)
+        try:
+            receipt = await add_payment(accounts, stores.payments, switch, movement)
+        except TooLittleLeft as error:  # its remedy is for a refund: a close takes no more than there is
+            raise MoneyLeftError(
+                f"account {name} is closed, and money has left it meanwhile, so that {format_amount(whole)} was not"
+                " paid out: the same order pays out what is left"
+            ) from error
         after, untold = receipt.after, receipt.untold or untold
     if Decimal(after):
         raise MoneyLeftError(
