@@ -129,6 +129,8 @@ class Call:
         if type(message) is OutgoingSuccess:
             if self._is_answer(leg, message):
                 self.board.answer_sent(has_waited=has_waited)
+            elif has_waited and not leg.facts.is_confirmed:
+                self.board.moved(at_once=True)  # to a newcomer (Replaces), with the description that it is sent
         elif type(message) is OutgoingInvite and self.search is not None:
             self.search.invite_left(leg, message, now)
 

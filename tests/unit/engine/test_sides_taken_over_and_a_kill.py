@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from doubles.data.sessions import follows
 from doubles.desk_scene import DESK, TARGET, called, dialled, office, registered
 from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent, OutgoingCall
@@ -116,4 +117,29 @@ def test_a_newcomer_whose_200_had_waited_for_an_rtpengine_when_it_was_written_ma
     assert newcomer.got["INVITE"] == [200]
     scene.hang_up(call, wait_ms=2_000)
     assert newcomer.is_over
+    scene.expect_nothing_left()
+
+
+@pytest.mark.parametrize("side", ["called", "calling"])
+def test_a_newcomer_is_sent_descriptions_of_the_same_origin_after_a_kill_behind_its_200(
+    tmp_path: Path, side: str
+) -> None:
+    """Those that followed were of the address of the other side, and strict phones refused them."""
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = KilledScene(tmp_path, office(media=media), rtpengines=VirtualRtpEngines(20))
+    desk, mate = registered(scene)
+    if side == "called":
+        other, replaced = called(scene, desk)
+    else:
+        replaced = dialled(scene, desk, TARGET)
+        (other,) = scene.vendor.calls
+    newcomer = mate.call(DESK, Intent(headers=(f"Replaces: {replaced.replaces}",)))
+    scene.wire.run_until(lambda: newcomer.final == 200)
+    scene.wire.run_for(10)
+    before = newcomer.theirs
+    scene.kill(20, then_ms=1_000)
+    scene.propose(other, "a=sendonly")
+    assert "a=sendonly" in newcomer.theirs
+    assert follows(before, newcomer.theirs)
+    scene.hang_up(other, wait_ms=2_000)
     scene.expect_nothing_left()
