@@ -1,6 +1,7 @@
 """One switch at a time runs on a database, and what the database says of itself tells when it has lost commits."""
 
 import asyncio
+import os
 
 import msgspec
 import pymysql
@@ -8,13 +9,16 @@ import pytest
 from doubles.data.records import answered_call, refused_call
 from doubles.memory import MemoryLease
 from doubles.migrated import migrate_on_server
+from doubles.mysql import PROGRAM
 from sqlalchemy import make_url
 
 from vosd.cdr.lease import Claimant, LeaseHeld
-from vosd.storage import schema
+from vosd.cdr.ports import StoreUnavailable
+from vosd.storage import engines, schema
 from vosd.storage.database import Database
 from vosd.storage.driver_errors import SchemaOutdated
 from vosd.storage.lease import SqlLease, last_holder
+from vosd.storage.migration_lock import alone, check_held
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
 AGAIN = Claimant("sw1", "holder-2", "host-a", 200, "boot/2")
@@ -194,3 +198,39 @@ async def test_of_calls_that_are_booked_none_is_lacking(store):
     asked = [booked, lost, unrecorded, unrecorded_lost, leaves_nothing, refused_call(6)]
     assert await store.books.lacking(asked) == [lost, unrecorded_lost, refused_call(6)]
     assert await store.books.lacking([]) == []
+
+
+@pytest.mark.mariadb
+@pytest.mark.skipif(PROGRAM in os.environ, reason="MySQL ends a session by wait_timeout alone")
+async def test_a_switch_that_is_cut_off_in_the_middle_of_a_renewal_holds_the_database_no_longer(
+    migrated_mariadb, monkeypatch
+):
+    monkeypatch.setattr(engines, "_IDLE_S", 1)
+    statement = f"SELECT value FROM counter WHERE name = '{schema.LEASES}' FOR UPDATE"
+    async with Database(migrated_mariadb) as silent, Database(migrated_mariadb) as database:
+
+        async def renew() -> None:
+            async with silent.writing() as connection:
+                await connection.exec_driver_sql(statement)
+                await SqlLease(database, lambda _: True).hold(AGAIN)
+                await connection.exec_driver_sql("SELECT 1")
+
+        with pytest.raises(StoreUnavailable, match="is the server running"):
+            await renew()
+
+
+@pytest.mark.mariadb
+async def test_what_is_only_read_and_a_lock_of_migrations_may_pause_for_longer(migrated_mariadb, monkeypatch):
+    monkeypatch.setattr(engines, "_IDLE_S", 1)
+    async with (
+        Database(migrated_mariadb) as database,
+        Database(migrated_mariadb) as locking,
+        locking.writing(unhurried=True) as connection,
+        alone(connection, locking.place),
+    ):
+        async with database.reading() as reading:
+            await reading.exec_driver_sql("SELECT value FROM counter")
+            async with database.reading() as waiting:
+                await waiting.exec_driver_sql("SELECT SLEEP(2.5)")
+            await reading.exec_driver_sql("SELECT value FROM counter")
+        await check_held(connection, locking.place)

@@ -34,6 +34,11 @@ _LOOK_UP_S: Final = 1.0
 _LOCK_WAIT_S: Final = 5
 """Longest wait for a row that another transaction holds, where the server's own is 50 s: who waits while it has the
 counter of commits keeps all others from booking."""
+_IDLE_S: Final = 60
+"""Longest pause of a transaction that writes, to MariaDB: a client that is silent for longer was cut off, has lost its
+power or stands still. The server would keep its locks for ``wait_timeout``, eight hours, and with them the lease and
+the counter of commits: no other switch could take the database, and none book. Twice ``PATIENCE_S``.
+"""
 _SESSION_OF_MYSQL: Final = (
     "SET SESSION time_zone = '+00:00', "
     # Strict: an error instead of cut text or a rounded amount. Without NO_BACKSLASH_ESCAPES, because the driver escapes
@@ -152,16 +157,6 @@ def mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asyn
         if error.args and takes_no_changes(error.args[0], str(error)):
             context.is_disconnect = True
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        # The session keeps the level: most transactions have that of the one before, and ask for nothing.
-        writing = connection.get_execution_options().get(WRITING, False)
-        level = "READ COMMITTED" if writing else "REPEATABLE READ"
-        if connection.info.get(_LEVEL) != level:
-            connection.info.pop(_LEVEL, None)  # in doubt until the server has answered
-            connection.exec_driver_sql(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
-            connection.info[_LEVEL] = level
-
     @event.listens_for(engine.sync_engine, "reset")
     def end_what_is_left(connection: Any, _: object, state: PoolResetState) -> None:
         # Instead of SQLAlchemy's own, which asks for the end of a transaction that was committed, too.
@@ -184,6 +179,7 @@ def mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asyn
             raise exc.DisconnectionError
         used_on_until = time.monotonic() + _RENEWED_S
 
+    _set_levels(engine)
     _expect_ends(engine)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -218,6 +214,23 @@ def mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asyn
                 raise DatabaseRefusesUs(message)
 
     return engine
+
+
+def _set_levels(engine: AsyncEngine) -> None:
+    """Give each transaction the isolation of its kind, and one that writes a limit of its pauses."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # The session keeps the level: most transactions have that of the one before, and ask for nothing.
+        writing = connection.get_execution_options().get(WRITING, False)
+        level = "READ COMMITTED" if writing else "REPEATABLE READ"
+        if connection.info.get(_LEVEL) != level:
+            connection.info.pop(_LEVEL, None)  # in doubt until the server has answered
+            connection.exec_driver_sql(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+            dialect: Any = connection.dialect
+            if dialect.is_mariadb:  # what is only read locks no row, and may be summed up for longer
+                connection.exec_driver_sql(f"SET SESSION idle_transaction_timeout = {_IDLE_S if writing else 0}")
+            connection.info[_LEVEL] = level
 
 
 def _expect_ends(engine: AsyncEngine) -> None:
