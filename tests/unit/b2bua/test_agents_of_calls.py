@@ -11,6 +11,7 @@ from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
+from vosd.base.margin import LossGuard
 from vosd.callcontrol.verdicts import verdicts_in
 from vosd.catalogue.overrides import Target
 
@@ -18,7 +19,7 @@ STRICT = rating_policy(hold_time_precision_ms=0)
 LEVELS = ("acme", "reseller", "wholesaler")
 
 
-def content(terms=None, *, prefixes=("44", "44", "44"), prices=("1.20", "0.90", "0.72")):
+def content(terms=None, *, prefixes=("44", "44", "44"), prices=("1.20", "0.90", "0.72"), guard=None):
     terms = terms or {}
     agents = dict(zip(LEVELS, (*LEVELS[1:], None), strict=True))
     accounts = [account(name, rate_group=f"of {name}", agent=agents[name], **terms.get(name, {})) for name in LEVELS]
@@ -26,7 +27,7 @@ def content(terms=None, *, prefixes=("44", "44", "44"), prices=("1.20", "0.90", 
         rate_group(f"of {name}", applied_rate(price, prefix=prefix, policy=STRICT))
         for name, price, prefix in zip(LEVELS, prices, prefixes, strict=True)
     ]
-    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=guard), vendor_gateway(0)]
     return catalogue(gateways, accounts=accounts, rate_groups=groups)
 
 
@@ -59,6 +60,11 @@ def test_every_level_is_charged_by_its_own_rate_in_one_record():
         "wholesaler": Decimal("-0.72"),
         "carriers": Decimal("-0.30"),
     }
+
+
+@pytest.mark.parametrize(("prices", "final"), [(("0.20", "0.20", "0.72"), 200), (("1.20", "0.90", "0.20"), 503)])
+def test_a_vendor_may_cost_no_more_than_the_highest_agent_pays(prices, final):
+    assert refusal_of(scene_of("0.30", "0.30", "9", prices=prices, guard=LossGuard()))[0] == final
 
 
 def test_each_level_is_asked_for_its_own_advance():

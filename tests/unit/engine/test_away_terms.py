@@ -234,6 +234,7 @@ async def test_an_account_may_take_no_calls_while_the_database_is_away(live, ter
     assert answer(PREPAID) is None
     refusal = answer(refusing)
     assert (refusal.reason.text, refusal.status) == ("Overload", 503)
+    assert occupy_payers([PREPAID, refusing], now, live, []).detail.startswith("agent "), "nor those below it"
     await terms.set_away(False)
     assert answer(refusing) is None
 

@@ -17,17 +17,19 @@ from vosd.billing.destinations import DestinationClass, DestinationLimit
 from vosd.callcontrol.admission import Admission
 from vosd.daemon.fraud import SwitchUnderWatch
 from vosd.engine.calls.saved import SavedSwitch
+from vosd.routing.special_numbers import SpecialNumbers
 
 RINGS_MS = 1_000
 
 
-def watched():
+def watched(free=(), **terms):
     """Return a catalogue whose customer has a limit for calls to 44."""
-    limits = (DestinationLimit("uk"),)
+    terms = terms or {"destination_limits": (DestinationLimit("uk"),), "new_destination_alarm": True}
     return catalogue(
         [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
-        accounts=[account("acme", destination_limits=limits, new_destination_alarm=True)],
+        accounts=[account("acme", **terms)],
         destination_classes=(DestinationClass("uk", ("44",)),),
+        special_numbers=SpecialNumbers(free=free),
     )
 
 
@@ -36,6 +38,15 @@ def ticks(scene):
     exchange = scene.exchange
     asyncio.run(SwitchUnderWatch(SimpleNamespace(switch=exchange.switch)).attach(exchange.clock.now()))
     return exchange.switch.live.destinations.of("acme", "uk", exchange.clock.now().wall)
+
+
+def test_calls_are_watched_for_a_limit_or_an_alarm_but_to_free_numbers():
+    terms = {"destination_limits": (DestinationLimit("uk"),)}, {"new_destination_alarm": True}
+    for content, is_watched in (*((watched(**each), True) for each in terms), (watched(("44*",)), False)):
+        scene = Scene(content)
+        scene.begun_call(script=answers(), after_ms=500)
+        (live_call,) = scene.exchange.switch.calls()
+        assert (live_call.call_request.watched is not None) is is_watched
 
 
 @pytest.mark.parametrize("is_answered", [True, False], ids=["talking", "ringing"])
