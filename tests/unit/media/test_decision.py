@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.media.decision import Decision, MediaSide, decide
-from vosd.trunks.media import DEFAULT_MEDIA, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, MediaMode, MediaParameters, MediaSettings
 
 PUBLIC = MediaSide(DEFAULT_MEDIA, is_registered=False, network="192.0.2.1", nat=None, is_private=False)
 LAN = PUBLIC._replace(is_private=True)
@@ -24,6 +24,7 @@ def step(caller: MediaSide, callee: MediaSide, **parameters: bool) -> int:
         (LAN, LAN, (False, 8)),
         (HOME, HOME, (False, 8)),
         (HOME, HOME._replace(nat="203.0.113.10"), (True, 7)),
+        (PUBLIC._replace(settings=MediaSettings(encryption=Encryption.OFF, ice=IceMode.LITE)), PUBLIC, (True, 5)),
     ],
 )
 def test_with_the_defaults(caller, callee, decision):
