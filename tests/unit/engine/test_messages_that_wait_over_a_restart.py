@@ -71,6 +71,20 @@ def test_a_200_that_waited_at_a_kill_is_examined_and_sent_by_the_next_process(sc
     assert is_empty(scene)
 
 
+def test_the_ack_of_a_200_that_waits_at_the_next_process_again_is_taken(scene, keeper):
+    """It was not waited for, and 32 s later the call was ended for want of it."""
+    keeper.treatments = {"200 INVITE": LATE}
+    call = scene.begun_call(script=answers(300), after_ms=500)
+    scene.kill(then_ms=5_000)
+    assert (call.final, keeper.seen.count("200 INVITE")) == (200, 2)
+    scene.wire.run_for(70_000)
+    (there,) = scene.vendor.calls
+    assert (call.is_over, there.is_over) == (False, False)
+    scene.hang_up(call, wait_ms=5_000)
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal"]
+    assert is_empty(scene)
+
+
 def test_a_bye_that_waited_at_a_kill_is_sent_by_the_next_process(scene, keeper):
     keeper.treatments = {"BYE": LATE}
     call, there = scene.talk()

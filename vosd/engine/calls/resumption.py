@@ -201,7 +201,8 @@ class Resumption:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
         for leg in reversed(call.conversation.parties):
-            self._take_as_acknowledged(leg)
+            if not is_awaited or leg is not call.caller.leg:  # else it is sent a 200 now, which may wait at the door
+                self._take_as_acknowledged(leg)
             self._refuse_left(leg)
             self._supervise(leg)
         bridge = call.conversation.bridge
