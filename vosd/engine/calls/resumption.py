@@ -201,7 +201,7 @@ class Resumption:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
         for leg in reversed(call.conversation.parties):
-            if not is_awaited or leg is not call.caller.leg:  # else it is sent a 200 now, which may wait at the door
+            if not is_awaited or leg is not call.caller.leg:  # else it is sent a 200 now, which may have to wait
                 self._take_as_acknowledged(leg)
             self._refuse_left(leg)
             self._supervise(leg)
