@@ -166,7 +166,10 @@ async def test_an_answer_that_is_no_refusal_loses_no_mail_where_another_address_
     assert (logs, postbox.faults) == ([], [])
 
 
-async def test_an_address_that_is_never_taken_and_never_refused_holds_up_no_other(postbox: Postbox) -> None:
+async def test_an_address_that_is_never_taken_and_never_refused_holds_up_no_other(
+    postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "BACK_OFF_S", PATIENCE_S)  # tried again sooner, it might get the connection of the other
     postbox.coming = [(*COMMANDS, "rcpt to:<acme@example.com>", "rset"), addressed("shop")]
     postbox.put_off, postbox.put_off_answer = {"acme@example.com": 1_000}, b"252 perhaps"
     output = AccountMail(ManualClock(), settings_of(postbox), to_the_owner)
