@@ -199,7 +199,7 @@ async def test_the_streams_of_one_sender_share_its_look_ups(monkeypatch: pytest.
     async def look_up(*_: object, is_use: bool, **__: object) -> Principal:
         nonlocal looks
         looks += not is_use
-        if looks > 2:
+        if looks > 2 and not is_use:  # a stream may begin late on a busy machine
             raise UnauthorizedError("the session has ended")
         return Principal(role=Role.OPERATOR, name="t", login="t", means=Means.PAGE, permissions=ALL)
 
