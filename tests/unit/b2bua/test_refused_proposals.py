@@ -6,7 +6,7 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 import pytest
 from doubles.data.sessions import revised
 from doubles.races import UPDATING
-from doubles.sockets.peer import OFFER
+from doubles.sockets.peer import OFFER, Message
 from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import Scene, sides
@@ -18,6 +18,12 @@ from vosd.sip.wire.outgoing import Peer
 
 both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
 both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+
+
+def have_one_session(one: Side, other: Side) -> bool:
+    """Return whether each of both has the other's session but for the version of its origin."""
+    sessions = ((one.mine, other.theirs), (other.mine, one.theirs))
+    return all(alike(mine.encode(), theirs.encode()) for mine, theirs in sessions)
 
 
 # -- refused ------------------------------------------------------------------------------------------------------
@@ -67,8 +73,7 @@ def test_a_2xx_without_an_answer_is_taken_for_one_to_a_refresh_alone(scene, ends
     assert len(asked.asked["INVITE"]) == (method == "INVITE") + (not is_refresh)
     scene.propose(asking, "a=sendonly", method=method)
     assert asking.got[method][1:] == [200]
-    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
-        assert alike(mine.encode(), theirs.encode())
+    assert have_one_session(asking, asked)
     assert scene.finish(call).end_reason == "Normal"
 
 
@@ -210,11 +215,8 @@ def test_a_side_that_knows_our_invite_no_more_refuses_the_change_alone(over_tcp,
     assert scene.finish(call).end_reason == "Normal"
 
 
-@both_sides
-@pytest.mark.parametrize("later_ms", [1_000, 10_000])
-def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_session(over_tcp, side, later_ms):
-    """By RFC 3261 a 2xx ends the transaction of its INVITE; only by RFC 6026 a CANCEL still matches it."""
-    scene = over_tcp
+def cancelled_unknown(scene: Scene, side: str, later_ms: int = 10_000) -> tuple[Side, Side, Side, Message]:
+    """Return the call, who holds, the other side, which has answered 481 to the CANCEL, and its forgotten INVITE."""
     call, there = scene.talk()
     asking, asked = sides(side, call, there)
     asked.will("INVITE", Reply(100))
@@ -223,33 +225,33 @@ def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_s
     lose_connection(scene, asked, tries=1)
     scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
     scene.wire.run_for(later_ms)
+    return call, asking, asked, invite
+
+
+@both_sides
+@pytest.mark.parametrize("later_ms", [1_000, 10_000])
+def test_a_2xx_that_comes_after_a_481_to_its_cancel_leaves_both_sides_with_one_session(over_tcp, side, later_ms):
+    """By RFC 3261 a 2xx ends the transaction of its INVITE; only by RFC 6026 a CANCEL still matches it."""
+    scene = over_tcp
+    call, asking, asked, invite = cancelled_unknown(scene, side, later_ms)
     asked.answer_forgotten(invite, Reply(200))
     scene.wire.run_for(10_000)
     assert asking.got == {"INVITE": [200 if later_ms == 1_000 else 504]}
     assert len(asked.asked["INVITE"]) == (1 if later_ms == 1_000 else 2)
-    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
-        assert alike(mine.encode(), theirs.encode())
+    assert have_one_session(asking, asked)
     assert scene.finish(call).end_reason == "Normal"
 
 
 @both_sides
 def test_a_2xx_that_comes_late_amid_another_change_that_is_refused_leaves_both_sides_with_one_session(over_tcp, side):
     scene = over_tcp
-    call, there = scene.talk()
-    asking, asked = sides(side, call, there)
-    asked.will("INVITE", Reply(100))
-    scene.propose(asking, "a=sendonly")
-    invite = asked.forget_request()
-    lose_connection(scene, asked, tries=1)
-    scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
-    scene.wire.run_for(10_000)
+    call, asking, asked, invite = cancelled_unknown(scene, side)
     asking.will("INVITE", Reply(488, after_ms=2_000))
     scene.propose(asked, "a=inactive")
     asked.answer_forgotten(invite, Reply(200))
     scene.wire.run_for(60_000)
     assert (asking.got, asked.got) == ({"INVITE": [504]}, {"INVITE": [488]})
-    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
-        assert alike(mine.encode(), theirs.encode())
+    assert have_one_session(asking, asked)
     assert scene.finish(call).end_reason == "Normal"
 
 
@@ -257,19 +259,11 @@ def test_a_2xx_that_comes_late_amid_another_change_that_is_refused_leaves_both_s
 def test_a_side_that_has_accepted_late_and_refuses_the_session_in_force_is_offered_it_later(over_tcp, side):
     """That session is the one that it was sent before: only the doubt about the late 2xx says that it is needed."""
     scene = over_tcp
-    call, there = scene.talk()
-    asking, asked = sides(side, call, there)
-    asked.will("INVITE", Reply(100))
-    scene.propose(asking, "a=sendonly")
-    invite = asked.forget_request()
-    lose_connection(scene, asked, tries=1)
-    scene.wire.run_until(lambda: bool(asked.asked["CANCEL"]))
-    scene.wire.run_for(10_000)
+    call, asking, asked, invite = cancelled_unknown(scene, side)
     asked.will("INVITE", *[Reply(491)] * 5)
     asked.answer_forgotten(invite, Reply(200))
     scene.wire.run_for(70_000)
-    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
-        assert alike(mine.encode(), theirs.encode())
+    assert have_one_session(asking, asked)
     assert scene.finish(call).end_reason == "Normal"
 
 
@@ -291,8 +285,7 @@ def test_a_2xx_that_comes_over_another_connection_than_the_lost_one_leaves_both_
     scene.wire.run_for(10_000)
     assert asking.got == {method: [503]}
     assert len(asked.asked[method]) + len(asked.asked["INVITE"]) == (2 if method == "UPDATE" else 4)
-    for mine, theirs in ((asking.mine, asked.theirs), (asked.mine, asking.theirs)):
-        assert alike(mine.encode(), theirs.encode())
+    assert have_one_session(asking, asked)
     assert scene.finish(call).end_reason == "Normal"
 
 

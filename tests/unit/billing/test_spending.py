@@ -28,9 +28,16 @@ def limited(amount: str, action: SpendAction, per: SpendPeriod = HOUR, limit: st
     return acme
 
 
-def talking(acme: AccountCredit, ceiling_s: int = 3_600) -> CallHold:
+def talking(acme: AccountCredit, ceiling_s: int = 3_600, until_s: int = 0) -> CallHold:
     hold = acme.hold(CENT_A_SECOND, 60, ceiling_s)
-    return CallHold([hold], hold.granted_s, ceiling_s)
+    call = CallHold([hold], hold.granted_s, ceiling_s)
+    extend(call, until_s)
+    return call
+
+
+def extend(call: CallHold, until_s: int) -> None:
+    while call.granted_s < until_s:
+        call.extend()
 
 
 def talk_on(acme: AccountCredit, call: CallHold, until_s: int) -> None:
@@ -199,9 +206,7 @@ def test_another_time_zone_leaves_out_what_calls_had_cost_when_its_day_began():
 
 def test_another_time_zone_leaves_out_what_ended_calls_had_cost_before_the_hour():
     acme = limited("50", SpendAction.BLOCK)
-    call = talking(acme)
-    while call.granted_s < 660:
-        call.extend()
+    call = talking(acme, until_s=660)
     acme.spending.roll(NOW + 30_000)
     call.give_back()
     acme.post(Decimal("-6.30"))
@@ -215,8 +220,7 @@ def test_a_vendor_that_is_only_asked_whether_it_could_pay_changes_nothing_of_its
     call = talking(acme, 600)
     vendor = limited("100", SpendAction.BLOCK)
     assert call.join(vendor, CENT_A_SECOND, 60) is None
-    while call.granted_s < 300:
-        call.extend()
+    extend(call, 300)
     vendor.spending.roll(NOW + 30_000)
     before = vendor.spending.parts(HOUR, vendor.reserved)
     assert call.could_join(vendor, CENT_A_SECOND, 60, ("acme", CENT_A_SECOND))
@@ -227,8 +231,7 @@ def test_a_call_that_pays_twice_from_an_account_leaves_out_both_costs_of_before_
     acme = limited("100", SpendAction.BLOCK)
     call = talking(acme, 600)
     assert call.add_agent(acme, CENT_A_SECOND, 60) is None
-    while call.granted_s < 300:
-        call.extend()
+    extend(call, 300)
     acme.spending.roll(NOW + 30_000)
     call.give_back()
     for _ in range(2):
@@ -285,30 +288,20 @@ def test_a_reload_looks_at_some_calls_at_once_and_leaves_out_the_same_in_the_end
     ]
 
 
-def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():
+@pytest.mark.parametrize(
+    ("talks_s", "late_ms", "before"), [(1_200, 540_001, "5.99"), (7_200, 3_600_000 + 540_001, "65.99")]
+)
+def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began(talks_s, late_ms, before):
     acme = limited("100", SpendAction.BLOCK)
-    call = talking(acme)
-    while call.granted_s < 1_200:
-        call.extend()
-    acme.spending.roll(NOW + 30_000 + 540_001)
-    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("12.00") - Decimal("5.99"))
-
-
-def test_an_hour_that_is_begun_an_hour_late_leaves_out_what_calls_had_cost_when_it_began():
-    acme = limited("100", SpendAction.BLOCK)
-    call = talking(acme, 7_200)
-    while call.granted_s < 7_200:
-        call.extend()
-    acme.spending.roll(NOW + 30_000 + 3_600_000 + 540_001)
-    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("72.00") - Decimal("65.99"))
+    talking(acme, 7_200, until_s=talks_s)
+    acme.spending.roll(NOW + 30_000 + late_ms)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, talks_s * Decimal("0.01") - Decimal(before))
 
 
 def test_an_hour_that_begins_before_the_end_of_the_one_before_counts_nothing_twice():
     acme = AccountCredit("acme", None, Decimal(0))
     acme.spending = Spending([], "Australia/Lord_Howe", ms("2026-04-04T14:50"), acme)
-    call = talking(acme)
-    while call.granted_s < 660:
-        call.extend()
+    talking(acme, until_s=660)
     acme.spending.roll(ms("2026-04-04T15:00"))  # 2:00 becomes 1:30
     assert acme.spending.began(HOUR) == ms("2026-04-04T14:30")
     assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("0.60"))
@@ -319,17 +312,14 @@ def test_limits_that_are_removed_and_set_again_count_what_running_calls_cost_in_
     call = talking(acme)
     talk_on(acme, call, 120)
     acme.spending = None
-    while call.granted_s < 600:
-        call.extend()
+    extend(call, 600)
     acme.spending = Spending([], "UTC", NOW + 540_000, acme)
     assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("6.00") - Decimal("0.30"))
 
 
 def test_what_is_left_out_for_a_call_is_left_out_for_no_cost_behind_its_own():
     acme = limited("100", SpendAction.BLOCK)
-    call = talking(acme)
-    while call.granted_s < 600:
-        call.extend()
+    call = talking(acme, until_s=600)
     acme.spending.roll(NOW + 30_000)
     call.give_back()
     for cost in ("-0.10", "-1.00", "-1.00"):
@@ -354,9 +344,7 @@ def test_a_limit_that_a_reload_sets_counts_what_running_calls_cost_in_the_presen
 
 def test_a_clock_that_was_ahead_leaves_out_nothing_of_what_calls_cost_in_its_hour():
     acme = limited("100", SpendAction.BLOCK)
-    call = talking(acme)
-    while call.granted_s < 600:
-        call.extend()
+    talking(acme, until_s=600)
     before = acme.spending.parts(HOUR, acme.reserved)
     for at in (NOW + 3_600_000, NOW + 1):
         acme.spending.roll(at)

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time as clock
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,6 +16,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from doubles.closed import closed
+from doubles.machine_zone import machine_zone
 from doubles.migrated import migrated
 from doubles.writing_verbs import WRITING
 
@@ -84,47 +84,30 @@ def test_no_page_is_wider_than_a_screen(monkeypatch: pytest.MonkeyPatch) -> None
     assert max(map(len, main.get_help(context).splitlines())) <= 80
 
 
-BERLIN = "Europe/Berlin"
+HAVANA, BERLIN = "America/Havana", "Europe/Berlin"
 
 
 @pytest.mark.parametrize(
-    ("said", "utc"),
+    ("zone", "now", "said", "utc"),
     [
-        ("today", "2026-11-21T23:00:00Z"),
-        ("yesterday", "2026-11-20T23:00:00Z"),
-        ("tomorrow", "2026-11-22T23:00:00Z"),
-        ("8h", "2026-11-22T12:00:00Z"),
-        ("30min", "2026-11-22T19:30:00Z"),
-        ("now", "2026-11-22T20:00:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "today", "2026-11-21T23:00:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "yesterday", "2026-11-20T23:00:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "tomorrow", "2026-11-22T23:00:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "8h", "2026-11-22T12:00:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "30min", "2026-11-22T19:30:00Z"),
+        (BERLIN, "2026-11-22T20:00:00Z", "now", "2026-11-22T20:00:00Z"),
+        # a day without midnight begins with its first hour
+        (HAVANA, "2024-03-10T20:00:00Z", "today", "2024-03-10T05:00:00Z"),
     ],
 )
 def test_times_as_people_say_them_name_the_zone(
-    said: str, utc: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    zone: str, now: str, said: str, utc: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now = datetime.fromisoformat("2026-11-22T20:00:00Z").timestamp()
-    monkeypatch.setattr("vosd.cli.arguments._now_s", lambda: now)
-    monkeypatch.setenv("TZ", BERLIN)
-    clock.tzset()
-    try:
+    monkeypatch.setattr("vosd.cli.arguments._now_s", datetime.fromisoformat(now).timestamp)
+    with machine_zone(zone):
         found = MOMENT.convert(said, None, None)
-    finally:
-        monkeypatch.undo()
-        clock.tzset()
     assert found == datetime.fromisoformat(utc).timestamp() * 1_000
     assert "the zone of this machine" in capsys.readouterr().err
-
-
-def test_a_day_without_midnight_begins_with_its_first_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = datetime.fromisoformat("2024-03-10T20:00:00Z").timestamp()
-    monkeypatch.setattr("vosd.cli.arguments._now_s", lambda: now)
-    monkeypatch.setenv("TZ", "America/Havana")
-    clock.tzset()
-    try:
-        found = MOMENT.convert("today", None, None)
-    finally:
-        monkeypatch.undo()
-        clock.tzset()
-    assert found == datetime.fromisoformat("2024-03-10T01:00:00-04:00").timestamp() * 1_000
 
 
 def test_a_duration_in_place_of_a_coming_time_names_the_option_for_it() -> None:

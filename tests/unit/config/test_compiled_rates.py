@@ -3,7 +3,6 @@
 import gc
 import os
 import subprocess
-import time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from threading import Event, Thread
 import pytest
 from doubles.data.builders import rates_in
 from doubles.forked_program import Subprocesses
+from doubles.machine_zone import machine_zone
 
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import RateFile
@@ -402,17 +402,12 @@ def test_a_group_with_mistakes_of_its_own_and_of_its_rows_names_both(deck):
     assert [each.key for each in caught.value.problems] == ["rate_groups[sell].currency"]
 
 
-def test_a_day_of_rates_begins_by_the_zone_of_now_where_another_has_the_same_names(deck, monkeypatch):
+def test_a_day_of_rates_begins_by_the_zone_of_now_where_another_has_the_same_names(deck):
     """As Chicago and Havana have, or one zone before and behind an update of its rules."""
     deck.site.write("sell.csv", "prefix,billing_rate,effective_from\n44,1,\n44,2,2027-03-20\n")
     found = {}
-    try:
-        for rules in ("M3.2.0,M11.1.0", "M4.1.0,M11.1.0"):
-            monkeypatch.setenv("TZ", f"CST6CDT,{rules}")
-            time.tzset()
+    for rules in ("M3.2.0,M11.1.0", "M4.1.0,M11.1.0"):
+        with machine_zone(f"CST6CDT,{rules}"):
             group = deck.load().catalogue.rate_groups["sell"]
-            found[rules] = group.find("44", 1_805_520_600_000).rate.billing_rate  # 2027-03-20T05:30:00Z
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+        found[rules] = group.find("44", 1_805_520_600_000).rate.billing_rate  # 2027-03-20T05:30:00Z
     assert found == {"M3.2.0,M11.1.0": 2, "M4.1.0,M11.1.0": 1}

@@ -1,10 +1,10 @@
 """Rates from YAML and CSV, and the rounding of their group."""
 
-import time
 from decimal import Decimal
 
 import pytest
 from doubles.data.builders import rates_in
+from doubles.machine_zone import machine_zone
 
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
@@ -26,31 +26,21 @@ def test_a_row_keeps_its_price_exactly_as_entered(site):
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
-def test_the_last_day_of_all_ends_what_never_ends(site, monkeypatch, zone):
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        site.write("last.csv", "prefix,billing_rate,effective_to\n44,0.01,9999-12-31\n")
-        row = "{prefix: 44, billing_rate: 1, effective_to: 9999-12-31}"
+def test_the_last_day_of_all_ends_what_never_ends(site, zone):
+    site.write("last.csv", "prefix,billing_rate,effective_to\n44,0.01,9999-12-31\n")
+    row = "{prefix: 44, billing_rate: 1, effective_to: 9999-12-31}"
+    with machine_zone(zone):
         loaded = site.load(f"rate_groups: [{{name: g, rates_file: last.csv}}, {{name: h, rates: [{row}]}}]")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     last = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
     for group in loaded.catalogue.rate_groups.values():
         assert [group.find("4420", wall) is not None for wall in (0, last - 1, last)] == [True, True, False]
 
 
-def test_a_day_without_midnight_begins_with_its_first_hour(site, monkeypatch):
-    monkeypatch.setenv("TZ", "America/Havana")
-    time.tzset()
-    try:
-        rows = "prefix,billing_rate,effective_from,effective_to\n44,1,,2024-03-09\n44,2,2024-03-10,\n"
-        site.write("days.csv", rows)
+def test_a_day_without_midnight_begins_with_its_first_hour(site):
+    rows = "prefix,billing_rate,effective_from,effective_to\n44,1,,2024-03-09\n44,2,2024-03-10,\n"
+    site.write("days.csv", rows)
+    with machine_zone("America/Havana"):
         loaded = site.load("rate_groups: [{name: g, rates_file: days.csv}]")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     group, begin = loaded.catalogue.rate_groups["g"], 1_710_046_800_000  # 2024-03-10T01:00:00-04:00
     assert [group.find("44", wall).rate.billing_rate for wall in (begin - 1, begin)] == [1, 2]
 
