@@ -11,7 +11,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
-from doubles.virtual.vendor import IncomingCall
+from doubles.virtual.vendor import IncomingCall, Script
 from vosd.catalogue.catalogue import Catalogue
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -58,6 +58,18 @@ def dialled(scene: Scene, desk: VirtualPhone, number: str = MATE) -> OutgoingCal
 def blind(side: Side, number: str, *headers: str) -> None:
     """Ask for a transfer to a number."""
     side.ask("REFER", headers=[f"Refer-To: <sip:{number}@{ANYWHERE}>", *headers])
+
+
+def transferring(
+    scene: Scene, script: Script | None = None, after_ms: int = 3_000
+) -> tuple[OutgoingCall, IncomingCall, VirtualPhone]:
+    """Let the desk transfer its caller to its mate; return both sides of the call of the desk, and the mate."""
+    desk, mate = registered(scene)
+    mate.script = script or mate.script
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(after_ms)
+    return call, at_desk, mate
 
 
 def attended(side: Side, other: Side) -> None:

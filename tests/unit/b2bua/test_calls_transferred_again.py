@@ -15,6 +15,7 @@ from doubles.desk_scene import (
     notified,
     office,
     registered,
+    transferring,
 )
 from doubles.keypad_scene import passed_on, press
 from doubles.killed import KilledScene, interrupt
@@ -53,10 +54,7 @@ def running():
 
 def moved_to_mate(scene: Scene) -> tuple[OutgoingCall, IncomingCall, VirtualPhone]:
     """Let the customer call the desk, which moves the call to its mate; return both sides, and the mate."""
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
+    call, _, mate = transferring(scene)
     (at_mate,) = mate.calls
     assert are_connected(call, at_mate)
     return call, at_mate, mate

@@ -18,6 +18,7 @@ from doubles.desk_scene import (
     notified,
     office,
     registered,
+    transferring,
 )
 from doubles.keypad_scene import KEYS, passed_on, press
 from doubles.sockets.loopback import Endpoint
@@ -49,10 +50,7 @@ def records(scene: Scene):
 
 @pytest.mark.parametrize("ends", ["caller", "target", "switch"])
 def test_a_caller_is_connected_with_the_target_and_each_call_is_paid_by_its_own_account(scene, ends):
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(10_000)
+    call, at_desk, mate = transferring(scene, after_ms=10_000)
     assert at_desk.got["REFER"] == [202]
     assert notified(at_desk) == ["100 Trying", "180 Ringing", "200 OK"]
     (target,) = mate.calls
@@ -124,10 +122,7 @@ def test_the_phone_connects_two_callers(scene, first_ends):
 
 
 def test_two_that_were_connected_may_put_each_other_on_hold(scene):
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
+    call, _, mate = transferring(scene)
     (target,) = mate.calls
     for one, other in ((call, target), (target, call)):
         scene.propose(one, "a=sendonly")
@@ -142,11 +137,7 @@ def test_two_that_were_connected_may_put_each_other_on_hold(scene):
 
 @pytest.mark.parametrize("script", [refuses(486), refuses(404), RINGS])
 def test_the_phone_has_its_caller_back_where_the_target_is_not_to_be_had(scene, script):
-    desk, mate = registered(scene)
-    mate.script = script
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(35_000)
+    call, at_desk, mate = transferring(scene, script, 35_000)
     assert notified(at_desk)[-1][0] == "4"
     assert (call.is_over, at_desk.is_over) == (False, False)
     scene.propose(call, "a=sendonly")
@@ -160,11 +151,7 @@ def test_the_phone_has_its_caller_back_where_the_target_is_not_to_be_had(scene, 
 
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_phone_that_hangs_up_before_the_target_answers_leaves_the_caller_to_it(scene, is_answered):
-    desk, mate = registered(scene)
-    mate.script = answers(2_000) if is_answered else refuses(486, after_ms=2_000)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(500)
+    call, at_desk, _ = transferring(scene, answers(2_000) if is_answered else refuses(486, after_ms=2_000), 500)
     scene.hang_up(at_desk, wait_ms=500)
     call.propose("a=sendonly")  # no other side can take it now
     press(scene, call, "5")
@@ -180,11 +167,7 @@ def test_a_phone_that_hangs_up_before_the_target_answers_leaves_the_caller_to_it
 
 @pytest.mark.parametrize("has_left", [True, False])
 def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, has_left):
-    desk, mate = registered(scene)
-    mate.script = RINGS
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, at_desk, mate = transferring(scene, RINGS, 1_000)
     if has_left:
         scene.hang_up(at_desk, wait_ms=500)
     scene.hang_up(call, wait_ms=3_000)
@@ -226,10 +209,7 @@ def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
 
 def test_a_phone_without_room_for_another_call_transfers_nothing(scene):
     scene = Scene(office(desk={"max_concurrent": 1}))
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, at_desk, mate = transferring(scene, after_ms=1_000)
     (status,) = at_desk.got["REFER"]
     assert status >= 400
     assert (mate.calls, call.is_over) == ([], False)
@@ -257,10 +237,7 @@ def test_a_phone_that_may_not_transfer_gets_403_and_its_keys_go_to_the_caller(te
 def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
     """The account has no money: the transfer is refused, and the incoming call is not concerned."""
     scene = Scene(office(accounts=[account("office")]))
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
+    call, at_desk, mate = transferring(scene)
     assert (at_desk.got["REFER"], mate.calls, call.is_over) == ([402], [], False)
     scene.expect_nothing_left(call)
     assert records(scene)[1].end_reason == "Insufficient Balance"
@@ -288,10 +265,7 @@ def test_a_phone_whose_password_servers_of_radius_judge_has_no_target_called_but
 def test_money_that_runs_out_on_either_side_ends_both_calls(payer):
     poor = account("office", overdraft_limit=Decimal("0.80") if payer == "office" else None)
     scene = Scene(office(accounts=[poor]), balance="0.90" if payer == "acme" else "100")
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(120_000)
+    call, _, mate = transferring(scene, after_ms=120_000)
     (target,) = mate.calls
     assert (call.is_over, target.is_over) == (True, True)
     scene.expect_nothing_left()
@@ -324,10 +298,7 @@ def test_the_target_is_shown_a_number_that_the_phone_may_show(display, shown):
 def test_the_target_is_shown_the_number_of_the_caller_where_the_phone_may_show_that():
     numbers = CallerNumbers(DESK, frozenset({"12025550100"}))
     scene = Scene(office(desk={"caller_numbers": numbers}))
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
+    call, _, mate = transferring(scene)
     assert "sip:12025550100@" in mate.calls[0].invite["From"]
     scene.expect_nothing_left(call)
 
@@ -375,11 +346,7 @@ def test_a_number_that_the_called_side_was_not_shown_is_not_in_its_record_nor_se
 
 
 def test_the_caller_transfers_nothing_while_the_phone_does(scene):
-    desk, mate = registered(scene)
-    mate.script = RINGS
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, *_ = transferring(scene, RINGS, 1_000)
     blind(call, TARGET)
     scene.wire.run_for(1_000)
     assert call.got["REFER"] == [491]

@@ -15,6 +15,7 @@ from doubles.desk_scene import (
     notified,
     office,
     registered,
+    transferring,
 )
 from doubles.keypad_scene import press
 from doubles.killed import KilledScene
@@ -75,11 +76,7 @@ def test_the_two_that_were_connected_go_on(scene, how, kind):
 
 
 def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
-    desk, mate = registered(scene)
-    mate.script = answers(5_000)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, at_desk, mate = transferring(scene, answers(5_000), 1_000)
     restart(scene, "stop")
     scene.wire.run_for(6_000)
     assert notified(at_desk) == ["100 Trying", "180 Ringing", "200 OK"]
@@ -88,11 +85,7 @@ def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
 
 
 def test_a_phone_is_notified_after_a_kill_that_its_transfer_has_failed_and_keeps_its_caller(scene):
-    desk, mate = registered(scene)
-    mate.script = RINGS
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, at_desk, mate = transferring(scene, RINGS, 1_000)
     for _ in range(2):
         restart(scene, "kill")
         assert notified(at_desk) == ["100 Trying", "180 Ringing", "503 Service Unavailable"]
@@ -108,11 +101,7 @@ def test_a_phone_is_notified_after_a_kill_that_its_transfer_has_failed_and_keeps
 
 
 def test_a_caller_whose_phone_had_left_is_released_after_a_kill(scene):
-    desk, mate = registered(scene)
-    mate.script = RINGS
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(1_000)
+    call, at_desk, mate = transferring(scene, RINGS, 1_000)
     scene.hang_up(at_desk, wait_ms=1_000)
     restart(scene, "kill")
     assert (call.is_over, mate.calls[0].is_over) == (True, True)

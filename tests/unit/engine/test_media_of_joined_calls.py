@@ -19,6 +19,7 @@ from doubles.desk_scene import (
     dialled,
     notified,
     registered,
+    transferring,
 )
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER, OFFER
@@ -193,10 +194,7 @@ def test_two_that_a_transfer_connects_stay_direct_where_a_target_that_must_be_re
     )
     engines = VirtualRtpEngines() if engine == "rtpengine" else None
     scene = Scene(content, relay=None if engines else VirtualRelay(), rtpengines=engines)
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
+    call, _, mate = transferring(scene)
     (at_mate,) = mate.calls
     assert are_connected(call, at_mate)
     scene.vendor.script = refuses(486)
