@@ -353,6 +353,11 @@ class Phones:
         request = register_request(contact or f"<sip:{name}@{host}>", expires=expires, cseq=cseq)
         self.table.register(name, RegistrantKind.PHONE, request, Peer(0, host, 5_060), self.clock.now())
 
+    async def restore_from(self, copy):
+        """Take what the copy has, as a start does while the database does not answer."""
+        with copy.instead():
+            await self.table.restore_copy(self.users.get)
+
     def places(self):
         return {(each.name, each.binding.peer.host) for each in self.table.listed()}
 
@@ -378,8 +383,7 @@ async def test_after_a_start_by_the_copy_newer_registrations_of_the_database_sta
     newer = [row("1001", "203.0.113.1", 7_000), row("1002", "203.0.113.2", 7_000), row("1003", "203.0.113.3", 7_000)]
     newer[2] = newer[2]._replace(contact="sip:1003@192.0.2.3")  # its NAT gave it another address
     await database.save(newer, [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     assert phones.places() == {("1001", "192.0.2.1"), ("1003", "192.0.2.3")}
     phones.register("1004", "192.0.2.4")
     phones.register("1003", "192.0.2.3")
@@ -400,8 +404,7 @@ async def test_after_a_start_by_the_copy_a_removal_since_is_written(copy):
     store = beside(copy, database, is_newest=False)
     phones = Phones(store)
     await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     phones.register("1001", "192.0.2.1", expires=0)
     await phones.table.restore(phones.users.get)
     await phones.writer.flush()
@@ -415,8 +418,7 @@ async def test_an_expiry_by_the_copy_removes_no_newer_registration_of_the_databa
     phones = Phones(store)
     await written(store, [phones.row("1001", "192.0.2.1", 60)])
     await database.save([phones.row("1001", "203.0.113.1", 7_000)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     with structlog.testing.capture_logs() as logged:
         phones.clock.move_to(phones.clock.now().mono + 70_000)
         phones.table.expire(phones.clock.now())
@@ -435,8 +437,7 @@ async def test_a_registration_that_only_the_copy_has_ends_when_the_database_is_r
     await written(store, [phones.row("1001", "192.0.2.1", 3_600), phones.row("1002", "192.0.2.2", 3_600)])
     now = [phones.row("1001", "203.0.113.1", 7_000)._replace(slot=1)]
     await database.save(now, [BindingKey("1001", 0), BindingKey("1002", 0)])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     with structlog.testing.capture_logs() as logged:
         await phones.table.restore(phones.users.get)
     assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
@@ -454,8 +455,7 @@ async def test_a_stop_before_the_database_was_read_leaves_it_to_the_next_start(c
     phones = Phones(store)
     await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
     await database.save([phones.row("1003", "203.0.113.3", 7_000)], [BindingKey("1001", 0)])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     phones.register("1002", "192.0.2.2")
     await phones.table.write_all()
     assert await rows_of(database) == {("1003", "203.0.113.3")}
@@ -469,8 +469,7 @@ async def test_a_registration_of_the_database_whose_slot_another_device_got_is_k
     database = MemoryRegistrations()
     store = beside(copy, database)
     phones = Phones(store, most=most)
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     await database.save([phones.row("1001", "203.0.113.1", 7_000)], [])
     phones.register("1001", "192.0.2.9")
     await phones.table.restore(phones.users.get)
@@ -488,8 +487,7 @@ async def test_a_device_that_unregistered_is_not_restored_where_another_one_got_
     row = phones.row("1001", "192.0.2.1", 3_600)
     if not registers_first:
         await written(store, [row])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     if registers_first:
         await database.save([row], [])
         phones.register("1001", "192.0.2.1", cseq=9)
@@ -509,8 +507,7 @@ async def with_slots_of_another_switch(copy, *, by_the_copy):
     await written(store, by_the_copy)
     first, second = phones.row("1001", "203.0.113.2", 7_000), phones.row("1001", "192.0.2.1", 7_000)
     await database.save([first._replace(registered_at=second.registered_at + 5_000), second._replace(slot=1)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     return database, phones
 
 
@@ -558,8 +555,7 @@ async def test_registrations_that_differ_by_device_or_flow_alone_stay_beside_eac
     database = MemoryRegistrations()
     store = beside(copy, database, is_newest=False)
     phones = Phones(store)
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     private = "sip:1001@192.168.1.20"
     await database.save([phones.row("1001", "203.0.113.2", 7_000)._replace(contact=private, **there)], [])
     phones.register("1001", "203.0.113.1", contact=f"<{private}>{here}")
@@ -589,8 +585,7 @@ async def test_what_the_reading_removes_under_the_slot_of_a_device_ends_no_other
     await written(store, copied(*by_the_copy))
     rows = [phones.row("1001", host, left_s) for host, left_s in in_the_database]
     await database.save([row._replace(slot=slot) for slot, row in enumerate(rows)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     for host in registers:
         phones.register("1001", host)
     with structlog.testing.capture_logs() as logged:
@@ -607,8 +602,7 @@ async def test_a_device_in_another_slot_of_the_database_is_not_kept_beyond_the_m
     store = beside(copy, database, is_newest=False)
     phones = Phones(store, most=1)
     await database.save([phones.row("1001", "192.0.2.1", 7_000)._replace(slot=1)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     phones.register("1001", "203.0.113.5")
     await phones.table.restore(phones.users.get)
     await phones.writer.flush()
@@ -621,8 +615,7 @@ async def test_registrations_beyond_a_lowered_most_stay_where_none_is_made_here(
     phones = Phones(store, most=1)
     rows = copied("192.0.2.1", "192.0.2.2")
     await written(store, rows)
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     await phones.table.restore(phones.users.get)
     assert phones.places() == {("1001", "192.0.2.1"), ("1001", "192.0.2.2")}
 
@@ -633,8 +626,7 @@ async def test_a_device_that_the_copy_lacks_and_that_unregisters_stays_away(copy
     store = beside(copy, database, is_newest=False)
     phones = Phones(store)
     await database.save([phones.row("1001", "192.0.2.1", 7_000), phones.row("1002", "192.0.2.2", 7_000)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     phones.register("1001", "192.0.2.1", expires=0, contact=contact)
     with structlog.testing.capture_logs() as logged:
         await phones.table.restore(phones.users.get)
@@ -650,8 +642,7 @@ async def test_a_device_that_unregisters_alone_leaves_the_others_of_its_user(cop
     await database.save(
         [phones.row("1001", "192.0.2.1", 7_000), phones.row("1001", "192.0.2.2", 7_000)._replace(slot=1)], []
     )
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     phones.register("1001", "192.0.2.1", expires=0)
     await phones.table.restore(phones.users.get)
     await phones.writer.flush()
@@ -665,8 +656,7 @@ async def test_phones_that_the_copy_lacked_are_reported_online_and_later_offline
     phones = Phones(store, presence=lambda phone, _place, *, is_online: seen.append((phone, is_online)))
     await written(store, [phones.row("1001", "192.0.2.1", 7_000)])
     await database.save([phones.row("1002", "203.0.113.2", 7_000)], [])
-    with copy.instead():
-        await phones.table.restore_copy(phones.users.get)
+    await phones.restore_from(copy)
     await phones.table.restore(phones.users.get)
     assert seen == [("1002", True)]
     phones.clock.move_to(phones.clock.now().mono + 3_700_000)

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from doubles.data.builders import applied_rate
 from doubles.data.records import answered_call, call_id
 from doubles.ended_calls import ended_call, open_call as rated_call
@@ -130,12 +131,17 @@ def test_a_disk_recovers_only_where_a_file_with_all_calls_has_room(directory, di
     assert not journal.is_overfull
 
 
-def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(directory, disk, logged):
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_start_on_a_full_disk_has_as_much_room_for_ends_as_there_is(directory, disk, logged, is_left):
+    """The blocks of a reserve that is removed go to the program that writes next, such as a database: it is kept."""
     journal = opened(directory)
     for index in range(3):
         journal.answered(open_call(index))
-    (directory / "reserve").unlink()
-    full = disk(RESERVE_BYTES // 2 + 10_000)
+    if is_left:
+        os.truncate(directory / "reserve", RESERVE_BYTES // 2)
+    else:
+        (directory / "reserve").unlink()
+    full = disk(10_000 if is_left else RESERVE_BYTES // 2 + 10_000)
     again = new_journal(directory)
     for call in again.open().open_calls.values():
         again.resumed(call)
@@ -145,24 +151,6 @@ def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(dir
         "journal_reserve_missing", 3, RESERVE_BYTES // 2 // END_BYTES,
     )  # fmt: skip
     assert again.is_overfull
-    full.room = 0
-    for index in range(3):
-        write_ended(again, answered_call(index))
-    assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in range(3)}
-
-
-def test_a_start_keeps_the_reserve_that_it_finds_where_it_cannot_be_enlarged(directory, disk, logged):
-    """The disk is full: the blocks of a file that is removed go to the program that writes next, such as a database."""
-    journal = opened(directory)
-    for index in range(3):
-        journal.answered(open_call(index))
-    os.truncate(directory / "reserve", RESERVE_BYTES // 2)
-    full = disk(10_000)
-    again = new_journal(directory)
-    for call in again.open().open_calls.values():
-        again.resumed(call)
-    again.settle()
-    assert [line["room_for_ends"] for line in logged] == [RESERVE_BYTES // 2 // END_BYTES]
     full.room = 0
     for index in range(3):
         write_ended(again, answered_call(index))

@@ -434,14 +434,19 @@ def response(status, method, via):
     ).encode()
 
 
-@pytest.mark.parametrize(("status", "method"), [(200, "OPTIONS"), (180, "INVITE")])
-async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(opened, connect, vendor, status, method):
-    node = await opened()
-    peer = await connect(node.address())
+async def lost(node, peer):
+    """Return where a request came from over a connection that the peer has closed since."""
     peer.writer.write(OPTIONS)
     _, _, source = await node.ear.message()
     peer.writer.close()
     await until(lambda: node.transports.connections == 0)
+    return source
+
+
+@pytest.mark.parametrize(("status", "method"), [(200, "OPTIONS"), (180, "INVITE")])
+async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(opened, connect, vendor, status, method):
+    node = await opened()
+    source = await lost(node, await connect(node.address()))
     answer = response(status, method, f"192.0.2.1:{vendor.address.port};received=127.0.0.1")
     node.send(answer, source)
     assert await (await vendor.arrival()).read(len(answer)) == answer
@@ -451,11 +456,7 @@ async def test_a_response_whose_connection_is_lost_goes_to_the_port_of_its_via(o
 async def test_a_response_whose_via_has_no_port_that_can_be_is_a_failure_like_any_other(opened, connect):
     """A BYE is carried out in spite of such a Via."""
     node = await opened()
-    peer = await connect(node.address())
-    peer.writer.write(OPTIONS)
-    _, _, source = await node.ear.message()
-    peer.writer.close()
-    await until(lambda: node.transports.connections == 0)
+    source = await lost(node, await connect(node.address()))
     node.send(response(200, "BYE", "127.0.0.1:99999"), source)
     assert await node.ear.failure() == (0, source)
     assert node.transports._flows[0]._unsent == {}
@@ -510,15 +511,11 @@ async def test_no_connection_is_opened_to_an_unknown_source_without_a_call(
     """It could have the switch connect to every port of an address that it shares with others behind NAT."""
     await silent_vendor.listen(host=UNKNOWN_SOURCE)
     node = await opened()
-    peer = await connect(node.address(), UNKNOWN_SOURCE)
-    peer.writer.write(OPTIONS)
-    _, _, source = await node.ear.message()
-    peer.writer.close()
-    await until(lambda: node.transports.connections == 0)
-    lost = source if port == "that of sent-by" else silent_vendor.address
+    source = await lost(node, await connect(node.address(), UNKNOWN_SOURCE))
+    gone = source if port == "that of sent-by" else silent_vendor.address
     answer = response(status, method, f"{UNKNOWN_SOURCE}:{silent_vendor.address.port}")
-    node.send(answer, lost)
-    assert await node.ear.failure() == (0, lost)
+    node.send(answer, gone)
+    assert await node.ear.failure() == (0, gone)
     assert node.transports.connections == 0
     if ends_call:
         node.ear.last_responses.add(answer)
@@ -532,11 +529,7 @@ async def test_no_connection_is_opened_to_an_unknown_source_without_a_call(
 async def test_the_core_sends_the_final_response_to_an_invite_elsewhere(opened, connect, vendor):
     """It waits for an ACK, or for the failure of that connection, too. Nothing is sent to where the peer came from."""
     node = await opened()
-    peer = await connect(node.address())
-    peer.writer.write(OPTIONS)
-    _, _, source = await node.ear.message()
-    peer.writer.close()
-    await until(lambda: node.transports.connections == 0)
+    source = await lost(node, await connect(node.address()))
     with socket.create_server(source) as port:
         node.send(response(486, "INVITE", f"127.0.0.1:{vendor.address.port}"), source)
         assert await node.ear.failure() == (0, source)

@@ -136,13 +136,19 @@ def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer
     assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
 
 
-def test_a_file_that_was_deleted_begins_anew(tmp_path, writer, monkeypatch):
+def begun(tmp_path, writer, monkeypatch):
+    """Return a file, its recording, which has one packet so far, and the thread that writes the next ones."""
     monkeypatch.setattr(module, "time_ns", lambda: 7)
     path = tmp_path / "today" / "call.pcap"
     recording = Recording(path, writer)
     recording.add(b"before", SOURCE, DESTINATION)
     recording.flush()
     second = written_so_far(recording, writer)
+    return path, recording, second
+
+
+def test_a_file_that_was_deleted_begins_anew(tmp_path, writer, monkeypatch):
+    path, recording, second = begun(tmp_path, writer, monkeypatch)
     path.unlink()
     path.parent.rmdir()
     for packet in (b"after", b"later"):
@@ -177,12 +183,7 @@ def test_a_file_whose_disk_is_replaced_begins_anew_and_one_that_is_moved_goes_on
     tmp_path, writer, monkeypatch, is_replaced
 ):
     """A disk that is detached while files of it are open (``umount --lazy``) takes what is written to them."""
-    monkeypatch.setattr(module, "time_ns", lambda: 7)
-    path = tmp_path / "today" / "call.pcap"
-    recording = Recording(path, writer)
-    recording.add(b"before", SOURCE, DESTINATION)
-    recording.flush()
-    second = written_so_far(recording, writer)
+    path, recording, second = begun(tmp_path, writer, monkeypatch)
     before = path.parent.rename(tmp_path / "elsewhere") / path.name
     if is_replaced:
         monkeypatch.setattr(module, "_disk_of", lambda _: recording.disk + 1)
@@ -198,12 +199,7 @@ def test_a_file_whose_disk_is_replaced_begins_anew_and_one_that_is_moved_goes_on
 
 def test_a_file_of_a_disk_that_answers_no_more_begins_anew(tmp_path, writer, monkeypatch):
     """So does one of a server or of FUSE, whose disk was detached: each question about the file is an error."""
-    monkeypatch.setattr(module, "time_ns", lambda: 7)
-    path = tmp_path / "today" / "call.pcap"
-    recording = Recording(path, writer)
-    recording.add(b"before", SOURCE, DESTINATION)
-    recording.flush()
-    second = written_so_far(recording, writer)
+    path, recording, second = begun(tmp_path, writer, monkeypatch)
     path.parent.rename(tmp_path / "gone")
     gone, ways = recording.descriptor, {name: getattr(os, name) for name in ("fstat", "close")}
 
@@ -227,12 +223,7 @@ def test_a_file_of_a_disk_that_answers_no_more_begins_anew(tmp_path, writer, mon
 
 
 def test_a_file_goes_on_whose_place_cannot_be_looked_at(tmp_path, writer, monkeypatch):
-    monkeypatch.setattr(module, "time_ns", lambda: 7)
-    path = tmp_path / "today" / "call.pcap"
-    recording = Recording(path, writer)
-    recording.add(b"before", SOURCE, DESTINATION)
-    recording.flush()
-    second = written_so_far(recording, writer)
+    path, recording, second = begun(tmp_path, writer, monkeypatch)
     moved = path.parent.rename(tmp_path / "elsewhere") / path.name
     path.parent.symlink_to(path.parent)
     recording.add(b"after", SOURCE, DESTINATION)
