@@ -86,6 +86,6 @@ def refusal(wanted_by: Claimant, held_by: Claimant, age_ms: int) -> LeaseHeld:
     return LeaseHeld(message, held_by)
 
 
-def is_free(age_ms: int, *, released: bool, ttl_ms: int) -> bool:
+def is_free(age_ms: int, *, released: bool) -> bool:
     """Return whether a lease of this age has expired; one from far in the future has, too: the clock was set back."""
-    return released or abs(age_ms) > ttl_ms
+    return released or abs(age_ms) > LEASE_MS

@@ -368,6 +368,11 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+_PERIOD_MS: Final = 60_000
+_PLACES_MAX: Final = 3
+"""Places of a host that have a line of their own in a period."""
+
+
 class LogLimiter:
     """Limits repeated events to one line for each key and period, in bounded memory.
 
@@ -376,8 +381,7 @@ class LogLimiter:
 
     _OVERFLOW: Final = ""
 
-    def __init__(self, period_ms: int = 60_000, keys_max: int = 4_096) -> None:
-        self._period_ms = period_ms
+    def __init__(self, keys_max: int = 4_096) -> None:
         self._keys_max = keys_max
         self._last: OrderedDict[str, int] = OrderedDict()
         """Monotonic milliseconds of each key's last line, oldest first."""
@@ -387,7 +391,7 @@ class LogLimiter:
 
     def admits(self, key: str, mono_ms: int) -> bool:
         """Return whether the event of ``key`` at ``mono_ms`` is logged; the caller should count the others."""
-        self._forget_until(mono_ms - self._period_ms)
+        self._forget_until(mono_ms - _PERIOD_MS)
         if key not in self._last and len(self._last) >= self._keys_max:
             key = self._OVERFLOW
         if key in self._last:
@@ -413,9 +417,7 @@ class PlaceLimiter:
 
     _OVERFLOW: Final = ""
 
-    def __init__(self, period_ms: int = 60_000, places_max: int = 3, hosts_max: int = 4_096) -> None:
-        self._period_ms = period_ms
-        self._places_max = places_max
+    def __init__(self, hosts_max: int = 4_096) -> None:
         self._hosts_max = hosts_max
         self._hosts: OrderedDict[str, tuple[int, set[str]]] = OrderedDict()
         """Begin of the period of each host, and its places that have a line; the oldest first."""
@@ -430,17 +432,17 @@ class PlaceLimiter:
 
         Those of a host of which nothing comes in the period behind them are in no line.
         """
-        while self._hosts and next(iter(self._hosts.values()))[0] <= mono_ms - 2 * self._period_ms:
+        while self._hosts and next(iter(self._hosts.values()))[0] <= mono_ms - 2 * _PERIOD_MS:
             self._unlogged.pop(self._hosts.popitem(last=False)[0], None)
         if host not in self._hosts and len(self._hosts) >= self._hosts_max:
             host = self._OVERFLOW
         self._unlogged[host] += 1
         begun, places = self._hosts.get(host, (mono_ms, set()))
-        if begun <= mono_ms - self._period_ms:
+        if begun <= mono_ms - _PERIOD_MS:
             begun, places = mono_ms, set()
             del self._hosts[host]
         self._hosts[host] = begun, places
-        if place in places or len(places) >= self._places_max:
+        if place in places or len(places) >= _PLACES_MAX:
             return 0
         places.add(place)
         return self._unlogged.pop(host)

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, insert, literal_column, select, true, update
 from sqlalchemy.engine import Row
 
-from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
+from vosd.cdr.lease import Claimant, DatabaseState, is_free, refusal
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -103,7 +103,7 @@ async def is_held(connection: AsyncConnection) -> bool:
 
 
 def _is_free(row: Row[Any], now: int) -> bool:
-    return is_free(now - row.renewed_at, released=bool(row.released), ttl_ms=LEASE_MS)
+    return is_free(now - row.renewed_at, released=bool(row.released))
 
 
 async def _locked_identity(connection: AsyncConnection) -> str:

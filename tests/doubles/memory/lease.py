@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from doubles.memory.store import MemoryStore
-from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
+from vosd.cdr.lease import Claimant, DatabaseState, is_free, refusal
 
 
 class MemoryLease:
@@ -34,7 +34,7 @@ class MemoryLease:
         now, holder, node = self._now_ms(), self._holder, claimant.node
         age_ms = now - self._renewed_at
         if holder != claimant:
-            is_held = holder is not None and not is_free(age_ms, released=False, ttl_ms=LEASE_MS)
+            is_held = holder is not None and not is_free(age_ms, released=False)
             if holder is not None and is_held and not self._has_ended(holder):
                 raise refusal(claimant, holder, age_ms)
             self._epochs[node] = self._epochs.get(node, 0) + 1

@@ -217,7 +217,7 @@ def test_an_unknown_level_is_refused() -> None:
 
 
 def test_one_line_for_a_source_and_minute() -> None:
-    seldom = LogLimiter(period_ms=60_000)
+    seldom = LogLimiter()
     assert [seldom.admits("192.0.2.1", at) for at in (0, 1, 59_999, 60_000, 60_001)] == [
         True, False, False, True, False,
     ]  # fmt: skip
@@ -226,7 +226,7 @@ def test_one_line_for_a_source_and_minute() -> None:
 
 def test_places_of_a_host_have_some_lines_a_minute_and_the_others_are_counted() -> None:
     """Each of thousands of telephones behind one NAT had a line."""
-    seldom = PlaceLimiter(period_ms=60_000, places_max=3)
+    seldom = PlaceLimiter()
     assert [seldom.count("192.0.2.1", f"{port}", 10 * port) for port in (1, 1, 2, 3, 4, 5)] == [1, 0, 2, 1, 0, 0]
     assert seldom.count("192.0.2.2", "1", 60) == 1
     assert [seldom.count("192.0.2.1", "5", at) for at in (60_009, 60_010)] == [0, 4]
@@ -235,7 +235,7 @@ def test_places_of_a_host_have_some_lines_a_minute_and_the_others_are_counted() 
 
 
 def test_places_of_more_hosts_than_fit_share_lines_and_bounded_memory() -> None:
-    seldom = PlaceLimiter(period_ms=60_000, places_max=3, hosts_max=10)
+    seldom = PlaceLimiter(hosts_max=10)
     admitted = [host for host in range(1_000) if seldom.count(f"192.0.2.{host}", "", 5)]
     assert admitted == list(range(11))
     assert len(seldom) == 11
@@ -244,7 +244,7 @@ def test_places_of_more_hosts_than_fit_share_lines_and_bounded_memory() -> None:
 
 
 def test_a_scanner_with_many_addresses_shares_one_line_and_bounded_memory() -> None:
-    seldom = LogLimiter(period_ms=60_000, keys_max=10)
+    seldom = LogLimiter(keys_max=10)
     admitted = [key for key in range(1_000) if seldom.admits(f"192.0.2.{key}", 5)]
     assert admitted == list(range(11))
     assert len(seldom) == 11

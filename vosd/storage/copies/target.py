@@ -104,7 +104,7 @@ async def _check_no_switch(connection: AsyncConnection, database: Database) -> N
     clock = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')" if database.is_sqlite else "UTC_TIMESTAMP(3)"
     now = (await connection.execute(select(type_coerce(literal_column(clock), Moment)))).scalar_one()
     for row in await connection.execute(select(schema.lease)):
-        if not is_free(now - row.renewed_at, released=bool(row.released), ttl_ms=LEASE_MS):
+        if not is_free(now - row.renewed_at, released=bool(row.released)):
             holder = Claimant(row.node, row.holder, row.host, row.pid, row.process)
             message = f"{holder} runs on {database.place}, or did {LEASE_MS // 1_000} s ago: stop it first"
             raise DatabaseOccupied(message)
