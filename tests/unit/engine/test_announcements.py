@@ -159,12 +159,15 @@ def test_another_early_dialog_begins_after_early_media_of_the_vendor():
         {"free": 0},
         {"early_media": Passing.STRIP},
         {"announcements": {"Busy": "gone"}},
+        {"has_memory": False},
     ],
-    ids=["no offer", "no codec", "encrypted", "on hold", "no port", "no early media", "no sound"],
+    ids=["no offer", "no codec", "encrypted", "on hold", "no port", "no early media", "no sound", "no memory"],
 )
 def test_a_caller_that_cannot_hear_it_gets_the_code_alone(named):
-    intent = named.pop("intent", None)
+    named = dict(named)
+    intent, has_memory = named.pop("intent", None), named.pop("has_memory", True)
     scene, relay = scene_with(named.pop("announcements", None), **named)
+    relay.has_memory = has_memory
     call = refused(scene, intent=intent)
     scene.wire.run_until(lambda: call.final is not None)
     assert call.statuses == [486]
@@ -181,18 +184,6 @@ def test_an_alarm_says_that_no_port_is_free_for_announcements():
         scene.wire.run_until(lambda: call.final is not None)
     assert [each["ports"] for each in lines if each["event"] == Event.IVR_PORT_EXHAUSTED] == ["40000,40099"]
     scene.close()
-
-
-def test_without_memory_for_a_sound_there_is_the_code_alone():
-    scene, relay = scene_with()
-    relay.has_memory = False
-    call = refused(scene)
-    scene.wire.run_until(lambda: call.final is not None)
-    assert call.statuses == [486]
-    assert relay.open_ports == {}
-    assert counted(scene) == (0, 1)
-    scene.close()
-    assert record(scene).media is None
 
 
 def test_a_sound_that_the_worker_cannot_have_after_all_ends_at_once_and_was_not_played():
@@ -263,23 +254,14 @@ def test_no_sound_lasts_longer_than_half_a_minute():
     assert '"ms":30000' in found.media
 
 
-def test_an_order_ends_it_at_once():
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_an_order_or_a_bye_of_the_caller_ends_it_at_once(is_ordered):
     scene, relay = scene_with()
     call = refused(scene)
     early(scene, call)
-    scene.exchange.end_all(EndReason.SHUTDOWN)
-    scene.wire.run_for(100)
-    assert call.final == 486
-    assert relay.open_ports == {}
-    scene.close()
-
-
-def test_a_bye_of_the_caller_ends_it_at_once():
-    scene, relay = scene_with()
-    call = refused(scene)
-    early(scene, call)
-    scene.hang_up(call, wait_ms=200)
-    assert call.final == 487
+    scene.exchange.end_all(EndReason.SHUTDOWN) if is_ordered else call.hang_up()
+    scene.wire.run_for(200)
+    assert call.final == (486 if is_ordered else 487)
     assert relay.open_ports == {}
     scene.close()
 

@@ -802,23 +802,15 @@ async def test_we_show_our_certificate_to_a_vendor_that_asks(secured, silent_ven
     assert ("DNS", "sip.example.com") in peer.writer.get_extra_info("peercert")["subjectAltName"]
 
 
-async def test_a_vendor_without_tls_is_given_up(secured, silent_vendor, monkeypatch):
-    monkeypatch.setattr(tcp, "HANDSHAKE_S", 0.05)
-    await silent_vendor.listen()
-    node = await secured()
-    node.send(OPTIONS, silent_vendor.address)
-    assert await node.ear.failure() == (0, silent_vendor.address)
-    assert node.transports.connections == 0
-
-
-async def test_a_vendor_that_stays_mute_in_the_handshake_has_failed_before_its_response_timeout(
-    secured, silent_vendor, monkeypatch
+@pytest.mark.parametrize(("handshake_s", "patience_s"), [(0.05, 60.0), (3_600, 0.2)])
+async def test_a_vendor_that_stays_mute_in_the_handshake_is_given_up_also_before_its_response_timeout(
+    secured, silent_vendor, monkeypatch, handshake_s, patience_s
 ):
     """Then its calls go on at the next address, and it counts as unreachable, not as silent."""
-    monkeypatch.setattr(tcp, "HANDSHAKE_S", 3_600)
+    monkeypatch.setattr(tcp, "HANDSHAKE_S", handshake_s)
     await silent_vendor.listen()
     node = await secured()
-    node.ear.patience_s = 0.2
+    node.ear.patience_s = patience_s
     node.send(OPTIONS, silent_vendor.address)
     assert await node.ear.failure() == (0, silent_vendor.address)
     assert node.transports.connections == 0
