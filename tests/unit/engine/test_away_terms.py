@@ -1,5 +1,6 @@
 """Accounts while the database is away: which take no calls, and what the calls of others may cost."""
 
+import asyncio
 from decimal import Decimal
 
 import msgspec
@@ -13,6 +14,7 @@ from vosd.billing.accounts import WhileAway
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import occupy_payers
+from vosd.engine.booking import away_terms
 from vosd.engine.booking.away_terms import REARM_MS, AwayTerms, caps_of
 
 PREPAID = account("prepaid", overdraft_limit=Decimal(0))
@@ -164,6 +166,21 @@ async def test_accounts_that_become_known_in_an_outage_have_their_caps(live, ter
     assert minutes_held(live.credits["prepaid"]) == 0
     await comes_back(terms)
     assert minutes_held(later) == 8
+
+
+async def test_accounts_whose_caps_an_end_that_was_cancelled_took_away_have_them_in_the_next_outage(
+    live, terms, monkeypatch
+):
+    monkeypatch.setattr(away_terms, "ACCOUNTS_AT_ONCE", 1)
+    await terms.set_away(True)
+    ending = asyncio.create_task(terms.set_away(False))
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)
+    await terms.set_away(True)
+    assert {name: minutes_held(live.credits[name]) for name in ("prepaid", "careful", "watched")} == {
+        "prepaid": 5, "careful": 2, "watched": 3,
+    }  # fmt: skip
 
 
 async def test_what_an_earlier_run_owes_counts_in_an_outage_soon_after_the_start(live, terms, bookings, clock):

@@ -198,6 +198,23 @@ async def test_terms_of_an_outage_that_a_start_has_cancelled_are_set_by_the_next
     assert [each.args for each in set_away.await_args_list] == [(True,), (True,)]
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_terms_of_an_outage_that_were_changed_in_part_become_those_of_the_next_look(switch, server, is_away):
+    """Calls were refused and bounded until the next outage, or bounded by nothing in one."""
+    set_away = switch.watch.set_away = AsyncMock()
+    if not is_away:
+        server.is_away = True
+        await switch.watch.look()
+    set_away.side_effect = [asyncio.CancelledError, None]
+    server.is_away = is_away
+    with pytest.raises(asyncio.CancelledError):
+        await switch.watch.look()
+    server.is_away = not is_away
+    await switch.watch.look()
+    assert set_away.await_args.args == (not is_away,)
+    assert switch.watch.report().state == ("well" if is_away else "away")
+
+
 async def test_a_start_without_the_database_is_away_until_it_has_caught_up(tmp_path, server):
     switch = Installation(tmp_path / "late", server)
     server.is_away = True

@@ -99,11 +99,10 @@ class AwayTerms:
                 await asyncio.sleep(0)  # let calls run
 
     async def _release(self) -> None:
-        for count, name in enumerate(self._caps, 1):
-            self._live.credits[name].bound(None)
+        for count in range(1, len(self._caps) + 1):
+            self._live.credits[self._caps.popitem()[0]].bound(None)  # where this is cancelled, the others have theirs
             if count % ACCOUNTS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        self._caps.clear()
         self._reported.clear()
 
 

@@ -161,7 +161,8 @@ class DatabaseWatch(Counting):
         self.note_used: Callable[[], Awaitable[None]] = _nothing_used
         """Called before these balances are read."""
         self.standstill: Final = Standstill(elapsed_ms, self._settle_grants)
-        self._is_away = False
+        self._is_away: bool | None = False
+        """Whether the terms of an outage hold; None = in part, where a start has cancelled a look."""
         self._waits = False
         """Whether the switch has started without the database and uses what was known last."""
         self._known: DatabaseState | None = None
@@ -196,7 +197,7 @@ class DatabaseWatch(Counting):
         if self._regressed is not None:
             return Condition.REGRESSED
         # It has answered again, but calls are taken as in the outage until the balances are read.
-        return Condition.AWAY if self._outage.goes_on or self._is_away or self._waits else Condition.WELL
+        return Condition.AWAY if self._outage.goes_on or self._is_away is not False or self._waits else Condition.WELL
 
     @property
     def was_held_elsewhere(self) -> bool:
@@ -366,7 +367,7 @@ class DatabaseWatch(Counting):
 
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""
-        if self._is_away:
+        if self._is_away is not False:
             await self.note_used()
             try:
                 await self._balances.refresh()
@@ -375,9 +376,10 @@ class DatabaseWatch(Counting):
             await self._note_away(is_away=False)
 
     async def _note_away(self, *, is_away: bool) -> None:
-        if self._is_away != is_away:
+        if self._is_away is not is_away:
+            self._is_away = None  # where a start cancels this, the next look does it again, or the opposite
             await self.set_away(is_away)
-            self._is_away = is_away  # where a start cancels this before, the next look does it again
+            self._is_away = is_away
 
     def _notice(self, why: str | None, known: DatabaseState, seen: DatabaseState) -> None:
         if why is not None:
