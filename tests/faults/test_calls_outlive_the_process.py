@@ -3,6 +3,7 @@
 import signal
 import socket
 import time
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -42,6 +43,29 @@ def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
     assert sorted(record["hangup_source"] for record in records) == ["callee"] * 2 + ["caller"] * 2
     least, most = 1_000 * (hung_up - answered) - 5, 1_000 * (ended - began) + 5  # clocks are cut to the millisecond
     assert all(least <= record["hold_time_ms"] <= most for record in records)
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_a_caller_that_has_not_heard_its_answer_gets_it_at_the_start_and_pays_from_when_it_was_answered(stage):
+    """Nothing that is left says whether the 200 had left. The INVITE that comes again makes no second call."""
+    scene = stage(configuration=CONFIGURATION.replace(TIMERS, "{}"))
+    call = scene.customer.call("4490001", acknowledges=False)
+    eventually(lambda: call.answer is not None, "the answer")
+    answered = time.monotonic()
+    scene.daemon.kill()
+    call.statuses.clear()
+    call.is_acknowledged = True
+    killed = time.monotonic()
+    scene.daemon.start()
+    scene.customer.call_again(call)
+    eventually(lambda: 200 in call.statuses, "the answer again")
+    hung_up = time.monotonic()
+    scene.customer.hang_up(call)
+    [record] = eventually(scene.records, "the record")
+    assert (record["end_reason"], len(scene.vendor.invites)) == ("Normal", 1)
+    assert record["hold_time_ms"] >= 1_000 * (hung_up - answered) - 5
+    times = [datetime.fromisoformat(record[name]) for name in ("answered_at", "acknowledged_at")]
+    assert (times[1] - times[0]).total_seconds() >= killed - answered
     scene.daemon.succeed("ledger", "verify")
 
 
