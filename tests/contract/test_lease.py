@@ -234,3 +234,18 @@ async def test_what_is_only_read_and_a_lock_of_migrations_may_pause_for_longer(m
                 await waiting.exec_driver_sql("SELECT SLEEP(2.5)")
             await reading.exec_driver_sql("SELECT value FROM counter")
         await check_held(connection, locking.place)
+
+
+@pytest.mark.mariadb
+async def test_a_lock_of_migrations_outlasts_a_server_that_ends_idle_sessions_soon(migrated_mariadb):
+    """A restore counts its rows at its end, which takes minutes: with hundreds of millions of calls it was in vain."""
+    async with (
+        Database(migrated_mariadb) as database,
+        Database(migrated_mariadb) as locking,
+        locking.writing(unhurried=True) as connection,
+    ):
+        await connection.exec_driver_sql("SET SESSION wait_timeout = 1")
+        async with alone(connection, locking.place):
+            async with database.reading() as counting:
+                await counting.exec_driver_sql("SELECT SLEEP(2.5)")
+            await check_held(connection, locking.place)
