@@ -99,13 +99,13 @@ def test_a_second_kill_before_anything_happened_books_nothing_twice(doomed: Stag
     callee = doomed.number("4410")
     source = doomed.endpoint_of("acme")
     with (
-        doomed.vendor(Vendor("carrier-a", "answers"), callee, calls=20, options=("-nr",), trace=False),
+        doomed.vendor(Vendor("carrier-a", "answers"), callee, calls=None, options=("-nr",), trace=False),
         doomed.caller(
             Caller("hangs_up", {"talk_ms": "60000"}),
             callee,
             source,
-            calls=20,
-            options=("-r", "100", *NEVER_RETRANSMIT),
+            calls=None,  # a busy machine may not answer one before it is given up: others follow
+            options=("-r", "100", "-l", "20", *NEVER_RETRANSMIT),
             trace=False,
         ) as callers,
     ):
@@ -120,5 +120,5 @@ def test_a_second_kill_before_anything_happened_books_nothing_twice(doomed: Stag
     records = booked(doomed, answered)
     times_booked = Counter(record["sip_call_id_in"] for record in records)
     assert set(times_booked.values()) == {1}
-    assert {record["end_reason"] for record in records} == {"Lost"}
+    assert {record["end_reason"] for record in records if record["sip_call_id_in"] in answered} == {"Lost"}
     doomed.daemon.succeed("ledger", "verify")
