@@ -7,10 +7,12 @@ The workers of a run fork from one process. The first worker that needs it start
 holds the pipe which keeps it alive.
 """
 
+import ctypes
 import fcntl
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,14 +28,26 @@ _SEARCHED: Final = "PYTHONPATH"
 _RUN: Final = "PYTEST_XDIST_TESTRUNUID"
 """Variable of the environment of a worker with the name of its run."""
 _SERVER: Final[Any] = forkserver._forkserver
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def forked(run: Callable[..., None], *arguments: Any) -> ForkServerProcess:
-    """Start a process that runs ``run`` and ends; it is killed when this one ends."""
+    """Start a process that runs ``run`` and ends; it is killed when this one ends, however that ends."""
     provide_server()
-    process = _CONTEXT.Process(target=run, args=arguments, daemon=True)
+    process = _CONTEXT.Process(target=_run, args=(run, *arguments), daemon=True)
     process.start()
     return process
+
+
+def _run(run: Callable[..., None], *arguments: Any) -> None:
+    """Run it, and be killed with the process that forks: a test that was killed leaves no switch on its ports.
+
+    That ends with the last that holds its pipe, which each forked process is given as well.
+    """
+    os.close(_SERVER._forkserver_alive_fd)
+    _SERVER._forkserver_alive_fd = None
+    assert ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0
+    run(*arguments)
 
 
 def provide_server() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ for _ in sys.stdin:
     print(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[1], flush=True)
     process.kill()
     process.join()
+"""
+KILLED = """\
+import time
+from doubles import forked
+forked._CONTEXT.set_forkserver_preload([])
+print(forked.forked(time.sleep, 600).pid, flush=True)
+time.sleep(600)
 """
 PATIENCE_S = 60.0
 
@@ -83,3 +91,19 @@ def test_workers_of_a_run_fork_from_one_process_that_outlives_the_first_of_them(
 
 def test_another_run_forks_from_another_process(worker: Callable[[str], Worker]):
     assert worker("one").forks_from() != worker("other").forks_from()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_what_was_forked_ends_with_a_worker_that_is_killed(tmp_path: Path, ending: signal.Signals):
+    """A switch that runs on would hold its ports and its database."""
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(doubles.__file__).parents[1])}
+    del environment["PYTEST_CURRENT_TEST"]
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, env=environment) as worker:
+        assert worker.stdout is not None
+        ended, watched = os.pidfd_open(int(worker.stdout.readline())), select.poll()
+        worker.send_signal(ending)
+        watched.register(ended, select.POLLIN)
+        is_ended = watched.poll(1_000 * PATIENCE_S)
+        signal.pidfd_send_signal(ended, signal.SIGKILL) if not is_ended else None
+    os.close(ended)
+    assert is_ended
