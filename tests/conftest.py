@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from multiprocessing.util import Finalize
@@ -62,7 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     All processes of a run have the priority of those that give way to calls. These stood still beside the others: one
     that waits for a report, an import or the API waits no longer than for the switch.
+
+    SIGTERM ends a run as Ctrl-C does, with its fixtures: it would leave MariaDB running otherwise.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     keep(config)
     config.stash[_DIRECTORY] = write_in_memory()

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,18 @@ import scratch
 from scratch import remove_what_has_ended, write_in_memory
 
 NEVER_A_PROCESS = 2**31
+ENDED = """\
+import os, signal, pytest
+from pathlib import Path
+
+@pytest.fixture
+def server():
+    yield
+    Path("stopped").touch()
+
+def test_that_is_ended(server):
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
 
 
 def run_of(number: int, process: int, root: Path) -> Path:
@@ -93,3 +106,13 @@ def test_runs_of_two_containers_with_one_number_have_a_directory_each(tmp_path, 
         made.add(write_in_memory())
     assert made == {*tmp_path.glob(f"vosd-tests-{os.getpid()}-*")}
     assert len(made) == 2
+
+
+def test_a_run_that_is_ended_by_sigterm_stops_what_its_fixtures_have_started(tmp_path):
+    (tmp_path / "test_ended.py").write_text(ENDED)
+    environment = os.environ | {"PYTHONPATH": str(Path(scratch.__file__).parent), "TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "conftest", "test_ended.py"], cwd=tmp_path, env=environment, check=False
+    )
+    assert ended.returncode == pytest.ExitCode.INTERRUPTED
+    assert (tmp_path / "stopped").exists()
