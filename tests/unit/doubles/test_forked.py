@@ -25,11 +25,11 @@ for _ in sys.stdin:
     process.join()
 """
 KILLED = """\
-import time
+import signal
 from doubles import forked
 forked._CONTEXT.set_forkserver_preload([])
-print(forked.forked(time.sleep, 600).pid, flush=True)
-time.sleep(600)
+print(forked.forked(signal.pause).pid, flush=True)
+signal.pause()
 """
 PATIENCE_S = 60.0
 
