@@ -1,11 +1,15 @@
 """Messages that wait at the door of a leg while the process is killed, stopped or replaced (ADR 117)."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.killed import KilledScene
 from doubles.successor import replace_node
-from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import answers, refuses
+
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 LATE = Treatment(2_000, longest_ms=3_000)
 NEVER_AND_NEEDED = Treatment(longest_ms=3_000, may_leave=False)
@@ -82,6 +86,23 @@ def test_the_ack_of_a_200_that_waits_at_the_next_process_again_is_taken(scene, k
     assert (call.is_over, there.is_over) == (False, False)
     scene.hang_up(call, wait_ms=5_000)
     assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal"]
+    assert is_empty(scene)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_call_that_ends_while_its_200_waits_at_the_next_process_again_is_paid_for(tmp_path, side):
+    """Its caller had that 200 before the kill; it was recorded as never answered, and cost nothing."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = KilledScene(tmp_path, catalogue(trunks, media=media), rtpengines=VirtualRtpEngines(60))
+    call = scene.answered_call(script=answers(30), talk_ms=100)
+    (there,) = scene.vendor.calls
+    scene.kill(3_000, then_ms=3_020)
+    (call if side == "caller" else there).hang_up()
+    scene.wire.run_for(5_000)
+    assert (call.is_over, there.is_over) == (True, True)
+    (record,) = scene.exchange.sink.records
+    assert (record.end_reason, record.billed_seconds) == ("Normal", 4)
     assert is_empty(scene)
 
 

@@ -203,6 +203,8 @@ class Resumption:
         for leg in reversed(call.conversation.parties):
             if not is_awaited or leg is not call.caller.leg:  # else it is sent a 200 now, which may have to wait
                 self._take_as_acknowledged(leg)
+            elif leg.acceptance is not None and leg.acceptance.retry is None:
+                leg.facts.is_confirmed = True  # the earlier process may have sent it: it is not taken back
             self._refuse_left(leg)
             self._supervise(leg)
         bridge = call.conversation.bridge
