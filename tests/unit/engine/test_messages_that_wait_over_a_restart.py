@@ -91,7 +91,7 @@ def test_the_ack_of_a_200_that_waits_at_the_next_process_again_is_taken(scene, k
 
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_a_call_that_ends_while_its_200_waits_at_the_next_process_again_is_paid_for(tmp_path, side):
-    """Its caller had that 200 before the kill; it was recorded as never answered, and cost nothing."""
+    """It was recorded as never answered, and cost nothing, though the caller had that 200 before the kill."""
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     scene = KilledScene(tmp_path, catalogue(trunks, media=media), rtpengines=VirtualRtpEngines(60))

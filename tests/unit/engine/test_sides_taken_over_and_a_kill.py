@@ -124,7 +124,7 @@ def test_a_newcomer_whose_200_had_waited_for_an_rtpengine_when_it_was_written_ma
 def test_a_newcomer_is_sent_descriptions_of_the_same_origin_after_a_kill_behind_its_200(
     tmp_path: Path, side: str
 ) -> None:
-    """Those that followed were of the address of the other side, and strict phones refused them."""
+    """Later ones were of the address of the other side, and strict phones refused them."""
     media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
     scene = KilledScene(tmp_path, office(media=media), rtpengines=VirtualRtpEngines(20))
     desk, mate = registered(scene)
