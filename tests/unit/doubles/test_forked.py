@@ -104,6 +104,7 @@ def test_what_was_forked_ends_with_a_worker_that_is_killed(tmp_path: Path, endin
         worker.send_signal(ending)
         watched.register(ended, select.POLLIN)
         is_ended = watched.poll(1_000 * PATIENCE_S)
-        signal.pidfd_send_signal(ended, signal.SIGKILL) if not is_ended else None
+        if not is_ended:
+            signal.pidfd_send_signal(ended, signal.SIGKILL)
     os.close(ended)
     assert is_ended

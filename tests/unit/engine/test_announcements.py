@@ -259,7 +259,10 @@ def test_an_order_or_a_bye_of_the_caller_ends_it_at_once(is_ordered):
     scene, relay = scene_with()
     call = refused(scene)
     early(scene, call)
-    scene.exchange.end_all(EndReason.SHUTDOWN) if is_ordered else call.hang_up()
+    if is_ordered:
+        scene.exchange.end_all(EndReason.SHUTDOWN)
+    else:
+        call.hang_up()
     scene.wire.run_for(200)
     assert call.final == (486 if is_ordered else 487)
     assert relay.open_ports == {}
