@@ -64,11 +64,18 @@ class Worker:
 
 
 @pytest.fixture
-def worker() -> Iterator[Callable[[str], Worker]]:
-    with TemporaryDirectory(prefix="forks-") as directory, ExitStack() as running:  # the name of a socket is short
+def short_path() -> Iterator[Path]:
+    """A directory whose name leaves room for that of a socket."""
+    with TemporaryDirectory(prefix="forks-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def worker(short_path: Path) -> Iterator[Callable[[str], Worker]]:
+    with ExitStack() as running:
 
         def begin(run: str) -> Worker:
-            found = Worker(run, Path(directory))
+            found = Worker(run, short_path)
             running.callback(found.end)
             return found
 
@@ -94,9 +101,9 @@ def test_another_run_forks_from_another_process(worker: Callable[[str], Worker])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
-def test_what_was_forked_ends_with_a_worker_that_is_killed(tmp_path: Path, ending: signal.Signals):
+def test_what_was_forked_ends_with_a_worker_that_is_killed(short_path: Path, ending: signal.Signals):
     """A switch that runs on would hold its ports and its database."""
-    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(doubles.__file__).parents[1])}
+    environment = os.environ | {"TMPDIR": str(short_path), "PYTHONPATH": str(Path(doubles.__file__).parents[1])}
     del environment["PYTEST_CURRENT_TEST"]
     with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, env=environment) as worker:
         assert worker.stdout is not None
