@@ -17,8 +17,11 @@ LOCK_OF_KILLED_S: Final = 2
 """Seconds within which a server notices that a process was killed, and gives up its lock."""
 NAME: Final = "CONCAT('vosd_migrate_', LEFT(SHA2(DATABASE(), 256), 32))"
 """Name of the lock, as SQL: it has 64 characters at most. MySQL has no MD5 from 9.6 on."""
-_LASTING: Final = text("SET SESSION wait_timeout = GREATEST(@@wait_timeout, 3600)")
-"""A restore asks for nothing on the connection of the lock while it counts the rows of a large table."""
+_LASTING: Final = text("SET SESSION wait_timeout = CAST(GREATEST(@@wait_timeout, 3600) AS UNSIGNED)")
+"""A restore asks for nothing on the connection of the lock while it counts the rows of a large table.
+
+The cast is for MySQL: the greater of a variable and a number is a DECIMAL there, which the variable refuses.
+"""
 _LOCK: Final = text(f"SELECT GET_LOCK({NAME}, {LOCK_OF_KILLED_S})")
 _UNLOCK: Final = text(f"DO RELEASE_LOCK({NAME})")
 _IS_HELD: Final = text(f"SELECT IS_USED_LOCK({NAME}) = CONNECTION_ID()")
