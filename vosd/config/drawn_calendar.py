@@ -22,9 +22,8 @@ def drawn_calendar(name: str, keys: Mapping[str, Any], config: Path, zone_variab
         ConfigError: they have mistakes.
     """
     problems = ProblemList()
-    drawn = ObjectVersion(
-        kind=CALENDARS, name=name, version=1, body=json.dumps(keys), begins_at=0, made_at=0, operator=""
-    )
+    body = json.dumps(keys, default=str)  # a number with a point came as Decimal
+    drawn = ObjectVersion(kind=CALENDARS, name=name, version=1, body=body, begins_at=0, made_at=0, operator="")
     written = read_calendars(document_of([drawn], config, _NO_VARIABLES, problems), problems).written
     made = [calendar(each, zone_variable, problems) for each in written.values()]
     if problems.has_errors:

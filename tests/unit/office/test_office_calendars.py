@@ -2,6 +2,7 @@
 
 import threading
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ async def test_mistakes_are_at_their_keys_and_show_no_variable_of_the_environmen
         await drawn(office, {"timezone": "${SECRET_OF_THE_SWITCH}", "entries": [{"from": "09:00"}]})
     assert "hunter-2" not in str(refused.value)
     assert "calendars[office].entries[0]" in str(refused.value)
+    with pytest.raises(ConfigError, match="entries"):
+        await drawn(office, {"entries": [Decimal("1.5")]})
     with pytest.raises(OrderError, match="expected a day"):
         await drawn(office, OFFICE, first="tomorrow")
     with pytest.raises(OrderError, match="expected a day"):
