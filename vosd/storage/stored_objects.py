@@ -118,7 +118,7 @@ class SqlObjects(SqlStore):
         async with self._database.reading(unhurried=True) as connection:
             while page := (await connection.execute(name.where(following).limit(at_once))).all():
                 last = page[-1] if kind is None else (kind, *page[-1])
-                part = following & ~_follows(*last) & (_row.begins_at <= at)
+                part = following & _up_to(*last) & (_row.begins_at <= at)
                 rows = await connection.execute(select(_table).where(part).order_by(_row.kind, _row.name))
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
                 if len(found) >= most or len(page) < at_once:
@@ -216,6 +216,11 @@ async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion]
 def _follows(kind: str, name: str) -> ColumnElement[bool]:
     """Select what comes after an object by kind and name."""
     return (_row.kind > kind) | ((_row.kind == kind) & (_row.name > name))
+
+
+def _up_to(kind: str, name: str) -> ColumnElement[bool]:
+    """Select an object and what comes before it by kind and name; of a negated condition MySQL makes no range."""
+    return (_row.kind < kind) | ((_row.kind == kind) & (_row.name <= name))
 
 
 def _changed(since: tuple[int, int], at: int) -> Select[Any]:
