@@ -2,7 +2,7 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
-from doubles.data.sessions import revised
+from doubles.data.sessions import follows, revised
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
@@ -155,4 +155,22 @@ def test_a_fork_that_an_rtpengine_encrypts_agrees_anew_only_where_another_was_sh
     else:
         assert asked == [False, False, False]
         assert given(engines)[-1] == (RtpAnswer, 31_000)
+    scene.finish(call)
+
+
+def test_a_caller_is_offered_other_ports_in_the_session_of_the_fork_that_it_was_shown_before():
+    """They had the origin of the fork that was shown last: strict callers refuse that, and hear nothing more."""
+    engines = VirtualRtpEngines()
+    scene = stage(engines)
+    other = Script((Line(500, 183, OTHER.replace("o=- 1 1 ", "o=- 2 1 "), KNOWS_UPDATE, True),))
+    scene.vendor.script = Script((SETTLES, Line(2_000, 200)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    answered(scene, call)
+    before = call.theirs
+    engines.lose("one")
+    for _ in range(10):
+        scene.poll_rtpengines(wait_ms=1_000)
+    assert call.theirs != before
+    assert follows(before, call.theirs)
+    assert "o=- 1 " in call.theirs
     scene.finish(call)

@@ -364,6 +364,10 @@ class MediaKeeper:
         theirs, media = author.facts.media, reader.facts.media
         if theirs is None or media is None or not (theirs.ports and media.ports):
             return
+        caller, callee = author.call.caller, author.call.callee
+        has_returned = callee is not None and callee.fork_key(callee.fork_shown) in (caller.shown or {})
+        if has_returned:
+            self._sessions.return_to_dialog(author, theirs)
         if theirs.before_offer is not None:
             return  # its UPDATE, which has no response yet, has a later description, and connects the two
         session = bytes(as_reached(author.sessions.remote, reader))
@@ -381,8 +385,6 @@ class MediaKeeper:
         if media.before_offer is not None:
             return  # the answer to an UPDATE of the gateway will connect them
         is_terminated = media.is_terminated or theirs.is_terminated
-        caller, callee = author.call.caller, author.call.callee
-        has_returned = callee is not None and callee.fork_key(callee.fork_shown) in (caller.shown or {})
         if not is_terminated or (caller.progress.is_settled and has_returned):  # else the latest answer has its keys
             self._go_on(author, reader)
 

@@ -262,6 +262,15 @@ class RelayedSessions:
             session = media.said = succeeding(session, before)
         return session
 
+    def return_to_dialog(self, leg: Leg, media: LegMedia) -> None:
+        """Number the next descriptions of a caller from those of a fork that it was shown before (RFC 3264 section 8).
+
+        The latest one with ports is that of another fork, in another dialog.
+        """
+        if media.said:
+            said = from_address(bytes(leg.sessions.said), media.origin, keeps_user=not media.is_unnamed)
+            media.said = succeeding(media.said, said)
+
     def _note_origin(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> None:
         """Note what is in the origin line of a leg's descriptions, from its first one on.
 
