@@ -51,6 +51,7 @@ def test_the_account_whose_money_ends_a_call_is_named(balances, said):
     call = held(acme)
     call.add_agent(reseller, CENT_A_SECOND, 60)
     call.join(carrier, HALF_A_CENT, 60)
+    call.answered(2_000)
     while call.extend():
         assert call.used_up == ""
     assert call.used_up == said
@@ -221,6 +222,16 @@ def test_the_time_before_our_200_is_rounded_as_the_vendor_bills_it(precision_ms,
     assert call.granted_s == 60 - lead_s
 
 
+def test_an_account_that_is_customer_and_vendor_pays_for_the_time_before_our_200_too():
+    both = credit("both", "1.01")
+    call = held(both)
+    call.join(both, HALF_A_CENT, 60)
+    call.answered(2_000)
+    while call.extend():
+        pass
+    assert (call.granted_s, both.available) == (66, Decimal("0.01")), "one more second costs 0.015"
+
+
 @pytest.mark.parametrize("has_agent", [False, True])
 def test_one_account_may_be_customer_and_vendor_of_a_call(has_agent):
     both = credit("both", "0.92")
@@ -236,7 +247,7 @@ def test_one_account_may_be_customer_and_vendor_of_a_call(has_agent):
 
 
 def test_both_sides_are_granted_a_cycle_that_is_paid_although_their_account_fell_below_its_limit():
-    both = credit("both", "1.00")
+    both = credit("both", "1.01")
     call = CallHold([both.hold(applied_rate("0.60", 7), 60, HOUR)], 60, HOUR)
     assert call.join(both, applied_rate("0.30", 7), 60) is None
     both.committed(Decimal("-3.00"), seq=1)

@@ -122,6 +122,17 @@ def test_the_smaller_of_money_and_limit_ends_a_call():
     assert call.granted_s == 80
 
 
+def test_the_limit_that_ends_a_call_is_named_and_no_other():
+    acme = limited("1.19", SpendAction.HANG_UP)
+    limits = (HOUR, "0.10", SpendAction.EVENT), (DAY, "9", SpendAction.HANG_UP), (HOUR, "1.19", SpendAction.HANG_UP)
+    each_of = [SpendLimit(per, Decimal(amount), action) for per, amount, action in limits]
+    acme.spending = Spending(each_of, "UTC", NOW, acme)
+    call = talking(acme)
+    while call.extend():
+        pass
+    assert call.used_up.startswith("account acme may spend 1.19 USD per hour: ")
+
+
 @pytest.mark.parametrize(("amount", "lasts_s"), [("40", 10_800), ("30", 30 + 3_000)])
 def test_a_long_call_ends_only_in_an_hour_that_costs_as_much(amount, lasts_s):
     """It costs 36.00 an hour, and began 30 s before the first; the minute that it holds then counts there."""

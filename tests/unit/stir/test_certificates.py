@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual, with_exponent
 
 from vosd.stir.certificates import CHAIN_MAX, NAMES_MAX, TrustError, TrustStore, read_revoked, read_roots
@@ -74,6 +75,12 @@ def test_what_is_no_certificate_of_a_signer_is_not_trusted(terms):
     key_and_chain = sti.certificate_only(**terms)
     with pytest.raises(UnsupportedCredentialError):
         sti.trust().certified(key_and_chain, VIRTUAL_NOW_MS)
+
+
+def test_a_signer_may_say_that_it_is_no_authority():
+    no_authority = {ExtensionOID.BASIC_CONSTRAINTS.dotted_string: b"\x30\x00"}
+    sti, _ = usual()
+    assert sti.trust().certified(sti.certificate_only(extensions=no_authority), VIRTUAL_NOW_MS).authorities
 
 
 def test_a_certificate_of_another_authority_is_not_trusted():
@@ -209,6 +216,7 @@ def test_the_lists_of_rfc_8226_are_read():
     assert found.covers("12125551213")
     assert not found.covers("121255512130")
     assert not found.covers("2155551200")
+    assert not NumberRange("99", 2).covers("100"), "one more is of another length"
 
 
 def test_a_long_list_is_read():

@@ -152,6 +152,7 @@ MALFORMED: list[tuple[dict[str, Any], dict[str, Any], type[IdentityError]]] = [
     ({}, {"attest": None}, InvalidIdentityError),
     ({}, {"origid": None}, InvalidIdentityError),
     ({"ppt": "div"}, {}, InvalidIdentityError),
+    ({"ppt": "div"}, {"div": {"tn": "1", "uri": "sip:a@b"}}, InvalidIdentityError),
 ]
 
 
@@ -195,6 +196,7 @@ def test_a_token_of_another_type_is_left_alone():
     header, claims = (text.replace("shaken", "rcd") for text in OF_RFC_8588)
     assert read(whole(header, claims, HEADER["x5u"], ppt="rcd"), NOTHING) is None
     assert read(whole(header, claims, HEADER["x5u"]), NOTHING) is None
+    assert read("..c;info=<https://a.example/b>;ppt=rcd", NOTHING) is None, "in compact form"
 
 
 def test_parameters_may_stand_in_any_order_with_blanks_and_quotes():

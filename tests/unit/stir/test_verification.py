@@ -85,11 +85,13 @@ def test_a_caller_without_number_has_no_signature():
         passports_of(shaken(), caller="anonymous")
 
 
-def test_a_certificate_that_is_missing_or_wrong_is_the_fault_of_the_call():
+def test_a_certificate_that_is_missing_or_wrong_is_the_fault_of_the_call_until_there_is_another():
     signature = read_signature(SignedCall((shaken(),), "1215", "1212"), VIRTUAL_NOW_MS, TERMS, NUMBERING)
-    for found in ({}, {signature.addresses[0]: StaleDateError("x")}):
-        with pytest.raises(IdentityError):
+    (address,) = signature.addresses
+    for found, fault in (({}, "not had in time"), ({address: StaleDateError("of yesterday")}, "of yesterday")):
+        with pytest.raises(IdentityError, match=fault):
             confirm(signature, found, VIRTUAL_NOW_MS)
+    assert confirm(signature, {address: CERTIFIED}, VIRTUAL_NOW_MS).attestation == "A"
 
 
 @pytest.mark.parametrize(
