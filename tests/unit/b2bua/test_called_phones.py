@@ -17,6 +17,7 @@ from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.gateways import Address
 
 NUMBER = "44201"
 HOME = Endpoint("203.0.113.66", 41_234)
@@ -95,6 +96,19 @@ def test_the_offline_gateway_is_tried_after_a_phone_that_does_not_answer_to_anyt
     scene.exchange.telephone(NUMBER, HOME, script=SILENT).register()
     record = finish(scene, called(scene))
     assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [(NUMBER, 0), ("vendor-0", 200)]
+
+
+def test_the_search_for_a_vendor_begins_when_the_phones_have_been_tried():
+    both = tuple(Address(each.host, each.port) for each in VENDORS[:2])
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, addresses=both)]
+    phones = (phone(NUMBER, offline_gateway="vendor-0"),)
+    scene = Scene(catalogue(known, phones=phones, search_ms=2_000, max_attempts=2))
+    scene.exchange.telephone(NUMBER, HOME, script=SILENT).register()
+    scene.vendor.script = refuses(503)
+    record = finish(scene, called(scene))
+    assert [(attempt.gateway, attempt.code) for attempt in record.attempts] == [
+        (NUMBER, 0), ("vendor-0", 503), ("vendor-0", 200)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("code", [486, 600, 603])

@@ -13,7 +13,7 @@ from doubles.successor import replace_node
 from doubles.virtual import vendor
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -24,6 +24,7 @@ from vosd.engine.settings import CallReportState
 from vosd.sdp.media import media_of
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dids import Did
+from vosd.trunks.gateways import Address
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
 
@@ -206,18 +207,21 @@ def test_a_refusal_for_all_places_of_a_phone_leads_to_the_next_phone_of_a_number
 @pytest.mark.parametrize(("count", "calls"), [(25, 0), (12, 1)], ids=["more phones", "an offline gateway"])
 def test_phones_that_ring_together_are_one_attempt_of_a_search(count, calls):
     names = [str(7_000 + index) for index in range(count)]
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, allow_unrated=True)]
+    both = tuple(Address(each.host, each.port) for each in VENDORS[:2])
+    carrier = vendor_gateway(0, allow_unrated=True, addresses=both)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), carrier]
     did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER)
     scene = Scene(catalogue(known, phones=[phone(name, offline_gateway="vendor-0") for name in names], dids=[did]))
     for index, name in enumerate(names):
         script = answers(500) if index == 24 else refuses(404, 200)
         scene.exchange.telephone(name, Endpoint(PLACES[0].host, 42_000 + index), script=script).register()
+    scene.vendor.script = refuses(503)
     call = scene.begun_call(Intent(), callee=NUMBER, after_ms=100)
     if calls:
         replace_node(scene)  # it has no registrations: none is asked for any more
     scene.wire.run_until(lambda: call.final == 200)
-    assert len(scene.vendor.calls) == calls
-    assert len(finish(scene, call).attempts) == count + calls
+    assert [len(each.calls) for each in scene.vendors[:2]] == [calls, calls]
+    assert len(finish(scene, call).attempts) == count + 2 * calls
 
 
 def test_the_record_has_the_product_of_the_phone_that_answered():
