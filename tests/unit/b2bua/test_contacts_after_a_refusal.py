@@ -134,6 +134,14 @@ def test_a_routing_number_alone_is_no_other_price_where_calls_are_not_rated_by_i
     assert codes(scene, call) == [302, 200]
 
 
+def test_a_contact_without_a_number_is_called_by_the_one_before():
+    scene = redirected_to(f"Contact: <sip:{VENDORS[1]}>")
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    [invite] = scene.vendors[1].received("INVITE")
+    assert invite.start_line == f"INVITE sip:{CALLEE}@{VENDORS[1]} SIP/2.0"
+
+
 def test_a_vendor_may_send_a_call_to_itself_with_the_routing_number_that_it_has_found():
     scene = redirected_to(at(0, 0.9, f"{CALLEE};npdi;rn=44999"))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
