@@ -41,7 +41,7 @@ def flooded(tmp_path: Path) -> Iterator[Stage]:
     A vendor may stand still between 100 and ringing for as long as the machine does not let it run.
     """
     text = configuration("switch.yaml", FLOODED_SWITCH)
-    text = text.replace("name: carrier-a,", "name: carrier-a, progress_timeout: 60,", 1)
+    text = text.replace("name: carrier-a,", "name: carrier-a, response_timeout: 60, progress_timeout: 60,", 1)
     text = text.replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n  overload: {max_lag: 0}\n", "", 1)
     with Daemon(tmp_path, text) as daemon:
         stage = Stage(daemon, FLOODED_SWITCH, Event.SOURCE_BLOCKED, Event.OVERLOAD_BEGINS)

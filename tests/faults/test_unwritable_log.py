@@ -100,7 +100,7 @@ def test_commands_and_the_stop_work_while_the_disk_of_the_log_is_full(stage, tmp
             scene.daemon.succeed("gateway", "block", "carrier", "--for", f"{next(blocks)}h")
             return "No space left" in alarms(scene).get("log_not_written", "")
 
-        eventually(is_full, "the alarm, once the rest of the last block is full")
+        eventually(is_full, "the alarm, once the rest of the last block is full", looks=100)
         scene.daemon.succeed("reload")
         scene.daemon.succeed("gateway", "unblock", "carrier")
         (disk / "ballast").unlink()
@@ -170,6 +170,6 @@ def test_the_switch_stops_while_the_pipe_of_the_log_is_full(stage, log_pipe):
         scene.daemon.succeed("gateway", "block", "carrier", "--for", "1h")  # a line
         return "does not read" in alarms(scene).get("log_not_written", "")
 
-    eventually(is_full, "the alarm of a log that is not read")
+    eventually(is_full, "the alarm of a log that is not read", looks=100)
     assert stopped(scene) == 0
     assert log_pipe.read(), "the reader is there until the end"
