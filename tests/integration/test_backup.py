@@ -114,7 +114,7 @@ def tables_at_once(monkeypatch) -> None:
     async def made(connection, revision):
         assert revision == newest_revision()
         await connection.exec_driver_sql("COMMIT")
-        await asyncio.to_thread(migrate_on_server, str(connection.engine.url))
+        await asyncio.to_thread(migrate_on_server, connection.engine.url.render_as_string(hide_password=False))
 
     monkeypatch.setattr(restore, "upgrade", made)
 
