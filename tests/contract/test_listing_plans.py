@@ -43,6 +43,8 @@ CALLS: Final = 4_000
 LIMIT: Final = 20
 OLD: Final = 200
 """Calls of the oldest time with a number and a reason that no later call has: what is met last on a walk by time."""
+HILLS: Final = 501
+"""Every so many calls one is to an area that no other is to."""
 LONG: Final = 3_000
 NEWEST: Final = 500
 _AT_ONCE: Final = 2_000
@@ -58,7 +60,8 @@ def _call(index: int):
         end_reason="Loop" if is_old else "Normal",
         postings=(),
     )
-    return msgspec.structs.replace(record, sip_call_id_out=f"out-{index}")
+    area = "hills" if index % HILLS == 7 else record.rate_area
+    return msgspec.structs.replace(record, sip_call_id_out=f"out-{index}", rate_area=area)
 
 
 async def _fill(url: str) -> None:
@@ -224,6 +227,32 @@ async def test_a_page_of_many_customers_reads_one_entry_of_each_beside_the_first
         read = sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
     assert keys == []
     assert read <= 3 * NEWEST + 10 * len(silent)
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize(
+    ("criteria", "found"), [({}, 5), ({"answered": True}, 5), ({"area": "hills"}, 4), ({"answered": False}, 0)], ids=str
+)
+async def test_a_page_of_many_customers_is_of_their_first_calls_that_fit(
+    database, monkeypatch, criteria, found, oldest_first
+):
+    """Some are searched at a time: more of them where few calls fit, and none that cannot have a call of the page."""
+    monkeypatch.setattr(listing, "FIRST_SEARCHED", 3)
+    for module in (listing, queries_module):
+        monkeypatch.setattr(module, "CUSTOMERS_APART", 4)
+        monkeypatch.setattr(module, "CUSTOMERS_NAMED", 8)
+    odd = frozenset(f"customer-{number}" for number in range(1, 50, 2))
+    wanted = CallFilter(limit=5, customers=odd, oldest_first=oldest_first, **criteria)
+    statements: list[str] = []
+    async with database.reading() as connection:
+        event.listen(connection.sync_connection, "before_cursor_execute", lambda *each: statements.append(each[2]))
+        keys = await queries_module._keys(connection, wanted)
+    fitting = [index for index in range(1, CALLS, 2) if "area" not in criteria or index % HILLS == 7]
+    first = fitting[:found] if oldest_first else fitting[::-1][:found]
+    assert [key.call_id for key in keys] == [call_id(index) for index in first]
+    of_the_first_calls, first_call_of_each, one_after_the_other, the_others = 1, 4, 2, 3
+    needed = of_the_first_calls + first_call_of_each + one_after_the_other
+    assert len([each for each in statements if each.startswith("SELECT")]) == needed + (the_others if found < 5 else 0)
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

@@ -9,6 +9,7 @@ database.
 
 The calls of many customers are searched among the first calls, too, and then by the index of those customers whose
 first call comes first, some of them at a time: with each part the page has a last call, up to which the next are read.
+Where a criterion without an index leaves few calls, all calls of many customers are read at a time.
 
 Neither calls sold below cost, nor answered ones, nor those of an area, of a type of rates, of a currency, of a final
 code or of the side that ended them have an index: they are looked for among those that the other criteria leave.
@@ -53,7 +54,7 @@ def listed_keys(wanted: CallFilter) -> Select[Any]:
     database would use no index, or lose the order.
     """
     table = schema.cdr
-    hide_order = _seeks_number(wanted)
+    hide_order = _seeks_number(wanted) or are_many(wanted)
     arms = [
         select(table.c.started_at, table.c.call_id)
         .where(*_at_the_time(wanted, table), *conditions)
@@ -109,18 +110,11 @@ def are_many(wanted: CallFilter) -> bool:
     return is_page and len(wanted.customers or ()) > CUSTOMERS_APART and all(each is None for each in others)
 
 
-def first_of_each(wanted: CallFilter, customers: Collection[str]) -> Select[Any] | None:
+def first_of_each(wanted: CallFilter, customers: Collection[str]) -> Select[Any]:
     """Return the statement for customers with the moment of the first call of each in the order of a listing.
 
-    It is one entry of an index for each. The calls of a page are among those of as many customers as it has rows, of
-    those that come first. None where a criterion without an index is given, which this call may not fit.
+    It is one entry of an index for each, so no criterion without an index is looked at: none that fits is before it.
     """
-    unindexed = (
-        wanted.area, wanted.rate_type, wanted.currencies, wanted.vendor_currencies, wanted.answered,
-        wanted.sip_code, wanted.hangup_source, wanted.loss or None,
-    )  # fmt: skip
-    if any(each is not None for each in unindexed):
-        return None
     cdr = schema.cdr
     named = union_all(*(select(literal(as_stored(name)).label("name")) for name in customers)).subquery("named")
     order, _ = in_order(wanted, cdr)

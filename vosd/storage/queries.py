@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 
 from vosd.base.ids import bounds, shortened
+from vosd.base.parts import in_parts
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
@@ -183,32 +184,35 @@ async def _keys(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row
 
 
 async def _keys_in_parts(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
-    """Return the keys of a listing of many customers; some of these are searched at a time."""
-    customers = await _first_customers(connection, wanted)
+    """Return the keys of a listing of many customers; some of these are searched at a time.
+
+    Those whose first call comes first are searched first: the page is complete when it is full and the first calls of
+    the others come behind its last one. As many as the page has rows fill it, unless a criterion has no index: all
+    calls of the others may have to be read then, which is faster for more of them at a time.
+    """
+    customers = await _by_first_call(connection, wanted)
     keys: list[Row[Any]] = []
-    for start in range(0, len(customers), CUSTOMERS_APART):
-        part = replace(wanted, customers=frozenset(customers[start : start + CUSTOMERS_APART]))
+    apart, others = customers[: wanted.limit], customers[wanted.limit :]
+    for some in (*in_parts(apart, CUSTOMERS_APART), *in_parts(others, CUSTOMERS_NAMED)):
+        part = replace(wanted, customers=frozenset(name for _, name in some))
         if len(keys) == wanted.limit:
-            part = within(part, keys[-1].started_at)
+            first, last = some[0][0], keys[-1].started_at
+            if first > last if wanted.oldest_first else first < last:
+                break
+            part = within(part, last)
         keys += (await connection.execute(listed_keys(part))).all()
         keys.sort(key=lambda key: (key.started_at, key.call_id), reverse=not wanted.oldest_first)
         del keys[wanted.limit :]
     return keys
 
 
-async def _first_customers(connection: AsyncConnection, wanted: CallFilter) -> list[str]:
-    """Return those of the customers of a listing that may have calls of the page, where that can be seen, else all."""
-    customers = sorted(wanted.customers or ())
+async def _by_first_call(connection: AsyncConnection, wanted: CallFilter) -> list[tuple[int, str]]:
+    """Return the customers of a listing that have calls at its time, with the moment of the first, in its order."""
     found: list[tuple[int, str]] = []
-    for start in range(0, len(customers), CUSTOMERS_NAMED):
-        statement = first_of_each(wanted, customers[start : start + CUSTOMERS_NAMED])
-        if statement is None:
-            return customers
-        found += [(first, name) for name, first in await connection.execute(statement) if first is not None]
-    found.sort(reverse=not wanted.oldest_first)
-    # of several that begin in the same millisecond, each may be the one
-    last = found[wanted.limit - 1][0] if len(found) > wanted.limit else None
-    return [name for number, (first, name) in enumerate(found) if number < wanted.limit or first == last]
+    for some in in_parts(sorted(wanted.customers or ()), CUSTOMERS_NAMED):
+        rows = await connection.execute(first_of_each(wanted, some))
+        found += [(first, name) for name, first in rows if first is not None]
+    return sorted(found, reverse=not wanted.oldest_first)
 
 
 def _together(keys: Sequence[Row[Any]]) -> str:
