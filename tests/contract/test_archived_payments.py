@@ -283,7 +283,9 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run,
     await pay(database, 64, reference=f"invoice/{made[2].number} return", kind=EntryKind.REFUND, amount=Decimal(-1))
     await pay(database, 110, amount=Decimal(1))
     await pay(database, 111, reference=f"invoice/{{{made[1].id}}}", amount=Decimal(2))
-    await pay(database, 112, kind=EntryKind.ADJUSTMENT, amount=Decimal(-15))
+    await pay(database, 112, kind=EntryKind.ADJUSTMENT, amount=Decimal(-5))
+    for_customer = f"invoice/{made[2].number}"  # the number of an invoice of the account that gets the money
+    await pay(database, 112, kind=EntryKind.TRANSFER, reference=for_customer, amount=Decimal(-10))
     await pay(database, 113, kind=EntryKind.REFUND, amount=Decimal(-2))  # of what was paid by name
     if late:
         await pay(database, -30, amount=Decimal(late))

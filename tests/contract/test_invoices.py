@@ -78,11 +78,13 @@ from vosd.admin.office.payments import (
     ListWaitingPayments,
     MoveMoney,
     PaymentType,
+    UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
     list_waiting_payments,
     move_money,
+    undo_payment,
 )
 from vosd.admin.office.principal import OrderError
 from vosd.admin.office.report_sums import AddUpCalls, add_up_calls
@@ -909,6 +911,32 @@ async def test_the_invoices_that_a_file_of_payments_names_are_looked_up_at_once(
     text = "\n".join(["account,amount,reference", "idle,1,bank 7", *lines])
     await read_payments(site.office, operator(), ReadPayments(content=text))
     assert asked == [{"acme", "shop"}]
+
+
+@pytest.mark.parametrize("has_other_number", [False, True])
+async def test_what_an_agent_pays_for_a_customer_is_nothing_of_its_own_invoice(
+    database: Database, has_other_number: bool
+) -> None:
+    """Its entry has the reference of the customer's: by the number of an own invoice that one would be overdue."""
+    site = Site(database, *ACCOUNTS[:2], msgspec.structs.replace(ACCOUNTS[2], overdraft_limit=None), *ACCOUNTS[3:])
+    calls = [call(1, "shop", at("2026-10-05"), *SELL[0])]
+    if has_other_number:
+        calls.append(call(2, "acme", at("2026-10-05"), *SELL[0]))
+    await SqlBooks(database).book(calls)
+    await site.run("2026-10", "2026-11-02")
+    (own,), (sold,) = await site.listed(account="reseller"), await site.listed(account="shop")
+    assert (own.number != sold.number) is has_other_number
+    await pay_invoice(site.office, operator(), PayInvoice(id=own.id))
+    paid = await pay_invoice(site.office, agent("reseller"), PayInvoice(id=sold.id))
+    assert isinstance(paid, tuple)
+
+    async def states() -> list[InvoiceState]:
+        return [(await site.listed(account=name))[0].state for name in ("reseller", "shop")]
+
+    assert await states() == [InvoiceState.PAID, InvoiceState.PAID]
+    assert paid[0].id is not None
+    await undo_payment(site.office, operator(), UndoPayment(id=paid[0].id))
+    assert await states() == [InvoiceState.PAID, InvoiceState.OPEN]
 
 
 def test_a_payment_for_an_invoice_takes_no_money() -> None:

@@ -167,6 +167,14 @@ def named_invoice(reference: str) -> str:
     return reference.removeprefix(REFERENCE).partition(" ")[0]
 
 
+def without_invoice(reference: str) -> str:
+    """Return the reference of money without the invoice that it names; that of an undo stays one."""
+    if not named_invoice(reference):
+        return reference
+    entry = undone_entry(reference)
+    return "" if entry is None else f"{UNDO}{entry}"
+
+
 def name_in_reference(invoice: Owed, owed: Sequence[Owed]) -> str:
     """Return what names an invoice in references among those of its account, the oldest first.
 

@@ -32,7 +32,16 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.retention import DroppedPeriod, RecordKind
-from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, braced, named_invoice, reference_of_undo, undone_entry
+from vosd.invoicing.settlement import (
+    REFERENCE,
+    UNDO,
+    Credit,
+    braced,
+    named_invoice,
+    reference_of_undo,
+    undone_entry,
+    without_invoice,
+)
 from vosd.storage import schema
 from vosd.storage.among import among
 from vosd.storage.asynchronous import AsyncConnection
@@ -617,19 +626,29 @@ async def _add_credits(
     sums = select(first.c.account, _entry.kind, money_sum(_entry.amount)).select_from(entries)
     sums = sums.group_by(first.c.account, _entry.kind, _entry.amount < ZERO)
     for account, kind, rest in await connection.execute(_by_kind(sums.where(*own, not_(is_listed)))):
-        found[account].append(Credit("", rest, kind == EntryKind.REFUND.value))
+        found[account].append(_credit(kind, "", rest))
     listed = select(*_CREDIT).select_from(entries).where(*own, is_listed).order_by(_entry.account, _entry.seq)
     rows = (await connection.execute(_by_kind(listed))).all()
     older = await _undos_of_older(connection, rows, {each.account: each for each in firsts})
     for row in rows:
-        credit = Credit(row.reference, row.amount, row.kind == EntryKind.REFUND.value, row.id in older)
-        found[row.account].append(credit)
+        found[row.account].append(_credit(row.kind, row.reference, row.amount, undoes_older=row.id in older))
     account_of = {each.id: each.account for each in firsts}
     gone = select(_gone.c.invoice, _gone.c.number, _gone.c.amount).where(_gone.c.invoice.in_(account_of))
     for row in await connection.execute(gone):
         reference = "" if row.number in _NO_NUMBERS else f"{REFERENCE}{row.number}"
         kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
         found[account_of[row.invoice]].append(kept)
+
+
+def _credit(kind: str, reference: str, amount: Decimal, *, undoes_older: bool = False) -> Credit:
+    """Return an entry that is no charge as money of its account.
+
+    A transfer names an invoice of the account that gets the money, also in the entry of the one that gives it.
+    """
+    credit = Credit(reference, amount, kind == EntryKind.REFUND.value, undoes_older)
+    if kind == EntryKind.TRANSFER.value and credit.is_taken_away:
+        return credit._replace(reference=without_invoice(reference))
+    return credit
 
 
 def _by_kind(query: Select[Any]) -> Select[Any]:
@@ -720,12 +739,13 @@ async def _undos_left(
 
 def _kept_under(entry: Row[Any]) -> str:
     """Return the number of the invoice that an entry names, or the word of ``_NO_NUMBERS`` for one that names none."""
-    named = named_invoice(entry.reference)
+    credit = _credit(entry.kind, entry.reference, entry.amount)
+    named = named_invoice(credit.reference)
     if named and len(named) <= schema.INVOICE_NUMBER_LENGTH:
         return named
-    if entry.kind == EntryKind.REFUND.value:
+    if credit.is_refund:
         return _REFUNDS
-    return _AWAY if Credit(entry.reference, entry.amount).is_taken_away else ""
+    return _AWAY if credit.is_taken_away else ""
 
 
 def _live() -> Any:
