@@ -206,6 +206,13 @@ class TestZeroHoldTime:
         record = scene.close()
         assert (record.hold_time_s, record.billed_seconds, record.recorded) == (0, 5, False)
 
+    def test_a_second_of_talk_that_no_one_pays_for_leaves_one(self):
+        free = [rate_group(name, applied_rate("0")) for name in ("sell", "buy")]
+        scene = Scene(usual_catalogue(record_zero_hold_time=False, rate_groups=free))
+        called(scene, intent=Intent(hang_up_after_ms=1_000))
+        record = scene.close()
+        assert (record.hold_time_s, record.postings, record.recorded) == (1, (), True)
+
     def test_a_call_that_costs_something_leaves_one(self):
         scene = Scene(usual_catalogue(record_zero_hold_time=False))
         called(scene, intent=Intent(hang_up_after_ms=1_000))

@@ -21,6 +21,7 @@ from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing import pipeline
 from vosd.routing.pipeline import RouteChoice, RouteRequest
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 NOW = 1_790_000_000_000
@@ -130,7 +131,7 @@ def test_a_phone_and_an_account_without_rate_group_have_no_terms():
 
 
 def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
-    """Also where a gateway has rates of its own, and where there are none."""
+    """Also where a gateway has rates of its own, and where there are none, as for an announcement."""
     groups = [builders.rate_group("buy", applied_rate("0.60")), builders.rate_group("own", applied_rate("0.30"))]
     usual = routing_gateway("usual", account="carrier")
     special = routing_gateway("special", account="carrier", rate_group="own")
@@ -138,15 +139,18 @@ def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
         [usual, special], accounts=[account("carrier", rate_group="buy")], rate_groups=groups
     )
     vendors = LiveVendors(catalogue, LiveState())
-    gateways = [usual, routing_gateway("1001", account=None), special]
+    tape = replace(usual, name="tape", sound=GatewaySound("other", 1, 480))
+    gateways = [usual, routing_gateway("1001", account=None), special, tape]
     assert vendors.costs(gateways, "4420", NOW, lambda _gateway: "", catalogue.typical_prices.price, 60) == [
         Decimal("0.60"),
         None,
         Decimal("0.30"),
+        None,
     ]
     halved = vendors.costs(gateways, "4420", NOW, lambda _gateway: "", lambda rate, _: rate.price_per_minute / 2, 60)
-    assert halved == [Decimal("0.30"), None, Decimal("0.15")]  # as where prices are converted
-    assert [vendors.terms(each, "4420", NOW, "").group for each in gateways if each.account] == ["buy", "own"]
+    assert halved == [Decimal("0.30"), None, Decimal("0.15"), None]  # as where prices are converted
+    booked = [vendors.terms(each, "4420", NOW, "") for each in gateways]
+    assert [each and each.group for each in booked] == ["buy", None, "own", None]
 
 
 @pytest.mark.parametrize(

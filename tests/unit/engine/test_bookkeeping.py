@@ -387,8 +387,9 @@ def test_the_loss_of_such_an_answer_has_the_currency_of_the_last_agent_though_no
 def test_a_loss_between_currencies_is_that_of_the_exchange_rate_of_the_call():
     euros = msgspec.structs.replace(BUY, currency="EUR")
     known = Currencies([ExchangeRate("EUR", "USD", Decimal("1.1"))])
-    for currencies, loss in ((known, Decimal("0.28")), (Currencies(), None)):
+    for currencies, loss, longer in ((known, Decimal("0.28"), Decimal("0.03")), (Currencies(), None, None)):
         what = journey(ANSWERED, ANSWERED, euros)
         call = opened("sw1", ARRIVAL, APPLICATION, what, recorded=True, currencies=currencies)
         assert call is not None
         assert loss_of(call) == loss
+        assert loss_of(call, 30) == longer, "0.30 dollars and 0.30 euros"
