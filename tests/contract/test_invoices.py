@@ -849,6 +849,18 @@ async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_i
     assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
 
 
+async def test_an_invoice_is_not_paid_by_what_a_payment_below_zero_takes_back_until_that_is_undone(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
+    await site.pay("acme", f"-{issued.gross}", site.now)
+    assert [each.state for each in await site.listed()] == [InvoiceState.OPEN]
+    *_, back = await site.entries("acme")
+    await undo_payment(site.office, operator(), UndoPayment(id=back.id))
+    assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
+
+
 async def test_the_payment_of_an_invoice_is_found_though_a_replica_does_not_have_it_yet(tmp_path: Path) -> None:
     database = Database(migrated(tmp_path / "vosd.db"), replica=migrated(tmp_path / "copy.db"))
     site = Site(database, account("acme", invoice=TERMS))

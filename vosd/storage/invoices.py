@@ -643,11 +643,14 @@ async def _add_credits(
 def _credit(kind: str, reference: str, amount: Decimal, *, undoes_older: bool = False) -> Credit:
     """Return an entry that is no charge as money of its account.
 
-    A transfer names an invoice of the account that gets the money, also in the entry of the one that gives it.
+    A transfer names an invoice of the account that gets the money, also in the entry of the one that gives it. A
+    payment below zero takes one back, as a refund does.
     """
     credit = Credit(reference, amount, kind == EntryKind.REFUND.value, undoes_older)
     if kind == EntryKind.TRANSFER.value and credit.is_taken_away:
         return credit._replace(reference=without_invoice(reference))
+    if kind == EntryKind.PAYMENT.value and credit.is_taken_away:
+        return credit._replace(is_refund=True)
     return credit
 
 
