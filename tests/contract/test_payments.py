@@ -1,6 +1,7 @@
 """Promises of ``SqlPayments``, over memory, SQLite and MariaDB."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,10 +11,15 @@ from contract.conftest import MARIADB
 from doubles.collisions import colliding
 from doubles.data.records import STARTED, answered_call
 from doubles.ledger_entries import entries_of
+from doubles.statements import statements_of
 from sqlalchemy import event
 
+from vosd.base.errors import VosError
 from vosd.cdr.ports import Collided, Standing
 from vosd.storage import payments as payments_module
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.books import SqlBooks
 from vosd.storage.driver_errors import BalanceTooLarge, ContentRefused
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
@@ -28,6 +34,8 @@ from vosd.storage.ports import (
     TooLittleLeft,
 )
 from vosd.storage.queries import SqlQueries
+from vosd.storage.validity import SqlValidity
+from vosd.storage.verify import verify_ledger
 
 
 def payment(amount: str = "5", **changes) -> Payment:
@@ -151,6 +159,90 @@ async def test_a_repeated_payment_in_another_currency_is_refused(store):
     await store.payments.add(payment("5", currency="USD"))
     with pytest.raises(OtherCurrency):
         await store.payments.add(payment("5", currency="EUR"))
+
+
+MANY = (
+    payment("1", reference="one", currency="USD"),
+    payment("2", reference="two", currency="USD", extends_days=30, configured_expiry=STARTED),
+    payment("3", reference="one", account="other", memo="'; -- %s", operator="ann"),
+    payment("5", currency="USD"),
+    payment("6", currency="USD"),
+    payment("7", reference="seven", currency="EUR"),
+    payment("1", reference="two", currency="USD"),
+    payment("2", reference="two", currency="USD"),
+    payment("8", account="none", must_exist=True),
+    payment("9", account="shop", must_exist=True, currency="USD", extends_days=30, configured_expiry=STARTED),
+    payment("9", account="shop", must_exist=True, currency="EUR", reference="euros"),
+    payment("9999999999999", reference="large"),
+    payment("3", account="a" * 65),
+    payment("3", account="new "),
+    payment("3", reference="r" * 300),
+    payment("4", account="new", currency="JPY", extends_days=30),
+)
+"""Payments that are booked, repeated or refused, several of an account."""
+
+
+async def _one_by_one(payments: SqlPayments, wanted: Sequence[Payment]) -> list[Receipt | VosError]:
+    outcomes: list[Receipt | VosError] = []
+    for each in wanted:
+        try:
+            outcomes.append(await payments.add(each))
+        except VosError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+async def test_payments_that_are_booked_together_are_answered_as_one_by_one(database):
+    payments, told, left = SqlPayments(database), [], []
+    for prefix, book in (("a-", payments.add_all), ("b-", lambda wanted: _one_by_one(payments, wanted))):
+        await payments.add(payment(account=f"{prefix}acme", currency="USD"))
+        await SqlBooks(database).open_accounts([f"{prefix}shop"])
+        line = AuditLine(STARTED, "ann", "operator", "ann", "terminal", "", "BookPayment", "", "{}")
+        wanted = [
+            replace(each, account=f"{prefix}{each.account}", audit=line._replace(subject=f"{prefix}{number}"))
+            for number, each in enumerate(MANY)
+        ]
+        outcomes = await book(wanted)
+        told.append([
+            str(each).replace(prefix, "") if isinstance(each, VosError) else _money(each) for each in outcomes
+        ])  # fmt: skip
+        entries = [each for each in await entries_of(database) if each.account.startswith(prefix)]
+        rows = sorted((each._replace(id=0, account=each.account[2:]) for each in entries), key=lambda each: each[1:3])
+        expiry = [await SqlValidity(database).expiry(f"{prefix}{name}") for name in ("acme", "shop", "new")]
+        left.append((rows, expiry))
+        again = await book(wanted)
+        assert [each.repeated for each in again if isinstance(each, Receipt)] == [True] * 7
+    assert told[0] == told[1]
+    assert left[0] == left[1]
+    lines = [each.subject for each in await SqlAudit(database).newest(100, oldest_first=True)]
+    assert lines == [f"{prefix}{number}" for prefix in ("a-", "b-") for number in (0, 1, 2, 9, 15)]
+    assert (await verify_ledger(database)).differences == ()
+
+
+async def test_a_trial_of_payments_together_keeps_nothing(database):
+    payments = SqlPayments(database)
+    tried = await payments.add_all(MANY, is_trial=True)
+    assert [each.after for each in tried if isinstance(each, Receipt)][:2] == [Decimal(1), Decimal(3)]
+    assert (await entries_of(database), (await SqlBooks(database).standings()).standings) == ([], {})
+
+
+async def test_a_payment_that_the_database_refuses_takes_none_with_it(database):
+    payments = SqlPayments(database)
+    first, fine, last = await payments.add_all(
+        [payment("1", reference="a"), payment("0.000000001", reference="b"), payment("2", reference="c")]
+    )
+    assert (first.after, type(fine), last.after) == (Decimal(1), ContentRefused, Decimal(3))
+    assert await SqlQueries(database).standing("acme") == Standing(Decimal(3), 2)
+
+
+async def test_payments_take_few_statements_together(database):
+    many = [payment(account=f"c{number}", reference=str(number), currency="USD") for number in range(150)]
+    await SqlBooks(database).open_accounts(
+        [each.account for each in many], dict.fromkeys((each.account for each in many), "USD")
+    )
+    with statements_of(database) as asked:
+        assert not any(each.repeated for each in await SqlPayments(database).add_all(many))
+    assert len(asked) < 15
 
 
 async def test_a_balance_that_no_column_holds_is_refused_by_its_amount_and_books_nothing(database):

@@ -11,7 +11,7 @@ from vosd.cdr.ports import RowsLocked
 from vosd.cli import progress
 from vosd.config.assembly import currencies
 from vosd.config.assembly.currencies import read_currencies
-from vosd.storage import payments
+from vosd.storage import payments_together
 
 BANK = """Kunde;Betrag;Buchungs-ID;Text
 customer-1;"1.234,50";2026-11-03/17;Rechnung 7
@@ -290,14 +290,14 @@ def test_a_file_whose_payments_wait_for_another_transaction_says_so_apart_from_i
 ) -> None:
     file = installation.config.with_name("bank.csv")
     file.write_text("account,amount,reference\ncustomer-1,3,a\n")
-    book, held = payments.book, iter([True])
+    lock, held = payments_together.lock_accounts, iter([True])
 
     async def held_once(*what: Any) -> Any:
         if next(held, False):
             raise RowsLocked("another transaction holds locks")
-        return await book(*what)
+        return await lock(*what)
 
-    monkeypatch.setattr(payments, "book", held_once)
+    monkeypatch.setattr(payments_together, "lock_accounts", held_once)
     imported = installation.vosd("payment", "import", str(file), "--json")
     assert [each["outcome"] for each in json.loads(imported.stdout)] == ["booked"]
     assert imported.stderr == "another transaction holds locks: this waits up to a minute for them\n"

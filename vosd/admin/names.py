@@ -75,10 +75,15 @@ def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
     """Return a configured account; raises UnknownAccountError where it is not configured."""
     account = accounts.get(account_id)
     if account is None:
-        found = near(account_id, accounts)
-        hint = f"did you mean {' or '.join(map(repr, found))}?" if found else "vosd account list names them"
-        raise UnknownAccountError(f"no account {account_id!r} is configured; {hint}")
+        raise unknown_account(accounts, account_id)
     return account
+
+
+def unknown_account(accounts: Mapping[str, Account], account_id: str) -> UnknownAccountError:
+    """Return the error for an account that is not configured, with similar names."""
+    found = near(account_id, accounts)
+    hint = f"did you mean {' or '.join(map(repr, found))}?" if found else "vosd account list names them"
+    return UnknownAccountError(f"no account {account_id!r} is configured; {hint}")
 
 
 def gateway_names(catalogue: "Catalogue") -> frozenset[str]:

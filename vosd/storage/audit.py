@@ -31,16 +31,22 @@ _LENGTHS: Final = {
 
 async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
     """Add a line to the open transaction; None = the change has none, because no person has ordered it."""
-    if line is None:
-        return
-    values = line._asdict()
-    del values["request"], values["job"], values["number"]
-    if line.request is not None:
-        await keep_request(connection, line.request, line.at)
-    if line.job is not None:
-        await keep_commit(connection, line.job, line.at)
-    cut = {name: descriptive(values[name], length) for name, length in _LENGTHS.items()}
-    await connection.execute(insert(_table).values(values | cut))
+    await note_all(connection, [] if line is None else [line])
+
+
+async def note_all(connection: AsyncConnection, lines: Sequence[AuditLine]) -> None:
+    """Add lines to the open transaction by one statement."""
+    rows = []
+    for line in lines:
+        values = line._asdict()
+        del values["request"], values["job"], values["number"]
+        if line.request is not None:
+            await keep_request(connection, line.request, line.at)
+        if line.job is not None:
+            await keep_commit(connection, line.job, line.at)
+        rows.append(values | {name: descriptive(values[name], length) for name, length in _LENGTHS.items()})
+    if rows:
+        await connection.execute(insert(_table), rows)
 
 
 class SqlAudit(SqlStore):

@@ -28,7 +28,7 @@ from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
-from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
+from vosd.storage.rows import Encoding, PreparedCall, Row, ledger_row, prepare
 from vosd.storage.sums import money_sum
 from vosd.storage.types import Unstorable, largest_money, moment_text
 from vosd.storage.writers import CommitOrder, writer_for
@@ -293,7 +293,7 @@ class SqlBooks:
         await self._writer.insert(connection, schema.cdr_charge, charges)
         await self._writer.insert(connection, schema.ledger_entry, entries)
         moved = {name: standing for name, standing in standings.items() if standing != found[name]}
-        await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        await self._writer.save_accounts(connection, account_rows(self._writer.encode, moved, mark))
         return mark, _Committed(standings, rejected, repeated)
 
     def _post(self, batch: Iterable[PreparedCall], standings: dict[str, Standing]) -> list[Row]:
@@ -310,18 +310,6 @@ class SqlBooks:
                 standings[posting.account] = after
         return entries
 
-    def _account_rows(self, standings: Mapping[str, Standing], mark: int) -> list[Row]:
-        encode = self._writer.encode
-        return [
-            (
-                encode.account(account, ACCOUNT_LENGTH),
-                encode.money(standing.balance),
-                encode.number(standing.seq),
-                encode.number(mark),
-            )
-            for account, standing in standings.items()
-        ]
-
 
 class _Committed(NamedTuple):
     standings: dict[str, Standing]
@@ -330,6 +318,19 @@ class _Committed(NamedTuple):
     """Records that were left out of the transaction."""
     repeated: set[str]
     """Ids of calls that were booked already."""
+
+
+def account_rows(encode: Encoding, standings: Mapping[str, Standing], mark: int) -> list[Row]:
+    """Return the rows that bring accounts to their standings, in the commit numbered ``mark``."""
+    return [
+        (
+            encode.account(account, ACCOUNT_LENGTH),
+            encode.money(standing.balance),
+            encode.number(standing.seq),
+            encode.number(mark),
+        )
+        for account, standing in standings.items()
+    ]
 
 
 class LockedAccount(NamedTuple):

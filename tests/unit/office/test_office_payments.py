@@ -53,7 +53,9 @@ from vosd.billing.accounts import DAY_MS
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
-from vosd.control.money import Commitments, ListCommitments
+from vosd.cdr.ports import StoreUnavailable
+from vosd.control.money import Commitments, ListCommitments, RefreshBalances
+from vosd.control.order import OrderDone
 from vosd.storage import schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
@@ -420,6 +422,79 @@ async def test_a_file_of_unknown_accounts_is_refused_by_few_questions(office: Of
     assert faults[-1] == "... and 1982 more"
     assert faults[9] == "line 12: no account 'gone-8' is configured; vosd account list names them"
     assert len(asked) < 20
+
+
+def _lines(count: int) -> tuple[FilePayment, ...]:
+    return tuple(FilePayment(line, "acme", Decimal(line), f"b-{line}", None, None) for line in range(2, count + 2))
+
+
+async def test_an_interrupted_import_is_completed_by_the_same_file(
+    office: Office, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_file, "_BOOKED_AT_ONCE", 3)
+    add_all, parts = SqlPayments.add_all, list[int]()
+
+    async def away_in_the_second_part(self: SqlPayments, wanted: Sequence[Payment], *, is_trial: bool) -> Any:
+        if not is_trial:
+            parts.append(len(wanted))
+            if len(parts) == 2:
+                raise StoreUnavailable("the connection was cut")
+        return await add_all(self, wanted, is_trial=is_trial)
+
+    monkeypatch.setattr(SqlPayments, "add_all", away_in_the_second_part)
+    with pytest.raises(StoreUnavailable):
+        await import_payments(office, operator(), ImportPayments(_lines(8)))
+    assert [each.reference for each in await entries_of(database)] == ["b-2", "b-3", "b-4"]
+    done = await import_payments(office, operator(), ImportPayments(_lines(8)))
+    assert [each.outcome for each in done] == ["booked before"] * 3 + ["booked"] * 5
+    assert (done[-1].after, parts) == ("44.00", [3, 3, 3, 3, 2])
+    assert [json.loads(each.detail)["reference"] for each in await audit(database)] == [
+        f"b-{n}" for n in range(9, 1, -1)
+    ]
+
+
+async def test_a_running_switch_reads_the_balances_once_for_many_payments_of_a_file(
+    database: Database, tmp_path: Path
+) -> None:
+    socket = tmp_path / "vosd.sock"
+    async with FakeSwitch(socket).answers(RefreshBalances, OrderDone()) as switch:
+        office = office_on(database, *ACCOUNTS, now=NOW, socket=socket)
+        await import_payments(office, operator(), ImportPayments(_lines(80)))
+    assert switch.asked == [RefreshBalances()]
+
+
+async def test_lines_of_a_file_that_wait_stand_among_those_that_are_booked(office: Office) -> None:
+    lines = tuple(
+        FilePayment(line, "acme", Decimal(amount), f"b-{line}", None, None)
+        for line, amount in enumerate((5, 500, 6, 7, 800), 2)
+    )
+    done = await import_payments(office, operator(), ImportPayments(lines))
+    assert [(each.line, each.outcome.split()[0]) for each in done] == [
+        (2, "booked"), (3, "waits"), (4, "booked"), (5, "booked"), (6, "waits"),
+    ]  # fmt: skip
+    assert done[3].after == "18.00"
+
+
+async def test_the_faults_of_a_file_stand_in_the_order_of_its_lines(office: Office) -> None:
+    lines = (
+        FilePayment(2, "tokyo", Decimal("0.5"), "a", None, None), FilePayment(3, "acmee", Decimal(1), "b", None, None),
+        FilePayment(4, "acme", Decimal(500), "undo 7", None, None), FilePayment(5, "acme", Decimal(1), " ", None, None),
+        FilePayment(6, "acme", Decimal(1), "d" * 300, None, None), FilePayment(7, "acme", Decimal(1), "e", None, None),
+    )  # fmt: skip
+    with pytest.raises(BadPaymentFile) as refused:
+        await import_payments(office, operator(), ImportPayments(lines))
+    said = [each.said for each in refused.value.mistakes]
+    assert [each.partition(":")[0] for each in said] == ["line 2", "line 3", "line 4", "line 5", "line 6"]
+    assert said[1] == "line 3: no account 'acmee' is configured; did you mean 'acme'?"
+
+
+async def test_a_file_of_unknown_accounts_is_not_imported_by_few_questions(office: Office, database: Database) -> None:
+    lines = tuple(FilePayment(line, f"gone-{line}", Decimal(1), "a", None, None) for line in range(2, 402))
+    with statements_of(database) as asked, pytest.raises(BadPaymentFile) as refused:
+        await import_payments(office, operator(), ImportPayments(lines))
+    assert refused.value.mistakes[0].said == "line 2: no account 'gone-2' is configured; vosd account list names them"
+    assert refused.value.mistakes[-1].said == "... and 380 more"
+    assert len(asked) < 30
 
 
 async def test_a_file_of_an_agent_says_nothing_about_accounts_that_the_agent_does_not_see(office: Office) -> None:

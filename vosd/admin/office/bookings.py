@@ -1,6 +1,6 @@
 """Book payments and transfers, and have the running switch read the new balances before the command returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -68,8 +68,7 @@ async def add_payment(
         DaemonRefusedError: it cannot read the balances; nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
     """
-    account = accounts.get(payment.account)
-    payment = replace(payment, must_exist=True) if account is None else for_account(account, payment)
+    payment = _of_account(accounts, payment)
     withdrawal = _NOTHING_WITHHELD
     if payment.least_left is not None:
         withdrawal = await _begin_withdrawal(switch, payment.account, -payment.amount)
@@ -89,8 +88,7 @@ async def try_payment(
     accounts: Mapping[str, Account], payments: "SqlPayments", switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
     """Return what ``add_payment`` would; nothing is booked, nor withheld from calls. Raises as it does."""
-    account = accounts.get(payment.account)
-    payment = replace(payment, must_exist=True) if account is None else for_account(account, payment)
+    payment = _of_account(accounts, payment)
     least = await _least_beside_calls(switch, payment.account, payment.least_left)
     try:
         receipt = await payments.add(replace(payment, least_left=least), is_trial=True)
@@ -98,6 +96,30 @@ async def try_payment(
         configured(accounts, payment.account)
         raise
     return _shown(payment, _of_trial(receipt), "")
+
+
+async def add_payments(
+    accounts: Mapping[str, Account],
+    payments: "SqlPayments",
+    switch: RunningSwitch,
+    wanted: Sequence[Payment],
+    *,
+    is_trial: bool,
+) -> list[PaymentReceipt | VosError]:
+    """Book payments that bring money, in one transaction; return for each why ``add_payment`` would refuse it.
+
+    A running switch reads the new balances once. ``is_trial``: nothing is booked.
+
+    Raises:
+        StoreUnavailable: none was booked, as far as is known.
+    """
+    wanted = [_of_account(accounts, each) for each in wanted]
+    receipts = await payments.add_all(wanted, is_trial=is_trial)
+    untold = "" if is_trial else await refresh_balances(switch)
+    return [
+        receipt if isinstance(receipt, VosError) else _shown(payment, receipt, untold)
+        for payment, receipt in zip(wanted, receipts, strict=True)
+    ]
 
 
 async def make_transfer(
@@ -184,6 +206,12 @@ def for_account(account: Account, payment: Payment) -> Payment:
         extends_days=account.payment_extends_days,
         configured_expiry=account.expires_at,
     )
+
+
+def _of_account(accounts: Mapping[str, Account], payment: Payment) -> Payment:
+    """Return a payment as ``for_account``, or one that must find its account in the ledger: it is not configured."""
+    account = accounts.get(payment.account)
+    return replace(payment, must_exist=True) if account is None else for_account(account, payment)
 
 
 def _of_trial(receipt: Receipt) -> Receipt:

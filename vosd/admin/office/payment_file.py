@@ -1,4 +1,4 @@
-"""Payments from a file of the bank: read and checked as a whole first, then booked one by one.
+"""Payments from a file of the bank: read and checked as a whole first, then booked.
 
 A payment is known by account and reference, so a file that is imported again books nothing twice. Refuses to guess:
 columns are found by their names, and a line that is not clear keeps the whole file from being booked.
@@ -7,17 +7,19 @@ columns are found by their names, and a line that is not clear keeps the whole f
 import asyncio
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from io import StringIO
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.names import UnknownAccountError, configured
-from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
+from vosd.admin.names import UnknownAccountError, unknown_account
+from vosd.admin.office.bookings import PaymentReceipt, add_payments, decimals_exceeded
 from vosd.admin.office.office import Office, needs, waits_for_rows
 from vosd.admin.office.payments import (
     BookPayment,
@@ -25,8 +27,8 @@ from vosd.admin.office.payments import (
     WaitingSheet,
     WasRefusedError,
     book_by_hand,
-    check_invoice,
     faults_of,
+    misnamed,
     needs_second,
     payees,
 )
@@ -39,8 +41,9 @@ from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.billing.authority import OutOfScopeError
 from vosd.invoicing.settlement import named_invoice
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.driver_errors import ContentRefused
-from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
+from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
@@ -48,6 +51,8 @@ LINES_MAX: Final = 10_000
 """Most lines of a file that is read for a request: it takes a second then, and its payments are ordered one by one."""
 _CHECKED_AT_ONCE: Final = 500
 """Payments that are checked before other requests get their turn."""
+_BOOKED_AT_ONCE: Final = 100
+"""Payments of a transaction: no call is booked beside it."""
 _DELIMITERS: Final = (",", ";", "\t")
 _SPLIT_REFERENCE: Final = re.compile(r'[^0-9"]*[1-9][0-9]{0,2},[0-9]{3}(\.[0-9]*)?\Z')
 """Amount and the reference before it that a comma has split: RM 1,234.50. A reference INV-7 before 50 is one."""
@@ -404,10 +409,7 @@ async def _absent(office: Office, scope: Scope, names: Iterable[str]) -> dict[st
             continue
         absent[name] = f"no account {name!r} is configured"
         if len(absent) <= FAULTS_SHOWN:  # each search for similar names reads all accounts
-            try:
-                configured(accounts, name)
-            except UnknownAccountError as error:
-                absent[name] = str(error)
+            absent[name] = str(unknown_account(accounts, name))
     return absent
 
 
@@ -452,33 +454,56 @@ class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def import_payments(
     office: Office, who: Principal, order: ImportPayments, report: Callable[[float, int], None] = lambda *_: None
 ) -> list[ImportedPayment]:
-    """Check all payments, then book them one by one; those above the limit wait for a second person.
+    """Check all payments, then book them; those above the limit wait for a second person.
 
+    Others are booked many in a transaction, so a file whose import was interrupted is booked up to one of its lines.
     ``report`` receives a part of 1 and a count of payments: they are checked, and then counted again.
 
     Raises:
         BadPaymentFile: a line cannot be booked; nothing was booked.
         StoreUnavailable: some may be booked: import the same file again.
     """
-    accounts = office.definitions.accounts()
     known = await payees(office, [each.account for each in order.payments])
-    faults: list[str] = []
-    found: list[ImportedPayment] = []
     whole = len(order.payments) * (1 if order.is_trial else 2)
-    for number, each in enumerate(order.payments):
-        report(number / whole, number)
+    tried = await _tried(office, who, order.payments, known, lambda number: report(number / whole, number))
+    if order.is_trial:
+        return tried
+    booked: list[ImportedPayment] = []
+    async for _, outcome in _outcomes(office, who, order.payments, known, is_trial=False):
+        if isinstance(outcome, VosError):
+            raise outcome
+        booked.append(outcome)
+        report((len(tried) + len(booked)) / whole, len(booked))
+    return booked
+
+
+async def _tried(
+    office: Office,
+    who: Principal,
+    payments: Iterable[FilePayment],
+    known: Mapping[str, Account],
+    report: Callable[[int], None],
+) -> list[ImportedPayment]:
+    """Return what would become of each line, or raise BadPaymentFile; nothing is booked."""
+    accounts, number = office.definitions.accounts(), 0
+    faults: list[tuple[int, str]] = []
+    found: list[ImportedPayment] = []
+    named: list[FilePayment] = []
+    async for each, outcome in _outcomes(office, who, payments, known, is_trial=True):
+        report(number)
+        number += 1
         account = known.get(each.account)
         if (fault := _fault(each, account)) is not None:
-            faults.append(fault)
-            if account is not None and each.account not in accounts:  # the trial would refuse the same
+            faults.append((each.line, fault))
+            if account is not None and each.account not in accounts:  # the trial has refused the same
                 continue
-        try:
-            tried = await _book(office, who, each, account, is_trial=True)
-        except _FAULTS as error:
-            faults.append(f"line {each.line}: {error}")
+        if isinstance(outcome, VosError):
+            is_searched = isinstance(outcome, NoSuchAccount) and len(faults) < FAULTS_SHOWN  # which reads all names
+            why = unknown_account(accounts, each.account) if is_searched else outcome
+            faults.append((each.line, f"line {each.line}: {why}"))
             continue
-        found.append(tried)
-        if tried.outcome == ImportOutcome.REPEATED.value:
+        found.append(outcome)
+        if outcome.outcome == ImportOutcome.REPEATED.value:
             continue
         too_exact = None if account is None else _too_exact(office, each, account)
         if too_exact is None and not named_invoice(each.reference):
@@ -486,21 +511,14 @@ async def import_payments(
         asked = office.stores.waiting_payments.was_asked
         if needs_second(office, who, each.amount) and await asked(each.account, EntryKind.PAYMENT, each.reference):
             continue
-        if too_exact is not None:
-            faults.append(too_exact)
-        try:
-            await check_invoice(office, each.account, each.reference)
-        except OrderError as error:
-            faults.append(f"line {each.line}: {error}")
+        faults += [] if too_exact is None else [(each.line, too_exact)]
+        named.append(each)
+    for part in in_parts(named, _CHECKED_AT_ONCE):
+        wrong = await misnamed(office, [(each.account, each.reference) for each in part])
+        faults += [(each.line, f"line {each.line}: {why}") for each, why in zip(part, wrong, strict=True) if why]
     if faults:
-        raise BadPaymentFile(faults)
-    if order.is_trial:
-        return found
-    booked: list[ImportedPayment] = []
-    for each in order.payments:
-        booked.append(await _book(office, who, each, known.get(each.account), is_trial=False))
-        report((len(found) + len(booked)) / whole, len(booked))
-    return booked
+        raise BadPaymentFile([said for _, said in sorted(faults, key=itemgetter(0))])
+    return found
 
 
 def _too_exact(office: Office, each: FilePayment, account: Account) -> str | None:
@@ -512,25 +530,75 @@ def _too_exact(office: Office, each: FilePayment, account: Account) -> str | Non
     return f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: {places}"
 
 
-async def _book(
-    office: Office, who: Principal, each: FilePayment, account: Account | None, *, is_trial: bool
-) -> ImportedPayment:
-    """Book a line, or have it wait for a second person; ``is_trial``: nothing is kept of it."""
-    line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
-    audit = office.audit_line(who, line, each.account)
-    if needs_second(office, who, each.amount):
+async def _outcomes(
+    office: Office, who: Principal, payments: Iterable[FilePayment], known: Mapping[str, Account], *, is_trial: bool
+) -> AsyncIterator[tuple[FilePayment, ImportedPayment | VosError]]:
+    """Book lines, many in a transaction; yield each with its result, or with the reason why it is not booked.
+
+    ``is_trial``: nothing is kept of them.
+    """
+    for waits, lines in groupby(payments, lambda each: needs_second(office, who, each.amount)):
+        for part in in_parts(lines, _BOOKED_AT_ONCE):
+            book = _ask if waits else _book
+            for each, outcome in zip(part, await book(office, who, part, known, is_trial=is_trial), strict=True):
+                yield each, outcome
+
+
+async def _ask(
+    office: Office, who: Principal, part: Sequence[FilePayment], known: Mapping[str, Account], *, is_trial: bool
+) -> list[ImportedPayment | VosError]:
+    """Have lines wait for a second person, one by one; ``is_trial``: nothing is kept of them."""
+    outcomes: list[ImportedPayment | VosError] = []
+    for each in part:
+        account = known.get(each.account)
         manual = ManualBooking(
             account=each.account, kind=EntryKind.PAYMENT, amount=each.amount, reference=each.reference,
             memo=each.memo, is_trial=is_trial,
         )  # fmt: skip
-        done = await book_by_hand(office, who, manual, audit)
+        try:
+            done = await book_by_hand(office, who, manual, _audit_line(office, who, each))
+        except _FAULTS as error:
+            outcomes.append(error)
+            continue
         if isinstance(done, WaitingSheet):
-            return _imported(each, account, ImportOutcome.WAITING)
-        (receipt,) = done
-    else:
-        book = try_payment if is_trial else add_payment
-        payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        receipt = await book(office.definitions.accounts(), office.stores.payments, office.switch, payment)
+            outcomes.append(_imported(each, account, ImportOutcome.WAITING))
+        else:
+            outcomes.append(_outcome(each, account, *done, is_trial=is_trial))
+    return outcomes
+
+
+async def _book(
+    office: Office, who: Principal, part: Sequence[FilePayment], known: Mapping[str, Account], *, is_trial: bool
+) -> list[ImportedPayment | VosError]:
+    """Book lines in one transaction; ``is_trial``: nothing is kept of them."""
+    outcomes: dict[int, ImportedPayment | VosError] = {}
+    wanted: dict[int, Payment] = {}
+    for place, each in enumerate(part):
+        try:
+            audit = _audit_line(office, who, each)
+        except OrderError as error:
+            outcomes[place] = error
+        else:
+            wanted[place] = replace(_payment(each, who.recorded, office.now()), audit=audit)
+    accounts, stores = office.definitions.accounts(), office.stores
+    receipts = await add_payments(accounts, stores.payments, office.switch, [*wanted.values()], is_trial=is_trial)
+    for place, receipt in zip(wanted, receipts, strict=True):
+        if isinstance(receipt, VosError):
+            outcomes[place] = receipt
+        else:
+            each = part[place]
+            outcomes[place] = _outcome(each, known.get(each.account), receipt, is_trial=is_trial)
+    return [outcomes[place] for place in range(len(part))]
+
+
+def _audit_line(office: Office, who: Principal, each: FilePayment) -> AuditLine:
+    """Return the line of the audit of a line; raises OrderError where no order books it."""
+    order = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
+    return office.audit_line(who, order, each.account)
+
+
+def _outcome(each: FilePayment, account: Account | None, receipt: PaymentReceipt, *, is_trial: bool) -> ImportedPayment:
+    """Return a line with the result of its booking."""
     if receipt.repeated:
         return _imported(each, account, ImportOutcome.REPEATED, receipt.after)
     if is_trial:

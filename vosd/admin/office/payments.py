@@ -232,7 +232,7 @@ async def faults_of(
     by_hand = [_by_hand(scope, order, order.amount or ZERO) for order in orders]
     earlier = await office.stores.payments.earlier_of([_first_entry(each, who, now) for each in by_hand])
     faults: list[VosError | None] = [each if isinstance(each, VosError) else None for each in earlier]
-    misnamed = await _misnamed(
+    wrong = await misnamed(
         office, [(each.account, wanted.reference) for each, wanted in zip(orders, by_hand, strict=True)]
     )
     count = len(faults) - faults.count(None)
@@ -241,7 +241,7 @@ async def faults_of(
             continue
         try:
             check_decimals(office, accounts.get(order.account), order.amount or ZERO)
-            if (fault := misnamed[place]) is not None:
+            if (fault := wrong[place]) is not None:
                 raise fault
         except OrderError as error:
             if count > faults_max or not await _has_waited(office, who, wanted):
@@ -271,12 +271,12 @@ def check_decimals(office: Office, account: Account | None, amount: Decimal) -> 
 
 async def check_invoice(office: Office, account: str, reference: str) -> None:
     """Raise OrderError where a reference names an invoice that its account does not have."""
-    (fault,) = await _misnamed(office, [(account, reference)])
+    (fault,) = await misnamed(office, [(account, reference)])
     if fault is not None:
         raise fault
 
 
-async def _misnamed(office: Office, references: Sequence[tuple[str, str]]) -> list[OrderError | None]:
+async def misnamed(office: Office, references: Sequence[tuple[str, str]]) -> list[OrderError | None]:
     """Return an error for each account and reference that names an invoice which the account does not have.
 
     An account without any may be invoiced by other software.
