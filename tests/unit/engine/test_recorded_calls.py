@@ -13,7 +13,7 @@ from doubles.keypad_scene import press
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
-from doubles.virtual.customer import Intent
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
@@ -102,6 +102,15 @@ def test_a_call_whose_callee_makes_the_offer_is_recorded():
     record = scene.finish(call)
     assert len(relay.recordings) == 1
     assert json.loads(record.media)["recording"]
+
+
+def test_a_call_is_recorded_whose_callee_answers_before_the_prack_of_its_offer():
+    """The caller's answer, in a PRACK, counted as the offer of a phone that takes the call over."""
+    scene, relay = scene_with(trunk=100)
+    lines = Line(0, 100), Line(0, 183, OFFER, is_reliable=True), Line(0, 200)
+    call, _ = scene.talk(Intent(offer="", headers=SUPPORTS_100REL), Script(lines, awaits_pracks=False))
+    assert [port.recording for port in relay.open_ports.values()] == relay.recordings * 2
+    assert names(scene.finish(call), *relay.recordings)
 
 
 @pytest.mark.parametrize("change", ["takeover", "transfer"])

@@ -164,7 +164,7 @@ class RelayedSessions:
         What a newcomer (INVITE with Replaces) wants recorded begins with the answer to it: its offer may be refused.
         """
         leg, author = passing.leg, passing.author
-        is_newcomer = author.route_choice is None and leg.facts.is_confirmed and not author.facts.is_confirmed
+        is_newcomer = leg.facts.is_confirmed and not author.facts.is_confirmed and author is not leg.call.caller.leg
         if author.route_choice is not None:
             recordings.begin(leg, author, ports, now)
         elif leg.route_choice is not None and not is_newcomer:
