@@ -4,7 +4,7 @@ import { Button, Center, Loader, Modal, Stack } from "@mantine/core";
 import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { SESSION } from "./api/again";
-import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
+import { client, content, NotKept, noteSession, Problem, renewed, type Session } from "./api/client";
 import { keep, recall } from "./kept";
 import { notePasswordDoubt } from "./parts/doubt";
 import { rescueFocus } from "./parts/focus";
@@ -104,7 +104,9 @@ export function SessionGate({ children }: { children: ReactNode }) {
     if (mayAsk || !asked.isPending) keep(WAS_OPEN, mayAsk ? "true" : null);
   }, [mayAsk, asked.isPending]);
   const logIn = async (opened: Session) => {
-    const person = await withOperations(opened);
+    const person = await withOperations(opened).catch((error) => {
+      throw isUnauthorized(error) ? new NotKept() : error;
+    });
     leaveField();
     notePasswordDoubt(false);
     setEnded(false);
@@ -190,7 +192,9 @@ async function withOperations(session: Session, own?: ReturnType<typeof ownRight
   return { ...session, may, isCustomer: acts_for === "customer" };
 }
 
+const isUnauthorized = (error: unknown) => error instanceof Problem && error.status === HTTP_UNAUTHORIZED;
+
 function nullWhereNone(error: unknown): null {
-  if (error instanceof Problem && error.status === HTTP_UNAUTHORIZED) return null;
+  if (isUnauthorized(error)) return null;
   throw error;
 }

@@ -978,6 +978,27 @@ def test_a_log_in_that_is_lost_behind_the_password_says_so(site: Watched, newcom
     assert not is_in_memory(page, PASSWORD)
 
 
+def test_a_browser_that_keeps_no_session_of_a_page_without_tls_is_told_so(site: Watched, newcomer: Visit) -> None:
+    page = newcomer("viewer").go("/", "Overview")
+    person = page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).inner_text()
+    choose_of_person(page, "Log out")
+
+    def keep_nothing(route: Route) -> None:
+        answer = route.fetch()
+        page.context.clear_cookies()
+        headers = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
+        route.fulfill(status=answer.status, headers=headers, body=answer.body())
+
+    route_once(page, "**/api/v1/session", keep_nothing)
+    page.get_by_label("Name").fill(person)
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    told = page.get_by_role("alert").filter(has_text="This browser has not kept the session")
+    expect(told).to_contain_text("Over plain HTTP some browsers, such as Safari, keep none")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Overview").wait_for()
+
+
 def test_a_first_password_without_an_answer_may_be_set_and_leads_to_the_log_in(site: Watched, newcomer: Visit) -> None:
     link = site.daemon.ask("user", "add", "linked", "--role", "viewer")["link"].rpartition("/")[2]
     visitor = newcomer("viewer")

@@ -43,6 +43,9 @@ export class Unreachable extends Error {}
 /** An answer that has begun and does not come to its end: the session has ended, or the network or the switch is away. */
 export class CutOff extends Error {}
 
+/** A session that was opened, and whose cookie the browser does not send. */
+export class NotKept extends Error {}
+
 /** Errors of browsers where an answer ends before its time: a failure to fetch, or by HTTP/1.0 half of a document. */
 const OF_CUT = [TypeError, SyntaxError];
 

@@ -1,6 +1,16 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
-import { ChangedSince, CutOff, FileChanged, isLate, Problem, remedyOf, sentencesOf, Unreachable } from "../api/client";
+import {
+  ChangedSince,
+  CutOff,
+  FileChanged,
+  isLate,
+  NotKept,
+  Problem,
+  remedyOf,
+  sentencesOf,
+  Unreachable,
+} from "../api/client";
 import { DoneOtherwise } from "../api/orders";
 import { useServerText } from "../text/meanings";
 import { useTranslation } from "../text/translation";
@@ -48,6 +58,7 @@ export function ProblemText({
     if (error instanceof Unreachable) return [t(isLate(error) ? "state.late" : "state.unreachable"), t("state.away")];
     if (error instanceof DoneOtherwise) return [t("act.done_otherwise"), t("act.done_otherwise_do")];
     if (error instanceof FileChanged) return [t("state.file_changed", { file: error.message }), t("state.file_again")];
+    if (error instanceof NotKept) return [t("login.not_kept"), t("login.not_kept_do")];
     if (error instanceof CutOff) return [t("state.cut_off"), t("state.cut_off_do")];
     if (!(error instanceof Problem)) return [t("state.failed"), error.message];
     if (error.code) return [sentencesOf(error).map(inLanguage).join("\n"), inLanguage(remedyOf(error))];
