@@ -12,7 +12,7 @@ from doubles.mysql import mortal_server
 from doubles.process.mariadb import MariaDb
 from e2e.addresses import API_SWITCH
 
-from vosd.api.brief_wait import ANSWER_S
+from vosd.storage.database import COMMAND_PATIENCE_S
 
 KNOWN = ("/status", "/alarms", "/calls?limit=5")
 CONFIGURATION = f"""\
@@ -40,7 +40,8 @@ def test_what_the_switch_knows_is_answered_while_the_database_hangs(server: Mari
         try:
             begun = time.monotonic()
             assert [api.ask("GET", path).status for path in KNOWN] == [200] * 3
-            assert time.monotonic() - begun < 3 * 2 * ANSWER_S
+            # Without it, each waits for the database itself; a busy machine delays them, too.
+            assert time.monotonic() - begun < len(KNOWN) * COMMAND_PATIENCE_S
         finally:
             server.go_on()
         assert api.ask("GET", "/accounts").status == 200
