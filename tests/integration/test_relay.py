@@ -17,7 +17,7 @@ from types import FrameType
 import pytest
 from doubles.data.wavs import wav
 from doubles.home import Namespace, NoNamespacesError, expect_tools
-from doubles.sockets.relay import PORTS, RelayStage, now, source, until
+from doubles.sockets.relay import PATIENCE_S, PORTS, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 from doubles.turns import turns
 from e2e.namespaces import do_without
@@ -1545,7 +1545,8 @@ async def test_sockets_of_workers_that_are_gone_start_none(tmp_path):
     await stage.relay.stop(keep=False)
 
 
-async def test_many_ports_are_adopted(tmp_path):
+async def test_many_ports_are_adopted(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_LISTING_S", PATIENCE_S)  # the worker may be starting still
     stage = RelayStage(tmp_path, HOST)
     await stage.relay.start()
     opened = {port.id: port for port in (stage.open(PortRange(31_700, 32_699)) for _ in range(130))}
@@ -1572,7 +1573,8 @@ async def test_an_error_about_one_port_costs_no_other_its_media(stage, peers, ha
     stage.relay.expect(port, telephone)
     with capture_logs() as logs:
         harm(stage.relay, port, telephone)
-        await until(lambda: [each["event"] for each in logs] == ["media_packet_failed"])
+        # on a busy machine the worker may start slowly, which is a line of the log, too
+        await until(lambda: "media_packet_failed" in [each["event"] for each in logs])
     sent = one.send((HOST, first.rtp), 5)
     assert await received(other, 5) == sent
     assert stage.relay.links[0].pid == pid

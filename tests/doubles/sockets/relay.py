@@ -14,7 +14,7 @@ from vosd.relay.client import Relay
 from vosd.trunks.media import MediaTrust, PortRange
 
 PORTS = PortRange(30_500, 30_699)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def now() -> Instant:
