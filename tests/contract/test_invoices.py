@@ -1076,8 +1076,8 @@ async def test_an_invoice_asks_for_nothing_where_it_is_paid_when_it_is_issued(
         server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
         site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
         order = SendInvoice(id=run.id, to=("books@example.com",))
-        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
-        message = await asyncio.wait_for(postbox.mails.get(), 20)
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
+        message = await asyncio.wait_for(postbox.mails.get(), 60)
     assert ("Please pay by" in message.get_body().get_content()) is (is_asked and not is_later)
 
 
@@ -1109,14 +1109,14 @@ async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
     async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
         server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
         site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
-        sent = await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
-        message = await asyncio.wait_for(postbox.mails.get(), 20)
+        sent = await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
+        message = await asyncio.wait_for(postbox.mails.get(), 60)
         postbox.refusals = 1
         with pytest.raises(InvoiceNotSentError, match=r"127\.0\.0\.1 has not taken the mail"):
-            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
         postbox.taken_answer = b""
         with pytest.raises(InvoiceNotSentError, match="not confirmed the mail: the server may have the mail"):
-            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
     assert (sent.sent_at, sent.digest, sent.state) == (iso_utc(site.now), issued.digest, InvoiceState.OPEN)
     (line,) = await list_audit(site.office, operator(), ListAudit(action="SendInvoice"))
     assert line.subject == "acme"
@@ -1416,7 +1416,7 @@ async def mailed(site: Site, number: int) -> None:
     async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
         server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
         site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
-        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
 
 
 async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(
@@ -1430,11 +1430,11 @@ async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(
     async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
         server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
         site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
-        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
-        message = await asyncio.wait_for(postbox.mails.get(), 20)
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
+        message = await asyncio.wait_for(postbox.mails.get(), 60)
         monkeypatch.setattr("vosd.admin.office.mailed_invoices.MOST_BYTES_OF_CALLS", 10)
         with pytest.raises(InvoiceNotSentError, match="invoice show 2026-000001 --calls FILE"):
-            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
     _, calls = message.iter_attachments()
     assert calls.get_filename() == "2026-000001-calls.zip"
     with ZipFile(io.BytesIO(calls.get_content())) as archive:
@@ -1456,7 +1456,7 @@ async def test_an_address_that_the_mail_server_refuses_is_named_and_the_others_h
         with pytest.raises(
             InvoiceNotSentError, match=r"gone@example.com is refused: 503 bad sequence; the other addresses"
         ):
-            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 60)
         assert postbox.mails.qsize() == 1
     (noted,) = await site.listed(account="acme")
     assert noted.sent_at is not None

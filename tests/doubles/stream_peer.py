@@ -14,7 +14,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, Peer
 from doubles.sockets.waiting import readable
 
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 60.0
 _BACKLOG: Final = 16
 
 

@@ -79,7 +79,7 @@ class Telephone:
         call.adopt(response)
         call.send(call.request("ACK", 2))
 
-    def pick_up(self, within_s: float = 15.0) -> "TakenCall":
+    def pick_up(self, within_s: float = 40.0) -> "TakenCall":
         """Wait for a call and answer it at once."""
         invite = self.peer.expect("INVITE", within_s, passing=["HELLO"])
         self.peer.reply(invite, 200, tag="telephone", headers=["Content-Type: application/sdp"], body=self.answer)

@@ -18,7 +18,7 @@ from doubles.stream_peer import Line, StreamPeer
 from vosd.base.errors import VosError
 
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 60.0
 ORIGIN: Final = "https://phone.example.org"
 
 

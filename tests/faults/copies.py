@@ -50,7 +50,7 @@ class SqliteCopies:
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement."""
-        with closing(sqlite3.connect(self.file, timeout=10)) as connection, connection:
+        with closing(sqlite3.connect(self.file, timeout=60)) as connection, connection:
             return connection.execute(statement).fetchall()
 
     def is_locked(self) -> bool:
@@ -63,7 +63,7 @@ class SqliteCopies:
         return False
 
     def _move(self, source: Path, target: Path) -> None:
-        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(target, timeout=10)) as to:
+        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(target, timeout=60)) as to:
             from_.backup(to)
 
 

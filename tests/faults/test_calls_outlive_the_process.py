@@ -178,7 +178,7 @@ def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service
             scene.daemon.start()
             eventually(lambda: first.bye_status == 200, "the BYE that waited is answered")
             waiting.sendall(b"\r\n\r\n")
-            waiting.settimeout(20)
+            waiting.settimeout(60)
             assert waiting.recv(2) == b"\r\n", "a connection that waited is served"
         records = eventually(lambda: len(found := scene.records()) == 2 and found, "the records")
         assert sorted(record["hangup_source"] for record in records) == ["callee", "caller"]

@@ -109,7 +109,7 @@ class Linphone(Program):
             PeerError: it was refused, or not answered in time.
         """
         self._type(line)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while len(answers := _ANSWER.findall(self._text())) == self._answers:
             if time.monotonic() > deadline:
                 raise self._unexpected(f"an answer to {line}")
@@ -118,7 +118,7 @@ class Linphone(Program):
         if answers[-1][0] != "Ok":
             raise self._unexpected(f"{line} to be done")
 
-    def expect(self, kind: str, within_s: float = 15.0) -> None:
+    def expect(self, kind: str, within_s: float = 60.0) -> None:
         """Wait for the next event of a kind: a state of the call without its ``LinphoneCall``, or a key.
 
         Raises:

@@ -37,7 +37,7 @@ from .rtpengine import Rtpengine
 ONE, TWO = Endpoint(f"{NETWORK}.71", 2_223), Endpoint(f"{NETWORK}.72", 2_223)
 CALLER, CALLEE, OTHER, ATTACKER = (f"{NETWORK}.{number}" for number in (73, 74, 75, 76))
 CS5 = 0xA0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

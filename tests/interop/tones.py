@@ -121,7 +121,7 @@ class Line:
         )
         self._telephones[name] = self._open.enter_context(telephone)
         self._receivers[name] = self._open.enter_context(closing(Receiver(network, TELEPHONE_PORTS)))
-        eventually(lambda: NUMBERS[name] in self._registered(), f"{name} is registered", within_s=30)
+        eventually(lambda: NUMBERS[name] in self._registered(), f"{name} is registered", within_s=60)
         return telephone
 
     def _registered(self) -> set[str]:
@@ -157,7 +157,7 @@ class Line:
             heard = (heard + receiver.taken())[-HEARD_BYTES:]
             return len(heard) >= HEARD_BYTES and share(self._written(name, heard), hertz) >= SHARE
 
-        eventually(is_heard, lambda: f"{hertz} Hz at {name}: {len(heard)} samples", within_s=20)
+        eventually(is_heard, lambda: f"{hertz} Hz at {name}: {len(heard)} samples", within_s=60)
 
     def expect_silence(self, name: str) -> None:
         """Wait until a telephone is sent nothing, or silence, for a second."""
@@ -168,7 +168,7 @@ class Line:
             heard = receiver.taken(1.0)
             return len(heard) < HEARD_BYTES // 10 or amplitude(self._written(name, heard)) < QUIET
 
-        eventually(is_silent, f"silence at {name}", within_s=20)
+        eventually(is_silent, f"silence at {name}", within_s=60)
 
     def expect_recorded(self, name: str, hertz: int) -> None:
         """Look for a tone in what a telephone has recorded of its latest call."""

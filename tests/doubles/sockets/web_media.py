@@ -16,7 +16,7 @@ from pylibsrtp import Error, Policy, Session
 from doubles.sockets.rtp import rtp
 from vosd.base.errors import VosError
 
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 _PROFILE: Final = b"SRTP_AES128_CM_SHA1_80"
 _LABEL: Final = b"EXTRACTOR-dtls_srtp"
 _KEY, _SALT = 16, 14

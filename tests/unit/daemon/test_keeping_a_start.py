@@ -106,7 +106,7 @@ async def test_the_start_does_not_wait_for_a_reload_that_goes_on(site: Site) -> 
     site.write("10.0.0.2")
     reloading = asyncio.create_task(site.configuration.reload())
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await site.configuration.begin()
     assert not reloading.done()
     site.is_let.set()

@@ -722,12 +722,12 @@ def test_the_process_of_a_report_that_is_to_end_does_not_wait_for_the_mail_serve
 
     def deliver(*_: object) -> None:
         begun.set()
-        answers.wait(20)
+        answers.wait(60)
         ended.set()
 
     async def interrupted() -> None:
         delivering = asyncio.ensure_future(delivered(order_of(url, mail=mail), STARTED + DAY))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 60)
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
 

@@ -65,7 +65,7 @@ async def test_a_stop_ends_a_task_whose_driver_takes_the_cancellation_for_a_lost
     tasks = background.BackgroundTasks()
     tasks.run("polling", poll)
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await tasks.stop()
     assert len(swallowed) == 2
 

@@ -64,7 +64,7 @@ async def stop(service: SwitchService) -> None:
 async def test_a_start_does_not_wait_for_the_copy_whose_age_is_noted_when_it_is_written(tmp_path: Path) -> None:
     store, copy = MemoryStore(), SlowStandings()
     lease = MemoryLease(store)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first = await started(tmp_path, store, lease, MemoryStandings())
         while not first.database.is_compared:  # noqa: ASYNC110 - it waits for a thread
             await asyncio.sleep(0)
@@ -86,12 +86,12 @@ async def test_a_stop_writes_the_copy_however_slow_its_disk_is(tmp_path: Path, m
     """Tasks are cancelled again until they have ended, which would interrupt what one of them writes at its end."""
     store, copy = MemoryStore(), SlowStandings()
     service = await started(tmp_path, store, MemoryLease(store), copy)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not service.database.is_compared:  # noqa: ASYNC110 - it waits for a thread
             await asyncio.sleep(0)
     monkeypatch.setattr(background, "CANCELLED_AGAIN_S", 0)
     begun, stopping = copy.begun, asyncio.create_task(stop(service))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while copy.begun == begun:  # noqa: ASYNC110 - the tasks are cancelled first
             await asyncio.sleep(0)
     await turns(10)

@@ -33,14 +33,14 @@ def test_a_stop_that_writes_while_a_thread_waits_for_the_disk_writes_behind_it(
     def slow(_descriptor: int) -> None:
         if not waits.is_set():
             waits.set()
-            assert goes_on.wait(20)
+            assert goes_on.wait(60)
 
     monkeypatch.setattr(os, "fsync", slow)
     file = kept(tmp_path)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(file.write, ["before " * 1_000])
-        assert waits.wait(20)
+        assert waits.wait(60)
         second = threads.submit(file.write, ["last"])
         goes_on.set()
-        assert (first.result(20), second.result(20)) == (True, True)
+        assert (first.result(60), second.result(60)) == (True, True)
     assert file.read() == ["last"]

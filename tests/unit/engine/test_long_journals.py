@@ -91,7 +91,7 @@ async def started(service: SwitchService, while_reading: Callable[[], None]) -> 
 async def test_the_lease_is_renewed_while_the_journal_is_read(service, lease, monkeypatch):
     monkeypatch.setattr(database_watch, "RENEW_S", 0.001)
     renewed = []
-    await started(service, lambda: renewed.append(lease.is_renewed.wait(10)))
+    await started(service, lambda: renewed.append(lease.is_renewed.wait(60)))
     assert renewed == [True]
 
 
@@ -101,7 +101,7 @@ async def test_the_lease_is_renewed_while_the_database_is_read(service, lease, m
     renewed, restore = [], service.node.registrar.restore
 
     async def restore_slowly(content: Catalogue) -> None:
-        renewed.append(await asyncio.to_thread(lease.is_renewed.wait, 10))
+        renewed.append(await asyncio.to_thread(lease.is_renewed.wait, 60))
         await restore(content)
 
     service.node.registrar.restore = restore_slowly

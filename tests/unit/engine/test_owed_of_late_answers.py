@@ -56,7 +56,7 @@ async def test_it_is_owed_until_it_is_booked(tmp_path: Path, *, is_configured: b
     service.serve([lambda _data, _to: None], lambda *_who: None, lambda *_who: False, lambda *_who: False)
     service.loop.process(ANSWER, Peer(0, PEER.host, PEER.port), now)
     owed = service.balances.credits["carriers"].unbooked
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await service.recorder.drained()
     assert (owed, service.balances.credits["carriers"].unbooked) == (Decimal("-0.06"), 0)
     await service.stop()

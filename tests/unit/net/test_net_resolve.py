@@ -125,7 +125,7 @@ async def test_a_closed_port_fails_at_once():
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()
     with pytest.raises(NoAnswerError, match="refused"):
-        await asyncio.wait_for(NameServerResolver([address], 60_000, 1).ask(A), 10)
+        await asyncio.wait_for(NameServerResolver([address], 60_000, 1).ask(A), 60)
 
 
 async def test_a_forged_answer_is_passed_over_and_the_real_one_taken(server):
