@@ -85,7 +85,8 @@ from vosd.storage.database import Database
 from vosd.storage.disputes import DisputeMovedError, DisputeState, StoredDispute
 from vosd.storage.dropped import note_dropped
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment, Receipt, ReferenceTaken
 from vosd.storage.reconciliations import NoSuchReconciliationError, SqlReconciliations, StoredReconciliation, VendorCall
 
 NOW = STARTED + 86_400_000
@@ -922,6 +923,33 @@ async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: 
     settled = await dispute_bill(office, operator(), order)
     assert settled.dispute is not None
     assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, "0.02")
+    assert [amount for _, amount, _ in await credited(site)] == [Decimal("0.02")]
+
+
+async def test_a_dispute_whose_payment_is_confirmed_while_it_is_settled_is_settled(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(database).book(CALLS)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    limit = Decimal("0.01")
+    office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
+    site = Site(office, tmp_path)
+    made = await site.imported(faulty())
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=True)
+    waiting = (await dispute_bill(office, operator(), order)).waiting
+    assert waiting is not None
+    earlier = SqlPayments.earlier
+
+    async def confirmed_behind(self: SqlPayments, payment: Payment) -> Receipt | None:
+        found = await earlier(self, payment)
+        monkeypatch.setattr(SqlPayments, "earlier", earlier)
+        await confirm_payment(office, operator("bob"), ConfirmPayment(waiting))
+        return found
+
+    monkeypatch.setattr(SqlPayments, "earlier", confirmed_behind)
+    settled = (await dispute_bill(office, operator(), order)).dispute
+    assert settled is not None
+    assert (settled.state, settled.booked) == (DisputeState.SETTLED, "0.02")
     assert [amount for _, amount, _ in await credited(site)] == [Decimal("0.02")]
 
 

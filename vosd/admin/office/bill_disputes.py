@@ -67,10 +67,7 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         raise OrderError("amount", f"is {format_amount(amount)}: it must be above zero")
     disputable = disputable_part(stored)
     if before is None:
-        amount = disputable if amount is None else amount
-        if amount <= 0:
-            raise OrderError("amount", "is missing: the vendor asks for no more than is booked here")
-        wanted = _opened(office, who, order, stored, amount)
+        wanted = _opened(office, who, order, stored, disputable if amount is None else amount)
     else:
         wanted = _changed(office, who, order, before, amount)
     if before is None or wanted.amount != before.amount:
@@ -93,9 +90,9 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         wanted = msgspec.structs.replace(wanted, booked=settlement.amount)
         if needs_second(office, who, settlement.amount) and not is_booked:
             asked = await book_by_hand(office, who, _by_hand(settlement), line)
-            assert isinstance(asked, WaitingSheet), "above the limit of the principal, and not booked yet"
-            wanted, settlement, waiting = _agreed(wanted), None, asked.id
-            line = line._replace(request=None)  # its key was kept with the payment, and is kept once
+            if isinstance(asked, WaitingSheet):  # else a second person has confirmed it just now
+                wanted, settlement, waiting = _agreed(wanted), None, asked.id
+                line = line._replace(request=None)  # its key was kept with the payment, and is kept once
     if before is not None and before == msgspec.structs.replace(
         wanted, changed_at=before.changed_at, operator=before.operator
     ):
@@ -179,6 +176,8 @@ def _agreed(dispute: StoredDispute) -> StoredDispute:
 def _opened(
     office: Office, who: Principal, order: DisputeBill, stored: StoredReconciliation, amount: Decimal
 ) -> StoredDispute:
+    if amount <= 0:
+        raise OrderError("amount", "is missing: the vendor asks for no more than is booked here")
     now = office.now()
     return StoredDispute(
         reconciliation=stored.id,
