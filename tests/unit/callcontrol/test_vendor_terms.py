@@ -155,13 +155,35 @@ def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
 
 @pytest.mark.parametrize(
     ("price", "is_alike"),
-    [({"billing_rate": "0.60"}, True), ({"billing_rate": "0.61"}, False), ({"billing_cycle": 6}, False)],
+    [
+        ({"billing_rate": "0.60"}, True),
+        ({"billing_rate": "0.60", "area": "Germany", "rate_type": "net"}, True),
+        ({"billing_rate": "0.61"}, False),
+        ({"billing_cycle": 6}, False),
+    ],
 )
-def test_two_numbers_cost_alike_when_their_rates_differ_in_nothing_but_the_prefix(price, is_alike):
+def test_two_numbers_cost_alike_when_their_rates_differ_in_nothing_but_the_destination(price, is_alike):
     vendors = vendors_with(applied_rate("0.60", prefix="44"), applied_rate(prefix="49", **price))
     gateway = routing_gateway("carrier")
     redirected = RouteChoice(gateway, "*", "4930", "1000", vendors.terms(gateway, "4420", NOW, ""))
     assert vendors.charges_alike(redirected, NOW, "1000") is is_alike
+
+
+def test_two_numbers_do_not_cost_alike_where_the_exchange_rate_is_another_one_by_now():
+    vendors, gateway = vendors_with(applied_rate("0.60", prefix="4")), routing_gateway("carrier")
+    then = replace(vendors.terms(gateway, "4420", NOW, ""), exchange_rate=Decimal("1.1"))
+    assert not vendors.charges_alike(RouteChoice(gateway, "*", "4930", "1000", then), NOW, "1000")
+
+
+@pytest.mark.parametrize(("callee", "is_alike"), [("4930", True), ("+4930", True), ("49,30", False), ("49+30", False)])
+def test_a_number_that_the_vendor_may_read_otherwise_costs_what_no_rate_says(callee, is_alike):
+    gateway = routing_gateway("carrier")
+    for vendors, is_as_rated in (
+        (vendors_with(applied_rate(prefix="4")), is_alike),
+        (vendors_with(rate_group=None), True),
+    ):
+        redirected = RouteChoice(gateway, "*", callee, "1000", vendors.terms(gateway, "4420", NOW, ""))
+        assert vendors.charges_alike(redirected, NOW, "1000") is is_as_rated
 
 
 def test_a_number_without_rate_does_not_cost_what_a_rated_one_does():
