@@ -76,11 +76,14 @@ _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
 _gone: Final = schema.dropped_credit
 _REFUNDS: Final = "no invoice: refunds"
-"""In the place of a number: the sum of dropped refunds that name no invoice. A number in a reference has no space."""
+"""In the place of a number: the sum of dropped refunds, and payments below zero, that name no invoice.
+
+A number in a reference has no space.
+"""
 _OLDER: Final = "no invoice: undos of older"
 """The sum of dropped undos of entries from before the first invoice."""
 _AWAY: Final = "no invoice: taken away"
-"""The sum of dropped adjustments and transfers below zero that name no invoice, and of their undos."""
+"""The sum of dropped transfers below zero, and adjustments that name no invoice, and of their undos."""
 _NO_NUMBERS: Final = frozenset({"", _REFUNDS, _OLDER, _AWAY})
 _UNDO_KINDS: Final = tuple(
     each.value for each in (EntryKind.PAYMENT, EntryKind.ADJUSTMENT, EntryKind.REFUND, EntryKind.TRANSFER)
