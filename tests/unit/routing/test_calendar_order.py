@@ -105,6 +105,20 @@ def test_a_plan_without_calendar_in_its_order_leaves_out_less_close_calendars(or
 
 @pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
 @pytest.mark.parametrize(
+    ("daily_priority", "expected"), [(1, ["daytime", "plain", "christmas"]), (2, ["plain", "christmas"])]
+)
+def test_behind_another_criterion_a_calendar_leaves_out_only_gateways_that_are_equal_by_it(
+    daily_priority, expected, blocked
+):
+    festive, daily = (
+        msgspec.structs.replace(each, priority=place) for each, place in ((FESTIVE, 2), (DAILY, daily_priority))
+    )
+    plan = RoutingPlan("own", order=(Criterion.PRIORITY, Criterion.CALENDAR))
+    assert tried("2026-12-25T10:00", PLAIN, festive, daily, plan=plan, blocked=blocked) == expected
+
+
+@pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
+@pytest.mark.parametrize(
     "order",
     [
         (Criterion.CALENDAR, Criterion.COST),
