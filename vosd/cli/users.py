@@ -131,10 +131,14 @@ def passwd(invocation: Invocation, name: str) -> None:
     """Set the password of NAME, which is read from the terminal or as a line of standard input."""
     from vosd.admin.office.people import SetPassword, set_password
 
-    if sys.stdin.isatty():
-        password = click.prompt("New password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\n")
+    try:
+        if sys.stdin.isatty():
+            password = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+        else:
+            password = sys.stdin.readline().rstrip("\n")
+        password.encode()  # the locale C reads any bytes, as letters that no browser sends
+    except UnicodeError as error:
+        raise click.UsageError("the password is no text in the encoding of this terminal or locale") from error
     order = SetPassword(name=name, password=password)
     _print_changed(ordered(invocation, set_password, order))
 

@@ -4,7 +4,9 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -30,7 +32,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def run(config: Path, *words: str, typed: str | None = None) -> Result:
+def run(config: Path, *words: str, typed: str | bytes | None = None) -> Result:
     return CliRunner().invoke(main, [words[0], words[1], "-c", str(config), *words[2:]], input=typed)
 
 
@@ -65,6 +67,20 @@ def test_a_person_gets_a_link_and_a_password(config: Path, tmp_path: Path) -> No
         noted = database.execute("SELECT group_concat(detail) FROM audit").fetchone()[0]
     assert "correct horse" not in noted
     assert "first-login" not in noted
+
+
+@pytest.mark.parametrize("typed", [b"correct h\xf6rse battery\n", "correct h\udcf6rse battery\n"])
+def test_a_password_that_is_no_text_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, typed: str | bytes
+) -> None:
+    assert run(config, "user", "add", "ann", "--role", "night").exit_code == 0
+    if isinstance(typed, str):  # as the locale C reads these bytes
+        monkeypatch.setattr("vosd.cli.users.sys", SimpleNamespace(stdin=StringIO(typed)))
+        typed = ""
+    refused = run(config, "user", "passwd", "ann", typed=typed)
+    assert (refused.exit_code, "the password is no text" in refused.output) == (2, True)
+    (shown,) = json.loads(run(config, "user", "list", "--json").stdout)
+    assert shown["state"] == "invited"
 
 
 def test_own_roles_are_made_and_removed(config: Path) -> None:
