@@ -1,9 +1,17 @@
 """Notifications of a transferor whose switch is killed while it calls the target (RFC 3515 section 2.4.4)."""
 
+from functools import partial
+
 import pytest
+from doubles.keypad_scene import keypad_scene, press, talking
 from doubles.killed import KilledScene
 from doubles.virtual.customer import OutgoingCall
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.vendor import RINGS, answers, refuses
+from msgspec import UNSET
+
+from vosd.media.rtpengine_orders import RtpDelete
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 TARGET = "442071111111"
 
@@ -80,3 +88,19 @@ def test_a_transfer_goes_on_where_the_switch_was_stopped(scene):
     assert notified(call) == [*RINGING, ("200 OK", "terminated")]
     assert [each.is_over for each in scene.vendor.calls] == [False, False]
     scene.expect_nothing_left(scene.vendor.calls[0])
+
+
+def test_a_target_that_rang_is_not_left_at_an_rtpengine(tmp_path):
+    """The next switch ended one leg of the two that it knew: an rtpengine kept the third one till its own time-out."""
+    engines, media = VirtualRtpEngines(), MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    make = partial(KilledScene, tmp_path)
+    scene = keypad_scene(parameters={"media": media}, rtpengines=engines, kind=make)
+    call = talking(scene)
+    scene.vendor.script = RINGS
+    press(scene, call, f"*2{TARGET}#")
+    scene.kill(then_ms=2_000)
+    party, target = scene.vendor.calls
+    assert (target.is_over, party.is_over, call.is_over) == (True, False, False)
+    scene.expect_nothing_left(call)
+    (end,) = (order for order in engines.orders if isinstance(order, RtpDelete))
+    assert end.leg is UNSET

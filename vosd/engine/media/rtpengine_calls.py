@@ -565,6 +565,7 @@ class RtpEngineCalls:
                 is_agreed = all(map(has_keys, descriptions)) and not media.is_terminated
                 media.passes_keys = is_agreed and any(map(has_unread_keys, descriptions))
             self._join(media, media.rtp_call)
+            self._pairs[media.rtp_call] = ()  # the leg of a newcomer that was not written down may be there, too
             self.blocked.resume(media)
             for index, port in enumerate(media.ports):
                 if port is not None and port.id < 0:
