@@ -76,16 +76,16 @@ class Standstill:
         """Return whether nothing may be processed now."""
         now = self._elapsed_ms()
         gap_ms, self._seen_ms = now - self._seen_ms, now
-        if self._since_ms is not None:
-            if now - self._since_ms < DOUBT_MS:
-                return True
-            self._end("the database does not answer: it counts as away")
-        elif gap_ms > GAP_MS and self._held_ms is not None and now - self._held_ms > STALE_MS:
+        if gap_ms > GAP_MS and self._held_ms is not None and now - self._held_ms > STALE_MS:  # also within a doubt
             self._since_ms = now
             self._changed()
             self.wanted.set()
             _log.warning("process_stood_still", for_ms=gap_ms, means="the lease is asked for before calls go on")
             return True
+        if self._since_ms is not None:
+            if now - self._since_ms < DOUBT_MS:
+                return True
+            self._end("the database does not answer: it counts as away")
         return False
 
     def held(self, asked_ms: int) -> None:
