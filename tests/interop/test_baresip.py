@@ -43,7 +43,7 @@ def test_an_answered_call_carries_sound_both_ways_and_either_side_ends_it(pair: 
     spoken = f"SIP/2.0/{pair.transport.upper()} "
     assert all(response["Via"].startswith(spoken) for response in pair.caller.responses("INVITE"))
     assert [invite["Via"].startswith(spoken) for invite in pair.callee.received("INVITE")] == [True]
-    assert (record["fee"], record["cost"]) == ("0.06", "0.03")
+    assert (record["fee"], record["cost"]) == ("0.60", "0.30")
     assert (record["media"] is not None) is pair.is_relayed
     for leg, telephone in (("caller", pair.caller), ("callee", pair.callee)) if pair.is_relayed else ():
         media = record["media"]["legs"][leg]
@@ -127,7 +127,7 @@ def test_a_transferred_call_goes_on_without_the_one_who_transferred_it(
     assert (first["customer_account"], second["customer_account"]) == ("acme", "acme")
     assert second["routing_gateway"] == "other-vendor-phone"
     assert first["ended_at"] >= second["answered_at"]
-    assert (first["fee"], second["fee"]) == ("0.06", "0.06")
+    assert (first["fee"], second["fee"]) == ("0.60", "0.60")
 
 
 def test_a_vendor_may_not_transfer(pair: Pair) -> None:

@@ -58,7 +58,7 @@ def test_a_forwarded_call_carries_sound_is_held_and_ends(pair: Pair, who: str) -
     assert (mobile["mapping_gateway"], mobile["routing_gateway"]) == ("forwarding", "vendor-phone-relayed")
     for record in (office, mobile):
         assert (record["end_reason"], record["hangup_source"]) == ("Normal", who)
-        assert (record["fee"], record["cost"]) == ("0.06", "0.03")
+        assert (record["fee"], record["cost"]) == ("0.60", "0.30")
 
 
 def test_a_forwarded_call_that_is_given_up_is_cancelled(pair: Pair) -> None:

@@ -48,7 +48,7 @@ def test_telephones_register_call_each_other_and_leave(
     assert (record["mapping_gateway"], record["routing_gateway"]) == (caller_number, callee_number)
     assert (record["customer_account"], record["vendor_account"]) == ("family", None)
     assert (record["end_reason"], record["hangup_source"], record["cost"]) == ("Normal", "callee", "0.00")
-    assert record["fee"] == "0.06"
+    assert record["fee"] == "0.60"
     home.expect_books_in_order()
 
     callee.switch_off()
