@@ -1,5 +1,6 @@
 """A vendor that dies and comes back, as an alarm to a webhook and in ``vosd alarms``."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from vosd.obs.events import Event
 
 from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
 from .conditions import eventually
+from .expectations import BUY, SELL, cycles_of
 from .stage import Caller, Stage, Vendor, configuration
 
 SHORT = "short_calls: {percent: 50, min_calls: 1}"
@@ -69,7 +71,8 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
         stage = Stage(daemon, ALARMING_SWITCH, *expected)
         eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
         record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
-        assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
+        assert [Decimal(record[name]) / cycles_of(record) for name in ("fee", "cost")] == [SELL, BUY]
+        assert record["rate_prefix"] == "44"
 
         def low() -> dict[str, str]:
             held = daemon.ask("alarms")

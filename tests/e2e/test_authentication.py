@@ -13,6 +13,7 @@ from doubles.sockets.sipp import Sipp
 from vosd.obs.events import Event
 
 from .addresses import CHALLENGING_SWITCH, PHONES, VENDORS
+from .expectations import BUY, CYCLE_S, SELL, TAX, cycles_of
 from .stage import Caller, Stage, Vendor, configuration
 
 pytestmark = pytest.mark.sipp
@@ -66,8 +67,9 @@ def test_a_phone_proves_who_it_is_and_its_account_pays_for_the_call(stage: Stage
     assert (record["end_reason"], record["hangup_source"], record["sip_code"]) == ("Normal", "caller", 200)
     assert (record["caller_in"], record["caller_out"]) == ("12025550100", "12025550100")
     assert record["source_address"] == str(source)
-    assert (record["billed_seconds"], record["fee"], record["tax"], record["cost"]) == (6, "0.06", "0.006", "0.03")
-    assert stage.balance_of("office") == before - Decimal("0.066")
+    cycles, amounts = cycles_of(record), [Decimal(record[name]) for name in ("fee", "tax", "cost")]
+    assert (record["billed_seconds"], amounts) == (cycles * CYCLE_S, [cycles * each for each in (SELL, TAX, BUY)])
+    assert stage.balance_of("office") == before - cycles * (SELL + TAX)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from vosd.wiring.configured_switch import ConfiguredSwitch
 from .addresses import OVERRIDDEN_SWITCH
 from .conditions import eventually
 from .conversation import conversing
-from .expectations import SELL, TAX, Expected, check
+from .expectations import SELL, TAX, Expected, check, cycles_of
 from .stage import Stage, configuration
 
 EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--callee", "4410111")
@@ -231,8 +231,8 @@ def test_an_account_is_not_closed_while_its_calls_run_and_then_at_once(overridde
         assert daemon.ask("account", "show", "acme")["available"] == "0.00"
         running.hang_up()
         overridden.expect_nothing_left()
-        overridden.record_of(running.callee)
-        left = Decimal(shown["reserved"]) - SELL - TAX
+        record = overridden.record_of(running.callee)
+        left = Decimal(shown["reserved"]) - cycles_of(record) * (SELL + TAX)
         close = ("account", "close", "acme", "--pay-out", "--json")
         closed = eventually(lambda: daemon.verb(*close).stdout, "the end of what is not booked yet")
         assert Decimal(json.loads(closed)["paid_out"]) == left.quantize(Decimal("0.01"), ROUND_DOWN)
@@ -254,12 +254,12 @@ def test_a_period_is_closed_while_calls_run(overridden: Stage) -> None:
         assert closed["accounts"] >= 2
         call.hang_up()
     overridden.expect_nothing_left()
-    overridden.record_of(call.callee)
+    charged = cycles_of(overridden.record_of(call.callee)) * (SELL + TAX)
     behind, whole = (daemon.ask("ledger", "verify", *words)["entries"] for words in ((), ("--whole",)))
     assert 2 <= behind < whole
     overridden.expect_books_in_order()
     of_call = daemon.ask("ledger", "list", "--account", "acme", "--since", until.isoformat())
-    assert [(each["kind"], each["amount"]) for each in of_call] == [("call", f"-{SELL + TAX}")]
+    assert [(each["kind"], each["amount"]) for each in of_call] == [("call", f"-{charged}")]
     month = daemon.ask("ledger", "statement", "--account", "acme", "--month", f"{until:%Y-%m}")
     assert (month["closed"], month["closing"]) == (False, daemon.ask("account", "show", "acme")["balance"])
 

@@ -1,10 +1,11 @@
 """A customer's REFER: the two that stay talk to each other, and both calls are paid for (RFC 5589)."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from .expectations import answered, check
+from .expectations import SELL, answered, check, cycles_of
 from .stage import Caller, Stage, Vendor
 
 pytestmark = pytest.mark.sipp
@@ -33,5 +34,5 @@ def test_a_blind_transfer_leaves_two_calls_that_end_together(stage: Stage) -> No
     assert [(attempt["gateway"], attempt["code"]) for attempt in other["attempts"]] == [("carrier-b", 200)]
     ends = [datetime.fromisoformat(record["ended_at"]) for record in (one, other)]
     assert abs(ends[0] - ends[1]) <= timedelta(milliseconds=1)
-    assert (one["fee"], other["fee"]) == ("0.06", "0.06")
+    assert [Decimal(each["fee"]) for each in (one, other)] == [cycles_of(each) * SELL for each in (one, other)]
     stage.expect_clean_log()
