@@ -255,7 +255,7 @@ def test_a_silent_redirect_server_holds_a_call_for_its_time_only(parties: Partie
     call = parties.invite("4410")
     parties.fresh(parties.server)
     parties.arrives(call, parties.a)
-    assert SILENCE_S <= time.monotonic() - began < ANSWER_S
+    assert SILENCE_S <= time.monotonic() - began < 30
     assert parties.stage.status()["lookups_failed"] >= 1
 
 

@@ -500,11 +500,11 @@ def test_a_party_on_hold_hears_music_and_not_the_holder(relaying: Stage) -> None
 def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
     with impatient(relaying), calling(relaying) as call:
         call.talk()
-        call.customer.reply(call.customer.expect("BYE", 15), 200)
+        call.customer.reply(call.customer.expect("BYE", 60), 200)
         call.vendor.reply(call.vendor.expect("BYE"), 200)
         record = call.record()
     assert (record["end_reason"], record["hangup_source"]) == ("No Media", "switch")
-    assert 3_000 <= record["hold_time_ms"] < 15_000
+    assert 3_000 <= record["hold_time_ms"] < 60_000
 
 
 def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_dead_peer_ends_the_call_on_both_sides(timed: Stage) -> None:
         vendor.reply(invite, 200, tag="there", body=ANSWER, headers=["Session-Expires: 90;refresher=uac"])
         call.answered()
         vendor.expect("ACK")
-        bye = customer.expect("BYE", within_s=20, passing=["INVITE"])  # no Allow of it names UPDATE
+        bye = customer.expect("BYE", within_s=60, passing=["INVITE"])  # no Allow of it names UPDATE
         customer.reply(bye, 200)
         vendor.reply(vendor.expect("BYE", passing=["INVITE"]), 200)
         assert 'text="Session Timeout"' in bye["Reason"]
