@@ -21,7 +21,7 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.driver_errors import BalanceTooLarge, ContentRefused
-from vosd.storage.payments import SqlPayments
+from vosd.storage.payments import SqlPayments, book_openings
 from vosd.storage.ports import (
     BalanceMoved,
     EntryKind,
@@ -243,6 +243,28 @@ async def test_payments_take_few_statements_together(database):
     with statements_of(database) as asked:
         assert not any(each.repeated for each in await SqlPayments(database).add_all(many))
     assert len(asked) < 15
+
+
+async def test_balances_of_another_switch_are_booked_by_few_statements_or_none_of_them(database):
+    """No call is booked meanwhile, and a carrier that moves brings thousands."""
+    opening = {"kind": EntryKind.ADJUSTMENT, "reference": "opening", "currency": "USD"}
+    many = [payment(str(number - 200), account=f"c{number}", **opening) for number in range(250) if number != 200]
+    names = [each.account for each in many]
+    await SqlBooks(database).open_accounts(names, dict.fromkeys(names, "USD"))
+
+    async def book(*payments: Payment) -> None:
+        async with database.writing() as connection:
+            await book_openings(database, connection, payments, [])
+
+    with pytest.raises(OtherCurrency, match="the configuration says EUR"):
+        await book(*many, replace(many[7], reference="euros", currency="EUR"))
+    assert await entries_of(database) == []
+    with statements_of(database) as asked:
+        await book(*many)
+    assert len(asked) < 25
+    await book(*many)  # an import that is repeated books nothing again
+    assert sorted(each.amount for each in await entries_of(database)) == sorted(each.amount for each in many)
+    assert (await verify_ledger(database)).differences == ()
 
 
 async def test_a_balance_that_no_column_holds_is_refused_by_its_amount_and_books_nothing(database):

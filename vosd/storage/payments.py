@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import insert, update
 
 from vosd.base.errors import VosError
+from vosd.base.parts import in_parts
 from vosd.cdr.ports import Standing
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -140,6 +141,8 @@ async def book_openings(
 ) -> None:
     """Book payments in the open transaction, and write down those that wait for a second person.
 
+    No call is booked from the first payment to the end of the transaction: thousands are a matter of seconds.
+
     Raises:
         NotWaiting: one of them was refused before.
         ReferenceTaken, OtherCurrency, ContentRefused: as ``SqlPayments.add``.
@@ -149,9 +152,12 @@ async def book_openings(
         if noted.state == REFUSED:
             raise NotWaiting(f"{asked.reference} of account {asked.account} was refused: give another reference")
     if payments:
-        mark = await writer_for(database).take_numbers(connection, 1)
-        for payment in sorted(payments, key=lambda each: each.account):
-            await book(connection, payment, mark)
+        writer = writer_for(database)
+        mark = await writer.take_numbers(connection, 1)
+        for part in in_parts(sorted(payments, key=lambda each: each.account), _ASKED_AT_ONCE):
+            for outcome in await book_all(connection, writer, part, mark):
+                if isinstance(outcome, VosError):
+                    raise outcome
 
 
 async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Receipt:

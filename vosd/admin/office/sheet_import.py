@@ -22,6 +22,7 @@ from vosd.admin.office.payments import needs_second, waiting_of
 from vosd.admin.office.planned_change import ObjectOrder, Plan, WantedObject, audit_line, plan_of
 from vosd.admin.office.principal import OrderError, Permission, Principal
 from vosd.admin.office.taken_change import NOT_ASKED, taken
+from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
@@ -156,8 +157,9 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
         ConfigError: an account is not configured, or the reference is of another amount.
     """
     found, problems, now = _Openings([], [], []), ProblemList(), office.now()
+    wanted: list[tuple[OpeningBalance, Payment]] = []
     for each in order.balances:
-        place, amount = SourceLine(order.file, each.line), format_amount(each.amount)
+        place = SourceLine(order.file, each.line)
         account = accounts.get(each.account)
         if account is None:
             problems.error(place, each.column, f"the balance of an account that is configured, not of {each.account!r}")
@@ -169,20 +171,25 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
             account=each.account, kind=EntryKind.ADJUSTMENT, reference=order.reference, made_at=now,
             amount=each.amount, operator=who.recorded, memo=memo, currency=account.currency,
         )  # fmt: skip
-        try:
-            is_booked = await office.stores.payments.earlier(payment) is not None
-        except ReferenceTaken as error:
-            problems.error(place, each.column, f"the amount that was booked before: {error}", amount)
+        wanted.append((each, payment))
+    earlier = await office.stores.payments.earlier_of([payment for _, payment in wanted])
+    for (each, payment), booked in zip(wanted, earlier, strict=True):
+        amount = format_amount(each.amount)
+        if isinstance(booked, ReferenceTaken):
+            place = SourceLine(order.file, each.line)
+            problems.error(place, each.column, f"the amount that was booked before: {booked}", amount)
             continue
+        if isinstance(booked, VosError):
+            raise booked
         outcome = ImportOutcome.NEW if order.is_trial else ImportOutcome.BOOKED
-        if is_booked:
+        if booked is not None:
             outcome = ImportOutcome.REPEATED
         elif needs_second(office, who, each.amount):
             outcome = ImportOutcome.WAITING
             found.waiting.append(waiting_of(payment, who))
         else:
             found.payments.append(payment)
-        found.shown.append(BookedOpening(each.line, each.account, amount, account.currency, outcome.value))
+        found.shown.append(BookedOpening(each.line, each.account, amount, payment.currency, outcome.value))
     return problems.checked(found)
 
 
