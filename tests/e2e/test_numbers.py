@@ -15,6 +15,7 @@ from vosd.obs.events import Event
 from .addresses import NETWORK, NUMBERING_SWITCH, VENDORS
 from .conditions import eventually, talk
 from .conversation import conversing
+from .expectations import BUY, SELL, cycles_of
 from .stage import Stage, configuration
 
 
@@ -190,10 +191,14 @@ def test_a_forwarded_call_has_a_price_of_its_own(stage: Stage) -> None:
             talk(0.2)  # a first second
             each.hang_up()
     records = {each.callee: stage.record_of(each.callee) for each in (forwarded, plain)}
-    names = ("forward_prefix", "rate_prefix", "fee", "vendor_rate_prefix", "cost")
+    names, amounts = ("forward_prefix", "rate_prefix", "vendor_rate_prefix"), ("fee", "cost")
     assert [[record[name] for name in names] for record in records.values()] == [
-        ["99", "9944", "0.12", "44", "0.03"],
-        [None, "44", "0.06", "44", "0.03"],
+        ["99", "9944", "44"],
+        [None, "44", "44"],
+    ]
+    assert [[Decimal(record[name]) / cycles_of(record) for name in amounts] for record in records.values()] == [
+        [2 * SELL, BUY],
+        [SELL, BUY],
     ]
     since = ("--since", "2026-01-01T00:00:00Z", "--until", "2036-01-01T00:00:00Z")
     assert stage.daemon.ask("rerate", *since, "--account", "acme")["differ"] == 0
