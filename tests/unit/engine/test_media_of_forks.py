@@ -1,6 +1,8 @@
 """Media of a caller whose call another fork, phone or gateway answers than the one that it agreed on a session with."""
 
+import msgspec
 import pytest
+from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.sessions import follows, revised
 from doubles.sockets.loopback import Endpoint
@@ -21,11 +23,12 @@ from vosd.trunks.ringing import RingOrder
 NUMBER, NAMES = "4420946000", ("7001", "7002")
 OTHER = ANSWER.replace("30000", "31000").replace("192.0.2.20", "192.0.2.21")
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:vendor+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+BUSY = msgspec.structs.replace(SOUNDS["busy"], file="/srv/busy.wav")
 SETTLES = Line(0, 183, ANSWER, KNOWS_UPDATE, True)
 ANSWERS = Line(2_000, 200, OTHER, KNOWS_UPDATE)
 
 
-def stage(media, **vendors):
+def stage(media, music="", **vendors):
     """Return a scene with two vendors and two phones that ring together, and a relay or rtpengines.
 
     ``vendors`` are keys about their media.
@@ -34,8 +37,10 @@ def stage(media, **vendors):
     trunks += [vendor_gateway(index, media=MediaSettings(**vendors)) for index in range(2)]
     did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
     is_relay = isinstance(media, VirtualRelay)
-    parameters = MediaParameters(engine=MediaEngine.RELAY if is_relay else MediaEngine.RTPENGINE, mode=MediaMode.ON)
-    content = catalogue(trunks, phones=[phone(name) for name in NAMES], dids=[did], media=parameters)
+    engine = MediaEngine.RELAY if is_relay else MediaEngine.RTPENGINE
+    parameters = MediaParameters(engine=engine, mode=MediaMode.ON, music_on_hold=music)
+    phones = [phone(name) for name in NAMES]
+    content = catalogue(trunks, phones=phones, dids=[did], media=parameters, sounds={"busy": BUSY})
     return Scene(content, relay=media) if is_relay else Scene(content, rtpengines=media)
 
 
@@ -65,6 +70,13 @@ def places(relay):
     return sorted(port.source.rtp for port in relay.open_ports.values() if port.source is not None)
 
 
+def plays(media):
+    """Return whether someone is played a sound."""
+    if isinstance(media, VirtualRelay):
+        return any(port.playing is not None for port in media.open_ports.values())
+    return media.playing != {}
+
+
 def given(engines):
     """Return what an rtpengine was given, and which port the author has."""
     return [(type(order), media_of(order.sdp.encode())[0].port) for order in engines.sessions]
@@ -85,6 +97,22 @@ def test_a_hold_that_was_agreed_with_another_one_lets_no_call_be_silent(media, a
         scene.wire.run_for(4_500)
     assert call.is_over
     assert scene.close().end_reason == "No Media"
+
+
+@pytest.mark.parametrize("media", [VirtualRelay, VirtualRtpEngines])
+def test_music_of_a_hold_ends_where_a_fork_answers_that_was_shown_before_the_one_on_hold(media):
+    """It was played to the fork that answered, in place of the caller's media."""
+    relay = media()
+    scene = stage(relay, music="busy")
+    other = Script((Line(200, 183, OTHER.replace("o=- 1 1 ", "o=- 2 1 "), KNOWS_UPDATE, True),))
+    scene.vendor.script = Script((SETTLES, Line(2_000, 200)), forks=(other,))
+    call = scene.begun_call(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), after_ms=500)
+    call.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(500)
+    assert (call.got["UPDATE"], plays(relay)) == ([200], True)
+    answered(scene, call)
+    assert not plays(relay)
+    scene.finish(call)
 
 
 @pytest.mark.parametrize("another", ["fork", "gateway", "phone"])

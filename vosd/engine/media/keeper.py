@@ -378,10 +378,15 @@ class MediaKeeper:
             _, described = self._described(passing, body)
         except BadSession:
             return  # it has no media any more
-        if self._at_rtpengines is None or passing.is_at_relay:
+        engines = None if passing.is_at_relay else self._at_rtpengines
+        if engines is None:
             self._sessions.places(described, passing, now)
+        else:
+            engines.note(described, passing, now)
+        if has_returned:  # it may have put the fork of before on hold
+            self._parts.music.begin_again((author, reader), self._parts.parameters, now)
+        if engines is None:
             return
-        self._at_rtpengines.note(described, passing, now)
         if media.before_offer is not None:
             return  # the answer to an UPDATE of the gateway will connect them
         is_terminated = media.is_terminated or theirs.is_terminated
