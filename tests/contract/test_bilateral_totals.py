@@ -161,6 +161,9 @@ async def test_the_late_answer_of_a_call_is_found_by_its_call_id(database: Datab
         await SqlEndedCalls(database).of("peer", STARTED, STARTED + PERIOD_MS)
         _ = [page async for page in SqlReconciliations(database).calls("peer", STARTED, STARTED + PERIOD_MS)]
     assert len(asked) >= 3
+    if not database.is_sqlite:
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("ANALYZE TABLE cdr, cdr_attempt, ledger_entry")
     for statement, parameters in asked:
         async with database.reading() as connection:
             explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "
@@ -179,6 +182,9 @@ async def test_the_entries_of_calls_without_cdr_are_found_by_the_time_of_their_c
     with statements_of(database, "FROM ledger_entry") as asked:
         assert await SqlEndedCalls(database).of(vendor, BEGIN, BEGIN + PERIOD_MS) == []
     ((statement, parameters),) = asked
+    if not database.is_sqlite:
+        async with database.writing() as connection:
+            await connection.exec_driver_sql("ANALYZE TABLE ledger_entry")
     async with database.reading() as connection:
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN FORMAT=TRADITIONAL "
         ((plan),) = (await connection.exec_driver_sql(explain + statement, parameters)).mappings()
